@@ -1,0 +1,228 @@
+import Glibc
+
+/// Takes a server URL apart. Its errors quote nothing of the text but an unknown scheme, lest they show a password.
+struct ServerURLParser {
+    typealias Invalid = ServerURL.Invalid
+    private typealias Bytes = ArraySlice<UInt8>
+
+    private let text: String
+
+    init(_ text: String) {
+        self.text = text
+    }
+
+    func url() throws(Invalid) -> ServerURL {
+        let bytes = Array(text.utf8)[...]
+        if bytes.isEmpty { throw Invalid(reason: "the server URL is empty", hint: Self.forms) }
+        if bytes.first == UInt8(ascii: "/") { return try .file(path: text) }
+        if bytes.contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
+            throw Invalid(reason: "the server URL has white space or control characters", hint: "encode them, a space as %20")
+        }
+        if bytes.contains(UInt8(ascii: "#")) {
+            throw Invalid(reason: "a server URL has no fragment (#)", hint: "write # as %23, in a password too")
+        }
+        let (scheme, rest) = try scheme(bytes)
+        let (hierarchy, query) = Self.cut(rest, at: "?")
+        let slash = hierarchy.firstIndex(of: UInt8(ascii: "/")) ?? hierarchy.endIndex
+        let (authority, path) = (hierarchy[..<slash], hierarchy[slash...])
+        let items = try items(query ?? [])
+        switch scheme.system {
+        case .file: return try file(authority, path, items)
+        case .kubernetes: return try kubernetes(authority, path, items)
+        case .quorumQuest, .raftLock, .nats: return try network(scheme, authority, path, items)
+        }
+    }
+
+    // MARK: Scheme
+
+    private static let known = ServerURL.Scheme.allCases.map { $0.rawValue + "://" }.joined(separator: ", ")
+    private static let forms = "give an absolute folder path, or a URL that begins with one of \(known)"
+
+    private func scheme(_ bytes: Bytes) throws(Invalid) -> (ServerURL.Scheme, rest: Bytes) {
+        let name = bytes.prefix(while: Self.isSchemeCharacter)
+        let rest = bytes[name.endIndex...]
+        let scheme = String(decoding: name, as: UTF8.self).lowercased()
+        guard rest.starts(with: "://".utf8) else {
+            if scheme == "file" && rest.first == UInt8(ascii: ":") {
+                throw Invalid(reason: "the folder's path is not absolute", hint: "write file:///FOLDER or /FOLDER")
+            }
+            throw Invalid(reason: "the server is neither a URL nor an absolute path", hint: Self.forms)
+        }
+        guard let known = ServerURL.Scheme(rawValue: scheme) else {
+            throw Invalid(reason: scheme.isEmpty ? "the server URL has no scheme" : "unknown scheme \(scheme)", hint: Self.forms)
+        }
+        return (known, rest.dropFirst(3))
+    }
+
+    // MARK: The three shapes
+
+    private func file(_ authority: Bytes, _ path: Bytes, _ items: [ServerURL.QueryItem]) throws(Invalid) -> ServerURL {
+        guard authority.isEmpty || String(decoding: authority, as: UTF8.self).lowercased() == "localhost" else {
+            throw Invalid(reason: "a file URL names a folder on this machine, not a host", hint: "write file:///FOLDER, with three slashes")
+        }
+        if path.isEmpty { throw Invalid(reason: "the folder's path is empty", hint: "write file:///FOLDER") }
+        return ServerURL(scheme: .file, path: try ServerURL.folder(try decode(path, "the folder's path")), query: items)
+    }
+
+    /// A context's name may have `@` and `:`, so none of it is user or port.
+    private func kubernetes(_ authority: Bytes, _ path: Bytes, _ items: [ServerURL.QueryItem]) throws(Invalid) -> ServerURL {
+        let namespace = path.dropFirst()
+        guard !namespace.contains(UInt8(ascii: "/")) else {
+            throw Invalid(
+                reason: "a Kubernetes URL has one namespace",
+                hint: "write k8s://CONTEXT/NAMESPACE, and a slash in the context's name as %2F"
+            )
+        }
+        let name = try decode(namespace, "the namespace")
+        guard name.utf8.allSatisfy({ Self.isNamespaceCharacter($0) }) else {
+            throw Invalid(reason: "the namespace is no Kubernetes name", hint: "use a-z, 0-9 and '-'")
+        }
+        let context = try decode(authority, "the context's name")
+        return ServerURL(
+            scheme: .k8s, hosts: context.isEmpty ? [] : [ServerURL.Host(name: context)], path: name.isEmpty ? "" : "/" + name, query: items
+        )
+    }
+
+    private func network(
+        _ scheme: ServerURL.Scheme, _ authority: Bytes, _ path: Bytes, _ items: [ServerURL.QueryItem]
+    ) throws(Invalid) -> ServerURL {
+        guard path.isEmpty || path.elementsEqual("/".utf8) else {
+            if path.starts(with: "//".utf8) {
+                throw Invalid(
+                    reason: "the server URL has more than one scheme", hint: "name it once: \(scheme.rawValue)://HOST:PORT,HOST:PORT"
+                )
+            }
+            throw Invalid(
+                reason: "a \(scheme.system.name) URL has no path",
+                hint: "give the election's name as an argument of its own; in a password write / as %2F"
+            )
+        }
+        let parts = authority.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
+        guard parts.count <= 2 else {
+            throw Invalid(
+                reason: "the server URL has more than one @", hint: "give credentials once, before the first host, and write their @ as %40"
+            )
+        }
+        let credentials = parts.count == 2 ? try credentials(parts[0], scheme) : (user: nil, password: nil, token: nil)
+        var hosts: [ServerURL.Host] = []
+        for part in parts[parts.count - 1].split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+            hosts.append(try host(part, number: hosts.count + 1))
+        }
+        return ServerURL(
+            scheme: scheme, user: credentials.user, password: credentials.password, token: credentials.token, hosts: hosts, query: items
+        )
+    }
+
+    // MARK: Parts
+
+    private func credentials(
+        _ bytes: Bytes, _ scheme: ServerURL.Scheme
+    ) throws(Invalid) -> (user: String?, password: String?, token: String?) {
+        let (first, second) = Self.cut(bytes, at: ":")
+        if first.isEmpty { throw Invalid(reason: "there is no user before the @", hint: "write USER:PASSWORD@HOST") }
+        let user = try decode(first, "the user's name")
+        if let second { return (user, try decode(second, "the password"), nil) }
+        return scheme.system == .nats ? (nil, nil, user) : (user, nil, nil)
+    }
+
+    private func host(_ bytes: Bytes, number: Int) throws(Invalid) -> ServerURL.Host {
+        let name: String
+        let port: Bytes?
+        if bytes.first == UInt8(ascii: "[") {
+            let (inside, rest) = Self.cut(bytes.dropFirst(), at: "]")
+            guard let after = rest, let address = Self.ipv6(inside), after.isEmpty || after.first == UInt8(ascii: ":") else {
+                throw Invalid(reason: "host \(number) is no IPv6 address in brackets", hint: "write [ADDRESS]:PORT, and a zone as %25ZONE")
+            }
+            name = address
+            port = after.isEmpty ? nil : after.dropFirst()
+        } else {
+            let first: Bytes
+            (first, port) = Self.cut(bytes, at: ":")
+            if first.isEmpty { throw Invalid(reason: "host \(number) has no name", hint: "write HOST:PORT, with commas between hosts") }
+            if port?.contains(UInt8(ascii: ":")) == true {
+                throw Invalid(reason: "host \(number) has more than one colon", hint: "write an IPv6 address as [ADDRESS]:PORT")
+            }
+            guard first.allSatisfy(Self.isHostCharacter) else {
+                throw Invalid(
+                    reason: "the name of host \(number) has characters that no host name has",
+                    hint: "use letters, digits, '-', '_' and '.'; an international name in its xn-- form"
+                )
+            }
+            name = String(decoding: first, as: UTF8.self).lowercased()
+        }
+        guard let port else { return ServerURL.Host(name: name) }
+        let isNumber = !port.isEmpty && port.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        guard isNumber, let value = UInt16(String(decoding: port, as: UTF8.self)), value > 0 else {
+            throw Invalid(reason: "the port of host \(number) is not a number from 1 to 65535", hint: "write HOST:PORT")
+        }
+        return ServerURL.Host(name: name, port: Int(value))
+    }
+
+    private func items(_ query: Bytes) throws(Invalid) -> [ServerURL.QueryItem] {
+        if query.contains(UInt8(ascii: "@")) {
+            throw Invalid(reason: "the query has an @", hint: "write it as %40, and in a password ? as %3F")
+        }
+        var items: [ServerURL.QueryItem] = []
+        for part in query.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: true) {
+            let (name, value) = Self.cut(part, at: "=")
+            if name.isEmpty { throw Invalid(reason: "a query item has no name", hint: "write ?NAME=VALUE&NAME=VALUE") }
+            let item = ServerURL.QueryItem(name: try decode(name, "the query"), value: try decode(value ?? [], "the query"))
+            if Self.secretNames.contains(item.name.lowercased()) {
+                throw Invalid(
+                    reason: "a secret must not stand in the query", hint: "write USER:PASSWORD@HOST, or name a file that holds it")
+            }
+            items.append(item)
+        }
+        return items
+    }
+
+    private static let secretNames = ["password", "passwd", "pass", "pwd", "secret", "token"]
+
+    private func decode(_ bytes: Bytes, _ what: String) throws(Invalid) -> String {
+        guard let text = Percent.decode(bytes) else {
+            throw Invalid(reason: "\(what) has a % that does not encode UTF-8", hint: "write a literal % as %25")
+        }
+        if text.utf8.contains(0) { throw Invalid(reason: "\(what) has a NUL", hint: "take %00 out") }
+        return text
+    }
+
+    private static func cut(_ bytes: Bytes, at separator: Unicode.Scalar) -> (Bytes, Bytes?) {
+        guard let index = bytes.firstIndex(of: UInt8(ascii: separator)) else { return (bytes, nil) }
+        return (bytes[..<index], bytes[(index + 1)...])
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+        default: false
+        }
+    }
+
+    private static func isSchemeCharacter(_ byte: UInt8) -> Bool {
+        isAlphanumeric(byte) || "+-.".utf8.contains(byte)
+    }
+
+    private static func isHostCharacter(_ byte: UInt8) -> Bool {
+        isAlphanumeric(byte) || "-_.".utf8.contains(byte)
+    }
+
+    private static func isNamespaceCharacter(_ byte: UInt8) -> Bool {
+        isAlphanumeric(byte) && !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) || byte == UInt8(ascii: "-")
+    }
+
+    /// The canonical form of an address with an optional `%25ZONE` (RFC 6874), or nil where it is none.
+    private static func ipv6(_ bytes: Bytes) -> String? {
+        let (digits, zone) = cut(bytes, at: "%")
+        var suffix = ""
+        if let zone {
+            let name = zone.dropFirst(2)
+            guard zone.starts(with: "25".utf8), !name.isEmpty, name.allSatisfy(isHostCharacter) else { return nil }
+            suffix = "%" + String(decoding: name, as: UTF8.self)
+        }
+        var address = in6_addr()
+        guard inet_pton(AF_INET6, String(decoding: digits, as: UTF8.self), &address) == 1 else { return nil }
+        var buffer = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        guard inet_ntop(AF_INET6, &address, &buffer, socklen_t(buffer.count)) != nil else { return nil }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + suffix
+    }
+}
