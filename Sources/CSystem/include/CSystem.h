@@ -1,1 +1,60 @@
+// System calls that Swift cannot reach by itself: variadic fcntl, prctl, and headers that Glibc's module map leaves out.
 #pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+
+/// Nanoseconds on CLOCK_BOOTTIME: monotonic, and runs through suspend.
+uint64_t qq_boot_now(void);
+
+/// Open-file-description locks (fcntl(2), F_OFD_*). `type` is F_RDLCK, F_WRLCK or F_UNLCK. 0, or -1 with errno.
+int qq_ofd_lock(int fd, int type, int64_t start, int64_t length);
+
+/// Finds a lock in [start, start+length) that conflicts with `type`. 1 and *at (its first byte) if there is one, 0 if none, -1 with errno.
+/// length 0 means to the end of the file.
+int qq_ofd_find(int fd, int type, int64_t start, int64_t length, int64_t *at);
+
+/// A thread that blocks in the kernel on our behalf can be told to stop.
+struct qq_blocking_wait;
+
+/// Blocks in F_OFD_SETLKW until the lock is granted (0), or `qq_blocking_wait_cancel` (-1 with ECANCELED), or an error (-1 with errno).
+/// Call it on a thread of its own.
+int qq_ofd_lock_wait(struct qq_blocking_wait *wait, int fd, int type, int64_t start, int64_t length);
+/// Blocks in poll(2) until the descriptor is readable (0), the time is over (-1 with ETIMEDOUT), or cancelled (-1 with ECANCELED).
+int qq_readable_wait(struct qq_blocking_wait *wait, int fd, int timeout_ms);
+struct qq_blocking_wait *qq_blocking_wait_create(void);
+/// Returns once the waiting thread has noticed, so that the memory may go.
+void qq_blocking_wait_cancel(struct qq_blocking_wait *wait);
+void qq_blocking_wait_destroy(struct qq_blocking_wait *wait);
+
+/// Starts a detached thread with a small stack and every signal blocked. 0, or an errno.
+int qq_thread_start(void *(*body)(void *), void *argument);
+
+/// fcntl(F_DUPFD_CLOEXEC): a copy numbered at least `minimum`.
+int qq_duplicate_above(int fd, int minimum);
+int qq_set_cloexec(int fd, int on);
+
+/// Makes this process the one that orphans below it come back to.
+int qq_become_subreaper(void);
+
+/// posix_spawn of `sh -c COMMAND` in a process group of its own, signals at their defaults, stdin from /dev/null, stdout to stderr.
+int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid);
+
+/// 1 if the wait(2) status says so, and the number in *value.
+int qq_status_exited(int status, int *value);
+int qq_status_signaled(int status, int *value);
+
+/// fallocate(2) without changing the file's size: so that a full disk is met before anything is overwritten.
+int qq_reserve(int fd, int64_t length);
+/// statfs(2)'s f_type.
+int qq_file_system_type(int fd, int64_t *type);
+/// The device as /proc/locks prints it.
+void qq_device_numbers(uint64_t device, uint32_t *major, uint32_t *minor);
+/// TIOCGWINSZ: columns, or 0 when this is no terminal.
+int qq_terminal_columns(int fd);

@@ -1,0 +1,32 @@
+/// Something that not every system can do. What a system cannot do is stated here, with the reason, before it is tried.
+public enum Capability: String, Sendable, Hashable, CaseIterable {
+    case fencingToken
+    case readLeader
+    case listElections
+    case stepDownOthers
+    case askNodeToStepDown
+    case priority
+    case cancelWait
+    case backoffAdvice
+    case members
+    case waiterCount
+}
+
+/// What a system can do, and why not where it cannot.
+public struct Capabilities: Sendable {
+    private let reasons: [Capability: String]
+
+    /// - Parameter lacking: what the system cannot do, each with the reason, as the end of a sentence.
+    public init(lacking reasons: [Capability: String]) { self.reasons = reasons }
+
+    public func has(_ capability: Capability) -> Bool { reasons[capability] == nil }
+
+    /// Why the system cannot do it; nil if it can.
+    public func reasonAgainst(_ capability: Capability) -> String? { reasons[capability] }
+
+    /// - Throws: `CoordinationError` of kind `.unsupported` where the system cannot do it.
+    public func require(_ capability: Capability, for what: String, at server: ServerURL) throws(CoordinationError) {
+        guard let reason = reasons[capability] else { return }
+        throw CoordinationError(.unsupported, "cannot \(what)", because: reason, at: server.description)
+    }
+}

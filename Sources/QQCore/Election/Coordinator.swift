@@ -1,0 +1,120 @@
+/// A system that grants leases: lease files, and later Quorum Quest, RaftLock, NATS and Kubernetes.
+///
+/// Every request is one attempt: retrying, resolving uncertain answers and deadlines are the lease session's. A request that may have been carried
+/// out although it failed throws a `CoordinationError` that `isUncertain`.
+public protocol Coordinator: Sendable {
+    /// Where, without credentials.
+    var server: ServerURL { get }
+    var capabilities: Capabilities { get }
+
+    /// Checks what can be checked before anything is sent.
+    /// - Throws: `CoordinationError` of kind `.usage`.
+    func validate(name: String, identity: String, ttl: Duration) throws(CoordinationError)
+
+    /// Asks for the lease once.
+    func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer
+
+    /// Extends a lease that we hold.
+    func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer
+
+    /// Gives a lease up.
+    func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer
+
+    /// Reads an election. Changes nothing.
+    func read(_ name: String) async throws(CoordinationError) -> ElectionState
+
+    /// Returns when it is worth asking again for an election that was refused with `blocker`: it may have become free, or it is our turn, or
+    /// `deadline` has come. Waits in the kernel or at the server where the system can; the place in the queue is kept until `leaveQueue`.
+    func waitForTurn(_ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant) async throws(CoordinationError)
+
+    /// Gives up the place in the queue, if `waitForTurn` took one.
+    func leaveQueue(_ request: AcquireRequest) async
+
+    /// The states of elections as they change, the present ones first; ends only with an error or when the task that reads is cancelled.
+    func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error>
+
+    /// Every election at the server, by name. Changes nothing.
+    func list() async throws(CoordinationError) -> [ElectionState]
+
+    /// Makes another holder let go: asks it, or where there is none to ask, ends its lease.
+    func askToStepDown(_ state: ElectionState, by identity: String) async throws(CoordinationError) -> StepDownAnswer
+
+    /// Every endpoint, and how it does. Changes nothing.
+    func clusterStatus() async -> [EndpointStatus]
+}
+
+/// What is asked for with `Coordinator.acquire`.
+public struct AcquireRequest: Sendable, Hashable {
+    public var name: String
+    public var identity: String
+    public var ttl: Duration
+    /// A term that we hold already and want to go on with.
+    public var continuing: FencingToken?
+    /// Whether work is to run under the lease: then a witness is wanted, and a term that another process works under is not ours to share.
+    public var wantsWitness: Bool
+
+    public init(name: String, identity: String, ttl: Duration, continuing: FencingToken? = nil, wantsWitness: Bool = false) {
+        self.name = name
+        self.identity = identity
+        self.ttl = ttl
+        self.continuing = continuing
+        self.wantsWitness = wantsWitness
+    }
+}
+
+public enum AcquireAnswer: Sendable {
+    case granted(Grant, (any Witness)?)
+    /// Somebody else's.
+    case refused(ElectionState)
+}
+
+public enum RenewAnswer: Sendable, Hashable {
+    case renewed(Grant)
+    /// The lease is not ours any more; the state shows whose.
+    case lost(ElectionState)
+}
+
+public enum ReleaseAnswer: Sendable, Hashable {
+    case released
+    /// It was not ours to give up; the state shows whose it is.
+    case notHeld(ElectionState)
+}
+
+public enum StepDownAnswer: Sendable, Hashable {
+    /// Nobody holds it now.
+    case done
+    /// The holder was asked; it lets go in its own time, at the latest when its lease ends.
+    case asked
+    /// It changed hands before we could ask.
+    case changed(ElectionState)
+}
+
+/// One endpoint of a system.
+public struct EndpointStatus: Sendable, Hashable {
+    public var endpoint: String
+    public var isReachable: Bool
+    /// What went wrong, where it is not reachable.
+    public var problem: String?
+    /// How long one question took.
+    public var roundTrip: Duration?
+    /// What the system tells of itself, in the order to show; keys are those of the JSON output.
+    public var details: [Detail]
+
+    public struct Detail: Sendable, Hashable {
+        public var key: String
+        public var value: JSONValue
+
+        public init(_ key: String, _ value: JSONValue) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    public init(endpoint: String, isReachable: Bool, problem: String? = nil, roundTrip: Duration? = nil, details: [Detail] = []) {
+        self.endpoint = endpoint
+        self.isReachable = isReachable
+        self.problem = problem
+        self.roundTrip = roundTrip
+        self.details = details
+    }
+}

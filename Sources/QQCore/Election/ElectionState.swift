@@ -1,0 +1,48 @@
+/// What a read says of an election, at one moment.
+public struct ElectionState: Sendable, Hashable {
+    public enum Phase: String, Sendable, Hashable, CaseIterable {
+        /// Nobody holds it.
+        case free
+        /// Somebody's lease runs.
+        case held
+        /// The last holder's lease has ended and nobody has taken over yet.
+        case expired
+    }
+
+    public var name: String
+    public var phase: Phase
+    /// The holder's identity; while `expired`, the last holder's.
+    public var leader: String?
+    public var token: FencingToken?
+    /// When the present term began.
+    public var acquiredAt: WallTime?
+    /// When the lease was last renewed.
+    public var renewedAt: WallTime?
+    /// For how long the lease is granted each time.
+    public var ttl: Duration?
+    /// How long it still runs; nil where that cannot be known.
+    public var remaining: Duration?
+    /// How many wait for it; nil where that cannot be known.
+    public var waiters: Int?
+    /// Whether the holder's process is known to live; nil where that cannot be known.
+    public var alive: Bool?
+    /// The machine that the holder runs on, where the system records it.
+    public var host: String?
+    /// Who has asked the holder to step down, if anybody has.
+    public var stepDownAskedBy: String?
+    /// Why the election could not be read, in a list.
+    public var problem: CoordinationError?
+
+    public init(name: String, phase: Phase) {
+        self.name = name
+        self.phase = phase
+    }
+
+    /// Whether somebody leads now.
+    public var isLed: Bool { phase == .held }
+
+    /// Whether `grant` is the term that this state shows.
+    public func isTerm(of grant: Grant) -> Bool {
+        phase != .free && leader == grant.identity && (grant.token == nil || token == grant.token)
+    }
+}

@@ -1,0 +1,40 @@
+/// A lease that was granted to us: what it takes to renew and to release it.
+public struct Grant: Sendable, Hashable {
+    /// What is led.
+    public var name: String
+    /// The identity that holds it.
+    public var identity: String
+    /// The term's fencing token; nil where the system has none.
+    public var token: FencingToken?
+    /// For how long the lease was asked.
+    public var ttl: Duration
+    /// When the lease ends unless it is renewed, counted from before the request was sent.
+    public var deadline: BootInstant
+    /// When the term began, by this machine's wall clock. For people; nothing is decided by it.
+    public var acquiredAt: WallTime
+    /// When the lease ends, by this machine's wall clock. For people; nothing is decided by it.
+    public var expiresAt: WallTime
+
+    public init(
+        name: String, identity: String, token: FencingToken?, ttl: Duration, deadline: BootInstant, acquiredAt: WallTime, expiresAt: WallTime
+    ) {
+        self.name = name
+        self.identity = identity
+        self.token = token
+        self.ttl = ttl
+        self.deadline = deadline
+        self.acquiredAt = acquiredAt
+        self.expiresAt = expiresAt
+    }
+}
+
+/// A descriptor that lives as long as the term's work does: whoever holds a copy of it is a sign to others that the holder is alive.
+///
+/// A guarded command inherits it; when the last copy is closed, by exit or by the kernel, a system that can watch for that grants the election
+/// at once. Only lease files have one.
+public protocol Witness: Sendable {
+    /// The descriptor to hand to the guarded command.
+    var descriptor: Int32 { get }
+    /// Gives up this process's copy.
+    func close()
+}

@@ -1,0 +1,29 @@
+import Glibc
+
+/// The id under which an election is asked for.
+public enum Identity {
+    /// The longest that every system takes, in bytes.
+    public static let maximumLength = 256
+
+    /// `host/pid/random`: tells a person where to look, and never stands for two processes.
+    public static func generated() -> String {
+        let random = UInt32.random(in: .min ... .max)
+        let hex = String(random, radix: 16)
+        return "\(hostName())/\(getpid())/" + String(repeating: "0", count: 8 - hex.count) + hex
+    }
+
+    /// This machine's name, as gethostname(2) has it.
+    public static func hostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Why `identity` cannot be used; nil if it can. Identities are 1 to 256 bytes and hold no control characters.
+    public static func problem(with identity: String) -> String? {
+        if identity.isEmpty { return "an identity must not be empty" }
+        if identity.utf8.count > maximumLength { return "an identity has at most \(maximumLength) bytes, this one has \(identity.utf8.count)" }
+        if identity.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) { return "an identity must not hold control characters" }
+        return nil
+    }
+}

@@ -1,0 +1,95 @@
+// Asking for the lease, and waiting for it.
+extension LeaseSession {
+    mutating func ask(at now: BootInstant) -> [Action] {
+        state = .asking(sentAt: now)
+        return [.acquire(configuration.request)]
+    }
+
+    mutating func asking(_ event: Event, sentAt: BootInstant, at now: BootInstant) -> [Action] {
+        switch event {
+        case .acquired(let grant): return granted(grant, sentAt: sentAt, at: now)
+        case .refused(let blocker): return refused(by: blocker, at: now)
+        case .acquireFailed(let error) where error.isUncertain:
+            state = .settling(sentAt: sentAt, error)
+            return [.read]
+        case .acquireFailed(let error): return failed(error, at: now)
+        default: return []
+        }
+    }
+
+    mutating func settling(_ event: Event, sentAt: BootInstant, error: CoordinationError, at now: BootInstant) -> [Action] {
+        switch event {
+        case .read(let found):
+            guard found.phase == .held, found.leader == configuration.request.identity else { return failed(error, at: now) }
+            // It was granted after all. The witness, if there is one, went with the lost answer: so give it up, and ask anew.
+            let grant = Grant(
+                name: found.name, identity: configuration.request.identity, token: found.token, ttl: configuration.request.ttl,
+                deadline: sentAt + configuration.request.ttl, acquiredAt: found.acquiredAt ?? .now(), expiresAt: .now())
+            return release(grant, attempt: 1, campaignAfter: true)
+        case .readFailed(let readError):
+            // Still in doubt. Reading again is harmless; the lease cannot outlive the request by more than its TTL.
+            if readError.isPassing, now < sentAt + configuration.request.ttl {
+                retries += 1
+                let pause = configuration.retry.pause(before: retries, random: configuration.random())
+                return [.report(.retrying(readError, after: pause)), .timer(now + pause)]
+            }
+            return failed(error, at: now)
+        case .timer: return [.read]
+        default: return []
+        }
+    }
+
+    private mutating func granted(_ answer: Grant, sentAt: BootInstant, at now: BootInstant) -> [Action] {
+        var grant = answer
+        grant.deadline = sentAt + grant.ttl
+        retries = 0
+        lastFailure = nil
+        stepDownSeen = nil
+        if stopping { return release(grant, attempt: 1) }
+        if now >= grant.deadline {
+            // The answer took longer than the lease lasts: it says nothing about now.
+            return release(grant, attempt: 1, campaignAfter: true)
+        }
+        let due = renewalDue(after: sentAt)
+        state = .holding(grant, .due(at: due, retry: 0))
+        return [.report(.elected(grant)), .timer(min(due, grant.deadline))]
+    }
+
+    private mutating func refused(by blocker: ElectionState, at now: BootInstant) -> [Action] {
+        retries = 0
+        if stopping { return end(.stopped) }
+        let until: BootInstant
+        switch configuration.waiting {
+        case .no: return end(.refused(blocker))
+        case .until(let deadline) where now >= deadline: return end(.timedOut(blocker))
+        case .until(let deadline): until = deadline
+        case .forever: until = .distantFuture
+        }
+        state = .queueing(behind: blocker, since: now)
+        return [.report(.waiting(blocker)), .waitForTurn(configuration.request, behind: blocker, until: until)]
+    }
+
+    mutating func queueing(_ event: Event, behind blocker: ElectionState, since: BootInstant, at now: BootInstant) -> [Action] {
+        switch event {
+        case .turnCame:
+            // A queue that answers at once is believed a few times; after that it is asked no faster than this.
+            let earliest = since + configuration.shortestTurn
+            quickTurns = now < earliest ? quickTurns + 1 : 0
+            if quickTurns <= Self.quickTurnsAllowed { return ask(at: now) }
+            state = .pausing(until: earliest)
+            return [.timer(earliest)]
+        case .waitFailed(let error): return failed(error, at: now)
+        default: return []
+        }
+    }
+
+    private mutating func failed(_ error: CoordinationError, at now: BootInstant) -> [Action] {
+        if stopping { return end(.stopped) }
+        retries += 1
+        guard error.isPassing, configuration.retry.allows(retry: retries) else { return end(.failed(error)) }
+        let pause = configuration.retry.pause(before: retries, random: configuration.random())
+        if case .until(let deadline) = configuration.waiting, now + pause > deadline { return end(.failed(error)) }
+        state = .pausing(until: now + pause)
+        return [.report(.retrying(error, after: pause)), .timer(now + pause)]
+    }
+}

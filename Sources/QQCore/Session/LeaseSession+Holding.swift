@@ -1,0 +1,108 @@
+// Holding the lease: renewing it, losing it, giving it up.
+extension LeaseSession {
+    func renewalDue(after sentAt: BootInstant) -> BootInstant {
+        // Early by up to the jitter, never late.
+        let spread = configuration.retry.jitter * configuration.random()
+        return sentAt + .seconds(configuration.renewEvery.seconds * (1 - spread))
+    }
+
+    mutating func holding(_ event: Event, grant: Grant, renewal: Renewal, at now: BootInstant) -> [Action] {
+        if now >= grant.deadline { return lost(grant, .expired(lastFailure), at: now) }
+        switch (event, renewal) {
+        case (.timer, .due(let at, let retry)) where now >= at:
+            state = .holding(grant, .sent(at: now, retry: retry))
+            return [.renew(grant), .timer(grant.deadline)]
+        case (.timer, .due(let at, _)): return [.timer(min(at, grant.deadline))]
+        case (.timer, _): return [.timer(grant.deadline)]
+        case (.renewed(.renewed(let answer)), .sent(let sentAt, _)): return renewed(answer, was: grant, sentAt: sentAt, at: now)
+        case (.renewed(.lost(let found)), .sent): return lost(grant, Self.reason(found), at: now)
+        case (.renewFailed(let error), .sent(_, let retry)):
+            lastFailure = error
+            if error.isUncertain {
+                state = .holding(grant, .settling(retry: retry))
+                return [.read]
+            }
+            return renewAgain(grant, retry: retry, after: error, at: now)
+        case (.read(let found), .settling(let retry)):
+            if !found.isTerm(of: grant) { return lost(grant, Self.reason(found), at: now) }
+            // Ours still, but perhaps not extended: renewing again is harmless and tells.
+            return observed(found, grant: grant, renewal: .settling(retry: retry)) + renewAgain(grant, retry: retry, after: lastFailure, at: now)
+        case (.readFailed(let error), .settling(let retry)):
+            lastFailure = error
+            return renewAgain(grant, retry: retry, after: error, at: now)
+        case (.observed(let found), _): return observed(found, grant: grant, renewal: renewal)
+        default: return []
+        }
+    }
+
+    private mutating func renewed(_ answer: Grant, was grant: Grant, sentAt: BootInstant, at now: BootInstant) -> [Action] {
+        var extended = answer
+        extended.deadline = max(sentAt + answer.ttl, grant.deadline)
+        lastFailure = nil
+        if stopping { return release(extended, attempt: 1) }
+        let due = renewalDue(after: sentAt)
+        state = .holding(extended, .due(at: due, retry: 0))
+        return [.report(.extended(extended)), .timer(min(due, extended.deadline))]
+    }
+
+    /// Tries again inside what is left of the lease, however few retries a campaign would be allowed: there is nothing better to do.
+    private mutating func renewAgain(_ grant: Grant, retry: Int, after error: CoordinationError?, at now: BootInstant) -> [Action] {
+        if stopping { return release(grant, attempt: 1) }
+        let left = grant.deadline.duration(since: now)
+        let pause = min(configuration.retry.pause(before: retry + 1, random: configuration.random()), left / 4)
+        state = .holding(grant, .due(at: now + pause, retry: retry + 1))
+        var actions: [Action] = [.timer(min(now + pause, grant.deadline))]
+        if let error { actions.insert(.report(.retrying(error, after: pause)), at: 0) }
+        return actions
+    }
+
+    private mutating func observed(_ found: ElectionState, grant: Grant, renewal: Renewal) -> [Action] {
+        guard found.isTerm(of: grant) else {
+            // What a watch shows can be older than the grant: a read settles it. A request in flight will tell by itself.
+            guard case .due(_, let retry) = renewal else { return [] }
+            lastFailure = nil
+            state = .holding(grant, .settling(retry: retry))
+            return [.read]
+        }
+        guard let by = found.stepDownAskedBy, stepDownSeen != by else { return [] }
+        stepDownSeen = by
+        return [.report(.stepDownAsked(by: by))]
+    }
+
+    private mutating func lost(_ grant: Grant, _ reason: LossReason, at now: BootInstant) -> [Action] {
+        let report = Action.report(.lost(grant, reason))
+        if stopping || !configuration.campaignsAgain { return [report] + end(.lost(reason)) }
+        retries = 0
+        return [report] + ask(at: now)
+    }
+
+    private static func reason(_ found: ElectionState) -> LossReason { found.phase == .free ? .removed : .takenOver(by: found.leader) }
+
+    /// - Parameter campaignAfter: the lease is given up only because its grant is of no use, not because we were stopped.
+    mutating func release(_ grant: Grant, attempt: Int, campaignAfter: Bool = false) -> [Action] {
+        if !campaignAfter { stopping = true }
+        state = .releasing(grant, attempt: attempt, inFlight: true, retryAt: .distantFuture)
+        return [.release(grant)]
+    }
+
+    mutating func releasing(
+        _ event: Event, grant: Grant, attempt: Int, inFlight: Bool, retryAt: BootInstant, at now: BootInstant
+    ) -> [Action] {
+        switch event {
+        case .releaseAnswered:
+            // Not held any more is what was wanted, too.
+            let report = Action.report(.released(grant))
+            return stopping ? [report] + end(.stopped) : ask(at: now)
+        case .releaseFailed(let error):
+            let pause = configuration.retry.pause(before: attempt, random: configuration.random())
+            if error.isPassing, configuration.retry.allows(retry: attempt), now + pause < grant.deadline {
+                state = .releasing(grant, attempt: attempt + 1, inFlight: false, retryAt: now + pause)
+                return [.report(.retrying(error, after: pause)), .timer(now + pause)]
+            }
+            let report = Action.report(.releaseFailed(grant, error))
+            return [report] + end(stopping ? .stopped : .failed(error))
+        case .timer where !inFlight && now >= retryAt: return release(grant, attempt: attempt, campaignAfter: !stopping)
+        default: return []
+        }
+    }
+}

@@ -1,0 +1,122 @@
+/// Drives one `LeaseSession` against a `Coordinator`: carries out its actions, and hands back what came of them.
+public final class SessionDriver: Sendable {
+    /// Called for every event, in order, and not allowed to block: renewals wait behind it. The witness comes with `.elected`.
+    public typealias Report = @Sendable (SessionEvent, (any Witness)?) -> Void
+
+    private let coordinator: any Coordinator
+    private let clock: any LeaseClock
+    private let configuration: LeaseSession.Configuration
+    private let mailbox: AsyncStream<Input>
+    private let post: AsyncStream<Input>.Continuation
+
+    private enum Input: Sendable {
+        case event(LeaseSession.Event)
+        case granted(Grant, (any Witness)?)
+        case timer(UInt64)
+    }
+
+    public init(_ configuration: LeaseSession.Configuration, coordinator: any Coordinator, clock: any LeaseClock) {
+        self.configuration = configuration
+        self.coordinator = coordinator
+        self.clock = clock
+        (mailbox, post) = AsyncStream.makeStream(of: Input.self)
+    }
+
+    /// Stops campaigning, or gives up what is held; `run` returns when that is done.
+    public func stop() { post.yield(.event(.stop)) }
+
+    /// Campaigns, holds and renews until the session ends.
+    public func run(report: @escaping Report) async -> SessionOutcome {
+        await withTaskGroup(of: Void.self) { group in
+            var session = LeaseSession(configuration)
+            var witness: (any Witness)?
+            var isWatching = false
+            // The number of the timer that counts; older ones fire into the void.
+            var timerNumber: UInt64 = 0
+            var inputs = mailbox.makeAsyncIterator()
+            var actions = session.handle(.start, at: clock.now())
+            defer {
+                witness?.close()
+                group.cancelAll()
+            }
+            while true {
+                for action in actions {
+                    switch action {
+                    case .end(let outcome):
+                        group.cancelAll()
+                        await coordinator.leaveQueue(configuration.request)
+                        return outcome
+                    case .report(let event):
+                        report(event, witness)
+                        switch event {
+                        case .elected where !isWatching:
+                            isWatching = true
+                            group.addTask { await self.watch() }
+                        case .lost, .released, .releaseFailed:
+                            witness?.close()
+                            witness = nil
+                        default: break
+                        }
+                    case .timer(let instant):
+                        timerNumber += 1
+                        let number = timerNumber
+                        group.addTask { if (try? await self.clock.sleep(until: instant)) != nil { self.post.yield(.timer(number)) } }
+                    case .acquire, .waitForTurn, .read, .renew, .release:
+                        group.addTask { self.post.yield(await self.answer(to: action)) }
+                    }
+                }
+                guard let input = await inputs.next() else {
+                    // Our own task was cancelled: give up what is held all the same.
+                    return .stopped
+                }
+                switch input {
+                case .timer(let number) where number != timerNumber: actions = []
+                case .timer: actions = session.handle(.timer, at: clock.now())
+                case .granted(let grant, let given):
+                    witness?.close()
+                    witness = given
+                    actions = session.handle(.acquired(grant), at: clock.now())
+                case .event(let event): actions = session.handle(event, at: clock.now())
+                }
+            }
+        }
+    }
+
+    private func answer(to action: LeaseSession.Action) async -> Input {
+        switch action {
+        case .acquire(let request):
+            do throws(CoordinationError) {
+                switch try await coordinator.acquire(request) {
+                case .granted(let grant, let witness): return .granted(grant, witness)
+                case .refused(let state): return .event(.refused(state))
+                }
+            } catch { return .event(.acquireFailed(error)) }
+        case .waitForTurn(let request, let blocker, let deadline):
+            do throws(CoordinationError) {
+                try await coordinator.waitForTurn(request, behind: blocker, until: deadline)
+                return .event(.turnCame)
+            } catch { return .event(.waitFailed(error)) }
+        case .read:
+            do throws(CoordinationError) { return .event(.read(try await coordinator.read(configuration.request.name))) } catch {
+                return .event(.readFailed(error))
+            }
+        case .renew(let grant):
+            do throws(CoordinationError) { return .event(.renewed(try await coordinator.renew(grant))) } catch {
+                return .event(.renewFailed(error))
+            }
+        case .release(let grant):
+            do throws(CoordinationError) { return .event(.releaseAnswered(try await coordinator.release(grant))) } catch {
+                return .event(.releaseFailed(error))
+            }
+        case .timer, .report, .end: return .timer(0)
+        }
+    }
+
+    private func watch() async {
+        do {
+            for try await state in coordinator.changes(of: [configuration.request.name]) { post.yield(.event(.observed(state))) }
+        } catch {
+            // Watching only makes a loss known earlier. Renewing tells as well.
+        }
+    }
+}

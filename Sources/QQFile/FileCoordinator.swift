@@ -1,0 +1,295 @@
+import CSystem
+import Glibc
+import QQCore
+import Synchronization
+
+/// Elections on lease files: no server, one folder, one machine (or machines that share the folder, judged by time).
+public final class FileCoordinator: Coordinator {
+    public let server: ServerURL
+    public let capabilities = Capabilities(lacking: [
+        .askNodeToStepDown: "a lease file has no nodes to ask; use --force, which asks the holder through the file",
+        .priority: "waiters for a lease file are served in the order in which they came",
+        .cancelWait: "a waiter for a lease file leaves the queue when its process ends",
+        .backoffAdvice: "nothing advises waiters for a lease file; acquire --wait sleeps until it is their turn",
+        .members: "a lease file knows no members",
+    ])
+
+    let folder: LeaseFolder
+    let clock: any LeaseClock
+    private let ownTTL: Duration
+    private let requestTimeout: Duration
+    /// Places in queues that we hold, by election.
+    private let places = Mutex<[String: Descriptor]>([:])
+
+    /// - Parameter ownTTL: counts for holders that do not say theirs, as the Go package's.
+    /// - Parameter requestTimeout: how long to wait for somebody who is in the middle of changing a file.
+    public init(server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration) {
+        self.server = server
+        folder = LeaseFolder(path: server.path, isDefault: isDefault)
+        self.clock = clock
+        self.ownTTL = ownTTL
+        self.requestTimeout = requestTimeout
+    }
+
+    // MARK: Names
+
+    /// The longest name, in bytes: with what is put before and behind it, it fits into a file name.
+    public static let longestName = 128
+
+    public func validate(name: String, identity: String, ttl: Duration) throws(CoordinationError) {
+        try Self.validate(name: name)
+        if ttl < .milliseconds(100) {
+            throw CoordinationError(
+                .usage, "cannot use a TTL of \(DurationText.format(ttl))", because: "it is shorter than 100ms", at: server.description, hint: "choose a longer --ttl")
+        }
+    }
+
+    static func validate(name: String) throws(CoordinationError) {
+        let allowed = name.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            case UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"): true
+            default: false
+            }
+        }
+        guard (1...longestName).contains(name.utf8.count), allowed, name.utf8.first != UInt8(ascii: ".") else {
+            throw CoordinationError(
+                .usage, "'\(Printable.text(name))' cannot be the name of a lease file",
+                because: "a name is 1 to \(longestName) of A-Z a-z 0-9 . _ - and does not start with a dot")
+        }
+    }
+
+    // MARK: Transactions
+
+    var moment: LeaseMoment {
+        LeaseMoment(boot: clock.now(), wall: .now(), bootID: BootIdentity.id, isShared: false)
+    }
+
+    private func rules(_ transaction: LeaseTransaction) -> LeaseRules {
+        var now = moment
+        now.isShared = transaction.isShared
+        return LeaseRules(
+            record: transaction.record, liveToken: transaction.liveToken, highestToken: transaction.highestToken, moment: now)
+    }
+
+    /// Opens a lease file, waiting for whoever is in the middle of a change.
+    private func transaction(_ name: String, _ access: LeaseFolder.Access) async throws(CoordinationError) -> LeaseTransaction? {
+        try Self.validate(name: name)
+        let end = clock.now() + requestTimeout
+        var pause = Duration.microseconds(200)
+        while true {
+            switch try LeaseTransaction.open(name, in: folder, access) {
+            case .ready(let transaction): return transaction
+            case .missing: return nil
+            case .busy: break
+            }
+            do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
+            pause = min(pause * 2, .milliseconds(10))
+            if clock.now() >= end {
+                throw CoordinationError(
+                    .unavailable, "cannot read the lease of \(name)", because: "another process has kept its file locked for \(DurationText.brief(requestTimeout))",
+                    at: folder.leaseFile(name), hint: "see who: fuser -v \(folder.leaseFile(name))")
+            }
+        }
+    }
+
+    private func changing(_ name: String) async throws(CoordinationError) -> LeaseTransaction {
+        guard let transaction = try await transaction(name, .change) else {
+            throw CoordinationError(.unavailable, "cannot make the lease file", because: "it is removed again and again", at: folder.leaseFile(name))
+        }
+        return transaction
+    }
+
+    private func cancelled(_ name: String) -> CoordinationError {
+        CoordinationError(.unavailable, "gave up on \(name)", because: "interrupted", at: server.description)
+    }
+
+    private func fromTheFuture(_ name: String, _ record: LeaseRecord, _ error: LeaseRules.FromTheFuture) -> CoordinationError {
+        CoordinationError(
+            .brokenData, "cannot judge the lease of \(name)",
+            because: "\(Printable.text(record.holder)) renewed it at \(error.renewTime.rfc3339()), \(DurationText.brief(error.ahead)) from now",
+            at: folder.leaseFile(name),
+            hint: "set the clock right, here or there; if the holder is gone, empty the file: truncate -s 0 \(folder.leaseFile(name))")
+    }
+
+    private func state(_ transaction: LeaseTransaction) throws(CoordinationError) -> ElectionState {
+        let rules = rules(transaction)
+        do throws(LeaseRules.FromTheFuture) { return try rules.state(name: transaction.name, ownTTL: ownTTL) } catch {
+            throw fromTheFuture(transaction.name, rules.record, error)
+        }
+    }
+
+    // MARK: Acquire, renew, release
+
+    public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
+        var endedSurvivors = false
+        while true {
+            let survivors: UInt64
+            do {
+                let transaction = try await changing(request.name)
+                let rules = rules(transaction)
+                let decision: LeaseRules.Decision
+                do throws(LeaseRules.FromTheFuture) { decision = try rules.decide(request) } catch {
+                    throw fromTheFuture(request.name, rules.record, error)
+                }
+                switch decision {
+                case .refuse: return .refused(try state(transaction))
+                case .newTerm(let token): return try grant(request, token: token, isNew: true, transaction)
+                case .goOn(let token): return try grant(request, token: token, isNew: false, transaction)
+                case .endSurvivors(let token): survivors = token
+                }
+            }
+            // The file's lock is let go: what follows takes time.
+            if endedSurvivors { throw survivorsRemain(request.name, []) }
+            endedSurvivors = true
+            try await endSurvivors(of: request.name, token: survivors)
+        }
+    }
+
+    private func grant(
+        _ request: AcquireRequest, token: UInt64, isNew: Bool, _ transaction: LeaseTransaction
+    ) throws(CoordinationError) -> AcquireAnswer {
+        var lock: LiveLock?
+        if request.wantsWitness {
+            lock = try LiveLock(token: token, in: folder, transaction.directory, name: request.name)
+            // Nobody else has this byte: we hold the file's lock, and nothing live was seen under it.
+            guard lock != nil else { return .refused(try state(transaction)) }
+        }
+        let now = moment
+        var record = LeaseRecord(holder: request.identity, renewTime: now.wall)
+        record.acquireTime = isNew ? now.wall : transaction.record.acquireTime ?? now.wall
+        record.ttl = request.ttl
+        record.token = token
+        record.host = Identity.hostName()
+        record.bootID = now.bootID
+        record.bootDeadline = now.boot + request.ttl
+        record.isLocked = lock != nil
+        do throws(CoordinationError) { try transaction.write(record, token: token, isNewTerm: isNew) } catch {
+            lock?.close()
+            throw error
+        }
+        places.withLock { $0[request.name] = nil }
+        return .granted(grantFrom(record, name: request.name, deadline: now.boot + request.ttl), lock)
+    }
+
+    private func grantFrom(_ record: LeaseRecord, name: String, deadline: BootInstant) -> Grant {
+        let ttl = record.ttl ?? ownTTL
+        return Grant(
+            name: name, identity: record.holder, token: record.token.map { FencingToken($0) }, ttl: ttl, deadline: deadline,
+            acquiredAt: record.acquireTime ?? record.renewTime, expiresAt: record.renewTime + ttl)
+    }
+
+    public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
+        guard let transaction = try await transaction(grant.name, .change) else { return .lost(ElectionState(name: grant.name, phase: .free)) }
+        let present = try state(transaction)
+        // A lease that has ended is not extended, even if nobody has taken it: whoever works under it has been told that it is over.
+        guard rules(transaction).isTerm(of: grant), present.phase == .held else { return .lost(present) }
+        let now = moment
+        var record = transaction.record
+        record.renewTime = now.wall
+        record.ttl = grant.ttl
+        record.bootID = now.bootID
+        record.bootDeadline = now.boot + grant.ttl
+        try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
+        return .renewed(grantFrom(record, name: grant.name, deadline: now.boot + grant.ttl))
+    }
+
+    public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
+        guard let transaction = try await transaction(grant.name, .change) else { return .notHeld(ElectionState(name: grant.name, phase: .free)) }
+        guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
+        try vacate(transaction)
+        return .released
+    }
+
+    private func vacate(_ transaction: LeaseTransaction) throws(CoordinationError) {
+        var record = LeaseRecord(holder: "", renewTime: moment.wall)
+        record.token = transaction.record.token
+        try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
+    }
+
+    // MARK: Survivors
+
+    private func endSurvivors(of name: String, token: UInt64) async throws(CoordinationError) {
+        let directory = try folder.open(creating: false)
+        guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read), let byte = LiveLock.byte(of: token) else { return }
+        let information = try folder.reporting(folder.path) { () throws(SystemCallError) in try side.information() }
+        let found = Survivors(sideFile: information, byte: byte).find()
+        for pid in found { kill(pid, SIGKILL) }
+        let end = clock.now() + .seconds(1)
+        while LiveLock.find(side) == token {
+            if clock.now() >= end { throw survivorsRemain(name, found) }
+            do { try await clock.sleep(for: .milliseconds(2)) } catch { throw cancelled(name) }
+        }
+    }
+
+    private func survivorsRemain(_ name: String, _ pids: [pid_t]) -> CoordinationError {
+        let which = pids.isEmpty ? "" : " (" + pids.map { String($0) }.joined(separator: ", ") + ")"
+        return CoordinationError(
+            .unavailable, "cannot acquire \(name)", because: "its lease has ended, but processes\(which) that worked under it live on and cannot be ended from here",
+            at: folder.leaseFile(name), hint: "end them, as their user or as root, and try again; who: fuser -v \(folder.path)/\(LeaseFolder.sideFile(name))")
+    }
+
+    // MARK: Reading
+
+    public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
+        guard let transaction = try await transaction(name, .read) else { return ElectionState(name: name, phase: .free) }
+        var found = try state(transaction)
+        if found.phase != .free, let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read) {
+            found.waiters = (try? side.information()).flatMap { Survivors.waiters(on: $0) }
+        }
+        return found
+    }
+
+    public func list() async throws(CoordinationError) -> [ElectionState] {
+        if folder.isDefault, folder.isMissing { return [] }
+        var states: [ElectionState] = []
+        for name in try names() {
+            do throws(CoordinationError) { states.append(try await read(name)) } catch {
+                // One that cannot be read must not hide the others.
+                var state = ElectionState(name: name, phase: .free)
+                state.problem = error
+                states.append(state)
+            }
+        }
+        return states
+    }
+
+    private func names() throws(CoordinationError) -> [String] {
+        let directory = try folder.open(creating: false)
+        guard let entries = fdopendir(dup(directory.number)) else { throw folder.problem(SystemCallError("opendir"), with: folder.path) }
+        defer { closedir(entries) }
+        var names: [String] = []
+        while let entry = readdir(entries) {
+            let file = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            let name = String(file.dropLast(LeaseFolder.suffix.count))
+            if file.hasSuffix(LeaseFolder.suffix), (try? Self.validate(name: name)) != nil { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    // MARK: Stepping down
+
+    public func askToStepDown(_ state: ElectionState, by identity: String) async throws(CoordinationError) -> StepDownAnswer {
+        guard let transaction = try await transaction(state.name, .change) else { return .done }
+        let present = try self.state(transaction)
+        guard present.phase != .free else { return .done }
+        guard present.leader == state.leader, present.token == state.token else { return .changed(present) }
+        if present.alive == true {
+            // Its qq sees this at once, ends the command, and only then lets go. Taking the lease away instead would let two work.
+            var record = transaction.record
+            record.stepDown = identity
+            try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
+            return .asked
+        }
+        try vacate(transaction)
+        return .done
+    }
+
+    // MARK: Places in the queue
+
+    func place(in name: String) -> Descriptor? { places.withLock { $0[name] } }
+
+    func keepPlace(_ descriptor: Descriptor, in name: String) { places.withLock { $0[name] = descriptor } }
+
+    public func leaveQueue(_ request: AcquireRequest) async { places.withLock { $0[request.name] = nil } }
+}

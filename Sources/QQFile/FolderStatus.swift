@@ -1,0 +1,44 @@
+import CSystem
+import Glibc
+import QQCore
+
+extension FileCoordinator {
+    /// The folder: whether it is there, may be written, what it is on, and whether the kernel's locks work there. Changes nothing.
+    public func clusterStatus() async -> [EndpointStatus] {
+        let start = clock.now()
+        if folder.isDefault, folder.isMissing {
+            let details = [EndpointStatus.Detail("exists", false), .init("writable", .bool(false)), .init("elections", 0)]
+            return [
+                EndpointStatus(
+                    endpoint: server.description, isReachable: true, roundTrip: clock.now().duration(since: start), details: details)
+            ]
+        }
+        do throws(CoordinationError) {
+            let directory = try folder.open(creating: false)
+            let states = try await list()
+            let roundTrip = clock.now().duration(since: start)
+            let fileSystem = FileSystem(of: directory)
+            var details: [EndpointStatus.Detail] = [
+                .init("exists", true), .init("writable", .bool(faccessat(directory.number, ".", W_OK | X_OK, AT_EACCESS) == 0)),
+                .init("file_system", .string(fileSystem.name)), .init("shared", .bool(fileSystem.isShared)),
+                .init("locks", .bool(locksWork(directory))),
+            ]
+            var space = statvfs()
+            if fstatvfs(directory.number, &space) == 0 {
+                details.append(.init("free_bytes", .number(UInt64(space.f_bavail) * UInt64(space.f_frsize))))
+            }
+            details.append(.init("elections", .number(UInt64(states.count))))
+            details.append(.init("held", .number(UInt64(states.count { $0.isLed }))))
+            details.append(.init("broken", .number(UInt64(states.count { $0.problem != nil }))))
+            return [EndpointStatus(endpoint: server.description, isReachable: true, roundTrip: roundTrip, details: details)]
+        } catch {
+            return [EndpointStatus(endpoint: server.description, isReachable: false, problem: error.description)]
+        }
+    }
+
+    /// Asks the kernel for a lock that conflicts, which takes none.
+    private func locksWork(_ directory: Descriptor) -> Bool {
+        var at: Int64 = 0
+        return qq_ofd_find(directory.number, F_RDLCK, LiveLock.firstByte, 1, &at) >= 0
+    }
+}

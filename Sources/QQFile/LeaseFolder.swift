@@ -1,0 +1,116 @@
+import CSystem
+import Glibc
+import QQCore
+
+/// The folder that lease files live in, and how files in it are opened: never through symbolic links, never somebody else's planted file.
+struct LeaseFolder: Sendable {
+    let path: String
+    /// Whether it may be made where it is missing: only the embedded default, so that a mistyped or unmounted folder is never a second election.
+    let isDefault: Bool
+
+    static let suffix = ".json"
+
+    func leaseFile(_ name: String) -> String { path + "/" + name + Self.suffix }
+
+    static func sideFile(_ name: String) -> String { "." + name + ".lock" }
+
+    /// - Throws: `CoordinationError` that says what is wrong with the folder.
+    func open(creating: Bool) throws(CoordinationError) -> Descriptor {
+        var number = openDirectory()
+        if number < 0, errno == ENOENT, creating, isDefault {
+            try make()
+            number = openDirectory()
+        }
+        guard number >= 0 else { throw problem(SystemCallError("open"), with: path) }
+        let folder = Descriptor(number)
+        let information = try reporting(path) { () throws(SystemCallError) in try folder.information() }
+        if information.st_mode & S_IWOTH != 0, information.st_mode & S_ISVTX == 0 {
+            throw CoordinationError(
+                .denied, "cannot use the lease folder", because: "everybody may replace files in it", at: path,
+                hint: "take the right to write from others, or set the sticky bit: chmod +t \(path)")
+        }
+        return folder
+    }
+
+    /// Whether the folder is missing, as a default folder is that nobody has used yet.
+    var isMissing: Bool {
+        var information = stat()
+        return stat(path, &information) != 0 && errno == ENOENT
+    }
+
+    private func openDirectory() -> CInt { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+
+    private func make() throws(CoordinationError) {
+        var made = ""
+        for part in path.split(separator: "/") {
+            made += "/" + part
+            // Leases tell who works on what: for the user's own eyes, but for root's, which every user of the machine may ask about.
+            if mkdir(made, geteuid() == 0 ? 0o755 : 0o700) != 0, errno != EEXIST { throw problem(SystemCallError("mkdir"), with: made) }
+        }
+    }
+
+    enum Access {
+        case read
+        /// For changing; the file is made where it is missing.
+        case change
+    }
+
+    /// Opens a file of the folder; nil where it is missing and only read.
+    func openFile(_ file: String, in folder: Descriptor, _ access: Access) throws(CoordinationError) -> Descriptor? {
+        let flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (access == .read ? O_RDONLY : O_RDWR)
+        let full = path + "/" + file
+        var number = openat(folder.number, file, flags)
+        if number < 0, errno == ENOENT, access == .change {
+            number = openat(folder.number, file, flags | O_CREAT | O_EXCL, 0o644)
+            if number < 0, errno == EEXIST { number = openat(folder.number, file, flags) }
+        }
+        if number < 0, errno == ENOENT, access == .read { return nil }
+        guard number >= 0 else { throw problem(SystemCallError("open"), with: full) }
+        let descriptor = Descriptor(number)
+        try checkOwner(of: descriptor, in: folder, full)
+        return descriptor
+    }
+
+    /// In a folder where everybody may put files, only our own, and those of the folder's owner, are believed (as fs.protected_regular has it).
+    private func checkOwner(of file: Descriptor, in folder: Descriptor, _ full: String) throws(CoordinationError) {
+        let (own, around) = try reporting(full) { () throws(SystemCallError) in (try file.information(), try folder.information()) }
+        guard own.st_mode & S_IFMT == S_IFREG else {
+            throw CoordinationError(
+                .brokenData, "cannot use the lease file", because: "it is not a regular file", at: full, hint: "move it away, or choose another name")
+        }
+        guard around.st_mode & S_IWOTH != 0 else { return }
+        if own.st_uid != geteuid(), own.st_uid != around.st_uid {
+            throw CoordinationError(
+                .denied, "cannot use the lease file", because: "it belongs to user \(own.st_uid), in a folder where everybody may put files", at: full,
+                hint: "choose a folder that only those may write who take part, with -s file:///DIR")
+        }
+        if own.st_nlink != 1 {
+            throw CoordinationError(
+                .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where everybody may put files", at: full,
+                hint: "choose a folder that only those may write who take part, with -s file:///DIR")
+        }
+    }
+
+    func reporting<Result>(_ file: String, _ body: () throws(SystemCallError) -> Result) throws(CoordinationError) -> Result {
+        do { return try body() } catch { throw problem(error, with: file) }
+    }
+
+    /// What a failed system call means for a person.
+    func problem(_ error: SystemCallError, with file: String) -> CoordinationError {
+        func say(_ kind: CoordinationError.Kind, _ hint: String?) -> CoordinationError {
+            let what = file == path ? "cannot use the lease folder" : "cannot use the lease file"
+            return CoordinationError(kind, what, because: error.reason, at: file, hint: hint)
+        }
+        switch error.code {
+        case ENOENT: return say(.configuration, "make the folder first, so that a mistyped one is never taken: mkdir -p \(path)")
+        case ENOTDIR: return say(.configuration, "name a folder with -s file:///DIR")
+        case ELOOP: return say(.denied, "it is a symbolic link, which qq does not follow; name the real folder with -s file:///DIR")
+        case EACCES, EPERM: return say(.denied, "run qq as a user who may write there, or choose another folder with -s file:///DIR")
+        case EROFS: return say(.denied, "choose a folder on a file system that can be written, with -s file:///DIR")
+        case EISDIR: return say(.brokenData, "move it away, or choose another name")
+        case ENOSPC, EDQUOT: return say(.unavailable, "nothing was granted and the old content stays; make room and try again")
+        case ENAMETOOLONG: return say(.configuration, "choose a shorter path with -s file:///DIR")
+        default: return say(.unavailable, nil)
+        }
+    }
+}

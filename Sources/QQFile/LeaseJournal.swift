@@ -1,0 +1,84 @@
+import QQCore
+
+/// What stands beside a lease file in `.NAME.lock`: the largest fencing token given out, and the last change to the lease file, before and after.
+///
+/// The lease file itself is rewritten in place, as the Go package does, because a rename would leave others holding the lock of a dead file. A crash in
+/// the middle of that leaves the first bytes of the new content before the last bytes of the old. The journal, written first, tells both, so that
+/// such a mixture is recognised and completed. Two slots are written in turn, each with a checksum, so that a crash in the middle of a slot leaves the other.
+struct LeaseJournal: Sendable, Hashable {
+    var sequence: UInt64
+    var token: UInt64
+    var before: [UInt8]
+    var after: [UInt8]
+
+    static let slotSize = 64 * 1024
+    static let slotCount = 2
+    /// A lease file is not larger than this, so that a slot holds two.
+    static let largestLeaseFile = 16 * 1024
+    private static let magic = "qq-lease-journal 1"
+
+    /// Where this entry goes.
+    var offset: Int { Int(sequence % UInt64(Self.slotCount)) * Self.slotSize }
+
+    private var head: String { "\(Self.magic) sequence=\(sequence) token=\(token) before=\(before.count) after=\(after.count)" }
+
+    /// One line of text that says what follows, then both contents.
+    var encoded: [UInt8] {
+        let body = before + after
+        let sum = fnv1a64(Array(head.utf8) + body)
+        return Array((head + " sum=\(sum)\n").utf8) + body
+    }
+
+    /// The entry in a slot; nil where the slot was never written, or not to its end.
+    init?(slot: some Collection<UInt8>) {
+        guard let newline = slot.prefix(256).firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+        let line = String(decoding: slot[..<newline], as: UTF8.self)
+        let words = line.split(separator: " ")
+        guard words.count == 7, line.hasPrefix(Self.magic + " ") else { return nil }
+        var numbers: [UInt64] = []
+        for (word, key) in zip(words.dropFirst(2), ["sequence=", "token=", "before=", "after=", "sum="]) {
+            guard word.hasPrefix(key), let number = UInt64(word.dropFirst(key.count)) else { return nil }
+            numbers.append(number)
+        }
+        guard numbers[2] <= UInt64(Self.largestLeaseFile), numbers[3] <= UInt64(Self.largestLeaseFile) else { return nil }
+        let body = slot[slot.index(after: newline)...]
+        let beforeCount = Int(numbers[2])
+        let afterCount = Int(numbers[3])
+        guard body.count >= beforeCount + afterCount else { return nil }
+        sequence = numbers[0]
+        token = numbers[1]
+        before = Array(body.prefix(beforeCount))
+        after = Array(body.dropFirst(beforeCount).prefix(afterCount))
+        guard fnv1a64(Array(head.utf8) + before + after) == numbers[4] else { return nil }
+    }
+
+    init(sequence: UInt64, token: UInt64, before: [UInt8], after: [UInt8]) {
+        self.sequence = sequence
+        self.token = token
+        self.before = before
+        self.after = after
+    }
+
+    /// The newest whole entry.
+    static func newest(of slots: [some Collection<UInt8>]) -> LeaseJournal? {
+        slots.compactMap { LeaseJournal(slot: $0) }.max { $0.sequence < $1.sequence }
+    }
+
+    /// What is written over the old content in one go: the new content, and spaces up to the old length, which the truncation that follows takes away.
+    static func overwrite(from before: [UInt8], to after: [UInt8]) -> [UInt8] {
+        after + [UInt8](repeating: UInt8(ascii: " "), count: max(0, before.count - after.count))
+    }
+
+    /// What the lease file says, given its bytes: they themselves, or the new content where our own change of it was cut short.
+    func settled(_ content: [UInt8]) -> [UInt8] {
+        if content == before || content == after { return content }
+        let written = Self.overwrite(from: before, to: after)
+        if content == written { return after }
+        // The first `cut` bytes are new, the rest is old: any `cut` for which that holds will do.
+        let cut = zip(content, written).prefix { $0 == $1 }.count
+        guard cut > 0 else { return content }
+        if cut == content.count, cut >= before.count { return after }
+        let isMixture = content.count == before.count && cut < before.count && content[cut...].elementsEqual(before[cut...])
+        return isMixture ? after : content
+    }
+}

@@ -1,0 +1,98 @@
+import QQCore
+
+/// What a lease file holds: `holder` and `renewTime` as the Go package writes them, and what `qq` adds, which Go readers pass over.
+struct LeaseRecord: Sendable, Hashable {
+    /// Empty: nobody.
+    var holder: String
+    var renewTime: WallTime
+    /// When the term began.
+    var acquireTime: WallTime?
+    /// For how long the lease was taken; the Go format does not say, so each client brings its own.
+    var ttl: Duration?
+    var token: UInt64?
+    /// The machine of the holder, for people.
+    var host: String?
+    /// The kernel that `bootDeadline` and the lock belong to: /proc/sys/kernel/random/boot_id.
+    var bootID: String?
+    /// When the lease ends on that kernel's CLOCK_BOOTTIME.
+    var bootDeadline: BootInstant?
+    /// Whether a kernel lock shows that the holder lives (see `LiveLock`).
+    var isLocked = false
+    /// Who asks the holder to step down.
+    var stepDown: String?
+
+    static let nobody = LeaseRecord(holder: "", renewTime: .goZero)
+
+    struct Broken: Error, Hashable {
+        var reason: String
+    }
+
+    /// An empty file means nobody. Unknown fields are passed over.
+    init(parsing bytes: [UInt8]) throws(Broken) {
+        if bytes.isEmpty {
+            self = .nobody
+            return
+        }
+        let value: JSONValue
+        do throws(JSONError) { value = try JSONValue.parse(bytes) } catch { throw Broken(reason: error.description) }
+        guard let object = value.objectValue else { throw Broken(reason: "not a JSON object") }
+        holder = try Self.text("holder", in: object) ?? ""
+        renewTime = try Self.time("renewTime", in: object) ?? .goZero
+        acquireTime = try Self.time("acquireTime", in: object)
+        if let seconds = object["ttlSeconds"], !seconds.isNull {
+            guard let number = seconds.doubleValue, number > 0, number <= DurationText.maximum.seconds else {
+                throw Broken(reason: "\"ttlSeconds\" is not a number of seconds")
+            }
+            ttl = .nanoseconds(Int64((number * 1e9).rounded()))
+        }
+        token = try Self.number("token", in: object)
+        host = try Self.text("host", in: object)
+        bootID = try Self.text("bootId", in: object)
+        bootDeadline = try Self.number("bootDeadline", in: object).map { BootInstant(nanoseconds: $0) }
+        isLocked = object["locked"]?.boolValue ?? false
+        stepDown = try Self.text("stepDown", in: object)
+    }
+
+    init(holder: String, renewTime: WallTime) {
+        self.holder = holder
+        self.renewTime = renewTime
+    }
+
+    private static func text(_ key: String, in object: JSONObject) throws(Broken) -> String? {
+        guard let value = object[key], !value.isNull else { return nil }
+        guard let text = value.stringValue else { throw Broken(reason: "\"\(key)\" is not a string") }
+        return text
+    }
+
+    private static func number(_ key: String, in object: JSONObject) throws(Broken) -> UInt64? {
+        guard let value = object[key], !value.isNull else { return nil }
+        guard let number = value.uint64Value else { throw Broken(reason: "\"\(key)\" is not a whole number") }
+        return number
+    }
+
+    private static func time(_ key: String, in object: JSONObject) throws(Broken) -> WallTime? {
+        guard let text = try text(key, in: object) else { return nil }
+        do throws(WallTime.Invalid) { return try WallTime.parse(rfc3339: text) } catch {
+            throw Broken(reason: "\"\(key)\" is not an RFC 3339 time: \(error.reason)")
+        }
+    }
+
+    /// The bytes to write: Go's fields first and as Go writes them (two-space indent, a newline at the end).
+    var encoded: [UInt8] {
+        var members: [JSONObject.Member] = [
+            .init(name: "holder", value: .string(holder)), .init(name: "renewTime", value: .string(renewTime.rfc3339Nano)),
+        ]
+        func add(_ key: String, _ value: JSONValue?) {
+            if let value { members.append(.init(name: key, value: value)) }
+        }
+        add("acquireTime", acquireTime.map { .string($0.rfc3339Nano) })
+        add("ttlSeconds", ttl.map { .double($0.seconds) })
+        add("token", token.map { .number($0) })
+        add("host", host.map { .string($0) })
+        add("bootId", bootID.map { .string($0) })
+        add("bootDeadline", bootDeadline.map { .number($0.nanoseconds) })
+        add("locked", isLocked ? true : nil)
+        add("stepDown", stepDown.map { .string($0) })
+        return JSONWriter.bytes(.object(JSONObject(members)), style: .goIndented) + [UInt8(ascii: "\n")]
+    }
+}

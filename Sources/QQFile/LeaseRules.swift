@@ -1,0 +1,93 @@
+import QQCore
+
+/// What holds at the moment of a decision: the two clocks, this kernel, and whether other machines can see the folder.
+struct LeaseMoment: Sendable, Hashable {
+    var boot: BootInstant
+    var wall: WallTime
+    var bootID: String
+    /// Whether other machines may write the folder: a network file system.
+    var isShared: Bool
+}
+
+/// Who may have a lease, decided from what was read under the file's lock. Pure.
+struct LeaseRules: Sendable, Hashable {
+    var record: LeaseRecord
+    /// The tokens of the terms whose lock is held: somebody lives who works under them. More than one only where a foreign writer interfered.
+    var liveToken: UInt64?
+    /// The largest token that was ever given out, as far as the journal knows.
+    var highestToken: UInt64
+    var moment: LeaseMoment
+
+    enum Decision: Sendable, Hashable {
+        /// A new term.
+        case newTerm(token: UInt64)
+        /// The term that we hold goes on.
+        case goOn(token: UInt64)
+        case refuse
+        /// The lease has ended and its term's processes live: they must be gone first.
+        case endSurvivors(token: UInt64)
+    }
+
+    struct FromTheFuture: Error, Hashable {
+        var renewTime: WallTime
+        var ahead: Duration
+    }
+
+    private var isSameKernel: Bool { record.bootID == moment.bootID }
+
+    /// How long the lease still runs; negative after its end. `ownTTL` counts where the record does not say, as in the Go format.
+    func remaining(ownTTL: Duration) throws(FromTheFuture) -> Duration {
+        if isSameKernel, let deadline = record.bootDeadline { return deadline.duration(since: moment.boot) }
+        let ttl = record.ttl ?? ownTTL
+        let age = moment.wall - record.renewTime
+        // A little ahead is skew between machines; a whole lease ahead is a clock that was stepped, or a date that makes no sense.
+        if age < .zero - ttl { throw FromTheFuture(renewTime: record.renewTime, ahead: .zero - age) }
+        return ttl - age
+    }
+
+    /// Whether the holder is known to be dead: its lock was let go by the kernel.
+    private var holderIsDead: Bool {
+        guard record.isLocked, liveToken == nil else { return false }
+        // Another boot of the only machine that can write the folder: nothing lives on from then.
+        return isSameKernel || !moment.isShared
+    }
+
+    func decide(_ request: AcquireRequest) throws(FromTheFuture) -> Decision {
+        let next = max(record.token ?? 0, highestToken) + 1
+        if record.holder.isEmpty { return liveToken == nil ? .newTerm(token: next) : .refuse }
+        let hasEnded = try remaining(ownTTL: request.ttl) <= .zero
+        if let liveToken {
+            // Somebody works under it, be it under our own name: two at work is what must never be.
+            return hasEnded && record.isLocked && record.token == liveToken ? .endSurvivors(token: liveToken) : .refuse
+        }
+        if hasEnded || holderIsDead { return .newTerm(token: next) }
+        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else { return .refuse }
+        return .goOn(token: record.token ?? next)
+    }
+
+    /// Whether `grant` is the present term.
+    func isTerm(of grant: Grant) -> Bool { record.holder == grant.identity && record.token == grant.token?.value }
+
+    /// What a reader is told. Whether a lease without a TTL of its own has ended is judged by `ownTTL`.
+    func state(name: String, ownTTL: Duration) throws(FromTheFuture) -> ElectionState {
+        guard !record.holder.isEmpty else {
+            // A command that lives although its lease was taken out of the file still holds the election.
+            var state = ElectionState(name: name, phase: liveToken == nil ? .free : .held)
+            state.token = liveToken.map { FencingToken($0) } ?? (highestToken > 0 ? FencingToken(max(record.token ?? 0, highestToken)) : nil)
+            state.alive = liveToken == nil ? nil : true
+            return state
+        }
+        let left = try remaining(ownTTL: ownTTL)
+        var state = ElectionState(name: name, phase: left > .zero && !holderIsDead ? .held : .expired)
+        state.leader = record.holder
+        state.token = record.token.map { FencingToken($0) }
+        state.acquiredAt = record.acquireTime
+        state.renewedAt = record.renewTime
+        state.ttl = record.ttl
+        state.remaining = max(left, .zero)
+        state.alive = record.isLocked && (isSameKernel || !moment.isShared) ? liveToken != nil && liveToken == record.token : nil
+        state.host = record.host
+        state.stepDownAskedBy = record.stepDown
+        return state
+    }
+}

@@ -1,0 +1,126 @@
+import CSystem
+import Glibc
+import QQCore
+
+/// One look at a lease file, or one change of it, under its flock(2), which the Go package takes too.
+///
+/// The lock is held from `init` until the value goes away. Nothing in here waits: a file that somebody else has locked is `.busy`.
+struct LeaseTransaction {
+    enum Opened {
+        case ready(LeaseTransaction)
+        /// Somebody is in the middle of a change.
+        case busy
+        /// There is no such lease file.
+        case missing
+    }
+
+    let name: String
+    let folder: LeaseFolder
+    let directory: Descriptor
+    private let file: Descriptor
+    private let side: Descriptor?
+    /// The lease file's bytes as they are, and as they are to be understood.
+    private let raw: [UInt8]
+    private let content: [UInt8]
+    private let journal: LeaseJournal?
+    let record: LeaseRecord
+    let liveToken: UInt64?
+    let isShared: Bool
+
+    var highestToken: UInt64 { journal?.token ?? 0 }
+
+    static func open(_ name: String, in folder: LeaseFolder, _ access: LeaseFolder.Access) throws(CoordinationError) -> Opened {
+        if access == .read, folder.isDefault, folder.isMissing { return .missing }
+        let directory = try folder.open(creating: access == .change)
+        // The file may be replaced between opening and locking it; then the lock is worth nothing, and we look again.
+        for _ in 0..<10 {
+            guard let file = try folder.openFile(name + LeaseFolder.suffix, in: directory, access) else { return .missing }
+            guard flock(file.number, (access == .read ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
+                if errno == EWOULDBLOCK || errno == EINTR { return .busy }
+                throw folder.problem(SystemCallError("flock"), with: folder.leaseFile(name))
+            }
+            if isPresent(file, as: name, in: directory) { return .ready(try LeaseTransaction(name, folder, directory, file, access)) }
+        }
+        return .busy
+    }
+
+    private static func isPresent(_ file: Descriptor, as name: String, in directory: Descriptor) -> Bool {
+        var named = stat()
+        guard let own = try? file.information(), fstatat(directory.number, name + LeaseFolder.suffix, &named, AT_SYMLINK_NOFOLLOW) == 0 else {
+            return false
+        }
+        return own.st_ino == named.st_ino && own.st_dev == named.st_dev
+    }
+
+    private init(
+        _ name: String, _ folder: LeaseFolder, _ directory: Descriptor, _ file: Descriptor, _ access: LeaseFolder.Access
+    ) throws(CoordinationError) {
+        self.name = name
+        self.folder = folder
+        self.directory = directory
+        self.file = file
+        let path = folder.leaseFile(name)
+        side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access)
+        raw = try folder.reporting(path) { () throws(SystemCallError) in try file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1) }
+        if let side {
+            journal = try folder.reporting(path) { () throws(SystemCallError) in try Self.readJournal(side) }
+            liveToken = LiveLock.find(side)
+        } else {
+            journal = nil
+            liveToken = nil
+        }
+        isShared = FileSystem(of: directory).isShared
+        guard raw.count <= LeaseJournal.largestLeaseFile else {
+            throw Self.broken("it is larger than \(LeaseJournal.largestLeaseFile) bytes", path)
+        }
+        content = journal?.settled(raw) ?? raw
+        do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw Self.broken(error.reason, path) }
+    }
+
+    private static func readJournal(_ side: Descriptor) throws(SystemCallError) -> LeaseJournal? {
+        var slots: [[UInt8]] = []
+        for slot in 0..<LeaseJournal.slotCount {
+            let start = slot * LeaseJournal.slotSize
+            // Nearly every entry is short; the rest is read only where it is needed.
+            let first = try side.read(at: start, count: 2048)
+            let isWhole = first.count < 2048 || LeaseJournal(slot: first) != nil
+            slots.append(isWhole ? first : try side.read(at: start, count: LeaseJournal.slotSize))
+        }
+        return LeaseJournal.newest(of: slots)
+    }
+
+    private static func broken(_ reason: String, _ path: String) -> CoordinationError {
+        CoordinationError(
+            .brokenData, "cannot understand the lease file", because: reason, at: path,
+            hint: "look at it; if nobody works under this lease, empty it: truncate -s 0 \(path)")
+    }
+
+    /// Replaces the record. The old content stays wherever that fails before the first byte is overwritten, and can be restored where it fails after.
+    /// - Parameter token: the largest token given out so far, this change included.
+    /// - Parameter isNewTerm: whether to wait until it is on the disk: a token must not be given out again after a power failure. Everything else
+    ///   is about processes of this machine, which would not survive that either.
+    func write(_ new: LeaseRecord, token: UInt64, isNewTerm: Bool) throws(CoordinationError) {
+        let path = folder.leaseFile(name)
+        let after = new.encoded
+        guard let side, after.count <= LeaseJournal.largestLeaseFile else {
+            throw CoordinationError(.usage, "cannot write the lease file", because: "its content would be too large", at: path)
+        }
+        let entry = LeaseJournal(sequence: (journal?.sequence ?? 0) + 1, token: max(token, highestToken), before: raw, after: after)
+        let encoded = entry.encoded
+        try folder.reporting(path) { () throws(SystemCallError) in
+            try file.reserve(max(after.count, raw.count))
+            try side.write(encoded, at: entry.offset)
+            if isNewTerm { try side.synchronise() }
+        }
+        do throws(SystemCallError) {
+            try file.write(LeaseJournal.overwrite(from: raw, to: after), at: 0)
+            try file.truncate(to: after.count)
+            if isNewTerm { try file.synchronise() }
+        } catch {
+            // As it was, so that nobody reads a lease that was not granted.
+            try? file.write(raw, at: 0)
+            try? file.truncate(to: raw.count)
+            throw folder.problem(error, with: path)
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import Glibc
+import QQCore
+
+/// Processes that hold the lock of a term whose lease has ended: what is left of a command whose qq and guardian were both killed or stopped.
+///
+/// The guardian's promise is that they are dead by then. Whoever is to be granted the election keeps that promise in its place.
+struct Survivors {
+    let sideFile: stat
+    let byte: Int64
+
+    /// The processes that hold the lock, as far as we may look into them.
+    func find() -> [pid_t] {
+        Self.numbers(in: "/proc").filter { holds($0) }
+    }
+
+    private func holds(_ pid: pid_t) -> Bool {
+        Self.numbers(in: "/proc/\(pid)/fd").contains { number in
+            var target = stat()
+            guard stat("/proc/\(pid)/fd/\(number)", &target) == 0, target.st_ino == sideFile.st_ino, target.st_dev == sideFile.st_dev else { return false }
+            // Waiters have the file open as well; only a holder's entry shows the write lock on this very byte.
+            return Self.text("/proc/\(pid)/fdinfo/\(number)").split(separator: "\n").contains { line in
+                let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
+                return words.first == "lock:" && words.contains("OFDLCK") && words.contains("WRITE") && words.suffix(2).first == Substring(String(byte))
+            }
+        }
+    }
+
+    private static func numbers(in path: String) -> [pid_t] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var numbers: [pid_t] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if let number = pid_t(name) { numbers.append(number) }
+        }
+        return numbers
+    }
+
+    private static func text(_ path: String) -> String {
+        let number = open(path, O_RDONLY | O_CLOEXEC)
+        guard number >= 0 else { return "" }
+        return String(decoding: (try? Descriptor(number).read(at: 0, count: 64 * 1024)) ?? [], as: UTF8.self)
+    }
+
+    /// How many processes of the machine wait for a lock on the file, from /proc/locks; nil where that cannot be read.
+    static func waiters(on sideFile: stat) -> Int? {
+        let inode = ":\(sideFile.st_ino)"
+        let lines = text("/proc/locks").split(separator: "\n")
+        guard !lines.isEmpty else { return nil }
+        return lines.filter { $0.contains("->") && $0.split(separator: " ").contains { $0.hasSuffix(inode) } }.count
+    }
+}

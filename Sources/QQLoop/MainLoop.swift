@@ -1,0 +1,123 @@
+import CSystem
+import Glibc
+import QQCore
+import Synchronization
+
+/// One thread that runs every task of the program, waits for descriptors, timers and signals, and starts no other thread.
+///
+/// Swift's own executor starts worker threads, which costs a millisecond of a cold start and would forbid the fork that the guardian needs.
+/// Tasks are put here by `Task(executorPreference:)`, and structured concurrency keeps them here.
+public final class MainLoop: TaskExecutor {
+    struct State {
+        var jobs: [UnownedJob] = []
+        var timers = TimerQueue()
+        var readers: [CInt: Waiter] = [:]
+        var finished = false
+        var nextWaiter: UInt64 = 0
+    }
+
+    /// A task that waits, and the number by which a cancellation finds it.
+    struct Waiter {
+        var id: UInt64
+        var continuation: CheckedContinuation<Void, any Error>
+    }
+
+    let state = Mutex(State())
+    let epoll: CInt
+    let wake: CInt
+    let timer: CInt
+    let thread = pthread_self()
+
+    /// - Throws: `SystemCallError` where the kernel refuses a descriptor.
+    public init() throws(SystemCallError) {
+        epoll = try SystemCallError.check("epoll_create1", epoll_create1(CInt(EPOLL_CLOEXEC)))
+        wake = try SystemCallError.check("eventfd", eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)))
+        timer = try SystemCallError.check("timerfd_create", timerfd_create(CLOCK_BOOTTIME, CInt(TFD_CLOEXEC | TFD_NONBLOCK)))
+        try watch(wake, once: false)
+        try watch(timer, once: false)
+    }
+
+    deinit { for descriptor in [epoll, wake, timer] { close(descriptor) } }
+
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let unowned = UnownedJob(job)
+        state.withLock { $0.jobs.append(unowned) }
+        if pthread_equal(thread, pthread_self()) == 0 { wakeUp() }
+    }
+
+    /// Runs `body`, and every task that it starts, on the calling thread, which must be the one that made the loop. Returns what `body` returned.
+    public func run<Success: Sendable>(_ body: @escaping @Sendable () async -> Success) -> Success? {
+        let result = Mutex<Success?>(nil)
+        let box = ResultBox(result)
+        Task.detached(executorPreference: self) {
+            let value = await body()
+            box.result.withLock { $0 = value }
+            self.state.withLock { $0.finished = true }
+            self.wakeUp()
+        }
+        while true {
+            runJobs()
+            if state.withLock({ $0.finished && $0.jobs.isEmpty }) { break }
+            waitForEvents()
+        }
+        return box.result.withLock { $0 }
+    }
+
+    private final class ResultBox<Value: Sendable>: Sendable {
+        let result: Mutex<Value?>
+        init(_ result: consuming Mutex<Value?>) { self.result = result }
+    }
+
+    private func wakeUp() {
+        var one: UInt64 = 1
+        _ = write(wake, &one, 8)
+    }
+
+    private func runJobs() {
+        while true {
+            let jobs = state.withLock { state in
+                defer { state.jobs.removeAll(keepingCapacity: true) }
+                return state.jobs
+            }
+            if jobs.isEmpty { return }
+            for job in jobs { job.runSynchronously(on: asUnownedTaskExecutor()) }
+        }
+    }
+
+    private func waitForEvents() {
+        armTimer()
+        var events = [epoll_event](repeating: epoll_event(), count: 32)
+        let count = epoll_wait(epoll, &events, CInt(events.count), -1)
+        for event in events.prefix(Int(max(count, 0))) {
+            let descriptor = event.data.fd
+            if descriptor == wake || descriptor == timer {
+                var ignored: UInt64 = 0
+                _ = read(descriptor, &ignored, 8)
+            } else if let waiter = state.withLock({ $0.readers.removeValue(forKey: descriptor) }) {
+                waiter.continuation.resume()
+            }
+        }
+        let due = state.withLock { $0.timers.removeDue(at: now()) }
+        for waiter in due { waiter.continuation.resume() }
+    }
+
+    private func armTimer() {
+        let next = state.withLock { $0.timers.earliest }
+        var specification = itimerspec()
+        if let next {
+            let at = max(next.nanoseconds, 1)
+            if at != .max {
+                specification.it_value = timespec(tv_sec: Int(at / 1_000_000_000), tv_nsec: Int(at % 1_000_000_000))
+            }
+        }
+        timerfd_settime(timer, CInt(TFD_TIMER_ABSTIME), &specification, nil)
+    }
+
+    func watch(_ descriptor: CInt, once: Bool) throws(SystemCallError) {
+        var event = epoll_event()
+        event.events = EPOLLIN.rawValue | (once ? EPOLLONESHOT.rawValue : 0)
+        event.data.fd = descriptor
+        if epoll_ctl(epoll, EPOLL_CTL_MOD, descriptor, &event) == 0 { return }
+        _ = try SystemCallError.check("epoll_ctl", epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event))
+    }
+}

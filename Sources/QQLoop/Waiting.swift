@@ -1,0 +1,58 @@
+import CSystem
+import Glibc
+import QQCore
+
+extension MainLoop: LeaseClock {
+    public func now() -> BootInstant { BootInstant(nanoseconds: qq_boot_now()) }
+
+    public func sleep(until deadline: BootInstant) async throws {
+        let id = newWaiterID()
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let cancelled = state.withLock { state in
+                    if Task.isCancelled { return true }
+                    state.timers.insert(Waiter(id: id, continuation: continuation), at: deadline)
+                    return false
+                }
+                if cancelled { continuation.resume(throwing: CancellationError()) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { $0.timers.remove(id: id) }
+            waiter?.continuation.resume(throwing: CancellationError())
+        }
+    }
+}
+
+extension MainLoop {
+    func newWaiterID() -> UInt64 {
+        state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+    }
+
+    /// Returns when `descriptor` has something to read, or its other end is closed. One task may wait on a descriptor at a time.
+    /// - Throws: `CancellationError`, or `SystemCallError` where the descriptor cannot be waited on.
+    public func readable(_ descriptor: CInt) async throws {
+        let id = newWaiterID()
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let problem: (any Error)? = state.withLock { state in
+                    if Task.isCancelled { return CancellationError() }
+                    do throws(SystemCallError) { try watch(descriptor, once: true) } catch { return error }
+                    state.readers[descriptor] = Waiter(id: id, continuation: continuation)
+                    return nil
+                }
+                if let problem { continuation.resume(throwing: problem) }
+            }
+        } onCancel: {
+            let waiter = state.withLock { state in
+                state.readers[descriptor]?.id == id ? state.readers.removeValue(forKey: descriptor) : nil
+            }
+            waiter?.continuation.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Forgets a descriptor that is about to be closed.
+    public func forget(_ descriptor: CInt) { _ = epoll_ctl(epoll, EPOLL_CTL_DEL, descriptor, nil) }
+}
