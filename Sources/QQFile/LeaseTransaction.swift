@@ -105,6 +105,9 @@ struct LeaseTransaction {
         guard let side, after.count <= LeaseJournal.largestLeaseFile else {
             throw CoordinationError(.usage, "cannot write the lease file", because: "its content would be too large", at: path)
         }
+        guard max(token, highestToken) <= LeaseRecord.largestToken else {
+            throw CoordinationError(.brokenData, "cannot write the lease file", because: "the fencing tokens are used up", at: path)
+        }
         let entry = LeaseJournal(sequence: (journal?.sequence ?? 0) + 1, token: max(token, highestToken), before: raw, after: after)
         let encoded = entry.encoded
         try folder.reporting(path) { () throws(SystemCallError) in
