@@ -180,7 +180,7 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
-        guard let transaction = try await transaction(grant.name, .change) else { return .lost(ElectionState(name: grant.name, phase: .free)) }
+        guard let transaction = try await transaction(grant.name, .amend) else { return .lost(ElectionState(name: grant.name, phase: .free)) }
         let present = try state(transaction)
         // A lease that has ended is not extended, even if nobody has taken it: whoever works under it has been told that it is over.
         guard rules(transaction).isTerm(of: grant), present.phase == .held else { return .lost(present) }
@@ -195,7 +195,7 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        guard let transaction = try await transaction(grant.name, .change) else { return .notHeld(ElectionState(name: grant.name, phase: .free)) }
+        guard let transaction = try await transaction(grant.name, .amend) else { return .notHeld(ElectionState(name: grant.name, phase: .free)) }
         guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
         try vacate(transaction)
         return .released
@@ -270,7 +270,7 @@ public final class FileCoordinator: Coordinator {
     // MARK: Stepping down
 
     public func askToStepDown(_ state: ElectionState, by identity: String) async throws(CoordinationError) -> StepDownAnswer {
-        guard let transaction = try await transaction(state.name, .change) else { return .done }
+        guard let transaction = try await transaction(state.name, .amend) else { return .done }
         let present = try self.state(transaction)
         guard present.phase != .free else { return .done }
         guard present.leader == state.leader, present.token == state.token else { return .changed(present) }

@@ -53,9 +53,11 @@ struct LeaseFolder: Sendable {
         case read
         /// For changing; the file is made where it is missing.
         case change
+        /// For changing what is there.
+        case amend
     }
 
-    /// Opens a file of the folder; nil where it is missing and only read.
+    /// Opens a file of the folder; nil where it is missing and not to be made.
     func openFile(_ file: String, in folder: Descriptor, _ access: Access) throws(CoordinationError) -> Descriptor? {
         let flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (access == .read ? O_RDONLY : O_RDWR)
         let full = path + "/" + file
@@ -64,7 +66,7 @@ struct LeaseFolder: Sendable {
             number = openat(folder.number, file, flags | O_CREAT | O_EXCL, 0o644)
             if number < 0, errno == EEXIST { number = openat(folder.number, file, flags) }
         }
-        if number < 0, errno == ENOENT, access == .read { return nil }
+        if number < 0, errno == ENOENT, access != .change { return nil }
         guard number >= 0 else { throw problem(SystemCallError("open"), with: full) }
         let descriptor = Descriptor(number)
         try checkOwner(of: descriptor, in: folder, full)

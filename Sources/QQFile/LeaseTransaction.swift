@@ -30,7 +30,7 @@ struct LeaseTransaction {
     var highestToken: UInt64 { journal?.token ?? 0 }
 
     static func open(_ name: String, in folder: LeaseFolder, _ access: LeaseFolder.Access) throws(CoordinationError) -> Opened {
-        if access == .read, folder.isDefault, folder.isMissing { return .missing }
+        if access != .change, folder.isDefault, folder.isMissing { return .missing }
         let directory = try folder.open(creating: access == .change)
         // The file may be replaced between opening and locking it; then the lock is worth nothing, and we look again.
         for _ in 0..<10 {
@@ -60,7 +60,7 @@ struct LeaseTransaction {
         self.directory = directory
         self.file = file
         let path = folder.leaseFile(name)
-        side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access)
+        side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access == .read ? .read : .change)
         raw = try folder.reporting(path) { () throws(SystemCallError) in try file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1) }
         if let side {
             journal = try folder.reporting(path) { () throws(SystemCallError) in try Self.readJournal(side) }
