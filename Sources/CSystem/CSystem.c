@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -57,6 +59,10 @@ int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid) {
     posix_spawnattr_destroy(&attributes);
     return result;
 }
+
+int qq_process_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int qq_process_kill(int process) { return (int)syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0); }
 
 int qq_status_exited(int status, int *value) {
     *value = WEXITSTATUS(status);

@@ -213,12 +213,15 @@ public final class FileCoordinator: Coordinator {
         let directory = try folder.open(creating: false)
         guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read), let byte = LiveLock.byte(of: token) else { return }
         let information = try folder.reporting(folder.path) { () throws(SystemCallError) in try side.information() }
-        let found = Survivors(sideFile: information, byte: byte).find()
-        for pid in found { kill(pid, SIGKILL) }
+        let survivors = Survivors(sideFile: information, byte: byte)
         let end = clock.now() + .seconds(1)
+        var pause = Duration.milliseconds(2)
         while LiveLock.find(side) == token {
-            if clock.now() >= end { throw survivorsRemain(name, found) }
-            do { try await clock.sleep(for: .milliseconds(2)) } catch { throw cancelled(name) }
+            // Again, as long as it takes: one may have forked before it died.
+            survivors.end()
+            do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
+            pause = min(pause * 2, .milliseconds(50))
+            if clock.now() >= end, LiveLock.find(side) == token { throw survivorsRemain(name, survivors.find()) }
         }
     }
 
@@ -235,7 +238,7 @@ public final class FileCoordinator: Coordinator {
         guard let transaction = try await transaction(name, .read) else { return ElectionState(name: name, phase: .free) }
         var found = try state(transaction)
         if found.phase != .free, let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read) {
-            found.waiters = (try? side.information()).flatMap { Survivors.waiters(on: $0) }
+            found.waiters = waiters(side)
         }
         return found
     }

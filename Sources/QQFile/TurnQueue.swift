@@ -17,12 +17,15 @@ extension FileCoordinator {
             // Much may have happened while we slept.
             return
         }
-        let end = min(deadline, blocker.remaining.map { clock.now() + $0 } ?? .distantFuture)
         let side = try folder.openFile(LeaseFolder.sideFile(request.name), in: directory, .change)
+        let live = side.flatMap { LiveLock.find($0) }
+        // A lease that has ended, and whose processes still stood in the way, is not waited for by the clock.
+        let left = blocker.remaining.map { live != nil && $0 <= .zero ? .seconds(1) : $0 }
+        let end = min(deadline, left.map { clock.now() + $0 } ?? .distantFuture)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await self.clock.sleep(until: end) }
             group.addTask { await self.recordChanges(request.name, from: blocker) }
-            if let side, let token = LiveLock.find(side), let byte = LiveLock.byte(of: token) {
+            if let side, let live, let byte = LiveLock.byte(of: live) {
                 // A reading lock is granted when the writing one goes; the descriptor's end gives it back.
                 group.addTask { _ = await BlockingThread.run { qq_ofd_lock_wait($0, side.number, F_RDLCK, byte, 1) == 0 ? 0 : errno } }
             }
@@ -54,6 +57,14 @@ extension FileCoordinator {
         case ETIMEDOUT, ECANCELED: return nil
         default: throw folder.problem(SystemCallError("fcntl", code: result), with: folder.path + "/" + LeaseFolder.sideFile(name))
         }
+    }
+
+    /// How many of this machine wait: the first has the queue's lock, the others sleep for it. Nil where the kernel does not tell.
+    func waiters(_ side: Descriptor) -> Int? {
+        var at: Int64 = 0
+        let first = qq_ofd_find(side.number, F_RDLCK, LiveLock.queueByte, 1, &at)
+        guard first >= 0, let information = try? side.information() else { return nil }
+        return Survivors.sleepers(on: information, byte: LiveLock.queueByte).map { $0 + Int(first) }
     }
 
     /// Returns when the election is not held any more, or by another term.
