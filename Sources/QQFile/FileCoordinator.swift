@@ -277,8 +277,8 @@ public final class FileCoordinator: Coordinator {
         let present = try self.state(transaction)
         guard present.phase != .free else { return .done }
         guard present.leader == state.leader, present.token == state.token else { return .changed(present) }
-        if present.alive == true {
-            // Its qq sees this at once, ends the command, and only then lets go. Taking the lease away instead would let two work.
+        if present.alive == true || (present.alive == nil && transaction.record.isLocked) {
+            // It works here, or on another machine that shares the folder. Its qq sees this at once, ends the command, and only then lets go. Taking the lease away instead would let two work.
             var record = transaction.record
             record.stepDown = identity
             try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
