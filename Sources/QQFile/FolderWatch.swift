@@ -55,12 +55,14 @@ actor FolderWatch {
         }
     }
 
-    /// Time passing is no change, nor is a number of waiters.
+    /// Time passing is no change, nor are a renewal and a number of waiters.
     private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
         var left = one
         var right = other
         left.remaining = nil
         right.remaining = nil
+        left.renewedAt = nil
+        right.renewedAt = nil
         left.waiters = nil
         right.waiters = nil
         return left == right
