@@ -74,7 +74,7 @@ int qq_status_signaled(int status, int *value) {
     return WIFSIGNALED(status);
 }
 
-int qq_reserve(int fd, int64_t length) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, length); }
+int qq_reserve(int fd, int64_t offset, int64_t length) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length); }
 
 int qq_file_system_type(int fd, int64_t *type) {
     struct statfs information;

@@ -259,7 +259,7 @@ public final class FileCoordinator: Coordinator {
 
     private func names() throws(CoordinationError) -> [String] {
         let directory = try folder.open(creating: false)
-        guard let entries = fdopendir(dup(directory.number)) else { throw folder.problem(SystemCallError("opendir"), with: folder.path) }
+        guard let entries = fdopendir(qq_duplicate_above(directory.number, 0)) else { throw folder.problem(SystemCallError("opendir"), with: folder.path) }
         defer { closedir(entries) }
         var names: [String] = []
         while let entry = readdir(entries) {

@@ -81,9 +81,9 @@ struct LeaseTransaction {
         var slots: [[UInt8]] = []
         for slot in 0..<LeaseJournal.slotCount {
             let start = slot * LeaseJournal.slotSize
-            // Nearly every entry is short; the rest is read only where it is needed.
-            let first = try side.read(at: start, count: 2048)
-            let isWhole = first.count < 2048 || LeaseJournal(slot: first) != nil
+            // The rest is read only where it is needed.
+            let first = try side.read(at: start, count: LeaseJournal.usualSize)
+            let isWhole = first.count < LeaseJournal.usualSize || LeaseJournal(slot: first) != nil
             slots.append(isWhole ? first : try side.read(at: start, count: LeaseJournal.slotSize))
         }
         return LeaseJournal.newest(of: slots)
@@ -112,6 +112,10 @@ struct LeaseTransaction {
         let encoded = entry.encoded
         try folder.reporting(path) { () throws(SystemCallError) in
             try file.reserve(max(after.count, raw.count))
+            if isNewTerm {
+                // Room for what the term will write later, so that a disk that fills up does not end it.
+                for slot in 0..<LeaseJournal.slotCount { try side.reserve(LeaseJournal.usualSize, at: slot * LeaseJournal.slotSize) }
+            }
             try side.write(encoded, at: entry.offset)
             if isNewTerm { try side.synchronise() }
         }

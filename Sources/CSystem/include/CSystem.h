@@ -56,7 +56,7 @@ int qq_status_exited(int status, int *value);
 int qq_status_signaled(int status, int *value);
 
 /// fallocate(2) without changing the file's size: so that a full disk is met before anything is overwritten.
-int qq_reserve(int fd, int64_t length);
+int qq_reserve(int fd, int64_t offset, int64_t length);
 /// statfs(2)'s f_type.
 int qq_file_system_type(int fd, int64_t *type);
 /// The device as /proc/locks prints it.
