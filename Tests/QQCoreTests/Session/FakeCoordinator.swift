@@ -132,10 +132,10 @@ struct NeverHappened: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Waits until `condition` holds, at most ten seconds.
+/// Waits until `condition` holds, at most thirty seconds.
 func eventually(_ what: String, _ condition: () -> Bool) async throws {
     let clock = ContinuousClock()
-    let end = clock.now + .seconds(10)
+    let end = clock.now + .seconds(30)
     while !condition() {
         if clock.now >= end { throw NeverHappened(description: "waited in vain for " + what) }
         try await Task.sleep(for: .microseconds(200))
