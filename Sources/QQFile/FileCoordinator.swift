@@ -83,13 +83,14 @@ public final class FileCoordinator: Coordinator {
             case .missing: return nil
             case .busy: break
             }
-            do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
-            pause = min(pause * 2, .milliseconds(10))
+            // Looked at before the pause: a process that slept long, as its machine may, tries once more.
             if clock.now() >= end {
                 throw CoordinationError(
                     .unavailable, "cannot read the lease of \(name)", because: "another process has kept its file locked for \(DurationText.brief(requestTimeout))",
                     at: folder.leaseFile(name), hint: "see who: fuser -v \(folder.leaseFile(name))")
             }
+            do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
+            pause = min(pause * 2, .milliseconds(10))
         }
     }
 
