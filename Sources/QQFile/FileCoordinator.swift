@@ -70,7 +70,8 @@ public final class FileCoordinator: Coordinator {
         var now = moment
         now.isShared = transaction.isShared
         return LeaseRules(
-            record: transaction.record, liveToken: transaction.liveToken, highestToken: transaction.highestToken, moment: now)
+            record: transaction.record, liveToken: transaction.liveToken, lockFile: transaction.lockFile,
+            highestToken: transaction.highestToken, moment: now)
     }
 
     /// Opens a lease file, waiting for whoever is in the middle of a change.
@@ -169,6 +170,7 @@ public final class FileCoordinator: Coordinator {
         record.bootID = now.bootID
         record.bootDeadline = now.boot + request.ttl
         record.isLocked = lock != nil
+        record.lockFile = lock?.inode
         do throws(CoordinationError) { try transaction.write(record, token: token, isNewTerm: isNew) } catch {
             lock?.close()
             throw error

@@ -18,6 +18,8 @@ struct LeaseRecord: Sendable, Hashable {
     var bootDeadline: BootInstant?
     /// Whether a kernel lock shows that the holder lives (see `LiveLock`).
     var isLocked = false
+    /// The file that the lock is on, by inode: one that was deleted and made anew tells nothing of the holder.
+    var lockFile: UInt64?
     /// Who asks the holder to step down.
     var stepDown: String?
 
@@ -54,6 +56,7 @@ struct LeaseRecord: Sendable, Hashable {
         bootID = try Self.text("bootId", in: object)
         bootDeadline = try Self.number("bootDeadline", in: object).map { BootInstant(nanoseconds: $0) }
         isLocked = try Self.truth("locked", in: object) ?? false
+        lockFile = try Self.number("lockFile", in: object)
         stepDown = try Self.text("stepDown", in: object)
     }
 
@@ -102,6 +105,7 @@ struct LeaseRecord: Sendable, Hashable {
         add("bootId", bootID.map { .string($0) })
         add("bootDeadline", bootDeadline.map { .number($0.nanoseconds) })
         add("locked", isLocked ? true : nil)
+        add("lockFile", lockFile.map { .number($0) })
         add("stepDown", stepDown.map { .string($0) })
         return JSONWriter.bytes(.object(JSONObject(members)), style: .goIndented) + [UInt8(ascii: "\n")]
     }

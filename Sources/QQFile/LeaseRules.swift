@@ -14,6 +14,8 @@ struct LeaseRules: Sendable, Hashable {
     var record: LeaseRecord
     /// The tokens of the terms whose lock is held: somebody lives who works under them. More than one only where a foreign writer interfered.
     var liveToken: UInt64?
+    /// The file that locks are looked for on, by inode; nil where there is none.
+    var lockFile: UInt64?
     /// The largest token that was ever given out, as far as the journal knows.
     var highestToken: UInt64
     var moment: LeaseMoment
@@ -50,8 +52,11 @@ struct LeaseRules: Sendable, Hashable {
     private var holderIsDead: Bool {
         guard record.isLocked, liveToken == nil else { return false }
         // Another boot of the only machine that can write the folder: nothing lives on from then.
-        return isSameKernel || !moment.isShared
+        return isSameKernel ? isLockFileTheSame : !moment.isShared
     }
+
+    /// Somebody who tidies up may have deleted the file that a living holder has locked: then only its lease tells when it is over.
+    private var isLockFileTheSame: Bool { record.lockFile == nil || record.lockFile == lockFile }
 
     func decide(_ request: AcquireRequest) throws(FromTheFuture) -> Decision {
         // Both are at most `LeaseRecord.largestToken`, beyond which nothing is written.
@@ -92,7 +97,7 @@ struct LeaseRules: Sendable, Hashable {
         state.renewedAt = record.renewTime
         state.ttl = record.ttl
         state.remaining = max(left, .zero)
-        state.alive = record.isLocked && (isSameKernel || !moment.isShared) ? liveToken != nil && liveToken == record.token : nil
+        if record.isLocked { state.alive = holderIsDead ? false : liveToken == record.token ? true : nil }
         state.host = record.host
         state.stepDownAskedBy = record.stepDown
         return state

@@ -25,6 +25,8 @@ struct LeaseTransaction {
     private let journal: LeaseJournal?
     let record: LeaseRecord
     let liveToken: UInt64?
+    /// The side file's inode.
+    let lockFile: UInt64?
     let isShared: Bool
 
     var highestToken: UInt64 { journal?.token ?? 0 }
@@ -66,9 +68,11 @@ struct LeaseTransaction {
         if let side {
             journal = try folder.reporting(path) { () throws(SystemCallError) in try Self.readJournal(side) }
             liveToken = LiveLock.find(side)
+            lockFile = UInt64(try folder.reporting(path) { () throws(SystemCallError) in try side.information() }.st_ino)
         } else {
             journal = nil
             liveToken = nil
+            lockFile = nil
         }
         isShared = FileSystem(of: directory).isShared
         guard raw.count <= LeaseJournal.largestLeaseFile else {

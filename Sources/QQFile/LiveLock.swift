@@ -16,6 +16,8 @@ final class LiveLock: Witness {
     private let open: Mutex<Descriptor?>
     let descriptor: CInt
     let token: UInt64
+    /// The lock's file.
+    let inode: UInt64
 
     /// Takes the lock of a term on a description of its own; nil where somebody holds it.
     init?(token: UInt64, in folder: LeaseFolder, _ directory: Descriptor, name: String) throws(CoordinationError) {
@@ -25,6 +27,7 @@ final class LiveLock: Witness {
             if errno == EAGAIN || errno == EACCES { return nil }
             throw folder.problem(SystemCallError("fcntl"), with: folder.path + "/" + file)
         }
+        inode = UInt64(try folder.reporting(folder.path + "/" + file) { () throws(SystemCallError) in try side.information() }.st_ino)
         self.token = token
         descriptor = side.number
         open = Mutex(side)

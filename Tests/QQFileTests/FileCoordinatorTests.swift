@@ -282,6 +282,22 @@ struct FileCoordinatorTests {
         #expect(try await other.takeOver(ask("b")).token == FencingToken(2))
     }
 
+    @Test("are still held, and renewed, when somebody deletes their lock file", arguments: [false, true])
+    func lockFileDeleted(isMadeAnew: Bool) async throws {
+        let coordinator = try folder.coordinator(clock)
+        let held = try await coordinator.get(ask("a", witness: true))
+        unlink(folder.file(".backup.lock"))
+        if isMadeAnew { try folder.write("", to: ".backup.lock") }
+        #expect(try await coordinator.blocker(of: ask("b")).leader == "a")
+        guard case .renewed = try await coordinator.renew(held.grant) else {
+            Issue.record("lost")
+            return
+        }
+        #expect(try await coordinator.release(held.grant) == .released)
+        held.witness?.close()
+        #expect(try await coordinator.takeOver(ask("b")).token == FencingToken(2))
+    }
+
     @Test func areHeldByAChildThatInheritedTheWitness() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", witness: true))

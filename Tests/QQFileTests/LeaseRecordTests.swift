@@ -61,6 +61,7 @@ struct LeaseRecordTests {
         record.bootID = "b007"
         record.bootDeadline = BootInstant(nanoseconds: 18_446_744_073_709_551_614)
         record.isLocked = true
+        record.lockFile = 12
         record.stepDown = "admin"
         let text = String(decoding: record.encoded, as: UTF8.self)
         #expect(
@@ -75,6 +76,7 @@ struct LeaseRecordTests {
                   "bootId": "b007",
                   "bootDeadline": 18446744073709551614,
                   "locked": true,
+                  "lockFile": 12,
                   "stepDown": "admin"
                 }
 
@@ -100,7 +102,7 @@ struct LeaseRecordTests {
             ("token", "-1"),
             ("token", "1.5"), ("token", "18446744073709551615"), ("token", "1e30"), ("host", "[]"), ("bootId", "7"),
             ("bootDeadline", "\"1\""),
-            ("bootDeadline", "-1"), ("locked", "\"yes\""), ("locked", "1"), ("stepDown", "false"),
+            ("bootDeadline", "-1"), ("locked", "\"yes\""), ("locked", "1"), ("lockFile", "true"), ("stepDown", "false"),
         ])
     func wrongType(field: String, value: String) {
         let error = #expect(throws: LeaseRecord.Broken.self) { try parse("{\"\(field)\": \(value)}") }

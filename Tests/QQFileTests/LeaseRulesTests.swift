@@ -31,9 +31,10 @@ struct LeaseRulesTests {
     }
 
     private static func decide(
-        _ record: LeaseRecord, live: UInt64? = nil, highest: UInt64 = 0, at moment: LeaseMoment = here, _ request: AcquireRequest = ask()
+        _ record: LeaseRecord, live: UInt64? = nil, lockFile: UInt64? = 5, highest: UInt64 = 0, at moment: LeaseMoment = here,
+        _ request: AcquireRequest = ask()
     ) throws -> LeaseRules.Decision {
-        try LeaseRules(record: record, liveToken: live, highestToken: highest, moment: moment).decide(request)
+        try LeaseRules(record: record, liveToken: live, lockFile: lockFile, highestToken: highest, moment: moment).decide(request)
     }
 
     // MARK: Go's records
@@ -113,8 +114,10 @@ struct LeaseRulesTests {
         var moment = Self.here
         moment.wall = WallTime(seconds: 0)
         #expect(try Self.decide(Self.qq(locked: true, bootID: "before"), at: moment) == .newTerm(token: 8))
-        let state = try LeaseRules(record: Self.qq(locked: true, bootID: "before"), liveToken: nil, highestToken: 7, moment: moment)
-            .state(name: "backup", ownTTL: .seconds(15))
+        let state = try LeaseRules(
+            record: Self.qq(locked: true, bootID: "before"), liveToken: nil, lockFile: 5, highestToken: 7, moment: moment
+        )
+        .state(name: "backup", ownTTL: .seconds(15))
         #expect(state.phase == .expired)
     }
 
@@ -154,6 +157,22 @@ struct LeaseRulesTests {
         #expect(try Self.decide(Self.qq(left: .zero, locked: true), live: 6) == .refuse)
     }
 
+    @Test("a lock file that was deleted tells nothing of the holder", arguments: [nil, 6] as [UInt64?])
+    func lockFileDeleted(found: UInt64?) throws {
+        var record = Self.qq(locked: true)
+        record.lockFile = 5
+        #expect(try Self.decide(record, lockFile: 5) == .newTerm(token: 8))
+        #expect(try Self.decide(record, lockFile: found) == .refuse)
+        let state = try LeaseRules(record: record, liveToken: nil, lockFile: found, highestToken: 7, moment: Self.here)
+            .state(name: "backup", ownTTL: .seconds(15))
+        #expect(state.phase == .held)
+        #expect(state.alive == nil)
+        record.bootDeadline = Self.boot
+        #expect(try Self.decide(record, lockFile: found) == .newTerm(token: 8))
+        record.bootID = "before"
+        #expect(try Self.decide(record, lockFile: found) == .newTerm(token: 8))
+    }
+
     // MARK: Going on
 
     @Test func ourOwnLeaseGoesOn() throws {
@@ -186,10 +205,13 @@ struct LeaseRulesTests {
 
     // MARK: What a reader is told
 
-    private static func state(_ record: LeaseRecord, live: UInt64? = nil, highest: UInt64 = 0, at moment: LeaseMoment = here) throws
+    private static func state(
+        _ record: LeaseRecord, live: UInt64? = nil, lockFile: UInt64? = 5, highest: UInt64 = 0, at moment: LeaseMoment = here
+    ) throws
         -> ElectionState
     {
-        try LeaseRules(record: record, liveToken: live, highestToken: highest, moment: moment).state(name: "backup", ownTTL: .seconds(15))
+        try LeaseRules(record: record, liveToken: live, lockFile: lockFile, highestToken: highest, moment: moment).state(
+            name: "backup", ownTTL: .seconds(15))
     }
 
     @Test func aReaderSeesALiveHolder() throws {
