@@ -328,7 +328,8 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
         return -1;
     }
     ssize_t sent;
-    do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    // A guardian that takes no orders is stopped: qq's watchdog sees to that, and must not be made to wait here.
+    do sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -1 : 0;
 }

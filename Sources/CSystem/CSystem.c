@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -57,6 +58,8 @@ int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid) {
     posix_spawnattr_destroy(&attributes);
     return result;
 }
+
+int qq_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int qq_status_exited(int status, int *value) {
     *value = WEXITSTATUS(status);

@@ -46,6 +46,9 @@ int qq_become_subreaper(void);
 /// posix_spawn of `sh -c COMMAND` in a process group of its own, signals at their defaults, stdin from /dev/null, stdout to stderr.
 int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid);
 
+/// pidfd_open(2): a descriptor that becomes readable when the process ends. -1 with errno.
+int qq_pidfd_open(pid_t pid);
+
 /// 1 if the wait(2) status says so, and the number in *value.
 int qq_status_exited(int status, int *value);
 int qq_status_signaled(int status, int *value);
