@@ -68,7 +68,7 @@ enum Roff {
             var lines: [String] = []
             for (place, paragraph) in Markup.paragraphs(text).enumerated() {
                 if place > 0 || !first { lines.append(".PP") }
-                lines.append(guarded(inline(paragraph)))
+                lines += prose(paragraph)
             }
             return lines
         case .heading(let title):
@@ -77,7 +77,7 @@ enum Roff {
             var lines = [".TP", guarded(inline(term))]
             for (place, paragraph) in Markup.paragraphs(text).enumerated() {
                 if place > 0 { lines.append(".IP") }
-                lines.append(guarded(inline(paragraph)))
+                lines += prose(paragraph)
             }
             return lines
         case .example(let example):
@@ -85,6 +85,16 @@ enum Roff {
         case .verbatim(let text):
             return (first ? [] : [".PP"]) + verbatim(text)
         }
+    }
+
+    /// A paragraph, as formatters want it: each sentence on a line of its own, no line long.
+    private static func prose(_ text: String) -> [String] {
+        var sentences = [""]
+        for word in inline(text).split(separator: " ") {
+            sentences[sentences.count - 1] += (sentences[sentences.count - 1].isEmpty ? "" : " ") + word
+            if word.hasSuffix(".") && !word.hasSuffix("..") { sentences.append("") }
+        }
+        return sentences.flatMap { Markup.wrapped($0, indent: 0, width: 78).map(guarded) }
     }
 
     private static func verbatim(_ text: String) -> [String] {
@@ -113,7 +123,7 @@ enum Roff {
     static func inline(_ text: String) -> String {
         Markup.spans(text).map { span in
             switch span.style {
-            case .plain: span.text.contains("`") ? escaped(span.text) : plain(span.text)
+            case .plain: plain(span.text)
             case .literal: "\\fB\(escaped(span.text))\\fR"
             case .placeholder: "\\fI\(escaped(span.text))\\fR"
             }

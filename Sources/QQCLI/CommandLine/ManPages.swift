@@ -93,7 +93,7 @@ extension AnyFlag {
 
     fileprivate var manText: String {
         var text = more
-        if isRepeatable { text += " Repeatable." }
+        if isRepeatable { text += " \(AnyFlag.repeatableNote)" }
         if let defaultText { text += " Default: \(defaultText)." }
         if let environment { text += " Environment: `\(environment)`." }
         return text

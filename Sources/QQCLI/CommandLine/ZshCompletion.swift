@@ -5,20 +5,21 @@ enum ZshCompletion {
         #compdef qq
         \(CompletionSource.notice)
 
+        # The last argument is the kind of names; those before it are for compadd.
         _qq_names() {
-            local server=${opt_args[-s]:-${opt_args[--server]:-$_qq_server}}
-            local -a names given expl
-            names=(${(f)"$(_call_program $1 qq __complete $1 ${server:+-s ${(q)server}} -- ${(q)PREFIX} 2>/dev/null </dev/null)"})
+            local kind=${@[-1]} server=${opt_args[-s]:-${opt_args[--server]:-$_qq_server}}
+            local -a names given
+            names=(${(f)"$(_call_program $kind qq __complete $kind ${server:+-s ${(q)server}} -- ${(q)PREFIX} 2>/dev/null </dev/null)"})
             given=(${words[1,CURRENT - 1]})
             names=(${names:|given})
-            _wanted $1 expl $1 compadd -a names
+            compadd "${@[1,-2]}" -a names
         }
 
         _qq_url() {
             if compset -P 'file://'; then
-                _path_files -/
+                _path_files "$@" -/
             else
-                compadd -S '' -- file:///
+                compadd "$@" -S '' -- file:///
             fi
         }
 

@@ -14,14 +14,14 @@ extension Flags {
     static let onElected = Flag<String>(
         "on-elected", value: "CMD", kind: .command, group: .hooks,
         help: "Run CMD when elected",
-        more: "Run *CMD* with `sh -c` each time the election is won. Can be given several times; run one after the other.",
+        more: "Run *CMD* with `sh -c` each time the election is won.",
         repeatable: true, parse: Values.text)
 
     static let onLost = Flag<String>(
         "on-lost", value: "CMD", kind: .command, group: .hooks,
         help: "Run CMD when leadership ends",
         more: """
-            Run *CMD* with `sh -c` each time leadership ends, lost or given up. Can be given several times; run one after the other.
+            Run *CMD* with `sh -c` each time leadership ends, lost or given up.
             """,
         repeatable: true, parse: Values.text)
 
@@ -30,14 +30,17 @@ extension Flags {
         help: "Run CMD when the leader changes",
         more: """
             Run *CMD* with `sh -c` each time the leader changes, whoever it is; `QQ_LEADER` names the new one and is empty where there is \
-            none. Can be given several times; run one after the other.
+            none.
             """,
         repeatable: true, parse: Values.text)
 
     static let hookTimeout = Flag<Duration>(
         "hook-timeout", value: "DURATION", kind: .duration, group: .hooks,
         help: "Limit for one hook",
-        more: "How long one hook may run before it is killed. A hook that fails or is killed is reported and changes nothing.",
+        more: """
+            How long one hook may run before it is killed. Hooks run one after the other; one that fails or is killed is reported and \
+            changes nothing.
+            """,
         defaultText: DurationText.format(Defaults.hookTimeout), parse: Values.positiveDuration)
 
     /// The hooks and their limit.

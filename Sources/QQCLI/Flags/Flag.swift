@@ -75,6 +75,9 @@ struct AnyFlag: Sendable {
     /// `--name`.
     var long: String { "--" + name }
 
+    /// What long help and manual pages say of a repeatable flag.
+    static let repeatableNote = "Can be given several times."
+
     /// Each way to write the flag, long first: `--server`, `-s`.
     var spellings: [String] { [long] + (short.map { ["-\($0)"] } ?? []) }
 
