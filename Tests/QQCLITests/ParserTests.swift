@@ -54,11 +54,13 @@ import Testing
         guard case .version = try Parser.parse(line.words) else { throw NotRun() }
     }
 
-    @Test(arguments: [
-        ("-h", nil, false), ("--help", nil, true), ("help", nil, true), ("acquire -h", "acquire", false), ("acquire --help", "acquire", true),
-        ("help acquire", "acquire", true), ("acquire x -qh", "acquire", false), ("--json acquire --help", "acquire", true),
-        ("version -h", "version", false), ("help help", "help", true),
-    ] as [(String, String?, Bool)])
+    @Test(
+        arguments: [
+            ("-h", nil, false), ("--help", nil, true), ("help", nil, true), ("acquire -h", "acquire", false),
+            ("acquire --help", "acquire", true),
+            ("help acquire", "acquire", true), ("acquire x -qh", "acquire", false), ("--json acquire --help", "acquire", true),
+            ("version -h", "version", false), ("help help", "help", true),
+        ] as [(String, String?, Bool)])
     func helpIsAskedForInSeveralWays(line: String, command: String?, long: Bool) throws {
         guard case .help(let found, let isLong) = try Parser.parse(line.words) else { throw NotRun() }
         #expect(found?.name == command)
@@ -160,7 +162,9 @@ import Testing
 }
 
 @Suite struct Suggestions {
-    @Test(arguments: [("wait", "wait", 0), ("wiat", "wait", 1), ("wit", "wait", 1), ("waits", "wait", 1), ("wart", "wait", 1), ("", "abc", 3)])
+    @Test(arguments: [
+        ("wait", "wait", 0), ("wiat", "wait", 1), ("wit", "wait", 1), ("waits", "wait", 1), ("wart", "wait", 1), ("", "abc", 3),
+    ])
     func countSlips(first: String, second: String, distance: Int) {
         #expect(Suggestion.distance(Array(first.utf8), Array(second.utf8)) == distance)
     }

@@ -90,3 +90,7 @@ func problem(_ line: [String]) -> UsageError? {
 }
 
 func problem(_ line: String) -> UsageError? { problem(line.words) }
+
+extension Command: CustomTestStringConvertible {
+    public var testDescription: String { name }
+}

@@ -18,13 +18,14 @@ enum BashCompletion {
                 line=${line#"${line%%[![:space:]]*}"}
                 line=${line#"$piece"}
             done
-            cur=${words[${#words[@]} - 1]}
+            cur=${words[${#words[@]} - 1]#[\\"\\']}
         }
 
         # Offers those of the given lines that start with $1, without what readline counts as another word.
         __qq_offer() {
-            local start=$1 line cut=${cur%"${COMP_WORDS[COMP_CWORD]}"}
-            [[ ${COMP_WORDS[COMP_CWORD]} == [=:] ]] && cut=$cur
+            local start=$1 line last=${COMP_WORDS[COMP_CWORD]#[\\"\\']}
+            local cut=${cur%"$last"}
+            [[ $last == [=:] ]] && cut=$cur
             while IFS= read -r line; do
                 [[ -n $line && $line == "$start"* ]] || continue
                 line=$before$line

@@ -136,7 +136,7 @@ enum FishCompletion {
     private static func line(for flag: AnyFlag, when condition: String) -> String {
         var words = ["complete -c qq -n \(condition) -l \(flag.name)"]
         if let short = flag.short { words.append("-s \(short)") }
-        if flag.takesNextWord { words.append("-r") }
+        if flag.takesNextWord { words.append(flag.kind == .file ? "-r" : "-x") }
         if !flag.isSwitch, let arguments = arguments(for: flag.kind) { words.append(arguments) }
         words.append("-d \(CompletionSource.quoted(flag.help))")
         return words.joined(separator: " ")

@@ -9,6 +9,7 @@ enum ZshCompletion {
         _qq_names() {
             local kind=${@[-1]} server=${opt_args[-s]:-${opt_args[--server]:-$_qq_server}}
             local -a names given
+            server=${server//\\\\:/:}  # _arguments escapes colons in what it hands on
             names=(${(f)"$(_call_program $kind qq __complete $kind ${server:+-s ${(q)server}} -- ${(q)PREFIX} 2>/dev/null </dev/null)"})
             given=(${words[1,CURRENT - 1]})
             names=(${names:|given})

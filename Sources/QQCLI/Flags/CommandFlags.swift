@@ -4,7 +4,7 @@ import QQCore
 extension Flags {
     static let killAfter = Flag<Duration>(
         "kill-after", value: "DURATION", kind: .duration, group: .command,
-        help: "From SIGTERM to SIGKILL",
+        help: "SIGTERM to SIGKILL",
         more: """
             How long the command and all it started have between SIGTERM and SIGKILL when leadership is lost. SIGTERM comes this \
             much before the lease ends, so that all are dead by its end.

@@ -4,7 +4,7 @@ import QQCore
 extension Flags {
     static let wait = Flag<WaitLimit>(
         "wait", value: "DURATION", kind: .duration, group: .lease,
-        help: "Wait for the turn, at most DURATION",
+        help: "Wait for the turn",
         more: """
             Wait until the lease is free instead of giving up at once. `--wait` alone waits until granted or interrupted; \
             `--wait=5m` gives up after five minutes with exit code 75. The duration is taken only after `=`.
