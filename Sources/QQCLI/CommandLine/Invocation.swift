@@ -1,0 +1,45 @@
+/// A command line that was understood: what was typed, and nothing else. Defaults and environment are for the reader to apply.
+struct Invocation: Sendable {
+    let command: Command
+    /// The words that are known by their place, each checked not to be empty.
+    let positionals: [String]
+    /// The command after `--`, word for word and never empty; nil where there is none.
+    let trailing: [String]?
+    /// Where the trailing command starts among the parsed arguments. Its bytes in the process's own argument vector (one further
+    /// on, for argv[0]) are verbatim, where a Swift string would have repaired what is not UTF-8.
+    let trailingStart: Int?
+    private let values: [String: [any Sendable]]
+
+    init(command: Command, positionals: [String], trailing: [String]?, trailingStart: Int?, values: [String: [any Sendable]]) {
+        self.command = command
+        self.positionals = positionals
+        self.trailing = trailing
+        self.trailingStart = trailingStart
+        self.values = values
+    }
+
+    /// The flag's value; nil where it was not given.
+    subscript<Value>(_ flag: Flag<Value>) -> Value? { values[flag.erased.name]?.last as? Value }
+
+    /// Whether the switch was given.
+    subscript(_ flag: Flag<Bool>) -> Bool { values[flag.erased.name] != nil }
+
+    /// Every value of a repeatable flag, in the order given.
+    func all<Value>(_ flag: Flag<Value>) -> [Value] { (values[flag.erased.name] ?? []).compactMap { $0 as? Value } }
+
+    /// Whether the flag was given at all.
+    func isGiven<Value>(_ flag: Flag<Value>) -> Bool { isGiven(flag.erased) }
+
+    /// Whether the flag was given at all.
+    func isGiven(_ flag: AnyFlag) -> Bool { values[flag.name] != nil }
+}
+
+/// What a command line asks for.
+enum ParseOutcome: Sendable {
+    case run(Invocation)
+    /// Help on a command, or on `qq` as a whole.
+    case help(Command?, long: Bool)
+    case version
+    /// `qq` alone.
+    case noCommand
+}
