@@ -18,7 +18,7 @@ import Testing
         let short = helpText(for: sample.command, long: false).split(separator: "\n").map(String.init)
         let lines = short.filter { $0.contains(sample.flag.usage) && $0.contains(sample.flag.help) }
         #expect(lines.count == 1, "one line in -h")
-        if let default_ = sample.flag.defaultText { #expect(lines.first?.contains("[default: \(default_)]") == true) }
+        if let fallback = sample.flag.defaultText { #expect(lines.first?.contains("[default: \(fallback)]") == true) }
         if let variable = sample.flag.environment { #expect(lines.first?.contains("[env: \(variable)]") == true) }
 
         let long = helpText(for: sample.command, long: true).unwrapped

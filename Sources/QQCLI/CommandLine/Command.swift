@@ -1,7 +1,6 @@
 /// One command, declared once: parsing, help, manual page and completions read this.
 struct Command: Sendable {
-    /// What is typed after `qq`.
-    let name: String
+    let id: CommandName
     /// One line without a full stop.
     let summary: String
     /// Paragraphs, split by an empty line; backticks mark literal text, asterisks what the user replaces.
@@ -22,11 +21,11 @@ struct Command: Sendable {
     let isHidden: Bool
 
     init(
-        _ name: String, summary: String, description: String, positionals: [Positional] = [], takesTrailingCommand: Bool = false,
+        _ id: CommandName, summary: String, description: String, positionals: [Positional] = [], takesTrailingCommand: Bool = false,
         rules: [Rule] = [], examples: [Example] = [], exitNotes: [ExitNote] = [], seeAlso: [String] = [], hidden: Bool = false,
         @FlagListBuilder flags: () -> [AnyFlag]
     ) {
-        self.name = name
+        self.id = id
         self.summary = summary
         self.description = description
         self.flags = flags()
@@ -38,6 +37,9 @@ struct Command: Sendable {
         self.seeAlso = seeAlso
         isHidden = hidden
     }
+
+    /// What is typed after `qq`.
+    var name: String { id.rawValue }
 
     /// `qq acquire [FLAGS] NAME [-- CMD [ARG...]]`.
     var usage: String {

@@ -1,7 +1,7 @@
 /// Taking, giving up and holding.
 extension Commands {
     static let acquire = Command(
-        "acquire",
+        .acquire,
         summary: "Take a lease, and run a command only while holding it",
         description: """
             With a command: take the lease on *NAME*, run the command while renewing the lease, release it, and exit as the command \
@@ -59,7 +59,7 @@ extension Commands {
     }
 
     static let release = Command(
-        "release",
+        .release,
         summary: "Give up a lease taken earlier",
         description: """
             Give up the lease on *NAME*: by the grant that `qq acquire` saved, else under the identity and fencing token given. \
@@ -89,7 +89,7 @@ extension Commands {
     }
 
     static let keepalive = Command(
-        "keepalive",
+        .keepalive,
         summary: "Hold elections until told to stop",
         description: """
             Hold each *NAME*: go on with a saved grant where there is one, else campaign for it; renew, and campaign again after a \
@@ -123,7 +123,7 @@ extension Commands {
     }
 
     static let stepDown = Command(
-        "step-down",
+        .stepDown,
         summary: "Make the present leader let go",
         description: """
             Make the leader of *NAME* let go: ourselves, or with `--force` somebody else. Asks for confirmation on a \

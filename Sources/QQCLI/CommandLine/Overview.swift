@@ -73,8 +73,8 @@ enum Overview {
     static let promises = """
         Reading changes nothing: `status`, `watch`, `cluster-status`, completion and help never create, renew, win or delete anything.
 
-        Never two: on lease files, a command run by `qq acquire` *NAME* `--` *CMD* is dead, with everything it started, before anybody else \
-        is granted the election: also when `qq` is killed, stopped or out of touch with its lease, and when the machine was suspended or \
+        Never two: on lease files, a command run by `qq acquire` *NAME* `--` *CMD* is dead, with everything it started, before \
+        anybody else is granted the election: also when `qq` is killed, stopped or out of touch with its lease, and when the machine was suspended or \
         its clock set. Times are counted on a clock that runs through suspend, from before each request.
 
         Not promised: that a machine whose kernel is frozen has stopped writing to a disk or peer elsewhere. For that, hand `QQ_TOKEN` to \

@@ -1,7 +1,7 @@
 /// Commands about `qq` itself, which talk to no system.
 extension Commands {
     static let completions = Command(
-        "completions",
+        .completions,
         summary: "Print the completion script of a shell",
         description: """
             Print the completion script for bash, zsh or fish. Names of elections are completed by asking the server, which changes \
@@ -18,11 +18,11 @@ extension Commands {
     }
 
     static let man = Command(
-        "man",
+        .man,
         summary: "Show a manual page",
         description: """
-            Show a manual page of `qq`, installed or not, with the system's man on a terminal; else print its source. *PAGE* is a command's \
-            name or a page's own, such as `qq-json`.
+            Show a manual page of `qq`, installed or not, with the system's man on a terminal; else print its source. *PAGE* is a \
+            command's name or a page's own, such as `qq-json`.
             """,
         positionals: [Positional("PAGE", kind: .manPage, help: "The page; qq(1) where none is given.", required: false)],
         examples: [Example("The page of one command", "qq man acquire"), Example("What --json prints", "qq man qq-json")]
@@ -31,7 +31,7 @@ extension Commands {
     }
 
     static let help = Command(
-        "help",
+        .help,
         summary: "Help on qq or on a command",
         description: "Print the long help on a command, or on `qq` as a whole.",
         positionals: [Positional("COMMAND", kind: .commandName, help: "The command.", required: false)],
@@ -40,13 +40,13 @@ extension Commands {
         Flags.help
     }
 
-    static let version = Command("version", summary: "Print the version", description: "Print the version of `qq`.") {
+    static let version = Command(.version, summary: "Print the version", description: "Print the version of `qq`.") {
         Flags.help
     }
 
     /// Called by the completion scripts: one candidate a line, and never a side effect.
     static let complete = Command(
-        "__complete",
+        .complete,
         summary: "Print candidates for completion",
         description: "Print the names of elections or of saved grants that start with *PREFIX*, one a line. Changes nothing.",
         positionals: [
@@ -60,7 +60,7 @@ extension Commands {
 
     /// Called by `make docs`.
     static let generate = Command(
-        "__generate",
+        .generate,
         summary: "Write manual pages and completions",
         description: "Write everything that is generated from the declarations below *DIR*.",
         positionals: [Positional("DIR", kind: .directory, help: "Where man/ and completions/ are.")],

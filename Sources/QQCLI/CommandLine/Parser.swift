@@ -12,8 +12,7 @@ private struct Reading {
     private let arguments: [String]
     private var next = 0
     private var command: Command?
-    private var known = Flags.topLevel
-    private var values: [String: [any Sendable]] = [:]
+    private var values: [GivenFlag] = []
     private var positionals: [String] = []
     private var trailing: [String]?
     private var trailingStart: Int?
@@ -73,11 +72,10 @@ private struct Reading {
             let hint = Suggestion.hint(for: word, among: Commands.visible.map(\.name))
             throw UsageError("unknown command \(word.quoted)", hint: hint ?? "see 'qq -h' for the commands")
         }
-        for name in values.keys.sorted() where !found.flags.contains(where: { $0.name == name }) {
-            throw UsageError("--\(name) is no flag of \(found.name)", hint: found.helpHint)
+        for given in values where !found.flags.contains(where: { $0.name == given.name }) {
+            throw UsageError("--\(given.name) is no flag of \(found.name)", hint: found.helpHint)
         }
         command = found
-        known = found.flags
     }
 
     private mutating func readAfterDashes() throws(UsageError) {
@@ -126,18 +124,22 @@ private struct Reading {
         if flag.isSwitch, attached != nil { throw UsageError("\(spelling) takes no value", hint: hint) }
         if flag.name == Flags.help.erased.name { return decide(.help(command, long: spelling == flag.long)) }
         if flag.name == Flags.version.erased.name { return decide(.version) }
-        guard flag.isRepeatable || values[flag.name] == nil else { throw UsageError("\(spelling) given twice", hint: hint) }
+        guard flag.isRepeatable || !values.contains(where: { $0.name == flag.name }) else {
+            throw UsageError("\(spelling) given twice", hint: hint)
+        }
 
         loneFlag = nil
+        let value: any Sendable
         if let attached {
-            values[flag.name, default: []].append(try value(of: flag, spelling: spelling, text: attached))
+            value = try self.value(of: flag, spelling: spelling, text: attached)
         } else if let alone = flag.withoutValue {
-            values[flag.name, default: []].append(alone)
+            value = alone
             if !flag.isSwitch { loneFlag = flag }
         } else {
             let text = try nextWord(for: flag, spelling: spelling)
-            values[flag.name, default: []].append(try value(of: flag, spelling: spelling, text: text))
+            value = try self.value(of: flag, spelling: spelling, text: text)
         }
+        values.append(GivenFlag(name: flag.name, value: value))
     }
 
     private mutating func decide(_ outcome: ParseOutcome) {
@@ -168,6 +170,9 @@ private struct Reading {
 
     private var hint: String { command?.helpHint ?? "see 'qq -h'" }
 
+    /// The flags that may stand here.
+    private var known: [AnyFlag] { command?.flags ?? Flags.topLevel }
+
     private func unknown(_ spelling: String) -> UsageError {
         let shown = spelling.withoutControls
         let owners = Commands.visible.filter { $0.flags.contains { $0.spellings.contains(spelling) } }.map(\.name)
@@ -194,8 +199,8 @@ private struct Reading {
         let invocation = Invocation(
             command: command, positionals: positionals, trailing: trailing, trailingStart: trailingStart, values: values)
         try command.rules.check(invocation)
-        if command.name == Commands.version.name { return .version }
-        guard command.name == Commands.help.name else { return .run(invocation) }
+        if command.id == .version { return .version }
+        guard command.id == .help else { return .run(invocation) }
         guard let topic = positionals.first else { return .help(nil, long: true) }
         guard let found = Commands.named(topic) else {
             let near = Suggestion.hint(for: topic, among: Commands.visible.map(\.name))

@@ -1,7 +1,7 @@
 /// Commands that change nothing.
 extension Commands {
     static let status = Command(
-        "status",
+        .status,
         summary: "Say who leads, since when and for how long still",
         description: """
             Say who leads each *NAME*: the leader, since when, how long the lease lasts still, the fencing token and how many wait, as \
@@ -34,7 +34,7 @@ extension Commands {
     }
 
     static let watch = Command(
-        "watch",
+        .watch,
         summary: "Tell each change of leadership as it happens",
         description: """
             Print who leads each *NAME* now, then a line for each change as it happens, until stopped or until a condition comes true. \
@@ -61,7 +61,7 @@ extension Commands {
     }
 
     static let clusterStatus = Command(
-        "cluster-status",
+        .clusterStatus,
         summary: "Say how the coordination system itself is doing",
         description: """
             Look at every endpoint of the server URL: whether it answers and how fast, its role, the system's own leader, term, lag and \
