@@ -35,7 +35,9 @@ final class Descriptor: Sendable {
     func write(_ bytes: [UInt8], at offset: Int) throws(SystemCallError) {
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { pwrite(number, $0.baseAddress?.advanced(by: done), bytes.count - done, off_t(offset + done)) }
+            let count = bytes.withUnsafeBytes {
+                pwrite(number, $0.baseAddress?.advanced(by: done), bytes.count - done, off_t(offset + done))
+            }
             if count < 0, errno == EINTR { continue }
             if count < 0 { throw SystemCallError("pwrite") }
             if count == 0 { throw SystemCallError("pwrite", code: ENOSPC) }

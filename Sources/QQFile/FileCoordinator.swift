@@ -40,7 +40,8 @@ public final class FileCoordinator: Coordinator {
         try Self.validate(name: name)
         if ttl < .milliseconds(100) {
             throw CoordinationError(
-                .usage, "cannot use a TTL of \(DurationText.format(ttl))", because: "it is shorter than 100ms", at: server.description, hint: "choose a longer --ttl")
+                .usage, "cannot use a TTL of \(DurationText.format(ttl))", because: "it is shorter than 100ms", at: server.description,
+                hint: "choose a longer --ttl")
         }
     }
 
@@ -87,7 +88,8 @@ public final class FileCoordinator: Coordinator {
             pause = min(pause * 2, .milliseconds(10))
             if clock.now() >= end {
                 throw CoordinationError(
-                    .unavailable, "cannot read the lease of \(name)", because: "another process has kept its file locked for \(DurationText.brief(requestTimeout))",
+                    .unavailable, "cannot read the lease of \(name)",
+                    because: "another process has kept its file locked for \(DurationText.brief(requestTimeout))",
                     at: folder.leaseFile(name), hint: "see who: fuser -v \(folder.leaseFile(name))")
             }
         }
@@ -95,7 +97,8 @@ public final class FileCoordinator: Coordinator {
 
     private func changing(_ name: String) async throws(CoordinationError) -> LeaseTransaction {
         guard let transaction = try await transaction(name, .change) else {
-            throw CoordinationError(.unavailable, "cannot make the lease file", because: "it is removed again and again", at: folder.leaseFile(name))
+            throw CoordinationError(
+                .unavailable, "cannot make the lease file", because: "it is removed again and again", at: folder.leaseFile(name))
         }
         return transaction
     }
@@ -107,7 +110,8 @@ public final class FileCoordinator: Coordinator {
     private func fromTheFuture(_ name: String, _ record: LeaseRecord, _ error: LeaseRules.FromTheFuture) -> CoordinationError {
         CoordinationError(
             .brokenData, "cannot judge the lease of \(name)",
-            because: "\(Printable.text(record.holder)) renewed it at \(error.renewTime.rfc3339()), \(DurationText.brief(error.ahead)) from now",
+            because:
+                "\(Printable.text(record.holder)) renewed it at \(error.renewTime.rfc3339()), \(DurationText.brief(error.ahead)) from now",
             at: folder.leaseFile(name),
             hint: "set the clock right, here or there; if the holder is gone, empty the file: truncate -s 0 \(folder.leaseFile(name))")
     }
@@ -180,7 +184,9 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
-        guard let transaction = try await transaction(grant.name, .change) else { return .lost(ElectionState(name: grant.name, phase: .free)) }
+        guard let transaction = try await transaction(grant.name, .change) else {
+            return .lost(ElectionState(name: grant.name, phase: .free))
+        }
         let present = try state(transaction)
         // A lease that has ended is not extended, even if nobody has taken it: whoever works under it has been told that it is over.
         guard rules(transaction).isTerm(of: grant), present.phase == .held else { return .lost(present) }
@@ -195,7 +201,9 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        guard let transaction = try await transaction(grant.name, .change) else { return .notHeld(ElectionState(name: grant.name, phase: .free)) }
+        guard let transaction = try await transaction(grant.name, .change) else {
+            return .notHeld(ElectionState(name: grant.name, phase: .free))
+        }
         guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
         try vacate(transaction)
         return .released
@@ -211,7 +219,9 @@ public final class FileCoordinator: Coordinator {
 
     private func endSurvivors(of name: String, token: UInt64) async throws(CoordinationError) {
         let directory = try folder.open(creating: false)
-        guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read), let byte = LiveLock.byte(of: token) else { return }
+        guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read), let byte = LiveLock.byte(of: token) else {
+            return
+        }
         let information = try folder.reporting(folder.path) { () throws(SystemCallError) in try side.information() }
         let found = Survivors(sideFile: information, byte: byte).find()
         for pid in found { kill(pid, SIGKILL) }
@@ -225,8 +235,10 @@ public final class FileCoordinator: Coordinator {
     private func survivorsRemain(_ name: String, _ pids: [pid_t]) -> CoordinationError {
         let which = pids.isEmpty ? "" : " (" + pids.map { String($0) }.joined(separator: ", ") + ")"
         return CoordinationError(
-            .unavailable, "cannot acquire \(name)", because: "its lease has ended, but processes\(which) that worked under it live on and cannot be ended from here",
-            at: folder.leaseFile(name), hint: "end them, as their user or as root, and try again; who: fuser -v \(folder.path)/\(LeaseFolder.sideFile(name))")
+            .unavailable, "cannot acquire \(name)",
+            because: "its lease has ended, but processes\(which) that worked under it live on and cannot be ended from here",
+            at: folder.leaseFile(name),
+            hint: "end them, as their user or as root, and try again; who: fuser -v \(folder.path)/\(LeaseFolder.sideFile(name))")
     }
 
     // MARK: Reading

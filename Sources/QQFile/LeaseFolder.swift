@@ -76,17 +76,20 @@ struct LeaseFolder: Sendable {
         let (own, around) = try reporting(full) { () throws(SystemCallError) in (try file.information(), try folder.information()) }
         guard own.st_mode & S_IFMT == S_IFREG else {
             throw CoordinationError(
-                .brokenData, "cannot use the lease file", because: "it is not a regular file", at: full, hint: "move it away, or choose another name")
+                .brokenData, "cannot use the lease file", because: "it is not a regular file", at: full,
+                hint: "move it away, or choose another name")
         }
         guard around.st_mode & S_IWOTH != 0 else { return }
         if own.st_uid != geteuid(), own.st_uid != around.st_uid {
             throw CoordinationError(
-                .denied, "cannot use the lease file", because: "it belongs to user \(own.st_uid), in a folder where everybody may put files", at: full,
+                .denied, "cannot use the lease file",
+                because: "it belongs to user \(own.st_uid), in a folder where everybody may put files", at: full,
                 hint: "choose a folder that only those may write who take part, with -s file:///DIR")
         }
         if own.st_nlink != 1 {
             throw CoordinationError(
-                .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where everybody may put files", at: full,
+                .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where everybody may put files",
+                at: full,
                 hint: "choose a folder that only those may write who take part, with -s file:///DIR")
         }
     }

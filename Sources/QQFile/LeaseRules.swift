@@ -61,7 +61,9 @@ struct LeaseRules: Sendable, Hashable {
             return hasEnded && record.isLocked && record.token == liveToken ? .endSurvivors(token: liveToken) : .refuse
         }
         if hasEnded || holderIsDead { return .newTerm(token: next) }
-        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else { return .refuse }
+        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else {
+            return .refuse
+        }
         return .goOn(token: record.token ?? next)
     }
 
@@ -73,7 +75,8 @@ struct LeaseRules: Sendable, Hashable {
         guard !record.holder.isEmpty else {
             // A command that lives although its lease was taken out of the file still holds the election.
             var state = ElectionState(name: name, phase: liveToken == nil ? .free : .held)
-            state.token = liveToken.map { FencingToken($0) } ?? (highestToken > 0 ? FencingToken(max(record.token ?? 0, highestToken)) : nil)
+            state.token =
+                liveToken.map { FencingToken($0) } ?? (highestToken > 0 ? FencingToken(max(record.token ?? 0, highestToken)) : nil)
             state.alive = liveToken == nil ? nil : true
             return state
         }

@@ -46,7 +46,8 @@ struct LeaseTransaction {
 
     private static func isPresent(_ file: Descriptor, as name: String, in directory: Descriptor) -> Bool {
         var named = stat()
-        guard let own = try? file.information(), fstatat(directory.number, name + LeaseFolder.suffix, &named, AT_SYMLINK_NOFOLLOW) == 0 else {
+        guard let own = try? file.information(), fstatat(directory.number, name + LeaseFolder.suffix, &named, AT_SYMLINK_NOFOLLOW) == 0
+        else {
             return false
         }
         return own.st_ino == named.st_ino && own.st_dev == named.st_dev

@@ -16,11 +16,14 @@ struct Survivors {
     private func holds(_ pid: pid_t) -> Bool {
         Self.numbers(in: "/proc/\(pid)/fd").contains { number in
             var target = stat()
-            guard stat("/proc/\(pid)/fd/\(number)", &target) == 0, target.st_ino == sideFile.st_ino, target.st_dev == sideFile.st_dev else { return false }
+            guard stat("/proc/\(pid)/fd/\(number)", &target) == 0, target.st_ino == sideFile.st_ino, target.st_dev == sideFile.st_dev else {
+                return false
+            }
             // Waiters have the file open as well; only a holder's entry shows the write lock on this very byte.
             return Self.text("/proc/\(pid)/fdinfo/\(number)").split(separator: "\n").contains { line in
                 let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
-                return words.first == "lock:" && words.contains("OFDLCK") && words.contains("WRITE") && words.suffix(2).first == Substring(String(byte))
+                return words.first == "lock:" && words.contains("OFDLCK") && words.contains("WRITE")
+                    && words.suffix(2).first == Substring(String(byte))
             }
         }
     }

@@ -59,7 +59,8 @@ extension FileCoordinator {
     /// Returns when the election is not held any more, or by another term.
     private func recordChanges(_ name: String, from blocker: ElectionState) async {
         do {
-            for try await state in changes(of: [name]) where !state.isLed || state.token != blocker.token || state.leader != blocker.leader { return }
+            for try await state in changes(of: [name]) where !state.isLed || state.token != blocker.token || state.leader != blocker.leader
+            { return }
         } catch {
             // Without a watch the lock and the clock still wake us.
             try? await clock.sleep(until: .distantFuture)

@@ -81,7 +81,9 @@ public struct GuardedCommand: Sendable {
                 for action in actions {
                     switch action {
                     case .exit(let outcome):
-                        if case .commandEnded(.died(signal: SIGINT)) = outcome, front?.givesTerminal == true { front?.commandWasInterrupted() }
+                        if case .commandEnded(.died(signal: SIGINT)) = outcome, front?.givesTerminal == true {
+                            front?.commandWasInterrupted()
+                        }
                         group.cancelAll()
                         return outcome
                     case .timer(let instant):

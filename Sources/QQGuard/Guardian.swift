@@ -41,15 +41,13 @@ public final class Guardian: Sendable {
     }
 
     /// Forks. Nothing of this process may have started a thread.
+    /// - Parameter arguments: the command's, ended by nil, byte for byte as they are to reach it.
     /// - Throws: `SystemCallError` where the kernel has no process to give.
-    public init(command: [String], loop: MainLoop) throws(SystemCallError) {
-        var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
-        arguments.append(nil)
+    public init(arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, loop: MainLoop) throws(SystemCallError) {
         var socket: CInt = -1
-        pid = try SystemCallError.check("fork", qq_guardian_start(&arguments, &socket))
+        pid = try SystemCallError.check("fork", qq_guardian_start(arguments, &socket))
         self.socket = socket
         self.loop = loop
-        for argument in arguments { free(argument) }
     }
 
     deinit { close(socket) }

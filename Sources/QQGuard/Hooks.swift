@@ -41,10 +41,12 @@ public struct Hooks: Sendable {
     /// Runs the commands for `event` to their end.
     /// - Parameter failed: called with the command and what went wrong.
     public func run(
-        _ event: HookEvent, environment: [(name: String, value: String)], on loop: MainLoop, failed: (String, String) -> Void
+        _ event: HookEvent, environment: [(name: String, value: String)], on loop: MainLoop, failed: @Sendable (String, String) -> Void
     ) async {
         for command in commands(for: event) {
-            if let problem = await ShellCommand(command, environment: environment).run(timeLimit: timeLimit, on: loop) { failed(command, problem) }
+            if let problem = await ShellCommand(command, environment: environment).run(timeLimit: timeLimit, on: loop) {
+                failed(command, problem)
+            }
         }
     }
 }

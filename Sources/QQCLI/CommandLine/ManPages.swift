@@ -4,7 +4,7 @@ enum ManPages {
     static var all: [ManPage] { [overview] + Commands.withManPage.map { manPage(for: $0) } + additional }
 
     /// Pages that come from other declarations, such as the JSON schema's.
-    static let additional: [ManPage] = []
+    static let additional: [ManPage] = [Schemas.manPage]
 
     /// The page that `qq man` is asked for: `acquire`, `qq-acquire`, `qq`, `qq-acquire.1`.
     static func named(_ name: String) -> ManPage? {

@@ -60,7 +60,7 @@ enum Overview {
         ("QQ_TOKEN", "The fencing token, which only grows from term to term; empty where the system has none."),
         ("QQ_SERVER", "The server URL without credentials, so that a `qq` within asks the same system."),
         ("QQ_TTL", "How long the lease lasts unrenewed, in seconds."),
-        ("QQ_EVENT", "Why a hook runs: `elected`, `lost` or `change`."),
+        ("QQ_EVENT", "Why a hook runs: `elected`, `lost`, `released` or `changed`; for the command `elected`."),
         ("QQ_LEADER", "The identity of the leader; empty where there is none."),
     ]
 

@@ -1,6 +1,5 @@
 import Glibc
 import QQCore
-import Synchronization
 
 /// What a person is told, on stderr: `qq: what failed: why (where)`, and what to do on a second line.
 struct Messages: Sendable {
@@ -28,6 +27,9 @@ struct Messages: Sendable {
     func detail(_ text: @autoclosure () -> String) {
         if isVerbose { Self.write("qq: \(WallTime.now().rfc3339(fractionDigits: 3)) " + Printable.text(text()) + "\n") }
     }
+
+    /// A question; the answer is read from stdin.
+    func ask(_ question: String) { Self.write(question) }
 
     /// In one piece, so that lines of several processes do not mix. There is nobody to tell that stderr is closed.
     private static func write(_ text: String) {

@@ -24,13 +24,17 @@ struct Output: Sendable {
     }
 
     /// - Throws: `.unavailable` where stdout cannot be written: an answer that nobody got is no answer.
-    func print(_ text: String) throws(CoordinationError) {
+    func print(_ text: String) throws(CoordinationError) { try Self.write(text) }
+
+    static func write(_ text: String) throws(CoordinationError) {
         let bytes = Array((text + "\n").utf8)
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { write(1, $0.baseAddress?.advanced(by: done), bytes.count - done) }
+            let count = bytes.withUnsafeBytes { Glibc.write(1, $0.baseAddress?.advanced(by: done), bytes.count - done) }
             if count < 0, errno == EINTR { continue }
-            if count < 0 { throw CoordinationError(.unavailable, "cannot write the answer", because: SystemCallError("write").reason, at: "stdout") }
+            if count < 0 {
+                throw CoordinationError(.unavailable, "cannot write the answer", because: SystemCallError("write").reason, at: "stdout")
+            }
             done += count
         }
     }

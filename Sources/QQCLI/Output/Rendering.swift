@@ -3,7 +3,7 @@ import QQCore
 /// How values are written, for programs and for people.
 enum Rendering {
     /// Seconds as a plain decimal number: `15`, `0.5`.
-    static func seconds(_ duration: Duration) -> String { JSONWriter.string(.double(duration.seconds)) }
+    static func seconds(_ duration: Duration) -> String { JSONWriter.string(rounded(duration)) }
 
     static func json(_ duration: Duration?) -> JSONValue { duration.map { .double($0.seconds) } ?? .null }
 

@@ -34,7 +34,8 @@ struct Context: Sendable {
                 requestTimeout: invocation[Flags.timeout] ?? Defaults.requestTimeout)
         case .quorumQuest, .raftLock, .nats, .kubernetes:
             throw CoordinationError(
-                .unsupported, "cannot use \(choice.url.system.name)", because: "this version of qq speaks lease files only", at: choice.url.description,
+                .unsupported, "cannot use \(choice.url.system.name)", because: "this version of qq speaks lease files only",
+                at: choice.url.description,
                 hint: "name a folder with -s file:///DIR")
         }
     }
@@ -44,7 +45,8 @@ struct Context: Sendable {
     func retryPolicy(endless: Bool = false) -> RetryPolicy {
         let backoff = invocation[Flags.backoff] ?? Defaults.backoff
         return RetryPolicy(
-            maximumRetries: invocation[Flags.retries] ?? (endless ? nil : Defaults.retries), initial: backoff.initial, maximum: backoff.maximum,
+            maximumRetries: invocation[Flags.retries] ?? (endless ? nil : Defaults.retries), initial: backoff.initial,
+            maximum: backoff.maximum,
             jitter: invocation[Flags.jitter] ?? Defaults.jitter)
     }
 
@@ -61,8 +63,8 @@ struct Context: Sendable {
     }
 
     /// One request, tried again after passing failures as the flags say. Only for requests that may be carried out twice.
-    func retrying<Answer>(
-        _ request: () async throws(CoordinationError) -> Answer
+    func retrying<Answer: Sendable>(
+        _ request: @Sendable () async throws(CoordinationError) -> Answer
     ) async throws(CoordinationError) -> Answer {
         let policy = retryPolicy()
         var retry = 0

@@ -32,8 +32,10 @@ struct GrantStore: Sendable {
         let path = path(name: grant.name, server: server)
         try prepareFolder()
         let value: JSONValue = [
-            "name": .string(grant.name), "server": .string(server.description), "id": .string(grant.identity), "token": Rendering.json(grant.token),
-            "ttl": .double(grant.ttl.seconds), "acquired_at": .string(grant.acquiredAt.rfc3339Nano), "deadline": .number(grant.deadline.nanoseconds),
+            "name": .string(grant.name), "server": .string(server.description), "id": .string(grant.identity),
+            "token": Rendering.json(grant.token),
+            "ttl": .double(grant.ttl.seconds), "acquired_at": .string(grant.acquiredAt.rfc3339Nano),
+            "deadline": .number(grant.deadline.nanoseconds),
         ]
         let temporary = path + ".\(getpid())"
         unlink(temporary)
@@ -90,8 +92,10 @@ struct GrantStore: Sendable {
     }
 
     private static func parse(_ bytes: ArraySlice<UInt8>) -> Grant? {
-        guard let object = (try? JSONValue.parse(bytes))?.objectValue, let name = object["name"]?.stringValue, let id = object["id"]?.stringValue,
-            let ttl = object["ttl"]?.doubleValue, ttl > 0, ttl <= DurationText.maximum.seconds, let deadline = object["deadline"]?.uint64Value,
+        guard let object = (try? JSONValue.parse(bytes))?.objectValue, let name = object["name"]?.stringValue,
+            let id = object["id"]?.stringValue,
+            let ttl = object["ttl"]?.doubleValue, ttl > 0, ttl <= DurationText.maximum.seconds,
+            let deadline = object["deadline"]?.uint64Value,
             let acquired = object["acquired_at"]?.stringValue, let acquiredAt = try? WallTime.parse(rfc3339: acquired)
         else { return nil }
         return Grant(
@@ -102,7 +106,9 @@ struct GrantStore: Sendable {
 
     /// Forgets a grant, if it is the one that is saved.
     func forget(_ grant: Grant, server: ServerURL) {
-        guard let saved = try? load(name: grant.name, server: server), saved.identity == grant.identity, saved.token == grant.token else { return }
+        guard let saved = try? load(name: grant.name, server: server), saved.identity == grant.identity, saved.token == grant.token else {
+            return
+        }
         unlink(path(name: grant.name, server: server))
     }
 
@@ -113,13 +119,15 @@ struct GrantStore: Sendable {
         var names: [String] = []
         while let entry = readdir(directory) {
             let file = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            guard file.hasSuffix(".json"), let descriptor = Optional(open(folder + "/" + file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)),
+            guard file.hasSuffix(".json"),
+                let descriptor = Optional(open(folder + "/" + file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)),
                 descriptor >= 0
             else { continue }
             var buffer = [UInt8](repeating: 0, count: 16 * 1024)
             let count = read(descriptor, &buffer, buffer.count)
             close(descriptor)
-            guard count > 0, let name = Self.parse(buffer.prefix(count))?.name, path(name: name, server: server) == folder + "/" + file else { continue }
+            guard count > 0, let name = Self.parse(buffer.prefix(count))?.name, path(name: name, server: server) == folder + "/" + file
+            else { continue }
             names.append(name)
         }
         return names.sorted()

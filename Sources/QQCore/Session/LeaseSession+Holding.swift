@@ -26,7 +26,8 @@ extension LeaseSession {
         case (.read(let found), .settling(let retry)):
             if !found.isTerm(of: grant) { return lost(grant, Self.reason(found), at: now) }
             // Ours still, but perhaps not extended: renewing again is harmless and tells.
-            return observed(found, grant: grant, renewal: .settling(retry: retry)) + renewAgain(grant, retry: retry, after: lastFailure, at: now)
+            return observed(found, grant: grant, renewal: .settling(retry: retry))
+                + renewAgain(grant, retry: retry, after: lastFailure, at: now)
         case (.readFailed(let error), .settling(let retry)):
             lastFailure = error
             return renewAgain(grant, retry: retry, after: error, at: now)

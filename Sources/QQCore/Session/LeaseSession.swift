@@ -18,7 +18,8 @@ public struct LeaseSession: Sendable {
         public var random: @Sendable () -> Double
 
         public init(
-            request: AcquireRequest, renewEvery: Duration, retry: RetryPolicy = RetryPolicy(), waiting: Waiting = .no, campaignsAgain: Bool = false,
+            request: AcquireRequest, renewEvery: Duration, retry: RetryPolicy = RetryPolicy(), waiting: Waiting = .no,
+            campaignsAgain: Bool = false,
             random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
         ) {
             self.request = request

@@ -12,7 +12,8 @@ public struct RetryPolicy: Sendable, Hashable {
     public var jitter: Double
 
     public init(
-        maximumRetries: Int? = 3, initial: Duration = .milliseconds(200), maximum: Duration = .seconds(5), multiplier: Double = 2, jitter: Double = 0.2
+        maximumRetries: Int? = 3, initial: Duration = .milliseconds(200), maximum: Duration = .seconds(5), multiplier: Double = 2,
+        jitter: Double = 0.2
     ) {
         self.maximumRetries = maximumRetries
         self.initial = initial
