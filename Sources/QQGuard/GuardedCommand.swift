@@ -100,7 +100,10 @@ public struct GuardedCommand: Sendable {
                             }
                         }
                     case .run(let grant):
-                        start(under: grant, witness: witness)
+                        do throws(SystemCallError) { try start(under: grant, witness: witness) } catch {
+                            // A guardian that is gone ends its reports as well; anything else, such as too large an environment, is told here.
+                            if error.code != EPIPE, error.code != ECONNRESET { post.yield(.event(.guardian(.notRun(error.code)))) }
+                        }
                         // The guardian and the command have it now: it must not outlive them in us.
                         witness?.close()
                     case .stopLease: driver.stop()
@@ -114,9 +117,8 @@ public struct GuardedCommand: Sendable {
         return outcome
     }
 
-    private func start(under grant: Grant, witness: (any Witness)?) {
-        // Where that fails the guardian is gone, and its reports end.
-        try? guardian.run(
+    private func start(under grant: Grant, witness: (any Witness)?) throws(SystemCallError) {
+        try guardian.run(
             environment: environment(.elected, grant), deadline: grant.deadline, timing: configuration.timing, witness: witness,
             takesTerminal: front?.givesTerminal ?? false)
         closeStandardStreams()

@@ -40,6 +40,12 @@ int qq_thread_start(void *(*body)(void *), void *argument);
 int qq_duplicate_above(int fd, int minimum);
 int qq_set_cloexec(int fd, int on);
 
+/// Whether a signal's disposition is SIG_IGN: 1 or 0.
+int qq_signal_is_ignored(int number);
+
+/// Opens /dev/null in place of the standard descriptors that are closed, so that nothing else gets their numbers.
+void qq_fill_standard_descriptors(void);
+
 /// Makes this process the one that orphans below it come back to.
 int qq_become_subreaper(void);
 
