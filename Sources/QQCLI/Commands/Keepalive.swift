@@ -7,8 +7,7 @@ import QQLoop
 extension Context {
     /// `keepalive NAME…`: holds elections until told to stop.
     func keepalive() async throws -> Int32 {
-        var names: [String] = []
-        for name in invocation.positionals where !names.contains(name) { names.append(name) }
+        let names = distinctNames
         try checkToken()
         if invocation[Flags.once] { return try await renewOnce(names) }
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)

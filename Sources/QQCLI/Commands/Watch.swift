@@ -6,7 +6,7 @@ import QQLoop
 extension Context {
     /// `watch NAME…`: a line a change, until stopped or until a condition comes true.
     func watch() async throws -> Int32 {
-        let names = invocation.positionals
+        let names = distinctNames
         for name in names { try coordinator.validate(name: name, identity: "watch", ttl: Defaults.ttl) }
         try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
@@ -34,7 +34,7 @@ extension Context {
     private func follow(_ names: [String]) async throws -> Int32 {
         var states: [String: ElectionState] = [:]
         var hasChanged = false
-        for try await state in coordinator.changes(of: Array(Set(names))) {
+        for try await state in coordinator.changes(of: names) {
             let before = states.updateValue(state, forKey: state.name)
             let change = Change(from: before, to: state)
             if before != nil { hasChanged = true }

@@ -40,6 +40,13 @@ struct Context: Sendable {
         }
     }
 
+    /// The elections named, each once, in their order.
+    var distinctNames: [String] {
+        var names: [String] = []
+        for name in invocation.positionals where !names.contains(name) { names.append(name) }
+        return names
+    }
+
     /// The retry policy that the flags describe.
     /// - Parameter endless: whether retries have no limit unless the flag sets one.
     func retryPolicy(endless: Bool = false) -> RetryPolicy {
