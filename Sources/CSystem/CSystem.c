@@ -70,7 +70,9 @@ int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid) {
     return result;
 }
 
-int qq_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+int qq_process_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int qq_process_kill(int process) { return (int)syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0); }
 
 int qq_status_exited(int status, int *value) {
     *value = WEXITSTATUS(status);
@@ -82,7 +84,7 @@ int qq_status_signaled(int status, int *value) {
     return WIFSIGNALED(status);
 }
 
-int qq_reserve(int fd, int64_t length) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, length); }
+int qq_reserve(int fd, int64_t offset, int64_t length) { return fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length); }
 
 int qq_file_system_type(int fd, int64_t *type) {
     struct statfs information;

@@ -49,10 +49,10 @@ final class Descriptor: Sendable {
 
     func synchronise() throws(SystemCallError) { _ = try SystemCallError.check("fsync", fsync(number)) }
 
-    /// Makes sure that `length` bytes can be written, so that a full disk is met before anything is overwritten. Where the file system cannot tell,
+    /// Makes sure that `length` bytes from `offset` can be written, so that a full disk is met before anything is overwritten. Where the file system cannot tell,
     /// writing will.
-    func reserve(_ length: Int) throws(SystemCallError) {
-        guard qq_reserve(number, Int64(length)) != 0 else { return }
+    func reserve(_ length: Int, at offset: Int = 0) throws(SystemCallError) {
+        guard qq_reserve(number, Int64(offset), Int64(length)) != 0 else { return }
         if errno == EOPNOTSUPP || errno == ENOSYS { return }
         throw SystemCallError("fallocate")
     }

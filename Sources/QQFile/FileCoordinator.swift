@@ -19,7 +19,9 @@ public final class FileCoordinator: Coordinator {
     private let ownTTL: Duration
     private let requestTimeout: Duration
     /// Places in queues that we hold, by election.
-    private let places = Mutex<[String: Descriptor]>([:])
+    private let places = Mutex<[String: QueuePlace]>([:])
+    /// The watch of the folder, made when it is first needed.
+    private let folderEvents = Mutex<FolderEvents?>(nil)
 
     /// - Parameter ownTTL: counts for holders that do not say theirs, as the Go package's.
     /// - Parameter requestTimeout: how long to wait for somebody who is in the middle of changing a file.
@@ -172,7 +174,7 @@ public final class FileCoordinator: Coordinator {
             lock?.close()
             throw error
         }
-        places.withLock { $0[request.name] = nil }
+        _ = places.withLock { $0.removeValue(forKey: request.name) }
         return .granted(grantFrom(record, name: request.name, deadline: now.boot + request.ttl), lock)
     }
 
@@ -184,9 +186,7 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
-        guard let transaction = try await transaction(grant.name, .change) else {
-            return .lost(ElectionState(name: grant.name, phase: .free))
-        }
+        guard let transaction = try await transaction(grant.name, .amend) else { return .lost(ElectionState(name: grant.name, phase: .free)) }
         let present = try state(transaction)
         // A lease that has ended is not extended, even if nobody has taken it: whoever works under it has been told that it is over.
         guard rules(transaction).isTerm(of: grant), present.phase == .held else { return .lost(present) }
@@ -201,9 +201,7 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        guard let transaction = try await transaction(grant.name, .change) else {
-            return .notHeld(ElectionState(name: grant.name, phase: .free))
-        }
+        guard let transaction = try await transaction(grant.name, .amend) else { return .notHeld(ElectionState(name: grant.name, phase: .free)) }
         guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
         try vacate(transaction)
         return .released
@@ -223,12 +221,15 @@ public final class FileCoordinator: Coordinator {
             return
         }
         let information = try folder.reporting(folder.path) { () throws(SystemCallError) in try side.information() }
-        let found = Survivors(sideFile: information, byte: byte).find()
-        for pid in found { kill(pid, SIGKILL) }
+        let survivors = Survivors(sideFile: information, byte: byte)
         let end = clock.now() + .seconds(1)
+        var pause = Duration.milliseconds(2)
         while LiveLock.find(side) == token {
-            if clock.now() >= end { throw survivorsRemain(name, found) }
-            do { try await clock.sleep(for: .milliseconds(2)) } catch { throw cancelled(name) }
+            // Again, as long as it takes: one may have forked before it died.
+            survivors.end()
+            do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
+            pause = min(pause * 2, .milliseconds(50))
+            if clock.now() >= end, LiveLock.find(side) == token { throw survivorsRemain(name, survivors.find()) }
         }
     }
 
@@ -247,7 +248,7 @@ public final class FileCoordinator: Coordinator {
         guard let transaction = try await transaction(name, .read) else { return ElectionState(name: name, phase: .free) }
         var found = try state(transaction)
         if found.phase != .free, let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read) {
-            found.waiters = (try? side.information()).flatMap { Survivors.waiters(on: $0) }
+            found.waiters = waiters(side)
         }
         return found
     }
@@ -268,7 +269,7 @@ public final class FileCoordinator: Coordinator {
 
     private func names() throws(CoordinationError) -> [String] {
         let directory = try folder.open(creating: false)
-        guard let entries = fdopendir(dup(directory.number)) else { throw folder.problem(SystemCallError("opendir"), with: folder.path) }
+        guard let entries = fdopendir(qq_duplicate_above(directory.number, 0)) else { throw folder.problem(SystemCallError("opendir"), with: folder.path) }
         defer { closedir(entries) }
         var names: [String] = []
         while let entry = readdir(entries) {
@@ -282,12 +283,12 @@ public final class FileCoordinator: Coordinator {
     // MARK: Stepping down
 
     public func askToStepDown(_ state: ElectionState, by identity: String) async throws(CoordinationError) -> StepDownAnswer {
-        guard let transaction = try await transaction(state.name, .change) else { return .done }
+        guard let transaction = try await transaction(state.name, .amend) else { return .done }
         let present = try self.state(transaction)
         guard present.phase != .free else { return .done }
         guard present.leader == state.leader, present.token == state.token else { return .changed(present) }
-        if present.alive == true {
-            // Its qq sees this at once, ends the command, and only then lets go. Taking the lease away instead would let two work.
+        if present.alive == true || (present.alive == nil && transaction.record.isLocked) {
+            // It works here, or on another machine that shares the folder. Its qq sees this at once, ends the command, and only then lets go. Taking the lease away instead would let two work.
             var record = transaction.record
             record.stepDown = identity
             try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
@@ -299,9 +300,23 @@ public final class FileCoordinator: Coordinator {
 
     // MARK: Places in the queue
 
-    func place(in name: String) -> Descriptor? { places.withLock { $0[name] } }
+    func place(in name: String) -> QueuePlace? { places.withLock { $0[name] } }
 
-    func keepPlace(_ descriptor: Descriptor, in name: String) { places.withLock { $0[name] = descriptor } }
+    func keepPlace(_ place: QueuePlace, in name: String) { places.withLock { $0[name] = place } }
 
-    public func leaveQueue(_ request: AcquireRequest) async { places.withLock { $0[request.name] = nil } }
+    public func leaveQueue(_ request: AcquireRequest) async { _ = places.withLock { $0.removeValue(forKey: request.name) } }
+
+    // MARK: Watching
+
+    /// The watch that all who watch the folder share.
+    func events() throws(CoordinationError) -> FolderEvents {
+        try folder.reporting(folder.path) { () throws(SystemCallError) in
+            try folderEvents.withLock { events throws(SystemCallError) in
+                if let events { return events }
+                let made = try FolderEvents(folder.path)
+                events = made
+                return made
+            }
+        }
+    }
 }

@@ -9,13 +9,18 @@ final class FolderEvents: Sendable {
     /// What the thread needs; it may outlive `FolderEvents` by the moment that it takes to notice.
     private final class Listeners: Sendable {
         let inotify: Descriptor
-        let bells = Mutex<[UInt64: (names: Set<String>, bell: Bell)]>([:])
+        let bells = Mutex<[UInt64: (names: Set<String>?, bell: Bell)]>([:])
 
         init(_ inotify: Descriptor) { self.inotify = inotify }
 
-        /// Rings for those who watch one of `names`; nil: for all.
+        /// Rings for those who watch one of `names`; nil, on either side: for all.
         func ring(_ names: Set<String>?) {
-            let bells = bells.withLock { $0.values.filter { names?.isDisjoint(with: $0.names) != true }.map(\.bell) }
+            let bells = bells.withLock { bells in
+                bells.values.filter { listener in
+                    guard let names, let wanted = listener.names else { return true }
+                    return !names.isDisjoint(with: wanted)
+                }.map(\.bell)
+            }
             for bell in bells { bell.ring() }
         }
     }
@@ -39,8 +44,9 @@ final class FolderEvents: Sendable {
 
     deinit { thread.cancel() }
 
+    /// - Parameter names: the elections that matter; nil: everything.
     /// - Returns: what to hand to `forget`.
-    func listen(to names: Set<String>, _ bell: Bell) -> UInt64 {
+    func listen(to names: Set<String>?, _ bell: Bell) -> UInt64 {
         let id = next.withLock { next in
             next += 1
             return next

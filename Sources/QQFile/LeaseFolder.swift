@@ -14,6 +14,11 @@ struct LeaseFolder: Sendable {
 
     static func sideFile(_ name: String) -> String { "." + name + ".lock" }
 
+    /// The election that a side file belongs to; nil for any other file.
+    static func name(ofSideFile file: String) -> String? {
+        file.hasPrefix(".") && file.hasSuffix(".lock") && file.utf8.count > 6 ? String(file.dropFirst().dropLast(5)) : nil
+    }
+
     /// - Throws: `CoordinationError` that says what is wrong with the folder.
     func open(creating: Bool) throws(CoordinationError) -> Descriptor {
         var number = openDirectory()
@@ -53,9 +58,11 @@ struct LeaseFolder: Sendable {
         case read
         /// For changing; the file is made where it is missing.
         case change
+        /// For changing what is there.
+        case amend
     }
 
-    /// Opens a file of the folder; nil where it is missing and only read.
+    /// Opens a file of the folder; nil where it is missing and not to be made.
     func openFile(_ file: String, in folder: Descriptor, _ access: Access) throws(CoordinationError) -> Descriptor? {
         let flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (access == .read ? O_RDONLY : O_RDWR)
         let full = path + "/" + file
@@ -64,7 +71,7 @@ struct LeaseFolder: Sendable {
             number = openat(folder.number, file, flags | O_CREAT | O_EXCL, 0o644)
             if number < 0, errno == EEXIST { number = openat(folder.number, file, flags) }
         }
-        if number < 0, errno == ENOENT, access == .read { return nil }
+        if number < 0, errno == ENOENT, access != .change { return nil }
         guard number >= 0 else { throw problem(SystemCallError("open"), with: full) }
         let descriptor = Descriptor(number)
         try checkOwner(of: descriptor, in: folder, full)

@@ -13,6 +13,8 @@ struct LeaseJournal: Sendable, Hashable {
 
     static let slotSize = 64 * 1024
     static let slotCount = 2
+    /// Nearly every entry fits into this.
+    static let usualSize = 2048
     /// A lease file is not larger than this, so that a slot holds two.
     static let largestLeaseFile = 16 * 1024
     private static let magic = "qq-lease-journal 1"

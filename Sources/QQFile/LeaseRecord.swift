@@ -21,6 +21,9 @@ struct LeaseRecord: Sendable, Hashable {
     /// Who asks the holder to step down.
     var stepDown: String?
 
+    /// Tokens are bytes that are locked, far behind the journal; the kernel has no more of them.
+    static let largestToken: UInt64 = 1 << 62
+
     static let nobody = LeaseRecord(holder: "", renewTime: .goZero)
 
     struct Broken: Error, Hashable {
@@ -46,10 +49,11 @@ struct LeaseRecord: Sendable, Hashable {
             ttl = .nanoseconds(Int64((number * 1e9).rounded()))
         }
         token = try Self.number("token", in: object)
+        if let token, token > Self.largestToken { throw Broken(reason: "\"token\" is larger than \(Self.largestToken)") }
         host = try Self.text("host", in: object)
         bootID = try Self.text("bootId", in: object)
         bootDeadline = try Self.number("bootDeadline", in: object).map { BootInstant(nanoseconds: $0) }
-        isLocked = object["locked"]?.boolValue ?? false
+        isLocked = try Self.truth("locked", in: object) ?? false
         stepDown = try Self.text("stepDown", in: object)
     }
 
@@ -62,6 +66,12 @@ struct LeaseRecord: Sendable, Hashable {
         guard let value = object[key], !value.isNull else { return nil }
         guard let text = value.stringValue else { throw Broken(reason: "\"\(key)\" is not a string") }
         return text
+    }
+
+    private static func truth(_ key: String, in object: JSONObject) throws(Broken) -> Bool? {
+        guard let value = object[key], !value.isNull else { return nil }
+        guard let truth = value.boolValue else { throw Broken(reason: "\"\(key)\" is not true or false") }
+        return truth
     }
 
     private static func number(_ key: String, in object: JSONObject) throws(Broken) -> UInt64? {

@@ -33,7 +33,8 @@ struct LeaseRules: Sendable, Hashable {
         var ahead: Duration
     }
 
-    private var isSameKernel: Bool { record.bootID == moment.bootID }
+    /// A kernel that does not tell its boot is never the same.
+    private var isSameKernel: Bool { !moment.bootID.isEmpty && record.bootID == moment.bootID }
 
     /// How long the lease still runs; negative after its end. `ownTTL` counts where the record does not say, as in the Go format.
     func remaining(ownTTL: Duration) throws(FromTheFuture) -> Duration {
@@ -53,17 +54,18 @@ struct LeaseRules: Sendable, Hashable {
     }
 
     func decide(_ request: AcquireRequest) throws(FromTheFuture) -> Decision {
+        // Both are at most `LeaseRecord.largestToken`, beyond which nothing is written.
         let next = max(record.token ?? 0, highestToken) + 1
         if record.holder.isEmpty { return liveToken == nil ? .newTerm(token: next) : .refuse }
+        // Before any clock is asked: a machine may come up with its clock behind the dead holder's last renewal.
+        if holderIsDead { return .newTerm(token: next) }
         let hasEnded = try remaining(ownTTL: request.ttl) <= .zero
         if let liveToken {
             // Somebody works under it, be it under our own name: two at work is what must never be.
             return hasEnded && record.isLocked && record.token == liveToken ? .endSurvivors(token: liveToken) : .refuse
         }
-        if hasEnded || holderIsDead { return .newTerm(token: next) }
-        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else {
-            return .refuse
-        }
+        if hasEnded { return .newTerm(token: next) }
+        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else { return .refuse }
         return .goOn(token: record.token ?? next)
     }
 
@@ -80,8 +82,8 @@ struct LeaseRules: Sendable, Hashable {
             state.alive = liveToken == nil ? nil : true
             return state
         }
-        let left = try remaining(ownTTL: ownTTL)
-        var state = ElectionState(name: name, phase: left > .zero && !holderIsDead ? .held : .expired)
+        let left = holderIsDead ? .zero : try remaining(ownTTL: ownTTL)
+        var state = ElectionState(name: name, phase: left > .zero ? .held : .expired)
         state.leader = record.holder
         state.token = record.token.map { FencingToken($0) }
         state.acquiredAt = record.acquireTime

@@ -30,7 +30,8 @@ struct LeaseTransaction {
     var highestToken: UInt64 { journal?.token ?? 0 }
 
     static func open(_ name: String, in folder: LeaseFolder, _ access: LeaseFolder.Access) throws(CoordinationError) -> Opened {
-        if access == .read, folder.isDefault, folder.isMissing { return .missing }
+        // A folder that is gone took its leases with it; one that was never there and was named is a mistake to be told of.
+        if access == .amend || (access == .read && folder.isDefault), folder.isMissing { return .missing }
         let directory = try folder.open(creating: access == .change)
         // The file may be replaced between opening and locking it; then the lock is worth nothing, and we look again.
         for _ in 0..<10 {
@@ -61,7 +62,7 @@ struct LeaseTransaction {
         self.directory = directory
         self.file = file
         let path = folder.leaseFile(name)
-        side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access)
+        side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access == .read ? .read : .change)
         raw = try folder.reporting(path) { () throws(SystemCallError) in try file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1) }
         if let side {
             journal = try folder.reporting(path) { () throws(SystemCallError) in try Self.readJournal(side) }
@@ -82,9 +83,9 @@ struct LeaseTransaction {
         var slots: [[UInt8]] = []
         for slot in 0..<LeaseJournal.slotCount {
             let start = slot * LeaseJournal.slotSize
-            // Nearly every entry is short; the rest is read only where it is needed.
-            let first = try side.read(at: start, count: 2048)
-            let isWhole = first.count < 2048 || LeaseJournal(slot: first) != nil
+            // The rest is read only where it is needed.
+            let first = try side.read(at: start, count: LeaseJournal.usualSize)
+            let isWhole = first.count < LeaseJournal.usualSize || LeaseJournal(slot: first) != nil
             slots.append(isWhole ? first : try side.read(at: start, count: LeaseJournal.slotSize))
         }
         return LeaseJournal.newest(of: slots)
@@ -106,10 +107,17 @@ struct LeaseTransaction {
         guard let side, after.count <= LeaseJournal.largestLeaseFile else {
             throw CoordinationError(.usage, "cannot write the lease file", because: "its content would be too large", at: path)
         }
+        guard max(token, highestToken) <= LeaseRecord.largestToken else {
+            throw CoordinationError(.brokenData, "cannot write the lease file", because: "the fencing tokens are used up", at: path)
+        }
         let entry = LeaseJournal(sequence: (journal?.sequence ?? 0) + 1, token: max(token, highestToken), before: raw, after: after)
         let encoded = entry.encoded
         try folder.reporting(path) { () throws(SystemCallError) in
             try file.reserve(max(after.count, raw.count))
+            if isNewTerm {
+                // Room for what the term will write later, so that a disk that fills up does not end it.
+                for slot in 0..<LeaseJournal.slotCount { try side.reserve(LeaseJournal.usualSize, at: slot * LeaseJournal.slotSize) }
+            }
             try side.write(encoded, at: entry.offset)
             if isNewTerm { try side.synchronise() }
         }
@@ -121,7 +129,9 @@ struct LeaseTransaction {
             // As it was, so that nobody reads a lease that was not granted.
             try? file.write(raw, at: 0)
             try? file.truncate(to: raw.count)
-            throw folder.problem(error, with: path)
+            var problem = folder.problem(error, with: path)
+            problem.isUncertain = true
+            throw problem
         }
     }
 }

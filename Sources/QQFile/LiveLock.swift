@@ -33,7 +33,7 @@ final class LiveLock: Witness {
     func close() { open.withLock { $0 = nil } }
 
     static func byte(of token: UInt64) -> Int64? {
-        guard token < UInt64(Int64.max - firstByte) else { return nil }
+        guard token <= LeaseRecord.largestToken else { return nil }
         return firstByte + Int64(token)
     }
 

@@ -1,3 +1,4 @@
+import CSystem
 import Glibc
 import QQCore
 
@@ -8,9 +9,23 @@ struct Survivors {
     let sideFile: stat
     let byte: Int64
 
-    /// The processes that hold the lock, as far as we may look into them.
+    /// The processes that hold the lock, as far as we may look into them. Never this one: it is not to end itself over its own old term.
     func find() -> [pid_t] {
-        Self.numbers(in: "/proc").filter { holds($0) }
+        Self.numbers(in: "/proc").filter { $0 != getpid() && holds($0) }
+    }
+
+    /// Kills them.
+    func end() {
+        for pid in find() {
+            // By descriptor, and looked at again through it: the number may have become another process's meanwhile.
+            let process = qq_process_open(pid)
+            if process >= 0 {
+                if holds(pid) { _ = qq_process_kill(process) }
+                close(process)
+            } else if errno == ENOSYS {
+                kill(pid, SIGKILL)
+            }
+        }
     }
 
     private func holds(_ pid: pid_t) -> Bool {
@@ -45,11 +60,15 @@ struct Survivors {
         return String(decoding: (try? Descriptor(number).read(at: 0, count: 64 * 1024)) ?? [], as: UTF8.self)
     }
 
-    /// How many processes of the machine wait for a lock on the file, from /proc/locks; nil where that cannot be read.
-    static func waiters(on sideFile: stat) -> Int? {
+    /// How many processes of the machine sleep for the lock of one byte of the file, from /proc/locks; nil where that cannot be read.
+    static func sleepers(on sideFile: stat, byte: Int64) -> Int? {
         let inode = ":\(sideFile.st_ino)"
+        let start = Substring(String(byte))
         let lines = text("/proc/locks").split(separator: "\n")
         guard !lines.isEmpty else { return nil }
-        return lines.filter { $0.contains("->") && $0.split(separator: " ").contains { $0.hasSuffix(inode) } }.count
+        return lines.count { line in
+            let words = line.split(separator: " ")
+            return words.contains("->") && words.contains { $0.hasSuffix(inode) } && words.suffix(2).first == start
+        }
     }
 }

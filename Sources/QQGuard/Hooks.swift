@@ -90,7 +90,7 @@ public struct ShellCommand: Sendable {
     }
 
     private func waitForEnd(of pid: pid_t, timeLimit: Duration, on loop: MainLoop) async -> Bool {
-        let descriptor = qq_pidfd_open(pid)
+        let descriptor = qq_process_open(pid)
         guard descriptor >= 0 else { return true }
         defer {
             loop.forget(descriptor)

@@ -52,15 +52,17 @@ int qq_become_subreaper(void);
 /// posix_spawn of `sh -c COMMAND` in a process group of its own, signals at their defaults, stdin from /dev/null, stdout to stderr.
 int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid);
 
-/// pidfd_open(2): a descriptor that becomes readable when the process ends. -1 with errno.
-int qq_pidfd_open(pid_t pid);
+/// pidfd_open(2): a descriptor of a process, which stays that process's when its number is another's, and becomes readable when it ends; -1 with errno.
+int qq_process_open(pid_t pid);
+/// SIGKILL through such a descriptor. 0, or -1 with errno.
+int qq_process_kill(int process);
 
 /// 1 if the wait(2) status says so, and the number in *value.
 int qq_status_exited(int status, int *value);
 int qq_status_signaled(int status, int *value);
 
 /// fallocate(2) without changing the file's size: so that a full disk is met before anything is overwritten.
-int qq_reserve(int fd, int64_t length);
+int qq_reserve(int fd, int64_t offset, int64_t length);
 /// statfs(2)'s f_type.
 int qq_file_system_type(int fd, int64_t *type);
 /// The device as /proc/locks prints it.

@@ -33,7 +33,7 @@ extension Context {
     }
 
     private func processDescriptor(_ pid: Int32) throws(CoordinationError) -> CInt {
-        let descriptor = qq_pidfd_open(pid)
+        let descriptor = qq_process_open(pid)
         guard descriptor >= 0 else {
             throw CoordinationError(
                 .unavailable, "cannot hold for process \(pid)", because: SystemCallError("pidfd_open").reason, at: "--pid")

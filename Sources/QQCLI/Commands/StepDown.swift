@@ -79,7 +79,7 @@ extension Context {
         let loop = loop
         return try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
-                for try await now in changes where !now.isLed || now.token != state.token || now.leader != state.leader { return true }
+                for try await now in changes where !now.isLed || !now.isSameTerm(as: state) { return true }
                 return false
             }
             group.addTask {

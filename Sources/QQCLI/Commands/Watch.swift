@@ -77,7 +77,7 @@ extension Context {
             switch (before.isLed, state.isLed) {
             case (false, true): kind = .elected
             case (true, false): kind = state.phase == .expired ? .expired : .released
-            case (true, true) where before.leader != state.leader || before.token != state.token: kind = .changed
+            case (true, true) where !before.isSameTerm(as: state): kind = .changed
             case (true, true) where before.stepDownAskedBy == nil && state.stepDownAskedBy != nil: kind = .stepDownAsked
             case (true, true): kind = .renewed
             case (false, false): kind = state.phase == .expired ? .expired : .released

@@ -10,18 +10,21 @@ extension LeaseSession {
         case .acquired(let grant): return granted(grant, sentAt: sentAt, at: now)
         case .refused(let blocker): return refused(by: blocker, at: now)
         case .acquireFailed(let error) where error.isUncertain:
-            state = .settling(sentAt: sentAt, error)
+            state = .settling(sentAt: sentAt, error, readAgainAt: nil)
             return [.read]
         case .acquireFailed(let error): return failed(error, at: now)
         default: return []
         }
     }
 
-    mutating func settling(_ event: Event, sentAt: BootInstant, error: CoordinationError, at now: BootInstant) -> [Action] {
+    mutating func settling(
+        _ event: Event, sentAt: BootInstant, error: CoordinationError, readAgainAt: BootInstant?, at now: BootInstant
+    ) -> [Action] {
         switch event {
         case .read(let found):
-            guard found.phase == .held, found.leader == configuration.request.identity else { return failed(error, at: now) }
-            // It was granted after all. The witness, if there is one, went with the lost answer: so give it up, and ask anew.
+            // A holder that shows a sign of life is another of our name: our own witness went with the lost answer.
+            guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true else { return failed(error, at: now) }
+            // It was granted after all, but its witness, if there is one, is lost: so give it up, and ask anew.
             let grant = Grant(
                 name: found.name, identity: configuration.request.identity, token: found.token, ttl: configuration.request.ttl,
                 deadline: sentAt + configuration.request.ttl, acquiredAt: found.acquiredAt ?? .now(), expiresAt: .now())
@@ -31,10 +34,15 @@ extension LeaseSession {
             if readError.isPassing, now < sentAt + configuration.request.ttl {
                 retries += 1
                 let pause = configuration.retry.pause(before: retries, random: configuration.random())
+                state = .settling(sentAt: sentAt, error, readAgainAt: now + pause)
                 return [.report(.retrying(readError, after: pause)), .timer(now + pause)]
             }
             return failed(error, at: now)
-        case .timer: return [.read]
+        case .timer:
+            // A timer of the term before may still come while the read is in flight.
+            guard let readAgainAt, now >= readAgainAt else { return [] }
+            state = .settling(sentAt: sentAt, error, readAgainAt: nil)
+            return [.read]
         default: return []
         }
     }

@@ -7,7 +7,7 @@ extension LeaseSession {
     }
 
     mutating func holding(_ event: Event, grant: Grant, renewal: Renewal, at now: BootInstant) -> [Action] {
-        if now >= grant.deadline { return lost(grant, .expired(lastFailure), at: now) }
+        if now >= grant.deadline { return lost(grant, .expired(lastFailure), inFlight: !Self.answers(event, renewal), at: now) }
         switch (event, renewal) {
         case (.timer, .due(let at, let retry)) where now >= at:
             state = .holding(grant, .sent(at: now, retry: retry))
@@ -70,11 +70,30 @@ extension LeaseSession {
         return [.report(.stepDownAsked(by: by))]
     }
 
-    private mutating func lost(_ grant: Grant, _ reason: LossReason, at now: BootInstant) -> [Action] {
+    private mutating func lost(_ grant: Grant, _ reason: LossReason, inFlight: Bool = false, at now: BootInstant) -> [Action] {
         let report = Action.report(.lost(grant, reason))
         if stopping || !configuration.campaignsAgain { return [report] + end(.lost(reason)) }
         retries = 0
+        guard !inFlight else {
+            state = .lapsed
+            return [report]
+        }
         return [report] + ask(at: now)
+    }
+
+    /// Whether no request is in flight once `event` has come.
+    private static func answers(_ event: Event, _ renewal: Renewal) -> Bool {
+        switch (renewal, event) {
+        case (.due, _), (.sent, .renewed), (.sent, .renewFailed), (.settling, .read), (.settling, .readFailed): true
+        default: false
+        }
+    }
+
+    mutating func lapsed(_ event: Event, at now: BootInstant) -> [Action] {
+        switch event {
+        case .renewed, .renewFailed, .read, .readFailed: return ask(at: now)
+        default: return []
+        }
     }
 
     private static func reason(_ found: ElectionState) -> LossReason { found.phase == .free ? .removed : .takenOver(by: found.leader) }
@@ -92,8 +111,9 @@ extension LeaseSession {
         switch event {
         case .releaseAnswered:
             // Not held any more is what was wanted, too.
+            // It is told of before asking anew, too: a witness that stayed open would stand in our own way.
             let report = Action.report(.released(grant))
-            return stopping ? [report] + end(.stopped) : ask(at: now)
+            return [report] + (stopping ? end(.stopped) : ask(at: now))
         case .releaseFailed(let error):
             let pause = configuration.retry.pause(before: attempt, random: configuration.random())
             if error.isPassing, configuration.retry.allows(retry: attempt), now + pause < grant.deadline {

@@ -77,11 +77,14 @@ public struct LeaseSession: Sendable {
     enum State: Sendable, Hashable {
         case idle
         case asking(sentAt: BootInstant)
-        /// An acquire in doubt; the read that settles it is in flight.
-        case settling(sentAt: BootInstant, CoordinationError)
+        /// An acquire in doubt; the read that settles it is in flight, or is to be tried again at `readAgainAt`.
+        case settling(sentAt: BootInstant, CoordinationError, readAgainAt: BootInstant?)
         case pausing(until: BootInstant)
         case queueing(behind: ElectionState, since: BootInstant)
         case holding(Grant, Renewal)
+        /// The lease ran out while a request about it was in flight. Its answer has to be in before anything is asked: answers carry no mark of
+        /// their request, and one about the old term must never count for the next.
+        case lapsed
         case releasing(Grant, attempt: Int, inFlight: Bool, retryAt: BootInstant)
         case ended
     }
@@ -121,12 +124,14 @@ public struct LeaseSession: Sendable {
             guard case .start = event else { return [] }
             return ask(at: now)
         case .asking(let sentAt): return asking(event, sentAt: sentAt, at: now)
-        case .settling(let sentAt, let error): return settling(event, sentAt: sentAt, error: error, at: now)
+        case .settling(let sentAt, let error, let readAgainAt):
+            return settling(event, sentAt: sentAt, error: error, readAgainAt: readAgainAt, at: now)
         case .pausing(let until):
             guard case .timer = event, now >= until else { return [] }
             return ask(at: now)
         case .queueing(let blocker, let since): return queueing(event, behind: blocker, since: since, at: now)
         case .holding(let grant, let renewal): return holding(event, grant: grant, renewal: renewal, at: now)
+        case .lapsed: return lapsed(event, at: now)
         case .releasing(let grant, let attempt, let inFlight, let retryAt):
             return releasing(event, grant: grant, attempt: attempt, inFlight: inFlight, retryAt: retryAt, at: now)
         case .ended: return []
@@ -137,7 +142,7 @@ public struct LeaseSession: Sendable {
         guard !stopping else { return [] }
         stopping = true
         switch state {
-        case .idle, .pausing, .queueing: return end(.stopped)
+        case .idle, .pausing, .queueing, .lapsed: return end(.stopped)
         // The answer decides: what was granted meanwhile is given up.
         case .asking, .settling, .releasing, .ended: return []
         case .holding(let grant, .due): return release(grant, attempt: 1)

@@ -32,13 +32,11 @@ public struct RetryPolicy: Sendable, Hashable {
             seconds *= multiplier
             if seconds >= maximum.seconds { break }
         }
-        seconds = min(seconds, maximum.seconds)
-        return Self.spread(.seconds(seconds), by: jitter, random: random)
-    }
-
-    /// `duration` varied by up to `fraction` of it in both directions.
-    static func spread(_ duration: Duration, by fraction: Double, random: Double) -> Duration {
-        let seconds = duration.seconds * (1 + fraction * (2 * random - 1))
-        return .nanoseconds(Int64(max(0, seconds * 1e9)))
+        // The jitter stays within the maximum, too, instead of being cut off there: clients that have backed off fully must not meet.
+        seconds = min(seconds, maximum.seconds / (1 + jitter))
+        let nanoseconds = seconds * (1 + jitter * (2 * random - 1)) * 1e9
+        // Settings without meaning, such as a multiplier that is no number, make no pause rather than a trap.
+        guard nanoseconds > 0 else { return .zero }
+        return min(.nanoseconds(Int64(exactly: nanoseconds.rounded(.down)) ?? .max), maximum)
     }
 }

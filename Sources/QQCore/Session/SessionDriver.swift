@@ -25,9 +25,12 @@ public final class SessionDriver: Sendable {
     /// Stops campaigning, or gives up what is held; `run` returns when that is done.
     public func stop() { post.yield(.event(.stop)) }
 
-    /// Campaigns, holds and renews until the session ends.
+    /// Campaigns, holds and renews until the session ends. Run it once.
+    ///
+    /// To end it, call `stop` once the work under the lease has ended. Cancelling the task ends it too, but gives nothing up: the lease runs out.
     public func run(report: @escaping Report) async -> SessionOutcome {
-        await withTaskGroup(of: Void.self) { group in
+        // Discarding: a group that keeps what its tasks returned grows with every renewal.
+        await withDiscardingTaskGroup { group in
             var session = LeaseSession(configuration)
             var witness: (any Witness)?
             var isWatching = false
@@ -66,7 +69,7 @@ public final class SessionDriver: Sendable {
                     }
                 }
                 guard let input = await inputs.next() else {
-                    // Our own task was cancelled: give up what is held all the same.
+                    // Our own task was cancelled. Nobody says that the work under the lease has ended, so it is left to run out.
                     return .stopped
                 }
                 switch input {

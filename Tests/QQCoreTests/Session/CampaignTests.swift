@@ -1,0 +1,237 @@
+import QQCore
+import Testing
+
+@Suite("A campaign")
+struct CampaignTests {
+    @Test func asksForTheLeaseWhenItStarts() {
+        var play = Play()
+        #expect(play.feed(.start, at: 1000) == [.acquire(Play.request)])
+    }
+
+    @Test("does nothing before it starts", arguments: [.timer, .turnCame, .observed(ours), .acquired(grant(until: 9)), .read(ours)] as [LeaseSession.Event])
+    func beforeStart(event: LeaseSession.Event) {
+        var play = Play()
+        #expect(play.feed(event, at: 1000) == [])
+        #expect(play.session.held(at: at(1000)) == nil)
+    }
+
+    @Test func countsTheLeaseFromBeforeTheRequestWasSent() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.acquired(grant(until: 77_777)), at: 3000) == [.report(.elected(grant(until: 10_000))), .timer(at(4000))])
+        #expect(play.session.held(at: at(9999)) == grant(until: 10_000))
+        #expect(play.session.held(at: at(10_000)) == nil)
+    }
+
+    @Test func renewsAtOnceWhenTheAnswerTookLongerThanTheRenewalInterval() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.acquired(grant(until: 0)), at: 8000).last == .timer(at(4000)))
+        #expect(play.feed(.timer, at: 8000) == [.renew(grant(until: 10_000)), .timer(at(10_000))])
+    }
+
+    @Test func givesUpAGrantThatCameAfterItsEnd() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.acquired(grant(until: 77_777)), at: 10_000) == [.release(grant(until: 10_000))])
+        #expect(play.session.held(at: at(10_000)) == nil)
+        #expect(play.feed(.releaseAnswered(.notHeld(nobodys)), at: 10_100) == [.report(.released(grant(until: 10_000))), .acquire(Play.request)])
+    }
+
+    @Test func endsWhenRefusedAndNotToWait() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.refused(theirs), at: 1010) == [.end(.refused(theirs))])
+    }
+
+    @Test func waitsForItsTurn() {
+        var play = Play(waiting: .forever)
+        _ = play.feed(.start, at: 1000)
+        #expect(
+            play.feed(.refused(theirs), at: 1010)
+                == [.report(.waiting(theirs)), .waitForTurn(Play.request, behind: theirs, until: .distantFuture)])
+        #expect(play.feed(.turnCame, at: 60_000) == [.acquire(Play.request)])
+    }
+
+    @Test func waitsNoLongerThanItIsTo() {
+        var play = Play(waiting: .until(at(5000)))
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.refused(theirs), at: 4999).last == .waitForTurn(Play.request, behind: theirs, until: at(5000)))
+        #expect(play.feed(.turnCame, at: 5000) == [.acquire(Play.request)])
+        #expect(play.feed(.refused(theirs), at: 5001) == [.end(.timedOut(theirs))])
+    }
+
+    @Test func countsAGrantAtTheLastMomentOfWaiting() {
+        var play = Play.queueing(.until(at(5000)))
+        _ = play.feed(.turnCame, at: 5000)
+        #expect(play.feed(.acquired(grant(until: 0)), at: 5001).first == .report(.elected(grant(until: 14_000))))
+    }
+
+    @Test func doesNotSpinWhenTheQueueAnswersAtOnce() {
+        var play = Play.queueing()
+        var asked: [Int] = []
+        var now = 1010
+        // A queue that never waits and an election that is always refused at once: both take no time.
+        while now < 2010 {
+            if case .timer(let until)? = play.feed(.turnCame, at: now).first {
+                now = Int(until.nanoseconds / 1_000_000)
+                #expect(play.feed(.timer, at: now) == [.acquire(Play.request)])
+            }
+            asked.append(now)
+            _ = play.feed(.refused(theirs), at: now)
+        }
+        #expect(asked.count < 60)
+    }
+
+    @Test func believesAQueueThatAnswersAtOnceAFewTimes() {
+        var play = Play.queueing()
+        for _ in 0..<3 {
+            #expect(play.feed(.turnCame, at: 1010) == [.acquire(Play.request)])
+            _ = play.feed(.refused(theirs), at: 1010)
+        }
+        #expect(play.feed(.turnCame, at: 1010) == [.timer(at(1030))])
+        #expect(play.feed(.timer, at: 1029) == [])
+        #expect(play.feed(.timer, at: 1030) == [.acquire(Play.request)])
+    }
+
+    @Test func believesTheQueueAgainOnceItHasReallyWaited() {
+        var play = Play.queueing()
+        for _ in 0..<3 {
+            _ = play.feed(.turnCame, at: 1010)
+            _ = play.feed(.refused(theirs), at: 1010)
+        }
+        #expect(play.feed(.turnCame, at: 2000) == [.acquire(Play.request)])
+        _ = play.feed(.refused(theirs), at: 2000)
+        #expect(play.feed(.turnCame, at: 2000) == [.acquire(Play.request)])
+    }
+
+    @Test func retriesAPassingFailureWithGrowingPausesAndThenFails() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.acquireFailed(down), at: 1000) == [.report(.retrying(down, after: .milliseconds(200))), .timer(at(1200))])
+        #expect(play.feed(.timer, at: 1199) == [])
+        #expect(play.feed(.timer, at: 1200) == [.acquire(Play.request)])
+        #expect(play.feed(.acquireFailed(down), at: 1200).last == .timer(at(1600)))
+        _ = play.feed(.timer, at: 1600)
+        #expect(play.feed(.acquireFailed(down), at: 1600).last == .timer(at(2400)))
+        _ = play.feed(.timer, at: 2400)
+        #expect(play.feed(.acquireFailed(down), at: 2400) == [.end(.failed(down))])
+    }
+
+    @Test func startsTheRetriesAnewAfterAnAnswer() {
+        var play = Play(waiting: .forever)
+        _ = play.feed(.start, at: 1000)
+        _ = play.feed(.acquireFailed(down), at: 1000)
+        _ = play.feed(.timer, at: 1200)
+        _ = play.feed(.refused(theirs), at: 1200)
+        _ = play.feed(.turnCame, at: 2000)
+        #expect(play.feed(.acquireFailed(down), at: 2000).last == .timer(at(2200)))
+    }
+
+    @Test func failsAtOnceWhereTryingAgainCannotHelp() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.acquireFailed(denied), at: 1000) == [.end(.failed(denied))])
+    }
+
+    @Test func doesNotPauseBeyondTheEndOfWaiting() {
+        var play = Play(waiting: .until(at(1100)))
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.acquireFailed(down), at: 1000) == [.end(.failed(down))])
+    }
+
+    @Test func retriesAFailedWait() {
+        var play = Play.queueing()
+        #expect(play.feed(.waitFailed(down), at: 2000).last == .timer(at(2200)))
+        #expect(play.feed(.timer, at: 2200) == [.acquire(Play.request)])
+    }
+
+    @Test func failsWhenItMayNotWait() {
+        var play = Play.queueing()
+        #expect(play.feed(.waitFailed(denied), at: 2000) == [.end(.failed(denied))])
+    }
+
+    @Test func goesOnWithATermThatIsHeldAlready() {
+        var play = Play(continuing: FencingToken(7))
+        guard case .acquire(let request)? = play.feed(.start, at: 1000).first else {
+            Issue.record("nothing was asked")
+            return
+        }
+        #expect(request.continuing == FencingToken(7))
+    }
+}
+
+@Suite("An acquire in doubt")
+struct UncertainAcquireTests {
+    private func inDoubt(waiting: LeaseSession.Waiting = .no) -> Play {
+        var play = Play(waiting: waiting)
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.acquireFailed(doubt), at: 2000) == [.read])
+        return play
+    }
+
+    @Test func isNotHeld() {
+        let play = inDoubt()
+        #expect(play.session.held(at: at(2000)) == nil)
+    }
+
+    @Test func isGivenUpAndAskedForAnewWhereItWasGranted() {
+        var play = inDoubt()
+        guard case .release(let found)? = play.feed(.read(ours), at: 2100).first else {
+            Issue.record("nothing was released")
+            return
+        }
+        #expect(found.token == FencingToken(7))
+        #expect(play.session.held(at: at(2100)) == nil)
+        #expect(play.feed(.releaseAnswered(.released), at: 2200).last == .acquire(Play.request))
+    }
+
+    @Test("is asked for anew where it was not granted", arguments: [theirs, nobodys, state(.expired, "us", token: 7), state(.held, "us", token: 7, alive: true)])
+    func notGranted(found: ElectionState) {
+        var play = inDoubt()
+        #expect(play.feed(.read(found), at: 2100) == [.report(.retrying(doubt, after: .milliseconds(200))), .timer(at(2300))])
+        #expect(play.feed(.timer, at: 2300) == [.acquire(Play.request)])
+    }
+
+    @Test func isReadAgainWhileTheReadFails() {
+        var play = inDoubt()
+        #expect(play.feed(.readFailed(down), at: 2100) == [.report(.retrying(down, after: .milliseconds(200))), .timer(at(2300))])
+        #expect(play.feed(.timer, at: 2299) == [])
+        #expect(play.feed(.timer, at: 2300) == [.read])
+    }
+
+    @Test func isNotReadTwiceAtATime() {
+        var play = inDoubt()
+        #expect(play.feed(.timer, at: 2050) == [])
+        _ = play.feed(.readFailed(down), at: 2100)
+        _ = play.feed(.timer, at: 2300)
+        #expect(play.feed(.timer, at: 2400) == [])
+    }
+
+    @Test func isNoLongerReadOnceItsLeaseHasEnded() {
+        var play = inDoubt()
+        #expect(play.feed(.readFailed(down), at: 10_000) == [.report(.retrying(doubt, after: .milliseconds(200))), .timer(at(10_200))])
+        #expect(play.feed(.timer, at: 10_200) == [.acquire(Play.request)])
+    }
+
+    @Test func isAskedForAnewWhereItCannotBeRead() {
+        var play = inDoubt()
+        #expect(play.feed(.readFailed(denied), at: 2100).last == .timer(at(2300)))
+    }
+
+    @Test func isGivenUpWhenStoppedMeanwhile() {
+        var play = inDoubt()
+        #expect(play.feed(.stop, at: 2050) == [])
+        guard case .release? = play.feed(.read(ours), at: 2100).first else {
+            Issue.record("nothing was released")
+            return
+        }
+        #expect(play.feed(.releaseAnswered(.released), at: 2200).last == .end(.stopped))
+    }
+
+    @Test func endsWhenStoppedMeanwhileAndNotGranted() {
+        var play = inDoubt()
+        _ = play.feed(.stop, at: 2050)
+        #expect(play.feed(.read(theirs), at: 2100) == [.end(.stopped)])
+    }
+}

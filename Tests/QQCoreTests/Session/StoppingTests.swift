@@ -1,0 +1,154 @@
+import QQCore
+import Testing
+
+@Suite("Stopping")
+struct StoppingTests {
+    @Test func beforeTheStartEnds() {
+        var play = Play()
+        #expect(play.feed(.stop, at: 1000) == [.end(.stopped)])
+    }
+
+    @Test func whileQueueingEnds() {
+        var play = Play.queueing()
+        #expect(play.feed(.stop, at: 2000) == [.end(.stopped)])
+    }
+
+    @Test func whilePausingEnds() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        _ = play.feed(.acquireFailed(down), at: 1010)
+        #expect(play.feed(.stop, at: 1100) == [.end(.stopped)])
+    }
+
+    @Test func whileAskingGivesUpWhatIsGrantedMeanwhile() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        #expect(play.feed(.stop, at: 1005) == [])
+        #expect(play.feed(.acquired(grant(until: 0)), at: 1010) == [.release(grant(until: 10_000))])
+        #expect(play.session.held(at: at(1010)) == nil)
+        #expect(play.feed(.releaseAnswered(.released), at: 1020) == [.report(.released(grant(until: 10_000))), .end(.stopped)])
+    }
+
+    @Test("while asking ends with the answer", arguments: [.refused(theirs), .acquireFailed(down), .acquireFailed(denied)] as [LeaseSession.Event])
+    func asking(answer: LeaseSession.Event) {
+        var play = Play(waiting: .forever)
+        _ = play.feed(.start, at: 1000)
+        _ = play.feed(.stop, at: 1005)
+        #expect(play.feed(answer, at: 1010) == [.end(.stopped)])
+    }
+
+    @Test func whileAskingSettlesADoubtFirst() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        _ = play.feed(.stop, at: 1005)
+        #expect(play.feed(.acquireFailed(doubt), at: 1010) == [.read])
+    }
+
+    @Test func whileHoldingReleases() {
+        var play = Play.holding()
+        #expect(play.feed(.stop, at: 2000) == [.release(grant(until: 10_000))])
+        #expect(play.session.held(at: at(2000)) == nil)
+        #expect(play.feed(.releaseAnswered(.released), at: 2010) == [.report(.released(grant(until: 10_000))), .end(.stopped)])
+    }
+
+    @Test func whileARenewalIsInFlightReleasesWhatItAnswers() {
+        var play = Play.renewing()
+        #expect(play.feed(.stop, at: 4100) == [])
+        #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 4200) == [.release(grant(until: 13_000))])
+    }
+
+    @Test func whileARenewalIsInFlightReleasesWhenItFails() {
+        var play = Play.renewing()
+        _ = play.feed(.stop, at: 4100)
+        #expect(play.feed(.renewFailed(down), at: 4200) == [.release(grant(until: 10_000))])
+    }
+
+    @Test func whileADoubtIsBeingSettledReleasesWhatIsStillOurs() {
+        var play = Play.renewing()
+        _ = play.feed(.renewFailed(doubt), at: 4100)
+        #expect(play.feed(.stop, at: 4150) == [])
+        #expect(play.feed(.read(ours), at: 4200) == [.release(grant(until: 10_000))])
+    }
+
+    @Test func whileADoubtIsBeingSettledReleasesWhenTheReadFails() {
+        var play = Play.renewing()
+        _ = play.feed(.renewFailed(doubt), at: 4100)
+        _ = play.feed(.stop, at: 4150)
+        #expect(play.feed(.readFailed(down), at: 4200) == [.release(grant(until: 10_000))])
+    }
+
+    @Test func twiceIsAsOnce() {
+        var play = Play.releasing()
+        #expect(play.feed(.stop, at: 2001) == [])
+    }
+
+    @Test func whileAUselessGrantIsGivenUpDoesNotAskAgain() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        _ = play.feed(.acquired(grant(until: 0)), at: 10_000)
+        #expect(play.feed(.stop, at: 10_001) == [])
+        #expect(play.feed(.releaseAnswered(.released), at: 10_002).last == .end(.stopped))
+    }
+
+    @Test(
+        "leaves nothing to do after the end",
+        arguments: [
+            .start, .acquired(grant(until: 0)), .refused(theirs), .acquireFailed(down), .turnCame, .waitFailed(down), .read(ours), .readFailed(down),
+            .renewed(.renewed(grant(until: 0))), .renewFailed(down), .observed(theirs), .timer, .stop, .releaseAnswered(.released), .releaseFailed(down),
+        ] as [LeaseSession.Event])
+    func ended(event: LeaseSession.Event) {
+        var play = Play.releasing()
+        _ = play.feed(.releaseAnswered(.released), at: 2010)
+        #expect(play.feed(event, at: 2020) == [])
+        #expect(play.session.held(at: at(2020)) == nil)
+    }
+}
+
+@Suite("A release")
+struct ReleaseTests {
+    @Test func ofWhatIsNotHeldAnyMoreIsDone() {
+        var play = Play.releasing()
+        #expect(play.feed(.releaseAnswered(.notHeld(theirs)), at: 2010).last == .end(.stopped))
+    }
+
+    @Test("is tried again after a passing failure", arguments: [down, doubt])
+    func retried(error: CoordinationError) {
+        var play = Play.releasing()
+        #expect(play.feed(.releaseFailed(error), at: 2010) == [.report(.retrying(error, after: .milliseconds(200))), .timer(at(2210))])
+        #expect(play.feed(.timer, at: 2209) == [])
+        #expect(play.feed(.timer, at: 2210) == [.release(grant(until: 10_000))])
+    }
+
+    @Test func isNotSentTwiceAtATime() {
+        var play = Play.releasing()
+        #expect(play.feed(.timer, at: 4000) == [])
+    }
+
+    @Test func isGivenUpAfterTheAllowedRetries() {
+        var play = Play.releasing()
+        _ = play.feed(.releaseFailed(down), at: 2010)
+        _ = play.feed(.timer, at: 2210)
+        _ = play.feed(.releaseFailed(down), at: 2210)
+        _ = play.feed(.timer, at: 2610)
+        _ = play.feed(.releaseFailed(down), at: 2610)
+        _ = play.feed(.timer, at: 3410)
+        #expect(play.feed(.releaseFailed(down), at: 3410) == [.report(.releaseFailed(grant(until: 10_000), down)), .end(.stopped)])
+    }
+
+    @Test func isGivenUpAtOnceWhereTryingAgainCannotHelp() {
+        var play = Play.releasing()
+        #expect(play.feed(.releaseFailed(denied), at: 2010) == [.report(.releaseFailed(grant(until: 10_000), denied)), .end(.stopped)])
+    }
+
+    @Test func isNotTriedBeyondTheEndOfTheLease() {
+        var play = Play.releasing()
+        #expect(play.feed(.releaseFailed(down), at: 9800).last == .end(.stopped))
+    }
+
+    @Test func ofAUselessGrantThatFailsEndsTheCampaign() {
+        var play = Play()
+        _ = play.feed(.start, at: 1000)
+        _ = play.feed(.acquired(grant(until: 0)), at: 10_000)
+        #expect(play.feed(.releaseFailed(denied), at: 10_100).last == .end(.failed(denied)))
+    }
+}

@@ -1,0 +1,160 @@
+import Foundation
+import QQCore
+import Synchronization
+
+@testable import QQFile
+
+/// CLOCK_BOOTTIME, which a test can put forward.
+final class TestClock: LeaseClock {
+    private let ahead = Mutex(Duration.zero)
+
+    func now() -> BootInstant {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        return BootInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)) + ahead.withLock { $0 }
+    }
+
+    func sleep(until deadline: BootInstant) async throws {
+        while now() < deadline { try await Task.sleep(for: min(deadline.duration(since: now()), .milliseconds(2))) }
+        try Task.checkCancellation()
+    }
+
+    func putForward(_ duration: Duration) { ahead.withLock { $0 += duration } }
+}
+
+/// A folder of its own for a test, gone with it.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() {
+        path = NSTemporaryDirectory() + "qq-file-tests-" + UUID().uuidString
+        mkdir(path, 0o755)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func file(_ name: String) -> String { path + "/" + name }
+
+    func write(_ text: String, to name: String) throws {
+        // In place, as other writers of lease files do.
+        let number = open(file(name), O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+        guard number >= 0 else { throw SystemCallError("open") }
+        try Descriptor(number).write(Array(text.utf8), at: 0)
+    }
+
+    func text(_ name: String) -> String? { FileManager.default.contents(atPath: file(name)).map { String(decoding: $0, as: UTF8.self) } }
+
+    /// Everything about every file, to compare.
+    func snapshot() throws -> [String: [String]] {
+        var files: [String: [String]] = [:]
+        for name in try FileManager.default.contentsOfDirectory(atPath: path) + ["."] {
+            var information = stat()
+            lstat(file(name), &information)
+            files[name] = [
+                "\(information.st_ino)", "\(information.st_size)", "\(information.st_mtim)", "\(information.st_ctim)", text(name) ?? "",
+            ]
+        }
+        return files
+    }
+
+    /// How many descriptors of this process are open on files of the folder.
+    var openDescriptors: Int {
+        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        return numbers.count { (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))?.hasPrefix(path) == true }
+    }
+
+    func coordinator(_ clock: TestClock = TestClock(), isDefault: Bool = false, requestTimeout: Duration = .seconds(5)) throws -> FileCoordinator {
+        FileCoordinator(
+            server: try ServerURL.parse("file://" + path), isDefault: isDefault, clock: clock, ownTTL: .seconds(15), requestTimeout: requestTimeout)
+    }
+}
+
+func ask(_ identity: String, _ name: String = "backup", ttl: Duration = .seconds(30), witness: Bool = false, continuing: FencingToken? = nil) -> AcquireRequest {
+    AcquireRequest(name: name, identity: identity, ttl: ttl, continuing: continuing, wantsWitness: witness)
+}
+
+struct NotGranted: Error {
+    var state: ElectionState
+}
+
+struct NotRefused: Error {}
+
+extension FileCoordinator {
+    func get(_ request: AcquireRequest) async throws -> (grant: Grant, witness: (any Witness)?) {
+        switch try await acquire(request) {
+        case .granted(let grant, let witness): return (grant, witness)
+        case .refused(let state): throw NotGranted(state: state)
+        }
+    }
+
+    func blocker(of request: AcquireRequest) async throws -> ElectionState {
+        switch try await acquire(request) {
+        case .granted: throw NotRefused()
+        case .refused(let state): return state
+        }
+    }
+}
+
+/// The failure of `body`.
+func failure(_ body: () async throws -> Void) async -> CoordinationError? {
+    do { try await body() } catch { return error as? CoordinationError }
+    return nil
+}
+
+struct NeverHappened: Error, CustomStringConvertible {
+    var description: String
+}
+
+/// Waits until `condition` holds, at most thirty seconds.
+func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+    let clock = ContinuousClock()
+    let end = clock.now + .seconds(30)
+    while !(try await condition()) {
+        if clock.now >= end { throw NeverHappened(description: "waited in vain for " + what) }
+        try await Task.sleep(for: .milliseconds(1))
+    }
+}
+
+/// A `sleep` process that inherited a witness, or none.
+final class Sleeper: Sendable {
+    let pid: pid_t
+
+    init(_ witness: (any Witness)?) throws {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        // A copy onto itself would keep its close-on-exec flag.
+        if let witness { posix_spawn_file_actions_adddup2(&actions, witness.descriptor, 200) }
+        var pid: pid_t = 0
+        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
+        defer { for argument in arguments { free(argument) } }
+        let result = posix_spawnp(&pid, "sleep", &actions, nil, &arguments, environ)
+        guard result == 0 else { throw SystemCallError("posix_spawn", code: result) }
+        self.pid = pid
+    }
+
+    var isAlive: Bool {
+        var information = siginfo_t()
+        waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT)
+        return information.si_signo == 0
+    }
+
+    func end() { kill(pid, SIGKILL) }
+
+    deinit {
+        kill(pid, SIGKILL)
+        var status: CInt = 0
+        waitpid(pid, &status, 0)
+    }
+}
+
+/// What several tasks note down.
+final class Noted<Value: Sendable>: Sendable {
+    private let noted: Mutex<Value>
+
+    init(_ value: Value) { noted = Mutex(value) }
+
+    var value: Value { noted.withLock { $0 } }
+
+    func change(_ body: @Sendable (inout Value) -> Void) { noted.withLock { body(&$0) } }
+}

@@ -1,0 +1,157 @@
+import Foundation
+import QQCore
+import Synchronization
+import Testing
+
+@testable import QQFile
+
+@Suite("A watch of lease files", .timeLimit(.minutes(1)))
+struct FolderWatchTests {
+    /// Collects what a watch tells.
+    final class Watch: Sendable {
+        private let states = Mutex<[ElectionState]>([])
+        private let error = Mutex<CoordinationError?>(nil)
+        private let task = Mutex<Task<Void, Never>?>(nil)
+
+        init(_ coordinator: FileCoordinator, _ names: [String]) {
+            task.withLock {
+                $0 = Task {
+                    do {
+                        for try await state in coordinator.changes(of: names) { self.states.withLock { $0.append(state) } }
+                    } catch { self.error.withLock { $0 = error as? CoordinationError } }
+                }
+            }
+        }
+
+        /// `NAME PHASE LEADER`, in the order told.
+        var told: [String] { states.withLock { $0.map { "\($0.name) \($0.phase) \($0.leader ?? "-")" } } }
+        var failure: CoordinationError? { error.withLock { $0 } }
+
+        func tells(_ expected: [String]) async throws {
+            do { try await eventually("\(expected)") { told.count >= expected.count } } catch { Issue.record("only \(told) instead of \(expected)") }
+            #expect(told == expected)
+        }
+
+        func end() async {
+            let task = task.withLock { $0 }
+            task?.cancel()
+            await task?.value
+        }
+    }
+
+    let folder = TemporaryFolder()
+    let clock = TestClock()
+
+    @Test func tellsOfEveryChangeAndOfNoRenewal() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let watch = Watch(try folder.coordinator(clock), ["backup"])
+        try await watch.tells(["backup free -"])
+        let grant = try await coordinator.get(ask("a")).grant
+        try await watch.tells(["backup free -", "backup held a"])
+        for _ in 0..<5 { _ = try await coordinator.renew(grant) }
+        _ = try await coordinator.release(grant)
+        try await watch.tells(["backup free -", "backup held a", "backup free -"])
+        await watch.end()
+    }
+
+    @Test func tellsWhenALeaseEnds() async throws {
+        let coordinator = try folder.coordinator()
+        _ = try await coordinator.get(ask("a", ttl: .seconds(1)))
+        let watch = Watch(coordinator, ["backup"])
+        try await eventually("the end") { watch.told.last == "backup expired a" }
+        await watch.end()
+    }
+
+    @Test("tells of a crash", arguments: 0..<10)
+    func crash(round: Int) async throws {
+        let coordinator = try folder.coordinator(clock)
+        let held = try await coordinator.get(ask("a", witness: true))
+        let child = try Sleeper(held.witness)
+        held.witness?.close()
+        let watch = Watch(coordinator, ["backup"])
+        try await watch.tells(["backup held a"])
+        child.end()
+        try await watch.tells(["backup held a", "backup expired a"])
+        await watch.end()
+    }
+
+    @Test func tellsWhenTheFileIsDeleted() async throws {
+        let coordinator = try folder.coordinator(clock)
+        _ = try await coordinator.get(ask("a"))
+        let watch = Watch(coordinator, ["backup"])
+        try await watch.tells(["backup held a"])
+        unlink(folder.file("backup.json"))
+        try await watch.tells(["backup held a", "backup free -"])
+        await watch.end()
+    }
+
+    @Test func tellsOfAGoWriter() async throws {
+        let watch = Watch(try folder.coordinator(clock), ["backup"])
+        try await watch.tells(["backup free -"])
+        // In one write, so that no empty file is seen between.
+        try folder.write("{\"holder\": \"go\", \"renewTime\": \"\(WallTime.now().rfc3339Nano)\"}", to: "backup.json")
+        try await watch.tells(["backup free -", "backup held go"])
+        await watch.end()
+    }
+
+    @Test func tellsOfSeveralElections() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let watch = Watch(try folder.coordinator(clock), ["one", "two"])
+        try await watch.tells(["one free -", "two free -"])
+        _ = try await coordinator.get(ask("a", "two"))
+        try await watch.tells(["one free -", "two free -", "two held a"])
+        _ = try await coordinator.get(ask("a", "other"))
+        _ = try await coordinator.get(ask("b", "one"))
+        try await watch.tells(["one free -", "two free -", "two held a", "one held b"])
+        await watch.end()
+    }
+
+    @Test func tellsOfAStepDown() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let held = try await coordinator.get(ask("a", witness: true))
+        let watch = Watch(try folder.coordinator(clock), ["backup"])
+        try await watch.tells(["backup held a"])
+        _ = try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin")
+        try await watch.tells(["backup held a", "backup held a"])
+        await watch.end()
+        held.witness?.close()
+    }
+
+    @Test func startsBeforeTheDefaultFolderIsMade() async throws {
+        let server = try ServerURL.parse("file://" + folder.file("state/qq"))
+        let make = { FileCoordinator(server: server, isDefault: true, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(5)) }
+        let watch = Watch(make(), ["backup"])
+        try await watch.tells(["backup free -"])
+        let grant = try await make().get(ask("a")).grant
+        try await watch.tells(["backup free -", "backup held a"])
+        _ = try await make().release(grant)
+        try await watch.tells(["backup free -", "backup held a", "backup free -"])
+        await watch.end()
+    }
+
+    @Test func endsWithTheErrorOfABrokenFile() async throws {
+        let watch = Watch(try folder.coordinator(clock), ["backup"])
+        try await watch.tells(["backup free -"])
+        try folder.write("{", to: "backup.json")
+        try await eventually("the error") { watch.failure?.kind == .brokenData }
+        await watch.end()
+    }
+
+    @Test func leavesNoDescriptorOpenWhenCancelled() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let before = inotifyDescriptors
+        for _ in 0..<20 {
+            let watch = Watch(coordinator, ["backup"])
+            try await watch.tells(["backup free -"])
+            await watch.end()
+        }
+        #expect(folder.openDescriptors == 0)
+        // Other tests watch meanwhile.
+        #expect(inotifyDescriptors < before + 15)
+    }
+
+    private var inotifyDescriptors: Int {
+        let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+        return numbers.count { (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)")) == "anon_inode:inotify" }
+    }
+}

@@ -1,0 +1,103 @@
+import QQCore
+import Testing
+
+@testable import QQFile
+
+@Suite("A lease record")
+struct LeaseRecordTests {
+    static let goSample = "{\n  \"holder\": \"a\",\n  \"renewTime\": \"2026-11-21T11:30:59.123456789Z\"\n}\n"
+    /// 2026-11-21T11:30:59.123456789Z
+    static let goTime = WallTime(seconds: 1_795_260_659, nanoseconds: 123_456_789)
+
+    private func parse(_ text: String) throws(LeaseRecord.Broken) -> LeaseRecord { try LeaseRecord(parsing: Array(text.utf8)) }
+
+    @Test func isReadAsGoWritesIt() throws {
+        #expect(try parse(Self.goSample) == LeaseRecord(holder: "a", renewTime: Self.goTime))
+    }
+
+    @Test func isWrittenAsGoWritesIt() {
+        #expect(String(decoding: LeaseRecord(holder: "a", renewTime: Self.goTime).encoded, as: UTF8.self) == Self.goSample)
+    }
+
+    @Test(
+        "is written with the fraction as Go has it",
+        arguments: [(0, "59Z"), (100_000_000, "59.1Z"), (120_000, "59.00012Z"), (1, "59.000000001Z"), (123_456_780, "59.12345678Z")] as [(Int64, String)])
+    func fractions(nanoseconds: Int64, end: String) {
+        let text = String(decoding: LeaseRecord(holder: "a", renewTime: WallTime(seconds: 1_795_260_659, nanoseconds: nanoseconds)).encoded, as: UTF8.self)
+        #expect(text == "{\n  \"holder\": \"a\",\n  \"renewTime\": \"2026-11-21T11:30:\(end)\"\n}\n")
+    }
+
+    @Test func isWrittenWithGosEscapes() throws {
+        let record = LeaseRecord(holder: "<a&b>\u{2028}\"\\\u{1}é", renewTime: Self.goTime)
+        let text = String(decoding: record.encoded, as: UTF8.self)
+        #expect(text.contains("\"holder\": \"\\u003ca\\u0026b\\u003e\\u2028\\\"\\\\\\u0001é\""))
+        #expect(try parse(text) == record)
+    }
+
+    @Test func isReadWithAnOffset() throws {
+        let record = try parse("{\"holder\": \"a\", \"renewTime\": \"2026-11-21T13:30:59.123456789+02:00\"}")
+        #expect(record.renewTime == Self.goTime)
+    }
+
+    @Test("means nobody", arguments: ["", "{}", "{\"holder\": \"\"}", "{\"holder\": null, \"renewTime\": null}", "{\"holder\":\"\",\"renewTime\":\"0001-01-01T00:00:00Z\"}"])
+    func nobody(text: String) throws {
+        #expect(try parse(text) == .nobody)
+    }
+
+    @Test func carriesOurFieldsBehindGos() throws {
+        var record = LeaseRecord(holder: "a", renewTime: Self.goTime)
+        record.acquireTime = WallTime(seconds: 1_795_260_600)
+        record.ttl = .milliseconds(15_500)
+        record.token = 7
+        record.host = "db1"
+        record.bootID = "b007"
+        record.bootDeadline = BootInstant(nanoseconds: 18_446_744_073_709_551_614)
+        record.isLocked = true
+        record.stepDown = "admin"
+        let text = String(decoding: record.encoded, as: UTF8.self)
+        #expect(
+            text == """
+                {
+                  "holder": "a",
+                  "renewTime": "2026-11-21T11:30:59.123456789Z",
+                  "acquireTime": "2026-11-21T11:30:00Z",
+                  "ttlSeconds": 15.5,
+                  "token": 7,
+                  "host": "db1",
+                  "bootId": "b007",
+                  "bootDeadline": 18446744073709551614,
+                  "locked": true,
+                  "stepDown": "admin"
+                }
+
+                """)
+        #expect(try parse(text) == record)
+    }
+
+    @Test func passesOverUnknownFields() throws {
+        let text = "{\"x\": [1, {\"holder\": 3}], \"holder\": \"a\", \"renewTime\": \"2026-11-21T11:30:59.123456789Z\", \"y\": null}"
+        #expect(try parse(text) == LeaseRecord(holder: "a", renewTime: Self.goTime))
+    }
+
+    @Test func mayHaveSpacesAtItsEnd() throws {
+        #expect(try parse(Self.goSample + "    \n  ").holder == "a")
+    }
+
+    @Test(
+        "with a field of the wrong type names the field",
+        arguments: [
+            ("holder", "1"), ("holder", "{}"), ("renewTime", "5"), ("renewTime", "\"yesterday\""), ("acquireTime", "true"), ("acquireTime", "\"\""),
+            ("ttlSeconds", "\"15\""), ("ttlSeconds", "0"), ("ttlSeconds", "-1"), ("ttlSeconds", "1e300"), ("token", "\"7\""), ("token", "-1"),
+            ("token", "1.5"), ("token", "18446744073709551615"), ("token", "1e30"), ("host", "[]"), ("bootId", "7"), ("bootDeadline", "\"1\""),
+            ("bootDeadline", "-1"), ("locked", "\"yes\""), ("locked", "1"), ("stepDown", "false"),
+        ])
+    func wrongType(field: String, value: String) {
+        let error = #expect(throws: LeaseRecord.Broken.self) { try parse("{\"\(field)\": \(value)}") }
+        #expect(error?.reason.hasPrefix("\"\(field)\" is ") == true)
+    }
+
+    @Test("is broken", arguments: ["[]", "7", "null", "\"a\"", "{", "{\"holder\": \"a\"", "{} {}", "\u{0}", " ", "{\"holder\": \"a\",}"])
+    func broken(text: String) {
+        #expect(throws: LeaseRecord.Broken.self) { try parse(text) }
+    }
+}

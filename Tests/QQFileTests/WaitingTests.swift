@@ -1,0 +1,160 @@
+import Foundation
+import QQCore
+import Testing
+
+@testable import QQFile
+
+@Suite("Waiting for a lease file", .timeLimit(.minutes(1)))
+struct WaitingTests {
+    let folder = TemporaryFolder()
+    let clock = TestClock()
+
+    /// Campaigns as a session does: asks, waits for its turn, asks again.
+    private func campaign(_ coordinator: FileCoordinator, _ request: AcquireRequest) async throws -> (grant: Grant, witness: (any Witness)?) {
+        while true {
+            switch try await coordinator.acquire(request) {
+            case .granted(let grant, let witness): return (grant, witness)
+            case .refused(let blocker): try await coordinator.waitForTurn(request, behind: blocker, until: .distantFuture)
+            }
+            try Task.checkCancellation()
+        }
+    }
+
+    private func waiters(_ coordinator: FileCoordinator, are count: Int) async throws {
+        try await eventually("\(count) waiters") { try await coordinator.read("backup").waiters == count }
+    }
+
+    @Test func endsWhenTheWitnessIsClosed() async throws {
+        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
+        let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b", witness: true)) }
+        try await waiters(try folder.coordinator(clock), are: 1)
+        held.witness?.close()
+        let taken = try await waiting.value
+        #expect(taken.grant.token == FencingToken(2))
+        taken.witness?.close()
+    }
+
+    @Test func endsWhenTheLeaseIsReleased() async throws {
+        let holder = try folder.coordinator(clock)
+        let held = try await holder.get(ask("a"))
+        let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
+        try await waiters(holder, are: 1)
+        _ = try await holder.release(held.grant)
+        #expect(try await waiting.value.grant.token == FencingToken(2))
+    }
+
+    @Test func endsWhenTheLeaseHasEnded() async throws {
+        let holder = try folder.coordinator(clock)
+        _ = try await holder.get(ask("a"))
+        let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
+        try await waiters(holder, are: 1)
+        clock.putForward(.seconds(31))
+        #expect(try await waiting.value.grant.token == FencingToken(2))
+    }
+
+    @Test func endsWhenAGoHolderEmptiesTheFile() async throws {
+        try folder.write("{\"holder\": \"go\", \"renewTime\": \"\(WallTime.now().rfc3339Nano)\"}", to: "backup.json")
+        let coordinator = try folder.coordinator(clock)
+        let waiting = Task { try await campaign(coordinator, ask("b")) }
+        try await waiters(try folder.coordinator(clock), are: 1)
+        try folder.write("{\"holder\": \"\", \"renewTime\": \"\(WallTime.now().rfc3339Nano)\"}", to: "backup.json")
+        #expect(try await waiting.value.grant.identity == "b")
+    }
+
+    @Test func servesThoseWhoWaitInTheOrderOfTheirArrival() async throws {
+        let holder = try folder.coordinator(clock)
+        let held = try await holder.get(ask("first", witness: true))
+        let order = Noted<[Int]>([])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<5 {
+                group.addTask { [self] in
+                    let coordinator = try folder.coordinator(clock)
+                    let taken = try await campaign(coordinator, ask("w\(number)", witness: true))
+                    order.change { $0.append(number) }
+                    _ = try await coordinator.release(taken.grant)
+                    taken.witness?.close()
+                }
+                try await waiters(holder, are: number + 1)
+            }
+            held.witness?.close()
+            try await group.waitForAll()
+        }
+        #expect(order.value == [0, 1, 2, 3, 4])
+    }
+
+    @Test func isNotDisturbedByRenewals() async throws {
+        let holder = try folder.coordinator(clock)
+        let held = try await holder.get(ask("a", witness: true))
+        let coordinator = try folder.coordinator(clock)
+        let request = ask("b", witness: true)
+        // The first call takes the place in the queue.
+        let blocker = try await coordinator.blocker(of: request)
+        try await coordinator.waitForTurn(request, behind: blocker, until: .distantFuture)
+        let returned = Noted(false)
+        let waiting = Task {
+            try await coordinator.waitForTurn(request, behind: blocker, until: .distantFuture)
+            returned.change { $0 = true }
+        }
+        for _ in 0..<20 {
+            _ = try await holder.renew(held.grant)
+            _ = try await holder.read("backup")
+        }
+        #expect(!returned.value)
+        held.witness?.close()
+        try await waiting.value
+        await coordinator.leaveQueue(request)
+    }
+
+    @Test func endsAtItsDeadline() async throws {
+        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
+        defer { held.witness?.close() }
+        let (one, two) = (try folder.coordinator(clock), try folder.coordinator(clock))
+        let blocker = try await one.blocker(of: ask("b"))
+        try await one.waitForTurn(ask("b"), behind: blocker, until: .distantFuture)
+        // Both as the first in the queue and behind it.
+        for (coordinator, identity) in [(one, "b"), (two, "c")] {
+            let deadline = clock.now() + .milliseconds(30)
+            try await coordinator.waitForTurn(ask(identity), behind: blocker, until: deadline)
+            #expect(clock.now() >= deadline)
+        }
+    }
+
+    @Test func leavesNothingBehindWhenCancelled() async throws {
+        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
+        let reader = try folder.coordinator(clock)
+        for _ in 0..<5 {
+            let waiting = (0..<4).map { number in Task { try await campaign(try folder.coordinator(clock), ask("w\(number)")) } }
+            try await waiters(reader, are: 4)
+            for task in waiting { task.cancel() }
+            for task in waiting { _ = await task.result }
+            #expect(try await reader.read("backup").waiters == 0)
+        }
+        // The holder's own.
+        #expect(folder.openDescriptors == 1)
+        held.witness?.close()
+        #expect(folder.openDescriptors == 0)
+    }
+
+    @Test func givesUpItsPlaceWhenToldTo() async throws {
+        _ = try await folder.coordinator(clock).get(ask("a"))
+        let coordinator = try folder.coordinator(clock)
+        let blocker = try await coordinator.blocker(of: ask("b"))
+        try await coordinator.waitForTurn(ask("b"), behind: blocker, until: .distantFuture)
+        #expect(try await coordinator.read("backup").waiters == 1)
+        await coordinator.leaveQueue(ask("b"))
+        #expect(try await coordinator.read("backup").waiters == 0)
+    }
+
+    @Test func doesNotKillThoseWhoWait() async throws {
+        let holder = try folder.coordinator(clock)
+        let held = try await holder.get(ask("a", witness: true))
+        let survivor = try Sleeper(held.witness)
+        held.witness?.close()
+        let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
+        try await waiters(holder, are: 1)
+        clock.putForward(.seconds(31))
+        // This process waits, and lives to tell it.
+        #expect(try await waiting.value.grant.token == FencingToken(2))
+        #expect(!survivor.isAlive)
+    }
+}
