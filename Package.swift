@@ -20,6 +20,7 @@ let package = Package(
         .target(name: "CSystem"),
         .testTarget(name: "QQCoreTests", dependencies: ["QQCore"], swiftSettings: strict),
         .testTarget(name: "QQFileTests", dependencies: ["QQFile"], swiftSettings: strict),
+        .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
     ]

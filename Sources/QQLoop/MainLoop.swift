@@ -42,11 +42,12 @@ public final class MainLoop: TaskExecutor {
     public func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
         state.withLock { $0.jobs.append(unowned) }
-        if pthread_equal(thread, pthread_self()) == 0 { wakeUp() }
+        if !isOwnThread { wakeUp() }
     }
 
     /// Runs `body`, and every task that it starts, on the calling thread, which must be the one that made the loop. Returns what `body` returned.
     public func run<Success: Sendable>(_ body: @escaping @Sendable () async -> Success) -> Success? {
+        state.withLock { $0.finished = false }
         let result = Mutex<Success?>(nil)
         let box = ResultBox(result)
         Task.detached(executorPreference: self) {
@@ -68,13 +69,16 @@ public final class MainLoop: TaskExecutor {
         init(_ result: consuming Mutex<Value?>) { self.result = result }
     }
 
-    private func wakeUp() {
+    var isOwnThread: Bool { pthread_equal(thread, pthread_self()) != 0 }
+
+    func wakeUp() {
         var one: UInt64 = 1
         _ = write(wake, &one, 8)
     }
 
+    /// Runs what is ready, though not without end: tasks that wake each other, or yield in a circle, must not keep timers and signals waiting.
     private func runJobs() {
-        while true {
+        for _ in 0..<100 {
             let jobs = state.withLock { state in
                 defer { state.jobs.removeAll(keepingCapacity: true) }
                 return state.jobs
@@ -87,7 +91,8 @@ public final class MainLoop: TaskExecutor {
     private func waitForEvents() {
         armTimer()
         var events = [epoll_event](repeating: epoll_event(), count: 32)
-        let count = epoll_wait(epoll, &events, CInt(events.count), -1)
+        let isIdle = state.withLock { $0.jobs.isEmpty }
+        let count = epoll_wait(epoll, &events, CInt(events.count), isIdle ? -1 : 0)
         for event in events.prefix(Int(max(count, 0))) {
             let descriptor = event.data.fd
             if descriptor == wake || descriptor == timer {

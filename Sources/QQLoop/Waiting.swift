@@ -15,6 +15,8 @@ extension MainLoop: LeaseClock {
                     return false
                 }
                 if cancelled { continuation.resume(throwing: CancellationError()) }
+                // A loop that is asleep already knows nothing of this moment.
+                if !isOwnThread { wakeUp() }
             }
         } onCancel: {
             let waiter = state.withLock { $0.timers.remove(id: id) }

@@ -1,0 +1,361 @@
+import Foundation
+import QQCore
+import Synchronization
+import Testing
+
+@testable import QQLoop
+
+/// Runs `body` on a main loop of its own, on a thread of its own.
+private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (MainLoop) async throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread {
+            do {
+                let loop = try MainLoop()
+                let result: Result<Value, any Error>? = loop.run {
+                    do { return .success(try await body(loop)) } catch { return .failure(error) }
+                }
+                continuation.resume(with: try #require(result, "the loop ended before its task"))
+            } catch { continuation.resume(throwing: error) }
+        }.start()
+    }
+}
+
+/// What several tasks note down.
+private final class Notes<Value: Sendable>: Sendable {
+    private let noted = Mutex<[Value]>([])
+
+    var all: [Value] { noted.withLock { $0 } }
+
+    func add(_ value: Value) { noted.withLock { $0.append(value) } }
+}
+
+/// Both ends of a pipe.
+private final class Pipe: Sendable {
+    let reading: CInt
+    private let writing: Mutex<CInt>
+
+    init() {
+        var ends: [CInt] = [-1, -1]
+        pipe(&ends)
+        reading = ends[0]
+        writing = Mutex(ends[1])
+    }
+
+    deinit {
+        close(reading)
+        hangUp()
+    }
+
+    func write() {
+        var byte: UInt8 = 1
+        _ = writing.withLock { Glibc.write($0, &byte, 1) }
+    }
+
+    func read() {
+        var byte: UInt8 = 0
+        _ = Glibc.read(reading, &byte, 1)
+    }
+
+    func hangUp() {
+        writing.withLock {
+            if $0 >= 0 { close($0) }
+            $0 = -1
+        }
+    }
+}
+
+@Suite("A main loop", .timeLimit(.minutes(1)))
+struct MainLoopTests {
+    @Test func returnsWhatItsTaskReturned() async throws {
+        #expect(try await onLoop { _ in 42 } == 42)
+    }
+
+    @Test func runsAgain() async throws {
+        let results = Notes<Int?>()
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            Thread {
+                do {
+                    let loop = try MainLoop()
+                    for number in 0..<3 {
+                        results.add(
+                            loop.run {
+                                await Task.yield()
+                                return number
+                            })
+                    }
+                    continuation.resume()
+                } catch { continuation.resume(throwing: error) }
+            }.start()
+        }
+        #expect(results.all == [0, 1, 2])
+    }
+
+    @Test func runsEveryTaskOnItsOwnThread() async throws {
+        let threads = try await onLoop { loop in
+            await withTaskGroup(of: UInt.self) { group in
+                for number in 0..<50 {
+                    group.addTask {
+                        if number % 2 == 0 { try? await loop.sleep(for: .milliseconds(1)) } else { await Task.yield() }
+                        return UInt(pthread_self())
+                    }
+                }
+                return await group.reduce(into: Set([UInt(pthread_self())])) { $0.insert($1) }
+            }
+        }
+        #expect(threads.count == 1)
+    }
+
+    @Test func runsManyTasksAtOnce() async throws {
+        let sum = try await onLoop { loop in
+            await withTaskGroup(of: Int.self) { group in
+                for number in 0..<2000 {
+                    group.addTask {
+                        try? await loop.sleep(for: .microseconds((number * 7919) % 5000))
+                        return number
+                    }
+                }
+                return await group.reduce(0, +)
+            }
+        }
+        #expect(sum == 1_999_000)
+    }
+
+    @Test func isWokenByAnotherThread() async throws {
+        let value = try await onLoop { _ in
+            var sum = 0
+            for number in 0..<100 {
+                sum += await withCheckedContinuation { continuation in
+                    Thread { continuation.resume(returning: number) }.start()
+                }
+            }
+            return sum
+        }
+        #expect(value == 4950)
+    }
+
+    // MARK: Timers
+
+    @Test func wakesSleepersInTheOrderOfTheirMoments() async throws {
+        let order = Notes<Int>()
+        try await onLoop { loop in
+            let start = loop.now()
+            await withTaskGroup(of: Void.self) { group in
+                for number in [7, 2, 9, 4, 1, 8, 3, 6, 5, 0] {
+                    group.addTask {
+                        try? await loop.sleep(until: start + .milliseconds(20 + number))
+                        order.add(number)
+                    }
+                }
+            }
+        }
+        #expect(order.all == Array(0...9))
+    }
+
+    @Test func wakesSleepersOfOneMomentInTheOrderInWhichTheyCame() async throws {
+        let order = Notes<Int>()
+        try await onLoop { loop in
+            let moment = loop.now() + .milliseconds(20)
+            await withTaskGroup(of: Void.self) { group in
+                for number in 0..<20 {
+                    group.addTask {
+                        try? await loop.sleep(until: moment)
+                        order.add(number)
+                    }
+                }
+            }
+        }
+        #expect(order.all == Array(0..<20))
+    }
+
+    @Test("wakes nobody early", arguments: [0, 1, 999, 5000])
+    func notEarly(microseconds: Int) async throws {
+        let (deadline, woken) = try await onLoop { loop in
+            let deadline = loop.now() + .microseconds(microseconds)
+            try await loop.sleep(until: deadline)
+            return (deadline, loop.now())
+        }
+        #expect(woken >= deadline)
+    }
+
+    @Test("does not sleep until a moment that has passed", arguments: [0, 1, 1_000_000_000])
+    func past(nanoseconds: UInt64) async throws {
+        try await onLoop { loop in try await loop.sleep(until: BootInstant(nanoseconds: nanoseconds)) }
+    }
+
+    @Test func endsASleepThatIsCancelled() async throws {
+        let wasCancelled = try await onLoop { loop in
+            await withTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    do {
+                        try await loop.sleep(until: .distantFuture)
+                        return false
+                    } catch { return error is CancellationError }
+                }
+                try? await loop.sleep(for: .milliseconds(5))
+                group.cancelAll()
+                return await group.next() ?? false
+            }
+        }
+        #expect(wasCancelled)
+    }
+
+    @Test func doesNotStartASleepInACancelledTask() async throws {
+        let wasCancelled = try await onLoop { loop in
+            await withTaskGroup(of: Bool.self) { group in
+                group.cancelAll()
+                group.addTask { (try? await loop.sleep(until: .distantFuture)) == nil }
+                return await group.next() ?? false
+            }
+        }
+        #expect(wasCancelled)
+    }
+
+    @Test func cancelsOneSleepAndKeepsTheOthers() async throws {
+        let order = Notes<String>()
+        try await onLoop { loop in
+            let moment = loop.now() + .milliseconds(30)
+            await withTaskGroup(of: Void.self) { outer in
+                outer.addTask {
+                    try? await loop.sleep(until: moment)
+                    order.add("slept")
+                }
+                await withTaskGroup(of: Void.self) { inner in
+                    inner.addTask {
+                        if (try? await loop.sleep(until: moment)) == nil { order.add("cancelled") }
+                    }
+                    await Task.yield()
+                    inner.cancelAll()
+                }
+            }
+        }
+        #expect(order.all == ["cancelled", "slept"])
+    }
+
+    @Test func wakesASleeperThatIsNotItsOwnTask() async throws {
+        try await onLoop { loop in
+            // On Swift's own threads, while the loop sleeps.
+            let stranger = Task.detached { try await loop.sleep(for: .milliseconds(20)) }
+            try await stranger.value
+        }
+    }
+
+    @Test func keepsItsTimersWhileATaskYieldsWithoutEnd() async throws {
+        try await onLoop { loop in
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { while !Task.isCancelled { await Task.yield() } }
+                try? await loop.sleep(for: .milliseconds(5))
+                group.cancelAll()
+            }
+        }
+    }
+
+    // MARK: Descriptors
+
+    @Test func tellsWhenADescriptorCanBeRead() async throws {
+        let pipe = Pipe()
+        try await onLoop { loop in
+            for _ in 0..<20 {
+                Thread { pipe.write() }.start()
+                try await loop.readable(pipe.reading)
+                pipe.read()
+            }
+        }
+    }
+
+    @Test func tellsAtOnceWhatCanBeReadAlready() async throws {
+        let pipe = Pipe()
+        pipe.write()
+        try await onLoop { loop in try await loop.readable(pipe.reading) }
+    }
+
+    @Test func tellsWhenTheOtherEndIsClosed() async throws {
+        let pipe = Pipe()
+        try await onLoop { loop in
+            Thread { pipe.hangUp() }.start()
+            try await loop.readable(pipe.reading)
+        }
+    }
+
+    @Test func doesNotTellOfADescriptorWithNothingToRead() async throws {
+        let pipe = Pipe()
+        let first = try await onLoop { loop in
+            await withTaskGroup(of: String.self) { group in
+                group.addTask { (try? await loop.readable(pipe.reading)) == nil ? "cancelled" : "readable" }
+                group.addTask {
+                    try? await loop.sleep(for: .milliseconds(10))
+                    return "slept"
+                }
+                let first = await group.next()
+                group.cancelAll()
+                return first
+            }
+        }
+        #expect(first == "slept")
+    }
+
+    @Test func waitsForADescriptorAgainAfterACancelledWait() async throws {
+        let pipe = Pipe()
+        let cancelled = try await onLoop { loop in
+            let cancelled = await withTaskGroup(of: Bool.self) { group in
+                group.addTask {
+                    do {
+                        try await loop.readable(pipe.reading)
+                        return false
+                    } catch { return error is CancellationError }
+                }
+                await Task.yield()
+                group.cancelAll()
+                return await group.next() ?? false
+            }
+            Thread { pipe.write() }.start()
+            try await loop.readable(pipe.reading)
+            return cancelled
+        }
+        #expect(cancelled)
+    }
+
+    @Test func saysWhatCannotBeWaitedFor() async throws {
+        await #expect(throws: SystemCallError("epoll_ctl", code: EBADF)) {
+            try await onLoop { loop in try await loop.readable(-1) }
+        }
+    }
+
+    // MARK: Signals
+
+    @Test func readsSignalsOneByOne() async throws {
+        let seen = try await onLoop { loop in
+            let signals = try SignalSource([SIGUSR1, SIGUSR2, SIGTERM], on: loop)
+            var seen: [CInt] = []
+            for signal in [SIGUSR2, SIGTERM, SIGUSR1, SIGTERM] {
+                // To this thread, which has blocked them; a signal to the process could find another.
+                pthread_kill(pthread_self(), signal)
+                seen.append(try await signals.next())
+            }
+            return seen
+        }
+        #expect(seen == [SIGUSR2, SIGTERM, SIGUSR1, SIGTERM])
+    }
+
+    @Test func readsASignalThatComesWhileItSleeps() async throws {
+        let seen = try await onLoop { loop in
+            let signals = try SignalSource([SIGUSR1], on: loop)
+            let thread = UInt(pthread_self())
+            Thread { pthread_kill(pthread_t(thread), SIGUSR1) }.start()
+            return try await signals.next()
+        }
+        #expect(seen == SIGUSR1)
+    }
+
+    @Test func stopsWaitingForSignalsWhenCancelled() async throws {
+        let wasCancelled = try await onLoop { loop in
+            let signals = try SignalSource([SIGUSR1], on: loop)
+            return await withTaskGroup(of: Bool.self) { group in
+                group.addTask { (try? await signals.next()) == nil }
+                await Task.yield()
+                group.cancelAll()
+                return await group.next() ?? false
+            }
+        }
+        #expect(wasCancelled)
+    }
+}
