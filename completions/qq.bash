@@ -191,7 +191,7 @@ _qq() {
         watch) __qq_names elections "$cur" ;;
         step-down) ((places == 0)) && __qq_names elections "$cur" ;;
         completions) ((places == 0)) && __qq_words "$cur" bash zsh fish ;;
-        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status ;;
+        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json ;;
         help) ((places == 0)) && __qq_words "$cur" acquire release keepalive status watch step-down cluster-status completions man help version ;;
         esac
     fi

@@ -251,7 +251,7 @@ complete -c qq -n '__qq_in cluster-status' -l help -s h -d 'This help; --help te
 complete -c qq -n '__qq_in completions' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at completions 0' -a 'bash zsh fish'
 complete -c qq -n '__qq_in man' -l help -s h -d 'This help; --help tells more'
-complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status'
+complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json'
 complete -c qq -n '__qq_in help' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at help 0' -a 'acquire release keepalive status watch step-down cluster-status completions man help version'
 complete -c qq -n '__qq_in version' -l help -s h -d 'This help; --help tells more'

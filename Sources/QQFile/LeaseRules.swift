@@ -48,9 +48,9 @@ struct LeaseRules: Sendable, Hashable {
 
     /// Whether the holder is known to be dead: its lock was let go by the kernel.
     private var holderIsDead: Bool {
-        guard record.isLocked, liveToken == nil else { return false }
-        // Another boot of the only machine that can write the folder: nothing lives on from then.
-        return isSameKernel || !moment.isShared
+        // Nothing lives on from another boot of the only machine that can write the folder. Where others can, a lock may also be out of sight, or
+        // have been dropped by a server while its holder lives: there only time counts.
+        record.isLocked && liveToken == nil && !moment.isShared
     }
 
     func decide(_ request: AcquireRequest) throws(FromTheFuture) -> Decision {
@@ -90,7 +90,8 @@ struct LeaseRules: Sendable, Hashable {
         state.renewedAt = record.renewTime
         state.ttl = record.ttl
         state.remaining = max(left, .zero)
-        state.alive = record.isLocked && (isSameKernel || !moment.isShared) ? liveToken != nil && liveToken == record.token : nil
+        let isSeenAlive = liveToken != nil && liveToken == record.token
+        state.alive = record.isLocked && (isSeenAlive || !moment.isShared) ? isSeenAlive : nil
         state.host = record.host
         state.stepDownAskedBy = record.stepDown
         return state

@@ -67,7 +67,10 @@ enum Overview {
     static let files: [(name: String, meaning: String)] = [
         ("`/var/lib/qq`", "Lease files of root, by default."),
         ("`$XDG_STATE_HOME/qq/leases`", "Lease files of other users, by default."),
-        ("`$XDG_RUNTIME_DIR/qq`", "Grants that `qq acquire` left held, readable by their user alone."),
+        (
+            "`$XDG_RUNTIME_DIR/qq`",
+            "Grants that `qq acquire` left held, readable by their user alone; without XDG_RUNTIME_DIR in `/run/qq` for root, in `/tmp/qq-`*UID* for others."
+        ),
     ]
 
     static let promises = """
@@ -80,7 +83,9 @@ enum Overview {
         Not promised: that a machine whose kernel is frozen has stopped writing to a disk or peer elsewhere. For that, hand `QQ_TOKEN` to \
         what is written to and let it refuse tokens smaller than one it has seen. Nor that leases taken without a command, or held by \
         `qq keepalive`, stop anything when they are lost: hooks tell, nothing is killed. Nor that programs which write lease files \
-        without the kernel's locks keep the rules of these.
+        without the kernel's locks keep the rules of these. Nor that work which the command hands to another daemon (docker, systemd-run, at, \
+        ssh to another machine), or runs as another user through sudo, is ended with it. In a folder that machines share, a lease is judged by their \
+        wall clocks once its holder is out of reach.
 
         This version knows `file://` alone; other systems come later.
         """
