@@ -86,14 +86,15 @@ public final class FileCoordinator: Coordinator {
             case .missing: return nil
             case .busy: break
             }
-            do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
-            pause = min(pause * 2, .milliseconds(10))
+            // Looked at before the pause: a process that slept long, as its machine may, tries once more.
             if clock.now() >= end {
                 throw CoordinationError(
                     .unavailable, "cannot read the lease of \(name)",
                     because: "another process has kept its file locked for \(DurationText.brief(requestTimeout))",
                     at: folder.leaseFile(name), hint: "see who: fuser -v \(folder.leaseFile(name))")
             }
+            do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
+            pause = min(pause * 2, .milliseconds(10))
         }
     }
 
@@ -186,7 +187,9 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
-        guard let transaction = try await transaction(grant.name, .amend) else { return .lost(ElectionState(name: grant.name, phase: .free)) }
+        guard let transaction = try await transaction(grant.name, .amend) else {
+            return .lost(ElectionState(name: grant.name, phase: .free))
+        }
         let present = try state(transaction)
         // A lease that has ended is not extended, even if nobody has taken it: whoever works under it has been told that it is over.
         guard rules(transaction).isTerm(of: grant), present.phase == .held else { return .lost(present) }
@@ -201,7 +204,9 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        guard let transaction = try await transaction(grant.name, .amend) else { return .notHeld(ElectionState(name: grant.name, phase: .free)) }
+        guard let transaction = try await transaction(grant.name, .amend) else {
+            return .notHeld(ElectionState(name: grant.name, phase: .free))
+        }
         guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
         try vacate(transaction)
         return .released
@@ -269,7 +274,9 @@ public final class FileCoordinator: Coordinator {
 
     private func names() throws(CoordinationError) -> [String] {
         let directory = try folder.open(creating: false)
-        guard let entries = fdopendir(qq_duplicate_above(directory.number, 0)) else { throw folder.problem(SystemCallError("opendir"), with: folder.path) }
+        guard let entries = fdopendir(qq_duplicate_above(directory.number, 0)) else {
+            throw folder.problem(SystemCallError("opendir"), with: folder.path)
+        }
         defer { closedir(entries) }
         var names: [String] = []
         while let entry = readdir(entries) {

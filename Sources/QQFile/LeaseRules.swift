@@ -65,7 +65,9 @@ struct LeaseRules: Sendable, Hashable {
             return hasEnded && record.isLocked && record.token == liveToken ? .endSurvivors(token: liveToken) : .refuse
         }
         if hasEnded { return .newTerm(token: next) }
-        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else { return .refuse }
+        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else {
+            return .refuse
+        }
         return .goOn(token: record.token ?? next)
     }
 

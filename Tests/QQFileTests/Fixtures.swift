@@ -60,16 +60,23 @@ final class TemporaryFolder: Sendable {
     /// How many descriptors of this process are open on files of the folder.
     var openDescriptors: Int {
         let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
-        return numbers.count { (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))?.hasPrefix(path) == true }
+        return numbers.count {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)"))?.hasPrefix(path) == true
+        }
     }
 
-    func coordinator(_ clock: TestClock = TestClock(), isDefault: Bool = false, requestTimeout: Duration = .seconds(5)) throws -> FileCoordinator {
+    func coordinator(_ clock: TestClock = TestClock(), isDefault: Bool = false, requestTimeout: Duration = .seconds(5)) throws
+        -> FileCoordinator
+    {
         FileCoordinator(
-            server: try ServerURL.parse("file://" + path), isDefault: isDefault, clock: clock, ownTTL: .seconds(15), requestTimeout: requestTimeout)
+            server: try ServerURL.parse("file://" + path), isDefault: isDefault, clock: clock, ownTTL: .seconds(15),
+            requestTimeout: requestTimeout)
     }
 }
 
-func ask(_ identity: String, _ name: String = "backup", ttl: Duration = .seconds(30), witness: Bool = false, continuing: FencingToken? = nil) -> AcquireRequest {
+func ask(
+    _ identity: String, _ name: String = "backup", ttl: Duration = .seconds(30), witness: Bool = false, continuing: FencingToken? = nil
+) -> AcquireRequest {
     AcquireRequest(name: name, identity: identity, ttl: ttl, continuing: continuing, wantsWitness: witness)
 }
 
@@ -85,6 +92,17 @@ extension FileCoordinator {
         case .granted(let grant, let witness): return (grant, witness)
         case .refused(let state): throw NotGranted(state: state)
         }
+    }
+
+    /// Takes a lease whose witness was closed. A process that another test starts at that moment has a copy of it until it has begun its own program.
+    func takeOver(_ request: AcquireRequest) async throws -> Grant {
+        let taken = Noted<Grant?>(nil)
+        try await eventually("the takeover") {
+            if case .granted(let grant, _) = try await acquire(request) { taken.change { $0 = grant } }
+            return taken.value != nil
+        }
+        guard let grant = taken.value else { throw NotRefused() }
+        return grant
     }
 
     func blocker(of request: AcquireRequest) async throws -> ElectionState {

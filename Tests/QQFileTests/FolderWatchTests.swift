@@ -28,7 +28,9 @@ struct FolderWatchTests {
         var failure: CoordinationError? { error.withLock { $0 } }
 
         func tells(_ expected: [String]) async throws {
-            do { try await eventually("\(expected)") { told.count >= expected.count } } catch { Issue.record("only \(told) instead of \(expected)") }
+            do { try await eventually("\(expected)") { told.count >= expected.count } } catch {
+                Issue.record("only \(told) instead of \(expected)")
+            }
             #expect(told == expected)
         }
 

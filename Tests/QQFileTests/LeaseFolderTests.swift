@@ -14,7 +14,9 @@ struct LeaseFolderTests {
     let folder = TemporaryFolder()
     let clock = TestClock()
 
-    @Test("with a broken lease file is an error and leaves it alone", arguments: ["{", "[]", "{\"holder\": 1}", "not json", "{\"token\": 18446744073709551615}"])
+    @Test(
+        "with a broken lease file is an error and leaves it alone",
+        arguments: ["{", "[]", "{\"holder\": 1}", "not json", "{\"token\": 18446744073709551615}"])
     func broken(text: String) async throws {
         try folder.write(text, to: "backup.json")
         let coordinator = try folder.coordinator(clock)
@@ -35,7 +37,9 @@ struct LeaseFolderTests {
         let text = "{\"holder\": \"go\", \"renewTime\": \"2999-01-01T00:00:00Z\"}"
         try folder.write(text, to: "backup.json")
         let coordinator = try folder.coordinator(clock)
-        for error in [await failure { _ = try await coordinator.acquire(ask("a")) }, await failure { _ = try await coordinator.read("backup") }] {
+        for error in [
+            await failure { _ = try await coordinator.acquire(ask("a")) }, await failure { _ = try await coordinator.read("backup") },
+        ] {
             #expect(error?.kind == .brokenData)
             #expect(error?.hint?.contains("clock") == true)
         }
@@ -77,7 +81,8 @@ struct LeaseFolderTests {
 
     @Test func thatIsMissingIsNotMade() async throws {
         let missing = FileCoordinator(
-            server: try ServerURL.parse("file://" + folder.file("missing")), isDefault: false, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(1))
+            server: try ServerURL.parse("file://" + folder.file("missing")), isDefault: false, clock: clock, ownTTL: .seconds(15),
+            requestTimeout: .seconds(1))
         for error in [await failure { _ = try await missing.acquire(ask("a")) }, await failure { _ = try await missing.list() }] {
             #expect(error?.kind == .configuration)
         }
@@ -100,7 +105,8 @@ struct LeaseFolderTests {
     @Test func thatIsAFileIsAnError() async throws {
         try folder.write("", to: "file")
         let coordinator = FileCoordinator(
-            server: try ServerURL.parse("file://" + folder.file("file")), isDefault: false, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(1))
+            server: try ServerURL.parse("file://" + folder.file("file")), isDefault: false, clock: clock, ownTTL: .seconds(15),
+            requestTimeout: .seconds(1))
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .configuration)
     }
 
@@ -220,8 +226,10 @@ struct LeaseFolderTests {
     @Test(
         "says what a failed system call means",
         arguments: [
-            (ENOENT, .configuration), (ENOTDIR, .configuration), (ENAMETOOLONG, .configuration), (ELOOP, .denied), (EACCES, .denied), (EPERM, .denied),
-            (EROFS, .denied), (EISDIR, .brokenData), (ENOSPC, .unavailable), (EDQUOT, .unavailable), (EIO, .unavailable), (EMFILE, .unavailable),
+            (ENOENT, .configuration), (ENOTDIR, .configuration), (ENAMETOOLONG, .configuration), (ELOOP, .denied), (EACCES, .denied),
+            (EPERM, .denied),
+            (EROFS, .denied), (EISDIR, .brokenData), (ENOSPC, .unavailable), (EDQUOT, .unavailable), (EIO, .unavailable),
+            (EMFILE, .unavailable),
         ] as [(CInt, CoordinationError.Kind)])
     func problems(code: CInt, kind: CoordinationError.Kind) {
         let leases = LeaseFolder(path: "/leases", isDefault: false)

@@ -87,7 +87,9 @@ struct LeaseJournalTests {
             }
             for (cut, crashed) in crashes.file.enumerated() {
                 guard crashed.understood == (cut == 0 ? old : new) || crashed.understood == old && crashed.file == old else {
-                    Issue.record("crash at byte \(cut) of the file, after \(changesBefore) changes: \(String(decoding: crashed.understood, as: UTF8.self))")
+                    Issue.record(
+                        "crash at byte \(cut) of the file, after \(changesBefore) changes: \(String(decoding: crashed.understood, as: UTF8.self))"
+                    )
                     return
                 }
                 _ = try LeaseRecord(parsing: crashed.understood)
@@ -119,7 +121,9 @@ struct LeaseJournalTests {
         #expect(crashes.file.allSatisfy { $0.journal?.token == 43 })
     }
 
-    @Test("lets what somebody else wrote since stand", arguments: [[], short, equal, longer, Array("{}".utf8), Array("rubbish".utf8), Array("{".utf8) + long])
+    @Test(
+        "lets what somebody else wrote since stand",
+        arguments: [[], short, equal, longer, Array("{}".utf8), Array("rubbish".utf8), Array("{".utf8) + long])
     func foreign(content: [UInt8]) {
         var disk = Disk(file: Self.short)
         disk.change(to: Self.long, token: 7)

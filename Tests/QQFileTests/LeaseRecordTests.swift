@@ -21,9 +21,12 @@ struct LeaseRecordTests {
 
     @Test(
         "is written with the fraction as Go has it",
-        arguments: [(0, "59Z"), (100_000_000, "59.1Z"), (120_000, "59.00012Z"), (1, "59.000000001Z"), (123_456_780, "59.12345678Z")] as [(Int64, String)])
+        arguments: [(0, "59Z"), (100_000_000, "59.1Z"), (120_000, "59.00012Z"), (1, "59.000000001Z"), (123_456_780, "59.12345678Z")]
+            as [(Int64, String)])
     func fractions(nanoseconds: Int64, end: String) {
-        let text = String(decoding: LeaseRecord(holder: "a", renewTime: WallTime(seconds: 1_795_260_659, nanoseconds: nanoseconds)).encoded, as: UTF8.self)
+        let text = String(
+            decoding: LeaseRecord(holder: "a", renewTime: WallTime(seconds: 1_795_260_659, nanoseconds: nanoseconds)).encoded, as: UTF8.self
+        )
         #expect(text == "{\n  \"holder\": \"a\",\n  \"renewTime\": \"2026-11-21T11:30:\(end)\"\n}\n")
     }
 
@@ -39,7 +42,12 @@ struct LeaseRecordTests {
         #expect(record.renewTime == Self.goTime)
     }
 
-    @Test("means nobody", arguments: ["", "{}", "{\"holder\": \"\"}", "{\"holder\": null, \"renewTime\": null}", "{\"holder\":\"\",\"renewTime\":\"0001-01-01T00:00:00Z\"}"])
+    @Test(
+        "means nobody",
+        arguments: [
+            "", "{}", "{\"holder\": \"\"}", "{\"holder\": null, \"renewTime\": null}",
+            "{\"holder\":\"\",\"renewTime\":\"0001-01-01T00:00:00Z\"}",
+        ])
     func nobody(text: String) throws {
         #expect(try parse(text) == .nobody)
     }
@@ -86,9 +94,12 @@ struct LeaseRecordTests {
     @Test(
         "with a field of the wrong type names the field",
         arguments: [
-            ("holder", "1"), ("holder", "{}"), ("renewTime", "5"), ("renewTime", "\"yesterday\""), ("acquireTime", "true"), ("acquireTime", "\"\""),
-            ("ttlSeconds", "\"15\""), ("ttlSeconds", "0"), ("ttlSeconds", "-1"), ("ttlSeconds", "1e300"), ("token", "\"7\""), ("token", "-1"),
-            ("token", "1.5"), ("token", "18446744073709551615"), ("token", "1e30"), ("host", "[]"), ("bootId", "7"), ("bootDeadline", "\"1\""),
+            ("holder", "1"), ("holder", "{}"), ("renewTime", "5"), ("renewTime", "\"yesterday\""), ("acquireTime", "true"),
+            ("acquireTime", "\"\""),
+            ("ttlSeconds", "\"15\""), ("ttlSeconds", "0"), ("ttlSeconds", "-1"), ("ttlSeconds", "1e300"), ("token", "\"7\""),
+            ("token", "-1"),
+            ("token", "1.5"), ("token", "18446744073709551615"), ("token", "1e30"), ("host", "[]"), ("bootId", "7"),
+            ("bootDeadline", "\"1\""),
             ("bootDeadline", "-1"), ("locked", "\"yes\""), ("locked", "1"), ("stepDown", "false"),
         ])
     func wrongType(field: String, value: String) {

@@ -186,7 +186,9 @@ struct LeaseRulesTests {
 
     // MARK: What a reader is told
 
-    private static func state(_ record: LeaseRecord, live: UInt64? = nil, highest: UInt64 = 0, at moment: LeaseMoment = here) throws -> ElectionState {
+    private static func state(_ record: LeaseRecord, live: UInt64? = nil, highest: UInt64 = 0, at moment: LeaseMoment = here) throws
+        -> ElectionState
+    {
         try LeaseRules(record: record, liveToken: live, highestToken: highest, moment: moment).state(name: "backup", ownTTL: .seconds(15))
     }
 

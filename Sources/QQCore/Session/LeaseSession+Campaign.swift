@@ -23,7 +23,9 @@ extension LeaseSession {
         switch event {
         case .read(let found):
             // A holder that shows a sign of life is another of our name: our own witness went with the lost answer.
-            guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true else { return failed(error, at: now) }
+            guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true else {
+                return failed(error, at: now)
+            }
             // It was granted after all, but its witness, if there is one, is lost: so give it up, and ask anew.
             let grant = Grant(
                 name: found.name, identity: configuration.request.identity, token: found.token, ttl: configuration.request.ttl,

@@ -8,7 +8,9 @@ struct CampaignTests {
         #expect(play.feed(.start, at: 1000) == [.acquire(Play.request)])
     }
 
-    @Test("does nothing before it starts", arguments: [.timer, .turnCame, .observed(ours), .acquired(grant(until: 9)), .read(ours)] as [LeaseSession.Event])
+    @Test(
+        "does nothing before it starts",
+        arguments: [.timer, .turnCame, .observed(ours), .acquired(grant(until: 9)), .read(ours)] as [LeaseSession.Event])
     func beforeStart(event: LeaseSession.Event) {
         var play = Play()
         #expect(play.feed(event, at: 1000) == [])
@@ -35,7 +37,10 @@ struct CampaignTests {
         _ = play.feed(.start, at: 1000)
         #expect(play.feed(.acquired(grant(until: 77_777)), at: 10_000) == [.release(grant(until: 10_000))])
         #expect(play.session.held(at: at(10_000)) == nil)
-        #expect(play.feed(.releaseAnswered(.notHeld(nobodys)), at: 10_100) == [.report(.released(grant(until: 10_000))), .acquire(Play.request)])
+        #expect(
+            play.feed(.releaseAnswered(.notHeld(nobodys)), at: 10_100) == [
+                .report(.released(grant(until: 10_000))), .acquire(Play.request),
+            ])
     }
 
     @Test func endsWhenRefusedAndNotToWait() {
@@ -186,7 +191,9 @@ struct UncertainAcquireTests {
         #expect(play.feed(.releaseAnswered(.released), at: 2200).last == .acquire(Play.request))
     }
 
-    @Test("is asked for anew where it was not granted", arguments: [theirs, nobodys, state(.expired, "us", token: 7), state(.held, "us", token: 7, alive: true)])
+    @Test(
+        "is asked for anew where it was not granted",
+        arguments: [theirs, nobodys, state(.expired, "us", token: 7), state(.held, "us", token: 7, alive: true)])
     func notGranted(found: ElectionState) {
         var play = inDoubt()
         #expect(play.feed(.read(found), at: 2100) == [.report(.retrying(doubt, after: .milliseconds(200))), .timer(at(2300))])

@@ -4,11 +4,19 @@ import Synchronization
 /// A coordinator whose requests wait until the test answers them.
 final class FakeCoordinator: Coordinator {
     enum Request: Sendable, Hashable {
-        case acquire, renew(token: UInt64?), release(token: UInt64?), read, waitForTurn
+        case acquire
+        case renew(token: UInt64?)
+        case release(token: UInt64?)
+        case read, waitForTurn
     }
 
     enum Answer: Sendable {
-        case granted(Grant, (any Witness)?), refused(ElectionState), renewed(RenewAnswer), released(ReleaseAnswer), state(ElectionState), turn
+        case granted(Grant, (any Witness)?)
+        case refused(ElectionState)
+        case renewed(RenewAnswer)
+        case released(ReleaseAnswer)
+        case state(ElectionState)
+        case turn
         case failure(CoordinationError)
     }
 
@@ -103,7 +111,8 @@ final class FakeCoordinator: Coordinator {
         }
     }
 
-    func waitForTurn(_ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant) async throws(CoordinationError) {
+    func waitForTurn(_ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant) async throws(CoordinationError)
+    {
         if case .failure(let error) = await ask(.waitForTurn, cancelled: .turn) { throw error }
     }
 

@@ -25,7 +25,8 @@ struct HoldingTests {
 
     @Test func isExtendedFromBeforeTheRenewalWasSent() {
         var play = Play.renewing()
-        #expect(play.feed(.renewed(.renewed(grant(until: 77_777))), at: 5000) == [.report(.extended(grant(until: 13_000))), .timer(at(7000))])
+        #expect(
+            play.feed(.renewed(.renewed(grant(until: 77_777))), at: 5000) == [.report(.extended(grant(until: 13_000))), .timer(at(7000))])
         #expect(play.session.held(at: at(12_999)) == grant(until: 13_000))
         #expect(play.session.held(at: at(13_000)) == nil)
     }
@@ -120,7 +121,8 @@ struct HoldingTests {
         #expect(play.feed(.timer, at: 4400).first == .renew(grant(until: 10_000)))
     }
 
-    @Test("is lost when a renewal is in doubt and the term is not ours any more", arguments: [theirs, nobodys, state(.held, "us", token: 8)])
+    @Test(
+        "is lost when a renewal is in doubt and the term is not ours any more", arguments: [theirs, nobodys, state(.held, "us", token: 8)])
     func doubtfulAndLost(found: ElectionState) {
         var play = Play.renewing()
         _ = play.feed(.renewFailed(doubt), at: 4100)
@@ -143,7 +145,11 @@ struct HoldingTests {
         #expect(play.feed(.timer, at: 10_000).last == .end(.lost(.expired(doubt))))
     }
 
-    @Test("pays no heed to what does not concern it", arguments: [.start, .turnCame, .waitFailed(down), .refused(theirs), .releaseAnswered(.released), .renewed(.lost(theirs)), .read(theirs)] as [LeaseSession.Event])
+    @Test(
+        "pays no heed to what does not concern it",
+        arguments: [
+            .start, .turnCame, .waitFailed(down), .refused(theirs), .releaseAnswered(.released), .renewed(.lost(theirs)), .read(theirs),
+        ] as [LeaseSession.Event])
     func others(event: LeaseSession.Event) {
         var play = Play.holding()
         #expect(play.feed(event, at: 2000) == [])
@@ -175,7 +181,10 @@ struct ObservedTests {
     @Test func endsOurTermOnceTheReadSaysSo() {
         var play = Play.holding()
         _ = play.feed(.observed(theirs), at: 2000)
-        #expect(play.feed(.read(theirs), at: 2010) == [.report(.lost(grant(until: 10_000), .takenOver(by: "them"))), .end(.lost(.takenOver(by: "them")))])
+        #expect(
+            play.feed(.read(theirs), at: 2010) == [
+                .report(.lost(grant(until: 10_000), .takenOver(by: "them"))), .end(.lost(.takenOver(by: "them"))),
+            ])
     }
 
     @Test func doesNotStartAReadWhileARequestIsInFlight() {
@@ -231,7 +240,10 @@ struct ObservedTests {
 struct CampaignAgainTests {
     @Test func theElectionIsAskedForAgainWhereThatIsWanted() {
         var play = Play.renewing(campaignsAgain: true)
-        #expect(play.feed(.renewed(.lost(theirs)), at: 4100) == [.report(.lost(grant(until: 10_000), .takenOver(by: "them"))), .acquire(Play.request)])
+        #expect(
+            play.feed(.renewed(.lost(theirs)), at: 4100) == [
+                .report(.lost(grant(until: 10_000), .takenOver(by: "them"))), .acquire(Play.request),
+            ])
         #expect(play.session.held(at: at(4100)) == nil)
     }
 
@@ -241,7 +253,9 @@ struct CampaignAgainTests {
         #expect(play.feed(.acquired(grant(until: 0, token: 8)), at: 4200).first == .report(.elected(grant(until: 13_100, token: 8))))
     }
 
-    @Test("at its end with a request in flight, nothing is asked before that is answered", arguments: [.renewed(.renewed(grant(until: 0))), .renewed(.lost(theirs)), .renewFailed(doubt)] as [LeaseSession.Event])
+    @Test(
+        "at its end with a request in flight, nothing is asked before that is answered",
+        arguments: [.renewed(.renewed(grant(until: 0))), .renewed(.lost(theirs)), .renewFailed(doubt)] as [LeaseSession.Event])
     func lapsed(answer: LeaseSession.Event) {
         var play = Play.renewing(campaignsAgain: true)
         #expect(play.feed(.timer, at: 10_000) == [.report(.lost(grant(until: 10_000), .expired(nil)))])

@@ -14,7 +14,8 @@ struct Play {
         request.continuing = continuing
         session = LeaseSession(
             LeaseSession.Configuration(
-                request: request, renewEvery: .seconds(3), retry: retry, waiting: waiting, campaignsAgain: campaignsAgain, random: { random }))
+                request: request, renewEvery: .seconds(3), retry: retry, waiting: waiting, campaignsAgain: campaignsAgain,
+                random: { random }))
     }
 
     static let request = AcquireRequest(name: "backup", identity: "us", ttl: .seconds(9), wantsWitness: true)
@@ -25,7 +26,9 @@ struct Play {
     }
 
     /// A session that asked at 1000 and was granted the lease at 1010: it runs to 10 000 and is renewed at 4000.
-    static func holding(campaignsAgain: Bool = false, waiting: LeaseSession.Waiting = .no, random: Double = 0.5, retry: RetryPolicy = Play.retry) -> Play {
+    static func holding(
+        campaignsAgain: Bool = false, waiting: LeaseSession.Waiting = .no, random: Double = 0.5, retry: RetryPolicy = Play.retry
+    ) -> Play {
         var play = Play(waiting: waiting, campaignsAgain: campaignsAgain, retry: retry, random: random)
         _ = play.feed(.start, at: 1000)
         _ = play.feed(.acquired(grant(until: 77)), at: 1010)
@@ -61,11 +64,14 @@ let someTime = WallTime(seconds: 1_772_366_400)
 /// Our term, ending at `milliseconds`.
 func grant(until milliseconds: Int, token: UInt64? = 7) -> Grant {
     Grant(
-        name: "backup", identity: "us", token: token.map { FencingToken($0) }, ttl: .seconds(9), deadline: at(milliseconds), acquiredAt: someTime,
+        name: "backup", identity: "us", token: token.map { FencingToken($0) }, ttl: .seconds(9), deadline: at(milliseconds),
+        acquiredAt: someTime,
         expiresAt: someTime)
 }
 
-func state(_ phase: ElectionState.Phase, _ leader: String? = nil, token: UInt64? = nil, stepDown: String? = nil, alive: Bool? = nil) -> ElectionState {
+func state(_ phase: ElectionState.Phase, _ leader: String? = nil, token: UInt64? = nil, stepDown: String? = nil, alive: Bool? = nil)
+    -> ElectionState
+{
     var state = ElectionState(name: "backup", phase: phase)
     state.leader = leader
     state.token = token.map { FencingToken($0) }

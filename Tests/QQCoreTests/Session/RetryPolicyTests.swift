@@ -46,7 +46,9 @@ struct RetryPolicyTests {
 
     @Test func survivesSettingsWithoutMeaning() {
         let wild = [0, -1, .infinity, .nan, 1e300].flatMap { multiplier in
-            [0, 5, .infinity, .nan, -3].map { RetryPolicy(maximumRetries: nil, initial: .seconds(1), maximum: .seconds(1 << 40), multiplier: multiplier, jitter: $0) }
+            [0, 5, .infinity, .nan, -3].map {
+                RetryPolicy(maximumRetries: nil, initial: .seconds(1), maximum: .seconds(1 << 40), multiplier: multiplier, jitter: $0)
+            }
         }
         for policy in wild {
             for retry in [1, 2, 50] { #expect(policy.pause(before: retry, random: 0.9) >= .zero) }

@@ -16,7 +16,8 @@ struct SessionDriverTests {
 
         init(waiting: LeaseSession.Waiting = .no, campaignsAgain: Bool = false) throws {
             coordinator = try FakeCoordinator()
-            driver = SessionDriver(Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration, coordinator: coordinator, clock: clock)
+            driver = SessionDriver(
+                Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration, coordinator: coordinator, clock: clock)
             task.withLock {
                 $0 = Task {
                     let outcome = await driver.run { event, witness in self.reports.withLock { $0.append((event, witness != nil)) } }

@@ -29,7 +29,9 @@ struct StoppingTests {
         #expect(play.feed(.releaseAnswered(.released), at: 1020) == [.report(.released(grant(until: 10_000))), .end(.stopped)])
     }
 
-    @Test("while asking ends with the answer", arguments: [.refused(theirs), .acquireFailed(down), .acquireFailed(denied)] as [LeaseSession.Event])
+    @Test(
+        "while asking ends with the answer",
+        arguments: [.refused(theirs), .acquireFailed(down), .acquireFailed(denied)] as [LeaseSession.Event])
     func asking(answer: LeaseSession.Event) {
         var play = Play(waiting: .forever)
         _ = play.feed(.start, at: 1000)
@@ -93,8 +95,10 @@ struct StoppingTests {
     @Test(
         "leaves nothing to do after the end",
         arguments: [
-            .start, .acquired(grant(until: 0)), .refused(theirs), .acquireFailed(down), .turnCame, .waitFailed(down), .read(ours), .readFailed(down),
-            .renewed(.renewed(grant(until: 0))), .renewFailed(down), .observed(theirs), .timer, .stop, .releaseAnswered(.released), .releaseFailed(down),
+            .start, .acquired(grant(until: 0)), .refused(theirs), .acquireFailed(down), .turnCame, .waitFailed(down), .read(ours),
+            .readFailed(down),
+            .renewed(.renewed(grant(until: 0))), .renewFailed(down), .observed(theirs), .timer, .stop, .releaseAnswered(.released),
+            .releaseFailed(down),
         ] as [LeaseSession.Event])
     func ended(event: LeaseSession.Event) {
         var play = Play.releasing()
