@@ -223,10 +223,10 @@ public final class FileCoordinator: Coordinator {
             return
         }
         let information = try folder.reporting(folder.path) { () throws(SystemCallError) in try side.information() }
-        let found = Survivors(sideFile: information, byte: byte).find()
-        for pid in found { kill(pid, SIGKILL) }
+        let survivors = Survivors(sideFile: information, byte: byte)
         let end = clock.now() + .seconds(1)
         while LiveLock.find(side) == token {
+            let found = survivors.end()
             if clock.now() >= end { throw survivorsRemain(name, found) }
             do { try await clock.sleep(for: .milliseconds(2)) } catch { throw cancelled(name) }
         }

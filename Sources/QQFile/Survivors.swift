@@ -8,9 +8,25 @@ struct Survivors {
     let sideFile: stat
     let byte: Int64
 
-    /// The processes that hold the lock, as far as we may look into them.
-    func find() -> [pid_t] {
-        Self.numbers(in: "/proc").filter { holds($0) }
+    /// Sends SIGKILL to the processes that hold the lock, as far as we may look into them, and returns which they are. One round can miss those that
+    /// are just being forked.
+    func end() -> [pid_t] {
+        // The newest first, at once, and with its group: one that forks again and again has gone on as another process by the time that all have
+        // been looked at.
+        Self.numbers(in: "/proc").reversed().filter { pid in
+            guard holds(pid) else { return false }
+            let group = getpgid(pid)
+            if group > 1, group != getpgrp(), hasOnlyHolders(group) { kill(-group, SIGKILL) }
+            kill(pid, SIGKILL)
+            return true
+        }
+    }
+
+    /// Whether nothing lives in a process group but what holds the lock.
+    private func hasOnlyHolders(_ group: pid_t) -> Bool {
+        Self.numbers(in: "/proc").allSatisfy { pid in
+            getpgid(pid) != group || holds(pid) || Self.numbers(in: "/proc/\(pid)/fd").isEmpty
+        }
     }
 
     private func holds(_ pid: pid_t) -> Bool {
