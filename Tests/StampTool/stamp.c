@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
                 stamp("beat", "forking");
                 pid_t next = fork();
                 if (next != 0) _exit(0);
-                struct timespec pause = {.tv_nsec = every_us * 1000};
+                struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
                 nanosleep(&pause, NULL);
             }
         }

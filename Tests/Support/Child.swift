@@ -41,6 +41,8 @@ public struct Launch: Sendable {
 
 public struct CannotStart: Error, CustomStringConvertible {
     public let description: String
+
+    public init(_ description: String) { self.description = description }
 }
 
 /// A process that a test started, in a session of its own so that no terminal of the developer's comes into it.
@@ -77,10 +79,10 @@ public final class Child: Sendable {
         var words = launch.words.map { strdup(($0 + [0]).map { CChar(bitPattern: $0) }) } + [nil]
         var environment = launch.environment.map { strdup($0.key + "=" + $0.value) } + [nil]
         defer { for word in words + environment { free(word) } }
-        guard let program = words[0] else { throw CannotStart(description: "no program named") }
+        guard let program = words[0] else { throw CannotStart("no program named") }
         var pid: pid_t = 0
         let problem = posix_spawnp(&pid, program, &actions, &attributes, &words, &environment)
-        guard problem == 0 else { throw CannotStart(description: "\(String(cString: program)): \(String(cString: strerror(problem)))") }
+        guard problem == 0 else { throw CannotStart("\(String(cString: program)): \(String(cString: strerror(problem)))") }
         self.pid = pid
     }
 

@@ -1,6 +1,7 @@
+import CSupport
 import Glibc
 
-/// A process as /proc shows it.
+/// A process as /proc shows it. Zombies are none.
 public struct LivingProcess: Sendable, Hashable, CustomStringConvertible {
     public let pid: pid_t
     public let parent: pid_t
@@ -13,40 +14,34 @@ public struct LivingProcess: Sendable, Hashable, CustomStringConvertible {
     public var description: String { "\(name) (\(pid), child of \(parent), \(state))" }
     public var isStopped: Bool { state == "T" }
 
-    /// nil where there is none, or only a zombie.
+    /// nil where there is none.
     public init?(_ pid: pid_t) {
-        let text = String(decoding: readBytes("/proc/\(pid)/stat") ?? [], as: UTF8.self)
-        guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")") else { return nil }
-        let fields = text[text.index(after: close)...].split(separator: " ")
-        guard fields.count > 3, let parent = pid_t(fields[1]), let group = pid_t(fields[2]), let session = pid_t(fields[3]),
-            let state = fields[0].first, state != "Z", state != "X"
-        else { return nil }
-        self.pid = pid
-        self.parent = parent
-        self.group = group
-        self.session = session
-        self.state = state
-        name = String(text[text.index(after: open)..<close])
+        var found = support_process()
+        guard support_process_read(pid, &found) == 1 else { return nil }
+        self.init(found)
     }
 
-    public static func all() -> [LivingProcess] {
-        guard let directory = opendir("/proc") else { return [] }
-        defer { closedir(directory) }
-        var found: [LivingProcess] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if let pid = pid_t(name), let process = LivingProcess(pid) { found.append(process) }
-        }
-        return found
+    private init(_ found: support_process) {
+        pid = found.pid
+        parent = found.parent
+        group = found.group
+        session = found.session
+        name = withUnsafeBytes(of: found.name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        state = Character(Unicode.Scalar(UInt8(bitPattern: found.state)))
     }
+
+    private static func list(_ mark: String?) -> [LivingProcess] {
+        let room = 4096
+        let found = [support_process](unsafeUninitializedCapacity: room) { buffer, count in
+            count = Int(support_processes(mark, buffer.baseAddress, CInt(room)))
+        }
+        return found.map { LivingProcess($0) }
+    }
+
+    public static func all() -> [LivingProcess] { list(nil) }
 
     /// Those that were started with this entry in their environment, or below one that was.
-    public static func marked(_ entry: String) -> [LivingProcess] {
-        let wanted = Array(entry.utf8)
-        return all().filter { process in
-            (readBytes("/proc/\(process.pid)/environ") ?? []).split(separator: 0).contains { $0.elementsEqual(wanted) }
-        }
-    }
+    public static func marked(_ entry: String) -> [LivingProcess] { list(entry) }
 
     /// Everything below a process, itself left out.
     public static func below(_ root: pid_t) -> [LivingProcess] {

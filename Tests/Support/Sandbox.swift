@@ -8,7 +8,7 @@ public final class Sandbox: Sendable {
 
     public init() throws {
         var template = Array("/tmp/qq-e2e-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw CannotStart(description: "no temporary folder: \(String(cString: strerror(errno)))") }
+        guard mkdtemp(&template) != nil else { throw CannotStart("no temporary folder: \(String(cString: strerror(errno)))") }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         mark = "QQ_TEST_MARK=" + folder
         for name in ["leases", "run", "state", "home"] { mkdir(path(name), name == "run" ? 0o700 : 0o755) }
@@ -51,12 +51,12 @@ public final class Sandbox: Sendable {
     public func write(_ bytes: [UInt8], to name: String, mode: mode_t = 0o644) throws {
         let full = name.hasPrefix("/") ? name : path(name)
         let descriptor = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
-        guard descriptor >= 0 else { throw CannotStart(description: "cannot write \(full): \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else { throw CannotStart("cannot write \(full): \(String(cString: strerror(errno)))") }
         defer { Glibc.close(descriptor) }
         var done = 0
         while done < bytes.count {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress?.advanced(by: done), bytes.count - done) }
-            guard count > 0 else { throw CannotStart(description: "cannot write \(full): \(String(cString: strerror(errno)))") }
+            guard count > 0 else { throw CannotStart("cannot write \(full): \(String(cString: strerror(errno)))") }
             done += count
         }
     }
@@ -72,10 +72,13 @@ public final class Sandbox: Sendable {
     public func close() async -> [LivingProcess] {
         try? await waitUntil("an empty sandbox", within: .seconds(2)) { living.isEmpty }
         let left = living
-        for process in left { kill(process.pid, SIGKILL) }
         try? await waitUntil("an empty sandbox", within: .seconds(5)) {
             let rest = living
-            for process in rest { kill(process.pid, SIGKILL) }
+            // With its group, which nothing that is just being forked slips out of; every session here is the sandbox's own.
+            for process in rest {
+                kill(-process.group, SIGKILL)
+                kill(process.pid, SIGKILL)
+            }
             return rest.isEmpty
         }
         removeTree(folder)

@@ -18,10 +18,11 @@ struct KillTests {
                 try await Task.sleep(for: .microseconds(Int.random(in: 0...20_000)))
                 let killed = bootNow()
                 holder.child.signal(SIGKILL)
-                let stamps = try await box.waitForTerms(round + 1, within: .seconds(10))
+                let stamps = try await box.waitForTerms(round + 1)
                 #expect(stamps.violations.isEmpty)
-                let takeover = Double(stamps.terms[round].first - killed) / 1e6
-                #expect(takeover < 3000, "took \(takeover) ms")
+                // 30 s is what it would be without the kernel's word that the holder is dead.
+                let takeover = Double(stamps.terms[round].first - killed) / 1e9
+                #expect(takeover < 10, "took \(takeover) s")
                 holder = next
             }
             holder.child.signal(SIGKILL)
@@ -35,7 +36,10 @@ struct KillTests {
         try await inSandbox(.heavy) { box in
             for round in 0..<5 {
                 let holder = try box.start(
-                    [Sandbox.binary, "acquire", "x", "--ttl", "1s", "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
+                    [
+                        Sandbox.binary, "acquire", "x", "--ttl", "1s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
+                        "--ignore-term",
+                    ])
                 _ = try await box.waitForTerms(2 * round + 1)
                 try await waitUntil("the orphan is at work") { box.stamps().count("daemon") > 0 }
                 let guardian = try await box.guardian(of: holder)
@@ -48,6 +52,24 @@ struct KillTests {
                 #expect(box.stamps().violations.isEmpty)
                 try await waitUntil("all is gone") { box.living.isEmpty }
             }
+        }
+    }
+
+    @Test("and its guardian with it, something that forks without end is ended, or nothing is granted")
+    func bothAtOnceForking() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try box.start(
+                [Sandbox.binary, "acquire", "x", "--ttl", "1s", "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
+            try await waitUntil("all of it is at work") { box.stamps().count("forking") > 3 && box.stamps().count("daemon") > 0 }
+            let guardian = try await box.guardian(of: holder)
+            kill(guardian.pid, SIGKILL)
+            holder.child.signal(SIGKILL)
+            try await holder.child.wait()
+            let next = try await box.run("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(60))
+            #expect(next.ending == .exited(0) || next.ending == .exited(69))
+            #expect(box.stamps().violations.isEmpty)
+            // What a refusal leaves behind is not this test's to hold against anybody.
+            _ = await box.close()
         }
     }
 
