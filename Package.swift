@@ -23,5 +23,9 @@ let package = Package(
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["Support", "QQCLI", "qq"], swiftSettings: strict),
+        .target(name: "Support", dependencies: ["CSupport"], path: "Tests/Support", swiftSettings: strict),
+        .target(name: "CSupport", path: "Tests/CSupport"),
+        .executableTarget(name: "stamp", path: "Tests/StampTool"),
     ]
 )
