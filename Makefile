@@ -4,6 +4,7 @@ SWIFT ?= swift
 SWIFTC ?= swiftc
 PREFIX ?= /usr/local
 DESTDIR ?=
+FUZZ_SECONDS ?= 60
 
 BUILD := .build
 BINARY := $(BUILD)/release/qq
@@ -42,6 +43,9 @@ demo: build ## Two contenders and one lease, in a temporary folder
 
 test: deps-test ## All tests, end to end included
 	$(SWIFT) test
+
+fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS each
+	@Scripts/fuzz $(FUZZ_SECONDS)
 
 test-sanitize: deps-test ## Unit tests under the thread and the address sanitizer
 	$(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)'

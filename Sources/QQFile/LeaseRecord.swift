@@ -21,6 +21,9 @@ struct LeaseRecord: Sendable, Hashable {
     /// Who asks the holder to step down.
     var stepDown: String?
 
+    /// Counting never comes this far, so what is larger was not written by us. The next one still is a byte that can be locked (see `LiveLock`).
+    static let largestToken: UInt64 = 1 << 62
+
     static let nobody = LeaseRecord(holder: "", renewTime: .goZero)
 
     struct Broken: Error, Hashable {
@@ -46,6 +49,7 @@ struct LeaseRecord: Sendable, Hashable {
             ttl = .nanoseconds(Int64((number * 1e9).rounded()))
         }
         token = try Self.number("token", in: object)
+        if let token, token > Self.largestToken { throw Broken(reason: "\"token\" is larger than any that is given out") }
         host = try Self.text("host", in: object)
         bootID = try Self.text("bootId", in: object)
         bootDeadline = try Self.number("bootDeadline", in: object).map { BootInstant(nanoseconds: $0) }
