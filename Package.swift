@@ -29,3 +29,11 @@ let package = Package(
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
     ]
 )
+
+// `make fuzz` links these with libFuzzer; nothing else needs them.
+if Context.environment["QQ_FUZZ"] != nil {
+    for (name, module) in [("FuzzCommandLine", "QQCLI"), ("FuzzLeaseFile", "QQFile")] {
+        package.products.append(.library(name: name, type: .static, targets: [name]))
+        package.targets.append(.target(name: name, dependencies: [.byName(name: module)], path: "Fuzz/\(name)", swiftSettings: strict))
+    }
+}

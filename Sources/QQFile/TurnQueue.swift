@@ -17,7 +17,9 @@ extension FileCoordinator {
         var kept = place(in: name)
         if kept == nil { kept = try newPlace(in: name, directory) }
         guard let place = kept else { return }
-        func isFirst() throws(CoordinationError) -> Bool { try folder.reporting(path) { () throws(SystemCallError) in try place.isFirst() } }
+        func isFirst() throws(CoordinationError) -> Bool {
+            try folder.reporting(path) { () throws(SystemCallError) in try place.isFirst() }
+        }
         guard try isFirst() else {
             let patience = max(blocker.remaining ?? request.ttl, .seconds(1)) * 1.5
             await place.wait(until: min(deadline, clock.now() + patience), clock)

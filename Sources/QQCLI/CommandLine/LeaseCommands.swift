@@ -17,7 +17,8 @@ extension Commands {
         takesTrailingCommand: true,
         rules: globalRules + [
             .onlyWithCommand(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
-            .onlyWithoutCommand(Flags.format.erased), .onlyWithoutCommand(Flags.json.erased), .exclusive(Flags.json.erased, Flags.format.erased),
+            .onlyWithoutCommand(Flags.format.erased), .onlyWithoutCommand(Flags.json.erased),
+            .exclusive(Flags.json.erased, Flags.format.erased),
             .exclusive(Flags.skipOK.erased, Flags.conflictExitCode.erased),
         ],
         examples: [

@@ -38,7 +38,8 @@ struct ClockTests {
     func noTakeover(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await box.hold("x", "--ttl", "3s")
-            let run = try await faked(shift, [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", "touch", box.path("ran")], in: box).finish()
+            let run = try await faked(shift, [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", "touch", box.path("ran")], in: box)
+                .finish()
             #expect(run.ending == .exited(1))
             #expect(access(box.path("ran"), F_OK) != 0)
             #expect(holder.child.isRunning)
@@ -50,7 +51,8 @@ struct ClockTests {
     func noLoss(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await faked(
-                shift, [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "2500"], in: box)
+                shift, [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "2500"], in: box
+            )
             _ = try await box.waitForTerms(1)
             let other = try box.start(
                 [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50"])
