@@ -23,5 +23,17 @@ let package = Package(
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["Support", "QQCLI", "qq"], swiftSettings: strict),
+        .target(name: "Support", dependencies: ["CSupport"], path: "Tests/Support", swiftSettings: strict),
+        .target(name: "CSupport", path: "Tests/CSupport"),
+        .executableTarget(name: "stamp", path: "Tests/StampTool"),
     ]
 )
+
+// `make fuzz` links these with libFuzzer; nothing else needs them.
+if Context.environment["QQ_FUZZ"] != nil {
+    for (name, module) in [("FuzzCommandLine", "QQCLI"), ("FuzzLeaseFile", "QQFile")] {
+        package.products.append(.library(name: name, type: .static, targets: [name]))
+        package.targets.append(.target(name: name, dependencies: [.byName(name: module)], path: "Fuzz/\(name)", swiftSettings: strict))
+    }
+}

@@ -35,6 +35,8 @@ struct guardian {
     uint64_t kill_at;  // while ENDING_SOFTLY
 };
 
+static uint64_t saturating_difference(uint64_t left, uint64_t right) { return left > right ? left - right : 0; }
+
 static void report(const struct guardian *self, uint32_t kind, int32_t value) {
     struct qq_report message = {.kind = kind, .value = value};
     // Nobody may be listening: that is no reason to stop.
@@ -83,6 +85,13 @@ static void close_standard_streams(void) {
 static void run(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int witness) {
     int failure[2], error = 0;
     pid_t guardian = getpid();
+    if (qq_boot_now() >= saturating_difference(self->deadline, self->margin)) {
+        // The order was long under way, as when we were stopped: there is no time left to run under this lease.
+        report(self, QQ_REPORT_DEADLINE, SIGKILL);
+        report(self, QQ_REPORT_GONE, 0);
+        self->phase = GONE;
+        return;
+    }
     add_environment(environment, length);
     if (pipe2(failure, O_CLOEXEC) != 0) {
         report(self, QQ_REPORT_NOT_RUN, errno);
@@ -163,8 +172,6 @@ static void reap(struct guardian *self) {
 }
 
 // Time
-
-static uint64_t saturating_difference(uint64_t left, uint64_t right) { return left > right ? left - right : 0; }
 
 /// The next moment at which something is due, 0 if nothing is.
 static uint64_t next_moment(const struct guardian *self) {
@@ -328,7 +335,8 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
         return -1;
     }
     ssize_t sent;
-    do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+    // A guardian that takes no orders is stopped: qq's watchdog sees to that, and must not be made to wait here.
+    do sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -1 : 0;
 }

@@ -37,6 +37,16 @@ int qq_duplicate_above(int fd, int minimum) { return fcntl(fd, F_DUPFD_CLOEXEC, 
 
 int qq_set_cloexec(int fd, int on) { return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); }
 
+int qq_signal_is_ignored(int number) {
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void qq_fill_standard_descriptors(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", O_RDWR);  // the lowest free number, which is fd
+}
+
 int qq_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid) {

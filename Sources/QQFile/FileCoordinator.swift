@@ -19,7 +19,9 @@ public final class FileCoordinator: Coordinator {
     private let ownTTL: Duration
     private let requestTimeout: Duration
     /// Places in queues that we hold, by election.
-    private let places = Mutex<[String: Descriptor]>([:])
+    private let places = Mutex<[String: QueuePlace]>([:])
+    /// The watch of the folder, made when it is first needed.
+    private let folderEvents = Mutex<FolderEvents?>(nil)
 
     /// - Parameter ownTTL: counts for holders that do not say theirs, as the Go package's.
     /// - Parameter requestTimeout: how long to wait for somebody who is in the middle of changing a file.
@@ -175,7 +177,7 @@ public final class FileCoordinator: Coordinator {
             lock?.close()
             throw error
         }
-        places.withLock { $0[request.name] = nil }
+        _ = places.withLock { $0.removeValue(forKey: request.name) }
         return .granted(grantFrom(record, name: request.name, deadline: now.boot + request.ttl), lock)
     }
 
@@ -307,9 +309,23 @@ public final class FileCoordinator: Coordinator {
 
     // MARK: Places in the queue
 
-    func place(in name: String) -> Descriptor? { places.withLock { $0[name] } }
+    func place(in name: String) -> QueuePlace? { places.withLock { $0[name] } }
 
-    func keepPlace(_ descriptor: Descriptor, in name: String) { places.withLock { $0[name] = descriptor } }
+    func keepPlace(_ place: QueuePlace, in name: String) { places.withLock { $0[name] = place } }
 
-    public func leaveQueue(_ request: AcquireRequest) async { places.withLock { $0[request.name] = nil } }
+    public func leaveQueue(_ request: AcquireRequest) async { _ = places.withLock { $0.removeValue(forKey: request.name) } }
+
+    // MARK: Watching
+
+    /// The watch that all who watch the folder share.
+    func events() throws(CoordinationError) -> FolderEvents {
+        try folder.reporting(folder.path) { () throws(SystemCallError) in
+            try folderEvents.withLock { events throws(SystemCallError) in
+                if let events { return events }
+                let made = try FolderEvents(folder.path)
+                events = made
+                return made
+            }
+        }
+    }
 }

@@ -7,10 +7,11 @@ extension FileCoordinator {
     public func clusterStatus() async -> [EndpointStatus] {
         let start = clock.now()
         if folder.isDefault, folder.isMissing {
-            let details = [EndpointStatus.Detail("exists", false), .init("writable", .bool(false)), .init("elections", 0)]
+            // It is made when the first lease is taken.
             return [
                 EndpointStatus(
-                    endpoint: server.description, isReachable: true, roundTrip: clock.now().duration(since: start), details: details)
+                    endpoint: server.description, isReachable: true, canGrant: true, roundTrip: clock.now().duration(since: start),
+                    details: [.init("exists", false), .init("elections", 0), .init("held", 0), .init("broken", 0)])
             ]
         }
         do throws(CoordinationError) {
@@ -18,10 +19,12 @@ extension FileCoordinator {
             let states = try await list()
             let roundTrip = clock.now().duration(since: start)
             let fileSystem = FileSystem(of: directory)
+            let isWritable = faccessat(directory.number, ".", W_OK | X_OK, AT_EACCESS) == 0
+            let locksWork = locksWork(directory)
             var details: [EndpointStatus.Detail] = [
-                .init("exists", true), .init("writable", .bool(faccessat(directory.number, ".", W_OK | X_OK, AT_EACCESS) == 0)),
+                .init("exists", true), .init("writable", .bool(isWritable)),
                 .init("file_system", .string(fileSystem.name)), .init("shared", .bool(fileSystem.isShared)),
-                .init("locks", .bool(locksWork(directory))),
+                .init("locks", .bool(locksWork)),
             ]
             var space = statvfs()
             if fstatvfs(directory.number, &space) == 0 {
@@ -30,9 +33,13 @@ extension FileCoordinator {
             details.append(.init("elections", .number(UInt64(states.count))))
             details.append(.init("held", .number(UInt64(states.count { $0.isLed }))))
             details.append(.init("broken", .number(UInt64(states.count { $0.problem != nil }))))
-            return [EndpointStatus(endpoint: server.description, isReachable: true, roundTrip: roundTrip, details: details)]
+            return [
+                EndpointStatus(
+                    endpoint: server.description, isReachable: true, canGrant: isWritable && locksWork, roundTrip: roundTrip,
+                    details: details)
+            ]
         } catch {
-            return [EndpointStatus(endpoint: server.description, isReachable: false, problem: error.description)]
+            return [EndpointStatus(endpoint: server.description, isReachable: false, canGrant: false, problem: error.description)]
         }
     }
 

@@ -1,4 +1,3 @@
-import CSystem
 import Glibc
 import QQCore
 
@@ -6,47 +5,49 @@ import QQCore
 actor FolderWatch {
     private let coordinator: FileCoordinator
     private let names: [String]
+    private let bell = Bell()
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
-    private var inotify: Descriptor?
-    private var watchedPath = ""
+    private var listening: (events: FolderEvents, id: UInt64)?
+    /// While the folder is not there, the one above it is watched.
+    private var isProvisional = false
 
     init(_ coordinator: FileCoordinator, names: [String]) {
         self.coordinator = coordinator
         self.names = names
     }
 
+    deinit { if let listening { listening.events.forget(listening.id) } }
+
     /// The next state that differs from the one told before; the present ones first.
     func next() async throws -> ElectionState? {
-        var isFirst = inotify == nil
-        if isFirst { inotify = try begin() }
         while pending.isEmpty {
-            if !isFirst { try await waitForSomething() }
-            isFirst = false
+            if listening != nil { try await waitForSomething() }
+            if listening == nil || isProvisional { try listen() }
             try await look()
         }
         return pending.removeFirst()
     }
 
-    private func begin() throws(CoordinationError) -> Descriptor {
+    private func listen() throws(CoordinationError) {
         let folder = coordinator.folder
-        // A default folder that nobody has used yet is no error: the nearest folder above it tells when it is made.
-        watchedPath = folder.path
-        while folder.isDefault, access(watchedPath, F_OK) != 0, let slash = watchedPath.lastIndex(of: "/"), watchedPath != "/" {
-            watchedPath = slash == watchedPath.startIndex ? "/" : String(watchedPath[..<slash])
+        if let listening { listening.events.forget(listening.id) }
+        listening = nil
+        isProvisional = folder.isDefault && folder.isMissing
+        let events = try isProvisional ? eventsAbove(folder) : coordinator.events()
+        listening = (events, events.listen(to: isProvisional ? nil : Set(names), bell))
+    }
+
+    /// A default folder that nobody has used yet is no error: the nearest folder above it tells when it is made.
+    private func eventsAbove(_ folder: LeaseFolder) throws(CoordinationError) -> FolderEvents {
+        var path = folder.path
+        while access(path, F_OK) != 0, let slash = path.lastIndex(of: "/"), path != "/" {
+            path = slash == path.startIndex ? "/" : String(path[..<slash])
         }
-        let number = inotify_init1(CInt(IN_CLOEXEC | IN_NONBLOCK))
-        guard number >= 0 else { throw folder.problem(SystemCallError("inotify_init1"), with: folder.path) }
-        let descriptor = Descriptor(number)
-        let events = IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF
-        guard inotify_add_watch(number, watchedPath, UInt32(events)) >= 0 else {
-            throw folder.problem(SystemCallError("inotify_add_watch"), with: watchedPath)
-        }
-        return descriptor
+        return try folder.reporting(path) { () throws(SystemCallError) in try FolderEvents(path) }
     }
 
     private func look() async throws {
-        if watchedPath != coordinator.folder.path { inotify = try begin() }
         for name in names {
             let state = try await coordinator.read(name)
             let isNews = last[name].map { !Self.isSame($0, state) } ?? true
@@ -69,21 +70,11 @@ actor FolderWatch {
     }
 
     private func waitForSomething() async throws {
-        guard let inotify else { return }
-        let now = coordinator.clock.now()
         // The end of a lease makes no event.
         let soonest = last.values.filter { $0.isLed }.compactMap { $0.remaining }.min()
-        let deadline = soonest.map { now + $0 + .milliseconds(1) }
-        let milliseconds = deadline.map { Int32(clamping: $0.duration(since: now).nanoseconds / 1_000_000 + 1) } ?? -1
-        let result = await BlockingThread.run { qq_readable_wait($0, inotify.number, milliseconds) == 0 ? 0 : errno }
-        if result == ECANCELED { throw CancellationError() }
-        var sawClose = false
-        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
-        while read(inotify.number, &buffer, buffer.count) > 0 { sawClose = true }
-        if sawClose {
-            // The kernel tells of a holder's end a moment before it lets its lock go.
-            try await coordinator.clock.sleep(for: .milliseconds(1))
-        }
+        let now = coordinator.clock.now()
+        await bell.wait(until: soonest.map { now + $0 + .milliseconds(1) } ?? .distantFuture, coordinator.clock)
+        try Task.checkCancellation()
     }
 }
 

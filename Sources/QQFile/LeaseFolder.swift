@@ -14,6 +14,11 @@ struct LeaseFolder: Sendable {
 
     static func sideFile(_ name: String) -> String { "." + name + ".lock" }
 
+    /// The election that a side file belongs to; nil for any other file.
+    static func name(ofSideFile file: String) -> String? {
+        file.hasPrefix(".") && file.hasSuffix(".lock") && file.utf8.count > 6 ? String(file.dropFirst().dropLast(5)) : nil
+    }
+
     /// - Throws: `CoordinationError` that says what is wrong with the folder.
     func open(creating: Bool) throws(CoordinationError) -> Descriptor {
         var number = openDirectory()

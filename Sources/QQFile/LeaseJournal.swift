@@ -42,6 +42,8 @@ struct LeaseJournal: Sendable, Hashable {
             guard word.hasPrefix(key), let number = UInt64(word.dropFirst(key.count)) else { return nil }
             numbers.append(number)
         }
+        // Both are counted on from.
+        guard numbers[0] < .max, numbers[1] <= LeaseRecord.largestToken else { return nil }
         guard numbers[2] <= UInt64(Self.largestLeaseFile), numbers[3] <= UInt64(Self.largestLeaseFile) else { return nil }
         let body = slot[slot.index(after: newline)...]
         let beforeCount = Int(numbers[2])

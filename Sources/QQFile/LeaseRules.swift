@@ -50,9 +50,9 @@ struct LeaseRules: Sendable, Hashable {
 
     /// Whether the holder is known to be dead: its lock was let go by the kernel.
     private var holderIsDead: Bool {
-        guard record.isLocked, liveToken == nil else { return false }
-        // Another boot of the only machine that can write the folder: nothing lives on from then.
-        return isSameKernel ? isLockFileTheSame : !moment.isShared
+        // Nothing lives on from another boot of the only machine that can write the folder. Where others can, a lock may also be out of sight, or
+        // have been dropped by a server while its holder lives: there only time counts.
+        record.isLocked && liveToken == nil && !moment.isShared && (!isSameKernel || isLockFileTheSame)
     }
 
     /// Somebody who tidies up may have deleted the file that a living holder has locked: then only its lease tells when it is over.

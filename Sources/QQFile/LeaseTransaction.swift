@@ -32,7 +32,8 @@ struct LeaseTransaction {
     var highestToken: UInt64 { journal?.token ?? 0 }
 
     static func open(_ name: String, in folder: LeaseFolder, _ access: LeaseFolder.Access) throws(CoordinationError) -> Opened {
-        if access != .change, folder.isDefault, folder.isMissing { return .missing }
+        // A folder that is gone took its leases with it; one that was never there and was named is a mistake to be told of.
+        if access == .amend || (access == .read && folder.isDefault), folder.isMissing { return .missing }
         let directory = try folder.open(creating: access == .change)
         // The file may be replaced between opening and locking it; then the lock is worth nothing, and we look again.
         for _ in 0..<10 {
@@ -132,7 +133,9 @@ struct LeaseTransaction {
             // As it was, so that nobody reads a lease that was not granted.
             try? file.write(raw, at: 0)
             try? file.truncate(to: raw.count)
-            throw folder.problem(error, with: path)
+            var problem = folder.problem(error, with: path)
+            problem.isUncertain = true
+            throw problem
         }
     }
 }

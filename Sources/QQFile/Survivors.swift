@@ -14,17 +14,26 @@ struct Survivors {
         Self.numbers(in: "/proc").filter { $0 != getpid() && holds($0) }
     }
 
-    /// Kills them.
+    /// Sends SIGKILL to them. One round can miss those that are just being forked.
     func end() {
-        for pid in find() {
-            // By descriptor, and looked at again through it: the number may have become another process's meanwhile.
+        // The newest first, at once, and with its group: one that forks again and again has gone on as another process by the time that all have
+        // been looked at.
+        for pid in Self.numbers(in: "/proc").reversed() where pid != getpid() {
+            // Through a descriptor: the number may become another process's between the look and the signal.
             let process = qq_process_open(pid)
-            if process >= 0 {
-                if holds(pid) { _ = qq_process_kill(process) }
-                close(process)
-            } else if errno == ENOSYS {
-                kill(pid, SIGKILL)
-            }
+            guard process >= 0 || errno == ENOSYS else { continue }
+            defer { if process >= 0 { close(process) } }
+            guard holds(pid) else { continue }
+            let group = getpgid(pid)
+            if group > 1, group != getpgrp(), hasOnlyHolders(group) { kill(-group, SIGKILL) }
+            if process >= 0 { _ = qq_process_kill(process) } else { kill(pid, SIGKILL) }
+        }
+    }
+
+    /// Whether nothing lives in a process group but what holds the lock.
+    private func hasOnlyHolders(_ group: pid_t) -> Bool {
+        Self.numbers(in: "/proc").allSatisfy { pid in
+            getpgid(pid) != group || holds(pid) || Self.numbers(in: "/proc/\(pid)/fd").isEmpty
         }
     }
 

@@ -4,27 +4,36 @@ import QQCore
 
 // Waiting for a lease file: asleep in the kernel, in the order of arrival.
 //
-// First comes the queue's lock: the kernel wakes those who sleep for it one at a time, first come first served. Whoever has it is the next to lead, and
-// sleeps until the present term's lock is let go, its lease ends, or its record changes.
+// First comes a place in the queue. Whoever is first in it sleeps until the present term's lock is let go, its lease ends, or its record changes; the
+// others sleep for the queue's lock, and look now and then whether the one in front of them still moves: a process that was stopped must not stop all
+// who stand behind it.
 extension FileCoordinator {
     public func waitForTurn(
         _ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant
     ) async throws(CoordinationError) {
+        let name = request.name
+        let path = folder.path + "/" + LeaseFolder.sideFile(name)
         let directory = try folder.open(creating: false)
-        if place(in: request.name) == nil {
-            guard let queue = try await takePlace(in: request.name, directory, until: deadline) else { return }
-            keepPlace(queue, in: request.name)
-            // Much may have happened while we slept.
+        var kept = place(in: name)
+        if kept == nil { kept = try newPlace(in: name, directory) }
+        guard let place = kept else { return }
+        func isFirst() throws(CoordinationError) -> Bool {
+            try folder.reporting(path) { () throws(SystemCallError) in try place.isFirst() }
+        }
+        guard try isFirst() else {
+            let patience = max(blocker.remaining ?? request.ttl, .seconds(1)) * 1.5
+            await place.wait(until: min(deadline, clock.now() + patience), clock)
+            // Much may have happened while we slept, so it is asked for again. The place is kept.
             return
         }
-        let side = try folder.openFile(LeaseFolder.sideFile(request.name), in: directory, .change)
+        let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change)
         let live = side.flatMap { LiveLock.find($0) }
         // A lease that has ended, and whose processes still stood in the way, is not waited for by the clock.
         let left = blocker.remaining.map { live != nil && $0 <= .zero ? .seconds(1) : $0 }
         let end = min(deadline, left.map { clock.now() + $0 } ?? .distantFuture)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await self.clock.sleep(until: end) }
-            group.addTask { await self.recordChanges(request.name, from: blocker) }
+            group.addTask { await self.recordChanges(name, from: blocker) }
             if let side, let live, let byte = LiveLock.byte(of: live) {
                 // A reading lock is granted when the writing one goes; the descriptor's end gives it back.
                 group.addTask { _ = await BlockingThread.run { qq_ofd_lock_wait($0, side.number, F_RDLCK, byte, 1) == 0 ? 0 : errno } }
@@ -34,29 +43,12 @@ extension FileCoordinator {
         }
     }
 
-    /// The queue's lock; nil where `deadline` came first.
-    private func takePlace(
-        in name: String, _ directory: Descriptor, until deadline: BootInstant
-    ) async throws(CoordinationError) -> Descriptor? {
-        guard let queue = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change) else { return nil }
-        let clock = clock
-        let result = await withTaskGroup(of: CInt.self) { group in
-            group.addTask {
-                await BlockingThread.run { qq_ofd_lock_wait($0, queue.number, F_WRLCK, LiveLock.queueByte, 1) == 0 ? 0 : errno }
-            }
-            group.addTask {
-                try? await clock.sleep(until: deadline)
-                return ETIMEDOUT
-            }
-            let first = await group.next() ?? ECANCELED
-            group.cancelAll()
-            return first
-        }
-        switch result {
-        case 0: return queue
-        case ETIMEDOUT, ECANCELED: return nil
-        default: throw folder.problem(SystemCallError("fcntl", code: result), with: folder.path + "/" + LeaseFolder.sideFile(name))
-        }
+    private func newPlace(in name: String, _ directory: Descriptor) throws(CoordinationError) -> QueuePlace? {
+        let file = LeaseFolder.sideFile(name)
+        guard let side = try folder.openFile(file, in: directory, .change) else { return nil }
+        let place = try folder.reporting(folder.path + "/" + file) { () throws(SystemCallError) in try QueuePlace(side) }
+        keepPlace(place, in: name)
+        return place
     }
 
     /// How many of this machine wait: the first has the queue's lock, the others sleep for it. Nil where the kernel does not tell.
@@ -70,8 +62,7 @@ extension FileCoordinator {
     /// Returns when the election is not held any more, or by another term.
     private func recordChanges(_ name: String, from blocker: ElectionState) async {
         do {
-            for try await state in changes(of: [name]) where !state.isLed || state.token != blocker.token || state.leader != blocker.leader
-            { return }
+            for try await state in changes(of: [name]) where !state.isLed || !state.isSameTerm(as: blocker) { return }
         } catch {
             // Without a watch the lock and the clock still wake us.
             try? await clock.sleep(until: .distantFuture)

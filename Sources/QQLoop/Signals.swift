@@ -7,11 +7,12 @@ public struct SignalSource: Sendable {
     let descriptor: CInt
     let loop: MainLoop
 
-    /// Blocks `signals` and starts to collect them. Blocked signals stay blocked in this process until it ends.
+    /// Blocks `signals` and starts to collect them, but for those that are ignored: whoever started us (nohup, a shell for its background jobs) has
+    /// said that they are not for us. Blocked signals stay blocked in this process until it ends.
     public init(_ signals: [CInt], on loop: MainLoop) throws(SystemCallError) {
         var set = sigset_t()
         sigemptyset(&set)
-        for signal in signals { sigaddset(&set, signal) }
+        for signal in signals where qq_signal_is_ignored(signal) == 0 { sigaddset(&set, signal) }
         sigprocmask(SIG_BLOCK, &set, nil)
         descriptor = try SystemCallError.check("signalfd", signalfd(-1, &set, CInt(SFD_CLOEXEC | SFD_NONBLOCK)))
         self.loop = loop

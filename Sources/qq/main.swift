@@ -1,1 +1,3 @@
 import QQCLI
+
+runAndExit()

@@ -169,7 +169,7 @@ struct LeaseJournalTests {
 
     @Test func fitsItsSlotWithTheLargestFiles() {
         let large = [UInt8](repeating: UInt8(ascii: "x"), count: LeaseJournal.largestLeaseFile)
-        let entry = LeaseJournal(sequence: .max, token: .max, before: large, after: large)
+        let entry = LeaseJournal(sequence: .max - 1, token: LeaseRecord.largestToken, before: large, after: large)
         #expect(entry.encoded.count <= LeaseJournal.slotSize)
         #expect(LeaseJournal(slot: entry.encoded) == entry)
     }

@@ -126,8 +126,8 @@ struct LeaseRulesTests {
         #expect(try Self.decide(Self.qq(left: .seconds(-1), locked: true, bootID: "there"), at: Self.shared) == .newTerm(token: 8))
     }
 
-    @Test func aCrashOnThisMachineShowsInASharedFolderToo() throws {
-        #expect(try Self.decide(Self.qq(locked: true), at: Self.shared) == .newTerm(token: 8))
+    @Test func aLockThatIsGoneProvesNothingInASharedFolder() throws {
+        #expect(try Self.decide(Self.qq(locked: true), at: Self.shared) == .refuse)
     }
 
     @Test func aLiveHolderIsRefused() throws {

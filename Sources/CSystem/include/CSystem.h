@@ -40,13 +40,19 @@ int qq_thread_start(void *(*body)(void *), void *argument);
 int qq_duplicate_above(int fd, int minimum);
 int qq_set_cloexec(int fd, int on);
 
+/// Whether a signal's disposition is SIG_IGN: 1 or 0.
+int qq_signal_is_ignored(int number);
+
+/// Opens /dev/null in place of the standard descriptors that are closed, so that nothing else gets their numbers.
+void qq_fill_standard_descriptors(void);
+
 /// Makes this process the one that orphans below it come back to.
 int qq_become_subreaper(void);
 
 /// posix_spawn of `sh -c COMMAND` in a process group of its own, signals at their defaults, stdin from /dev/null, stdout to stderr.
 int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid);
 
-/// pidfd_open(2): a descriptor of a process, which stays that process's when its number is another's; -1 with errno.
+/// pidfd_open(2): a descriptor of a process, which stays that process's when its number is another's, and becomes readable when it ends; -1 with errno.
 int qq_process_open(pid_t pid);
 /// SIGKILL through such a descriptor. 0, or -1 with errno.
 int qq_process_kill(int process);

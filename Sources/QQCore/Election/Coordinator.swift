@@ -93,6 +93,8 @@ public enum StepDownAnswer: Sendable, Hashable {
 public struct EndpointStatus: Sendable, Hashable {
     public var endpoint: String
     public var isReachable: Bool
+    /// Whether it could grant a lease now, as far as can be seen.
+    public var canGrant: Bool
     /// What went wrong, where it is not reachable.
     public var problem: String?
     /// How long one question took.
@@ -110,9 +112,12 @@ public struct EndpointStatus: Sendable, Hashable {
         }
     }
 
-    public init(endpoint: String, isReachable: Bool, problem: String? = nil, roundTrip: Duration? = nil, details: [Detail] = []) {
+    public init(
+        endpoint: String, isReachable: Bool, canGrant: Bool, problem: String? = nil, roundTrip: Duration? = nil, details: [Detail] = []
+    ) {
         self.endpoint = endpoint
         self.isReachable = isReachable
+        self.canGrant = canGrant
         self.problem = problem
         self.roundTrip = roundTrip
         self.details = details

@@ -41,6 +41,9 @@ public struct ElectionState: Sendable, Hashable {
     /// Whether somebody leads now.
     public var isLed: Bool { phase == .held }
 
+    /// Whether both show one unbroken holding.
+    public func isSameTerm(as other: ElectionState) -> Bool { leader == other.leader && token == other.token }
+
     /// Whether `grant` is the term that this state shows.
     public func isTerm(of grant: Grant) -> Bool {
         phase != .free && leader == grant.identity && (grant.token == nil || token == grant.token)

@@ -16,7 +16,8 @@ public struct Grant: Sendable, Hashable {
     public var expiresAt: WallTime
 
     public init(
-        name: String, identity: String, token: FencingToken?, ttl: Duration, deadline: BootInstant, acquiredAt: WallTime, expiresAt: WallTime
+        name: String, identity: String, token: FencingToken?, ttl: Duration, deadline: BootInstant, acquiredAt: WallTime,
+        expiresAt: WallTime
     ) {
         self.name = name
         self.identity = identity

@@ -22,7 +22,9 @@ public enum Identity {
     /// Why `identity` cannot be used; nil if it can. Identities are 1 to 256 bytes and hold no control characters.
     public static func problem(with identity: String) -> String? {
         if identity.isEmpty { return "an identity must not be empty" }
-        if identity.utf8.count > maximumLength { return "an identity has at most \(maximumLength) bytes, this one has \(identity.utf8.count)" }
+        if identity.utf8.count > maximumLength {
+            return "an identity has at most \(maximumLength) bytes, this one has \(identity.utf8.count)"
+        }
         if identity.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) { return "an identity must not hold control characters" }
         return nil
     }

@@ -31,6 +31,10 @@ extension LeaseSession {
         case (.readFailed(let error), .settling(let retry)):
             lastFailure = error
             return renewAgain(grant, retry: retry, after: error, at: now)
+        case (.watchFailed, .due(_, let retry)):
+            // Renewing now tells at once.
+            state = .holding(grant, .sent(at: now, retry: retry))
+            return [.renew(grant), .timer(grant.deadline)]
         case (.observed(let found), _): return observed(found, grant: grant, renewal: renewal)
         default: return []
         }

@@ -54,6 +54,8 @@ public struct LeaseSession: Sendable {
         case renewFailed(CoordinationError)
         /// A change seen by watching, at any time.
         case observed(ElectionState)
+        /// The watch ended: what it watched may be gone.
+        case watchFailed
         case timer
         /// Stop campaigning, or give up what is held.
         case stop

@@ -116,10 +116,12 @@ public final class SessionDriver: Sendable {
     }
 
     private func watch() async {
-        do {
-            for try await state in coordinator.changes(of: [configuration.request.name]) { post.yield(.event(.observed(state))) }
-        } catch {
-            // Watching only makes a loss known earlier. Renewing tells as well.
+        while !Task.isCancelled {
+            do {
+                for try await state in coordinator.changes(of: [configuration.request.name]) { post.yield(.event(.observed(state))) }
+            } catch { post.yield(.event(.watchFailed)) }
+            // Watching only makes a loss known earlier: renewing tells as well.
+            try? await clock.sleep(for: configuration.renewEvery)
         }
     }
 }

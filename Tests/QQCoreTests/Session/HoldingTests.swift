@@ -198,6 +198,12 @@ struct ObservedTests {
         #expect(play.feed(.observed(theirs), at: 2001) == [])
     }
 
+    @Test func renewsAtOnceWhenTheWatchFails() {
+        var play = Play.holding()
+        #expect(play.feed(.watchFailed, at: 2000).first == .renew(grant(until: 10_000)))
+        #expect(play.feed(.watchFailed, at: 2001) == [], "one request at a time")
+    }
+
     @Test func tellsOnceThatWeAreAskedToStepDown() {
         var play = Play.holding()
         let asked = state(.held, "us", token: 7, stepDown: "admin")

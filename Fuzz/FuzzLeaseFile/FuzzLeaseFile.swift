@@ -1,0 +1,92 @@
+import Glibc
+import QQCore
+
+@testable import QQFile
+
+/// Any bytes as a lease file, as a journal's slot and as contents that a crash mixes: nothing crashes, what was read can be written and read again, and
+/// a cut write ends as the old content or as the new.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
+    guard size > 0, let data else { return 0 }
+    let bytes = Array(UnsafeBufferPointer(start: data + 1, count: size - 1))
+    switch data[0] % 4 {
+    case 0, 1: checkRecord(bytes)
+    case 2: checkSlot(bytes)
+    default: checkCut(bytes)
+    }
+    return 0
+}
+
+private func checkRecord(_ bytes: [UInt8]) {
+    guard let record = try? LeaseRecord(parsing: bytes) else { return }
+    let encoded = record.encoded
+    // Rounding to what is written may happen once, and never again.
+    guard let second = try? LeaseRecord(parsing: encoded) else { return fail("cannot be read again", encoded) }
+    if second.encoded != encoded { fail("is written otherwise: \(String(decoding: second.encoded, as: UTF8.self))", encoded) }
+    if second != record { fail("reads as \(second), not as \(record)", encoded) }
+    judge(record)
+}
+
+/// Who may have the lease is decided without a trap, whatever the file says, and never for a token that was given out before.
+private func judge(_ record: LeaseRecord, highestToken: UInt64 = 1) {
+    for liveToken in [nil, record.token, 7] {
+        for highestToken in [0, record.token ?? highestToken] {
+            for bootID in ["this", record.bootID ?? "other"] {
+                let moment = LeaseMoment(
+                    boot: BootInstant(nanoseconds: 3_600_000_000_000), wall: .goZero + .seconds(63_900_000_000), bootID: bootID,
+                    isShared: false)
+                let rules = LeaseRules(record: record, liveToken: liveToken, highestToken: highestToken, moment: moment)
+                _ = try? rules.state(name: "fuzz", ownTTL: .seconds(15))
+                let request = AcquireRequest(name: "fuzz", identity: "me", ttl: .seconds(15), wantsWitness: true)
+                if case .newTerm(let token)? = try? rules.decide(request), token <= max(record.token ?? 0, highestToken) {
+                    fail("gives out token \(token) again", record.encoded)
+                }
+            }
+        }
+    }
+}
+
+/// As they are, and with the checksum that they should have, which no mutation finds.
+private func checkSlot(_ bytes: [UInt8]) {
+    let head = bytes.prefix { $0 != UInt8(ascii: "\n") }
+    let body = bytes.dropFirst(head.count + 1)
+    let summed = head + Array(" sum=\(fnv1a64(Array(head + body)))\n".utf8) + body
+    for slot in [bytes, Array(summed)] {
+        guard let journal = LeaseJournal(slot: slot) else { continue }
+        if LeaseJournal(slot: journal.encoded) != journal { fail("is another journal when written", slot) }
+        judge(.nobody, highestToken: journal.token)
+    }
+}
+
+/// Two contents, split by a zero byte; the first two bytes say after how many bytes the write was cut.
+private func checkCut(_ bytes: [UInt8]) {
+    guard bytes.count >= 2 else { return }
+    let contents = bytes.dropFirst(2).split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false).map(Array.init)
+    let before = contents[0]
+    let after = contents.count > 1 ? contents[1] : []
+    let journal = LeaseJournal(sequence: 1, token: 1, before: before, after: after)
+    let encoded = journal.encoded
+    if LeaseJournal(slot: encoded + [7, 7]) != journal { fail("cannot be read back", encoded) }
+    let place = Int(bytes[0]) + 256 * Int(bytes[1])
+    let torn = encoded.prefix(place % (encoded.count + 1))
+    if torn.count < encoded.count, let read = LeaseJournal(slot: torn) { fail("is taken for whole when torn: \(read)", Array(torn)) }
+
+    let written = LeaseJournal.overwrite(from: before, to: after)
+    let cut = place % (written.count + 1)
+    let mixture = written.prefix(cut) + before.dropFirst(cut)
+    let settled = journal.settled(Array(mixture))
+    // Where nothing that differs was written yet, the file still is the old one.
+    let expected = Array(mixture) == before ? before : after
+    if settled != expected { fail("cut after \(cut) bytes it settles as \(settled)", encoded) }
+
+    // What we did not write is left alone, or is one of our two contents.
+    let foreign = contents.last ?? []
+    let answer = journal.settled(foreign)
+    if answer != foreign, answer != after, answer != before { fail("settles as what nobody wrote: \(answer)", foreign) }
+}
+
+private func fail(_ message: String, _ bytes: [UInt8]) {
+    print("\(message)\nof: \(String(decoding: bytes, as: UTF8.self).debugDescription)")
+    fflush(nil)
+    abort()
+}

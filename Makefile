@@ -1,0 +1,99 @@
+# make help lists the targets. Needed: GNU make and a Swift toolchain; `make deps` says what else.
+
+SWIFT ?= swift
+SWIFTC ?= swiftc
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 60
+
+BUILD := .build
+BINARY := $(BUILD)/release/qq
+STATIC := $(CURDIR)/$(BUILD)/static-libraries
+SANITIZED := CoreTests|FileTests|GuardTests|CLITests
+SCRIPTS := .ci/run $(wildcard Scripts/* Benchmarks/*.sh)
+
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+
+# One binary that needs nothing but libc and libm. SwiftPM links the Swift library statically by itself; for libstdc++, of which the Swift runtime
+# uses a little, the linker is pointed at a folder that holds only the static one. Loading the shared one costs half of a start of qq.
+RELEASE = build -c release --product qq --static-swift-stdlib -Xlinker --gc-sections
+STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
+
+.PHONY: build demo test lint format bench fuzz test-sanitize docs install uninstall deps deps-test clean help static-libraries generated
+.DEFAULT_GOAL := build
+
+build: deps static-libraries ## The release binary (default)
+	@if [ -e "$(STATIC)/libstdc++.a" ]; then set -- $(STATIC_CXX); \
+	else set --; echo "note: no libstdc++.a here, so the binary needs libstdc++.so.6 and starts more slowly"; fi; \
+	$(SWIFT) $(RELEASE) "$$@"
+
+static-libraries: deps
+	@mkdir -p "$(STATIC)"
+	@for compiler in clang gcc cc; do \
+		archive=$$($$compiler -print-file-name=libstdc++.a 2>/dev/null); \
+		case $$archive in /*) ln -sf "$$archive" "$(STATIC)/libstdc++.a"; exit 0 ;; esac; \
+	done; rm -f "$(STATIC)/libstdc++.a"
+
+demo: build ## Two contenders and one lease, in a temporary folder
+	@Scripts/demo "$(CURDIR)/$(BINARY)"
+
+test: deps-test ## All tests, end to end included
+	$(SWIFT) test
+
+fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS each
+	@Scripts/fuzz $(FUZZ_SECONDS)
+
+test-sanitize: deps-test ## Unit tests under the thread and the address sanitizer
+	$(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)'
+	$(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)'
+
+lint: deps-test generated ## Formatting, shell scripts, manual pages, generated files
+	$(SWIFT) format lint --strict -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)
+	@for script in $(SCRIPTS); do bash -n $$script || exit; done
+	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "no shellcheck here: scripts only parsed"; fi
+	mandoc -T lint man/*.[0-9]
+
+# The committed pages and completions are what the declarations say.
+generated:
+	$(SWIFT) build --product qq
+	@rm -rf $(BUILD)/generated && mkdir -p $(BUILD)/generated/man $(BUILD)/generated/completions
+	@"$$($(SWIFT) build --show-bin-path)/qq" __generate $(BUILD)/generated
+	@diff -ru man $(BUILD)/generated/man && diff -ru completions $(BUILD)/generated/completions \
+		|| { echo "man/ or completions/ are not what the declarations say: run make docs"; exit 1; }
+
+format: ## Format the Swift sources
+	$(SWIFT) format -i -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)
+
+docs: ## Write man/ and completions/ anew from the declarations
+	$(SWIFT) build --product qq
+	@mkdir -p man completions
+	"$$($(SWIFT) build --show-bin-path)/qq" __generate .
+
+install: ## Into PREFIX (/usr/local), below DESTDIR
+	@[ -x $(BINARY) ] || $(MAKE) build
+	install -d "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
+	install -s -m 755 $(BINARY) "$(BINDIR)/qq"
+	@for page in man/*.[0-9]; do install -m 644 "$$page" "$(MANDIR)/man$${page##*.}/"; done
+	install -m 644 completions/qq.bash "$(BASHDIR)/qq"
+	install -m 644 completions/_qq "$(ZSHDIR)/_qq"
+	install -m 644 completions/qq.fish "$(FISHDIR)/qq.fish"
+
+uninstall: ## What install put there
+	rm -f "$(BINDIR)/qq" "$(BASHDIR)/qq" "$(ZSHDIR)/_qq" "$(FISHDIR)/qq.fish"
+	@for page in man/*.[0-9]; do rm -f "$(MANDIR)/man$${page##*.}/$${page#man/}"; done
+
+deps: ## What building and running needs
+	@Scripts/need build
+
+deps-test: ## What the tests need
+	@Scripts/need build test
+
+clean: ## Remove what was built
+	rm -rf $(BUILD)
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16

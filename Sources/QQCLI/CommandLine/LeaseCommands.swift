@@ -1,0 +1,156 @@
+/// Taking, giving up and holding.
+extension Commands {
+    static let acquire = Command(
+        .acquire,
+        summary: "Take a lease, and run a command only while holding it",
+        description: """
+            With a command: take the lease on *NAME*, run the command while renewing the lease, release it, and exit as the command \
+            did. When somebody else holds the lease, the command is not run and the exit code is 1.
+
+            When leadership is lost while the command runs, the command and everything it started get SIGTERM, then SIGKILL, and are \
+            dead before the lease can pass to anybody else; the exit code is 79. So they are when `qq` itself is killed or stopped.
+
+            Without a command: take the lease, print the grant and leave the lease held. The grant is saved, so that `qq release` and \
+            `qq keepalive` go on with it. Without either, it ends after its TTL.
+            """,
+        positionals: [Positional("NAME", kind: .election, help: "The election to lead.")],
+        takesTrailingCommand: true,
+        rules: globalRules + [
+            .onlyWithCommand(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
+            .onlyWithoutCommand(Flags.format.erased), .onlyWithoutCommand(Flags.json.erased),
+            .exclusive(Flags.json.erased, Flags.format.erased),
+            .exclusive(Flags.skipOK.erased, Flags.conflictExitCode.erased),
+        ],
+        examples: [
+            Example("Run a backup unless one is running", "qq acquire backup -- ./backup.sh"),
+            Example("Wait up to five minutes for the turn", "qq acquire backup --wait=5m -- ./backup.sh"),
+            Example(
+                "A cron line for every host: one runs it, the others exit 0",
+                "0 3 * * * qq -s file:///mnt/shared/qq acquire nightly --skip-ok --min-hold 1m -- nightly-report"),
+            Example("Stand by for a service; take over when its leader goes", "qq acquire web --wait -- web-server --port 80"),
+            Example(
+                "Several lines of shell under one lease", "qq acquire deploy -- sh -c 'make build && make push'"),
+            Example(
+                "Take the lease for the rest of a script", "eval \"$(qq acquire deploy --ttl 10m --format shell)\""),
+            Example("Tell \"not run\" from the command's own failures", "qq acquire backup -E 200 -- ./backup.sh"),
+        ],
+        exitNotes: [
+            ExitNote("0", "acquired and, with a command, the command's own 0; with `--skip-ok` also when somebody else leads"),
+            ExitNote("1", "somebody else holds the lease; `-E` changes this"),
+            ExitNote("75", "timed out waiting (`--wait=`*DURATION*)"),
+            ExitNote("79", "leadership was lost while the command ran"),
+            ExitNote("126, 127", "the command could not be run, was not found"),
+            ExitNote("128+n", "the command died of signal n"),
+            ExitNote("other", "the command's own exit code"),
+        ],
+        seeAlso: ["qq-release(1)", "qq-keepalive(1)", "qq-status(1)", "flock(1)"]
+    ) {
+        Flags.wait
+        Flags.ttl
+        Flags.renewEvery
+        Flags.minHold
+        Flags.skipOK
+        Flags.conflictExitCode
+        Flags.requireToken
+        Flags.killAfter
+        Flags.hooks
+        Flags.retrying
+        Flags.format
+        Flags.global
+    }
+
+    static let release = Command(
+        .release,
+        summary: "Give up a lease taken earlier",
+        description: """
+            Give up the lease on *NAME*: by the grant that `qq acquire` saved, else under the identity and fencing token given. \
+            A lease that is not ours, or no longer, is left alone and the exit code is 1.
+            """,
+        positionals: [Positional("NAME", kind: .grant, help: "The election to give up.")],
+        rules: globalRules + [
+            .requires(Flags.token.erased, Flags.id.erased), .requires(Flags.cancelWait.erased, Flags.id.erased),
+            .exclusive(Flags.cancelWait.erased, Flags.token.erased),
+        ],
+        examples: [
+            Example("Give up what an earlier line of the script took", "qq release deploy"),
+            Example("Give up a lease taken on another machine", "qq release deploy --id build-7 --token 42"),
+            Example("Leave the queue", "qq release deploy --id build-7 --cancel-wait"),
+        ],
+        exitNotes: [
+            ExitNote("0", "released"),
+            ExitNote("1", "not ours: held by another, or by nobody"),
+            ExitNote("80", "the system cannot do this, such as `--cancel-wait` without a queue"),
+        ],
+        seeAlso: ["qq-acquire(1)", "qq-step-down(1)"]
+    ) {
+        Flags.token
+        Flags.cancelWait
+        Flags.retrying
+        Flags.global
+    }
+
+    static let keepalive = Command(
+        .keepalive,
+        summary: "Hold elections until told to stop",
+        description: """
+            Hold each *NAME*: go on with a saved grant where there is one, else campaign for it; renew, and campaign again after a \
+            loss. Until SIGTERM or SIGINT, upon which all are released. One process holds any number of elections.
+
+            Hooks tell other programs. Nothing is killed when leadership is lost: a program that must not run then belongs under \
+            `qq acquire` *NAME* `--` *CMD*.
+            """,
+        positionals: [Positional("NAME", kind: .election, help: "The elections to hold.", variadic: true)],
+        rules: globalRules + [.exclusive(Flags.once.erased, Flags.pid.erased)],
+        examples: [
+            Example(
+                "Hold two elections and tell a script", "qq keepalive web cron --on-elected ./up.sh --on-lost ./down.sh"),
+            Example("Hold while a process lives that runs already", "qq keepalive web --pid 4711"),
+            Example("Renew once, from a timer", "qq keepalive deploy --once"),
+        ],
+        exitNotes: [
+            ExitNote("0", "stopped as told, or the process of `--pid` ended, and all released; with `--once`: all renewed"),
+            ExitNote("1", "with `--once`: at least one is not ours"),
+        ],
+        seeAlso: ["qq-acquire(1)", "qq-release(1)", "qq-watch(1)", "qq-json(5)"]
+    ) {
+        Flags.once
+        Flags.pid
+        Flags.ttl
+        Flags.renewEvery
+        Flags.requireToken
+        Flags.hooks
+        Flags.retrying
+        Flags.global
+    }
+
+    static let stepDown = Command(
+        .stepDown,
+        summary: "Make the present leader let go",
+        description: """
+            Make the leader of *NAME* let go: ourselves, or with `--force` somebody else. Asks for confirmation on a \
+            terminal where the leader is somebody else; in scripts `--yes` is needed.
+            """,
+        positionals: [Positional("NAME", kind: .election, help: "The election whose leader is to let go.")],
+        rules: globalRules,
+        examples: [
+            Example("Let go of our own lease", "qq step-down web"),
+            Example("Move the leader off a machine before maintenance", "qq step-down web --node web-3 --force --yes"),
+            Example("Only the term seen before", "qq step-down web --token 42 --force --yes"),
+        ],
+        exitNotes: [
+            ExitNote("0", "the leader has let go"),
+            ExitNote("1", "there is no leader, or another than `--node` or `--token` says"),
+            ExitNote("75", "the leader has not let go in time (`--wait`)"),
+            ExitNote("77", "not confirmed, or not allowed"),
+            ExitNote("80", "the system cannot do this"),
+        ],
+        seeAlso: ["qq-release(1)", "qq-status(1)"]
+    ) {
+        Flags.node
+        Flags.token
+        Flags.force
+        Flags.yes
+        Flags.stepDownWait
+        Flags.global
+    }
+}

@@ -1,0 +1,71 @@
+/// Commands about `qq` itself, which talk to no system.
+extension Commands {
+    static let completions = Command(
+        .completions,
+        summary: "Print the completion script of a shell",
+        description: """
+            Print the completion script for bash, zsh or fish. Names of elections are completed by asking the server, which changes \
+            nothing there.
+            """,
+        positionals: [Positional("SHELL", kind: .choice(Shell.words), help: "bash, zsh or fish.")],
+        examples: [
+            Example("bash, in ~/.bashrc", "source <(qq completions bash)"),
+            Example("zsh, into a folder of $fpath", "qq completions zsh > ~/.zfunc/_qq"),
+            Example("fish", "qq completions fish > ~/.config/fish/completions/qq.fish"),
+        ]
+    ) {
+        Flags.help
+    }
+
+    static let man = Command(
+        .man,
+        summary: "Show a manual page",
+        description: """
+            Show a manual page of `qq`, installed or not, with the system's man on a terminal; else print its source. *PAGE* is a \
+            command's name or a page's own, such as `qq-json`.
+            """,
+        positionals: [Positional("PAGE", kind: .manPage, help: "The page; qq(1) where none is given.", required: false)],
+        examples: [Example("The page of one command", "qq man acquire"), Example("What --json prints", "qq man qq-json")]
+    ) {
+        Flags.help
+    }
+
+    static let help = Command(
+        .help,
+        summary: "Help on qq or on a command",
+        description: "Print the long help on a command, or on `qq` as a whole.",
+        positionals: [Positional("COMMAND", kind: .commandName, help: "The command.", required: false)],
+        examples: [Example("All about one command", "qq help acquire")]
+    ) {
+        Flags.help
+    }
+
+    static let version = Command(.version, summary: "Print the version", description: "Print the version of `qq`.") {
+        Flags.help
+    }
+
+    /// Called by the completion scripts: one candidate a line, and never a side effect.
+    static let complete = Command(
+        .complete,
+        summary: "Print candidates for completion",
+        description: "Print the names of elections or of saved grants that start with *PREFIX*, one a line. Changes nothing.",
+        positionals: [
+            Positional("KIND", kind: .choice(["elections", "grants"]), help: "What to list."),
+            Positional("PREFIX", kind: .text, help: "What the names start with.", required: false, mayBeEmpty: true),
+        ],
+        hidden: true
+    ) {
+        Flags.global
+    }
+
+    /// Called by `make docs`.
+    static let generate = Command(
+        .generate,
+        summary: "Write manual pages and completions",
+        description: "Write everything that is generated from the declarations below *DIR*.",
+        positionals: [Positional("DIR", kind: .directory, help: "Where man/ and completions/ are.")],
+        hidden: true
+    ) {
+        Flags.help
+    }
+}

@@ -1,0 +1,85 @@
+/// Commands that change nothing.
+extension Commands {
+    static let status = Command(
+        .status,
+        summary: "Say who leads, since when and for how long still",
+        description: """
+            Say who leads each *NAME*: the leader, since when, how long the lease lasts still, the fencing token and how many wait, as \
+            far as the system knows. Changes nothing.
+            """,
+        positionals: [Positional("NAME", kind: .election, help: "The elections to look at.", required: false, variadic: true)],
+        rules: globalRules + [.onlyWithoutNames(Flags.all.erased)],
+        examples: [
+            Example("Who leads?", "qq status web"),
+            Example("In a script: go on only where we lead", "qq status web --mine --quiet || exit 0"),
+            Example("Everything on a server that ends within a minute", "qq status --all --expires-within 1m"),
+            Example("The leader's identity alone", "qq status web --json | jq -r .leader"),
+        ],
+        exitNotes: [
+            ExitNote("0", "each election named has a leader; with `--mine`: it is us"),
+            ExitNote("1", "at least one has none; with `--mine`: is not ours"),
+        ],
+        seeAlso: ["qq-watch(1)", "qq-cluster-status(1)", "qq-json(5)"]
+    ) {
+        Flags.all
+        Flags.mine
+        Flags.held
+        Flags.owner
+        Flags.match
+        Flags.expiresWithin
+        Flags.limit
+        Flags.offset
+        Flags.advice
+        Flags.global
+    }
+
+    static let watch = Command(
+        .watch,
+        summary: "Tell each change of leadership as it happens",
+        description: """
+            Print who leads each *NAME* now, then a line for each change as it happens, until stopped or until a condition comes true. \
+            Changes nothing.
+            """,
+        positionals: [Positional("NAME", kind: .election, help: "The elections to watch.", variadic: true)],
+        rules: globalRules,
+        examples: [
+            Example("Look on", "qq watch web"),
+            Example("Wait, at most a minute, until somebody leads", "qq watch web --until led --for 1m"),
+            Example("Reload a proxy at each change", "qq watch web --exec './point-proxy-at \"$QQ_LEADER\"'"),
+        ],
+        exitNotes: [
+            ExitNote("0", "the condition of `--until` came true; without one: stopped, or the time of `--for` is over"),
+            ExitNote("75", "the time of `--for` is over and the condition has not come true"),
+        ],
+        seeAlso: ["qq-status(1)", "qq-json(5)"]
+    ) {
+        Flags.until
+        Flags.watchFor
+        Flags.exec
+        Flags.hookTimeout
+        Flags.global
+    }
+
+    static let clusterStatus = Command(
+        .clusterStatus,
+        summary: "Say how the coordination system itself is doing",
+        description: """
+            Look at every endpoint of the server URL: whether it answers and how fast, its role, the system's own leader, term, lag and \
+            version, and the members where the system knows them. For lease files: the folder, whether it can be written, its file \
+            system and whether that has the locks that `qq` needs. Changes nothing.
+            """,
+        rules: globalRules,
+        examples: [
+            Example("Is it well?", "qq cluster-status"),
+            Example("Can this folder serve?", "qq cluster-status -s file:///mnt/shared/qq"),
+        ],
+        exitNotes: [
+            ExitNote("0", "the system can grant leases"),
+            ExitNote("1", "it answers, but cannot grant leases now"),
+            ExitNote("69", "nothing answers"),
+        ],
+        seeAlso: ["qq-status(1)", "qq-json(5)"]
+    ) {
+        Flags.global
+    }
+}

@@ -1,0 +1,27 @@
+extension [Rule] {
+    /// Holds each rule against what was typed.
+    func check(_ invocation: Invocation) throws(UsageError) {
+        for rule in self {
+            guard let problem = rule.problem(in: invocation) else { continue }
+            throw UsageError(problem, hint: invocation.command.helpHint)
+        }
+    }
+}
+
+extension Rule {
+    /// What breaks this rule, or nil.
+    fileprivate func problem(in invocation: Invocation) -> String? {
+        switch self {
+        case .exclusive(let first, let second):
+            invocation.isGiven(first) && invocation.isGiven(second) ? "\(first.long) and \(second.long) exclude each other" : nil
+        case .requires(let flag, let other):
+            invocation.isGiven(flag) && !invocation.isGiven(other) ? "\(flag.long) needs \(other.long)" : nil
+        case .onlyWithCommand(let flag):
+            invocation.isGiven(flag) && invocation.trailing == nil ? "\(flag.long) needs a command after '--'" : nil
+        case .onlyWithoutCommand(let flag):
+            invocation.isGiven(flag) && invocation.trailing != nil ? "\(flag.long) and a command exclude each other" : nil
+        case .onlyWithoutNames(let flag):
+            invocation.isGiven(flag) && !invocation.positionals.isEmpty ? "\(flag.long) takes no names beside it" : nil
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/// The shells that have a completion script.
+enum Shell: String, Word { case bash, zsh, fish }

@@ -1,0 +1,36 @@
+/// What is wrong with the command line; exit code 64.
+struct UsageError: Error, Equatable, Sendable {
+    /// What is wrong, without `qq:` before it or a full stop after it.
+    var message: String
+    /// What to do about it, for a second line.
+    var hint: String?
+
+    init(_ message: String, hint: String? = nil) {
+        self.message = message
+        self.hint = hint
+    }
+}
+
+extension String {
+    /// The text as an error message shows it: in single quotes, with control characters spelt out, so that an argument cannot
+    /// write to the terminal on its own account.
+    var quoted: String { "'\(withoutControls)'" }
+
+    /// The text with each control character written as `\u{1b}`.
+    var withoutControls: String {
+        var shown = ""
+        for scalar in unicodeScalars {
+            if scalar.isControl {
+                shown += "\\u{" + String(scalar.value, radix: 16) + "}"
+            } else {
+                shown.unicodeScalars.append(scalar)
+            }
+        }
+        return shown
+    }
+}
+
+extension Unicode.Scalar {
+    /// True for C0, DEL and C1.
+    var isControl: Bool { properties.generalCategory == .control }
+}

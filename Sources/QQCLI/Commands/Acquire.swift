@@ -1,0 +1,104 @@
+import Glibc
+import QQCore
+import QQLoop
+
+extension Context {
+    /// `acquire NAME`: takes the lease, prints the grant, and leaves it held.
+    func acquire() async throws -> Int32 {
+        let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
+        let plan = try leasePlan(wantsWitness: false)
+        switch await campaign(plan.configuration, signals: signals) {
+        case .elected(let grant):
+            do throws(CoordinationError) {
+                try GrantStore().save(grant, server: server)
+                try print(grant)
+            } catch {
+                // A lease that the script knows nothing of would only stand in the way.
+                _ = try? await coordinator.release(grant)
+                GrantStore().forget(grant, server: server)
+                throw error
+            }
+            return ExitCode.yes
+        case .ended(.refused(let state)):
+            if output.form == .json { try output.print(json: Schemas.refused(state, server: server)) }
+            return refused(state)
+        case .ended(.timedOut(let state)):
+            if output.form == .json, let state { try output.print(json: Schemas.refused(state, server: server)) }
+            throw timedOut(state)
+        case .ended(.failed(let error)): throw error
+        case .ended(.lost(let reason)):
+            throw CoordinationError(.lost, "lost \(plan.configuration.request.name)", because: reason.description)
+        case .ended(.stopped): return ExitCode.signal(SIGTERM)
+        case .signalled(let number): return ExitCode.signal(number)
+        }
+    }
+
+    private enum Campaign: Sendable {
+        case elected(Grant)
+        case ended(SessionOutcome)
+        case signalled(Int32)
+    }
+
+    /// Campaigns until elected, refused, or told to stop. The lease is left as it is after an election.
+    private func campaign(_ configuration: LeaseSession.Configuration, signals: SignalSource) async -> Campaign {
+        let driver = SessionDriver(configuration, coordinator: coordinator, clock: loop)
+        let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
+        return await withTaskGroup(of: Campaign?.self) { group in
+            group.addTask {
+                let outcome = await driver.run { event, _ in
+                    switch event {
+                    case .elected(let grant): elected.yield(grant)
+                    case .waiting(let state): messages.detail("waiting for \(state.name), \(Rendering.sentence(state))")
+                    case .retrying(let error, let pause): messages.note("\(error); trying again in \(DurationText.brief(pause))")
+                    default: break
+                    }
+                }
+                return Task.isCancelled ? nil : .ended(outcome)
+            }
+            group.addTask {
+                for await grant in elections { return .elected(grant) }
+                return nil
+            }
+            group.addTask {
+                guard let number = try? await signals.next() else { return nil }
+                // What may be granted at this moment is given up before we go.
+                driver.stop()
+                return .signalled(number)
+            }
+            var result: Campaign = .ended(.stopped)
+            for await found in group {
+                guard let found else { continue }
+                result = found
+                if case .signalled = found {
+                    // The session's own end follows.
+                    for await rest in group { if case .ended = rest { break } }
+                }
+                break
+            }
+            group.cancelAll()
+            return result
+        }
+    }
+
+    private func print(_ grant: Grant) throws(CoordinationError) {
+        switch invocation[Flags.format] ?? (output.form == .json ? .json : .text) {
+        case .json: try output.print(json: Schemas.acquired(grant, server: server, now: loop.now()))
+        case .shell:
+            for (name, value) in leaseVariables(grant, at: server, event: .elected) {
+                try output.print("export \(name)=\(Self.quoted(value))")
+            }
+        case .text where output.form == .terminal:
+            try output.print(
+                output.color("acquired", .good) + " \(grant.name) for \(DurationText.brief(grant.ttl))"
+                    + (grant.token.map { ", token \($0)" } ?? "")
+                    + ", as \(Printable.text(grant.identity))")
+            messages.note("renew it with 'qq keepalive \(grant.name)', give it up with 'qq release \(grant.name)'")
+        case .text: try output.print(record: [grant.name, grant.identity, grant.token?.description, Rendering.seconds(grant.ttl)])
+        }
+    }
+
+    /// For eval: in single quotes, which hold everything but themselves.
+    static func quoted(_ text: String) -> String {
+        "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+    }
+}

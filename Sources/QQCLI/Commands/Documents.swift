@@ -1,0 +1,61 @@
+import Glibc
+import QQCore
+
+/// `man [PAGE]`: with the system's man on a terminal, else the page's source.
+func showManual(_ name: String?) throws -> Int32 {
+    guard let page = name.map({ ManPages.named($0) }) ?? ManPages.all.first else {
+        let names = ManPages.all.map(\.name)
+        throw UsageError(
+            "no manual page \((name ?? "").quoted)",
+            hint: Suggestion.hint(for: name ?? "", among: names) ?? "pages: " + names.joined(separator: ", "))
+    }
+    guard isatty(1) == 1 else {
+        try Output.write(String(page.roff.dropLast()))
+        return ExitCode.yes
+    }
+    // man(1) reads a page from its input where it is told so.
+    guard let pipe = popen("man -l -", "w") else {
+        throw CoordinationError(
+            .unavailable, "cannot show the page", because: SystemCallError("popen").reason, hint: "qq man | less shows its source")
+    }
+    fputs(page.roff, pipe)
+    let status = pclose(pipe)
+    guard status == 0 else {
+        throw CoordinationError(
+            .unavailable, "cannot show the page", because: "man failed",
+            hint: "install man-db, or read the page's source: qq man \(name ?? "") | less")
+    }
+    return ExitCode.yes
+}
+
+/// `__generate DIR`: writes man/ and completions/.
+func writeGeneratedFiles(below folder: String) throws -> Int32 {
+    for file in generatedFiles() {
+        let path = folder + "/" + file.path
+        guard let stream = fopen(path, "w") else {
+            throw CoordinationError(.unavailable, "cannot write a generated file", because: SystemCallError("fopen").reason, at: path)
+        }
+        fputs(file.contents, stream)
+        guard fclose(stream) == 0 else {
+            throw CoordinationError(.unavailable, "cannot write a generated file", because: SystemCallError("fclose").reason, at: path)
+        }
+    }
+    return ExitCode.yes
+}
+
+extension Context {
+    /// `__complete KIND [PREFIX]`: candidates for the shell. Whatever goes wrong, there are none: a person is typing.
+    func complete() async -> Int32 {
+        let prefix = invocation.positionals.dropFirst().first ?? ""
+        var names: [String] = []
+        switch invocation.positionals[0] {
+        case "elections":
+            guard coordinator.capabilities.has(.listElections) else { break }
+            names = ((try? await coordinator.list()) ?? []).map(\.name)
+        case "grants": names = GrantStore().names(at: server)
+        default: break
+        }
+        for name in names where name.hasPrefix(prefix) { try? output.print(Printable.text(name)) }
+        return ExitCode.yes
+    }
+}

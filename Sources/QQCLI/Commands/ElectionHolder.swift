@@ -1,0 +1,191 @@
+import QQCore
+import QQGuard
+import QQLoop
+
+/// Holds any number of elections in one process: a lease session each, and the hooks of all of them one after the other.
+actor ElectionHolder {
+    private let context: Context
+    private var elections: [String: Held] = [:]
+    private var isStopping = false
+    private var failure: CoordinationError?
+    private let jobs: AsyncStream<Job>
+    private let post: AsyncStream<Job>.Continuation
+
+    private struct Held {
+        var configuration: LeaseSession.Configuration
+        var driver: SessionDriver
+        var grant: Grant?
+        /// When to campaign again, after stepping down.
+        var cooldown: Duration?
+    }
+
+    private enum Job: Sendable {
+        case event(String, SessionEvent)
+        /// Give an election up, after its hooks have run.
+        case giveUp(String)
+        case end
+    }
+
+    init(_ context: Context) {
+        self.context = context
+        (jobs, post) = AsyncStream.makeStream(of: Job.self)
+    }
+
+    /// Adds an election: with a saved grant that is still good the term goes on, else it is campaigned for.
+    func add(_ name: String) async throws(CoordinationError) {
+        let invocation = context.invocation
+        let saved = try GrantStore().load(name: name, server: context.server)
+        let timing = try LeaseTiming(
+            ttl: invocation[Flags.ttl] ?? saved?.ttl ?? Defaults.ttl, renewEvery: invocation[Flags.renewEvery], killAfter: .zero)
+        var request = AcquireRequest(
+            name: name, identity: invocation[Flags.id] ?? saved?.identity ?? Identity.generated(), ttl: timing.ttl, wantsWitness: true)
+        try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
+        if let saved, saved.identity == request.identity {
+            let context = context
+            let state = try await context.retrying { () throws(CoordinationError) in try await context.coordinator.read(name) }
+            // A term that ended is nothing to go on with; the next one is a new one.
+            if state.isLed, state.isTerm(of: saved) { request.continuing = saved.token }
+        }
+        let configuration = LeaseSession.Configuration(
+            request: request, renewEvery: timing.renewEvery, retry: context.retryPolicy(endless: true), waiting: .forever,
+            campaignsAgain: true)
+        elections[name] = Held(configuration: configuration, driver: driver(configuration))
+    }
+
+    private func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
+        SessionDriver(configuration, coordinator: context.coordinator, clock: context.loop)
+    }
+
+    /// Holds until `stop`, or until an election fails for good; what went wrong, or nil.
+    func run() async -> CoordinationError? {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.work() }
+            await withTaskGroup(of: Void.self) { sessions in
+                for name in elections.keys.sorted() { sessions.addTask { await self.hold(name) } }
+            }
+            post.yield(.end)
+            await group.waitForAll()
+        }
+        return failure
+    }
+
+    /// Releases everything, after the hooks have run while it is still ours.
+    func stop() {
+        guard !isStopping else { return }
+        isStopping = true
+        for (name, held) in elections { if held.grant != nil { post.yield(.giveUp(name)) } else { held.driver.stop() } }
+    }
+
+    private func hold(_ name: String) async {
+        while true {
+            guard let driver = elections[name]?.driver else { return }
+            let post = post
+            let outcome = await driver.run { event, _ in post.yield(.event(name, event)) }
+            if case .failed(let error) = outcome {
+                // One that cannot be held is for its operator to see to: a service manager starts us again.
+                failure = failure ?? error
+                stop()
+                return
+            }
+            guard !isStopping, let cooldown = elections[name]?.cooldown else { return }
+            try? await context.loop.sleep(for: cooldown)
+            guard !isStopping, var held = elections[name] else { return }
+            held.configuration.request.continuing = nil
+            held.cooldown = nil
+            held.driver = self.driver(held.configuration)
+            elections[name] = held
+        }
+    }
+
+    // MARK: Events and hooks, one after the other
+
+    private func work() async {
+        for await job in jobs {
+            switch job {
+            case .end: return
+            case .giveUp(let name):
+                guard let held = elections[name] else { continue }
+                if let grant = held.grant { await hooks(.released, grant) }
+                elections[name]?.driver.stop()
+            case .event(let name, let event): await handle(event, of: name)
+            }
+        }
+    }
+
+    private func handle(_ event: SessionEvent, of name: String) async {
+        let now = context.loop.now()
+        switch event {
+        case .elected(let grant):
+            elections[name]?.grant = grant
+            report { () throws(CoordinationError) in
+                try GrantStore().save(grant, server: context.server)
+                try tell("elected", grant, expiresIn: grant.deadline.duration(since: now), reason: nil)
+            }
+            await hooks(.elected, grant)
+            // The signal came while nothing was held yet.
+            if isStopping { post.yield(.giveUp(name)) }
+        case .extended(let grant):
+            elections[name]?.grant = grant
+            context.messages.detail("renewed \(name) for \(DurationText.brief(grant.ttl))")
+            if context.output.form == .json {
+                report { () throws(CoordinationError) in
+                    try tell("renewed", grant, expiresIn: grant.deadline.duration(since: now), reason: nil)
+                }
+            }
+        case .waiting(let state):
+            report { () throws(CoordinationError) in
+                try context.tell(
+                    "waiting", name: name, identity: elections[name]?.configuration.request.identity ?? "", token: state.token,
+                    expiresIn: state.remaining, reason: state.leader)
+            }
+        case .retrying(let error, let pause):
+            context.messages.note("\(error); trying again in \(DurationText.brief(pause))")
+            if context.output.form == .json {
+                report { () throws(CoordinationError) in
+                    try context.tell(
+                        "retrying", name: name, identity: elections[name]?.configuration.request.identity ?? "", token: nil, expiresIn: nil,
+                        reason: error.description)
+                }
+            }
+        case .stepDownAsked(let by):
+            guard let grant = elections[name]?.grant else { return }
+            report { () throws(CoordinationError) in try tell("step_down_asked", grant, expiresIn: nil, reason: by) }
+            // Not at once again, or stepping down would mean nothing.
+            elections[name]?.cooldown = grant.ttl
+            post.yield(.giveUp(name))
+        case .lost(let grant, let reason):
+            forget(grant)
+            elections[name]?.configuration.request.continuing = nil
+            report { () throws(CoordinationError) in try tell("lost", grant, expiresIn: nil, reason: reason.description) }
+            await hooks(.lost, grant)
+        case .released(let grant):
+            forget(grant)
+            report { () throws(CoordinationError) in try tell("released", grant, expiresIn: nil, reason: nil) }
+        case .releaseFailed(let grant, let error):
+            forget(grant)
+            context.messages.note("\(error); the lease of \(name) ends by itself")
+        }
+    }
+
+    private func forget(_ grant: Grant) {
+        elections[grant.name]?.grant = nil
+        GrantStore().forget(grant, server: context.server)
+    }
+
+    private func tell(_ event: String, _ grant: Grant, expiresIn: Duration?, reason: String?) throws(CoordinationError) {
+        try context.tell(event, name: grant.name, identity: grant.identity, token: grant.token, expiresIn: expiresIn, reason: reason)
+    }
+
+    /// What cannot be told or saved is told on stderr; it changes nothing about what we hold.
+    private func report(_ body: () throws(CoordinationError) -> Void) {
+        do { try body() } catch { context.messages.error(error) }
+    }
+
+    private func hooks(_ event: HookEvent, _ grant: Grant) async {
+        let context = context
+        await context.hooks.run(event, environment: leaseVariables(grant, at: context.server, event: event), on: context.loop) {
+            command, problem in
+            context.messages.note("hook '\(command)': \(problem)")
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import CSystem
+import Glibc
+import QQCore
+import QQGuard
+import QQLoop
+
+/// `acquire NAME -- CMD…`: everything that has to happen before the first thread, then the guarded run.
+func runGuarded(_ invocation: Invocation) throws -> Int32 {
+    guard let start = invocation.trailingStart else { return ExitCode.usage }
+    if access("/proc/self/stat", R_OK) != 0 {
+        throw CoordinationError(
+            .configuration, "cannot guard a command", because: "what it starts cannot be found without /proc", at: "/proc",
+            hint: "mount it: mount -t proc proc /proc")
+    }
+    // Checked before anything is forked, so that mistakes are told by the process that the user started.
+    let front = Front.start()
+    becomeSubreaper()
+    let loop = try MainLoop()
+    let signals = try SignalSource(GuardedCommand.forwarded, on: loop)
+    let context = try Context(invocation, loop: loop)
+    let plan = try context.leasePlan(wantsWitness: true)
+    // The command's words byte for byte, whatever their encoding: argv[0] is qq itself.
+    let guardian = try Guardian(arguments: UnsafePointer(CommandLine.unsafeArgv.advanced(by: start + 1)), loop: loop)
+    let command = GuardedCommand(
+        guardian: guardian, front: front, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
+        configuration: .init(
+            minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
+        hooks: context.hooks, environment: { leaseVariables($1, at: context.server, event: $0) }, tell: { context.tell($0) },
+        hookFailed: { context.messages.note("hook '\($0)': \($1)") })
+    let outcome = loop.run { await command.run(signals: signals) }
+    return try context.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
+}
+
+extension Context {
+    struct LeasePlan {
+        var configuration: LeaseSession.Configuration
+        var timing: LeaseTiming
+    }
+
+    /// What `acquire` asks for, checked.
+    func leasePlan(wantsWitness: Bool) throws(CoordinationError) -> LeasePlan {
+        let timing = try LeaseTiming(
+            ttl: invocation[Flags.ttl] ?? Defaults.ttl, renewEvery: invocation[Flags.renewEvery], killAfter: invocation[Flags.killAfter])
+        let request = AcquireRequest(
+            name: invocation.positionals[0], identity: invocation[Flags.id] ?? Identity.generated(), ttl: timing.ttl,
+            wantsWitness: wantsWitness)
+        try checkToken()
+        try coordinator.validate(name: request.name, identity: request.identity, ttl: request.ttl)
+        let waiting: LeaseSession.Waiting =
+            switch invocation[Flags.wait] {
+            case nil: .no
+            case .forever: .forever
+            case .atMost(let duration): .until(loop.now() + duration)
+            }
+        return LeasePlan(
+            configuration: .init(request: request, renewEvery: timing.renewEvery, retry: retryPolicy(), waiting: waiting), timing: timing)
+    }
+
+    func tell(_ message: GuardSession.Message) {
+        let name = invocation.positionals[0]
+        switch message {
+        case .waiting(let state): messages.detail("waiting for \(name), \(Rendering.sentence(state))")
+        case .retrying(let error, let pause): messages.note("\(error); trying again in \(DurationText.brief(pause))")
+        case .leftBehind(let count):
+            messages.note("ended \(count) \(count == 1 ? "process" : "processes") that the command had left behind")
+        case .survivor(let pid):
+            messages.note(
+                "process \(pid) cannot be ended from here: it belongs to another user; the lease is kept until it ends or runs out")
+        case .steppingDown(let by): messages.note("\(by) asks us to step down from \(name): ending the command")
+        case .notRenewed(let signal):
+            messages.note("the lease of \(name) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")
+        case .guardianKilled: messages.note("the guardian was killed: the command was ended")
+        case .releaseFailed(let error): messages.note("\(error); the lease of \(name) ends by itself")
+        case .holding(let until):
+            messages.detail(
+                "the command has ended; holding \(name) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")
+        }
+    }
+
+    /// How a guarded run ends: its exit code, and what a person is told of it.
+    func exitCode(for outcome: GuardSession.Outcome, command: String) throws(CoordinationError) -> Int32 {
+        let name = invocation.positionals[0]
+        switch outcome {
+        case .refused(let state): return refused(state)
+        case .timedOut(let state): throw timedOut(state)
+        case .failed(let error): throw error
+        case .commandEnded(let status): return status.exitCode
+        case .commandNotRun(let code):
+            let isMissing = code == ENOENT
+            messages.error(
+                CoordinationError(
+                    .usage, "cannot run '\(Printable.text(command))'", because: SystemCallError("execve", code: code).reason,
+                    hint: isMissing
+                        ? "give its path, or see that it is in PATH" : code == EACCES ? "see that it may be executed: chmod +x" : nil))
+            return isMissing ? ExitCode.commandNotFound : ExitCode.commandNotRunnable
+        case .lost(let reason):
+            throw CoordinationError(.lost, "lost \(name) while the command ran, and ended it", because: reason, at: server.description)
+        case .signalled(let number): return ExitCode.signal(number)
+        }
+    }
+
+    /// Somebody else leads.
+    func refused(_ state: ElectionState) -> Int32 {
+        if invocation[Flags.skipOK] {
+            messages.detail("\(state.name) is \(Rendering.sentence(state))")
+            return ExitCode.yes
+        }
+        messages.note("\(state.name) is \(Rendering.sentence(state))")
+        return invocation[Flags.conflictExitCode] ?? Defaults.conflictExitCode
+    }
+
+    func timedOut(_ state: ElectionState?) -> CoordinationError {
+        CoordinationError(
+            .timedOut, "gave up waiting for \(invocation.positionals[0])",
+            because: state.map { "it is " + Rendering.sentence($0) } ?? "the time is over",
+            at: server.description)
+    }
+}

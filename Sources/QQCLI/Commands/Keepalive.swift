@@ -1,0 +1,90 @@
+import CSystem
+import Glibc
+import QQCore
+import QQGuard
+import QQLoop
+
+extension Context {
+    /// `keepalive NAME…`: holds elections until told to stop.
+    func keepalive() async throws -> Int32 {
+        let names = distinctNames
+        try checkToken()
+        if invocation[Flags.once] { return try await renewOnce(names) }
+        let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
+        let process = try invocation[Flags.pid].map { pid throws(CoordinationError) in try processDescriptor(pid) }
+        let holder = ElectionHolder(self)
+        for name in names { try await holder.add(name) }
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            let loop = loop
+            group.addTask {
+                _ = try await signals.next()
+                await holder.stop()
+            }
+            if let process {
+                group.addTask {
+                    try await loop.readable(process)
+                    await holder.stop()
+                }
+            }
+            defer { group.cancelAll() }
+            if let error = await holder.run() { throw error }
+            return ExitCode.yes
+        }
+    }
+
+    private func processDescriptor(_ pid: Int32) throws(CoordinationError) -> CInt {
+        let descriptor = qq_process_open(pid)
+        guard descriptor >= 0 else {
+            throw CoordinationError(
+                .unavailable, "cannot hold for process \(pid)", because: SystemCallError("pidfd_open").reason, at: "--pid")
+        }
+        return descriptor
+    }
+
+    /// `--once`: renews what we hold.
+    private func renewOnce(_ names: [String]) async throws -> Int32 {
+        var code = ExitCode.yes
+        for name in names {
+            try coordinator.validate(name: name, identity: invocation[Flags.id] ?? "", ttl: invocation[Flags.ttl] ?? Defaults.ttl)
+            guard var grant = try await ourGrant(of: name) else {
+                messages.note("\(name) is not ours: no grant is saved for it")
+                code = ExitCode.no
+                continue
+            }
+            grant.ttl = invocation[Flags.ttl] ?? grant.ttl
+            let sentAt = loop.now()
+            let asked = grant
+            switch try await retrying({ () throws(CoordinationError) in try await coordinator.renew(asked) }) {
+            case .renewed(var renewed):
+                renewed.deadline = sentAt + renewed.ttl
+                try GrantStore().save(renewed, server: server)
+                try tell("renewed", name: name, identity: renewed.identity, token: renewed.token, expiresIn: renewed.ttl, reason: nil)
+            case .lost(let state):
+                GrantStore().forget(grant, server: server)
+                messages.note("\(name) is not ours any more: it is \(Rendering.sentence(state))")
+                code = ExitCode.no
+            }
+        }
+        return code
+    }
+
+    /// One event of what we hold, on stdout.
+    func tell(
+        _ event: String, name: String, identity: String, token: FencingToken?, expiresIn: Duration?, reason: String?
+    ) throws(CoordinationError) {
+        let time = WallTime.now()
+        switch output.form {
+        case .json:
+            try output.print(
+                json: Schemas.holding(
+                    event, name: name, identity: identity, token: token, expiresIn: expiresIn, reason: reason, at: time, server: server))
+        case .plain: try output.print(record: [time.rfc3339(fractionDigits: 3), name, event, token?.description, reason])
+        case .terminal:
+            let color: Output.Color = ["elected", "renewed"].contains(event) ? .good : event == "lost" ? .bad : .warning
+            try output.print(
+                output.color(time.rfc3339(fractionDigits: 3), .faint) + "  " + output.color(name, .strong) + "  "
+                    + output.color(event.split(separator: "_").joined(separator: " "), color) + (token.map { "  token \($0)" } ?? "")
+                    + (reason.map { "  " + Printable.text($0) } ?? ""))
+        }
+    }
+}

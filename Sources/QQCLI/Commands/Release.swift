@@ -1,0 +1,50 @@
+import QQCore
+
+extension Context {
+    /// `release NAME`: by the saved grant, or by `--id` and `--token`.
+    func release() async throws -> Int32 {
+        let name = invocation.positionals[0]
+        try coordinator.validate(name: name, identity: invocation[Flags.id] ?? "", ttl: Defaults.ttl)
+        if invocation[Flags.cancelWait] {
+            try coordinator.capabilities.require(.cancelWait, for: "leave the queue for \(name)", at: server)
+        }
+        guard let grant = try await ourGrant(of: name) else {
+            if output.form == .json {
+                try output.print(json: Schemas.released(name, false, try await coordinator.read(name), server: server))
+            }
+            messages.note("\(name) is not ours: no grant is saved for it; name the lease with --id and --token")
+            return ExitCode.no
+        }
+        let answer = try await retrying { () throws(CoordinationError) in try await coordinator.release(grant) }
+        GrantStore().forget(grant, server: server)
+        switch answer {
+        case .released:
+            switch output.form {
+            case .json: try output.print(json: Schemas.released(name, true, nil, server: server))
+            case .terminal: try output.print(output.color("released", .good) + " \(name)")
+            case .plain: try output.print(record: [name, "released"])
+            }
+            return ExitCode.yes
+        case .notHeld(let state):
+            if output.form == .json { try output.print(json: Schemas.released(name, false, state, server: server)) }
+            messages.note("\(name) is not ours any more: it is \(Rendering.sentence(state))")
+            return ExitCode.no
+        }
+    }
+
+    /// The term that we hold, as far as we know: under `--id` and `--token`, else by the saved grant. nil where we know of none.
+    func ourGrant(of name: String) async throws(CoordinationError) -> Grant? {
+        guard let identity = invocation[Flags.id] else { return try GrantStore().load(name: name, server: server) }
+        var token = invocation[Flags.token].map { FencingToken($0) }
+        let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
+        if token == nil {
+            guard state.leader == identity else { return nil }
+            token = state.token
+        }
+        let ttl = state.ttl ?? Defaults.ttl
+        return Grant(
+            name: name, identity: identity, token: token, ttl: ttl, deadline: loop.now() + (state.remaining ?? .zero),
+            acquiredAt: state.acquiredAt ?? .now(),
+            expiresAt: .now() + (state.remaining ?? .zero))
+    }
+}

@@ -1,0 +1,103 @@
+import Glibc
+import QQCore
+
+extension Context {
+    /// `status [NAME…]`: who leads.
+    func status() async throws -> Int32 {
+        let names = invocation.positionals
+        for name in names { try coordinator.validate(name: name, identity: "status", ttl: Defaults.ttl) }
+        if invocation[Flags.advice] { try coordinator.capabilities.require(.backoffAdvice, for: "tell how long to wait", at: server) }
+        guard !names.isEmpty || invocation[Flags.all] else {
+            throw CoordinationError(.usage, "status: NAME is missing", because: "", hint: "name elections, or list them with --all")
+        }
+        try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
+        var states: [ElectionState] = []
+        if names.isEmpty {
+            try coordinator.capabilities.require(.listElections, for: "list elections", at: server)
+            states = try await retrying { () throws(CoordinationError) in try await coordinator.list() }
+        } else {
+            for name in names { states.append(try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }) }
+        }
+        states = states.filter { isWanted($0) }
+        let mine = try states.map { state throws(CoordinationError) in try isOurs(state) }
+        let page = Array(zip(states, mine)).dropFirst(invocation[Flags.offset] ?? 0).prefix(invocation[Flags.limit] ?? .max)
+        try show(Array(page), isList: names.count != 1)
+        if let problem = states.compactMap(\.problem).first { throw problem }
+        let wanted = zip(states, mine).map { state, mine in invocation[Flags.mine] ? mine : state.isLed }
+        // A list is an answer by itself; whether anything in it is ours is a question.
+        if names.isEmpty { return invocation[Flags.mine] && !wanted.contains(true) ? ExitCode.no : ExitCode.yes }
+        return wanted.allSatisfy { $0 } ? ExitCode.yes : ExitCode.no
+    }
+
+    private func isWanted(_ state: ElectionState) -> Bool {
+        if invocation[Flags.held], !state.isLed { return false }
+        if let owner = invocation[Flags.owner], !(state.isLed && (state.leader ?? "").contains(owner)) { return false }
+        if let match = invocation[Flags.match], !state.name.contains(match) { return false }
+        if let within = invocation[Flags.expiresWithin] { return state.isLed && state.remaining.map { $0 <= within } ?? false }
+        return true
+    }
+
+    /// Whether the present term is ours: held under `--id`, under a saved grant, or by the guarded command that we are part of.
+    func isOurs(_ state: ElectionState) throws(CoordinationError) -> Bool {
+        guard state.isLed, let leader = state.leader else { return false }
+        if let identity = invocation[Flags.id] { return leader == identity }
+        if variable("QQ_NAME") == state.name, variable("QQ_SERVER") == server.description, variable("QQ_ID") == leader,
+            variable("QQ_TOKEN") == state.token?.description ?? ""
+        {
+            return true
+        }
+        return try GrantStore().load(name: state.name, server: server).map { state.isTerm(of: $0) } ?? false
+    }
+
+    private func show(_ states: [(ElectionState, Bool)], isList: Bool) throws(CoordinationError) {
+        switch output.form {
+        case .json:
+            let values = states.map { Schemas.election($0, mine: $1) }
+            if !isList, let only = values.first {
+                try output.print(json: only)
+            } else {
+                try output.print(
+                    json: ["server": .string(server.description), "system": .string(server.system.name), "elections": .array(values)])
+            }
+        case .plain:
+            for (state, _) in states {
+                try output.print(record: [
+                    state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
+                    state.remaining.map { Rendering.seconds($0) },
+                ])
+            }
+        case .terminal:
+            if states.isEmpty {
+                messages.note("no elections at \(server)")
+                return
+            }
+            let now = WallTime.now()
+            try output.print(
+                table: ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN", "WAITING"],
+                states.map { state, mine in
+                    [
+                        .init(state.name, .strong), leaderCell(state, mine: mine),
+                        .init(state.isLed ? state.acquiredAt.map { DurationText.brief(max(now - $0, .zero)) + " ago" } : nil),
+                        .init(
+                            state.isLed ? state.remaining.map { "in " + DurationText.brief($0) } : nil, isEndingSoon(state) ? .warning : nil
+                        ),
+                        .init(state.token?.description), .init(state.waiters.map { String($0) }),
+                    ]
+                })
+        }
+    }
+
+    private func leaderCell(_ state: ElectionState, mine: Bool) -> Output.Cell {
+        if let problem = state.problem { return .init("broken: " + problem.reason, .bad) }
+        switch state.phase {
+        case .free: return .init("nobody", .faint)
+        case .expired: return .init("nobody (was \(state.leader ?? "?"))", .warning)
+        case .held: return .init((state.leader ?? "a command whose lease was removed") + (mine ? " (us)" : ""), .good)
+        }
+    }
+
+    private func isEndingSoon(_ state: ElectionState) -> Bool {
+        guard let remaining = state.remaining, let ttl = state.ttl else { return false }
+        return remaining < ttl / 3
+    }
+}

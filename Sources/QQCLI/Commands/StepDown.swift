@@ -1,0 +1,94 @@
+import Glibc
+import QQCore
+import QQLoop
+
+extension Context {
+    /// `step-down NAME`: makes the present leader let go.
+    func stepDown() async throws -> Int32 {
+        let name = invocation.positionals[0]
+        let identity = invocation[Flags.id] ?? Identity.generated()
+        try coordinator.validate(name: name, identity: identity, ttl: Defaults.ttl)
+        try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
+        let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
+        if let refusal = refusal(state) { return try tell(refusal, state) }
+        let isOurs = try isOurs(state)
+        if !isOurs {
+            if invocation[Flags.node] != nil, !invocation[Flags.force] {
+                try coordinator.capabilities.require(
+                    .askNodeToStepDown, for: "ask \(state.leader ?? "the leader") to step down", at: server)
+            }
+            try coordinator.capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
+            try confirm(state)
+        }
+        switch try await retrying({ () throws(CoordinationError) in try await coordinator.askToStepDown(state, by: identity) }) {
+        case .done: break
+        case .changed(let now): return try tell("it has changed hands meanwhile, and is \(Rendering.sentence(now))", now)
+        case .asked:
+            let limit = invocation[Flags.stepDownWait] ?? (state.remaining ?? Defaults.ttl) + .seconds(1)
+            guard try await hasLetGo(state, within: limit) else {
+                throw CoordinationError(
+                    .timedOut, "\(state.leader ?? "the leader") has been asked to step down from \(name), and has not yet let go",
+                    because: "waited \(DurationText.brief(limit))", at: server.description,
+                    hint: "it lets go when its lease ends, at the latest")
+            }
+        }
+        if isOurs, let saved = try GrantStore().load(name: name, server: server) { GrantStore().forget(saved, server: server) }
+        switch output.form {
+        case .json: try output.print(json: Schemas.steppedDown(true, state, server: server))
+        case .terminal: try output.print(output.color("stepped down", .good) + " \(Printable.text(state.leader ?? "")) from \(name)")
+        case .plain: try output.print(record: [name, "stepped-down", state.leader])
+        }
+        return ExitCode.yes
+    }
+
+    /// Why there is nothing to do; nil if there is.
+    private func refusal(_ state: ElectionState) -> String? {
+        guard state.isLed else { return "nobody leads" }
+        if let node = invocation[Flags.node], node != state.leader { return "it is \(Rendering.sentence(state)), not by \(node)" }
+        if let token = invocation[Flags.token], token != state.token?.value {
+            return "it is \(Rendering.sentence(state)): another term than \(token)"
+        }
+        return nil
+    }
+
+    private func tell(_ reason: String, _ state: ElectionState) throws(CoordinationError) -> Int32 {
+        if output.form == .json { try output.print(json: Schemas.steppedDown(false, state, server: server)) }
+        messages.note("\(state.name): \(reason)")
+        return ExitCode.no
+    }
+
+    /// - Throws: `.denied` where it is somebody else's, and nobody has said that it is meant.
+    private func confirm(_ state: ElectionState) throws(CoordinationError) {
+        let leader = Printable.text(state.leader ?? "a command whose lease was removed")
+        func denied(_ reason: String, _ hint: String) -> CoordinationError {
+            CoordinationError(.denied, "left \(state.name) alone", because: reason, at: server.description, hint: hint)
+        }
+        guard invocation[Flags.force] else {
+            throw denied("it is held by \(leader), which is not us", "add --force to make somebody else let go")
+        }
+        if invocation[Flags.yes] { return }
+        guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes where nobody can be asked") }
+        messages.ask("Make \(leader) let go of \(state.name)? Its work is ended. [y/N] ")
+        guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
+            throw denied("not confirmed", "answer y, or add --yes")
+        }
+    }
+
+    private func hasLetGo(_ state: ElectionState, within limit: Duration) async throws -> Bool {
+        let changes = coordinator.changes(of: [state.name])
+        let loop = loop
+        return try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for try await now in changes where !now.isLed || !now.isSameTerm(as: state) { return true }
+                return false
+            }
+            group.addTask {
+                try? await loop.sleep(for: limit)
+                return false
+            }
+            let first = try await group.next() ?? false
+            group.cancelAll()
+            return first
+        }
+    }
+}

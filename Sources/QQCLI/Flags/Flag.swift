@@ -1,0 +1,97 @@
+/// A flag and the type of its value; the key under which an ``Invocation`` is asked for it.
+///
+/// This is the one place where a flag is declared: parsing, help, manual pages and completions all read it.
+struct Flag<Value: Sendable>: Sendable {
+    /// The declaration without the type, as listings use it.
+    let erased: AnyFlag
+    /// Reads a value; the error says only what is wrong with the text, the parser adds the flag's name.
+    let parse: @Sendable (String) throws(UsageError) -> Value
+
+    /// A flag with a value.
+    ///
+    /// - Parameters:
+    ///   - name: the long name without its dashes.
+    ///   - value: how help names the value, such as `DURATION`.
+    ///   - help: one line without a full stop; with default and layout it fits 80 columns.
+    ///   - more: the paragraphs (split by an empty line) that follow in long help and manual pages.
+    ///     Backticks mark literal text, asterisks what the user replaces.
+    ///   - defaultText: what applies when the flag is absent.
+    ///   - withoutValue: what the flag means when it stands alone; a flag that has this takes its value only after `=`.
+    init(
+        _ name: String, short: Character? = nil, value: String, kind: ValueKind, group: FlagGroup,
+        help: String, more: String, defaultText: String? = nil, environment: String? = nil,
+        repeatable: Bool = false, withoutValue: Value? = nil, hidden: Bool = false,
+        parse: @escaping @Sendable (String) throws(UsageError) -> Value
+    ) {
+        self.parse = parse
+        let alone: (any Sendable)? = withoutValue
+        erased = AnyFlag(
+            name: name, short: short, valueName: value, kind: kind, group: group, help: help, more: more,
+            defaultText: defaultText, environment: environment, isRepeatable: repeatable, isHidden: hidden,
+            withoutValue: alone
+        ) { (text: String) throws(UsageError) -> any Sendable in try parse(text) }
+    }
+}
+
+extension Flag<Bool> {
+    /// A switch: present or absent, never with a value.
+    init(switch name: String, short: Character? = nil, group: FlagGroup, help: String, more: String, hidden: Bool = false) {
+        parse = { (_: String) throws(UsageError) -> Bool in true }
+        erased = AnyFlag(
+            name: name, short: short, valueName: nil, kind: .none, group: group, help: help, more: more,
+            defaultText: nil, environment: nil, isRepeatable: false, isHidden: hidden, withoutValue: true
+        ) { (_: String) throws(UsageError) -> any Sendable in true }
+    }
+}
+
+/// A flag's declaration without the type of its value.
+struct AnyFlag: Sendable {
+    /// The long name without its dashes.
+    let name: String
+    let short: Character?
+    /// How help names the value; nil for a switch.
+    let valueName: String?
+    let kind: ValueKind
+    let group: FlagGroup
+    let help: String
+    let more: String
+    let defaultText: String?
+    /// The environment variable that stands in for the flag.
+    let environment: String?
+    let isRepeatable: Bool
+    let isHidden: Bool
+    /// The value of the flag standing alone; nil where it must have one.
+    let withoutValue: (any Sendable)?
+    let read: @Sendable (String) throws(UsageError) -> any Sendable
+
+    var isSwitch: Bool { valueName == nil }
+
+    /// True where the value may be left out, and is therefore only taken after `=`.
+    var valueIsOptional: Bool { valueName != nil && withoutValue != nil }
+
+    /// True where the next word is the value.
+    var takesNextWord: Bool { valueName != nil && withoutValue == nil }
+
+    /// `--name`.
+    var long: String { "--" + name }
+
+    /// What long help and manual pages say of a repeatable flag.
+    static let repeatableNote = "Can be given several times."
+
+    /// Each way to write the flag, long first: `--server`, `-s`.
+    var spellings: [String] { [long] + (short.map { ["-\($0)"] } ?? []) }
+
+    /// `--ttl DURATION`, `--wait[=DURATION]`, `--json`.
+    var usage: String {
+        guard let valueName else { return long }
+        return valueIsOptional ? "\(long)[=\(valueName)]" : "\(long) \(valueName)"
+    }
+}
+
+/// Lists flags of different types: `{ Flags.ttl; Flags.wait; Flags.hooks }`.
+@resultBuilder
+enum FlagListBuilder {
+    static func buildExpression<Value>(_ flag: Flag<Value>) -> [AnyFlag] { [flag.erased] }
+    static func buildExpression(_ flags: [AnyFlag]) -> [AnyFlag] { flags }
+    static func buildBlock(_ parts: [AnyFlag]...) -> [AnyFlag] { parts.flatMap { $0 } }
+}

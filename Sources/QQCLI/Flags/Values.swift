@@ -1,0 +1,133 @@
+import QQCore
+
+/// How the texts of flags become values. An error says what is wrong with the text; the parser puts the flag before it.
+enum Values {
+    /// A duration, zero included.
+    static func duration(_ text: String) throws(UsageError) -> Duration {
+        do {
+            return try DurationText.parse(text)
+        } catch {
+            throw UsageError("not a duration: \(error.reason)", hint: "write it with units, such as 500ms, 15s, 2m or 1h30m")
+        }
+    }
+
+    /// A duration longer than nothing.
+    static func positiveDuration(_ text: String) throws(UsageError) -> Duration {
+        let duration = try duration(text)
+        guard duration > .zero else { throw UsageError("must be longer than nothing") }
+        return duration
+    }
+
+    /// A whole number within bounds.
+    static func number<Number: FixedWidthInteger & Sendable>(
+        _ bounds: ClosedRange<Number>
+    ) -> @Sendable (String) throws(UsageError) -> Number {
+        { (text: String) throws(UsageError) -> Number in
+            let digits = text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            if digits, let number = Number(text), bounds.contains(number) { return number }
+            let range = bounds.upperBound == .max ? "of at least \(bounds.lowerBound)" : "from \(bounds.lowerBound) to \(bounds.upperBound)"
+            throw UsageError("not a whole number \(range)")
+        }
+    }
+
+    /// A fraction from 0 to 1 in decimal notation.
+    static func fraction(_ text: String) throws(UsageError) -> Double {
+        let plain = text.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        guard plain, let fraction = Double(text), (0...1).contains(fraction) else { throw UsageError("not a number from 0 to 1") }
+        return fraction
+    }
+
+    /// Any text but none.
+    static func text(_ text: String) throws(UsageError) -> String {
+        guard !text.isEmpty else { throw UsageError("must not be empty") }
+        return text
+    }
+
+    /// An identity: 1 to 256 bytes without control characters, which every system can store.
+    static func identity(_ text: String) throws(UsageError) -> String {
+        guard (1...256).contains(text.utf8.count) else { throw UsageError("an identity has 1 to 256 bytes, this one \(text.utf8.count)") }
+        guard !text.unicodeScalars.contains(where: \.isControl) else { throw UsageError("an identity has no control characters") }
+        return text
+    }
+
+    /// One of an enumeration's words.
+    static func choice<Choice: Word>(_ text: String) throws(UsageError) -> Choice {
+        if let choice = Choice(rawValue: text) { return choice }
+        let words = Choice.words
+        throw UsageError("not one of \(words.joined(separator: ", "))", hint: Suggestion.hint(for: text, among: words))
+    }
+}
+
+/// An enumeration whose cases are typed as words.
+protocol Word: RawRepresentable<String>, CaseIterable, Sendable {}
+
+extension Word {
+    /// What can be typed.
+    static var words: [String] { allCases.map(\.rawValue) }
+}
+
+/// When output is coloured.
+enum ColorChoice: String, Word { case auto, always, never }
+
+/// How `acquire` prints a grant.
+enum GrantFormat: String, Word { case text, shell, json }
+
+/// How long `acquire` waits for its turn.
+enum WaitLimit: Sendable, Equatable {
+    /// `--wait`: until granted or interrupted.
+    case forever
+    /// `--wait=DURATION`.
+    case atMost(Duration)
+
+    static func parse(_ text: String) throws(UsageError) -> WaitLimit { .atMost(try Values.duration(text)) }
+}
+
+/// The first and the longest pause between tries: `200ms..5s`.
+struct BackoffRange: Sendable, Equatable {
+    var initial: Duration
+    var maximum: Duration
+
+    /// What the user types for this range.
+    var text: String { "\(DurationText.format(initial))..\(DurationText.format(maximum))" }
+
+    static func parse(_ text: String) throws(UsageError) -> BackoffRange {
+        let bytes = Array(text.utf8)
+        let dot = UInt8(ascii: ".")
+        guard let split = bytes.indices.dropLast().first(where: { bytes[$0] == dot && bytes[$0 + 1] == dot }) else {
+            throw UsageError("not a range INITIAL..MAX", hint: "write the first and the longest pause, such as 200ms..5s")
+        }
+        let initial = try Values.positiveDuration(String(decoding: bytes[..<split], as: UTF8.self))
+        let maximum = try Values.positiveDuration(String(decoding: bytes[(split + 2)...], as: UTF8.self))
+        guard initial <= maximum else { throw UsageError("the first pause is longer than the longest") }
+        return BackoffRange(initial: initial, maximum: maximum)
+    }
+}
+
+/// What ends `watch --until`.
+enum WatchCondition: Sendable, Equatable {
+    /// Somebody leads.
+    case led
+    /// Nobody leads.
+    case free
+    /// This identity leads.
+    case mine
+    /// The leader is not, or no longer, the one seen first.
+    case changed
+    /// The given identity leads.
+    case leader(String)
+
+    /// What completion offers; `leader=` waits for an identity.
+    static let words = ["led", "free", "mine", "changed", "leader="]
+
+    static func parse(_ text: String) throws(UsageError) -> WatchCondition {
+        switch text {
+        case "led": return .led
+        case "free": return .free
+        case "mine": return .mine
+        case "changed": return .changed
+        default:
+            if text.hasPrefix("leader=") { return .leader(try Values.identity(String(text.dropFirst("leader=".count)))) }
+            throw UsageError("not one of led, free, mine, changed, leader=ID", hint: Suggestion.hint(for: text, among: words))
+        }
+    }
+}

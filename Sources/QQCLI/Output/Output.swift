@@ -1,0 +1,86 @@
+import CSystem
+import Glibc
+import QQCore
+
+/// The answer, on stdout: aligned and coloured for a person, one record a line for a program, or JSON.
+struct Output: Sendable {
+    enum Form: Sendable {
+        case terminal
+        case plain
+        case json
+    }
+
+    let form: Form
+    private let colors: Bool
+
+    init(_ invocation: Invocation) {
+        let isTerminal = isatty(1) == 1
+        form = invocation[Flags.json] ? .json : isTerminal ? .terminal : .plain
+        switch invocation[Flags.color] ?? .auto {
+        case .always: colors = form != .json
+        case .never: colors = false
+        case .auto: colors = form == .terminal && (variable("NO_COLOR") ?? "").isEmpty && variable("TERM") != "dumb"
+        }
+    }
+
+    /// - Throws: `.unavailable` where stdout cannot be written: an answer that nobody got is no answer.
+    func print(_ text: String) throws(CoordinationError) { try Self.write(text) }
+
+    static func write(_ text: String) throws(CoordinationError) {
+        let bytes = Array((text + "\n").utf8)
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { Glibc.write(1, $0.baseAddress?.advanced(by: done), bytes.count - done) }
+            if count < 0, errno == EINTR { continue }
+            if count < 0 {
+                throw CoordinationError(.unavailable, "cannot write the answer", because: SystemCallError("write").reason, at: "stdout")
+            }
+            done += count
+        }
+    }
+
+    func print(json value: JSONValue) throws(CoordinationError) { try print(JSONWriter.string(value)) }
+
+    /// One record of tab-separated values.
+    func print(record fields: [String?]) throws(CoordinationError) {
+        try print(fields.map { field in field.map { Printable.text($0) } ?? "-" }.joined(separator: "\t"))
+    }
+
+    enum Color: String {
+        case good = "32"
+        case warning = "33"
+        case bad = "31"
+        case faint = "2"
+        case strong = "1"
+    }
+
+    func color(_ text: String, _ color: Color?) -> String {
+        guard colors, let color, !text.isEmpty else { return text }
+        return "\u{1b}[\(color.rawValue)m\(text)\u{1b}[0m"
+    }
+
+    /// Aligned columns under a heading. A cell's colour does not count for its width.
+    func print(table heading: [String], _ rows: [[Cell]]) throws(CoordinationError) {
+        let all = [heading.map { Cell($0, .faint) }] + rows
+        let widths = heading.indices.map { column in all.map { $0[column].text.count }.max() ?? 0 }
+        for row in all {
+            var line = ""
+            for (column, cell) in row.enumerated() {
+                let isLast = column == row.count - 1
+                line += color(cell.text, cell.color) + (isLast ? "" : String(repeating: " ", count: widths[column] - cell.text.count + 2))
+            }
+            while line.last == " " { line.removeLast() }
+            try print(line)
+        }
+    }
+
+    struct Cell: Sendable {
+        let text: String
+        let color: Color?
+
+        init(_ text: String?, _ color: Color? = nil) {
+            self.text = text.map { Printable.text($0) } ?? "-"
+            self.color = text == nil ? .faint : color
+        }
+    }
+}

@@ -1,0 +1,33 @@
+import QQCore
+
+/// How values are written, for programs and for people.
+enum Rendering {
+    /// Seconds as a plain decimal number: `15`, `0.5`.
+    static func seconds(_ duration: Duration) -> String { JSONWriter.string(rounded(duration)) }
+
+    static func json(_ duration: Duration?) -> JSONValue { duration.map { .double($0.seconds) } ?? .null }
+
+    static func json(_ time: WallTime?) -> JSONValue { time.map { .string($0.rfc3339(fractionDigits: 3)) } ?? .null }
+
+    static func json(_ token: FencingToken?) -> JSONValue { token.map { .number($0.value) } ?? .null }
+
+    static func json(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
+
+    /// Seconds to the millisecond: more says nothing of a lease, and makes lines hard to read.
+    static func rounded(_ duration: Duration?) -> JSONValue {
+        duration.map { .double(Double(($0.nanoseconds + 500_000) / 1_000_000) / 1000) } ?? .null
+    }
+
+    /// `held by web1/42/9f (token 7) for 12.3s more`, as messages say it.
+    static func sentence(_ state: ElectionState) -> String {
+        switch state.phase {
+        case .free: return "held by nobody"
+        case .held, .expired:
+            var text = state.phase == .held ? "held by " : "not held any more; last by "
+            text += state.leader ?? "a command that still runs, though its lease was removed"
+            if let token = state.token { text += ", token \(token)" }
+            if state.phase == .held, let remaining = state.remaining { text += ", for \(DurationText.brief(remaining)) unless renewed" }
+            return text
+        }
+    }
+}

@@ -1,0 +1,162 @@
+/// What an object of `--json` holds, as data: the manual page is made from it, and tests hold the output against it.
+struct Schema: Sendable {
+    enum Kind: String, Sendable {
+        case text = "string"
+        case flag = "boolean"
+        case count = "integer"
+        case seconds = "number of seconds"
+        case time = "RFC 3339 time"
+        case list = "array"
+    }
+
+    struct Field: Sendable {
+        let key: String
+        let kind: Kind
+        let mayBeNull: Bool
+        /// A key that is only there in some cases.
+        let isOptional: Bool
+        let meaning: String
+
+        init(_ key: String, _ kind: Kind, null: Bool = false, optional: Bool = false, _ meaning: String) {
+            self.key = key
+            self.kind = kind
+            mayBeNull = null
+            isOptional = optional
+            self.meaning = meaning
+        }
+    }
+
+    let name: String
+    let about: String
+    let fields: [Field]
+}
+
+extension Schemas {
+    private static let name = Schema.Field("name", .text, "The election.")
+    private static let server = Schema.Field("server", .text, "The server URL, without credentials.")
+    private static let system = Schema.Field("system", .text, "What answers there: `file` in this version.")
+    private static let leader = Schema.Field("leader", .text, null: true, "The identity that leads; null where nobody does.")
+    private static let token = Schema.Field(
+        "token", .count, null: true,
+        "The term's fencing token, up to 64 bits; null where there is none. Some JSON readers keep only 53 bits exactly.")
+    private static let ttl = Schema.Field("ttl", .seconds, null: true, "For how long the lease is granted each time.")
+    private static let expiresIn = Schema.Field("expires_in", .seconds, null: true, "How long the lease still runs unless it is renewed.")
+    private static let acquiredAt = Schema.Field("acquired_at", .time, null: true, "When the term began.")
+
+    static let acquire = Schema(
+        name: "acquire", about: "`qq acquire` *NAME* `--json`, granted or refused.",
+        fields: [
+            .init("acquired", .flag, "Whether we lead now."), name, server, system,
+            .init("id", .text, null: true, "Our identity; null where it was refused."), leader, token, ttl, acquiredAt,
+            .init("expires_at", .time, null: true, "When the lease ends unless it is renewed, by this machine's wall clock."), expiresIn,
+        ])
+
+    static let release = Schema(
+        name: "release", about: "`qq release` *NAME* `--json`.",
+        fields: [.init("released", .flag, "Whether it was ours and has been given up."), name, server, system, leader])
+
+    static let keepalive = Schema(
+        name: "keepalive", about: "`qq keepalive` *NAME...* `--json`: one object a line.",
+        fields: [
+            .init("time", .time, "When it happened."),
+            .init("event", .text, "`waiting`, `elected`, `renewed`, `lost`, `released`, `step_down_asked` or `retrying`."), name, server,
+            .init("id", .text, "Our identity."), token, expiresIn,
+            .init("reason", .text, null: true, "Why, for `lost` and `retrying`; who, for `waiting` and `step_down_asked`."),
+        ])
+
+    static let status = Schema(
+        name: "status",
+        about: """
+            `qq status` *NAME* `--json`. With several names, or with `--all`, these are the elements of `elections` in an object that also has \
+            `server` and `system`.
+            """,
+        fields: [
+            name, .init("state", .text, "`held`, `expired` (the last leader's lease has ended) or `free`."), leader,
+            .init("last_leader", .text, null: true, "The identity that leads, or led last."), .init("mine", .flag, "Whether we lead."),
+            token, acquiredAt,
+            .init("renewed_at", .time, null: true, "When the lease was last renewed."), ttl, expiresIn,
+            .init("waiters", .count, null: true, "How many wait for their turn."),
+            .init("alive", .flag, null: true, "Whether the leader's process is known to live; null where that cannot be known."),
+            .init("host", .text, null: true, "The machine that the leader runs on."),
+            .init("step_down_asked_by", .text, null: true, "Who has asked the leader to step down."),
+            .init("problem", .text, null: true, "Why this election could not be read."),
+        ])
+
+    static let watch = Schema(
+        name: "watch", about: "`qq watch` *NAME...* `--json`: one object a line.",
+        fields: [
+            .init("time", .time, "When it was seen."),
+            .init(
+                "event", .text, "`state` (what was found at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
+            name, server,
+            .init("state", .text, "`held`, `expired` or `free`."), leader, token, expiresIn,
+        ])
+
+    static let stepDown = Schema(
+        name: "step-down", about: "`qq step-down` *NAME* `--json`.",
+        fields: [
+            .init("stepped_down", .flag, "Whether the leader has let go."), name, server, system,
+            .init("leader", .text, null: true, "Who led before."), token,
+        ])
+
+    static let clusterStatus = Schema(
+        name: "cluster-status", about: "`qq cluster-status --json`.",
+        fields: [server, system, .init("endpoints", .list, "One object for each endpoint, as below.")])
+
+    static let endpoint = Schema(
+        name: "endpoint", about: "An element of `endpoints` in `qq cluster-status --json`.",
+        fields: [
+            .init("endpoint", .text, "Where."), .init("reachable", .flag, "Whether it answers."),
+            .init("can_grant", .flag, "Whether it could grant a lease now, as far as can be seen."),
+            .init("round_trip", .seconds, null: true, "How long one question took."),
+            .init("problem", .text, null: true, "What went wrong, where it does not answer."),
+            .init(
+                "exists", .flag, optional: true,
+                "Lease files: whether the folder is there; the embedded default is made when it is first needed."),
+            .init("writable", .flag, optional: true, "Lease files: whether we may take leases there."),
+            .init("file_system", .text, optional: true, "Lease files: what the folder is on."),
+            .init(
+                "shared", .flag, optional: true,
+                "Lease files: whether other machines may write it; then leases are judged by their wall clocks."),
+            .init("locks", .flag, optional: true, "Lease files: whether the kernel's locks work there."),
+            .init("free_bytes", .count, optional: true, "Lease files: room left."),
+            .init("elections", .count, optional: true, "Lease files: how many there are."),
+            .init("held", .count, optional: true, "Lease files: how many have a leader."),
+            .init("broken", .count, optional: true, "Lease files: how many cannot be read."),
+        ])
+
+    static let all = [acquire, release, keepalive, status, watch, stepDown, clusterStatus, endpoint]
+
+    /// qq-json(5).
+    static let manPage = ManPage(
+        name: "qq-json", section: 5, summary: "what qq --json prints",
+        sections: [
+            .init(
+                "DESCRIPTION",
+                [
+                    .text(
+                        """
+                        Every command that answers takes `--json` and prints one object on one line of stdout; `watch` and `keepalive` print one object for \
+                        each event. Keys are never renamed or removed, and their types never change; new keys may be added, so pass over what you do not know. \
+                        Times are RFC 3339 in UTC, durations are seconds as numbers. Messages and errors go to stderr, and the exit code says what it says \
+                        without `--json`.
+                        """)
+                ])
+        ]
+            + all.map { schema in
+                .init(
+                    schema.name.uppercased(),
+                    [.text(schema.about)]
+                        + schema.fields.map { field in
+                            .term("`\(field.key)`", "\(field.kind.rawValue)\(field.mayBeNull ? " or null" : ""). \(field.meaning)")
+                        })
+            }
+            + [
+                .init(
+                    "EXAMPLES",
+                    [
+                        .example(Example("Who leads", "qq status web --json | jq -r .leader")),
+                        .example(Example("Each new leader", "qq watch web --json | jq -r 'select(.event == \"elected\") | .leader'")),
+                    ])
+            ])
+}

@@ -1,0 +1,93 @@
+import QQCore
+
+/// The objects that `--json` prints. Their keys and types are declared once, in `Schemas.all`, from which qq-json(5) is made, and which tests hold
+/// the output against.
+enum Schemas {
+    static func acquired(_ grant: Grant, server: ServerURL, now: BootInstant) -> JSONValue {
+        [
+            "acquired": true, "name": .string(grant.name), "server": .string(server.description), "system": .string(server.system.name),
+            "id": .string(grant.identity), "leader": .string(grant.identity), "token": Rendering.json(grant.token),
+            "ttl": Rendering.json(grant.ttl),
+            "acquired_at": Rendering.json(grant.acquiredAt), "expires_at": Rendering.json(grant.expiresAt),
+            "expires_in": Rendering.rounded(grant.deadline.duration(since: now)),
+        ]
+    }
+
+    static func refused(_ state: ElectionState, server: ServerURL) -> JSONValue {
+        [
+            "acquired": false, "name": .string(state.name), "server": .string(server.description), "system": .string(server.system.name),
+            "id": .null,
+            "leader": Rendering.json(state.isLed ? state.leader : nil), "token": Rendering.json(state.token),
+            "ttl": Rendering.json(state.ttl),
+            "acquired_at": Rendering.json(state.acquiredAt), "expires_at": Rendering.json(state.remaining.map { .now() + $0 }),
+            "expires_in": Rendering.rounded(state.remaining),
+        ]
+    }
+
+    static func released(_ name: String, _ released: Bool, _ state: ElectionState?, server: ServerURL) -> JSONValue {
+        [
+            "released": .bool(released), "name": .string(name), "server": .string(server.description),
+            "system": .string(server.system.name),
+            "leader": Rendering.json(state?.isLed == true ? state?.leader : nil),
+        ]
+    }
+
+    static func steppedDown(_ done: Bool, _ state: ElectionState, server: ServerURL) -> JSONValue {
+        [
+            "stepped_down": .bool(done), "name": .string(state.name), "server": .string(server.description),
+            "system": .string(server.system.name),
+            "leader": Rendering.json(state.isLed ? state.leader : nil), "token": Rendering.json(state.token),
+        ]
+    }
+
+    static func election(_ state: ElectionState, mine: Bool) -> JSONValue {
+        [
+            "name": .string(state.name), "state": .string(state.phase.rawValue), "leader": Rendering.json(state.isLed ? state.leader : nil),
+            "last_leader": Rendering.json(state.leader), "mine": .bool(mine), "token": Rendering.json(state.token),
+            "acquired_at": Rendering.json(state.acquiredAt), "renewed_at": Rendering.json(state.renewedAt),
+            "ttl": Rendering.json(state.ttl),
+            "expires_in": state.isLed ? Rendering.rounded(state.remaining) : .null,
+            "waiters": state.waiters.map { .integer(Int64($0)) } ?? .null,
+            "alive": state.alive.map { .bool($0) } ?? .null, "host": Rendering.json(state.host),
+            "step_down_asked_by": Rendering.json(state.stepDownAskedBy), "problem": Rendering.json(state.problem?.description),
+        ]
+    }
+
+    static func event(_ kind: String, _ state: ElectionState, at time: WallTime, server: ServerURL) -> JSONValue {
+        [
+            "time": Rendering.json(time), "event": .string(kind), "name": .string(state.name), "server": .string(server.description),
+            "state": .string(state.phase.rawValue), "leader": Rendering.json(state.isLed ? state.leader : nil),
+            "token": Rendering.json(state.token),
+            "expires_in": state.isLed ? Rendering.rounded(state.remaining) : .null,
+        ]
+    }
+
+    static func holding(
+        _ kind: String, name: String, identity: String, token: FencingToken?, expiresIn: Duration?, reason: String?, at time: WallTime,
+        server: ServerURL
+    ) -> JSONValue {
+        [
+            "time": Rendering.json(time), "event": .string(kind), "name": .string(name), "server": .string(server.description),
+            "id": .string(identity), "token": Rendering.json(token), "expires_in": Rendering.rounded(expiresIn),
+            "reason": Rendering.json(reason),
+        ]
+    }
+
+    static func cluster(_ endpoints: [EndpointStatus], server: ServerURL) -> JSONValue {
+        [
+            "server": .string(server.description), "system": .string(server.system.name),
+            "endpoints": .array(
+                endpoints.map { endpoint in
+                    var members: [JSONObject.Member] = [
+                        .init(name: "endpoint", value: .string(endpoint.endpoint)),
+                        .init(name: "reachable", value: .bool(endpoint.isReachable)),
+                        .init(name: "can_grant", value: .bool(endpoint.canGrant)),
+                        .init(name: "round_trip", value: Rendering.json(endpoint.roundTrip)),
+                        .init(name: "problem", value: Rendering.json(endpoint.problem)),
+                    ]
+                    members += endpoint.details.map { .init(name: $0.key, value: $0.value) }
+                    return .object(JSONObject(members))
+                }),
+        ]
+    }
+}

@@ -1,0 +1,82 @@
+import CSystem
+import Glibc
+import QQCore
+import QQGuard
+import QQLoop
+
+/// The version of this program.
+public let version = "0.1.0"
+
+/// Runs `qq` with the arguments of this process, and ends it with the exit code.
+public func runAndExit() -> Never {
+    qq_fill_standard_descriptors()
+    rememberSignals()
+    // Who reads our output may go away at any time; while a lease is held that must not end us.
+    signal(SIGPIPE, SIG_IGN)
+    exit(run(Array(CommandLine.arguments.dropFirst())))
+}
+
+private func run(_ arguments: [String]) -> Int32 {
+    do {
+        switch try Parser.parse(arguments) {
+        case .run(let invocation): return try run(invocation)
+        case .version: return try answer("qq \(version)")
+        case .help(let command, let long):
+            let columns = Int(qq_terminal_columns(1))
+            return try answer(String(helpText(for: command, long: long, width: columns > 0 ? columns : 80).dropLast()))
+        case .noCommand:
+            Messages.error(UsageError("no command given", hint: "see 'qq -h' for the commands"))
+            return ExitCode.usage
+        }
+    } catch let error as UsageError {
+        Messages.error(error)
+        return ExitCode.usage
+    } catch let error as CoordinationError {
+        Messages.error(error)
+        return error.exitCode
+    } catch {
+        Messages.error(CoordinationError(.unavailable, "cannot go on", because: "\(error)"))
+        return ExitCode.unavailable
+    }
+}
+
+private func answer(_ text: String) throws(CoordinationError) -> Int32 {
+    try Output.write(text)
+    return ExitCode.yes
+}
+
+private func run(_ invocation: Invocation) throws -> Int32 {
+    switch invocation.command.id {
+    case .completions: return try answer(String((Shell(rawValue: invocation.positionals[0]).map(completionScript) ?? "").dropLast()))
+    case .man: return try showManual(invocation.positionals.first)
+    case .generate: return try writeGeneratedFiles(below: invocation.positionals[0])
+    case .acquire where invocation.trailing != nil: return try runGuarded(invocation)
+    default: return try onLoop { loop in try await Context(invocation, loop: loop).run() }
+    }
+}
+
+/// Runs `body` as a task on a loop of its own.
+func onLoop(_ body: @escaping @Sendable (MainLoop) async throws -> Int32) throws -> Int32 {
+    let loop = try MainLoop()
+    let result = loop.run { () async -> Result<Int32, any Error> in
+        do { return .success(try await body(loop)) } catch { return .failure(error) }
+    }
+    return try result?.get() ?? ExitCode.unavailable
+}
+
+extension Context {
+    fileprivate func run() async throws -> Int32 {
+        switch invocation.command.id {
+        case .acquire: try await acquire()
+        case .release: try await release()
+        case .keepalive: try await keepalive()
+        case .status: try await status()
+        case .watch: try await watch()
+        case .stepDown: try await stepDown()
+        case .clusterStatus: try await clusterStatus()
+        case .complete: await complete()
+        // These are answered before a server is chosen.
+        case .completions, .man, .help, .version, .generate: ExitCode.usage
+        }
+    }
+}

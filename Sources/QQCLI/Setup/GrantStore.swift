@@ -1,0 +1,142 @@
+import CSystem
+import Glibc
+import QQCore
+
+/// Grants saved by `acquire`, so that `release` and `keepalive` in the next line of a script can go on with them: one file each, for this user's
+/// eyes only, in the runtime folder that does not outlive a boot.
+struct GrantStore: Sendable {
+    let folder: String
+
+    init() {
+        if let runtime = variable("XDG_RUNTIME_DIR"), runtime.hasPrefix("/") {
+            folder = runtime + "/qq"
+        } else {
+            folder = geteuid() == 0 ? "/run/qq" : "/tmp/qq-\(geteuid())"
+        }
+    }
+
+    /// One file for each server and name; the name in clear, for people who look, and a hash of both.
+    private func path(name: String, server: ServerURL) -> String {
+        let hash = String(fnv1a64(Array("\(server)\n\(name)".utf8)), radix: 16)
+        let readable = name.utf8.prefix(64).map { byte in
+            UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
+                || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || byte == UInt8(ascii: "-") ? byte : UInt8(ascii: "_")
+        }
+        return folder + "/" + String(decoding: readable, as: UTF8.self) + "-" + hash + ".json"
+    }
+
+    // MARK: Saving
+
+    /// - Throws: `CoordinationError` where it cannot be saved.
+    func save(_ grant: Grant, server: ServerURL) throws(CoordinationError) {
+        let path = path(name: grant.name, server: server)
+        try prepareFolder()
+        let value: JSONValue = [
+            "name": .string(grant.name), "server": .string(server.description), "id": .string(grant.identity),
+            "token": Rendering.json(grant.token),
+            "ttl": .double(grant.ttl.seconds), "acquired_at": .string(grant.acquiredAt.rfc3339Nano),
+            "deadline": .number(grant.deadline.nanoseconds),
+        ]
+        let temporary = path + ".\(getpid())"
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw failure("save", temporary) }
+        let bytes = JSONWriter.bytes(value, style: .indented) + [UInt8(ascii: "\n")]
+        let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, bytes.count) }
+        let problem = written == bytes.count ? nil : failure("save", temporary)
+        close(descriptor)
+        if let problem {
+            unlink(temporary)
+            throw problem
+        }
+        guard rename(temporary, path) == 0 else { throw failure("save", path) }
+    }
+
+    /// In /tmp somebody else may have been there first.
+    private func prepareFolder() throws(CoordinationError) {
+        if mkdir(folder, 0o700) != 0, errno != EEXIST { throw failure("save", folder) }
+        var information = stat()
+        guard lstat(folder, &information) == 0 else { throw failure("save", folder) }
+        guard information.st_mode & S_IFMT == S_IFDIR, information.st_uid == geteuid(), information.st_mode & 0o077 == 0 else {
+            throw CoordinationError(
+                .denied, "cannot save the grant", because: "the folder for saved grants is not ours alone", at: folder,
+                hint: "set XDG_RUNTIME_DIR to a folder of your own")
+        }
+    }
+
+    // MARK: Reading
+
+    /// The grant saved for an election; nil where there is none.
+    /// - Throws: `.brokenData` where there is one that cannot be understood.
+    func load(name: String, server: ServerURL) throws(CoordinationError) -> Grant? {
+        let path = path(name: name, server: server)
+        let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw failure("read", path)
+        }
+        defer { close(descriptor) }
+        var information = stat()
+        guard fstat(descriptor, &information) == 0, information.st_uid == geteuid() else {
+            throw CoordinationError(.denied, "cannot use the saved grant", because: "it belongs to somebody else", at: path)
+        }
+        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
+        let count = read(descriptor, &buffer, buffer.count)
+        guard count >= 0 else { throw failure("read", path) }
+        guard let grant = Self.parse(buffer.prefix(count)), grant.name == name else {
+            throw CoordinationError(
+                .brokenData, "cannot use the saved grant", because: "it cannot be understood", at: path,
+                hint: "remove the file, and name the lease with --id and --token")
+        }
+        return grant
+    }
+
+    private static func parse(_ bytes: ArraySlice<UInt8>) -> Grant? {
+        guard let object = (try? JSONValue.parse(bytes))?.objectValue, let name = object["name"]?.stringValue,
+            let id = object["id"]?.stringValue,
+            let ttl = object["ttl"]?.doubleValue, ttl > 0, ttl <= DurationText.maximum.seconds,
+            let deadline = object["deadline"]?.uint64Value,
+            let acquired = object["acquired_at"]?.stringValue, let acquiredAt = try? WallTime.parse(rfc3339: acquired)
+        else { return nil }
+        return Grant(
+            name: name, identity: id, token: object["token"]?.uint64Value.map { FencingToken($0) }, ttl: .nanoseconds(Int64(ttl * 1e9)),
+            deadline: BootInstant(nanoseconds: deadline), acquiredAt: acquiredAt,
+            expiresAt: .now() + BootInstant(nanoseconds: deadline).duration(since: BootInstant(nanoseconds: qq_boot_now())))
+    }
+
+    /// Forgets a grant, if it is the one that is saved.
+    func forget(_ grant: Grant, server: ServerURL) {
+        guard let saved = try? load(name: grant.name, server: server), saved.identity == grant.identity, saved.token == grant.token else {
+            return
+        }
+        unlink(path(name: grant.name, server: server))
+    }
+
+    /// The names of the elections at `server` that a grant is saved for.
+    func names(at server: ServerURL) -> [String] {
+        guard let directory = opendir(folder) else { return [] }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let file = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            guard file.hasSuffix(".json"),
+                let descriptor = Optional(open(folder + "/" + file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)),
+                descriptor >= 0
+            else { continue }
+            var buffer = [UInt8](repeating: 0, count: 16 * 1024)
+            let count = read(descriptor, &buffer, buffer.count)
+            close(descriptor)
+            guard count > 0, let name = Self.parse(buffer.prefix(count))?.name, path(name: name, server: server) == folder + "/" + file
+            else { continue }
+            names.append(name)
+        }
+        return names.sorted()
+    }
+
+    private func failure(_ verb: String, _ path: String) -> CoordinationError {
+        let error = SystemCallError("open")
+        return CoordinationError(
+            error.code == EACCES || error.code == EPERM || error.code == EROFS || error.code == ELOOP ? .denied : .unavailable,
+            "cannot \(verb) the saved grant", because: error.reason, at: path, hint: "set XDG_RUNTIME_DIR to a folder of your own")
+    }
+}

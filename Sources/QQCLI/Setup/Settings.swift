@@ -1,0 +1,72 @@
+import Glibc
+import QQCore
+
+/// Where the election lives, and who says so.
+struct ServerChoice: Sendable {
+    enum Origin: Sendable {
+        case flag
+        case environment
+        case embedded
+    }
+
+    var url: ServerURL
+    var origin: Origin
+
+    /// Precedence: flag, environment, the embedded default.
+    static func resolve(flag: String?) throws(CoordinationError) -> ServerChoice {
+        if let flag { return ServerChoice(url: try parse(flag, from: "--server"), origin: .flag) }
+        if let variable = variable("QQ_SERVER"), !variable.isEmpty {
+            return ServerChoice(url: try parse(variable, from: "QQ_SERVER"), origin: .environment)
+        }
+        do throws(ServerURL.Invalid) { return ServerChoice(url: try ServerURL.file(path: try embeddedFolder()), origin: .embedded) } catch {
+            throw CoordinationError(.configuration, "cannot tell where lease files are", because: error.reason, hint: error.hint)
+        }
+    }
+
+    private static func parse(_ text: String, from origin: String) throws(CoordinationError) -> ServerURL {
+        do throws(ServerURL.Invalid) { return try ServerURL.parse(text) } catch {
+            throw CoordinationError(.configuration, "cannot use the server URL", because: error.reason, at: origin, hint: error.hint)
+        }
+    }
+
+    /// The folder of the embedded default: one for root, one for each user.
+    private static func embeddedFolder() throws(ServerURL.Invalid) -> String {
+        if geteuid() == 0 { return "/var/lib/qq" }
+        if let state = variable("XDG_STATE_HOME"), state.hasPrefix("/") { return state + "/qq/leases" }
+        if let home = variable("HOME"), home.hasPrefix("/") { return home + "/.local/state/qq/leases" }
+        throw ServerURL.Invalid(reason: "neither XDG_STATE_HOME nor HOME names a folder", hint: "name one with -s file:///DIR")
+    }
+}
+
+/// An environment variable; nil where it is not set.
+func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+
+/// What the flags of a lease come to: checked together, since each of them only makes sense beside the others.
+struct LeaseTiming: Sendable {
+    var ttl: Duration
+    var renewEvery: Duration
+    var killAfter: Duration
+
+    init(ttl: Duration, renewEvery: Duration?, killAfter: Duration?) throws(CoordinationError) {
+        self.ttl = ttl
+        self.renewEvery = renewEvery ?? ttl / Defaults.ttlDivisor
+        self.killAfter = killAfter ?? min(ttl / Defaults.ttlDivisor, Defaults.killAfterAtMost)
+        guard self.renewEvery < ttl else {
+            throw Self.wrong(
+                "--renew-every \(DurationText.format(self.renewEvery)) is not shorter than the TTL of \(DurationText.format(ttl))",
+                "a third of the TTL leaves room for a failure: leave --renew-every out")
+        }
+        // SIGTERM goes out this long before the lease ends: not before a renewal was even due.
+        let longest = ttl - self.renewEvery
+        guard self.killAfter < longest else {
+            throw Self.wrong(
+                "--kill-after \(DurationText.format(self.killAfter)) leaves no time to renew: a TTL of \(DurationText.format(ttl)) renewed every "
+                    + "\(DurationText.format(self.renewEvery)) has room for less than \(DurationText.format(longest))",
+                "choose a longer --ttl or a shorter --kill-after")
+        }
+    }
+
+    private static func wrong(_ what: String, _ hint: String) -> CoordinationError {
+        CoordinationError(.usage, what, because: "", hint: hint)
+    }
+}

@@ -1,0 +1,53 @@
+import QQCore
+import Synchronization
+
+/// Something that others ring and one task waits for. A ring that nobody waits for is kept for the next who does.
+final class Bell: Sendable {
+    private struct State {
+        var hasRung = false
+        var waiting: CheckedContinuation<Void, Never>?
+    }
+
+    private let state = Mutex(State())
+
+    func ring() {
+        let waiting = state.withLock { state in
+            defer { state.waiting = nil }
+            if state.waiting == nil { state.hasRung = true }
+            return state.waiting
+        }
+        waiting?.resume()
+    }
+
+    /// Returns when it rings, at `deadline`, or when the task is cancelled.
+    func wait(until deadline: BootInstant, _ clock: any LeaseClock) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.wait() }
+            group.addTask { try? await clock.sleep(until: deadline) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func wait() async {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    if state.hasRung || Task.isCancelled {
+                        state.hasRung = false
+                        return true
+                    }
+                    state.waiting = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            let waiting = state.withLock { state in
+                defer { state.waiting = nil }
+                return state.waiting
+            }
+            waiting?.resume()
+        }
+    }
+}

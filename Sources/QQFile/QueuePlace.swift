@@ -1,0 +1,47 @@
+import CSystem
+import Glibc
+import QQCore
+import Synchronization
+
+/// A place in the queue for a lease file: a thread that sleeps for the queue's lock. The kernel wakes those who sleep for it one at a time, first come
+/// first served; whoever has it is the next to lead. The place is kept while its owner does other things, and given up with `leave`.
+final class QueuePlace: Sendable {
+    private let result: Result
+    private let thread: BlockingThread
+
+    private final class Result: Sendable {
+        /// errno, or 0 for the lock; nil while the thread sleeps.
+        let code = Mutex<CInt?>(nil)
+        let bell = Bell()
+    }
+
+    /// - Parameter side: a description of `.NAME.lock` of its own; the lock goes with it.
+    /// - Throws: `SystemCallError` where there is no thread to be had.
+    init(_ side: Descriptor) throws(SystemCallError) {
+        let result = Result()
+        self.result = result
+        thread = try BlockingThread { wait in
+            let code = qq_ofd_lock_wait(wait, side.number, F_WRLCK, LiveLock.queueByte, 1) == 0 ? 0 : errno
+            result.code.withLock { $0 = code }
+            result.bell.ring()
+        }
+        descriptor = side
+    }
+
+    private let descriptor: Descriptor
+
+    deinit { thread.cancel() }
+
+    /// Whether it is our turn.
+    /// - Throws: `SystemCallError` where the kernel refuses the lock.
+    func isFirst() throws(SystemCallError) -> Bool {
+        switch result.code.withLock({ $0 }) {
+        case nil: return false
+        case 0: return true
+        case let code?: throw SystemCallError("fcntl", code: code)
+        }
+    }
+
+    /// Returns when it may be our turn, at `deadline`, or when the task is cancelled.
+    func wait(until deadline: BootInstant, _ clock: any LeaseClock) async { await result.bell.wait(until: deadline, clock) }
+}

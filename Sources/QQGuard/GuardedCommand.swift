@@ -1,0 +1,149 @@
+import CSystem
+import Glibc
+import QQCore
+import QQLoop
+
+/// Runs a command while, and only while, we lead: carries out what `GuardSession` says.
+public struct GuardedCommand: Sendable {
+    /// The variables for the command and for hooks.
+    public typealias Environment = @Sendable (HookEvent, Grant) -> [(name: String, value: String)]
+
+    let guardian: Guardian
+    let front: Front?
+    let loop: MainLoop
+    let coordinator: any Coordinator
+    let lease: LeaseSession.Configuration
+    let configuration: GuardSession.Configuration
+    let hooks: Hooks
+    let environment: Environment
+    let tell: @Sendable (GuardSession.Message) -> Void
+    let hookFailed: @Sendable (String, String) -> Void
+
+    /// - Parameter guardian: forked before any thread was started.
+    public init(
+        guardian: Guardian, front: Front?, loop: MainLoop, coordinator: any Coordinator, lease: LeaseSession.Configuration,
+        configuration: GuardSession.Configuration, hooks: Hooks, environment: @escaping Environment,
+        tell: @escaping @Sendable (GuardSession.Message) -> Void, hookFailed: @escaping @Sendable (String, String) -> Void
+    ) {
+        self.guardian = guardian
+        self.front = front
+        self.loop = loop
+        self.coordinator = coordinator
+        self.lease = lease
+        self.configuration = configuration
+        self.hooks = hooks
+        self.environment = environment
+        self.tell = tell
+        self.hookFailed = hookFailed
+    }
+
+    /// Signals that are the command's, not qq's.
+    public static let forwarded = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP]
+
+    private enum Input: Sendable {
+        case event(GuardSession.Event)
+        case elected(Grant, (any Witness)?)
+        case timer(UInt64)
+    }
+
+    /// Returns how it ended, when the command and everything that it started is gone and the lease is given up.
+    public func run(signals: SignalSource) async -> GuardSession.Outcome {
+        let (inputs, post) = AsyncStream.makeStream(of: Input.self)
+        let driver = SessionDriver(lease, coordinator: coordinator, clock: loop)
+        let outcome = await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                let outcome = await driver.run { event, witness in
+                    if case .elected(let grant) = event { post.yield(.elected(grant, witness)) } else { post.yield(.event(.lease(event))) }
+                }
+                post.yield(.event(.leaseEnded(outcome)))
+            }
+            group.addTask {
+                while let report = try? await guardian.next() { post.yield(.event(.guardian(report))) }
+                if !Task.isCancelled { post.yield(.event(.guardianEnded)) }
+            }
+            group.addTask { while let signal = try? await signals.next() { post.yield(.event(.signal(signal))) } }
+            if let front {
+                group.addTask { if (try? await loop.readable(front.descriptor)) != nil { post.yield(.event(.frontEnded)) } }
+            }
+            var session = GuardSession(configuration)
+            var witness: (any Witness)?
+            var timerNumber: UInt64 = 0
+            for await input in inputs {
+                let actions: [GuardSession.Action]
+                switch input {
+                case .timer(let number) where number != timerNumber: actions = []
+                case .timer: actions = session.handle(.timer, at: loop.now())
+                case .elected(let grant, let given):
+                    witness = given
+                    actions = session.handle(.lease(.elected(grant)), at: loop.now())
+                case .event(let event): actions = session.handle(event, at: loop.now())
+                }
+                for action in actions {
+                    switch action {
+                    case .exit(let outcome):
+                        if case .commandEnded(.died(signal: SIGINT)) = outcome, front?.givesTerminal == true {
+                            front?.commandWasInterrupted()
+                        }
+                        group.cancelAll()
+                        return outcome
+                    case .timer(let instant):
+                        timerNumber += 1
+                        let number = timerNumber
+                        group.addTask { if (try? await loop.sleep(until: instant)) != nil { post.yield(.timer(number)) } }
+                    case .hooks(let event, let grant):
+                        if hooks.commands(for: event).isEmpty {
+                            post.yield(.event(.hooksRan))
+                        } else {
+                            group.addTask {
+                                await hooks.run(event, environment: environment(event, grant), on: loop, failed: hookFailed)
+                                post.yield(.event(.hooksRan))
+                            }
+                        }
+                    case .run(let grant):
+                        do throws(SystemCallError) { try start(under: grant, witness: witness) } catch {
+                            // A guardian that is gone ends its reports as well; anything else, such as too large an environment, is told here.
+                            if error.code != EPIPE, error.code != ECONNRESET { post.yield(.event(.guardian(.notRun(error.code)))) }
+                        }
+                        // The guardian and the command have it now: it must not outlive them in us.
+                        witness?.close()
+                    case .stopLease: driver.stop()
+                    default: carryOut(action)
+                    }
+                }
+            }
+            return .lost("stopped")
+        }
+        guardian.dismiss()
+        return outcome
+    }
+
+    private func start(under grant: Grant, witness: (any Witness)?) throws(SystemCallError) {
+        try guardian.run(
+            environment: environment(.elected, grant), deadline: grant.deadline, timing: configuration.timing, witness: witness,
+            takesTerminal: front?.givesTerminal ?? false)
+        closeStandardStreams()
+    }
+
+    /// They are the command's own: who reads its output must see the end of it when the command closes it. Messages go on to stderr.
+    private func closeStandardStreams() {
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        guard null >= 0 else { return }
+        dup2(null, 0)
+        dup2(null, 1)
+        if null > 2 { close(null) }
+    }
+
+    private func carryOut(_ action: GuardSession.Action) {
+        switch action {
+        case .extend(let grant): guardian.extend(to: grant.deadline, timing: configuration.timing)
+        case .pass(let signal): guardian.pass(signal)
+        case .terminate: guardian.terminate(grace: configuration.timing.grace)
+        case .kill: guardian.kill()
+        case .endByForce: guardian.endByForce()
+        case .commandRuns(let pid): front?.commandRuns(pid)
+        case .commandStopped(let signal): front?.commandStopped(by: signal)
+        case .message(let message): tell(message)
+        case .hooks, .run, .stopLease, .timer, .exit: break
+        }
+    }
+}

@@ -1,0 +1,110 @@
+import CSystem
+import Glibc
+import QQCore
+import QQLoop
+
+/// What hooks and the guarded command are told of, as QQ_EVENT.
+public enum HookEvent: String, Sendable, Hashable, CaseIterable {
+    /// We lead.
+    case elected
+    /// The term ended against our will.
+    case lost
+    /// We are about to give the lease up.
+    case released
+    /// Somebody else leads, or nobody.
+    case changed
+}
+
+/// Commands to run when leadership changes, one after the other, each with a time limit. Their failure is told and changes nothing.
+public struct Hooks: Sendable {
+    public var onElected: [String]
+    public var onLost: [String]
+    public var onChange: [String]
+    public var timeLimit: Duration
+
+    public init(onElected: [String] = [], onLost: [String] = [], onChange: [String] = [], timeLimit: Duration = .seconds(30)) {
+        self.onElected = onElected
+        self.onLost = onLost
+        self.onChange = onChange
+        self.timeLimit = timeLimit
+    }
+
+    /// The commands for an event. Every event is a change.
+    public func commands(for event: HookEvent) -> [String] {
+        switch event {
+        case .elected: onElected + onChange
+        case .lost, .released: onLost + onChange
+        case .changed: onChange
+        }
+    }
+
+    /// Runs the commands for `event` to their end.
+    /// - Parameter failed: called with the command and what went wrong.
+    public func run(
+        _ event: HookEvent, environment: [(name: String, value: String)], on loop: MainLoop, failed: @Sendable (String, String) -> Void
+    ) async {
+        for command in commands(for: event) {
+            if let problem = await ShellCommand(command, environment: environment).run(timeLimit: timeLimit, on: loop) {
+                failed(command, problem)
+            }
+        }
+    }
+}
+
+/// A command for `sh -c`, with variables beside those that we were started with. Its output goes to stderr, its input is empty.
+public struct ShellCommand: Sendable {
+    let command: String
+    let environment: [String]
+
+    public init(_ command: String, environment: [(name: String, value: String)]) {
+        self.command = command
+        let own = Set(environment.map { $0.name })
+        var entries: [String] = []
+        var at = environ
+        while let entry = at.pointee {
+            let text = String(cString: entry)
+            if !own.contains(String(text.prefix { $0 != "=" })) { entries.append(text) }
+            at = at.advanced(by: 1)
+        }
+        self.environment = entries + environment.map { $0.name + "=" + $0.value }
+    }
+
+    /// Runs it to its end; what went wrong, or nil.
+    public func run(timeLimit: Duration, on loop: MainLoop) async -> String? {
+        var entries: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
+        entries.append(nil)
+        defer { for entry in entries { free(entry) } }
+        var pid: pid_t = 0
+        let problem = qq_spawn_shell(command, entries, &pid)
+        if problem != 0 { return SystemCallError("posix_spawn", code: problem).reason }
+        let ended = await waitForEnd(of: pid, timeLimit: timeLimit, on: loop)
+        if !ended { kill(-pid, SIGKILL) }
+        var status: CInt = 0
+        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        if !ended { return "ended after \(DurationText.brief(timeLimit))" }
+        switch CommandStatus(waitStatus: status) {
+        case .exited(0): return nil
+        case .exited(let code): return "exit code \(code)"
+        case .died(let signal): return "died of signal \(signal)"
+        }
+    }
+
+    private func waitForEnd(of pid: pid_t, timeLimit: Duration, on loop: MainLoop) async -> Bool {
+        let descriptor = qq_process_open(pid)
+        guard descriptor >= 0 else { return true }
+        defer {
+            loop.forget(descriptor)
+            close(descriptor)
+        }
+        return await withTaskGroup(of: Bool.self) { group in
+            group.addTask { (try? await loop.readable(descriptor)) != nil }
+            group.addTask {
+                try? await loop.sleep(for: timeLimit)
+                return false
+            }
+            let first = await group.next() ?? false
+            group.cancelAll()
+            return first
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import Glibc
+import Support
+import Testing
+
+/// Runs a test in a sandbox of its own, and fails it where something that it started lives on.
+func inSandbox(
+    _ load: Gate.Load = .light, sourceLocation: SourceLocation = #_sourceLocation, _ body: (Sandbox) async throws -> Void
+) async throws {
+    await Gate.shared.enter(load)
+    let sandbox = try Sandbox()
+    var failure: (any Error)?
+    do { try await body(sandbox) } catch { failure = error }
+    // After a failure there is nothing to wonder at.
+    let left = await sandbox.close()
+    if failure == nil { #expect(left.isEmpty, "processes were left behind", sourceLocation: sourceLocation) }
+    await Gate.shared.leave(load)
+    if let failure { throw failure }
+}
+
+/// How a run of a program went.
+struct Run {
+    var ending: Ending
+    var output: [UInt8]
+    var errors: String
+
+    var text: String { String(decoding: output, as: UTF8.self) }
+    var lines: [String] { text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init).dropLast() }
+    var code: Int32? { if case .exited(let code) = ending { code } else { nil } }
+}
+
+/// A program that runs, with its output in files.
+final class Started: Sendable {
+    let child: Child
+    private let outputFile: String
+    private let errorFile: String
+
+    init(_ launch: Launch, in sandbox: Sandbox) throws {
+        let number = Int.random(in: 0..<Int.max)
+        outputFile = sandbox.path("stdout-\(number)")
+        errorFile = sandbox.path("stderr-\(number)")
+        var launch = launch
+        if launch.output == .file("/dev/null") { launch.output = .file(outputFile) }
+        if launch.errors == .file("/dev/null") { launch.errors = .file(errorFile) }
+        child = try Child(launch)
+    }
+
+    var pid: pid_t { child.pid }
+    var output: String { readText(outputFile) }
+    var errors: String { readText(errorFile) }
+
+    func finish(within limit: Duration = .seconds(20), _ sourceLocation: SourceLocation = #_sourceLocation) async throws -> Run {
+        do {
+            let ending = try await child.wait(within: limit)
+            return Run(ending: ending, output: readBytes(outputFile) ?? [], errors: errors)
+        } catch {
+            Issue.record("did not end in time; stdout: \(output) stderr: \(errors)", sourceLocation: sourceLocation)
+            throw error
+        }
+    }
+}
+
+extension Sandbox {
+    func start(_ words: [String], environment: [String: String] = [:]) throws -> Started {
+        try Started(launch(words, environment: environment), in: self)
+    }
+
+    /// Starts `qq`.
+    func qq(_ arguments: String..., environment: [String: String] = [:]) throws -> Started {
+        try start([Self.binary] + arguments, environment: environment)
+    }
+
+    /// Runs `qq` to its end.
+    func run(
+        _ arguments: String..., environment: [String: String] = [:], within limit: Duration = .seconds(20),
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws -> Run {
+        try await start([Self.binary] + arguments, environment: environment).finish(within: limit, sourceLocation)
+    }
+
+    /// Waits until the log shows this many different tokens at work.
+    func waitForTerms(_ count: Int, log: String = "stamps", within limit: Duration = .seconds(20)) async throws -> Stamps {
+        try await waitFor("\(count) terms at work", within: limit) {
+            let stamps = stamps(log)
+            return stamps.terms.count >= count ? stamps : nil
+        }
+    }
+
+    /// Holds an election under guard with a command that does nothing until it is ended.
+    func hold(_ name: String, _ options: String..., environment: [String: String] = [:]) async throws -> Started {
+        let holder = try start(
+            [Self.binary, "acquire", name] + options + ["--", "sh", "-c", "echo held; exec sleep 600"], environment: environment)
+        try await waitUntil("\(name) is held: \(holder.errors)") {
+            guard holder.child.isRunning else { throw TimedOut("the holder ended: \(holder.errors)") }
+            return holder.output.contains("held")
+        }
+        return holder
+    }
+
+    /// The guardian of a `qq`.
+    func guardian(of qq: Started) async throws -> LivingProcess {
+        try await waitFor("the guardian of \(qq.pid)") { LivingProcess.below(qq.pid).first { $0.name == "qq-guardian" } }
+    }
+}
+
+extension Started {
+    /// Ends it as an operator does, and sees that it went.
+    func terminate() async throws {
+        child.signal(SIGTERM)
+        _ = try await finish()
+    }
+}
+
+let isRoot = geteuid() == 0

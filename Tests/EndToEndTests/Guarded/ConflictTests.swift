@@ -1,0 +1,122 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("While another holds the lease")
+struct ConflictTests {
+    @Test("the command is not run, and the exit code is 1")
+    func refused() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            let run = try await box.run("acquire", "x", "--", "touch", box.path("ran"))
+            #expect(run.ending == .exited(1))
+            #expect(run.output.isEmpty)
+            #expect(run.errors.hasPrefix("qq: x is held by "))
+            #expect(access(box.path("ran"), F_OK) != 0)
+            try await holder.terminate()
+        }
+    }
+
+    @Test("-E names the exit code, and --skip-ok makes it a silent 0")
+    func chosenCode() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            #expect(try await box.run("acquire", "x", "-E", "200", "--", "true").ending == .exited(200))
+            #expect(try await box.run("acquire", "x", "--conflict-exit-code=0", "--", "false").ending == .exited(0))
+            let skipped = try await box.run("acquire", "x", "--skip-ok", "--", "touch", box.path("ran"))
+            #expect(skipped.ending == .exited(0))
+            #expect(skipped.output.isEmpty && skipped.errors.isEmpty)
+            let quiet = try await box.run("-q", "acquire", "x", "--", "touch", box.path("ran"))
+            #expect(quiet.ending == .exited(1))
+            #expect(quiet.errors.isEmpty)
+            #expect(access(box.path("ran"), F_OK) != 0)
+            try await holder.terminate()
+        }
+    }
+
+    @Test("--wait=DURATION gives up with 75, not sooner")
+    func waitsOnlySoLong() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            let start = ContinuousClock.now
+            let run = try await box.run("acquire", "x", "--wait=600ms", "--", "true")
+            #expect(run.ending == .exited(75))
+            #expect(run.errors.contains("gave up waiting for x"))
+            #expect(ContinuousClock.now - start >= .milliseconds(600))
+            #expect(try await box.run("acquire", "x", "--wait=0s", "--", "true").ending == .exited(75))
+            try await holder.terminate()
+        }
+    }
+
+    @Test("--wait runs the command as soon as the holder has gone")
+    func waitsForTheTurn() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            let waiter = try box.qq("acquire", "x", "--wait", "--", "echo", "my turn")
+            try await waitUntil("the waiter queues") { try waiters("x", in: box) == 1 }
+            #expect(waiter.child.isRunning)
+            try await holder.terminate()
+            let run = try await waiter.finish(within: .seconds(5))
+            #expect(run.ending == .exited(0))
+            #expect(run.text == "my turn\n")
+        }
+    }
+
+    @Test("a waiter that is told to end goes, and leaves the queue")
+    func waiterEnded() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            for signal in [SIGTERM, SIGINT, SIGHUP] {
+                let waiter = try box.qq("acquire", "x", "--wait", "--", "touch", box.path("ran"))
+                try await waitUntil("the waiter queues") { try waiters("x", in: box) == 1 }
+                waiter.child.signal(signal)
+                #expect(try await waiter.finish().ending == .exited(128 + signal))
+            }
+            try await holder.terminate()
+            #expect(access(box.path("ran"), F_OK) != 0)
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(0))
+        }
+    }
+
+    @Test("other elections are not touched")
+    func otherElections() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            #expect(try await box.run("acquire", "y", "--", "true").ending == .exited(0))
+            try await holder.terminate()
+        }
+    }
+
+    @Test("--min-hold keeps the lease after a short command, and then gives it up")
+    func minimumHold() async throws {
+        try await inSandbox { box in
+            let holder = try box.qq("acquire", "x", "--min-hold", "1500ms", "--", "sh", "-c", "echo done; exit 3")
+            try await waitUntil("the command is through") { holder.output.contains("done") }
+            let start = ContinuousClock.now
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
+            #expect(try await holder.finish().ending == .exited(3))
+            #expect(ContinuousClock.now - start > .milliseconds(1000))
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(0))
+        }
+    }
+
+    @Test("an own identity is no way past a command that runs under it")
+    func sameIdentity() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x", "--id", "me")
+            #expect(try await box.run("acquire", "x", "--id", "me", "--", "touch", box.path("ran")).ending == .exited(1))
+            #expect(access(box.path("ran"), F_OK) != 0)
+            try await holder.terminate()
+        }
+    }
+}
+
+/// How many processes sleep for a lock of the election's side file, as the kernel tells.
+func waiters(_ name: String, in box: Sandbox) throws -> Int {
+    var information = stat()
+    guard stat(box.leases + "/.\(name).lock", &information) == 0 else { return 0 }
+    let inode = ":\(information.st_ino)"
+    return readText("/proc/locks").split(separator: "\n").count { line in
+        line.contains("->") && line.split(separator: " ").contains { $0.hasSuffix(inode) }
+    }
+}

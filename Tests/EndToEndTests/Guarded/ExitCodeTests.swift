@@ -1,0 +1,48 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("A guarded command's exit code")
+struct ExitCodeTests {
+    @Test("is passed through, from 0 to 255")
+    func passedThrough() async throws {
+        try await inSandbox { box in
+            for code: Int32 in [0, 1, 2, 42, 64, 75, 79, 80, 126, 127, 128, 137, 200, 254, 255] {
+                let run = try await box.run("acquire", "x", "--", "sh", "-c", "exit \(code)")
+                #expect(run.ending == .exited(code))
+                #expect(run.text.isEmpty && run.errors.isEmpty)
+            }
+        }
+    }
+
+    @Test("is 128+n where it died of signal n", arguments: [SIGHUP, SIGINT, SIGKILL, SIGSEGV, SIGTERM, SIGUSR1])
+    func diedOfSignal(_ signal: Int32) async throws {
+        try await inSandbox { box in
+            let run = try await box.run("acquire", "x", "--", Sandbox.stamp, box.path("stamps"), "--for", "1", "--die", "\(signal)")
+            #expect(run.ending == .exited(128 + signal))
+        }
+    }
+
+    @Test("is 127 where there is no such command, and the lease is free again")
+    func notFound() async throws {
+        try await inSandbox { box in
+            let run = try await box.run("acquire", "x", "--", "no-such-command-anywhere")
+            #expect(run.ending == .exited(127))
+            #expect(run.errors.contains("no-such-command-anywhere"))
+            #expect(try await box.run("acquire", "x", "--", box.path("nothing-here")).ending == .exited(127))
+            #expect(try await box.run("status", "x").ending == .exited(1))
+        }
+    }
+
+    @Test("is 126 where it cannot be run, and the lease is free again")
+    func notRunnable() async throws {
+        try await inSandbox { box in
+            try box.write("#!/bin/sh\n", to: "script")
+            let run = try await box.run("acquire", "x", "--", box.path("script"))
+            #expect(run.ending == .exited(126))
+            #expect(run.errors.contains("chmod +x"))
+            #expect(try await box.run("acquire", "x", "--", box.folder).ending == .exited(126))
+            #expect(try await box.run("status", "x").ending == .exited(1))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("Hooks of a guarded command")
+struct HookTests {
+    @Test("run before and after it, one after the other, in the order given")
+    func order() async throws {
+        try await inSandbox { box in
+            let run = try await box.run(
+                "acquire", "x", "--on-elected", "echo up1 >>log", "--on-elected", "sleep 0.05; echo up2 >>log", "--on-change",
+                "echo change $QQ_EVENT >>log", "--on-lost", "echo down >>log", "--", "sh", "-c", "echo work >>log; exit 3")
+            #expect(run.ending == .exited(3))
+            #expect(box.read("log") == "up1\nup2\nchange elected\nwork\ndown\nchange released\n")
+        }
+    }
+
+    @Test("see the lease in their environment, and hold it while they run")
+    func environment() async throws {
+        try await inSandbox { box in
+            let command = "echo $QQ_NAME $QQ_ID $QQ_TOKEN $QQ_SERVER $QQ_TTL $QQ_EVENT $QQ_LEADER"
+            let run = try await box.run(
+                "acquire", "x", "--id", "me", "--on-elected", command + " >>log", "--on-lost",
+                command + " >>log; \(Sandbox.binary) status x >>log",
+                "--", "true")
+            #expect(run.ending == .exited(0))
+            let lines = box.read("log").split(separator: "\n").map(String.init)
+            #expect(lines.prefix(2) == ["x me 1 \(box.server) 15 elected me", "x me 1 \(box.server) 15 released me"])
+            #expect(lines.last?.hasPrefix("x\theld\tme\t1\t") == true)
+        }
+    }
+
+    @Test("that fail are told of, and change nothing")
+    func failure() async throws {
+        try await inSandbox { box in
+            let run = try await box.run(
+                "acquire", "x", "--on-elected", "exit 9", "--on-lost", "kill -TERM $$", "--", "sh", "-c", "echo work; exit 4")
+            #expect(run.ending == .exited(4))
+            #expect(run.text == "work\n")
+            #expect(run.errors.contains("hook 'exit 9': exit code 9"))
+            #expect(run.errors.contains("died of signal 15"))
+        }
+    }
+
+    @Test("that take too long are ended with all that they started")
+    func timeLimit() async throws {
+        try await inSandbox { box in
+            let start = ContinuousClock.now
+            let run = try await box.run(
+                "acquire", "x", "--hook-timeout", "300ms", "--on-elected", "sleep 600 & sleep 600", "--", "echo", "work",
+                within: .seconds(30))
+            #expect(run.ending == .exited(0))
+            #expect(run.text == "work\n")
+            #expect(run.errors.contains("ended after 300ms"))
+            #expect(ContinuousClock.now - start < .seconds(15))
+        }
+    }
+
+    @Test("write to stderr, so that stdout stays the command's own")
+    func output() async throws {
+        try await inSandbox { box in
+            let run = try await box.run("acquire", "x", "--on-elected", "echo from the hook", "--", "echo", "from the command")
+            #expect(run.text == "from the command\n")
+            #expect(run.errors == "from the hook\n")
+        }
+    }
+
+    @Test("for a loss run after the command has been ended")
+    func loss() async throws {
+        try await inSandbox { box in
+            let run = try box.start(
+                [
+                    Sandbox.binary, "acquire", "x", "--ttl", "2s", "--on-lost", "echo lost $QQ_EVENT \"[$QQ_LEADER]\" >>log", "--",
+                    Sandbox.stamp,
+                    box.path("stamps"),
+                ])
+            _ = try await box.waitForTerms(1)
+            try box.write("", to: box.leaseFile("x"))
+            #expect(try await run.finish().ending == .exited(79))
+            #expect(box.read("log") == "lost lost []\n")
+        }
+    }
+
+    @Test("do not run where the lease was not won")
+    func notElected() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            _ = try await box.run(
+                "acquire", "x", "--on-elected", "touch log", "--on-lost", "touch log", "--on-change", "touch log", "--", "true")
+            #expect(access(box.path("log"), F_OK) != 0)
+            try await holder.terminate()
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Glibc
+import Support
+import Testing
+
+// faketime(1) preloads a library that shifts what clock_gettime(2) says. With DONT_FAKE_MONOTONIC it leaves CLOCK_MONOTONIC and CLOCK_BOOTTIME alone,
+// as a step of the wall clock does; the first test sees to it that this is so here, or the others would prove nothing.
+@Suite("A wall clock that is wrong", .serialized)
+struct ClockTests {
+    /// Preloads by itself: faketime(1) stays between, and would take the signals that are meant for qq.
+    private func faked(_ shift: String, _ words: [String], in box: Sandbox) async throws -> Started {
+        let library: String
+        do {
+            library = String(try await box.start(["faketime", "-f", "+0", "printenv", "LD_PRELOAD"]).finish().text.dropLast())
+        } catch is CannotStart {
+            throw CannotStart("faketime is missing: apt-get install faketime")
+        }
+        return try box.start(
+            words, environment: ["LD_PRELOAD": library, "FAKETIME": shift, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"])
+    }
+
+    @Test("is what these tests make, and the boot clock stays right")
+    func ground() async throws {
+        try await inSandbox(.heavy) { box in
+            let before = bootNow()
+            let run = try await faked("-5h", [Sandbox.stamp, box.path("stamps"), "--for", "20"], in: box)
+            #expect(try await run.finish().ending == .exited(0))
+            let stamps = box.stamps().all
+            #expect(stamps.count > 1)
+            #expect(stamps.allSatisfy { $0.at > before && $0.at < bootNow() })
+            var now = time(nil)
+            let there = try await faked("-5h", ["date", "+%s"], in: box).finish()
+            now -= time_t(there.text.dropLast()) ?? 0
+            #expect((17_990...18_010).contains(now))
+        }
+    }
+
+    @Test("is no way past a living holder", arguments: ["+5h", "-5h", "+3000d", "-3000d"])
+    func noTakeover(_ shift: String) async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try await box.hold("x", "--ttl", "3s")
+            let run = try await faked(shift, [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", "touch", box.path("ran")], in: box)
+                .finish()
+            #expect(run.ending == .exited(1))
+            #expect(access(box.path("ran"), F_OK) != 0)
+            #expect(holder.child.isRunning)
+            try await holder.terminate()
+        }
+    }
+
+    @Test("does not cost a holder its lease", arguments: ["+5h", "-5h"])
+    func noLoss(_ shift: String) async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try await faked(
+                shift, [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "2500"], in: box
+            )
+            _ = try await box.waitForTerms(1)
+            let other = try box.start(
+                [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50"])
+            #expect(try await box.run("status", "x").ending == .exited(0))
+            #expect(try await holder.finish().ending == .exited(0))
+            #expect(try await other.finish().ending == .exited(0))
+            #expect(box.stamps().terms.count == 2)
+            #expect(box.stamps().violations.isEmpty)
+        }
+    }
+
+    @Test("is no hindrance when the holder was killed: the next one takes over at once", arguments: ["+5h", "-5h"])
+    func takeover(_ shift: String) async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try await faked(
+                shift, [Sandbox.binary, "acquire", "x", "--ttl", "30s", "--", Sandbox.stamp, box.path("stamps"), "--daemon"], in: box)
+            _ = try await box.waitForTerms(1)
+            let next = try box.qq("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20")
+            try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+            let killed = bootNow()
+            kill(holder.pid, SIGKILL)
+            #expect(try await next.finish().ending == .exited(0))
+            let stamps = box.stamps()
+            #expect(stamps.violations.isEmpty)
+            #expect(stamps.terms.count == 2)
+            #expect(stamps.terms[1].first < killed + 10_000_000_000)
+        }
+    }
+
+    @Test("a lease of the Go package from the future is not judged, but told of")
+    func fromTheFuture() async throws {
+        try await inSandbox { box in
+            let text = ForeignWriterTests.goRecord("go-node", ago: -36000)
+            try ForeignWriterTests.write(text, to: box.leaseFile("x"))
+            let run = try await box.run("acquire", "x", "--", "true")
+            #expect(run.ending == .exited(65))
+            #expect(run.errors.contains("from now"))
+            #expect(readText(box.leaseFile("x")) == text)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("When somebody is stopped", .serialized)
+struct StopTests {
+    private static let tree = ["--child", "--daemon", "--forking", "--ignore-term"]
+
+    private func holder(in box: Sandbox, ttl: String = "1s") async throws -> Started {
+        let holder = try box.start(
+            [Sandbox.binary, "acquire", "x", "--ttl", ttl, "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
+        try await waitUntil("all of it is at work") {
+            let stamps = box.stamps()
+            return stamps.count("main") > 0 && stamps.count("daemon") > 0 && stamps.count("child") > 0 && stamps.count("forking") > 0
+        }
+        return holder
+    }
+
+    private func next(in box: Sandbox) throws -> Started {
+        try box.start([Sandbox.binary, "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "100"])
+    }
+
+    @Test("SIGSTOP of qq: all of its work is dead before the lease ends and the next one works; it says so when it goes on")
+    func qqStopped() async throws {
+        try await inSandbox(.heavy) { box in
+            for round in 0..<4 {
+                let holder = try await holder(in: box)
+                let next = try next(in: box)
+                try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+                try await Task.sleep(for: .milliseconds(Int.random(in: 0...400)))
+                let stopped = bootNow()
+                kill(holder.pid, SIGSTOP)
+                #expect(try await next.finish().ending == .exited(0))
+                let stamps = box.stamps()
+                #expect(stamps.terms.count == 2 * round + 2)
+                #expect(stamps.violations.isEmpty)
+                // The last renewal was before the stop, so the lease ended at most a TTL after it.
+                #expect(stamps.terms[2 * round].last < stopped + 1_000_000_000)
+                kill(holder.pid, SIGCONT)
+                let end = try await holder.finish()
+                #expect(end.ending == .exited(79))
+                #expect(end.errors.contains("lost x while the command ran"))
+                #expect(box.living.isEmpty)
+            }
+        }
+    }
+
+    @Test("SIGKILL of the guardian: all of its work is ended, and qq exits with 79")
+    func guardianKilled() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try await holder(in: box, ttl: "20s")
+            let next = try next(in: box)
+            try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+            kill(try await box.guardian(of: holder).pid, SIGKILL)
+            let end = try await holder.finish()
+            #expect(end.ending == .exited(79))
+            #expect(end.errors.contains("the guardian was killed"))
+            #expect(try await next.finish().ending == .exited(0))
+            #expect(box.stamps().violations.isEmpty)
+            #expect(box.living.isEmpty)
+        }
+    }
+
+    @Test("SIGSTOP of the guardian alone: while qq renews, the command goes on; when it ends, so does qq")
+    func guardianStopped() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try box.qq("acquire", "x", "--ttl", "600ms", "--", Sandbox.stamp, box.path("stamps"), "--daemon")
+            _ = try await box.waitForTerms(1)
+            let guardian = try await box.guardian(of: holder)
+            kill(guardian.pid, SIGSTOP)
+            try await Task.sleep(for: .milliseconds(1500))
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
+            // What the guardian would do, qq does when leadership is lost.
+            try box.write("", to: box.leaseFile("x"))
+            let end = try await holder.finish()
+            #expect(end.ending == .exited(79))
+            #expect(box.living.isEmpty)
+        }
+    }
+
+    @Test("SIGSTOP of both: the next one ends what is left before it works")
+    func bothStopped() async throws {
+        try await inSandbox(.heavy) { box in
+            for round in 0..<3 {
+                let holder = try box.start(
+                    [
+                        Sandbox.binary, "acquire", "x", "--ttl", "1s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
+                        "--ignore-term",
+                    ])
+                _ = try await box.waitForTerms(2 * round + 1)
+                let guardian = try await box.guardian(of: holder)
+                let next = try next(in: box)
+                try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+                kill(guardian.pid, SIGSTOP)
+                kill(holder.pid, SIGSTOP)
+                let end = try await next.finish()
+                #expect(end.ending == .exited(0))
+                let stamps = box.stamps()
+                #expect(stamps.terms.count == 2 * round + 2)
+                #expect(stamps.violations.isEmpty)
+                kill(guardian.pid, SIGCONT)
+                holder.child.signal(SIGCONT)
+                #expect(try await holder.finish().ending == .exited(79))
+                #expect(box.stamps().violations.isEmpty)
+                #expect(box.living.isEmpty)
+            }
+        }
+    }
+
+    @Test("SIGSTOP of a qq that waits: the others get their turn, and it its own when it goes on")
+    func waiterStopped() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try await box.hold("x")
+            var queue: [Started] = []
+            for place in 1...3 {
+                queue.append(try next(in: box))
+                try await waitUntil("waiter \(place) queues") { try waiters("x", in: box) >= place }
+            }
+            kill(queue[2].pid, SIGSTOP)
+            try await holder.terminate()
+            for place in [0, 1] { #expect(try await queue[place].finish().ending == .exited(0)) }
+            kill(queue[2].pid, SIGCONT)
+            #expect(try await queue[2].finish().ending == .exited(0))
+            #expect(box.stamps().terms.count == 3)
+            #expect(box.stamps().violations.isEmpty)
+        }
+    }
+}

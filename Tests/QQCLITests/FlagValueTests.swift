@@ -1,0 +1,109 @@
+import QQCore
+import Testing
+
+@testable import QQCLI
+
+@Suite struct FlagValues {
+    @Test func waitAloneWaitsForEver() throws {
+        #expect(try invocation("acquire x --wait")[Flags.wait] == .forever)
+        #expect(try invocation("acquire x --wait -- true")[Flags.wait] == .forever)
+    }
+
+    @Test func waitTakesADurationAfterEquals() throws {
+        #expect(try invocation("acquire x --wait=5m")[Flags.wait] == .atMost(.seconds(300)))
+        #expect(try invocation("acquire x --wait=0s")[Flags.wait] == .atMost(.zero))
+    }
+
+    @Test func waitOfStepDownIsADuration() throws {
+        #expect(try invocation("step-down x --wait 5s")[Flags.stepDownWait] == .seconds(5))
+    }
+
+    @Test(arguments: [
+        ("500ms", Duration.milliseconds(500)), ("15s", .seconds(15)), ("2m", .seconds(120)), ("1h30m", .seconds(5400)),
+    ])
+    func durationsHaveUnits(text: String, duration: Duration) throws {
+        #expect(try invocation("acquire x --ttl \(text)")[Flags.ttl] == duration)
+    }
+
+    @Test(arguments: ["15", "-5s", "5x", "s", "1m1h", "1.5.5s"])
+    func whatIsNoDurationIsRefused(text: String) throws {
+        let error = try #require(problem("acquire x --ttl=\(text)"))
+        #expect(error.message.hasPrefix("--ttl '\(text)': not a duration: "))
+        #expect(error.hint == "write it with units, such as 500ms, 15s, 2m or 1h30m")
+    }
+
+    @Test(arguments: ["acquire x --ttl 0s", "acquire x --renew-every 0s -- a", "status --timeout 0s", "watch x --for 0s"])
+    func nothingIsTooShort(line: String) {
+        #expect(problem(line)?.message.hasSuffix("must be longer than nothing") == true)
+    }
+
+    @Test(arguments: ["acquire x --kill-after 0s -- a", "acquire x --min-hold 0s -- a", "step-down x --wait 0s"])
+    func someDurationsMayBeNothing(line: String) { #expect(problem(line) == nil) }
+
+    @Test func exitCodesAreBytes() throws {
+        #expect(try invocation("acquire x -E0 -- a")[Flags.conflictExitCode] == 0)
+        #expect(try invocation("acquire x -E 255 -- a")[Flags.conflictExitCode] == 255)
+        for wrong in ["256", "-1", "+1", "1x", "99999999999999999999"] {
+            #expect(problem("acquire x -E=\(wrong)")?.message == "-E '\(wrong)': not a whole number from 0 to 255")
+        }
+    }
+
+    @Test func countsAreWhole() throws {
+        #expect(try invocation("status --limit 3 --offset 0")[Flags.limit] == 3)
+        #expect(problem("status --limit 0")?.message == "--limit '0': not a whole number of at least 1")
+        #expect(problem("keepalive x --pid 0")?.message == "--pid '0': not a whole number of at least 1")
+        #expect(try invocation("release x --id a --token 18446744073709551615")[Flags.token] == .max)
+    }
+
+    @Test func backoffIsARange() throws {
+        let parsed = try invocation("acquire x --backoff 200ms..5s")
+        #expect(parsed[Flags.backoff] == BackoffRange(initial: .milliseconds(200), maximum: .seconds(5)))
+        #expect(problem("acquire x --backoff 5s")?.message == "--backoff '5s': not a range INITIAL..MAX")
+        #expect(problem("acquire x --backoff 5s..1s")?.message == "--backoff '5s..1s': the first pause is longer than the longest")
+        #expect(problem("acquire x --backoff ..")?.message.hasPrefix("--backoff '..': not a duration") == true)
+    }
+
+    @Test func jitterIsAFraction() throws {
+        #expect(try invocation("acquire x --jitter 0.25")[Flags.jitter] == 0.25)
+        #expect(try invocation("acquire x --jitter 1")[Flags.jitter] == 1)
+        for wrong in ["1.1", "-0.1", "nan", "0x1p-1", "1e-1", "."] {
+            #expect(problem("acquire x --jitter=\(wrong)")?.message == "--jitter '\(wrong)': not a number from 0 to 1")
+        }
+    }
+
+    @Test func identitiesHaveNoControlCharactersAnd256Bytes() throws {
+        #expect(try invocation(["status", "--id", String(repeating: "a", count: 256)])[Flags.id]?.utf8.count == 256)
+        #expect(problem(["status", "--id", String(repeating: "a", count: 257)])?.message.hasSuffix("1 to 256 bytes, this one 257") == true)
+        #expect(problem(["status", "--id", "a\u{1b}[2J"])?.message == "--id 'a\\u{1b}[2J': an identity has no control characters")
+        #expect(try invocation(["status", "--id=-x"])[Flags.id] == "-x")
+    }
+
+    @Test func conditionsAreWordsOrALeader() throws {
+        let cases: [(String, WatchCondition)] = [
+            ("led", .led), ("free", .free), ("mine", .mine), ("changed", .changed), ("leader=a=b", .leader("a=b")),
+        ]
+        for (text, condition) in cases { #expect(try invocation("watch x --until \(text)")[Flags.until] == condition) }
+        #expect(problem("watch x --until ledd")?.hint == "did you mean led?")
+        #expect(problem("watch x --until leader=")?.message.contains("1 to 256 bytes") == true)
+    }
+
+    @Test func choicesAreNamedWhenMissed() throws {
+        #expect(try invocation("status --color never")[Flags.color] == .never)
+        #expect(try invocation("acquire x --format shell")[Flags.format] == .shell)
+        #expect(problem("status --color nevr") == UsageError("--color 'nevr': not one of auto, always, never", hint: "did you mean never?"))
+    }
+
+    @Test func hooksCollectInOrder() throws {
+        let parsed = try invocation(["keepalive", "x", "--on-lost", "a b", "--on-elected=c", "--on-lost", "d"])
+        #expect(parsed.all(Flags.onLost) == ["a b", "d"])
+        #expect(parsed.all(Flags.onElected) == ["c"])
+        #expect(parsed.all(Flags.onChange) == [])
+    }
+
+    @Test func switchesAreTrueOrFalse() throws {
+        let parsed = try invocation("status -q --mine")
+        #expect(parsed[Flags.quiet])
+        #expect(parsed[Flags.mine])
+        #expect(!parsed[Flags.json])
+    }
+}

@@ -1,0 +1,115 @@
+import Testing
+
+@testable import QQCLI
+
+@Suite struct Help {
+    static let subjects: [Command?] = [nil] + Commands.visible
+
+    @Test(arguments: Self.subjects, [false, true])
+    func keepsToEightyColumns(subject: Command?, long: Bool) {
+        let examples = Set((subject?.examples ?? Overview.examples).map { "  " + $0.line })
+        for line in helpText(for: subject, long: long, width: 80).split(separator: "\n") where !examples.contains(String(line)) {
+            #expect(line.utf8.count <= 80, "\(line)")
+        }
+    }
+
+    @Test(arguments: Case.all.filter { !$0.command.isHidden })
+    func listsEachFlag(of sample: Case) {
+        let short = helpText(for: sample.command, long: false).split(separator: "\n").map(String.init)
+        let lines = short.filter { $0.contains(sample.flag.usage) && $0.contains(sample.flag.help) }
+        #expect(lines.count == 1, "one line in -h")
+        if let fallback = sample.flag.defaultText { #expect(lines.first?.contains("[default: \(fallback)]") == true) }
+        if let variable = sample.flag.environment { #expect(lines.first?.contains("[env: \(variable)]") == true) }
+
+        let long = helpText(for: sample.command, long: true).unwrapped
+        #expect(long.contains(sample.flag.usage))
+        #expect(long.contains(Markup.plain(sample.flag.more).unwrapped))
+    }
+
+    @Test(arguments: Commands.visible)
+    func showsUsageExamplesAndExitCodes(of command: Command) {
+        let long = helpText(for: command, long: true)
+        #expect(long.contains("Usage: \(command.usage)\n"))
+        for example in command.examples { #expect(long.contains("  # \(example.comment)\n  \(example.line)\n")) }
+        for note in command.exitNotes { #expect(long.contains("\n  \(note.code) ")) }
+    }
+
+    @Test func ofAllListsTheCommandsAndHidesTheHidden() {
+        for long in [false, true] {
+            let text = helpText(for: nil, long: long)
+            for command in Commands.visible { #expect(text.contains("\n  \(command.name) ")) }
+            #expect(!text.contains("__"))
+        }
+    }
+
+    @Test func wrapsToTheWidthGiven() {
+        for line in helpText(for: Commands.acquire, long: true, width: 100).split(separator: "\n") { #expect(line.utf8.count <= 100) }
+        #expect(helpText(for: Commands.acquire, long: true, width: 72) != helpText(for: Commands.acquire, long: true, width: 80))
+    }
+
+    @Test func keepsItsShape() {
+        #expect(
+            helpText(for: Commands.release, long: false) == """
+                Give up a lease taken earlier.
+
+                Usage: qq release [FLAGS] NAME
+
+                Lease:
+                      --token N               Only the term with this fencing token
+                      --cancel-wait           Leave the queue instead
+
+                Retrying:
+                      --retries N             Tries after a passing failure [default: 3]
+                      --backoff INITIAL..MAX  First and longest pause [default: 200ms..5s]
+                      --jitter FRACTION       How much pauses vary, 0 to 1 [default: 0.2]
+
+                Server:
+                  -s, --server URL            Where the election lives [env: QQ_SERVER]
+                      --id ID                 The identity to ask under
+                      --timeout DURATION      Limit for one request [default: 5s]
+
+                Output:
+                      --json                  Print JSON
+                      --color WHEN            Colour: auto, always or never [default: auto]
+                  -q, --quiet                 No messages but errors
+                  -v, --verbose               Tell each step on stderr
+
+                Help:
+                  -h, --help                  This help; --help tells more
+
+                'qq release --help' tells more and has examples.
+
+                """)
+    }
+
+    @Test(arguments: Commands.visible.flatMap(\.examples).map(\.line) + Overview.examples.map(\.line))
+    func hasExamplesThatParse(line: String) throws {
+        let calls = line.calls
+        #expect(!calls.isEmpty)
+        for call in calls { #expect(problem(call) == nil, "\(call)") }
+    }
+}
+
+extension String {
+    /// The text in one line, with single spaces.
+    var unwrapped: String { split { $0 == " " || $0 == "\n" }.joined(separator: " ") }
+
+    /// The calls of qq in a line of shell, each without the qq; quotes count as part of words.
+    var calls: [[String]] {
+        var calls: [[String]] = []
+        var inside = false
+        for piece in words {
+            if piece == "qq" || piece.hasSuffix("(qq") {
+                calls.append([])
+                inside = true
+            } else if [">", "|", "||", "&&"].contains(piece), calls.last?.contains("--") != true {
+                inside = false
+            } else if inside {
+                let isLast = piece.hasSuffix(")\"") || (piece.hasSuffix(")") && hasPrefix("source"))
+                calls[calls.count - 1].append(isLast ? String(piece.prefix { $0 != ")" }) : piece)
+                if isLast { inside = false }
+            }
+        }
+        return calls
+    }
+}

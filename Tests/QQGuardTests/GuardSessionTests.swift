@@ -1,0 +1,306 @@
+import Glibc
+import QQCore
+import Testing
+
+@testable import QQGuard
+
+/// A guarded run, fed by hand.
+struct Run {
+    var session: GuardSession
+    let grant: Grant
+    var now = BootInstant(nanoseconds: 1_000_000_000_000)
+    let start: BootInstant
+
+    init(minimumHold: Duration = .zero) {
+        let ttl = Duration.seconds(10)
+        session = GuardSession(.init(minimumHold: minimumHold, timing: .init(ttl: ttl, grace: .seconds(3))))
+        start = now
+        grant = Grant(
+            name: "backup", identity: "me", token: FencingToken(7), ttl: ttl, deadline: now + ttl, acquiredAt: WallTime(seconds: 0),
+            expiresAt: WallTime(seconds: 10))
+    }
+
+    mutating func feed(_ event: GuardSession.Event) -> [GuardSession.Action] { session.handle(event, at: now) }
+
+    /// Elected, hooks through, command running.
+    mutating func run() {
+        _ = feed(.lease(.elected(grant)))
+        _ = feed(.hooksRan)
+        _ = feed(.guardian(.started(42)))
+    }
+
+    /// The command ended with `status`, and left nothing behind.
+    mutating func end(_ status: CommandStatus) -> [GuardSession.Action] {
+        _ = feed(.guardian(.exited(status)))
+        return feed(.guardian(.gone(leftBehind: 0)))
+    }
+}
+
+@Suite("A guarded run")
+struct GuardSessionTests {
+    static let someState = ElectionState(name: "backup", phase: .held)
+
+    @Test("runs the hooks, then the command, then releases, and exits as the command did")
+    func wholeRun() {
+        var run = Run()
+        #expect(run.feed(.lease(.elected(run.grant))).first == .hooks(.elected, run.grant))
+        #expect(run.feed(.hooksRan) == [.run(run.grant)])
+        #expect(run.feed(.guardian(.started(42))) == [.commandRuns(42)])
+        #expect(run.feed(.guardian(.exited(.exited(3)))).isEmpty)
+        #expect(run.feed(.guardian(.gone(leftBehind: 0))) == [.hooks(.released, run.grant)])
+        #expect(run.feed(.hooksRan) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(3)))])
+    }
+
+    @Test("waits for everything to be gone before it gives the lease up")
+    func goneBeforeRelease() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.guardian(.exited(.exited(0)))).isEmpty)
+        #expect(run.feed(.timer) == [.timer(run.grant.deadline - run.session.configuration.timing.margin / 2)])
+        #expect(run.feed(.guardian(.gone(leftBehind: 2))) == [.message(.leftBehind(2)), .hooks(.released, run.grant)])
+    }
+
+    @Test("kills at once when the lease is lost, and exits with the loss whatever the command says")
+    func loss() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.lease(.lost(run.grant, .takenOver(by: "other")))) == [.kill])
+        #expect(run.feed(.leaseEnded(.lost(.takenOver(by: "other")))).isEmpty)
+        #expect(run.end(.exited(0)) == [.hooks(.lost, run.grant)])
+        #expect(run.feed(.hooksRan) == [.exit(.lost("taken over by other"))])
+    }
+
+    @Test("never runs the command when the lease is lost while the hooks run")
+    func lossDuringHooks() {
+        var run = Run()
+        _ = run.feed(.lease(.elected(run.grant)))
+        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.hooks(.lost, run.grant)])
+        #expect(run.feed(.hooksRan).isEmpty, "the hooks of the election are through; those of the loss are not")
+        #expect(run.feed(.hooksRan) == [.exit(.lost("the lease was removed"))])
+    }
+
+    @Test("never runs the command when the hooks took until the guardian would kill it")
+    func hooksTooLong() {
+        var run = Run()
+        _ = run.feed(.lease(.elected(run.grant)))
+        run.now = run.grant.deadline - .milliseconds(100)
+        #expect(run.feed(.hooksRan).isEmpty)
+        run.now = run.grant.deadline
+        #expect(run.feed(.timer) == [.hooks(.released, run.grant)])
+    }
+
+    @Test("moves the guardian's deadline with each renewal")
+    func extended() {
+        var run = Run()
+        run.run()
+        var later = run.grant
+        later.deadline = run.grant.deadline + .seconds(5)
+        let watchdog = later.deadline - run.session.configuration.timing.margin / 2
+        #expect(run.feed(.lease(.extended(later))) == [.extend(later), .timer(watchdog)])
+        run.now = run.grant.deadline
+        #expect(run.feed(.timer) == [.timer(watchdog)], "the old deadline is of no concern any more")
+    }
+
+    @Test("ends everything itself when the guardian has not, shortly before the lease ends")
+    func watchdog() {
+        var run = Run()
+        run.run()
+        run.now = run.grant.deadline - run.session.configuration.timing.margin / 2
+        #expect(run.feed(.timer) == [.endByForce, .hooks(.released, run.grant)])
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
+    }
+
+    @Test("ends everything itself when the guardian is killed")
+    func guardianKilled() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.guardianEnded) == [.message(.guardianKilled), .endByForce, .hooks(.released, run.grant)])
+        #expect(run.feed(.hooksRan) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("the guardian was killed"))])
+    }
+
+    @Test("takes the guardian's end after the command's for what it is")
+    func guardianEndsAfterwards() {
+        var run = Run()
+        run.run()
+        _ = run.end(.exited(0))
+        #expect(run.feed(.guardianEnded).isEmpty)
+    }
+
+    @Test("ends the command softly when asked to step down, then gives the lease up")
+    func stepDown() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.lease(.stepDownAsked(by: "ops"))) == [.message(.steppingDown(by: "ops")), .terminate])
+        #expect(run.end(.died(signal: SIGTERM)) == [.hooks(.released, run.grant)])
+        #expect(run.feed(.hooksRan) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("asked to step down by ops"))])
+    }
+
+    @Test("kills at once when the lease is lost while the command is being ended softly")
+    func lossWhileStepping() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.lease(.stepDownAsked(by: "ops")))
+        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.kill])
+    }
+
+    @Test("says that the lease was not renewed in time when the guardian acts")
+    func deadline() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.guardian(.deadline(SIGTERM))) == [.message(.notRenewed(signal: SIGTERM))])
+        #expect(run.feed(.guardian(.deadline(SIGKILL))).isEmpty, "once is enough")
+        _ = run.end(.died(signal: SIGKILL))
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
+    }
+
+    @Test("holds the lease for the minimum time after a short command")
+    func minimumHold() {
+        var run = Run(minimumHold: .seconds(60))
+        run.run()
+        run.now = run.start + .seconds(2)
+        let until = run.start + .seconds(60)
+        #expect(run.end(.exited(0)) == [.message(.holding(until: until)), .timer(until)])
+        run.now = run.start + .seconds(5)
+        var later = run.grant
+        later.deadline = run.now + .seconds(10)
+        #expect(run.feed(.lease(.extended(later))) == [.extend(later), .timer(until)], "renewed as long as it is held")
+        run.now = until
+        #expect(run.feed(.timer) == [.hooks(.released, run.grant)])
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(0)))])
+    }
+
+    @Test("does not hold longer than the command took, where that is longer")
+    func minimumHoldIsOver() {
+        var run = Run(minimumHold: .seconds(1))
+        run.run()
+        run.now = run.start + .seconds(2)
+        #expect(run.end(.exited(0)) == [.hooks(.released, run.grant)])
+    }
+
+    @Test("keeps the command's exit code when the lease is lost after it")
+    func lossAfterwards() {
+        var run = Run(minimumHold: .seconds(60))
+        run.run()
+        _ = run.end(.exited(4))
+        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.hooks(.lost, run.grant)])
+        #expect(run.feed(.hooksRan) == [.exit(.commandEnded(.exited(4)))])
+    }
+
+    @Test("leaves the lease to its time when told to stop while it is held for the minimum", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    func stopWhileKeeping(signal: Int32) {
+        var run = Run(minimumHold: .seconds(60))
+        run.run()
+        _ = run.end(.exited(0))
+        #expect(run.feed(.signal(signal)) == [.exit(.signalled(signal))])
+    }
+
+    @Test("passes every signal on to the running command", arguments: GuardedCommand.forwarded)
+    func signals(signal: Int32) {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.signal(signal)) == [.pass(signal)])
+    }
+
+    @Test("stops campaigning on a signal, and exits as one that died of it", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    func signalWhileCampaigning(signal: Int32) {
+        var run = Run()
+        #expect(run.feed(.signal(signal)) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.signalled(signal))])
+    }
+
+    @Test("ignores signals that end nothing while it campaigns", arguments: [SIGUSR1, SIGWINCH, SIGCONT])
+    func otherSignals(signal: Int32) {
+        var run = Run()
+        #expect(run.feed(.signal(signal)).isEmpty)
+    }
+
+    @Test("gives the lease up when a signal comes before the command was started")
+    func signalWhilePreparing() {
+        var run = Run()
+        _ = run.feed(.lease(.elected(run.grant)))
+        #expect(run.feed(.signal(SIGTERM)) == [.hooks(.released, run.grant)])
+        #expect(run.feed(.hooksRan).isEmpty)
+        #expect(run.feed(.hooksRan) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.signalled(SIGTERM))])
+    }
+
+    @Test("says what kept the command from running, and gives the lease up")
+    func notRun() {
+        var run = Run()
+        _ = run.feed(.lease(.elected(run.grant)))
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.guardian(.notRun(ENOENT))) == [.hooks(.released, run.grant)])
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandNotRun(ENOENT))])
+    }
+
+    @Test("kills and gives up when the process on the terminal is killed")
+    func frontEnded() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.frontEnded) == [.kill])
+        #expect(run.end(.died(signal: SIGKILL)) == [.hooks(.released, run.grant)])
+    }
+
+    @Test("stops campaigning when the process on the terminal is killed")
+    func frontEndedEarly() {
+        var run = Run()
+        #expect(run.feed(.frontEnded) == [.stopLease])
+    }
+
+    @Test("tells the process on the terminal that the command was stopped")
+    func stopped() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.guardian(.stopped(SIGTSTP))) == [.commandStopped(SIGTSTP)])
+    }
+
+    @Test("ends as the campaign did")
+    func campaignEnds() {
+        let error = CoordinationError(.unavailable, "cannot", because: "so")
+        for (ended, outcome) in [
+            (SessionOutcome.refused(Self.someState), GuardSession.Outcome.refused(Self.someState)),
+            (.timedOut(Self.someState), .timedOut(Self.someState)), (.failed(error), .failed(error)),
+        ] {
+            var run = Run()
+            #expect(run.feed(.leaseEnded(ended)) == [.exit(outcome)])
+        }
+    }
+
+    @Test("leaves at least the margin between SIGKILL and the end of the lease, at any TTL", arguments: [0.1, 0.5, 1, 15, 300, 86400])
+    func timing(seconds: Double) {
+        let timing = Guardian.Timing(ttl: .seconds(seconds), grace: .seconds(seconds / 3))
+        #expect(timing.margin >= .milliseconds(20))
+        #expect(timing.margin <= .seconds(1))
+        #expect(timing.margin + timing.grace < .seconds(seconds))
+    }
+}
+
+@Suite("Hooks")
+struct HooksTests {
+    let hooks = Hooks(onElected: ["e"], onLost: ["l"], onChange: ["c"])
+
+    @Test("run for their event, and those for changes at every event")
+    func commands() {
+        #expect(hooks.commands(for: .elected) == ["e", "c"])
+        #expect(hooks.commands(for: .lost) == ["l", "c"])
+        #expect(hooks.commands(for: .released) == ["l", "c"])
+        #expect(hooks.commands(for: .changed) == ["c"])
+    }
+}
+
+@Suite("A command's status")
+struct CommandStatusTests {
+    @Test("is told as a shell tells it")
+    func exitCodes() {
+        #expect(CommandStatus(waitStatus: 0).exitCode == 0)
+        #expect(CommandStatus(waitStatus: 7 << 8).exitCode == 7)
+        #expect(CommandStatus(waitStatus: SIGKILL).exitCode == 137)
+    }
+}

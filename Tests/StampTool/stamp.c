@@ -1,0 +1,112 @@
+// stamp LOG [OPTION…]: work that leaves a trace. Every process of it appends lines to LOG, each with one write(2):
+//
+//     <CLOCK_BOOTTIME in ns> start|beat|end <pid> <QQ_TOKEN, or -> <role>
+//
+// so that whether two terms overlapped is read from what was at work, and never inferred.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static int log_file;
+static const char *token;
+static long every_us = 2000;
+static volatile sig_atomic_t told_to_end;
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void stamp(const char *what, const char *role) {
+    char line[256];
+    int length = snprintf(line, sizeof line, "%llu %s %d %s %s\n", (unsigned long long)now_ns(), what, (int)getpid(), token, role);
+    (void)!write(log_file, line, (size_t)length);
+}
+
+static void on_term(int number) {
+    (void)number;
+    told_to_end = 1;
+}
+
+/// Beats for so long, 0: for ever.
+static void beat(const char *role, long for_ms) {
+    uint64_t end = now_ns() + (uint64_t)for_ms * 1000000u;
+    stamp("start", role);
+    while (!told_to_end && (for_ms == 0 || now_ns() < end)) {
+        struct timespec pause = {.tv_nsec = every_us * 1000};
+        nanosleep(&pause, NULL);
+        stamp("beat", role);
+    }
+}
+
+static void helper(const char *role, int leaves_session, int forks_twice) {
+    pid_t pid = fork();
+    if (pid != 0) {
+        if (forks_twice) waitpid(pid, NULL, 0);
+        return;
+    }
+    if (leaves_session) setsid();
+    if (forks_twice && fork() != 0) _exit(0);
+    beat(role, 0);
+    _exit(0);
+}
+
+static void usage(void) {
+    fputs("stamp LOG [--for MS] [--every MS] [--child] [--daemon] [--forking] [--ignore-term] [--catch-term] [--exit N] [--die N]\n", stderr);
+    exit(64);
+}
+
+int main(int argc, char **argv) {
+    long for_ms = 0;
+    int children = 0, daemons = 0, forking = 0, code = 0, death = 0;
+    if (argc < 2) usage();
+    log_file = open(argv[1], O_WRONLY | O_APPEND | O_CREAT, 0644);
+    if (log_file < 0) return 74;
+    token = getenv("QQ_TOKEN");
+    if (!token || !*token) token = "-";
+    for (int i = 2; i < argc; i++) {
+        const char *option = argv[i];
+        if (!strcmp(option, "--for") && i + 1 < argc) for_ms = atol(argv[++i]);
+        else if (!strcmp(option, "--every") && i + 1 < argc) every_us = atol(argv[++i]) * 1000;
+        else if (!strcmp(option, "--child")) children++;
+        else if (!strcmp(option, "--daemon")) daemons++;
+        else if (!strcmp(option, "--forking")) forking = 1;
+        else if (!strcmp(option, "--ignore-term")) signal(SIGTERM, SIG_IGN);
+        else if (!strcmp(option, "--catch-term")) signal(SIGTERM, on_term);
+        else if (!strcmp(option, "--exit") && i + 1 < argc) code = atoi(argv[++i]);
+        else if (!strcmp(option, "--die") && i + 1 < argc) death = atoi(argv[++i]);
+        else usage();
+    }
+    for (int i = 0; i < children; i++) helper("child", 0, 0);
+    for (int i = 0; i < daemons; i++) helper("daemon", 1, 1);
+    if (forking) {
+        // Never the same process for long: what chases it must not miss it in flight.
+        pid_t pid = fork();
+        if (pid == 0) {
+            setsid();
+            for (;;) {
+                stamp("beat", "forking");
+                pid_t next = fork();
+                if (next != 0) _exit(0);
+                struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+                nanosleep(&pause, NULL);
+            }
+        }
+    }
+    beat("main", for_ms);
+    stamp("end", "main");
+    if (death) {
+        signal(death, SIG_DFL);
+        raise(death);
+    }
+    return code;
+}

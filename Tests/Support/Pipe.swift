@@ -1,0 +1,31 @@
+import CSupport
+import Glibc
+
+/// A pipe whose ends no child inherits by accident.
+public final class Pipe: Sendable {
+    public let reading: CInt
+    public let writing: CInt
+
+    public init() {
+        var ends: [CInt] = [-1, -1]
+        support_pipe(&ends)
+        reading = ends[0]
+        writing = ends[1]
+    }
+
+    deinit { close(reading) }
+
+    public func closeWriting() { close(writing) }
+
+    /// Whether the end of the stream has come; what was read before it is added to `bytes`.
+    public func drain(into bytes: inout [UInt8]) -> Bool {
+        _ = fcntl(reading, F_SETFL, O_NONBLOCK)
+        var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+        while true {
+            let count = read(reading, &buffer, buffer.count)
+            if count == 0 { return true }
+            if count < 0 { return errno != EAGAIN && errno != EINTR }
+            bytes += buffer[..<count]
+        }
+    }
+}

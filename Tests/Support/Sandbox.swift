@@ -1,0 +1,103 @@
+import Glibc
+
+/// A folder, an environment and a mark for one test: nothing in it touches another test, or the developer's own leases.
+public final class Sandbox: Sendable {
+    public let folder: String
+    /// Stands in the environment of everything that the test starts, directly or not.
+    public let mark: String
+
+    public init() throws {
+        var template = Array("/tmp/qq-e2e-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw CannotStart("no temporary folder: \(String(cString: strerror(errno)))") }
+        folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        mark = "QQ_TEST_MARK=" + folder
+        for name in ["leases", "run", "state", "home"] { mkdir(path(name), name == "run" ? 0o700 : 0o755) }
+    }
+
+    public func path(_ name: String) -> String { folder + "/" + name }
+
+    public var leases: String { path("leases") }
+    public var server: String { "file://" + leases }
+    public func leaseFile(_ name: String) -> String { leases + "/\(name).json" }
+
+    /// The clean environment that everything is started with.
+    public var environment: [String: String] {
+        [
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "HOME": path("home"), "LC_ALL": "C.UTF-8",
+            "TERM": "xterm",
+            "XDG_RUNTIME_DIR": path("run"), "XDG_STATE_HOME": path("state"), "QQ_SERVER": server, "QQ_TEST_MARK": folder,
+        ]
+    }
+
+    /// The binary under test: what QQ_BINARY names, else the one built beside the tests.
+    public static let binary = getenv("QQ_BINARY").map { String(cString: $0) } ?? builtProduct("qq")
+    public static let stamp = builtProduct("stamp")
+
+    private static func builtProduct(_ name: String) -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let length = readlink("/proc/self/exe", &buffer, buffer.count)
+        let own = String(decoding: buffer.prefix(max(0, length)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let beside = String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)]) + "/" + name
+        if access(beside, X_OK) == 0 { return beside }
+        let package = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+        return package + "/.build/debug/" + name
+    }
+
+    public func launch(_ words: [String], environment extra: [String: String] = [:]) -> Launch {
+        Launch(words, environment: environment.merging(extra) { $1 }, folder: folder)
+    }
+
+    public func write(_ text: String, to name: String) throws { try write(Array(text.utf8), to: name) }
+
+    public func write(_ bytes: [UInt8], to name: String, mode: mode_t = 0o644) throws {
+        let full = name.hasPrefix("/") ? name : path(name)
+        let descriptor = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw CannotStart("cannot write \(full): \(String(cString: strerror(errno)))") }
+        defer { Glibc.close(descriptor) }
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress?.advanced(by: done), bytes.count - done) }
+            guard count > 0 else { throw CannotStart("cannot write \(full): \(String(cString: strerror(errno)))") }
+            done += count
+        }
+    }
+
+    public func read(_ name: String) -> String { readText(path(name)) }
+
+    public func stamps(_ name: String = "stamps") -> Stamps { Stamps(path(name)) }
+
+    /// What lives and carries the mark.
+    public var living: [LivingProcess] { LivingProcess.marked(mark) }
+
+    /// Ends whatever is left, and removes the folder. What had to be ended is returned: there should have been nothing.
+    public func close() async -> [LivingProcess] {
+        try? await waitUntil("an empty sandbox", within: .seconds(2)) { living.isEmpty }
+        let left = living
+        try? await waitUntil("an empty sandbox", within: .seconds(5)) {
+            let rest = living
+            // With its group, which nothing that is just being forked slips out of; every session here is the sandbox's own.
+            for process in rest {
+                kill(-process.group, SIGKILL)
+                kill(process.pid, SIGKILL)
+            }
+            return rest.isEmpty
+        }
+        removeTree(folder)
+        return left
+    }
+}
+
+/// Removes a folder and everything in it.
+public func removeTree(_ path: String) {
+    if let directory = opendir(path) {
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if name == "." || name == ".." { continue }
+            let full = path + "/" + name
+            var information = stat()
+            if lstat(full, &information) == 0, information.st_mode & S_IFMT == S_IFDIR { removeTree(full) } else { unlink(full) }
+        }
+        closedir(directory)
+    }
+    rmdir(path)
+}

@@ -1,0 +1,257 @@
+# Completion for qq, generated from the declarations of commands and flags by `make docs`; do not edit.
+
+# Reads the line up to the word that is typed: the command, how many words it has, the server, where -- stands.
+function __qq_read
+    set -g __qq_command
+    set -g __qq_places 0
+    set -g __qq_server
+    set -g __qq_dashes 0
+    set -l valued --server -s --id --timeout --color
+    set -l wants
+    set -l tokens (commandline -opc)
+    for place in (seq 2 (count $tokens))
+        set -l word $tokens[$place]
+        if test -n "$wants"
+            contains -- $wants -s --server; and set -g __qq_server $word
+            set wants
+        else if test "$word" = --
+            set -g __qq_dashes $place
+            break
+        else if string match -q -- '--server=*' $word
+            set -g __qq_server (string replace -- --server= '' $word)
+        else if string match -q -- '--*' $word
+            contains -- $word $valued; and set wants $word
+        else if string match -q -- '-?*' $word
+            set -l letters (string split '' -- (string sub -s 2 -- $word))
+            for i in (seq (count $letters))
+                contains -- -$letters[$i] $valued; or continue
+                if test $i -eq (count $letters)
+                    set wants -$letters[$i]
+                else if test $letters[$i] = s
+                    set -g __qq_server (string sub -s (math $i + 2) -- $word)
+                end
+                break
+            end
+        else if test -z "$__qq_command"
+            set -g __qq_command $word
+            switch $word
+            case acquire
+                set valued --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --id --timeout --color
+            case release
+                set valued --token --retries --backoff --jitter --server -s --id --timeout --color
+            case keepalive
+                set valued --pid --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --id --timeout --color
+            case status
+                set valued --owner --match --expires-within --limit --offset --server -s --id --timeout --color
+            case watch
+                set valued --until --for --exec --hook-timeout --server -s --id --timeout --color
+            case step-down
+                set valued --node --token --wait --server -s --id --timeout --color
+            case cluster-status
+                set valued --server -s --id --timeout --color
+            case completions
+                set valued 
+            case man
+                set valued 
+            case help
+                set valued 
+            case version
+                set valued 
+            end
+        else
+            set -g __qq_places (math $__qq_places + 1)
+        end
+    end
+end
+
+# Before the command's name.
+function __qq_bare
+    __qq_read
+    test -z "$__qq_command"
+end
+
+# Within a command, before its --.
+function __qq_in
+    __qq_read
+    test "$__qq_command" = "$argv[1]" -a $__qq_dashes -eq 0
+end
+
+# At a place of a command: the first is 0, and many takes all from there.
+function __qq_at
+    __qq_in $argv[1]; or return
+    test $__qq_places -eq $argv[2]; or test "$argv[3]" = many -a $__qq_places -ge $argv[2]
+end
+
+# In the command after --.
+function __qq_trailing
+    __qq_read
+    test "$__qq_command" = "$argv[1]" -a $__qq_dashes -gt 0
+end
+
+function __qq_names
+    __qq_read
+    set -l at
+    test -n "$__qq_server"; and set at -s $__qq_server
+    qq __complete $argv[1] $at -- (commandline -ct) 2>/dev/null </dev/null
+end
+
+function __qq_url
+    set -l typed (commandline -ct | string replace -r -- '^(--server=|-s)' '')
+    if string match -q -- 'file://*' $typed
+        for folder in (__fish_complete_directories (string replace -- file:// '' $typed) '')
+            echo file://$folder
+        end
+    else
+        echo file:///
+    end
+end
+
+function __qq_trailing_candidates
+    __qq_read
+    set -l tokens (commandline -opc)
+    set -l words (string escape -- $tokens[(math $__qq_dashes + 1)..-1])
+    complete -C (string join ' ' -- $words (commandline -ct))
+end
+
+complete -c qq -f
+complete -c qq -n __qq_bare -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n __qq_bare -l id -x -d 'The identity to ask under'
+complete -c qq -n __qq_bare -l timeout -x -d 'Limit for one request'
+complete -c qq -n __qq_bare -l json -d 'Print JSON'
+complete -c qq -n __qq_bare -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n __qq_bare -l quiet -s q -d 'No messages but errors'
+complete -c qq -n __qq_bare -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n __qq_bare -l help -s h -d 'This help; --help tells more'
+complete -c qq -n __qq_bare -l version -d 'Print the version'
+complete -c qq -n __qq_bare -a acquire -d 'Take a lease, and run a command only while holding it'
+complete -c qq -n __qq_bare -a release -d 'Give up a lease taken earlier'
+complete -c qq -n __qq_bare -a keepalive -d 'Hold elections until told to stop'
+complete -c qq -n __qq_bare -a status -d 'Say who leads, since when and for how long still'
+complete -c qq -n __qq_bare -a watch -d 'Tell each change of leadership as it happens'
+complete -c qq -n __qq_bare -a step-down -d 'Make the present leader let go'
+complete -c qq -n __qq_bare -a cluster-status -d 'Say how the coordination system itself is doing'
+complete -c qq -n __qq_bare -a completions -d 'Print the completion script of a shell'
+complete -c qq -n __qq_bare -a man -d 'Show a manual page'
+complete -c qq -n __qq_bare -a help -d 'Help on qq or on a command'
+complete -c qq -n __qq_bare -a version -d 'Print the version'
+complete -c qq -n '__qq_in acquire' -l wait -d 'Wait for the turn'
+complete -c qq -n '__qq_in acquire' -l ttl -x -d 'How long a lease lasts unrenewed'
+complete -c qq -n '__qq_in acquire' -l renew-every -x -d 'Pause between renewals'
+complete -c qq -n '__qq_in acquire' -l min-hold -x -d 'Keep the lease at least that long'
+complete -c qq -n '__qq_in acquire' -l skip-ok -d 'Exit 0 when somebody else leads'
+complete -c qq -n '__qq_in acquire' -l conflict-exit-code -s E -x -d 'Exit code when somebody leads'
+complete -c qq -n '__qq_in acquire' -l require-token -d 'Refuse systems without fencing tokens'
+complete -c qq -n '__qq_in acquire' -l kill-after -x -d 'SIGTERM to SIGKILL'
+complete -c qq -n '__qq_in acquire' -l on-elected -x -a '(__fish_complete_command)' -d 'Run CMD when elected'
+complete -c qq -n '__qq_in acquire' -l on-lost -x -a '(__fish_complete_command)' -d 'Run CMD when leadership ends'
+complete -c qq -n '__qq_in acquire' -l on-change -x -a '(__fish_complete_command)' -d 'Run CMD when the leader changes'
+complete -c qq -n '__qq_in acquire' -l hook-timeout -x -d 'Limit for one hook'
+complete -c qq -n '__qq_in acquire' -l retries -x -d 'Tries after a passing failure'
+complete -c qq -n '__qq_in acquire' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in acquire' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in acquire' -l format -x -a 'text shell json' -d 'Print text, shell or json'
+complete -c qq -n '__qq_in acquire' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in acquire' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in acquire' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in acquire' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in acquire' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in acquire' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in acquire' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in acquire' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at acquire 0' -a '(__qq_names elections)'
+complete -c qq -n '__qq_trailing acquire' -a '(__qq_trailing_candidates)'
+complete -c qq -n '__qq_in release' -l token -x -d 'Only the term with this fencing token'
+complete -c qq -n '__qq_in release' -l cancel-wait -d 'Leave the queue instead'
+complete -c qq -n '__qq_in release' -l retries -x -d 'Tries after a passing failure'
+complete -c qq -n '__qq_in release' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in release' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in release' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in release' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in release' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in release' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in release' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in release' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in release' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in release' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at release 0' -a '(__qq_names grants)'
+complete -c qq -n '__qq_in keepalive' -l once -d 'Renew once and exit'
+complete -c qq -n '__qq_in keepalive' -l pid -x -a '(__fish_complete_pids)' -d 'Hold while this process lives'
+complete -c qq -n '__qq_in keepalive' -l ttl -x -d 'How long a lease lasts unrenewed'
+complete -c qq -n '__qq_in keepalive' -l renew-every -x -d 'Pause between renewals'
+complete -c qq -n '__qq_in keepalive' -l require-token -d 'Refuse systems without fencing tokens'
+complete -c qq -n '__qq_in keepalive' -l on-elected -x -a '(__fish_complete_command)' -d 'Run CMD when elected'
+complete -c qq -n '__qq_in keepalive' -l on-lost -x -a '(__fish_complete_command)' -d 'Run CMD when leadership ends'
+complete -c qq -n '__qq_in keepalive' -l on-change -x -a '(__fish_complete_command)' -d 'Run CMD when the leader changes'
+complete -c qq -n '__qq_in keepalive' -l hook-timeout -x -d 'Limit for one hook'
+complete -c qq -n '__qq_in keepalive' -l retries -x -d 'Tries after a passing failure'
+complete -c qq -n '__qq_in keepalive' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in keepalive' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in keepalive' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in keepalive' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in keepalive' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in keepalive' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in keepalive' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in keepalive' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in keepalive' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in keepalive' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at keepalive 0 many' -a '(__qq_names elections)'
+complete -c qq -n '__qq_in status' -l all -d 'Every election on the server'
+complete -c qq -n '__qq_in status' -l mine -d 'Only what we lead; exit 1 if nothing'
+complete -c qq -n '__qq_in status' -l held -d 'Only elections that have a leader'
+complete -c qq -n '__qq_in status' -l owner -x -d 'Only leaders whose identity contains TEXT'
+complete -c qq -n '__qq_in status' -l match -x -d 'Only names that contain TEXT'
+complete -c qq -n '__qq_in status' -l expires-within -x -d 'Only leases about to end'
+complete -c qq -n '__qq_in status' -l limit -x -d 'At most N elections'
+complete -c qq -n '__qq_in status' -l offset -x -d 'Leave out the first N'
+complete -c qq -n '__qq_in status' -l advice -d 'Also say when to try again'
+complete -c qq -n '__qq_in status' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in status' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in status' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in status' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in status' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in status' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in status' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at status 0 many' -a '(__qq_names elections)'
+complete -c qq -n '__qq_in watch' -l until -x -a 'led free mine changed leader=' -d 'Stop, with exit 0, when this is true'
+complete -c qq -n '__qq_in watch' -l for -x -d 'Stop watching after this time'
+complete -c qq -n '__qq_in watch' -l exec -x -a '(__fish_complete_command)' -d 'Run CMD at each change'
+complete -c qq -n '__qq_in watch' -l hook-timeout -x -d 'Limit for one hook'
+complete -c qq -n '__qq_in watch' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in watch' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in watch' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in watch' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in watch' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in watch' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in watch' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in watch' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at watch 0 many' -a '(__qq_names elections)'
+complete -c qq -n '__qq_in step-down' -l node -x -d 'Only if this identity leads'
+complete -c qq -n '__qq_in step-down' -l token -x -d 'Only the term with this fencing token'
+complete -c qq -n '__qq_in step-down' -l force -d 'Take the lease from another'"'"'s hands'
+complete -c qq -n '__qq_in step-down' -l yes -s y -d 'Do not ask'
+complete -c qq -n '__qq_in step-down' -l wait -x -d 'Time for the holder to let go'
+complete -c qq -n '__qq_in step-down' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in step-down' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in step-down' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in step-down' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in step-down' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in step-down' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in step-down' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in step-down' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at step-down 0' -a '(__qq_names elections)'
+complete -c qq -n '__qq_in cluster-status' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in cluster-status' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in cluster-status' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in cluster-status' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in cluster-status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in cluster-status' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in cluster-status' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in cluster-status' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_in completions' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at completions 0' -a 'bash zsh fish'
+complete -c qq -n '__qq_in man' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json'
+complete -c qq -n '__qq_in help' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at help 0' -a 'acquire release keepalive status watch step-down cluster-status completions man help version'
+complete -c qq -n '__qq_in version' -l help -s h -d 'This help; --help tells more'
