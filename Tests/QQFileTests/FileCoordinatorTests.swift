@@ -39,21 +39,21 @@ struct FileCoordinatorTests {
     @Test func areRenewedByTheirHolder() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
-        clock.putForward(.seconds(20))
+        clock.putForward(.seconds(400))
         guard case .renewed(let extended) = try await coordinator.renew(grant) else {
             Issue.record("not renewed")
             return
         }
-        #expect(extended.deadline >= grant.deadline + .seconds(20))
+        #expect(extended.deadline >= grant.deadline + .seconds(400))
         #expect(extended.token == grant.token)
-        clock.putForward(.seconds(20))
+        clock.putForward(.seconds(400))
         #expect(try await coordinator.read("backup").phase == .held)
     }
 
     @Test func areLostToARenewalOnceTheyHaveEnded() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
-        clock.putForward(.seconds(30))
+        clock.putForward(.seconds(600))
         guard case .lost(let state) = try await coordinator.renew(grant) else {
             Issue.record("renewed after its end")
             return
@@ -64,7 +64,7 @@ struct FileCoordinatorTests {
     @Test func areLostToARenewalOnceAnotherHasThem() async throws {
         let coordinator = try folder.coordinator(clock)
         let old = try await coordinator.get(ask("a")).grant
-        clock.putForward(.seconds(30))
+        clock.putForward(.seconds(600))
         _ = try await coordinator.get(ask("b"))
         guard case .lost(let state) = try await coordinator.renew(old) else {
             Issue.record("renewed another's lease")
@@ -76,7 +76,7 @@ struct FileCoordinatorTests {
     @Test func areNotReleasedForAnother() async throws {
         let coordinator = try folder.coordinator(clock)
         let old = try await coordinator.get(ask("a")).grant
-        clock.putForward(.seconds(30))
+        clock.putForward(.seconds(600))
         _ = try await coordinator.get(ask("b"))
         guard case .notHeld(let state) = try await coordinator.release(old) else {
             Issue.record("released another's lease")
@@ -89,7 +89,7 @@ struct FileCoordinatorTests {
     @Test func areNotReleasedByAnEarlierTermOfTheSameIdentity() async throws {
         let coordinator = try folder.coordinator(clock)
         let old = try await coordinator.get(ask("a")).grant
-        clock.putForward(.seconds(30))
+        clock.putForward(.seconds(600))
         _ = try await coordinator.get(ask("a"))
         guard case .notHeld = try await coordinator.release(old) else {
             Issue.record("released the later term")
@@ -124,7 +124,7 @@ struct FileCoordinatorTests {
     }
 
     @Test func areTakenOverFromAGoHolderAfterOurTTL() async throws {
-        try folder.write("{\"holder\": \"go\", \"renewTime\": \"\((WallTime.now() - .seconds(31)).rfc3339Nano)\"}", to: "backup.json")
+        try folder.write("{\"holder\": \"go\", \"renewTime\": \"\((WallTime.now() - .seconds(601)).rfc3339Nano)\"}", to: "backup.json")
         #expect(try await folder.coordinator(clock).get(ask("a")).grant.token == FencingToken(1))
     }
 
@@ -235,7 +235,7 @@ struct FileCoordinatorTests {
     @Test func thatHaveEndedAreExpired() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
-        clock.putForward(.seconds(31))
+        clock.putForward(.seconds(601))
         let state = try await coordinator.read("backup")
         #expect(state.phase == .expired)
         #expect(state.leader == "a")
@@ -313,7 +313,7 @@ struct FileCoordinatorTests {
         let held = try await coordinator.get(ask("a", witness: true))
         let children = try (0..<3).map { _ in try Sleeper(held.witness) }
         held.witness?.close()
-        clock.putForward(.seconds(30))
+        clock.putForward(.seconds(600))
         let taken = try await coordinator.get(ask("b"))
         #expect(taken.grant.token == FencingToken(2))
         #expect(children.allSatisfy { !$0.isAlive })
@@ -323,7 +323,7 @@ struct FileCoordinatorTests {
         let coordinator = try folder.coordinator(clock)
         // This process itself, which is not to end itself.
         let held = try await coordinator.get(ask("a", witness: true))
-        clock.putForward(.seconds(30))
+        clock.putForward(.seconds(600))
         let error = await failure { _ = try await coordinator.acquire(ask("b")) }
         #expect(error?.kind == .unavailable)
         held.witness?.close()
@@ -342,7 +342,7 @@ struct FileCoordinatorTests {
         let bystander = try Sleeper(Opened(descriptor: side))
         close(side)
         held.witness?.close()
-        clock.putForward(.seconds(30))
+        clock.putForward(.seconds(600))
         _ = try await coordinator.get(ask("b"))
         #expect(!survivor.isAlive)
         #expect(bystander.isAlive)

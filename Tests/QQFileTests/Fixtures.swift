@@ -75,7 +75,7 @@ final class TemporaryFolder: Sendable {
 }
 
 func ask(
-    _ identity: String, _ name: String = "backup", ttl: Duration = .seconds(30), witness: Bool = false, continuing: FencingToken? = nil
+    _ identity: String, _ name: String = "backup", ttl: Duration = .seconds(600), witness: Bool = false, continuing: FencingToken? = nil
 ) -> AcquireRequest {
     AcquireRequest(name: name, identity: identity, ttl: ttl, continuing: continuing, wantsWitness: witness)
 }

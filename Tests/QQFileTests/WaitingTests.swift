@@ -49,7 +49,7 @@ struct WaitingTests {
         _ = try await holder.get(ask("a"))
         let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
         try await waiters(holder, are: 1)
-        clock.putForward(.seconds(31))
+        clock.putForward(.seconds(601))
         #expect(try await waiting.value.grant.token == FencingToken(2))
     }
 
@@ -153,7 +153,7 @@ struct WaitingTests {
         held.witness?.close()
         let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
         try await waiters(holder, are: 1)
-        clock.putForward(.seconds(31))
+        clock.putForward(.seconds(601))
         // This process waits, and lives to tell it.
         #expect(try await waiting.value.grant.token == FencingToken(2))
         #expect(!survivor.isAlive)
