@@ -17,6 +17,11 @@ struct process {
     char below, zombie;
 };
 
+struct list {
+    struct process *items;
+    int count, room;
+};
+
 static int read_process(int proc, const char *name, struct process *process) {
     char path[64], text[512];
     snprintf(path, sizeof path, "%s/stat", name);
@@ -39,76 +44,128 @@ static int read_process(int proc, const char *name, struct process *process) {
     return 1;
 }
 
-static int read_all(struct process **list) {
-    int count = 0, room = 256;
-    DIR *directory = opendir("/proc");
-    if (!directory) return -1;
-    struct process *processes = malloc((size_t)room * sizeof *processes);
-    struct dirent *entry;
-    while (processes && (entry = readdir(directory))) {
-        if (!isdigit((unsigned char)entry->d_name[0])) continue;
-        if (count == room) {
-            room *= 2;
-            struct process *more = realloc(processes, (size_t)room * sizeof *processes);
-            if (!more) break;
-            processes = more;
-        }
-        if (read_process(dirfd(directory), entry->d_name, &processes[count])) count++;
+/// 0 where there is no memory.
+static int add(struct list *list, int proc, const char *name) {
+    if (list->count == list->room) {
+        int room = list->room ? list->room * 2 : 64;
+        struct process *items = realloc(list->items, (size_t)room * sizeof *items);
+        if (!items) return 0;
+        list->items = items;
+        list->room = room;
     }
-    closedir(directory);
-    if (!processes || count == 0) {
-        free(processes);
-        errno = processes ? ENOENT : ENOMEM;
-        return -1;
-    }
-    *list = processes;
-    return count;
+    if (read_process(proc, name, &list->items[list->count])) list->count++;
+    return 1;
 }
+
+// By the kernel's lists of children, which cost no more than there are descendants. A child can be missed while others come and go, so whoever needs
+// to be sure looks again.
+
+/// The children that one thread has started.
+static void add_children_of_thread(struct list *list, int proc, const char *path) {
+    char text[4096], name[16];
+    int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    FILE *file = fdopen(fd, "r");
+    if (!file) {
+        close(fd);
+        return;
+    }
+    setvbuf(file, text, _IOFBF, sizeof text);
+    while (fscanf(file, "%15s", name) == 1 && add(list, proc, name)) {}
+    fclose(file);
+}
+
+static void add_children(struct list *list, int proc, pid_t pid) {
+    char path[64];
+    snprintf(path, sizeof path, "%d/task", pid);
+    int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+    if (!tasks) {
+        if (fd >= 0) close(fd);
+        return;
+    }
+    struct dirent *entry;
+    while ((entry = readdir(tasks))) {
+        if (!isdigit((unsigned char)entry->d_name[0])) continue;
+        snprintf(path, sizeof path, "%d/task/%.20s/children", pid, entry->d_name);
+        add_children_of_thread(list, proc, path);
+    }
+    closedir(tasks);
+}
+
+static int has_lists_of_children(int proc) {
+    char path[64];
+    snprintf(path, sizeof path, "%d/task/%d/children", getpid(), getpid());
+    return faccessat(proc, path, R_OK, 0) == 0;
+}
+
+// By every process of the machine, where the kernel has no lists of children.
 
 static int by_pid(const void *left, const void *right) {
     return ((const struct process *)left)->pid - ((const struct process *)right)->pid;
 }
 
-static void mark_below(struct process *list, int count, pid_t root) {
-    qsort(list, (size_t)count, sizeof *list, by_pid);
+static void keep_below(struct list *list, pid_t root) {
+    struct process *items = list->items;
+    qsort(items, (size_t)list->count, sizeof *items, by_pid);
     for (int changed = 1; changed;) {
         changed = 0;
-        for (int i = 0; i < count; i++) {
-            if (list[i].below || list[i].pid == root) continue;
-            struct process key = {.pid = list[i].parent};
-            const struct process *parent = bsearch(&key, list, (size_t)count, sizeof *list, by_pid);
-            if (list[i].parent == root || (parent && parent->below)) list[i].below = changed = 1;
+        for (int i = 0; i < list->count; i++) {
+            if (items[i].below || items[i].pid == root) continue;
+            struct process key = {.pid = items[i].parent};
+            const struct process *parent = bsearch(&key, items, (size_t)list->count, sizeof *items, by_pid);
+            if (items[i].parent == root || (parent && parent->below)) items[i].below = changed = 1;
         }
     }
+    int kept = 0;
+    for (int i = 0; i < list->count; i++)
+        if (items[i].below) items[kept++] = items[i];
+    list->count = kept;
 }
 
-/// A group that holds nothing but processes below us can be signalled as one, which no fork inside it can slip through.
-static int group_is_ours(const struct process *list, int count, pid_t group) {
-    for (int i = 0; i < count; i++)
-        if (list[i].group == group && !list[i].below && !list[i].zombie) return 0;
-    return group > 1;
+/// Everything below this process. 0, or -1 with errno.
+static int collect(struct list *list) {
+    DIR *directory = opendir("/proc");
+    if (!directory) return -1;
+    int proc = dirfd(directory);
+    if (has_lists_of_children(proc)) {
+        add_children(list, proc, getpid());
+        for (int i = 0; i < list->count; i++) add_children(list, proc, list->items[i].pid);
+    } else {
+        struct dirent *entry;
+        while ((entry = readdir(directory)))
+            if (isdigit((unsigned char)entry->d_name[0]) && !add(list, proc, entry->d_name)) break;
+        keep_below(list, getpid());
+    }
+    closedir(directory);
+    return 0;
+}
+
+/// A group that a process below us leads was made by it, and can be signalled as one, which no fork inside it can slip through.
+static int group_is_ours(const struct list *list, pid_t group) {
+    for (int i = 0; i < list->count; i++)
+        if (list->items[i].pid == group) return 1;
+    return 0;
 }
 
 int qq_signal_descendants(int number, pid_t *denied) {
-    struct process *list = NULL;
-    pid_t root = getpid();
+    struct list list = {0};
     int living = 0;
     if (denied) *denied = 0;
-    int count = read_all(&list);
-    if (count < 0) return -1;
-    mark_below(list, count, root);
-    for (int i = 0; i < count; i++) {
-        if (!list[i].below || list[i].zombie) continue;
+    if (collect(&list) != 0) return -1;
+    for (int i = 0; i < list.count; i++) {
+        const struct process *process = &list.items[i];
+        if (process->zombie) continue;
         living++;
-        if (number != 0 && list[i].group != getpgrp() && group_is_ours(list, count, list[i].group)) {
+        if (number != 0 && group_is_ours(&list, process->group)) {
             int seen = 0;
-            for (int j = 0; j < i && !seen; j++) seen = list[j].below && !list[j].zombie && list[j].group == list[i].group;
+            for (int j = 0; j < i && !seen; j++) seen = !list.items[j].zombie && list.items[j].group == process->group;
             // SIGTERM goes to a process once: with its group, or by itself below.
-            if (!seen) kill(-list[i].group, number);
+            if (!seen) kill(-process->group, number);
             if (number != SIGKILL) continue;
         }
-        if (kill(list[i].pid, number) != 0 && errno == EPERM && denied) *denied = list[i].pid;
+        if (kill(process->pid, number) != 0 && errno == EPERM && denied) *denied = process->pid;
     }
-    free(list);
+    free(list.items);
     return living;
 }

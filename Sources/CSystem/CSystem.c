@@ -37,6 +37,20 @@ int qq_duplicate_above(int fd, int minimum) { return fcntl(fd, F_DUPFD_CLOEXEC, 
 
 int qq_set_cloexec(int fd, int on) { return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); }
 
+static int argument_count;
+static char **argument_values;
+
+// glibc hands main's arguments to constructors as well.
+__attribute__((constructor)) static void remember_arguments(int count, char **values) {
+    argument_count = count;
+    argument_values = values;
+}
+
+char *const *qq_arguments(int *count) {
+    *count = argument_count;
+    return argument_values;
+}
+
 int qq_signal_is_ignored(int number) {
     struct sigaction action;
     return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;

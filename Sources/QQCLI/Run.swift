@@ -13,7 +13,14 @@ public func runAndExit() -> Never {
     rememberSignals()
     // Who reads our output may go away at any time; while a lease is held that must not end us.
     signal(SIGPIPE, SIG_IGN)
-    exit(run(Array(CommandLine.arguments.dropFirst())))
+    exit(run(processArguments().dropFirst().map { String(cString: $0) }))
+}
+
+/// The words that this process was started with, its own name first, byte for byte.
+func processArguments() -> [UnsafeMutablePointer<CChar>] {
+    var count: CInt = 0
+    guard let words = qq_arguments(&count) else { return [] }
+    return (0..<Int(count)).compactMap { words[$0] }
 }
 
 private func run(_ arguments: [String]) -> Int32 {

@@ -109,13 +109,21 @@ public final class Guardian: Sendable {
     public func endByForce() {
         Glibc.kill(pid, SIGKILL)
         waitpid(pid, nil, 0)
+        // What the guardian had below it comes to us. One look can miss a process that is just being forked, so it takes two that find none.
         var denied: pid_t = 0
-        // What the guardian had below it comes to us. One round of SIGKILL can miss a process that is just being forked.
-        for _ in 0..<1000 where qq_signal_descendants(SIGKILL, &denied) > 0 && denied == 0 {
+        var quietLooks = 0
+        var looks = 0
+        while quietLooks < 2, looks < 1000 {
+            looks += 1
+            let living = qq_signal_descendants(SIGKILL, &denied)
             while waitpid(-1, nil, WNOHANG) > 0 {}
-            usleep(500)
+            if living > 0, denied == 0 {
+                quietLooks = 0
+                usleep(500)
+            } else {
+                quietLooks += 1
+            }
         }
-        while waitpid(-1, nil, WNOHANG) > 0 {}
     }
 
     /// Lets the guardian go, once the lease has been given up, and waits until it has ended: with it goes the last copy of the witness.

@@ -40,6 +40,10 @@ int qq_thread_start(void *(*body)(void *), void *argument);
 int qq_duplicate_above(int fd, int minimum);
 int qq_set_cloexec(int fd, int on);
 
+/// The arguments of this process, as the kernel gave them, ended by NULL. Swift's own search for them goes astray where a preloaded library (faketime,
+/// sanitizers) has moved the environment before main.
+char *const *qq_arguments(int *count);
+
 /// Whether a signal's disposition is SIG_IGN: 1 or 0.
 int qq_signal_is_ignored(int number);
 

@@ -20,7 +20,8 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     let context = try Context(invocation, loop: loop)
     let plan = try context.leasePlan(wantsWitness: true)
     // The command's words byte for byte, whatever their encoding: argv[0] is qq itself.
-    let guardian = try Guardian(arguments: UnsafePointer(CommandLine.unsafeArgv.advanced(by: start + 1)), loop: loop)
+    let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
+    let guardian = try Guardian(arguments: words, loop: loop)
     let command = GuardedCommand(
         guardian: guardian, front: front, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
         configuration: .init(
