@@ -109,13 +109,16 @@ public final class Guardian: Sendable {
     public func endByForce() {
         Glibc.kill(pid, SIGKILL)
         waitpid(pid, nil, 0)
-        var denied: pid_t = 0
-        // What the guardian had below it comes to us. One round of SIGKILL can miss a process that is just being forked.
-        for _ in 0..<1000 where qq_signal_descendants(SIGKILL, &denied) > 0 && denied == 0 {
-            while waitpid(-1, nil, WNOHANG) > 0 {}
+        // What the guardian had below it comes to us, now or when what is between us dies. One round of SIGKILL can miss a process that is just being
+        // forked, so it is over when we have no children any more.
+        for _ in 0..<1000 {
+            var denied: pid_t = 0
+            _ = qq_signal_descendants(SIGKILL, &denied)
+            var reaped: pid_t
+            repeat { reaped = waitpid(-1, nil, WNOHANG) } while reaped > 0
+            if reaped < 0 || denied != 0 { return }
             usleep(500)
         }
-        while waitpid(-1, nil, WNOHANG) > 0 {}
     }
 
     /// Lets the guardian go, once the lease has been given up, and waits until it has ended: with it goes the last copy of the witness.
