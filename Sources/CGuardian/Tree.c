@@ -98,15 +98,18 @@ int qq_signal_descendants(int number, pid_t *denied) {
     if (count < 0) return -1;
     mark_below(list, count, root);
     for (int i = 0; i < count; i++) {
-        if (!list[i].below || list[i].zombie) continue;
-        living++;
+        if (!list[i].below || (list[i].zombie && number != SIGKILL)) continue;
+        if (!list[i].zombie) living++;
+        // What forks again and again is found dead more often than alive. Its group is not dead, and nobody else's while the zombie is not reaped.
         if (number != 0 && list[i].group != getpgrp() && group_is_ours(list, count, list[i].group)) {
             int seen = 0;
-            for (int j = 0; j < i && !seen; j++) seen = list[j].below && !list[j].zombie && list[j].group == list[i].group;
+            for (int j = 0; j < i && !seen; j++)
+                seen = list[j].below && (!list[j].zombie || number == SIGKILL) && list[j].group == list[i].group;
             // SIGTERM goes to a process once: with its group, or by itself below.
             if (!seen) kill(-list[i].group, number);
             if (number != SIGKILL) continue;
         }
+        if (list[i].zombie) continue;
         if (kill(list[i].pid, number) != 0 && errno == EPERM && denied) *denied = list[i].pid;
     }
     free(list);
