@@ -123,10 +123,8 @@ static void keep_below(struct list *list, pid_t root) {
     list->count = kept;
 }
 
-/// Everything below this process. 0, or -1 with errno.
-static int collect(struct list *list) {
-    DIR *directory = opendir("/proc");
-    if (!directory) return -1;
+/// Everything below this process.
+static void collect(struct list *list, DIR *directory) {
     int proc = dirfd(directory);
     if (has_lists_of_children(proc)) {
         add_children(list, proc, getpid());
@@ -137,14 +135,36 @@ static int collect(struct list *list) {
             if (isdigit((unsigned char)entry->d_name[0]) && !add(list, proc, entry->d_name)) break;
         keep_below(list, getpid());
     }
-    closedir(directory);
+}
+
+static int is_listed(const struct list *list, pid_t pid) {
+    for (int i = 0; i < list->count; i++)
+        if (list->items[i].pid == pid) return 1;
     return 0;
 }
 
-/// A group that a process below us leads was made by it, and can be signalled as one, which no fork inside it can slip through.
-static int group_is_ours(const struct list *list, pid_t group) {
-    for (int i = 0; i < list->count; i++)
-        if (list->items[i].pid == group) return 1;
+/// A group that holds nothing but what is below us can be signalled as one, which no fork inside it can slip through. Where its leader is below us it
+/// was made there; where the leader is gone, every process of the machine is asked.
+static int group_is_ours(const struct list *list, int proc, pid_t group) {
+    if (group <= 1 || group == getpgrp()) return 0;
+    if (is_listed(list, group)) return 1;
+    DIR *directory = fdopendir(openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) return 0;
+    struct dirent *entry;
+    int ours = 1;
+    while (ours && (entry = readdir(directory))) {
+        struct process process;
+        if (!isdigit((unsigned char)entry->d_name[0]) || getpgid((pid_t)atoi(entry->d_name)) != group) continue;
+        if (read_process(proc, entry->d_name, &process) && !process.zombie && process.group == group) ours = is_listed(list, process.pid);
+    }
+    closedir(directory);
+    return ours;
+}
+
+/// Whether a process before this one has already had its group signalled.
+static int group_was_seen(const struct list *list, int before, int zombies_count) {
+    for (int i = 0; i < before; i++)
+        if ((zombies_count || !list->items[i].zombie) && list->items[i].group == list->items[before].group) return 1;
     return 0;
 }
 
@@ -152,20 +172,22 @@ int qq_signal_descendants(int number, pid_t *denied) {
     struct list list = {0};
     int living = 0;
     if (denied) *denied = 0;
-    if (collect(&list) != 0) return -1;
+    DIR *directory = opendir("/proc");
+    if (!directory) return -1;
+    collect(&list, directory);
     for (int i = 0; i < list.count; i++) {
         const struct process *process = &list.items[i];
-        if (process->zombie) continue;
-        living++;
-        if (number != 0 && group_is_ours(&list, process->group)) {
-            int seen = 0;
-            for (int j = 0; j < i && !seen; j++) seen = !list.items[j].zombie && list.items[j].group == process->group;
+        // What forks again and again is found dead more often than alive. Its group is not dead, and nobody else's while the zombie is not reaped.
+        int counts = !process->zombie || number == SIGKILL;
+        if (!process->zombie) living++;
+        if (number != 0 && counts && group_is_ours(&list, dirfd(directory), process->group)) {
             // SIGTERM goes to a process once: with its group, or by itself below.
-            if (!seen) kill(-process->group, number);
+            if (!group_was_seen(&list, i, number == SIGKILL)) kill(-process->group, number);
             if (number != SIGKILL) continue;
         }
-        if (kill(process->pid, number) != 0 && errno == EPERM && denied) *denied = process->pid;
+        if (!process->zombie && kill(process->pid, number) != 0 && errno == EPERM && denied) *denied = process->pid;
     }
+    closedir(directory);
     free(list.items);
     return living;
 }

@@ -4,7 +4,8 @@ import QQCore
 
 /// One look at a lease file, or one change of it, under its flock(2), which the Go package takes too.
 ///
-/// The lock is held from `init` until the value goes away. Nothing in here waits: a file that somebody else has locked is `.busy`.
+/// The lock is held from `init` until the value goes away. Nothing in here waits: a file that somebody else has locked is `.busy`. A read that shows
+/// a living holder does without: what is read then is what one moment held, and a reader that is stopped half-way keeps nobody from writing.
 struct LeaseTransaction {
     enum Opened {
         case ready(LeaseTransaction)
@@ -38,6 +39,9 @@ struct LeaseTransaction {
         // The file may be replaced between opening and locking it; then the lock is worth nothing, and we look again.
         for _ in 0..<10 {
             guard let file = try folder.openFile(name + LeaseFolder.suffix, in: directory, access) else { return .missing }
+            if access == .read, let glance = try? LeaseTransaction(name, folder, directory, file, access), glance.showsHolder {
+                return .ready(glance)
+            }
             guard flock(file.number, (access == .read ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
                 if errno == EWOULDBLOCK || errno == EINTR { return .busy }
                 throw folder.problem(SystemCallError("flock"), with: folder.leaseFile(name))
@@ -46,6 +50,10 @@ struct LeaseTransaction {
         }
         return .busy
     }
+
+    /// Whether the record is whole and in force. An empty one may be somebody's who is in the middle of writing, and a lock that is gone may be that of
+    /// a term that is over already.
+    private var showsHolder: Bool { !record.holder.isEmpty && (!record.isLocked || (liveToken != nil && liveToken == record.token)) }
 
     private static func isPresent(_ file: Descriptor, as name: String, in directory: Descriptor) -> Bool {
         var named = stat()

@@ -14,13 +14,12 @@ extension FileCoordinator {
         let name = request.name
         let path = folder.path + "/" + LeaseFolder.sideFile(name)
         let directory = try folder.open(creating: false)
-        var kept = place(in: name)
-        if kept == nil { kept = try newPlace(in: name, directory) }
-        guard let place = kept else { return }
-        func isFirst() throws(CoordinationError) -> Bool {
-            try folder.reporting(path) { () throws(SystemCallError) in try place.isFirst() }
-        }
-        guard try isFirst() else {
+        let kept = place(in: name)
+        var found = kept
+        if found == nil { found = try newPlace(in: name, directory) }
+        guard let place = found else { return }
+        let isFirst = try folder.reporting(path) { () throws(SystemCallError) in try place.isFirst() }
+        guard kept != nil, isFirst else {
             let patience = max(blocker.remaining ?? request.ttl, .seconds(1)) * 1.5
             await place.wait(until: min(deadline, clock.now() + patience), clock)
             // Much may have happened while we slept, so it is asked for again. The place is kept.

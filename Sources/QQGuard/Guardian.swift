@@ -109,20 +109,15 @@ public final class Guardian: Sendable {
     public func endByForce() {
         Glibc.kill(pid, SIGKILL)
         waitpid(pid, nil, 0)
-        // What the guardian had below it comes to us. One look can miss a process that is just being forked, so it takes two that find none.
-        var denied: pid_t = 0
-        var quietLooks = 0
-        var looks = 0
-        while quietLooks < 2, looks < 1000 {
-            looks += 1
-            let living = qq_signal_descendants(SIGKILL, &denied)
-            while waitpid(-1, nil, WNOHANG) > 0 {}
-            if living > 0, denied == 0 {
-                quietLooks = 0
-                usleep(500)
-            } else {
-                quietLooks += 1
-            }
+        // What the guardian had below it comes to us, now or when what is between us dies. One round of SIGKILL can miss a process that is just being
+        // forked, so it is over when we have no children any more.
+        for _ in 0..<1000 {
+            var denied: pid_t = 0
+            _ = qq_signal_descendants(SIGKILL, &denied)
+            var reaped: pid_t
+            repeat { reaped = waitpid(-1, nil, WNOHANG) } while reaped > 0
+            if reaped < 0 || denied != 0 { return }
+            usleep(500)
         }
     }
 

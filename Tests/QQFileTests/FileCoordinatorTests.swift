@@ -179,13 +179,14 @@ struct FileCoordinatorTests {
 
     @Test func thatSomebodyKeepsLockedAreUnavailable() async throws {
         let coordinator = try folder.coordinator(clock, requestTimeout: .milliseconds(50))
-        _ = try await coordinator.get(ask("a"))
+        let held = try await coordinator.get(ask("a"))
         let other = open(folder.file("backup.json"), O_RDWR)
         defer { close(other) }
         flock(other, LOCK_EX)
-        let error = await failure { _ = try await coordinator.read("backup") }
+        let error = await failure { _ = try await coordinator.renew(held.grant) }
         #expect(error?.kind == .unavailable)
         #expect(error?.isUncertain == false)
+        #expect(try await coordinator.read("backup").isLed, "who only reads needs no lock while somebody holds the lease")
     }
 
     @Test func waitForSomebodyInTheMiddleOfAChange() async throws {
