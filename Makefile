@@ -5,6 +5,7 @@ SWIFTC ?= swiftc
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+BENCH_ROUNDS ?= 200
 
 BUILD := .build
 BINARY := $(BUILD)/release/qq
@@ -44,12 +45,22 @@ demo: build ## Two contenders and one lease, in a temporary folder
 test: deps-test ## All tests, end to end included
 	$(SWIFT) test
 
+bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUNDS each
+	@mkdir -p $(BUILD)/bench
+	$(SWIFTC) -O -swift-version 6 Benchmarks/Harness/*.swift -o $(BUILD)/bench/harness
+	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
+	$(SWIFTC) -O -static-stdlib Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty
+	$(SWIFTC) -O -static-stdlib -Xlinker --gc-sections -Xlinker -L$(STATIC) -Xclang-linker -static-libgcc Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty-like-qq
+	@$(BUILD)/bench/harness $(CURDIR)/$(BINARY) "$$(command -v flock)" $(CURDIR)/$(BUILD)/bench/stamp \
+		$(CURDIR)/$(BUILD)/bench/empty $(CURDIR)/$(BUILD)/bench/empty-like-qq $(BENCH_ROUNDS)
+
 fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS each
 	@Scripts/fuzz $(FUZZ_SECONDS)
 
 test-sanitize: deps-test ## Unit tests under the thread and the address sanitizer
 	$(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)'
-	$(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)'
+	# The address sanitizer's search for leaks finds those of Foundation and XCTest alone.
+	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)'
 
 lint: deps-test generated ## Formatting, shell scripts, manual pages, generated files
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)
