@@ -38,3 +38,7 @@ int support_terminal_resize(int master, int rows, int columns) {
     struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
     return ioctl(master, TIOCSWINSZ, &size);
 }
+
+int support_spawn_close_from(posix_spawn_file_actions_t *actions, int from) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, from);
+}

@@ -76,6 +76,8 @@ public final class Child: Sendable {
             }
         }
         for (number, own) in launch.descriptors { posix_spawn_file_actions_adddup2(&actions, own, number) }
+        // What other tests in this process have open at the moment is not for this child.
+        support_spawn_close_from(&actions, max(2, launch.descriptors.keys.max() ?? 2) + 1)
         var words = launch.words.map { strdup(($0 + [0]).map { CChar(bitPattern: $0) }) } + [nil]
         var environment = launch.environment.map { strdup($0.key + "=" + $0.value) } + [nil]
         defer { for word in words + environment { free(word) } }

@@ -52,9 +52,10 @@ public final class SessionDriver: Sendable {
                     case .report(let event):
                         report(event, witness)
                         switch event {
-                        case .elected where !isWatching:
+                        case .elected(let grant) where !isWatching:
                             isWatching = true
-                            group.addTask { await self.watch() }
+                            let begin = grant.deadline - grant.ttl + min(Self.unwatched, configuration.renewEvery)
+                            group.addTask { await self.watch(from: begin) }
                         case .lost, .released, .releaseFailed:
                             witness?.close()
                             witness = nil
@@ -118,8 +119,8 @@ public final class SessionDriver: Sendable {
     /// Not from the first moment: what a watch takes to begin and to end would be most of what a short command takes.
     private static let unwatched = Duration.milliseconds(250)
 
-    private func watch() async {
-        try? await clock.sleep(for: min(Self.unwatched, configuration.renewEvery))
+    private func watch(from begin: BootInstant) async {
+        try? await clock.sleep(until: begin)
         while !Task.isCancelled {
             do {
                 for try await state in coordinator.changes(of: [configuration.request.name]) { post.yield(.event(.observed(state))) }

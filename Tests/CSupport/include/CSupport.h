@@ -27,3 +27,6 @@ int support_process_read(pid_t pid, struct support_process *process);
 /// All processes, or those with `mark` in their environment where it is not NULL. How many were written to `list`. In C, because a container's
 /// /proc can hold thousands of zombies, and is looked at often.
 int support_processes(const char *mark, struct support_process *list, int room);
+
+/// What is open in this process from this number on is not for the child.
+int support_spawn_close_from(posix_spawn_file_actions_t *actions, int from);
