@@ -115,11 +115,8 @@ public final class SessionDriver: Sendable {
         }
     }
 
-    /// Not from the first moment: what a watch takes to begin and to end would be most of what a short command takes.
-    private static let unwatched = Duration.milliseconds(250)
-
     private func watch() async {
-        try? await clock.sleep(for: min(Self.unwatched, configuration.renewEvery))
+        if configuration.watchesAfter > .zero { try? await clock.sleep(for: configuration.watchesAfter) }
         while !Task.isCancelled {
             do {
                 for try await state in coordinator.changes(of: [configuration.request.name]) { post.yield(.event(.observed(state))) }
