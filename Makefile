@@ -10,7 +10,7 @@ BENCH_ROUNDS ?= 200
 BUILD := .build
 BINARY := $(BUILD)/release/qq
 STATIC := $(CURDIR)/$(BUILD)/static-libraries
-SANITIZED := CoreTests|FileTests|GuardTests|CLITests
+SANITIZED := ^QQ[A-Za-z]*Tests\.
 SCRIPTS := .ci/run $(wildcard Scripts/* Benchmarks/*.sh)
 
 BINDIR = $(DESTDIR)$(PREFIX)/bin

@@ -34,7 +34,7 @@ private func words(_ bytes: UnsafeBufferPointer<UInt8>) -> [String] {
 private let vocabulary: [[UInt8]] = {
     var spellings: [String] = []
     for flag in Flags.topLevel + Commands.all.flatMap(\.flags) where !spellings.contains(flag.long) { spellings += flag.spellings }
-    let values = ["15s", "1h30m", "1s..2s", "0.5", "7", "file:///tmp/x", "json", "never", "led", "bash", "--", "=", "é", "\u{1b}[31m"]
+    let values = ["15s", "1h30m", "1s..2s", "0.5", "7", "file:///srv/x", "json", "never", "led", "bash", "--", "=", "é", "\u{1b}[31m"]
     return (Commands.all.map(\.name) + spellings + values).map { Array($0.utf8) }
 }()
 

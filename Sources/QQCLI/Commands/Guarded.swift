@@ -18,7 +18,8 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     let loop = try MainLoop()
     let signals = try SignalSource(GuardedCommand.forwarded, on: loop)
     let context = try Context(invocation, loop: loop)
-    let plan = try context.leasePlan(wantsWitness: true)
+    var plan = try context.leasePlan(wantsWitness: true)
+    plan.configuration.watchesAfter = min(.milliseconds(250), plan.configuration.renewEvery)
     // The command's words byte for byte, whatever their encoding: argv[0] is qq itself.
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
     let guardian = try Guardian(arguments: words, loop: loop)

@@ -14,6 +14,9 @@ public struct LeaseSession: Sendable {
         public var campaignsAgain: Bool
         /// How soon after an unsuccessful look at the queue the election is asked for again; keeps a queue that answers at once from spinning.
         public var shortestTurn: Duration = .milliseconds(20)
+        /// How long a new term goes unwatched. What a watch takes to begin and to end would be most of what a short command takes, and what it
+        /// misses it tells when it begins.
+        public var watchesAfter: Duration = .zero
         /// In 0..<1, for jitter.
         public var random: @Sendable () -> Double
 

@@ -54,7 +54,7 @@ public final class SessionDriver: Sendable {
                         switch event {
                         case .elected(let grant) where !isWatching:
                             isWatching = true
-                            let begin = grant.deadline - grant.ttl + min(Self.unwatched, configuration.renewEvery)
+                            let begin = grant.deadline - grant.ttl + configuration.watchesAfter
                             group.addTask { await self.watch(from: begin) }
                         case .lost, .released, .releaseFailed:
                             witness?.close()
@@ -115,9 +115,6 @@ public final class SessionDriver: Sendable {
         case .timer, .report, .end: return .timer(0)
         }
     }
-
-    /// Not from the first moment: what a watch takes to begin and to end would be most of what a short command takes.
-    private static let unwatched = Duration.milliseconds(250)
 
     private func watch(from begin: BootInstant) async {
         try? await clock.sleep(until: begin)

@@ -144,7 +144,6 @@ struct SessionDriverTests {
     @Test func asksOneThingAtATime() async throws {
         let run = try Run(campaignsAgain: true)
         try await run.elect()
-        run.move(to: 1300)  // a watch begins a little later
         run.coordinator.observe(theirs)
         try await run.coordinator.answer(.read, .state(ours))
         try await eventually("the renewal") {
@@ -162,7 +161,6 @@ struct SessionDriverTests {
     @Test func tellsOfAStepDown() async throws {
         let run = try Run()
         try await run.elect()
-        run.move(to: 1300)
         run.coordinator.observe(state(.held, "us", token: 7, stepDown: "admin"))
         try await run.reported(.stepDownAsked(by: "admin"))
         run.driver.stop()
