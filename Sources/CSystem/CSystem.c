@@ -36,6 +36,12 @@ int qq_duplicate_above(int fd, int minimum) { return fcntl(fd, F_DUPFD_CLOEXEC, 
 
 int qq_set_cloexec(int fd, int on) { return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); }
 
+void qq_reserve_standard_streams(void) {
+    // Opened the wrong way round, so that reading and writing fail as they would; and not for those that we start, to whom they stay closed.
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
+
 int qq_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid) {

@@ -40,6 +40,9 @@ int qq_thread_start(void *(*body)(void *), void *argument);
 int qq_duplicate_above(int fd, int minimum);
 int qq_set_cloexec(int fd, int on);
 
+/// Takes the numbers of standard streams that are closed, so that no file of ours gets them. Call first.
+void qq_reserve_standard_streams(void);
+
 /// Makes this process the one that orphans below it come back to.
 int qq_become_subreaper(void);
 
