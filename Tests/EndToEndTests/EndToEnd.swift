@@ -96,6 +96,21 @@ extension Sandbox {
         return holder
     }
 
+    /// Stops a `qq` that holds an election, but not in the microseconds in which it has the lease file locked: then nobody could read the file, and what
+    /// a test is about would not be reached.
+    func stop(_ qq: Started, holding name: String) async throws {
+        try await waitUntil("\(qq.pid) is stopped outside a change of the file") {
+            kill(qq.pid, SIGSTOP)
+            while LivingProcess(qq.pid)?.isStopped == false { usleep(100) }
+            let descriptor = open(leaseFile(name), O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { return true }
+            defer { Glibc.close(descriptor) }
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            kill(qq.pid, SIGCONT)
+            return false
+        }
+    }
+
     /// The guardian of a `qq`.
     func guardian(of qq: Started) async throws -> LivingProcess {
         try await waitFor("the guardian of \(qq.pid)") { LivingProcess.below(qq.pid).first { $0.name == "qq-guardian" } }

@@ -1,10 +1,12 @@
 import CSupport
 import Glibc
+import Synchronization
 
 /// A pipe whose ends no child inherits by accident.
 public final class Pipe: Sendable {
     public let reading: CInt
     public let writing: CInt
+    private let isClosed = Atomic(false)
 
     public init() {
         var ends: [CInt] = [-1, -1]
@@ -13,7 +15,12 @@ public final class Pipe: Sendable {
         writing = ends[1]
     }
 
-    deinit { close(reading) }
+    deinit { if !isClosed.load(ordering: .relaxed) { close(reading) } }
+
+    public func closeReading() {
+        isClosed.store(true, ordering: .relaxed)
+        close(reading)
+    }
 
     public func closeWriting() { close(writing) }
 

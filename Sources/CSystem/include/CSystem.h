@@ -47,8 +47,8 @@ char *const *qq_arguments(int *count);
 /// Whether a signal's disposition is SIG_IGN: 1 or 0.
 int qq_signal_is_ignored(int number);
 
-/// Opens /dev/null in place of the standard descriptors that are closed, so that nothing else gets their numbers.
-void qq_fill_standard_descriptors(void);
+/// Takes the numbers of standard streams that are closed, so that no file of ours gets them. Call first.
+void qq_reserve_standard_streams(void);
 
 /// Makes this process the one that orphans below it come back to.
 int qq_become_subreaper(void);

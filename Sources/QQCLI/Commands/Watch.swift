@@ -41,8 +41,18 @@ extension Context {
             try show(change)
             if let command = invocation[Flags.exec], before != nil { await run(command, change) }
             if try isFulfilled(states, of: names, hasChanged: hasChanged) { return ExitCode.yes }
+            if invocation[Flags.until] == .mine, state.isLed, try await becomesOurs(states, of: names) { return ExitCode.yes }
         }
         return ExitCode.unavailable
+    }
+
+    /// `acquire` saves its grant a moment after the lease was taken, which is when we saw it.
+    private func becomesOurs(_ states: [String: ElectionState], of names: [String]) async throws -> Bool {
+        for _ in 0..<20 {
+            try await loop.sleep(for: .milliseconds(25))
+            if try isFulfilled(states, of: names, hasChanged: true) { return true }
+        }
+        return false
     }
 
     /// A change of an election, and what to call it.

@@ -28,8 +28,8 @@ struct StopTests {
                 let next = try next(in: box)
                 try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0...400)))
+                try await box.stop(holder, holding: "x")
                 let stopped = bootNow()
-                kill(holder.pid, SIGSTOP)
                 #expect(try await next.finish().ending == .exited(0))
                 let stamps = box.stamps()
                 #expect(stamps.terms.count == 2 * round + 2)
@@ -93,7 +93,7 @@ struct StopTests {
                 let next = try next(in: box)
                 try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
                 kill(guardian.pid, SIGSTOP)
-                kill(holder.pid, SIGSTOP)
+                try await box.stop(holder, holding: "x")
                 let end = try await next.finish()
                 #expect(end.ending == .exited(0))
                 let stamps = box.stamps()

@@ -1,0 +1,168 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+@Suite("keepalive")
+struct KeepaliveTests {
+    /// The events that a `keepalive --json` has told so far.
+    private func events(_ run: Started) throws -> [JSONObject] {
+        try run.output.split(separator: "\n").map { try object($0) }
+    }
+
+    private func waitForEvent(_ name: String, of run: Started, count: Int = 1) async throws -> JSONObject {
+        try await waitFor("\(count) × \(name) in \(run.output) \(run.errors)") {
+            let found = try events(run).filter { $0["event"]?.stringValue == name }
+            return found.count >= count ? found[count - 1] : nil
+        }
+    }
+
+    @Test("goes on with a saved grant: the same term, the same token")
+    func goesOn() async throws {
+        try await inSandbox { box in
+            _ = try await box.run("acquire", "x", "--ttl", "2s", "--id", "me")
+            let run = try box.qq("keepalive", "x", "--json")
+            let elected = try await waitForEvent("elected", of: run)
+            #expect(elected["token"]?.uint64Value == 1)
+            #expect(elected["id"]?.stringValue == "me")
+            _ = try await waitForEvent("renewed", of: run, count: 3)
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
+            run.child.signal(SIGTERM)
+            #expect(try await run.finish().ending == .exited(0))
+            #expect(try events(run).last?["event"]?.stringValue == "released")
+            #expect(try await box.run("status", "x").ending == .exited(1))
+            #expect(names(in: box.path("run/qq")) == [])
+        }
+    }
+
+    @Test("holds several elections, and gives all of them up on SIGTERM and SIGINT", arguments: [SIGTERM, SIGINT])
+    func several(_ signal: Int32) async throws {
+        try await inSandbox { box in
+            let run = try box.qq("keepalive", "a", "b", "c", "a")
+            try await waitUntil("all are held: \(run.output)") { run.output.split(separator: "\n").count { $0.contains("elected") } == 3 }
+            #expect(try await box.run("status", "a", "b", "c").ending == .exited(0))
+            #expect(try await box.run("status", "a", "--mine").ending == .exited(0))
+            run.child.signal(signal)
+            #expect(try await run.finish().ending == .exited(0))
+            let status = try await box.run("status", "--all", "--held")
+            #expect(status.output.isEmpty)
+        }
+    }
+
+    @Test("--once renews what is held, and says no to what is not")
+    func once() async throws {
+        try await inSandbox { box in
+            #expect(try await box.run("keepalive", "x", "--once").ending == .exited(1))
+            _ = try await box.run("acquire", "x", "--ttl", "5s")
+            let before = try object(try await box.run("status", "x", "--json").text)
+            let run = try await box.run("keepalive", "x", "--once", "--ttl", "60s")
+            #expect(run.ending == .exited(0))
+            let after = try object(try await box.run("status", "x", "--json").text)
+            #expect(before["token"] == after["token"])
+            #expect((after["expires_in"]?.doubleValue ?? 0) > 50)
+            #expect(try await box.run("keepalive", "x", "y", "--once").ending == .exited(1))
+        }
+    }
+
+    @Test("--pid holds for as long as that process lives")
+    func pid() async throws {
+        try await inSandbox { box in
+            let process = try box.start(["sleep", "600"])
+            let run = try box.qq("keepalive", "x", "--pid", "\(process.pid)")
+            try await waitUntil("it is held") { run.output.contains("elected") }
+            #expect(run.child.isRunning)
+            process.child.signal(SIGKILL)
+            try await process.child.wait()
+            #expect(try await run.finish().ending == .exited(0))
+            #expect(try await box.run("status", "x").ending == .exited(1))
+            #expect(try await box.run("keepalive", "x", "--pid", "\(process.pid)").ending == .exited(69))
+        }
+    }
+
+    @Test("that is killed lets a waiter in at once, long before the TTL")
+    func killed() async throws {
+        try await inSandbox { box in
+            let run = try box.qq("keepalive", "x", "--ttl", "60s")
+            try await waitUntil("it is held") { run.output.contains("elected") }
+            let next = try box.qq("keepalive", "x", "--ttl", "60s", "--json")
+            _ = try await waitForEvent("waiting", of: next)
+            run.child.signal(SIGKILL)
+            let elected = try await waitForEvent("elected", of: next)
+            #expect(elected["token"]?.uint64Value == 2)
+            try await next.terminate()
+        }
+    }
+
+    @Test("that is stopped past its TTL loses, says so, and campaigns again")
+    func stopped() async throws {
+        try await inSandbox { box in
+            let run = try box.qq(
+                "keepalive", "x", "--ttl", "1s", "--json", "--on-elected", "echo up >>log", "--on-lost", "echo down >>log")
+            _ = try await waitForEvent("elected", of: run)
+            try await box.stop(run, holding: "x")
+            let other = try await box.run("acquire", "x", "--wait", "--", "true")
+            #expect(other.ending == .exited(0))
+            kill(run.pid, SIGCONT)
+            _ = try await waitForEvent("lost", of: run)
+            let again = try await waitForEvent("elected", of: run, count: 2)
+            #expect(again["token"]?.uint64Value == 3)
+            try await waitUntil("the hooks ran") { box.read("log") == "up\ndown\nup\n" }
+            run.child.signal(SIGTERM)
+            #expect(try await run.finish().ending == .exited(0))
+            #expect(box.read("log") == "up\ndown\nup\ndown\n")
+            let all = try events(run).compactMap { $0["event"]?.stringValue }.filter { $0 != "renewed" && $0 != "waiting" }
+            #expect(all == ["elected", "lost", "elected", "released"])
+        }
+    }
+
+    @Test("that is asked to step down does, and does not stand again at once")
+    func stepDown() async throws {
+        try await inSandbox { box in
+            let run = try box.qq("keepalive", "x", "--ttl", "2s", "--id", "node", "--json")
+            _ = try await waitForEvent("elected", of: run)
+            let asked = try await box.run("step-down", "x", "--force", "--yes", environment: ["XDG_RUNTIME_DIR": box.path("home")])
+            #expect(asked.ending == .exited(0))
+            _ = try await waitForEvent("released", of: run)
+            let start = ContinuousClock.now
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(0))
+            _ = try await waitForEvent("elected", of: run, count: 2)
+            #expect(ContinuousClock.now - start > .seconds(1))
+            let all = try events(run).compactMap { $0["event"]?.stringValue }.filter { $0 != "renewed" }
+            #expect(all.prefix(3) == ["elected", "step_down_asked", "released"])
+            try await run.terminate()
+        }
+    }
+
+    @Test("tells of events one to a line where nobody asks for JSON")
+    func plain() async throws {
+        try await inSandbox { box in
+            let run = try box.qq("keepalive", "x", "--id", "me")
+            try await waitUntil("it is held") { run.output.contains("elected") }
+            try await run.terminate()
+            let rows = run.output.split(separator: "\n").map { $0.split(separator: "\t").map(String.init) }
+            #expect(rows.map { Array($0.dropFirst()) } == [["x", "elected", "1", "-"], ["x", "released", "1", "-"]])
+            #expect(rows.allSatisfy { (try? WallTime.parse(rfc3339: $0[0])) != nil })
+        }
+    }
+
+    @Test("goes on when nobody reads its output any more")
+    func outputGone() async throws {
+        try await inSandbox { box in
+            let pipe = Pipe()
+            var launch = box.launch([Sandbox.binary, "keepalive", "x", "--json", "--ttl", "600ms"])
+            launch.output = .descriptor(pipe.writing)
+            let run = try Started(launch, in: box)
+            pipe.closeWriting()
+            var bytes: [UInt8] = []
+            try await waitUntil("it is held") {
+                _ = pipe.drain(into: &bytes)
+                return String(decoding: bytes, as: UTF8.self).contains("elected")
+            }
+            pipe.closeReading()
+            try await Task.sleep(for: .milliseconds(900))
+            #expect(run.child.isRunning)
+            #expect(try await box.run("status", "x").ending == .exited(0))
+            try await run.terminate()
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+@Suite("watch")
+struct WatchTests {
+    @Test("tells the state, then each change, one JSON object a line")
+    func changes() async throws {
+        try await inSandbox { box in
+            let run = try box.qq("watch", "x", "--json")
+            func events() throws -> [String] {
+                try run.output.split(separator: "\n").map { try object($0)["event"]?.stringValue ?? "?" }
+            }
+            try await waitUntil("the state at the start") { try events() == ["state"] }
+            _ = try await box.run("acquire", "x", "--id", "a")
+            try await waitUntil("elected") { try events() == ["state", "elected"] }
+            _ = try await box.run("keepalive", "x", "--once")
+            _ = try await box.run("release", "x")
+            try await waitUntil("released") { try events() == ["state", "elected", "released"] }
+            _ = try await box.run("acquire", "x", "--id", "b", "--ttl", "200ms")
+            try await waitUntil("expired") { try events() == ["state", "elected", "released", "elected", "expired"] }
+            let holder = try await box.hold("x")
+            try await waitUntil("elected") { try events().count == 6 }
+            holder.child.signal(SIGKILL)
+            try await waitUntil("the holder's death is seen at once", within: .seconds(10)) { try events().last == "expired" }
+            run.child.signal(SIGTERM)
+            #expect(try await run.finish().ending == .exited(0))
+        }
+    }
+
+    @Test("--until ends it with 0 when the condition comes true, or is true already", arguments: ["led", "free", "mine", "changed", "leader=a"])
+    func until(_ condition: String) async throws {
+        try await inSandbox { box in
+            if condition == "free" { _ = try await box.run("acquire", "x", "--id", "a", "--ttl", "100s") }
+            let run = try box.qq("watch", "x", "--until", condition)
+            try await waitUntil("it watches") { !run.output.isEmpty }
+            #expect(run.child.isRunning)
+            if condition == "free" { _ = try await box.run("release", "x") } else { _ = try await box.run("acquire", "x", "--id", "a") }
+            #expect(try await run.finish(within: .seconds(10)).ending == .exited(0))
+            if condition != "changed" {
+                #expect(try await box.run("watch", "x", "--until", condition).ending == .exited(0))
+            }
+        }
+    }
+
+    @Test("--for ends it: with 75 where --until has not come true, else with 0")
+    func limited() async throws {
+        try await inSandbox { box in
+            #expect(try await box.run("watch", "x", "--for", "200ms").ending == .exited(0))
+            let run = try await box.run("watch", "x", "--until", "led", "--for", "200ms")
+            #expect(run.ending == .exited(75))
+            #expect(run.errors.contains("gave up watching x"))
+        }
+    }
+
+    @Test("several elections at once")
+    func several() async throws {
+        try await inSandbox { box in
+            let run = try box.qq("watch", "a", "b", "--until", "led")
+            _ = try await box.run("acquire", "a")
+            try await waitUntil("a is led") { run.output.contains("a\telected") || run.output.contains("a\tstate\t") }
+            #expect(run.child.isRunning)
+            _ = try await box.run("acquire", "b")
+            #expect(try await run.finish().ending == .exited(0))
+        }
+    }
+
+    @Test("--exec runs for each change, in order, and its failure changes nothing")
+    func exec() async throws {
+        try await inSandbox { box in
+            let run = try box.qq("watch", "x", "--exec", "echo $QQ_NAME $QQ_EVENT [$QQ_LEADER] >>log; exit 3")
+            try await waitUntil("it watches") { !run.output.isEmpty }
+            _ = try await box.run("acquire", "x", "--id", "a")
+            try await waitUntil("the first change") { box.read("log") == "x elected [a]\n" }
+            _ = try await box.run("release", "x")
+            try await waitUntil("the second change") { box.read("log") == "x elected [a]\nx released []\n" }
+            run.child.signal(SIGTERM)
+            let end = try await run.finish()
+            #expect(end.ending == .exited(0))
+            #expect(end.errors.contains("exit code 3"))
+        }
+    }
+
+    @Test("a default folder that is not there yet is watched until it is", .enabled(if: !isRoot, "root's default folder is the machine's own"))
+    func missingFolder() async throws {
+        try await inSandbox { box in
+            let none = ["QQ_SERVER": ""]
+            let run = try box.qq("watch", "x", "--until", "led", environment: none)
+            try await waitUntil("it watches") { !run.output.isEmpty }
+            #expect(names(in: box.path("state")) == [])
+            _ = try await box.run("acquire", "x", environment: none)
+            #expect(try await run.finish().ending == .exited(0))
+        }
+    }
+
+    @Test("a folder that is missing is said to be, with 78")
+    func noFolder() async throws {
+        try await inSandbox { box in
+            let run = try await box.run("-s", "file://\(box.path("nowhere"))", "watch", "x", "--for", "1s")
+            #expect(run.ending == .exited(78))
+        }
+    }
+}
