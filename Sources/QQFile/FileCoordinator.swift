@@ -72,7 +72,8 @@ public final class FileCoordinator: Coordinator {
         var now = moment
         now.isShared = transaction.isShared
         return LeaseRules(
-            record: transaction.record, liveToken: transaction.liveToken, lockFile: transaction.lockFile,
+            record: transaction.record, liveToken: transaction.liveToken, holderLives: transaction.holderLives,
+            lockFile: transaction.lockFile,
             highestToken: transaction.highestToken, moment: now)
     }
 
@@ -159,7 +160,7 @@ public final class FileCoordinator: Coordinator {
     ) throws(CoordinationError) -> AcquireAnswer {
         var lock: LiveLock?
         if request.wantsWitness {
-            lock = try LiveLock(token: token, in: folder, transaction.directory, name: request.name)
+            lock = try LiveLock(token: token, request.guardsWork ? .work : .holder, in: folder, transaction.directory, name: request.name)
             // Nobody else has this byte: we hold the file's lock, and nothing live was seen under it.
             guard lock != nil else { return .refused(try state(transaction)) }
         }
@@ -224,19 +225,20 @@ public final class FileCoordinator: Coordinator {
 
     private func endSurvivors(of name: String, token: UInt64) async throws(CoordinationError) {
         let directory = try folder.open(creating: false)
-        guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read), let byte = LiveLock.byte(of: token) else {
+        guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read), let byte = LiveLock.byte(of: token, .work)
+        else {
             return
         }
         let information = try folder.reporting(folder.path) { () throws(SystemCallError) in try side.information() }
         let survivors = Survivors(sideFile: information, byte: byte)
         let end = clock.now() + .seconds(1)
         var pause = Duration.milliseconds(2)
-        while LiveLock.find(side) == token {
+        while LiveLock.isHeld(token, .work, side) {
             // Again, as long as it takes: one may have forked before it died.
             survivors.end()
             do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
             pause = min(pause * 2, .milliseconds(50))
-            if clock.now() >= end, LiveLock.find(side) == token { throw survivorsRemain(name, survivors.find()) }
+            if clock.now() >= end, LiveLock.isHeld(token, .work, side) { throw survivorsRemain(name, survivors.find()) }
         }
     }
 

@@ -24,7 +24,7 @@ struct LeaseRecord: Sendable, Hashable {
     var stepDown: String?
 
     /// Tokens are bytes that are locked, far behind the journal; the kernel has no more of them.
-    static let largestToken: UInt64 = 1 << 62
+    static let largestToken: UInt64 = 1 << 60
 
     static let nobody = LeaseRecord(holder: "", renewTime: .goZero)
 

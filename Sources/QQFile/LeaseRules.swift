@@ -12,8 +12,10 @@ struct LeaseMoment: Sendable, Hashable {
 /// Who may have a lease, decided from what was read under the file's lock. Pure.
 struct LeaseRules: Sendable, Hashable {
     var record: LeaseRecord
-    /// The tokens of the terms whose lock is held: somebody lives who works under them. More than one only where a foreign writer interfered.
+    /// The token of a term under which work lives; another than the record's only where a foreign writer interfered.
     var liveToken: UInt64?
+    /// Whether the record's holder, under which no work runs, shows that it lives.
+    var holderLives = false
     /// The file that locks are looked for on, by inode; nil where there is none.
     var lockFile: UInt64?
     /// The largest token that was ever given out, as far as the journal knows.
@@ -52,7 +54,7 @@ struct LeaseRules: Sendable, Hashable {
     private var holderIsDead: Bool {
         // Nothing lives on from another boot of the only machine that can write the folder. Where others can, a lock may also be out of sight, or
         // have been dropped by a server while its holder lives: there only time counts.
-        record.isLocked && liveToken == nil && !moment.isShared && (!isSameKernel || isLockFileTheSame)
+        record.isLocked && liveToken == nil && !holderLives && !moment.isShared && (!isSameKernel || isLockFileTheSame)
     }
 
     /// Somebody who tidies up may have deleted the file that a living holder has locked: then only its lease tells when it is over.
@@ -70,6 +72,7 @@ struct LeaseRules: Sendable, Hashable {
             return hasEnded && record.isLocked && record.token == liveToken ? .endSurvivors(token: liveToken) : .refuse
         }
         if hasEnded { return .newTerm(token: next) }
+        if holderLives { return .refuse }
         guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else {
             return .refuse
         }
@@ -97,7 +100,7 @@ struct LeaseRules: Sendable, Hashable {
         state.renewedAt = record.renewTime
         state.ttl = record.ttl
         state.remaining = max(left, .zero)
-        if record.isLocked { state.alive = holderIsDead ? false : liveToken == record.token ? true : nil }
+        if record.isLocked { state.alive = holderIsDead ? false : holderLives || liveToken == record.token ? true : nil }
         state.host = record.host
         state.stepDownAskedBy = record.stepDown
         return state

@@ -25,7 +25,9 @@ struct LeaseTransaction {
     private let content: [UInt8]
     private let journal: LeaseJournal?
     let record: LeaseRecord
+    /// As in `LeaseRules`.
     let liveToken: UInt64?
+    let holderLives: Bool
     /// The side file's inode.
     let lockFile: UInt64?
     let isShared: Bool
@@ -53,7 +55,9 @@ struct LeaseTransaction {
 
     /// Whether the record is whole and in force. An empty one may be somebody's who is in the middle of writing, and a lock that is gone may be that of
     /// a term that is over already.
-    private var showsHolder: Bool { !record.holder.isEmpty && (!record.isLocked || (liveToken != nil && liveToken == record.token)) }
+    private var showsHolder: Bool {
+        !record.holder.isEmpty && (!record.isLocked || holderLives || (liveToken != nil && liveToken == record.token))
+    }
 
     private static func isPresent(_ file: Descriptor, as name: String, in directory: Descriptor) -> Bool {
         var named = stat()
@@ -76,11 +80,9 @@ struct LeaseTransaction {
         raw = try folder.reporting(path) { () throws(SystemCallError) in try file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1) }
         if let side {
             journal = try folder.reporting(path) { () throws(SystemCallError) in try Self.readJournal(side) }
-            liveToken = LiveLock.find(side)
             lockFile = UInt64(try folder.reporting(path) { () throws(SystemCallError) in try side.information() }.st_ino)
         } else {
             journal = nil
-            liveToken = nil
             lockFile = nil
         }
         isShared = FileSystem(of: directory).isShared
@@ -88,7 +90,11 @@ struct LeaseTransaction {
             throw Self.broken("it is larger than \(LeaseJournal.largestLeaseFile) bytes", path)
         }
         content = journal?.settled(raw) ?? raw
+        let record: LeaseRecord
         do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw Self.broken(error.reason, path) }
+        self.record = record
+        liveToken = side.flatMap { LiveLock.findWork($0, expected: record.token) }
+        holderLives = side.map { side in record.token.map { LiveLock.isHeld($0, .holder, side) } ?? false } ?? false
     }
 
     private static func readJournal(_ side: Descriptor) throws(SystemCallError) -> LeaseJournal? {

@@ -26,16 +26,20 @@ extension FileCoordinator {
             return
         }
         let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change)
-        let live = side.flatMap { LiveLock.find($0) }
+        let live = side.flatMap { side in
+            if let work = LiveLock.findWork(side, expected: blocker.token?.value) { return LiveLock.byte(of: work, .work) }
+            guard let token = blocker.token?.value, LiveLock.isHeld(token, .holder, side) else { return nil }
+            return LiveLock.byte(of: token, .holder)
+        }
         // A lease that has ended, and whose processes still stood in the way, is not waited for by the clock.
         let left = blocker.remaining.map { live != nil && $0 <= .zero ? .seconds(1) : $0 }
         let end = min(deadline, left.map { clock.now() + $0 } ?? .distantFuture)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await self.clock.sleep(until: end) }
             group.addTask { await self.recordChanges(name, from: blocker) }
-            if let side, let live, let byte = LiveLock.byte(of: live) {
+            if let side, let live {
                 // A reading lock is granted when the writing one goes; the descriptor's end gives it back.
-                group.addTask { _ = await BlockingThread.run { qq_ofd_lock_wait($0, side.number, F_RDLCK, byte, 1) == 0 ? 0 : errno } }
+                group.addTask { _ = await BlockingThread.run { qq_ofd_lock_wait($0, side.number, F_RDLCK, live, 1) == 0 ? 0 : errno } }
             }
             await group.next()
             group.cancelAll()

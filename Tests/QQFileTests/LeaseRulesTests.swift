@@ -130,6 +130,21 @@ struct LeaseRulesTests {
         #expect(try Self.decide(Self.qq(locked: true), at: Self.shared) == .refuse)
     }
 
+    @Test func aHolderWithoutWorkCountsUntilItsLeaseEndsAndNoLonger() throws {
+        func decide(_ record: LeaseRecord) throws -> LeaseRules.Decision {
+            try LeaseRules(record: record, liveToken: nil, holderLives: true, lockFile: 5, highestToken: 7, moment: Self.here).decide(
+                Self.ask())
+        }
+        #expect(try decide(Self.qq(locked: true)) == .refuse)
+        #expect(try decide(Self.qq("us", locked: true)) == .refuse, "another process of our name holds it")
+        // It may be stopped: it is not to be killed for that, and keeps nobody out.
+        #expect(try decide(Self.qq(left: .zero, locked: true)) == .newTerm(token: 8))
+    }
+
+    @Test func workOfAnotherTermIsRefusedHoweverLongTheRecordsLeaseHasEnded() throws {
+        #expect(try Self.decide(Self.qq(left: .seconds(-60), token: 8, locked: true), live: 7) == .refuse)
+    }
+
     @Test func aLiveHolderIsRefused() throws {
         #expect(try Self.decide(Self.qq(locked: true), live: 7) == .refuse)
     }

@@ -146,6 +146,24 @@ struct WaitingTests {
         try await waiters(coordinator, are: 0)
     }
 
+    @Test func takesOverFromAHolderWithoutWorkThatIsPastItsLeaseAndLeavesItAlone() async throws {
+        var request = ask("a", witness: true)
+        request.guardsWork = false
+        let held = try await folder.coordinator(clock).get(request)
+        let sleeper = try Sleeper(held.witness)
+        let other = try folder.coordinator(clock)
+        #expect(try await other.read("backup").alive == true)
+        clock.putForward(.seconds(601))
+        let next = try await campaign(other, ask("b", witness: true))
+        #expect(next.grant.token == FencingToken(2))
+        #expect(sleeper.isAlive)
+        #expect(try await other.read("backup").alive == true)
+        // The old sign of life, which is still there, is nobody's any more.
+        next.witness?.close()
+        #expect(try await campaign(other, ask("c", witness: true)).grant.token == FencingToken(3))
+        held.witness?.close()
+    }
+
     @Test func doesNotKillThoseWhoWait() async throws {
         let holder = try folder.coordinator(clock)
         let held = try await holder.get(ask("a", witness: true))

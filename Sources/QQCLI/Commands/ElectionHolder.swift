@@ -38,7 +38,8 @@ actor ElectionHolder {
         let timing = try LeaseTiming(
             ttl: invocation[Flags.ttl] ?? saved?.ttl ?? Defaults.ttl, renewEvery: invocation[Flags.renewEvery], killAfter: .zero)
         var request = AcquireRequest(
-            name: name, identity: invocation[Flags.id] ?? saved?.identity ?? Identity.generated(), ttl: timing.ttl, wantsWitness: true)
+            name: name, identity: invocation[Flags.id] ?? saved?.identity ?? Identity.generated(), ttl: timing.ttl, wantsWitness: true,
+            guardsWork: false)
         try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
         if let saved, saved.identity == request.identity {
             let context = context
