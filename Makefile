@@ -58,7 +58,7 @@ fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS ea
 	@Scripts/fuzz $(FUZZ_SECONDS)
 
 test-sanitize: deps-test ## Unit tests under the thread and the address sanitizer
-	$(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)'
+	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions $(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)'
 	# The address sanitizer's search for leaks finds those of Foundation and XCTest alone.
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)'
 
