@@ -23,7 +23,8 @@ public final class Sandbox: Sendable {
     /// The clean environment that everything is started with.
     public var environment: [String: String] {
         [
-            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "HOME": path("home"), "LC_ALL": "C.UTF-8", "TERM": "xterm",
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "HOME": path("home"), "LC_ALL": "C.UTF-8",
+            "TERM": "xterm",
             "XDG_RUNTIME_DIR": path("run"), "XDG_STATE_HOME": path("state"), "QQ_SERVER": server, "QQ_TEST_MARK": folder,
         ]
     }

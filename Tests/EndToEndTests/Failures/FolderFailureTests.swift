@@ -21,7 +21,8 @@ struct FolderFailureTests {
         #expect(access(box.path("ran"), F_OK) != 0)
     }
 
-    @Test("broken JSON is 65, and stays as it is",
+    @Test(
+        "broken JSON is 65, and stays as it is",
         arguments: ["{", "[]", "null", "{\"holder\": 3}", "{\"holder\":\"a\",\"renewTime\":\"yesterday\"}", "\u{0}\u{0}\u{0}", "{}{}"])
     func broken(_ text: String) async throws {
         try await inSandbox { box in
@@ -118,7 +119,8 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("on a full disk nothing is granted, the old content stays, and there is no half-written file",
+    @Test(
+        "on a full disk nothing is granted, the old content stays, and there is no half-written file",
         .enabled(if: isRoot, "only root can mount a small file system"))
     func fullDisk() async throws {
         try await inSandbox { box in

@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Standard streams that cannot be used")
 struct StreamFailureTests {
-    @Test("stdout full: an answer that nobody got is no answer, 69",
+    @Test(
+        "stdout full: an answer that nobody got is no answer, 69",
         arguments: [["status", "x"], ["cluster-status"], ["version"], ["help"], ["watch", "x", "--for", "1s"], ["completions", "bash"]])
     func full(_ words: [String]) async throws {
         try await inSandbox { box in
@@ -21,7 +22,8 @@ struct StreamFailureTests {
         try await inSandbox { box in
             // What the command then opens may take the free number; that a file of qq's own is not hit is what matters.
             var launch = box.launch([
-                Sandbox.binary, "acquire", "x", "-v", "--", "sh", "-c", "echo $QQ_TOKEN >\(box.path("token")); echo out; echo err >&2; exit 6",
+                Sandbox.binary, "acquire", "x", "-v", "--", "sh", "-c",
+                "echo $QQ_TOKEN >\(box.path("token")); echo out; echo err >&2; exit 6",
             ])
             if number == 0 { launch.input = .closed }
             if number == 1 { launch.output = .closed }
@@ -37,7 +39,9 @@ struct StreamFailureTests {
     @Test("closed stdout and stderr: taking, reading and giving up do not write into lease files")
     func closedForAnswers() async throws {
         try await inSandbox { box in
-            for words in [["acquire", "x"], ["status", "x"], ["release", "x"], ["acquire", "y", "-v", "--", "true"], ["status", "--all"]] {
+            for words in [
+                ["acquire", "x"], ["status", "x"], ["release", "x"], ["acquire", "y", "-v", "--", "true"], ["status", "--all"],
+            ] {
                 var launch = box.launch([Sandbox.binary] + words)
                 launch.input = .closed
                 launch.output = .closed

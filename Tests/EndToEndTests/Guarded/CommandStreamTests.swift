@@ -78,7 +78,8 @@ struct CommandStreamTests {
         try await inSandbox { box in
             var launch = box.launch([Sandbox.binary, "acquire", "x", "--", "printf", "%s\\0"])
             let words: [[UInt8]] = [
-                [0xff, 0xfe, 0x80], [], Array("a b\n\tc".utf8), Array("--wait".utf8), Array("--".utf8), Array("'\"$HOME\\".utf8), [0xc3, 0x28],
+                [0xff, 0xfe, 0x80], [], Array("a b\n\tc".utf8), Array("--wait".utf8), Array("--".utf8), Array("'\"$HOME\\".utf8),
+                [0xc3, 0x28],
             ]
             launch.words += words
             let run = try await Started(launch, in: box).finish()

@@ -20,7 +20,8 @@ struct HookTests {
         try await inSandbox { box in
             let command = "echo $QQ_NAME $QQ_ID $QQ_TOKEN $QQ_SERVER $QQ_TTL $QQ_EVENT $QQ_LEADER"
             let run = try await box.run(
-                "acquire", "x", "--id", "me", "--on-elected", command + " >>log", "--on-lost", command + " >>log; \(Sandbox.binary) status x >>log",
+                "acquire", "x", "--id", "me", "--on-elected", command + " >>log", "--on-lost",
+                command + " >>log; \(Sandbox.binary) status x >>log",
                 "--", "true")
             #expect(run.ending == .exited(0))
             let lines = box.read("log").split(separator: "\n").map(String.init)
@@ -46,7 +47,8 @@ struct HookTests {
         try await inSandbox { box in
             let start = ContinuousClock.now
             let run = try await box.run(
-                "acquire", "x", "--hook-timeout", "300ms", "--on-elected", "sleep 600 & sleep 600", "--", "echo", "work", within: .seconds(30))
+                "acquire", "x", "--hook-timeout", "300ms", "--on-elected", "sleep 600 & sleep 600", "--", "echo", "work",
+                within: .seconds(30))
             #expect(run.ending == .exited(0))
             #expect(run.text == "work\n")
             #expect(run.errors.contains("ended after 300ms"))
@@ -68,7 +70,8 @@ struct HookTests {
         try await inSandbox { box in
             let run = try box.start(
                 [
-                    Sandbox.binary, "acquire", "x", "--ttl", "2s", "--on-lost", "echo lost $QQ_EVENT \"[$QQ_LEADER]\" >>log", "--", Sandbox.stamp,
+                    Sandbox.binary, "acquire", "x", "--ttl", "2s", "--on-lost", "echo lost $QQ_EVENT \"[$QQ_LEADER]\" >>log", "--",
+                    Sandbox.stamp,
                     box.path("stamps"),
                 ])
             _ = try await box.waitForTerms(1)
@@ -82,7 +85,8 @@ struct HookTests {
     func notElected() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
-            _ = try await box.run("acquire", "x", "--on-elected", "touch log", "--on-lost", "touch log", "--on-change", "touch log", "--", "true")
+            _ = try await box.run(
+                "acquire", "x", "--on-elected", "touch log", "--on-lost", "touch log", "--on-change", "touch log", "--", "true")
             #expect(access(box.path("log"), F_OK) != 0)
             try await holder.terminate()
         }

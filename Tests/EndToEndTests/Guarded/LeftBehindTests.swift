@@ -25,7 +25,8 @@ struct LeftBehindTests {
             let start = ContinuousClock.now
             let run = try await box.start(
                 [
-                    Sandbox.binary, "acquire", "x", "--kill-after", "700ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "40", "--daemon",
+                    Sandbox.binary, "acquire", "x", "--kill-after", "700ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "40",
+                    "--daemon",
                     "--ignore-term",
                 ]
             ).finish()
@@ -64,7 +65,8 @@ struct LeftBehindTests {
         try await inSandbox { box in
             let first = try box.start(
                 [
-                    Sandbox.binary, "acquire", "x", "--kill-after", "500ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "30", "--daemon",
+                    Sandbox.binary, "acquire", "x", "--kill-after", "500ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "30",
+                    "--daemon",
                     "--ignore-term",
                 ])
             _ = try await box.waitForTerms(1)

@@ -8,7 +8,8 @@ struct SignalTests {
     func forwarded(_ signal: Int32) async throws {
         try await inSandbox { box in
             // The command itself and a child in its group both note it.
-            let script = "trap 'echo parent; sleep 0.1; exit 9' \(signal); (trap 'echo child; exit' \(signal); echo ready; while :; do sleep 0.01; done) & while :; do sleep 0.01; done"
+            let script =
+                "trap 'echo parent; sleep 0.1; exit 9' \(signal); (trap 'echo child; exit' \(signal); echo ready; while :; do sleep 0.01; done) & while :; do sleep 0.01; done"
             let run = try box.qq("acquire", "x", "--", "bash", "-c", script)
             try await waitUntil("the command is ready") { run.output.contains("ready") }
             run.child.signal(signal)
@@ -33,7 +34,8 @@ struct SignalTests {
     @Test("that the command outlives leave the lease held")
     func ignored() async throws {
         try await inSandbox { box in
-            let run = try box.qq("acquire", "x", "--", "sh", "-c", "trap 'echo no' TERM; echo ready; while [ ! -e stop ]; do sleep 0.02; done; exit 5")
+            let run = try box.qq(
+                "acquire", "x", "--", "sh", "-c", "trap 'echo no' TERM; echo ready; while [ ! -e stop ]; do sleep 0.02; done; exit 5")
             try await waitUntil("the command is ready") { run.output.contains("ready") }
             run.child.signal(SIGTERM)
             try await waitUntil("it was told") { run.output.contains("no") }
@@ -46,7 +48,8 @@ struct SignalTests {
     @Test("to its whole process group reach the command once")
     func wholeGroup() async throws {
         try await inSandbox { box in
-            let run = try box.qq("acquire", "x", "--", "bash", "-c", "trap 'echo told' USR1; echo ready; while [ ! -e stop ]; do sleep 0.02; done")
+            let run = try box.qq(
+                "acquire", "x", "--", "bash", "-c", "trap 'echo told' USR1; echo ready; while [ ! -e stop ]; do sleep 0.02; done")
             try await waitUntil("the command is ready") { run.output.contains("ready") }
             kill(-run.pid, SIGUSR1)
             try await waitUntil("it was told") { run.output.contains("told") }
@@ -61,7 +64,9 @@ struct SignalTests {
             let run = try box.qq("acquire", "x", "--ttl", "900ms", "--", Sandbox.stamp, box.path("stamps"), "--catch-term")
             _ = try await box.waitForTerms(1)
             run.child.signal(SIGTSTP)
-            let command = try await waitFor("the command stops") { LivingProcess.below(run.pid).first { $0.name == "stamp" && $0.isStopped } }
+            let command = try await waitFor("the command stops") {
+                LivingProcess.below(run.pid).first { $0.name == "stamp" && $0.isStopped }
+            }
             try await Task.sleep(for: .milliseconds(1500))
             #expect(LivingProcess(command.pid)?.isStopped == true)
             #expect(try await box.run("status", "x").ending == .exited(0))

@@ -135,8 +135,11 @@ struct GrantTests {
         }
     }
 
-    @Test("--format shell is read by sh as it was meant, whatever stands in an identity",
-        arguments: ["plain", "it's", "a \"b\" c", "$(touch broken)`touch broken`", "back\\slash", "'", "''\"'\"''", "; exit 9 #", "üñí*?[a]"])
+    @Test(
+        "--format shell is read by sh as it was meant, whatever stands in an identity",
+        arguments: [
+            "plain", "it's", "a \"b\" c", "$(touch broken)`touch broken`", "back\\slash", "'", "''\"'\"''", "; exit 9 #", "üñí*?[a]",
+        ])
     func shellFormat(_ identity: String) async throws {
         try await inSandbox { box in
             let run = try await box.start(

@@ -10,7 +10,9 @@ struct KeepaliveTests {
         try run.output.split(separator: "\n").map { try object($0) }
     }
 
-    private func waitForEvent(_ name: String, of run: Started, count: Int = 1, within limit: Duration = .seconds(20)) async throws -> JSONObject {
+    private func waitForEvent(_ name: String, of run: Started, count: Int = 1, within limit: Duration = .seconds(20)) async throws
+        -> JSONObject
+    {
         try await waitFor("\(count) × \(name) in \(run.output) \(run.errors)", within: limit) {
             let found = try events(run).filter { $0["event"]?.stringValue == name }
             return found.count >= count ? found[count - 1] : nil

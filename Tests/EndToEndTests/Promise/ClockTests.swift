@@ -26,7 +26,8 @@ struct ClockTests {
         // clang comes with the Swift toolchain.
         let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
         let compiled = try await box.start(
-            ["sh", "-c", "clang \"$@\" || cc \"$@\"", "sh", "-shared", "-fPIC", "-o", library, box.path("passage.c")], environment: ["PATH": path]
+            ["sh", "-c", "clang \"$@\" || cc \"$@\"", "sh", "-shared", "-fPIC", "-o", library, box.path("passage.c")],
+            environment: ["PATH": path]
         ).finish(within: .seconds(60))
         guard compiled.ending == .exited(0) else { throw CannotStart("no C compiler: \(compiled.errors)") }
         return library
@@ -68,7 +69,8 @@ struct ClockTests {
     func noTakeover(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await box.hold("x", "--ttl", "3s")
-            let run = try await faked(shift, [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", "touch", box.path("ran")], in: box).finish()
+            let run = try await faked(shift, [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", "touch", box.path("ran")], in: box)
+                .finish()
             #expect(run.ending == .exited(1))
             #expect(access(box.path("ran"), F_OK) != 0)
             #expect(holder.child.isRunning)
@@ -80,7 +82,8 @@ struct ClockTests {
     func noLoss(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await faked(
-                shift, [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "2500"], in: box)
+                shift, [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--", Sandbox.stamp, box.path("stamps"), "--for", "2500"], in: box
+            )
             _ = try await box.waitForTerms(1)
             let other = try box.start(
                 [Sandbox.binary, "acquire", "x", "--ttl", "600ms", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50"])

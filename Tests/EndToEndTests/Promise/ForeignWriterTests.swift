@@ -97,7 +97,9 @@ struct ForeignWriterTests {
             // Waiters that pounce at the very moment at which the record goes.
             let holder = try await holderAtWork(in: box)
             let waiters = try (0..<4).map { _ in
-                try box.start([Sandbox.binary, "acquire", "x", "--ttl", "3s", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20"])
+                try box.start([
+                    Sandbox.binary, "acquire", "x", "--ttl", "3s", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20",
+                ])
             }
             try await waitUntil("they wait") { try EndToEndTests.waiters("x", in: box) >= 4 }
             unlink(box.leaseFile("x"))
@@ -126,7 +128,9 @@ struct ForeignWriterTests {
     @Test("a token that it dropped does not come back")
     func tokenDropped() async throws {
         try await inSandbox { box in
-            func token() async throws -> String { try await box.run("acquire", "x", "--ttl", "1s", "--wait", "--", "sh", "-c", "echo $QQ_TOKEN").text }
+            func token() async throws -> String {
+                try await box.run("acquire", "x", "--ttl", "1s", "--wait", "--", "sh", "-c", "echo $QQ_TOKEN").text
+            }
             #expect(try await token() == "1\n")
             #expect(try await token() == "2\n")
             try Self.write(Self.goRecord("go-node", ago: 100), to: box.leaseFile("x"))

@@ -65,7 +65,8 @@ struct KillTests {
             kill(guardian.pid, SIGKILL)
             holder.child.signal(SIGKILL)
             try await holder.child.wait()
-            let next = try await box.run("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(60))
+            let next = try await box.run(
+                "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(60))
             #expect(next.ending == .exited(0) || next.ending == .exited(69))
             #expect(box.stamps().violations.isEmpty)
             // What a refusal leaves behind is not this test's to hold against anybody.

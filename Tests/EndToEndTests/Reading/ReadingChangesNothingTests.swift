@@ -14,7 +14,8 @@ struct Snapshot: Equatable {
         guard lstat(path, &information) == 0 else { return }
         let isFolder = information.st_mode & S_IFMT == S_IFDIR
         entries[name] = [
-            "\(information.st_mode) \(information.st_size) \(information.st_ino)", "\(information.st_mtim.tv_sec).\(information.st_mtim.tv_nsec)",
+            "\(information.st_mode) \(information.st_size) \(information.st_ino)",
+            "\(information.st_mtim.tv_sec).\(information.st_mtim.tv_nsec)",
             "\(information.st_ctim.tv_sec).\(information.st_ctim.tv_nsec)", isFolder ? "" : readText(path),
         ]
         if isFolder { for entry in names(in: path) { add(path + "/" + entry, name + "/" + entry) } }

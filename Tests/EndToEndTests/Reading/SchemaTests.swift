@@ -23,7 +23,9 @@ struct SchemaTests {
                 found.append("\(schema.name): \(member.name) is no \(field.kind.rawValue): \(JSONWriter.string(member.value))")
             }
         }
-        for field in schema.fields where !field.isOptional && object[field.key] == nil { found.append("\(schema.name): \(field.key) is missing") }
+        for field in schema.fields where !field.isOptional && object[field.key] == nil {
+            found.append("\(schema.name): \(field.key) is missing")
+        }
         return found
     }
 

@@ -153,8 +153,10 @@ struct StepDownTests {
             #expect(try await box.run("step-down", "x", environment: elsewhere(box)).ending == .exited(77))
             #expect(try await box.run("step-down", "x", "--yes", environment: elsewhere(box)).ending == .exited(77))
             #expect(try await box.run("step-down", "x", "--force", environment: elsewhere(box)).ending == .exited(77))
-            #expect(try await box.run("step-down", "x", "--force", "--yes", "--node", "you", environment: elsewhere(box)).ending == .exited(1))
-            #expect(try await box.run("step-down", "x", "--force", "--yes", "--token", "7", environment: elsewhere(box)).ending == .exited(1))
+            #expect(
+                try await box.run("step-down", "x", "--force", "--yes", "--node", "you", environment: elsewhere(box)).ending == .exited(1))
+            #expect(
+                try await box.run("step-down", "x", "--force", "--yes", "--token", "7", environment: elsewhere(box)).ending == .exited(1))
             #expect(readText(box.leaseFile("x")) == before)
             let run = try await box.run("step-down", "x", "--force", "--yes", "--node", "me", "--token", "1", environment: elsewhere(box))
             #expect(run.ending == .exited(0))
@@ -166,7 +168,10 @@ struct StepDownTests {
     func guarded() async throws {
         try await inSandbox { box in
             let holder = try box.start(
-                [Sandbox.binary, "acquire", "x", "--kill-after", "300ms", "--", Sandbox.stamp, box.path("stamps"), "--daemon", "--ignore-term"])
+                [
+                    Sandbox.binary, "acquire", "x", "--kill-after", "300ms", "--", Sandbox.stamp, box.path("stamps"), "--daemon",
+                    "--ignore-term",
+                ])
             _ = try await box.waitForTerms(1)
             let next = try box.qq("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20")
             let run = try await box.run("step-down", "x", "--force", "--yes", "--json")
@@ -186,7 +191,8 @@ struct StepDownTests {
         try await inSandbox { box in
             let holder = try box.start(
                 [
-                    Sandbox.binary, "acquire", "x", "--ttl", "30s", "--kill-after", "3s", "--", Sandbox.stamp, box.path("stamps"), "--ignore-term",
+                    Sandbox.binary, "acquire", "x", "--ttl", "30s", "--kill-after", "3s", "--", Sandbox.stamp, box.path("stamps"),
+                    "--ignore-term",
                 ])
             _ = try await box.waitForTerms(1)
             #expect(try await box.run("step-down", "x", "--force", "--yes", "--wait", "200ms").ending == .exited(75))

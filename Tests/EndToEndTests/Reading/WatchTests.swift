@@ -29,7 +29,9 @@ struct WatchTests {
         }
     }
 
-    @Test("--until ends it with 0 when the condition comes true, or is true already", arguments: ["led", "free", "mine", "changed", "leader=a"])
+    @Test(
+        "--until ends it with 0 when the condition comes true, or is true already",
+        arguments: ["led", "free", "mine", "changed", "leader=a"])
     func until(_ condition: String) async throws {
         try await inSandbox { box in
             if condition == "free" { _ = try await box.run("acquire", "x", "--id", "a", "--ttl", "100s") }
@@ -82,7 +84,9 @@ struct WatchTests {
         }
     }
 
-    @Test("a default folder that is not there yet is watched until it is", .enabled(if: !isRoot, "root's default folder is the machine's own"))
+    @Test(
+        "a default folder that is not there yet is watched until it is", .enabled(if: !isRoot, "root's default folder is the machine's own")
+    )
     func missingFolder() async throws {
         try await inSandbox { box in
             let none = ["QQ_SERVER": ""]
