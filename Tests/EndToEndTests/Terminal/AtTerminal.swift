@@ -1,0 +1,74 @@
+import Glibc
+import Support
+import Testing
+
+/// A program on a terminal of its own, and what it wrote there.
+final class AtTerminal {
+    let terminal: Terminal
+    let child: Child
+    private(set) var screen = ""
+
+    init(_ words: [String], in box: Sandbox, environment: [String: String] = [:]) throws {
+        terminal = try Terminal()
+        var launch = box.launch(words, environment: environment)
+        launch.terminal = terminal.path
+        child = try Child(launch)
+    }
+
+    func type(_ text: String) { terminal.type(text) }
+
+    /// Waits until this text has come on the screen, and forgets everything up to its end.
+    func expect(_ text: String, within limit: Duration = .seconds(20)) async throws {
+        do {
+            try await waitUntil(text, within: limit) {
+                screen += terminal.read()
+                return screen.contains(text)
+            }
+        } catch { throw TimedOut("waited in vain for '\(text)'; the screen shows: \(screen.debugDescription)") }
+        // Without Foundation there is no range(of:).
+        var rest = Substring(screen)
+        while !rest.hasPrefix(text) { rest = rest.dropFirst() }
+        screen = String(rest.dropFirst(text.count))
+    }
+
+    func ending(within limit: Duration = .seconds(20)) async throws -> Ending {
+        do {
+            return try await waitFor("its end", within: limit) {
+                screen += terminal.read()
+                return child.ending
+            }
+        } catch { throw TimedOut("it did not end; the screen shows: \(screen.debugDescription)") }
+    }
+}
+
+/// An interactive bash, as an operator has it.
+final class Shell {
+    let at: AtTerminal
+    static let prompt = "<ready>"
+
+    init(in box: Sandbox) async throws {
+        at = try AtTerminal(
+            ["bash", "--norc", "--noprofile", "-i"], in: box,
+            environment: ["PS1": Self.prompt, "QQ": Sandbox.binary, "STAMP": Sandbox.stamp, "INPUTRC": "/dev/null", "TERM": "dumb"])
+        try await at.expect(Self.prompt)
+        // What is typed is not shown, so that it is not taken for what is answered.
+        at.type("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; set +o emacs +o vi\n")
+        try await at.expect(Self.prompt)
+        at.type("echo quiet''\n")
+        try await at.expect("quiet")
+        try await at.expect(Self.prompt)
+    }
+
+    /// Types a line, and waits for what it answers.
+    func run(_ line: String, _ answer: String) async throws {
+        at.type(line + "\n")
+        try await at.expect(answer)
+    }
+
+    func prompt() async throws { try await at.expect(Self.prompt) }
+
+    func leave() async throws {
+        at.type("exit 0\n")
+        _ = try await at.ending()
+    }
+}
