@@ -15,6 +15,8 @@ actor ElectionHolder {
         var configuration: LeaseSession.Configuration
         var driver: SessionDriver
         var grant: Grant?
+        /// Whether it is being given up: once is enough, however many ask for it.
+        var isGivenUp = false
         /// When to campaign again, after stepping down.
         var cooldown: Duration?
     }
@@ -93,6 +95,7 @@ actor ElectionHolder {
             guard !isStopping, var held = elections[name] else { return }
             held.configuration.request.continuing = nil
             held.cooldown = nil
+            held.isGivenUp = false
             held.driver = self.driver(held.configuration)
             elections[name] = held
         }
@@ -105,7 +108,8 @@ actor ElectionHolder {
             switch job {
             case .end: return
             case .giveUp(let name):
-                guard let held = elections[name] else { continue }
+                guard let held = elections[name], !held.isGivenUp else { continue }
+                elections[name]?.isGivenUp = true
                 if let grant = held.grant { await hooks(.released, grant) }
                 elections[name]?.driver.stop()
             case .event(let name, let event): await handle(event, of: name)
