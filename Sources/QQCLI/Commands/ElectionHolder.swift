@@ -17,6 +17,8 @@ actor ElectionHolder {
         var grant: Grant?
         /// When to campaign again, after stepping down.
         var cooldown: Duration?
+        /// It is being given up: asked to step down and told to end, it is so only once.
+        var isGivingUp = false
     }
 
     private enum Job: Sendable {
@@ -92,6 +94,7 @@ actor ElectionHolder {
             guard !isStopping, var held = elections[name] else { return }
             held.configuration.request.continuing = nil
             held.cooldown = nil
+            held.isGivingUp = false
             held.driver = self.driver(held.configuration)
             elections[name] = held
         }
@@ -104,7 +107,8 @@ actor ElectionHolder {
             switch job {
             case .end: return
             case .giveUp(let name):
-                guard let held = elections[name] else { continue }
+                guard let held = elections[name], !held.isGivingUp else { continue }
+                elections[name]?.isGivingUp = true
                 if let grant = held.grant { await hooks(.released, grant) }
                 elections[name]?.driver.stop()
             case .event(let name, let event): await handle(event, of: name)
