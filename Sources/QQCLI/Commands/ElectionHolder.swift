@@ -19,6 +19,8 @@ actor ElectionHolder {
         var isGivenUp = false
         /// When to campaign again, after stepping down.
         var cooldown: Duration?
+        /// It is being given up: asked to step down and told to end, it is so only once.
+        var isGivingUp = false
     }
 
     private enum Job: Sendable {
