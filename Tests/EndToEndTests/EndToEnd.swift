@@ -111,6 +111,14 @@ extension Sandbox {
         }
     }
 
+    /// Waits until this many wait for their turn, the last of them being `qq`.
+    func waitForQueue(_ qq: Started, count: Int = 1, for name: String = "x") async throws {
+        try await waitUntil("\(count) wait, the last is \(qq.pid): \(qq.errors)") {
+            guard qq.child.isRunning else { throw TimedOut("it ended instead of waiting: \(qq.child.ending as Any) \(qq.errors)") }
+            return try waiters(name, in: self) >= count
+        }
+    }
+
     /// The guardian of a `qq`.
     func guardian(of qq: Started) async throws -> LivingProcess {
         try await waitFor("the guardian of \(qq.pid)") { LivingProcess.below(qq.pid).first { $0.name == "qq-guardian" } }

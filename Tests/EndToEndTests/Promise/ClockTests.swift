@@ -102,7 +102,7 @@ struct ClockTests {
                 shift, [Sandbox.binary, "acquire", "x", "--ttl", "30s", "--", Sandbox.stamp, box.path("stamps"), "--daemon"], in: box)
             _ = try await box.waitForTerms(1)
             let next = try box.qq("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20")
-            try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+            try await box.waitForQueue(next)
             let killed = bootNow()
             kill(try await qq(below: holder), SIGKILL)
             #expect(try await next.finish().ending == .exited(0))

@@ -14,7 +14,7 @@ struct KillTests {
             for round in 1...20 {
                 let next = try box.start(
                     [Sandbox.binary, "acquire", "x", "--ttl", "30s", "--wait", "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
-                try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+                try await box.waitForQueue(next)
                 try await Task.sleep(for: .microseconds(Int.random(in: 0...20_000)))
                 let killed = bootNow()
                 holder.child.signal(SIGKILL)
@@ -81,7 +81,7 @@ struct KillTests {
             var queue: [Started] = []
             for place in 1...6 {
                 queue.append(try box.qq("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20"))
-                try await waitUntil("waiter \(place) queues") { try waiters("x", in: box) >= place }
+                try await box.waitForQueue(queue[place - 1], count: place)
             }
             for place in [0, 2, 5] {
                 queue[place].child.signal(SIGKILL)
@@ -102,7 +102,7 @@ struct KillTests {
             var queue: [Started] = []
             for place in 1...5 {
                 queue.append(try box.qq("acquire", "x", "--wait", "--", "sh", "-c", "echo \(place) >>\(box.path("order"))"))
-                try await waitUntil("waiter \(place) queues") { try waiters("x", in: box) >= place }
+                try await box.waitForQueue(queue[place - 1], count: place)
             }
             try await holder.terminate()
             for waiter in queue { #expect(try await waiter.finish().ending == .exited(0)) }

@@ -6,7 +6,7 @@ import Testing
 struct StopTests {
     private static let tree = ["--child", "--daemon", "--forking", "--ignore-term"]
 
-    private func holder(in box: Sandbox, ttl: String = "1s") async throws -> Started {
+    private func holder(in box: Sandbox, ttl: String = "2s") async throws -> Started {
         let holder = try box.start(
             [Sandbox.binary, "acquire", "x", "--ttl", ttl, "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
         try await waitUntil("all of it is at work") {
@@ -26,7 +26,7 @@ struct StopTests {
             for round in 0..<4 {
                 let holder = try await holder(in: box)
                 let next = try next(in: box)
-                try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+                try await box.waitForQueue(next)
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0...400)))
                 try await box.stop(holder, holding: "x")
                 let stopped = bootNow()
@@ -36,7 +36,7 @@ struct StopTests {
                 #expect(stamps.violations.isEmpty)
                 // The last renewal was before the stop, so the lease ended at most a TTL after it.
                 let stoppedTerm = try #require(stamps.terms.dropFirst(2 * round).first)
-                #expect(stoppedTerm.last < stopped + 1_000_000_000)
+                #expect(stoppedTerm.last < stopped + 2_000_000_000)
                 kill(holder.pid, SIGCONT)
                 let end = try await holder.finish()
                 #expect(end.ending == .exited(79))
@@ -51,7 +51,7 @@ struct StopTests {
         try await inSandbox(.heavy) { box in
             let holder = try await holder(in: box, ttl: "20s")
             let next = try next(in: box)
-            try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+            try await box.waitForQueue(next)
             kill(try await box.guardian(of: holder).pid, SIGKILL)
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
@@ -85,13 +85,13 @@ struct StopTests {
             for round in 0..<3 {
                 let holder = try box.start(
                     [
-                        Sandbox.binary, "acquire", "x", "--ttl", "1s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
+                        Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
                         "--ignore-term",
                     ])
                 _ = try await box.waitForTerms(2 * round + 1)
                 let guardian = try await box.guardian(of: holder)
                 let next = try next(in: box)
-                try await waitUntil("the next one waits") { try waiters("x", in: box) > 0 }
+                try await box.waitForQueue(next)
                 kill(guardian.pid, SIGSTOP)
                 try await box.stop(holder, holding: "x")
                 let end = try await next.finish()
@@ -115,7 +115,7 @@ struct StopTests {
             var queue: [Started] = []
             for place in 1...3 {
                 queue.append(try next(in: box))
-                try await waitUntil("waiter \(place) queues") { try waiters("x", in: box) >= place }
+                try await box.waitForQueue(queue[place - 1], count: place)
             }
             kill(queue[2].pid, SIGSTOP)
             try await holder.terminate()

@@ -64,7 +64,7 @@ struct TerminalTests {
     @Test("a change of the window's size reaches the command")
     func windowSize() async throws {
         try await inSandbox { box in
-            let run = try qq(["bash", "-c", "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"], in: box)
+            let run = try qq(["bash", "-c", "trap 'stty size' WINCH; trap exit INT; stty size; while :; do sleep 0.05; done"], in: box)
             try await run.expect("24 80")
             run.terminal.resize(rows: 40, columns: 132)
             try await run.expect("40 132")
