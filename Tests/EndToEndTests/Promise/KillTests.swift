@@ -37,7 +37,7 @@ struct KillTests {
             for round in 0..<5 {
                 let holder = try box.start(
                     [
-                        Sandbox.binary, "acquire", "x", "--ttl", "1s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
+                        Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
                         "--ignore-term",
                     ])
                 _ = try await box.waitForTerms(2 * round + 1)
@@ -59,7 +59,7 @@ struct KillTests {
     func bothAtOnceForking() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try box.start(
-                [Sandbox.binary, "acquire", "x", "--ttl", "1s", "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
+                [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
             try await waitUntil("all of it is at work") { box.stamps().count("forking") > 3 && box.stamps().count("daemon") > 0 }
             let guardian = try await box.guardian(of: holder)
             kill(guardian.pid, SIGKILL)

@@ -6,7 +6,7 @@ import Testing
 struct StopTests {
     private static let tree = ["--child", "--daemon", "--forking", "--ignore-term"]
 
-    private func holder(in box: Sandbox, ttl: String = "2s") async throws -> Started {
+    private func holder(in box: Sandbox, ttl: String = "3s") async throws -> Started {
         let holder = try box.start(
             [Sandbox.binary, "acquire", "x", "--ttl", ttl, "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
         try await waitUntil("all of it is at work") {
@@ -36,7 +36,7 @@ struct StopTests {
                 #expect(stamps.violations.isEmpty)
                 // The last renewal was before the stop, so the lease ended at most a TTL after it.
                 let stoppedTerm = try #require(stamps.terms.dropFirst(2 * round).first)
-                #expect(stoppedTerm.last < stopped + 2_000_000_000)
+                #expect(stoppedTerm.last < stopped + 3_000_000_000)
                 kill(holder.pid, SIGCONT)
                 let end = try await holder.finish()
                 #expect(end.ending == .exited(79))
@@ -65,11 +65,11 @@ struct StopTests {
     @Test("SIGSTOP of the guardian alone: while qq renews, the command goes on; when it ends, so does qq")
     func guardianStopped() async throws {
         try await inSandbox(.heavy) { box in
-            let holder = try box.qq("acquire", "x", "--ttl", "600ms", "--", Sandbox.stamp, box.path("stamps"), "--daemon")
+            let holder = try box.qq("acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--daemon")
             _ = try await box.waitForTerms(1)
             let guardian = try await box.guardian(of: holder)
             kill(guardian.pid, SIGSTOP)
-            try await Task.sleep(for: .milliseconds(1500))
+            try await Task.sleep(for: .milliseconds(2500))
             #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
             // What the guardian would do, qq does when leadership is lost.
             try box.write("", to: box.leaseFile("x"))
@@ -85,7 +85,7 @@ struct StopTests {
             for round in 0..<3 {
                 let holder = try box.start(
                     [
-                        Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
+                        Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", Sandbox.stamp, box.path("stamps"), "--child", "--daemon",
                         "--ignore-term",
                     ])
                 _ = try await box.waitForTerms(2 * round + 1)
