@@ -123,13 +123,13 @@ public final class Guardian: Sendable {
 
     /// Lets the guardian go, once the lease has been given up, and waits until it has ended: with it goes the last copy of the witness.
     public func dismiss() {
-        shutdown(socket, CInt(SHUT_RDWR))
+        shutdown(socket, CInt(SHUT_WR))
         // It may have been stopped by somebody; there is nothing left for it to guard.
         Glibc.kill(pid, SIGCONT)
-        for _ in 0..<2000 {
-            if waitpid(pid, nil, WNOHANG) != 0 { return }
-            usleep(500)
-        }
+        var end = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        var report = qq_report()
+        // Its end of the socket closes when it ends; what it still had to say comes before that.
+        while poll(&end, 1, 1000) > 0, qq_guardian_receive(socket, &report) == 1 {}
         Glibc.kill(pid, SIGKILL)
         waitpid(pid, nil, 0)
     }
