@@ -9,7 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -106,11 +105,6 @@ int qq_file_system_type(int fd, int64_t *type) {
     if (fstatfs(fd, &information) != 0) return -1;
     *type = (int64_t)information.f_type;
     return 0;
-}
-
-void qq_device_numbers(uint64_t device, uint32_t *major_number, uint32_t *minor_number) {
-    *major_number = major((dev_t)device);
-    *minor_number = minor((dev_t)device);
 }
 
 int qq_terminal_columns(int fd) {

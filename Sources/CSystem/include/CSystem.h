@@ -69,7 +69,5 @@ int qq_status_signaled(int status, int *value);
 int qq_reserve(int fd, int64_t offset, int64_t length);
 /// statfs(2)'s f_type.
 int qq_file_system_type(int fd, int64_t *type);
-/// The device as /proc/locks prints it.
-void qq_device_numbers(uint64_t device, uint32_t *major, uint32_t *minor);
 /// TIOCGWINSZ: columns, or 0 when this is no terminal.
 int qq_terminal_columns(int fd);
