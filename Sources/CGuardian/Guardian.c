@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "Internal.h"
 
-#include <CSystem.h>
+#include <CKernel.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

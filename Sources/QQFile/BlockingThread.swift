@@ -1,10 +1,10 @@
-import CSystem
+import CKernel
 import Glibc
 import QQCore
 
 /// A thread of its own for work that blocks in the kernel, which `cancel` ends.
 ///
-/// The calls that it blocks in are those of CSystem that take a `qq_blocking_wait`.
+/// The calls that it blocks in are those of CKernel that take a `qq_blocking_wait`.
 final class BlockingThread: Sendable {
     private let wait: Wait
 

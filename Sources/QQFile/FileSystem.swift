@@ -1,4 +1,4 @@
-import CSystem
+import CKernel
 import Glibc
 
 /// What kind of file system a folder is on.

@@ -1,5 +1,5 @@
 import CGuardian
-import CSystem
+import CKernel
 import QQCore
 
 /// The process on the terminal, which stands in front of this one. What it does stands in Front.c.

@@ -1,5 +1,5 @@
 import CGuardian
-import CSystem
+import CKernel
 import Glibc
 import QQCore
 import QQLoop

@@ -1,6 +1,6 @@
 // Threads that sleep in the kernel for a lock or a descriptor, and how they are woken for another reason: a signal without SA_RESTART.
 #define _GNU_SOURCE
-#include "CSystem.h"
+#include "CKernel.h"
 
 #include <errno.h>
 #include <fcntl.h>

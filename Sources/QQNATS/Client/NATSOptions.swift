@@ -1,0 +1,64 @@
+import QQCore
+
+/// What it takes to connect: where to, as whom, and how.
+public struct NATSOptions: Sendable {
+    /// One server.
+    public struct Address: Sendable, Hashable, CustomStringConvertible {
+        public static let defaultPort = 4222
+
+        /// A host name, or an IP address without brackets.
+        public var host: String
+        public var port: Int
+
+        public init(host: String, port: Int = Address.defaultPort) {
+            self.host = host
+            self.port = port
+        }
+
+        /// `host:4222`, `[::1]:4222`.
+        public var description: String { ServerURL.Host(name: host, port: port).description }
+    }
+
+    /// As whom. Files are read when a connection is made, so that renewed ones are used.
+    public enum Credentials: Sendable, Hashable {
+        case none
+        case userPassword(user: String, password: String)
+        case token(String)
+        /// The path of a file with an NKey seed.
+        case nkey(seedFile: String)
+        /// The path of a `.creds` file: a JWT and the seed that belongs to it.
+        case credentialsFile(String)
+    }
+
+    public struct TLS: Sendable, Hashable {
+        /// Whether plain text is refused. A server may ask for TLS all the same.
+        public var isRequired = false
+        /// Whether TLS begins before the server's first line (`handshake_first`).
+        public var handshakeFirst = false
+        /// PEM file of the authorities to trust instead of the system's.
+        public var authorityFile: String?
+        /// PEM files of our own certificate and its key, for mutual TLS.
+        public var certificateFile: String?
+        public var keyFile: String?
+        /// The name that the server's certificate must have, where it is not the host that we connect to.
+        public var serverName: String?
+
+        public init() {}
+    }
+
+    /// At least one..
+    public var servers: [Address]
+    public var credentials: Credentials = .none
+    public var tls = TLS()
+    /// How we call ourselves; operators see it in the server's list of connections.
+    public var name = "qq"
+    /// For one server: address, TCP, TLS and the handshake together.
+    public var connectTimeout: Duration = .seconds(2)
+    /// The pause before a server that failed is tried again; doubles from failure to failure up to `reconnectWaitMaximum`, with jitter.
+    public var reconnectWait: Duration = .milliseconds(100)
+    public var reconnectWaitMaximum: Duration = .seconds(2)
+    /// How often a silent connection is pinged; two unanswered pings end it.
+    public var pingInterval: Duration = .seconds(20)
+
+    public init(servers: [Address]) { self.servers = servers }
+}

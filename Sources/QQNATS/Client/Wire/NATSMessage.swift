@@ -1,0 +1,15 @@
+/// A message as it arrived.
+public struct NATSMessage: Sendable, Hashable {
+    public var subject: String
+    /// Where an answer is expected.
+    public var reply: String?
+    public var headers: NATSHeaders
+    public var payload: [UInt8]
+
+    public init(subject: String, reply: String? = nil, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = []) {
+        self.subject = subject
+        self.reply = reply
+        self.headers = headers
+        self.payload = payload
+    }
+}
