@@ -5,21 +5,21 @@ import Testing
 
 @Suite("Answers of JetStream") struct JetStreamAnswerTests {
     @Test("tell of a stream") func stream() throws {
-        let info = try StreamInfo(Recorded.answer(Recorded.streamCreated))
+        let info = try StreamInfo(JetStreamSamples.answer(JetStreamSamples.streamCreated))
         #expect(info.configuration == .bucket("cluster-demo", maxAge: .seconds(6), replicas: 1))
         #expect(info.configuration.bucket == "cluster-demo")
-        #expect(try info.created == Recorded.time("2026-11-21T00:37:09.697070224Z"))
-        #expect(try info.timestamp == Recorded.time("2026-11-21T00:37:11.699234171Z"))
+        #expect(try info.created == JetStreamSamples.time("2026-11-21T00:37:09.697070224Z"))
+        #expect(try info.timestamp == JetStreamSamples.time("2026-11-21T00:37:11.699234171Z"))
         #expect(info.state.messages == 2)
         #expect(info.state.firstSequence == 1)
         #expect(info.state.lastSequence == 3)
-        #expect(try info.state.lastTime == Recorded.time("2026-11-21T00:37:10.702577145Z"))
+        #expect(try info.state.lastTime == JetStreamSamples.time("2026-11-21T00:37:10.702577145Z"))
         #expect(info.cluster == nil)
     }
 
     @Test("tell of a cluster, and of what newer servers can do") func cluster() throws {
         let info = try StreamInfo(
-            Recorded.answer(
+            JetStreamSamples.answer(
                 #"""
                 {"config":{"name":"KV_b","subjects":["$KV.b.>"],"max_age":0,"max_msgs_per_subject":-1,"num_replicas":3,
                 "subject_delete_marker_ttl":60000000000,"allow_msg_ttl":true},
@@ -43,7 +43,7 @@ import Testing
 
     @Test("tell of a stream without a leader") func leaderless() throws {
         let info = try StreamInfo(
-            Recorded.answer(#"{"config":{"name":"s"},"state":{"last_seq":0},"cluster":{"name":"C1","leader":"","replicas":null}}"#))
+            JetStreamSamples.answer(#"{"config":{"name":"s"},"state":{"last_seq":0},"cluster":{"name":"C1","leader":"","replicas":null}}"#))
         #expect(info.cluster?.leader == nil)
         #expect(info.cluster?.name == "C1")
         #expect(info.configuration.bucket == nil)
@@ -51,7 +51,7 @@ import Testing
 
     @Test("name buckets only where the subjects fit, or it is a copy of one") func buckets() throws {
         func bucket(_ configuration: String) throws -> String? {
-            try StreamInfo(Recorded.answer(#"{"config":\#(configuration),"state":{"last_seq":0}}"#)).configuration.bucket
+            try StreamInfo(JetStreamSamples.answer(#"{"config":\#(configuration),"state":{"last_seq":0}}"#)).configuration.bucket
         }
         #expect(try bucket(#"{"name":"KV_a","subjects":["$KV.a.>"]}"#) == "a")
         #expect(try bucket(#"{"name":"KV_a","subjects":["$KV.b.>"]}"#) == nil)
@@ -61,29 +61,32 @@ import Testing
     }
 
     @Test("come in pages") func pages() throws {
-        let first = try StreamPage<String>(names: Recorded.answer(#"{"total":3,"offset":0,"limit":2,"streams":["KV_a","X"]}"#))
+        let first = try StreamPage<String>(names: JetStreamSamples.answer(#"{"total":3,"offset":0,"limit":2,"streams":["KV_a","X"]}"#))
         #expect(first.buckets == ["a"])
         #expect(first.nextOffset == 2)
-        let last = try StreamPage<String>(names: Recorded.answer(#"{"total":3,"offset":2,"limit":2,"streams":["KV_c"]}"#))
+        let last = try StreamPage<String>(names: JetStreamSamples.answer(#"{"total":3,"offset":2,"limit":2,"streams":["KV_c"]}"#))
         #expect(last.nextOffset == nil)
-        let none = try StreamPage<String>(names: Recorded.answer(#"{"total":0,"offset":0,"limit":1024,"streams":null}"#))
+        let none = try StreamPage<String>(names: JetStreamSamples.answer(#"{"total":0,"offset":0,"limit":1024,"streams":null}"#))
         #expect(none.streams.isEmpty)
         // A server that says more than it has must not keep us asking.
-        #expect(try StreamPage<String>(names: Recorded.answer(#"{"total":9,"offset":2,"streams":[]}"#)).nextOffset == nil)
-        let infos = try StreamPage<StreamInfo>(infos: Recorded.answer(#"{"total":1,"offset":0,"streams":[\#(Recorded.streamCreated)]}"#))
+        #expect(try StreamPage<String>(names: JetStreamSamples.answer(#"{"total":9,"offset":2,"streams":[]}"#)).nextOffset == nil)
+        let infos = try StreamPage<StreamInfo>(
+            infos: JetStreamSamples.answer(#"{"total":1,"offset":0,"streams":[\#(JetStreamSamples.streamCreated)]}"#))
         #expect(infos.buckets.map(\.bucket) == ["cluster-demo"])
         #expect(infos.nextOffset == nil)
     }
 
     @Test("acknowledge writes") func acknowledgement() throws {
-        let plain = try PublishAcknowledgement(Recorded.answer(#"{"stream": "KV_KV_CLUSTER_demo", "seq": 10}"#))
+        let plain = try PublishAcknowledgement(JetStreamSamples.answer(#"{"stream": "KV_KV_CLUSTER_demo", "seq": 10}"#))
         #expect(plain.stream == "KV_KV_CLUSTER_demo" && plain.sequence == 10 && !plain.isDuplicate && plain.domain == nil)
-        let again = try PublishAcknowledgement(Recorded.answer(#"{"stream":"s","domain":"hub","seq":10,"duplicate":true}"#))
+        let again = try PublishAcknowledgement(JetStreamSamples.answer(#"{"stream":"s","domain":"hub","seq":10,"duplicate":true}"#))
         #expect(again.isDuplicate && again.domain == "hub")
     }
 
     @Test("refuse writes over another revision") func wrongLastSequence() {
-        let error = failure { () throws(JetStreamFailure) in try PublishAcknowledgement(Recorded.answer(Recorded.wrongLastSequence)) }
+        let error = JetStreamSamples.failure { () throws(JetStreamFailure) in
+            try PublishAcknowledgement(JetStreamSamples.answer(JetStreamSamples.wrongLastSequence))
+        }
         #expect(error?.refusal == JetStreamError(code: 400, errorCode: 10071, description: "wrong last sequence: 11"))
         #expect(error?.refusal?.isWrongLastSequence == true)
         #expect(error?.isPassing == false)
@@ -91,7 +94,7 @@ import Testing
     }
 
     @Test("tell of a consumer") func consumer() throws {
-        let info = try ConsumerInfo(Recorded.answer(Recorded.consumerCreated))
+        let info = try ConsumerInfo(JetStreamSamples.answer(JetStreamSamples.consumerCreated))
         #expect(info == ConsumerInfo(name: "8NIc70MJ", pending: 1, delivered: 0))
     }
 
@@ -105,7 +108,7 @@ import Testing
             #"{"config":{"name":"s"},"state":{"last_seq":1},"ts":"now"}"#,
         ])
     func malformed(payload: String) {
-        let error = failure { () throws(JetStreamFailure) in try StreamInfo(Recorded.answer(payload)) }
+        let error = JetStreamSamples.failure { () throws(JetStreamFailure) in try StreamInfo(JetStreamSamples.answer(payload)) }
         guard case .failed(let problem) = error else {
             Issue.record("\(String(describing: error))")
             return
@@ -116,18 +119,19 @@ import Testing
     @Test(
         "without a sequence acknowledge nothing", arguments: ["{}", #"{"stream":"s","seq":0}"#, #"{"stream":"s"}"#, #"{"seq":1}"#, "+OK"])
     func noSequence(payload: String) {
-        #expect(failure { () throws(JetStreamFailure) in try PublishAcknowledgement(Recorded.answer(payload)) } != nil)
+        #expect(
+            JetStreamSamples.failure { () throws(JetStreamFailure) in try PublishAcknowledgement(JetStreamSamples.answer(payload)) } != nil)
     }
 
     @Test("that nobody gives are told from refusals") func statuses() {
         let nobody = NATSMessage(subject: "_INBOX.x.1", headers: NATSHeaders(status: 503))
-        guard case .failed(let problem) = failure(of: { () throws(JetStreamFailure) in try StreamInfo(nobody) }) else {
+        guard case .failed(let problem) = JetStreamSamples.failure(of: { () throws(JetStreamFailure) in try StreamInfo(nobody) }) else {
             Issue.record("no failure")
             return
         }
         #expect(problem.kind == .noResponders)
         let busy = NATSMessage(subject: "_INBOX.x.1", headers: NATSHeaders(status: 408, statusText: "Bad Request"))
-        #expect(failure { () throws(JetStreamFailure) in try StreamInfo(busy) }?.refusal?.code == 408)
+        #expect(JetStreamSamples.failure { () throws(JetStreamFailure) in try StreamInfo(busy) }?.refusal?.code == 408)
     }
 }
 

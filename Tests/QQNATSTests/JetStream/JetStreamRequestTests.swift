@@ -6,7 +6,7 @@ import Testing
 @Suite("Requests to JetStream") struct JetStreamRequestTests {
     @Test(
         "create a bucket as the Go nodes do",
-        arguments: [("cluster-demo", 6, Recorded.createV1, 406), ("KV_CLUSTER_demo", 3, Recorded.createV2, 412)])
+        arguments: [("cluster-demo", 6, JetStreamSamples.createV1, 406), ("KV_CLUSTER_demo", 3, JetStreamSamples.createV2, 412)])
     func createsBucket(bucket: String, seconds: Int, recorded: String, size: Int) throws {
         let request = StreamConfiguration.bucket(bucket, maxAge: .seconds(seconds), replicas: 1).creation
         #expect(try JSONValue.parse(request) == JSONValue.parse(recorded.utf8))
@@ -28,7 +28,7 @@ import Testing
             stream: "KV_KV_CLUSTER_demo", name: "k3qHnGIs", filter: "$KV.KV_CLUSTER_demo.leader",
             deliverSubject: "_INBOX.fi0eMoCZbkGIRcSzYodbcH", heartbeat: .seconds(5)
         ).creation
-        #expect(try JSONValue.parse(request) == JSONValue.parse(Recorded.consumerCreate.utf8))
+        #expect(try JSONValue.parse(request) == JSONValue.parse(JetStreamSamples.consumerCreate.utf8))
         #expect(request.count == 351)
     }
 

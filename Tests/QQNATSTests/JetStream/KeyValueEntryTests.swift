@@ -9,7 +9,7 @@ import Testing
     private func direct(_ lines: [String], _ payload: String = "", bucket: String = "KV_CLUSTER_demo") throws(JetStreamFailure)
         -> KeyValueEntry?
     {
-        try KeyValueEntry.direct(Recorded.message("_INBOX.x.1", headers: lines, payload: payload), bucket: bucket)
+        try KeyValueEntry.direct(JetStreamSamples.message("_INBOX.x.1", headers: lines, payload: payload), bucket: bucket)
     }
 
     @Test("is read from a direct get") func direct() throws {
@@ -21,7 +21,7 @@ import Testing
                 ], value))
         #expect(entry.bucket == "KV_CLUSTER_demo" && entry.key == "leader" && entry.revision == 8 && entry.operation == .put)
         #expect(entry.value == Array(value.utf8))
-        #expect(try entry.written == Recorded.time("2026-11-21T00:36:58.505954701Z"))
+        #expect(try entry.written == JetStreamSamples.time("2026-11-21T00:36:58.505954701Z"))
         #expect(entry.pending == nil && entry.messageID == nil)
     }
 
@@ -39,10 +39,11 @@ import Testing
     }
 
     @Test("cannot be had from a server that does not serve it") func statuses() {
-        let nobody = failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 503"]) }
+        let nobody = JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 503"]) }
         #expect(nobody == .failed(NATSError(.noResponders, "JetStream does not answer")))
         #expect(nobody?.isPassing == true)
-        #expect(failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 408 Empty Request"]) }?.refusal?.code == 408)
+        #expect(
+            JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 408 Empty Request"]) }?.refusal?.code == 408)
     }
 
     @Test("has the server's revision and time, not those that its writer put there") func forged() throws {
@@ -54,7 +55,7 @@ import Testing
                     "Nats-Sequence: 8", "Nats-Time-Stamp: 2026-11-21T00:36:58Z",
                 ], "junk"))
         #expect(entry.revision == 8 && entry.key == "leader")
-        #expect(try entry.written == Recorded.time("2026-11-21T00:36:58Z"))
+        #expect(try entry.written == JetStreamSamples.time("2026-11-21T00:36:58Z"))
     }
 
     @Test(
@@ -68,7 +69,7 @@ import Testing
             ["Nats-Sequence: 1", "Nats-Subject: $KV.b.k", "Nats-Time-Stamp: yesterday"],
         ])
     func broken(lines: [String]) {
-        #expect(failure { () throws(JetStreamFailure) in try direct(["NATS/1.0"] + lines, bucket: "b") } != nil)
+        #expect(JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0"] + lines, bucket: "b") } != nil)
     }
 
     @Test(
@@ -89,7 +90,7 @@ import Testing
     // MARK: STREAM.MSG.GET
 
     private func stored(_ payload: String, bucket: String = "b") throws(JetStreamFailure) -> KeyValueEntry? {
-        try KeyValueEntry.stored(Recorded.answer(payload), bucket: bucket)
+        try KeyValueEntry.stored(JetStreamSamples.answer(payload), bucket: bucket)
     }
 
     @Test("is read from the stream's leader") func stored() throws {
@@ -100,14 +101,14 @@ import Testing
                     + #""hdrs":"TkFUUy8xLjANCk5hdHMtTXNnLUlkOiBxcTp4DQpLVi1PcGVyYXRpb246IERFTA0KDQo=","data":"aGk=","time":"2026-11-21T00:36:58.5Z"}}"#
             ))
         #expect(entry.key == "k.l" && entry.revision == 5 && entry.operation == .delete && entry.messageID == "qq:x")
-        #expect(try entry.written == Recorded.time("2026-11-21T00:36:58.5Z"))
+        #expect(try entry.written == JetStreamSamples.time("2026-11-21T00:36:58.5Z"))
         let plain = try #require(try stored(#"{"message":{"subject":"$KV.b.k","seq":6,"data":"aGk=","time":"2026-11-21T00:36:58Z"}}"#))
         #expect(plain.value == Array("hi".utf8) && plain.headers.isEmpty)
     }
 
     @Test("that the stream's leader does not have is none") func notStored() throws {
         #expect(try stored(#"{"error":{"code":404,"err_code":10037,"description":"no message found"}}"#) == nil)
-        let gone = failure { () throws(JetStreamFailure) in
+        let gone = JetStreamSamples.failure { () throws(JetStreamFailure) in
             try stored(#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#)
         }
         #expect(gone?.refusal?.isStreamNotFound == true)
@@ -123,7 +124,7 @@ import Testing
             #"{"message":{"subject":"$KV.c.k","seq":5,"time":"2026-11-21T00:36:58Z"}}"#,
         ])
     func brokenStored(payload: String) {
-        #expect(failure { () throws(JetStreamFailure) in try stored(payload) } != nil)
+        #expect(JetStreamSamples.failure { () throws(JetStreamFailure) in try stored(payload) } != nil)
     }
 
     @Test("can be read whatever its writer put into the headers") func junkHeaders() {
@@ -137,13 +138,13 @@ import Testing
     // MARK: Deliveries
 
     @Test("is read from what a watch delivers") func delivered() throws {
-        let message = Recorded.message(
+        let message = JetStreamSamples.message(
             "$KV.KV_CLUSTER_demo.leader", reply: "$JS.ACK.KV_KV_CLUSTER_demo.8NIc70MJ.1.11.7.1795221420454559676.3",
             headers: ["NATS/1.0", "KV-Operation: DEL"])
         let reply = try #require(DeliveryReply(message.reply ?? ""))
         let entry = try #require(KeyValueEntry.delivered(message, as: reply, bucket: "KV_CLUSTER_demo"))
         #expect(entry.revision == 11 && entry.operation == .delete && entry.pending == 3)
-        #expect(try entry.written == Recorded.time("2026-11-21T00:37:00.454559676Z"))
+        #expect(try entry.written == JetStreamSamples.time("2026-11-21T00:37:00.454559676Z"))
         #expect(KeyValueEntry.delivered(message, as: reply, bucket: "KV_CLUSTER_dem") == nil)
     }
 }
