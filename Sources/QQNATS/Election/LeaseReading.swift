@@ -1,0 +1,47 @@
+import QQCore
+
+/// What a reader is told of an election in a bucket.
+struct LeaseReading: Sendable, Hashable {
+    var phase: ElectionState.Phase
+    /// While `expired`, the last holder; nil for junk.
+    var leader: String?
+    var token: FencingToken?
+    /// See `LeaseEntry.termID`.
+    var termID: String?
+    var epoch: UInt64?
+    var revision: UInt64?
+    /// When the term began, by its holder's clock. v2 nodes do not record it: nil, but for a lease that was never renewed.
+    var acquiredAt: WallTime?
+    /// When the lease was last written, by the server's clock.
+    var renewedAt: WallTime?
+    var ttl: Duration?
+    /// How long the lease still runs, not below zero; nil where it has no end.
+    var remaining: Duration?
+    /// Why what stands there is no lease.
+    var junk: String?
+
+    init(_ rules: LeaseRules, at moment: LeaseMoment) {
+        let lease = rules.lease
+        ttl = rules.ttl
+        if lease.content == .free {
+            phase = .free
+            return
+        }
+        let left = rules.remaining(age: rules.likelyAge(at: moment), wall: moment.wall)
+        phase = left.map { $0 > .zero } ?? true ? .held : .expired
+        remaining = left.map { max($0, .zero) }
+        token = lease.token
+        termID = lease.termID
+        revision = lease.revision
+        renewedAt = lease.entry?.written
+        switch lease.content {
+        case .free: break
+        case .junk(let reason): junk = reason
+        case .taken(let value, let mark):
+            leader = value.nodeID
+            epoch = UInt64(exactly: value.epoch)
+            let isKnown = lease.format == .v1 || mark.map { $0.renewal == nil } ?? false
+            acquiredAt = isKnown && value.acquiredAt != .goZero ? value.acquiredAt : nil
+        }
+    }
+}

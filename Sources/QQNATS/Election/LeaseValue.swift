@@ -1,0 +1,89 @@
+import QQCore
+
+/// What stands under the lease key, in JSON, in both formats.
+struct LeaseValue: Sendable, Hashable {
+    var nodeID: String
+    /// Go's `int64`; counts terms.
+    var epoch: Int64
+    /// v1: when the term began. v2: when the lease was last renewed, to the millisecond. By the holder's clock.
+    var acquiredAt: WallTime
+    /// When the lease ends, by the holder's clock. v1 only.
+    var expiresAt: WallTime?
+
+    struct Junk: Error, Sendable, Hashable {
+        var reason: String
+    }
+
+    /// Reads what Go's `encoding/json` reads: unknown names are passed over, names match in any case and the last one counts, what is missing or null is
+    /// Go's zero value.
+    /// - Throws: where Go fails too, and where there is no node id.
+    init(parsing bytes: [UInt8], as format: LeaseFormat) throws(Junk) {
+        let value: JSONValue
+        do throws(JSONError) { value = try JSONValue.parse(bytes) } catch { throw Junk(reason: error.description) }
+        guard let object = value.objectValue else { throw Junk(reason: "not a JSON object") }
+        nodeID = ""
+        epoch = 0
+        acquiredAt = .goZero
+        if format == .v1 { expiresAt = .goZero }
+        for member in object.members where !member.value.isNull {
+            switch (Self.lowercased(member.name), format) {
+            case ("node_id", _):
+                guard let text = member.value.stringValue else { throw Junk(reason: "\"node_id\" is not a string") }
+                nodeID = text
+            case ("epoch", _): epoch = try Self.integer(member)
+            case ("acquired_at", .v1): acquiredAt = try Self.time(member)
+            case ("expires_at", .v1): expiresAt = try Self.time(member)
+            case ("acquired_at", .v2): acquiredAt = WallTime(milliseconds: try Self.integer(member))
+            default: break
+            }
+        }
+        if nodeID.isEmpty { throw Junk(reason: "no \"node_id\"") }
+    }
+
+    init(nodeID: String, epoch: Int64, acquiredAt: WallTime, expiresAt: WallTime? = nil) {
+        self.nodeID = nodeID
+        self.epoch = epoch
+        self.acquiredAt = acquiredAt
+        self.expiresAt = expiresAt
+    }
+
+    /// As Go writes it.
+    func encoded(as format: LeaseFormat) -> [UInt8] {
+        switch format {
+        case .v1:
+            JSONWriter.bytes([
+                "node_id": .string(nodeID), "epoch": .integer(epoch), "expires_at": .string((expiresAt ?? acquiredAt).rfc3339Nano),
+                "acquired_at": .string(acquiredAt.rfc3339Nano),
+            ])
+        case .v2:
+            JSONWriter.bytes(["node_id": .string(nodeID), "epoch": .integer(epoch), "acquired_at": .integer(acquiredAt.milliseconds)])
+        }
+    }
+
+    /// Go takes no 1.0 for an int64.
+    private static func integer(_ member: JSONObject.Member) throws(Junk) -> Int64 {
+        guard case .integer(let value) = member.value else { throw Junk(reason: "\"\(member.name)\" is not a whole number") }
+        return value
+    }
+
+    private static func time(_ member: JSONObject.Member) throws(Junk) -> WallTime {
+        guard let text = member.value.stringValue, let time = try? WallTime.parse(rfc3339: text) else {
+            throw Junk(reason: "\"\(member.name)\" is not an RFC 3339 time")
+        }
+        return time
+    }
+
+    private static func lowercased(_ name: String) -> String {
+        String(decoding: name.utf8.map { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) ? $0 | 0x20 : $0 }, as: UTF8.self)
+    }
+}
+
+extension WallTime {
+    /// That many milliseconds after 1970 began, held within the years 1 to 9999.
+    init(milliseconds: Int64) {
+        self.init(seconds: milliseconds / 1000, nanoseconds: milliseconds % 1000 * 1_000_000)
+    }
+
+    /// Whole milliseconds since 1970 began, rounded down.
+    var milliseconds: Int64 { seconds * 1000 + Int64(nanoseconds) / 1_000_000 }
+}
