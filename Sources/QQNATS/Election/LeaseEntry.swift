@@ -49,8 +49,8 @@ struct LeaseEntry: Sendable, Hashable {
         if case .taken(_, let mark) = content { mark } else { nil }
     }
 
-    /// The term's fencing token: the revision of the write that took the lease. Of a Go node's term only that of the last write is known, which grows
-    /// within the term.
+    /// The term's fencing token: the revision of the write that took the lease. Of a Go node's term only that of the last write is known,
+    /// which grows within the term.
     var token: FencingToken? {
         switch content {
         case .free: nil

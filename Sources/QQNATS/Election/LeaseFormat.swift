@@ -73,7 +73,8 @@ enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
         return nil
     }
 
-    /// Why `node` cannot be a node's id; nil if it can. It is part of a key, and of subjects, where dots make more tokens of it, as in the Go nodes.
+    /// Why `node` cannot be a node's id; nil if it can. It is part of a key, and of subjects, where dots make more tokens of it, as in the
+    /// Go nodes.
     static func problem(withNode node: String) -> String? {
         if node.isEmpty { return "a node id must not be empty" }
         if node.utf8.count > Identity.maximumLength { return "a node id has at most \(Identity.maximumLength) bytes" }

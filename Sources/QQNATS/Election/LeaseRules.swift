@@ -17,9 +17,10 @@ struct ServerClock: Sendable, Hashable {
 
 /// Who may have a lease, decided from what was read. Pure.
 ///
-/// An old lease is one whose age reaches the lease's length. A holder's own deadline counts from before its write was sent, so its work is dead by then,
-/// as long as we never take an entry for older than it is. Its age is therefore counted from the server's clock, or from when we first saw it on a clock
-/// that nobody steps; never from our wall clock, by which a host that is an hour ahead would take every lease away from its holder.
+/// An old lease is one whose age reaches the lease's length. A holder's own deadline counts from before its write was sent, so its work is
+/// dead by then, as long as we never take an entry for older than it is. Its age is therefore counted from the server's clock, or from when
+/// we first saw it on a clock that nobody steps; never from our wall clock, by which a host that is an hour ahead would take every lease
+/// away from its holder.
 struct LeaseRules: Sendable, Hashable {
     var lease: LeaseEntry
     /// How long the bucket keeps values; nil for ever.
@@ -58,8 +59,8 @@ struct LeaseRules: Sendable, Hashable {
         // It stops nobody longer than a lease would.
         case .junk: return (ttl ?? ownTTL) - age
         case .taken(let value, _):
-            // v1 nodes go by `expires_at`; one that runs with a longer TTL than the bucket was made for has its lease until then. But what is past
-            // `maxAge` the server removes, whatever it says.
+            // v1 nodes go by `expires_at`; one that runs with a longer TTL than the bucket was made for has its lease until then. But what
+            // is past `maxAge` the server removes, whatever it says.
             guard lease.format == .v1, let expiresAt = value.expiresAt else { return ttl.map { $0 - age } }
             let stated = expiresAt - wall
             guard let ttl, let maxAge else { return stated }
@@ -92,9 +93,8 @@ struct LeaseRules: Sendable, Hashable {
         if lease.content != .free {
             let left = remaining(age: age(at: moment), wall: moment.wall)
             if left.map({ $0 > .zero }) ?? true {
-                // A Go node goes on with a lease that bears its own id. We do not: two processes on one host have the same id by default, and both would
-                // lead. Who holds it already shows that by the
-                // mark of the term.
+                // A Go node goes on with a lease that bears its own id. We do not: two processes on one host have the same id by default,
+                // and both would lead. Who holds it already shows that by the mark of the term.
                 let isOurs = lease.value?.nodeID == request.identity && lease.mark.map { $0.nonce == request.continuing } ?? false
                 return isOurs ? .renew(at: lease.revision) : .refuse(until: left)
             }
@@ -110,8 +110,8 @@ struct LeaseRules: Sendable, Hashable {
         return max(byStream.overflow ? .max : byStream.partialValue, byLease.overflow ? .max : byLease.partialValue)
     }
 
-    /// How long we still may not lead: decimal milliseconds since 1970, by the wall clock, as the Go nodes have it. No longer than the server keeps the
-    /// entry; junk is none.
+    /// How long we still may not lead: decimal milliseconds since 1970, by the wall clock, as the Go nodes have it. No longer than the
+    /// server keeps the entry; junk is none.
     private func cooldown(_ entry: KeyValueEntry?, at moment: LeaseMoment) -> Duration? {
         guard let entry, entry.operation == .put, let end = Int64(String(decoding: entry.value, as: UTF8.self)) else { return nil }
         let left = min(WallTime(milliseconds: end) - moment.wall, maxAge ?? ownTTL)

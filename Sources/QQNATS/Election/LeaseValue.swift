@@ -14,8 +14,8 @@ struct LeaseValue: Sendable, Hashable {
         var reason: String
     }
 
-    /// Reads what Go's `encoding/json` reads: unknown names are passed over, names match in any case and the last one counts, what is missing or null is
-    /// Go's zero value.
+    /// Reads what Go's `encoding/json` reads: unknown names are passed over, names match in any case and the last one counts, what is
+    /// missing or null is Go's zero value.
     /// - Throws: where Go fails too, and where there is no node id.
     init(parsing bytes: [UInt8], as format: LeaseFormat) throws(Junk) {
         let value: JSONValue

@@ -1,7 +1,8 @@
 /// What our writes of a lease carry as `Nats-Msg-Id`: which unbroken holding they belong to, and which write of it each one is.
 ///
-/// `qq:<nonce>` takes the lease; `qq:<nonce>:<token>:<n>` is the nth renewal of the term with that fencing token. The Go nodes pass it over. Two
-/// processes that share a node id, as two on one host do by default, are told apart by it; and the server recognises a write that comes again.
+/// `qq:<nonce>` takes the lease; `qq:<nonce>:<token>:<n>` is the nth renewal of the term with that fencing token. The Go nodes pass it
+/// over. Two processes that share a node id, as two on one host do by default, are told apart by it; and the server recognises a write that
+/// comes again.
 struct TermMark: Sendable, Hashable, CustomStringConvertible {
     struct Renewal: Sendable, Hashable {
         /// The revision of the write that took the lease.

@@ -1,7 +1,7 @@
 import QQCore
 
-/// A consumer that pushes the last value of every key that `filter` matches, and then each change, without acknowledgements: what nats.go creates
-/// for a KV watch (ADR-8, ADR-17).
+/// A consumer that pushes the last value of every key that `filter` matches, and then each change, without acknowledgements: what nats.go
+/// creates for a KV watch (ADR-8, ADR-17).
 struct ConsumerConfiguration: Sendable, Hashable {
     var stream: String
     var name: String

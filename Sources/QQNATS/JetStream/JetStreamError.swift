@@ -31,8 +31,8 @@ struct JetStreamError: Error, Sendable, Hashable, CustomStringConvertible {
     var isStreamNameInUse: Bool { errorCode == 10058 }
     /// JetStream is off, for the server or for the account.
     var isNotEnabled: Bool { errorCode == 10076 || errorCode == 10039 }
-    /// The key has another revision than was expected. A replicated stream says 10164 while another write of the key, which may be an earlier one of
-    /// ours, is under way: only reading back tells.
+    /// The key has another revision than was expected. A replicated stream says 10164 while another write of the key, which may be an
+    /// earlier one of ours, is under way: only reading back tells.
     var isWrongLastSequence: Bool { errorCode == 10071 || errorCode == 10164 }
 
     /// Whether what was asked may be carried out yet: the same message is under way (10158), or was agreed on but not stored (10077).
@@ -43,7 +43,8 @@ struct JetStreamError: Error, Sendable, Hashable, CustomStringConvertible {
         switch errorCode {
         // Not for this server or account at all: JetStream off, no such account, no cluster, not in a cluster.
         case 10076, 10039, 10035, 10010, 10036: false
-        // No leader, not here, elections; memory and disk; a stream or consumer that is offline; trouble while a consumer is made; Raft errors.
+        // No leader, not here, elections; memory and disk; a stream or consumer that is offline; trouble while a consumer is made; Raft
+        // errors.
         case 10004, 10007, 10008, 10009, 10012, 10023, 10028, 10041, 10047, 10118, 10119, 10158, 10163, 10164, 10167: true
         default: code == 503 || code == 429
         }

@@ -33,7 +33,8 @@ extension KeyValueEntry {
     /// From the answer to a direct get; nil where the key is not there.
     /// - Throws: what the status means: `.noResponders` where nobody serves direct gets for the stream.
     static func direct(_ message: NATSMessage, bucket: String) throws(JetStreamFailure) -> KeyValueEntry? {
-        // The server adds its headers behind the writer's, so the last one of a name is its own; and a stored message may bring a status line.
+        // The server adds its headers behind the writer's, so the last one of a name is its own; and a stored message may bring a status
+        // line.
         func added(_ name: String) -> String? { message.headers.fields.last { $0.name == name }?.value }
         guard let revision = added("Nats-Sequence") else {
             guard let status = message.headers.status else { throw .malformed("the answer to a direct get has no sequence") }

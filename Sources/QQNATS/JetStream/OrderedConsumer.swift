@@ -1,14 +1,15 @@
 import QQCore
 
-/// A watch over keys of a bucket that survives lost messages, lost consumers and reconnects: every change that is still in the bucket is delivered
-/// once, in order. Pure: events go in, actions come out.
+/// A watch over keys of a bucket that survives lost messages, lost consumers and reconnects: every change that is still in the bucket is
+/// delivered once, in order. Pure: events go in, actions come out.
 ///
-/// A message that is missing shows in the consumer's own count of what it delivered, in the next message or heartbeat. Then, and whenever the
-/// consumer is in doubt, another one takes its place.
+/// A message that is missing shows in the consumer's own count of what it delivered, in the next message or heartbeat. Then, and whenever
+/// the consumer is in doubt, another one takes its place.
 ///
-/// The new one starts with the last value of each key again, and what was delivered before is dropped. nats.go starts at the sequence after the last
-/// one instead; but the server quietly lowers a start beyond its last sequence, so that after a bucket was deleted and made anew the values written
-/// before the watch came back would be missed. As buckets keep one value of each key, both ways deliver the same otherwise.
+/// The new one starts with the last value of each key again, and what was delivered before is dropped. nats.go starts at the sequence after
+/// the last one instead; but the server quietly lowers a start beyond its last sequence, so that after a bucket was deleted and made anew
+/// the values written before the watch came back would be missed. As buckets keep one value of each key, both ways deliver the same
+/// otherwise.
 struct OrderedConsumer: Sendable {
     struct Configuration: Sendable {
         var bucket: String
@@ -226,8 +227,9 @@ struct OrderedConsumer: Sendable {
         return [.initialDone]
     }
 
-    /// A consumer delivers in the order of revisions, so all up to the last one was delivered or has been overwritten: one that is not higher was seen
-    /// before, or comes from a server that lags behind. But one that was written later is of another bucket under the same name.
+    /// A consumer delivers in the order of revisions, so all up to the last one was delivered or has been overwritten: one that is not
+    /// higher was seen before, or comes from a server that lags behind. But one that was written later is of another bucket under the same
+    /// name.
     private mutating func isNews(_ entry: KeyValueEntry) -> Bool {
         guard entry.revision > lastRevision || entry.written > lastWritten else { return false }
         lastRevision = entry.revision

@@ -3,8 +3,9 @@ import Testing
 
 @testable import QQNATS
 
-/// A watch against a bucket in simulated time: messages are lost, answers are late, connections are cut, consumers vanish, values expire, the bucket is
-/// deleted and made anew, and copies of it lag behind. When the storm is over, the watch must have seen every value that is in the bucket.
+/// A watch against a bucket in simulated time: messages are lost, answers are late, connections are cut, consumers vanish, values expire,
+/// the bucket is deleted and made anew, and copies of it lag behind. When the storm is over, the watch must have seen every value that is
+/// in the bucket.
 @Suite("A watch in a storm") struct OrderedConsumerModelTests {
     @Test("misses nothing and repeats nothing", arguments: 0..<6)
     func storm(part: Int) async {
