@@ -1,0 +1,63 @@
+import QQCore
+
+/// How a stream is set up, as far as buckets need it.
+struct StreamConfiguration: Sendable, Hashable {
+    var name: String
+    var subjects: [String]
+    /// How long messages are kept; nil for ever.
+    var maxAge: Duration?
+    /// How many messages are kept under one subject; nil any number.
+    var maxMessagesPerSubject: UInt64?
+    var replicas: Int
+    /// Whether any of the stream's servers may answer reads.
+    var allowDirect: Bool
+    /// Where set, the server says so on a subject whose last message has expired, and this is how long that is kept (server 2.11).
+    var subjectDeleteMarkerTTL: Duration?
+    /// Whether the stream is a copy of others.
+    var isCopy = false
+
+    /// The stream behind the bucket `bucket` that keeps the last value of each key for `maxAge`.
+    static func bucket(_ bucket: String, maxAge: Duration, replicas: Int) -> StreamConfiguration {
+        StreamConfiguration(
+            name: JetStreamAPI.stream(ofBucket: bucket), subjects: ["$KV.\(bucket).>"], maxAge: maxAge, maxMessagesPerSubject: 1,
+            replicas: replicas, allowDirect: true)
+    }
+
+    /// The bucket that it is; nil where it is none.
+    var bucket: String? {
+        guard let bucket = JetStreamAPI.bucket(ofStream: name), isCopy || subjects.contains("$KV.\(bucket).>") else { return nil }
+        return bucket
+    }
+
+    /// The request to create it, field by field as nats.go sends it for a bucket.
+    var creation: [UInt8] {
+        let age = maxAge?.nanoseconds ?? 0
+        // ADR-8: as long as values are kept, at most two minutes.
+        let duplicateWindow = age > 0 ? min(age, 120_000_000_000) : 120_000_000_000
+        return JSONWriter.bytes([
+            "name": .string(name), "subjects": .array(subjects.map { .string($0) }), "retention": "limits", "max_consumers": -1,
+            "max_msgs": -1, "max_bytes": -1, "discard": "new", "max_age": .integer(age),
+            "max_msgs_per_subject": maxMessagesPerSubject.map { .number($0) } ?? -1, "max_msg_size": -1, "storage": "file",
+            "num_replicas": .integer(Int64(replicas)), "duplicate_window": .integer(duplicateWindow), "deny_delete": true,
+            "allow_rollup_hdrs": true, "compression": "none", "allow_direct": .bool(allowDirect), "mirror_direct": false,
+            "consumer_limits": [:],
+        ])
+    }
+}
+
+extension StreamConfiguration {
+    init(_ answer: JetStreamAnswer) throws(JetStreamFailure) {
+        name = try answer.needed(answer.text("name"), "name")
+        subjects = try answer.list("subjects").compactMap(\.stringValue)
+        let age = try answer.duration("max_age") ?? .zero
+        maxAge = age > .zero ? age : nil
+        let perSubject = try answer.integer("max_msgs_per_subject") ?? -1
+        maxMessagesPerSubject = perSubject > 0 ? UInt64(perSubject) : nil
+        replicas = try answer.integer("num_replicas").flatMap { Int(exactly: $0) } ?? 1
+        allowDirect = try answer.truth("allow_direct") ?? false
+        let marker = try answer.duration("subject_delete_marker_ttl") ?? .zero
+        subjectDeleteMarkerTTL = marker > .zero ? marker : nil
+        let sources = try answer.list("sources")
+        isCopy = try answer.part("mirror") != nil || !sources.isEmpty
+    }
+}

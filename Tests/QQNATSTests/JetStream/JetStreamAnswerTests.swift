@@ -1,0 +1,179 @@
+import QQCore
+import Testing
+
+@testable import QQNATS
+
+@Suite("Answers of JetStream") struct JetStreamAnswerTests {
+    @Test("tell of a stream") func stream() throws {
+        let info = try StreamInfo(Recorded.answer(Recorded.streamCreated))
+        #expect(info.configuration == .bucket("cluster-demo", maxAge: .seconds(6), replicas: 1))
+        #expect(info.configuration.bucket == "cluster-demo")
+        #expect(try info.created == Recorded.time("2026-11-21T00:37:09.697070224Z"))
+        #expect(try info.timestamp == Recorded.time("2026-11-21T00:37:11.699234171Z"))
+        #expect(info.state.messages == 2)
+        #expect(info.state.firstSequence == 1)
+        #expect(info.state.lastSequence == 3)
+        #expect(try info.state.lastTime == Recorded.time("2026-11-21T00:37:10.702577145Z"))
+        #expect(info.cluster == nil)
+    }
+
+    @Test("tell of a cluster, and of what newer servers can do") func cluster() throws {
+        let info = try StreamInfo(
+            Recorded.answer(
+                #"""
+                {"config":{"name":"KV_b","subjects":["$KV.b.>"],"max_age":0,"max_msgs_per_subject":-1,"num_replicas":3,
+                "subject_delete_marker_ttl":60000000000,"allow_msg_ttl":true},
+                "state":{"last_seq":18446744073709551615,"last_ts":"0001-01-01T00:00:00Z"},
+                "cluster":{"name":"C1","leader":"n1","replicas":[{"name":"n2","current":true,"active":1,"lag":2},
+                {"name":"n3","current":false,"offline":true}]}}
+                """#))
+        #expect(info.configuration.maxAge == nil)
+        #expect(info.configuration.maxMessagesPerSubject == nil)
+        #expect(info.configuration.subjectDeleteMarkerTTL == .seconds(60))
+        #expect(!info.configuration.allowDirect)
+        #expect(info.timestamp == nil)
+        #expect(info.state.lastSequence == .max)
+        #expect(info.state.lastTime == nil)
+        #expect(info.cluster?.leader == "n1")
+        #expect(
+            info.cluster?.replicas == [
+                .init(name: "n2", isCurrent: true, isOffline: false, lag: 2), .init(name: "n3", isCurrent: false, isOffline: true, lag: 0),
+            ])
+    }
+
+    @Test("tell of a stream without a leader") func leaderless() throws {
+        let info = try StreamInfo(
+            Recorded.answer(#"{"config":{"name":"s"},"state":{"last_seq":0},"cluster":{"name":"C1","leader":"","replicas":null}}"#))
+        #expect(info.cluster?.leader == nil)
+        #expect(info.cluster?.name == "C1")
+        #expect(info.configuration.bucket == nil)
+    }
+
+    @Test("name buckets only where the subjects fit, or it is a copy of one") func buckets() throws {
+        func bucket(_ configuration: String) throws -> String? {
+            try StreamInfo(Recorded.answer(#"{"config":\#(configuration),"state":{"last_seq":0}}"#)).configuration.bucket
+        }
+        #expect(try bucket(#"{"name":"KV_a","subjects":["$KV.a.>"]}"#) == "a")
+        #expect(try bucket(#"{"name":"KV_a","subjects":["$KV.b.>"]}"#) == nil)
+        #expect(try bucket(#"{"name":"KV_a","mirror":{"name":"KV_b"}}"#) == "a")
+        #expect(try bucket(#"{"name":"KV_","subjects":["$KV..>"]}"#) == nil)
+        #expect(try bucket(#"{"name":"ORDERS","subjects":["$KV.a.>"]}"#) == nil)
+    }
+
+    @Test("come in pages") func pages() throws {
+        let first = try StreamPage<String>(names: Recorded.answer(#"{"total":3,"offset":0,"limit":2,"streams":["KV_a","X"]}"#))
+        #expect(first.buckets == ["a"])
+        #expect(first.nextOffset == 2)
+        let last = try StreamPage<String>(names: Recorded.answer(#"{"total":3,"offset":2,"limit":2,"streams":["KV_c"]}"#))
+        #expect(last.nextOffset == nil)
+        let none = try StreamPage<String>(names: Recorded.answer(#"{"total":0,"offset":0,"limit":1024,"streams":null}"#))
+        #expect(none.streams.isEmpty)
+        // A server that says more than it has must not keep us asking.
+        #expect(try StreamPage<String>(names: Recorded.answer(#"{"total":9,"offset":2,"streams":[]}"#)).nextOffset == nil)
+        let infos = try StreamPage<StreamInfo>(infos: Recorded.answer(#"{"total":1,"offset":0,"streams":[\#(Recorded.streamCreated)]}"#))
+        #expect(infos.buckets.map(\.bucket) == ["cluster-demo"])
+        #expect(infos.nextOffset == nil)
+    }
+
+    @Test("acknowledge writes") func acknowledgement() throws {
+        let plain = try PublishAcknowledgement(Recorded.answer(#"{"stream": "KV_KV_CLUSTER_demo", "seq": 10}"#))
+        #expect(plain.stream == "KV_KV_CLUSTER_demo" && plain.sequence == 10 && !plain.isDuplicate && plain.domain == nil)
+        let again = try PublishAcknowledgement(Recorded.answer(#"{"stream":"s","domain":"hub","seq":10,"duplicate":true}"#))
+        #expect(again.isDuplicate && again.domain == "hub")
+    }
+
+    @Test("refuse writes over another revision") func wrongLastSequence() {
+        let error = failure { () throws(JetStreamFailure) in try PublishAcknowledgement(Recorded.answer(Recorded.wrongLastSequence)) }
+        #expect(error?.refusal == JetStreamError(code: 400, errorCode: 10071, description: "wrong last sequence: 11"))
+        #expect(error?.refusal?.isWrongLastSequence == true)
+        #expect(error?.isPassing == false)
+        #expect(error?.isUncertain == false)
+    }
+
+    @Test("tell of a consumer") func consumer() throws {
+        let info = try ConsumerInfo(Recorded.answer(Recorded.consumerCreated))
+        #expect(info == ConsumerInfo(name: "8NIc70MJ", pending: 1, delivered: 0))
+    }
+
+    @Test(
+        "that cannot be understood are malformed",
+        arguments: [
+            "", "{", "[]", "7", "{}", #"{"config":{},"state":{"last_seq":1}}"#, #"{"config":{"name":"s"},"state":{}}"#,
+            #"{"config":{"name":"s"}}"#,
+            #"{"config":{"name":7},"state":{"last_seq":1}}"#, #"{"config":{"name":"s"},"state":{"last_seq":-1}}"#,
+            #"{"config":{"name":"s","max_age":"1s"},"state":{"last_seq":1}}"#,
+            #"{"config":{"name":"s"},"state":{"last_seq":1},"ts":"now"}"#,
+        ])
+    func malformed(payload: String) {
+        let error = failure { () throws(JetStreamFailure) in try StreamInfo(Recorded.answer(payload)) }
+        guard case .failed(let problem) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(problem.kind == .malformed)
+    }
+
+    @Test(
+        "without a sequence acknowledge nothing", arguments: ["{}", #"{"stream":"s","seq":0}"#, #"{"stream":"s"}"#, #"{"seq":1}"#, "+OK"])
+    func noSequence(payload: String) {
+        #expect(failure { () throws(JetStreamFailure) in try PublishAcknowledgement(Recorded.answer(payload)) } != nil)
+    }
+
+    @Test("that nobody gives are told from refusals") func statuses() {
+        let nobody = NATSMessage(subject: "_INBOX.x.1", headers: NATSHeaders(status: 503))
+        guard case .failed(let problem) = failure(of: { () throws(JetStreamFailure) in try StreamInfo(nobody) }) else {
+            Issue.record("no failure")
+            return
+        }
+        #expect(problem.kind == .noResponders)
+        let busy = NATSMessage(subject: "_INBOX.x.1", headers: NATSHeaders(status: 408, statusText: "Bad Request"))
+        #expect(failure { () throws(JetStreamFailure) in try StreamInfo(busy) }?.refusal?.code == 408)
+    }
+}
+
+@Suite("An error of JetStream") struct JetStreamErrorTests {
+    private func error(_ code: Int, _ errorCode: Int) -> JetStreamError {
+        JetStreamError(code: code, errorCode: errorCode, description: "")
+    }
+
+    @Test("is known by its code") func known() {
+        #expect(error(404, 10059).isStreamNotFound)
+        #expect(error(404, 10014).isConsumerNotFound)
+        #expect(error(404, 10037).isMessageNotFound)
+        #expect(error(400, 10058).isStreamNameInUse)
+        #expect(error(503, 10076).isNotEnabled && error(503, 10039).isNotEnabled)
+        #expect(error(400, 10071).isWrongLastSequence && error(400, 10164).isWrongLastSequence)
+        #expect(!error(400, 10070).isWrongLastSequence)
+    }
+
+    @Test("passes, or does not") func passing() {
+        for passing in [
+            (503, 10008), (500, 10009), (503, 10023), (500, 10028), (500, 10047), (503, 10004), (500, 10118), (503, 10163), (429, 10167),
+            (503, 0),
+        ] {
+            #expect(error(passing.0, passing.1).isPassing, "\(passing)")
+        }
+        for lasting in [
+            (503, 10076), (503, 10039), (503, 10035), (404, 10059), (400, 10058), (400, 10071), (400, 10026), (400, 10027), (400, 10003),
+            (0, 0),
+        ] {
+            #expect(!error(lasting.0, lasting.1).isPassing, "\(lasting)")
+        }
+    }
+
+    @Test("leaves open what becomes of a message that is under way") func uncertain() {
+        #expect(error(409, 10158).isUncertain && error(503, 10077).isUncertain)
+        #expect(!error(400, 10071).isUncertain)
+    }
+
+    @Test("cannot move a terminal's cursor") func printable() {
+        #expect(JetStreamError(code: 1, errorCode: 1, description: "a\u{1B}[2Jb").description == "a\\x1b[2Jb")
+    }
+
+    @Test("may hold anything") func lenient() {
+        #expect(JetStreamError(in: ["error": [:]]) == JetStreamError(code: 0, errorCode: 0, description: "refused without a reason"))
+        #expect(JetStreamError(in: ["error": ["code": "x", "err_code": 1e300, "description": 7]])?.errorCode == 0)
+        #expect(JetStreamError(in: ["error": .null]) == nil)
+        #expect(JetStreamError(in: [:]) == nil)
+    }
+}
