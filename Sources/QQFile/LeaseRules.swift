@@ -73,7 +73,7 @@ struct LeaseRules: Sendable, Hashable {
         }
         if hasEnded { return .newTerm(token: next) }
         if holderLives { return .refuse }
-        guard record.holder == request.identity, request.continuing == nil || request.continuing?.value == record.token else {
+        guard record.holder == request.identity, request.continuing == nil || request.continuing?.token?.value == record.token else {
             return .refuse
         }
         return .goOn(token: record.token ?? next)

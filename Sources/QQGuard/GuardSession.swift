@@ -93,6 +93,7 @@ public struct GuardSession: Sendable {
     private(set) var phase: Phase = .campaigning
     private var electedAt = BootInstant(nanoseconds: 0)
     private var deadline = BootInstant.distantFuture
+    private var timing: Guardian.Timing
     /// Whether the session holds no lease any more, so that there is nothing to give up.
     private var leaseIsOver = false
     private var status: CommandStatus?
@@ -100,7 +101,10 @@ public struct GuardSession: Sendable {
     /// Batches of hooks that have been started and are not through; they run one after the other.
     private var hooksOut = 0
 
-    public init(_ configuration: Configuration) { self.configuration = configuration }
+    public init(_ configuration: Configuration) {
+        self.configuration = configuration
+        timing = configuration.timing
+    }
 
     public mutating func handle(_ event: Event, at now: BootInstant) -> [Action] {
         switch event {
@@ -122,6 +126,7 @@ public struct GuardSession: Sendable {
         case .elected(let grant):
             electedAt = now
             deadline = grant.deadline
+            timing = configuration.timing.fitting(grant.ttl)
             phase = .preparing(grant)
             hooksOut += 1
             return [.hooks(.elected, grant), .timer(watchdogMoment)]
@@ -183,7 +188,7 @@ public struct GuardSession: Sendable {
         if hooksOut > 0 { return [] }
         switch phase {
         case .preparing(let grant):
-            guard now < deadline - configuration.timing.margin else { return [] }
+            guard now < deadline - timing.margin else { return [] }
             phase = .running(grant)
             return [.run(grant)]
         case .concluding(_, let outcome):
@@ -270,7 +275,7 @@ public struct GuardSession: Sendable {
     // MARK: Time
 
     /// When everything must be dead whatever the guardian does: half-way between its own SIGKILL and the end of the lease.
-    private var watchdogMoment: BootInstant { deadline - configuration.timing.margin / 2 }
+    private var watchdogMoment: BootInstant { deadline - timing.margin / 2 }
 
     private var nextMoment: BootInstant {
         if case .keeping(_, _, let until) = phase { return until }

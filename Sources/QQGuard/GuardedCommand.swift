@@ -119,7 +119,8 @@ public struct GuardedCommand: Sendable {
 
     private func start(under grant: Grant, witness: (any Witness)?) throws(SystemCallError) {
         try guardian.run(
-            environment: environment(.elected, grant), deadline: grant.deadline, timing: configuration.timing, witness: witness,
+            environment: environment(.elected, grant), deadline: grant.deadline, timing: configuration.timing.fitting(grant.ttl),
+            witness: witness,
             takesTerminal: front?.givesTerminal ?? false)
         closeStandardStreams()
     }
@@ -135,7 +136,7 @@ public struct GuardedCommand: Sendable {
 
     private func carryOut(_ action: GuardSession.Action) {
         switch action {
-        case .extend(let grant): guardian.extend(to: grant.deadline, timing: configuration.timing)
+        case .extend(let grant): guardian.extend(to: grant.deadline, timing: configuration.timing.fitting(grant.ttl))
         case .pass(let signal): guardian.pass(signal)
         case .terminate: guardian.terminate(grace: configuration.timing.grace)
         case .kill: guardian.kill()

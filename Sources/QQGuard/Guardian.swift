@@ -33,10 +33,17 @@ public final class Guardian: Sendable {
         public var margin: Duration
         /// SIGTERM is sent this long before SIGKILL.
         public var grace: Duration
+        private let ttl: Duration
 
         public init(ttl: Duration, grace: Duration) {
             margin = min(max(ttl / 20, .milliseconds(20)), .seconds(1))
             self.grace = grace
+            self.ttl = ttl
+        }
+
+        /// For a lease that was granted for less than was asked: everything in proportion.
+        public func fitting(_ granted: Duration) -> Timing {
+            granted >= ttl ? self : Timing(ttl: granted, grace: .seconds(grace.seconds * (granted.seconds / ttl.seconds)))
         }
     }
 

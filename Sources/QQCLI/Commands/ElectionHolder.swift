@@ -49,7 +49,7 @@ actor ElectionHolder {
             let context = context
             let state = try await context.retrying { () throws(CoordinationError) in try await context.coordinator.read(name) }
             // A term that ended is nothing to go on with; the next one is a new one.
-            if state.isLed, state.isTerm(of: saved) { request.continuing = saved.token }
+            if state.isLed, state.isTerm(of: saved) { request.continuing = saved }
         }
         let configuration = LeaseSession.Configuration(
             request: request, renewEvery: timing.renewEvery, retry: context.retryPolicy(endless: true), waiting: .forever,

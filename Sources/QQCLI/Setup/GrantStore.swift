@@ -33,8 +33,9 @@ struct GrantStore: Sendable {
         try prepareFolder()
         let value: JSONValue = [
             "name": .string(grant.name), "server": .string(server.description), "id": .string(grant.identity),
-            "token": Rendering.json(grant.token),
-            "ttl": .double(grant.ttl.seconds), "acquired_at": .string(grant.acquiredAt.rfc3339Nano),
+            "token": Rendering.json(grant.token), "term": Rendering.json(grant.termID),
+            "epoch": grant.epoch.map { .number($0) } ?? .null, "ttl": .double(grant.ttl.seconds),
+            "acquired_at": .string(grant.acquiredAt.rfc3339Nano),
             "deadline": .number(grant.deadline.nanoseconds),
         ]
         let temporary = path + ".\(getpid())"
@@ -99,14 +100,17 @@ struct GrantStore: Sendable {
             let acquired = object["acquired_at"]?.stringValue, let acquiredAt = try? WallTime.parse(rfc3339: acquired)
         else { return nil }
         return Grant(
-            name: name, identity: id, token: object["token"]?.uint64Value.map { FencingToken($0) }, ttl: .nanoseconds(Int64(ttl * 1e9)),
+            name: name, identity: id, token: object["token"]?.uint64Value.map { FencingToken($0) },
+            termID: object["term"]?.stringValue, epoch: object["epoch"]?.uint64Value, ttl: .nanoseconds(Int64(ttl * 1e9)),
             deadline: BootInstant(nanoseconds: deadline), acquiredAt: acquiredAt,
             expiresAt: .now() + BootInstant(nanoseconds: deadline).duration(since: BootInstant(nanoseconds: qq_boot_now())))
     }
 
     /// Forgets a grant, if it is the one that is saved.
     func forget(_ grant: Grant, server: ServerURL) {
-        guard let saved = try? load(name: grant.name, server: server), saved.identity == grant.identity, saved.token == grant.token else {
+        guard let saved = try? load(name: grant.name, server: server), saved.identity == grant.identity, saved.token == grant.token,
+            saved.termID == grant.termID
+        else {
             return
         }
         unlink(path(name: grant.name, server: server))

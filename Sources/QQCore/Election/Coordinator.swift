@@ -49,14 +49,14 @@ public struct AcquireRequest: Sendable, Hashable {
     public var identity: String
     public var ttl: Duration
     /// A term that we hold already and want to go on with.
-    public var continuing: FencingToken?
+    public var continuing: Grant?
     /// Whether work is to run under the lease: then a witness is wanted, and a term that another process works under is not ours to share.
     public var wantsWitness: Bool
     /// Whether the witness is to go to work that must be dead before anybody else may lead; else it only shows that the holder lives.
     public var guardsWork: Bool
 
     public init(
-        name: String, identity: String, ttl: Duration, continuing: FencingToken? = nil, wantsWitness: Bool = false, guardsWork: Bool = true
+        name: String, identity: String, ttl: Duration, continuing: Grant? = nil, wantsWitness: Bool = false, guardsWork: Bool = true
     ) {
         self.name = name
         self.identity = identity

@@ -14,6 +14,14 @@ public struct ElectionState: Sendable, Hashable {
     /// The holder's identity; while `expired`, the last holder's.
     public var leader: String?
     public var token: FencingToken?
+    /// Tells one unbroken holding from every other, where the system has such a mark; opaque.
+    public var termID: String?
+    /// Whether the present term was granted to this very process; nil where that cannot be told.
+    public var isOwn: Bool?
+    /// The number of the term among the nodes of the cluster, where it is counted.
+    public var epoch: UInt64?
+    /// The version of the record that was read, where the system has one: it grows with each renewal.
+    public var revision: UInt64?
     /// When the present term began.
     public var acquiredAt: WallTime?
     /// When the lease was last renewed.
@@ -42,10 +50,15 @@ public struct ElectionState: Sendable, Hashable {
     public var isLed: Bool { phase == .held }
 
     /// Whether both show one unbroken holding.
-    public func isSameTerm(as other: ElectionState) -> Bool { leader == other.leader && token == other.token }
+    public func isSameTerm(as other: ElectionState) -> Bool {
+        if let termID, let other = other.termID { return termID == other }
+        return leader == other.leader && token == other.token
+    }
 
     /// Whether `grant` is the term that this state shows.
     public func isTerm(of grant: Grant) -> Bool {
-        phase != .free && leader == grant.identity && (grant.token == nil || token == grant.token)
+        guard phase != .free, leader == grant.identity else { return false }
+        if let mark = grant.termID { return termID == mark }
+        return grant.token == nil || token == grant.token
     }
 }

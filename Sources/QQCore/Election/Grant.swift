@@ -6,6 +6,10 @@ public struct Grant: Sendable, Hashable {
     public var identity: String
     /// The term's fencing token; nil where the system has none.
     public var token: FencingToken?
+    /// Tells the term from every other, where the system has such a mark; opaque.
+    public var termID: String?
+    /// The number of the term among the nodes of the cluster, where it is counted.
+    public var epoch: UInt64?
     /// For how long the lease was asked.
     public var ttl: Duration
     /// When the lease ends unless it is renewed, counted from before the request was sent.
@@ -16,12 +20,14 @@ public struct Grant: Sendable, Hashable {
     public var expiresAt: WallTime
 
     public init(
-        name: String, identity: String, token: FencingToken?, ttl: Duration, deadline: BootInstant, acquiredAt: WallTime,
-        expiresAt: WallTime
+        name: String, identity: String, token: FencingToken?, termID: String? = nil, epoch: UInt64? = nil, ttl: Duration,
+        deadline: BootInstant, acquiredAt: WallTime, expiresAt: WallTime
     ) {
         self.name = name
         self.identity = identity
         self.token = token
+        self.termID = termID
+        self.epoch = epoch
         self.ttl = ttl
         self.deadline = deadline
         self.acquiredAt = acquiredAt

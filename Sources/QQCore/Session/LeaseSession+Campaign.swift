@@ -23,12 +23,13 @@ extension LeaseSession {
         switch event {
         case .read(let found):
             // A holder that shows a sign of life is another of our name: our own witness went with the lost answer.
-            guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true else {
+            guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true, found.isOwn != false else {
                 return failed(error, at: now)
             }
             // It was granted after all, but its witness, if there is one, is lost: so give it up, and ask anew.
             let grant = Grant(
-                name: found.name, identity: configuration.request.identity, token: found.token, ttl: configuration.request.ttl,
+                name: found.name, identity: configuration.request.identity, token: found.token, termID: found.termID, epoch: found.epoch,
+                ttl: configuration.request.ttl,
                 deadline: sentAt + configuration.request.ttl, acquiredAt: found.acquiredAt ?? .now(), expiresAt: .now())
             return release(grant, attempt: 1, campaignAfter: true)
         case .readFailed(let readError):
@@ -60,7 +61,7 @@ extension LeaseSession {
             // The answer took longer than the lease lasts: it says nothing about now.
             return release(grant, attempt: 1, campaignAfter: true)
         }
-        let due = renewalDue(after: sentAt)
+        let due = renewalDue(of: grant, after: sentAt)
         state = .holding(grant, .due(at: due, retry: 0))
         return [.report(.elected(grant)), .timer(min(due, grant.deadline))]
     }

@@ -1,9 +1,11 @@
 // Holding the lease: renewing it, losing it, giving it up.
 extension LeaseSession {
-    func renewalDue(after sentAt: BootInstant) -> BootInstant {
+    func renewalDue(of grant: Grant, after sentAt: BootInstant) -> BootInstant {
         // Early by up to the jitter, never late.
         let spread = configuration.retry.jitter * configuration.random()
-        return sentAt + .seconds(configuration.renewEvery.seconds * (1 - spread))
+        // A system that grants less than was asked is renewed that much oftener.
+        let share = min(grant.ttl.seconds / configuration.request.ttl.seconds, 1)
+        return sentAt + .seconds(configuration.renewEvery.seconds * share * (1 - spread))
     }
 
     mutating func holding(_ event: Event, grant: Grant, renewal: Renewal, at now: BootInstant) -> [Action] {
@@ -45,7 +47,7 @@ extension LeaseSession {
         extended.deadline = max(sentAt + answer.ttl, grant.deadline)
         lastFailure = nil
         if stopping { return release(extended, attempt: 1) }
-        let due = renewalDue(after: sentAt)
+        let due = renewalDue(of: extended, after: sentAt)
         state = .holding(extended, .due(at: due, retry: 0))
         return [.report(.extended(extended)), .timer(min(due, extended.deadline))]
     }

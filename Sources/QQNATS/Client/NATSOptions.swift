@@ -52,6 +52,8 @@ public struct NATSOptions: Sendable {
     public var tls = TLS()
     /// How we call ourselves; operators see it in the server's list of connections.
     public var name = "qq"
+    /// What subjects for answers begin with, where an account allows no other.
+    public var inboxPrefix = "_INBOX"
     /// For one server: address, TCP, TLS and the handshake together.
     public var connectTimeout: Duration = .seconds(2)
     /// The pause before a server that failed is tried again; doubles from failure to failure up to `reconnectWaitMaximum`, with jitter.

@@ -1,8 +1,7 @@
-import QQCore
 import Synchronization
 
 /// Something that others ring and one task waits for. A ring that nobody waits for is kept for the next who does.
-final class Bell: Sendable {
+public final class Bell: Sendable {
     private struct State {
         var hasRung = false
         var waiting: CheckedContinuation<Void, Never>?
@@ -10,7 +9,9 @@ final class Bell: Sendable {
 
     private let state = Mutex(State())
 
-    func ring() {
+    public init() {}
+
+    public func ring() {
         let waiting = state.withLock { state in
             defer { state.waiting = nil }
             if state.waiting == nil { state.hasRung = true }
@@ -20,7 +21,7 @@ final class Bell: Sendable {
     }
 
     /// Returns when it rings, at `deadline`, or when the task is cancelled.
-    func wait(until deadline: BootInstant, _ clock: any LeaseClock) async {
+    public func wait(until deadline: BootInstant, _ clock: any LeaseClock) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait() }
             group.addTask { try? await clock.sleep(until: deadline) }

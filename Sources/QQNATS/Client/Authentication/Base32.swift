@@ -1,0 +1,47 @@
+/// Base32 without padding (RFC 4648, section 6), as NKeys have it.
+enum Base32 {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".utf8)
+
+    static func encode(_ bytes: some Collection<UInt8>) -> String {
+        var text: [UInt8] = []
+        var accumulator: UInt32 = 0
+        var bits: UInt32 = 0
+        for byte in bytes {
+            accumulator = accumulator << 8 | UInt32(byte)
+            bits += 8
+            while bits >= 5 {
+                bits -= 5
+                text.append(alphabet[Int(accumulator >> bits & 31)])
+            }
+        }
+        if bits > 0 { text.append(alphabet[Int(accumulator << (5 - bits) & 31)]) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Nil for another character, and for a length that no bytes have. Bits that are left over are ignored, as in Go.
+    static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+        guard ![1, 3, 6].contains(text.count % 8) else { return nil }
+        // Whole at once, so that growing leaves no copies of a secret behind.
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count * 5 / 8)
+        var accumulator: UInt32 = 0
+        var bits: UInt32 = 0
+        for character in text {
+            let digit: UInt8
+            switch character {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): digit = character - UInt8(ascii: "A")
+            case UInt8(ascii: "2")...UInt8(ascii: "7"): digit = character - UInt8(ascii: "2") + 26
+            default:
+                Secret.wipe(&bytes)
+                return nil
+            }
+            accumulator = accumulator << 5 | UInt32(digit)
+            bits += 5
+            if bits >= 8 {
+                bits -= 8
+                bytes.append(UInt8(truncatingIfNeeded: accumulator >> bits))
+            }
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,53 @@
+import QQCore
+
+/// A `.creds` file: a user's JWT, and the NKey that belongs to it.
+///
+/// Description and mirror leave the JWT out.
+public struct CredentialsFile: Sendable {
+    public let jwt: String
+    public let key: NKey
+    /// Whether others than its owner may read the file.
+    public let isReadableByOthers: Bool
+
+    /// Reads the file at `path`, as the NATS tools write it.
+    ///
+    /// - Throws: ``NATSError`` of kind `configuration` for a file that cannot be read or used, and `denied` for a JWT that has expired by `now`. Both name the file.
+    public init(path: String, now: WallTime = .now()) throws(NATSError) {
+        let file = try SecretFile(path: path)
+        try self.init(contents: file.bytes, path: path, isReadableByOthers: file.isReadableByOthers, now: now)
+    }
+
+    init(contents: [UInt8], path: String, isReadableByOthers: Bool = false, now: WallTime) throws(NATSError) {
+        do throws(NATSError) {
+            let text = DecoratedText(contents)
+            let jwt = try UserJWT(try Self.content(of: text.block("JWT"), "JWT", "-----BEGIN NATS USER JWT-----"))
+            var seed = try Self.content(of: text.block("SEED", "NKEY"), "NKey seed", "-----BEGIN USER NKEY SEED-----")
+            defer { Secret.wipe(&seed) }
+            let key = try NKey(seedBytes: seed)
+            if let subject = jwt.subject, subject != key.publicKey {
+                throw NATSError(.configuration, "the NKey seed belongs to \(key.publicKey), but the JWT to \(Printable.text(subject))")
+            }
+            if let expiry = jwt.expiry, expiry <= now { throw NATSError(.denied, "the JWT expired at \(expiry)") }
+            (self.jwt, self.key, self.isReadableByOthers) = (jwt.text, key, isReadableByOthers)
+        } catch {
+            throw NATSError(error.kind, "\(Printable.text(path)): \(error.reason)")
+        }
+    }
+
+    private static func content(of block: DecoratedText.Block, _ name: String, _ line: String) throws(NATSError) -> [UInt8] {
+        switch block {
+        case .content(let content) where !content.isEmpty: return content
+        case .content: throw NATSError(.configuration, "the \(name) is empty")
+        case .open: throw NATSError(.configuration, "the \(name) has no END line: the file was cut")
+        case .missing: throw NATSError(.configuration, "the \(name) is missing: there is no line \(line)")
+        }
+    }
+}
+
+extension CredentialsFile: CustomStringConvertible, CustomReflectable {
+    /// Whose they are.
+    public var description: String { "credentials of \(key)" }
+
+    /// Shows the description alone, to keep secrets out of dumps.
+    public var customMirror: Mirror { Mirror(self, children: ["credentials": description]) }
+}

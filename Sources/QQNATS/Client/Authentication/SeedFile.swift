@@ -1,0 +1,36 @@
+import QQCore
+
+/// A file with the seed of an NKey: alone, between comments, or as in a `.creds` file.
+public struct SeedFile: Sendable {
+    public let key: NKey
+    /// Whether others than its owner may read the file.
+    public let isReadableByOthers: Bool
+
+    /// Reads the file at `path`.
+    ///
+    /// - Throws: ``NATSError`` of kind `configuration` for a file that cannot be read or has no seed of a user. It names the file.
+    public init(path: String) throws(NATSError) {
+        let file = try SecretFile(path: path)
+        try self.init(contents: file.bytes, path: path, isReadableByOthers: file.isReadableByOthers)
+    }
+
+    init(contents: [UInt8], path: String, isReadableByOthers: Bool = false) throws(NATSError) {
+        do throws(NATSError) {
+            var seed = try Self.seed(in: DecoratedText(contents))
+            defer { Secret.wipe(&seed) }
+            (key, self.isReadableByOthers) = (try NKey(seedBytes: seed), isReadableByOthers)
+        } catch {
+            throw NATSError(error.kind, "\(Printable.text(path)): \(error.reason)")
+        }
+    }
+
+    private static func seed(in text: DecoratedText) throws(NATSError) -> [UInt8] {
+        switch text.block("SEED", "NKEY") {
+        case .content(let content): return content
+        case .open: throw NATSError(.configuration, "the NKey seed has no END line: the file was cut")
+        case .missing:
+            guard let line = text.firstPlainLine else { throw NATSError(.configuration, "there is no NKey seed in it") }
+            return Array(line)
+        }
+    }
+}

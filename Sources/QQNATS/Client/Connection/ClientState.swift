@@ -1,0 +1,355 @@
+import QQCore
+
+/// The client without its sockets: which server, which requests, which subscriptions. Pure: every method takes in what happened and returns what to
+/// do. Deadlines of requests are the caller's, which tells when they come.
+struct ClientState: Sendable {
+    enum Action: Sendable {
+        case connect(NATSOptions.Address)
+        case send(ClientOperation)
+        /// Cut the connection; nothing of it is to be handed in any more.
+        case disconnect
+        case complete(id: UInt64, Result<NATSMessage, NATSError>)
+        case deliver(sid: UInt64, NATSDelivery)
+        /// Call `timer` at this moment; replaces the one set before.
+        case timer(BootInstant)
+        case report(NATSEvent)
+    }
+
+    struct Request: Sendable {
+        var id: UInt64
+        var subject: String
+        var headers: NATSHeaders
+        var payload: [UInt8]
+        /// Whether it changes nothing, so that it may be sent again after a cut.
+        var isRepeatable: Bool
+        var sentAt: BootInstant?
+    }
+
+    struct Subscription: Sendable {
+        var subject: String
+        var queue: String?
+    }
+
+    private enum Phase: Sendable {
+        case idle
+        case connecting(NATSOptions.Address)
+        /// Between rounds.
+        case pausing(until: BootInstant)
+        case connected(NATSOptions.Address)
+        /// The server is leaving: what is in flight may end, and nothing new is sent.
+        case draining(NATSOptions.Address, until: BootInstant)
+        case closed
+    }
+
+    /// The subscription that answers to requests arrive on.
+    static let inboxSID: UInt64 = 1
+
+    private let options: NATSOptions
+    private let inbox: String
+    private let random: @Sendable () -> Double
+    private var phase = Phase.idle
+    private(set) var info: ServerInfo?
+    private var pool: ServerPool
+    /// Rounds in which no server could be reached, since the last connection.
+    private var failedRounds = 0
+    private var queued: [Request] = []
+    private var inFlight: [UInt64: Request] = [:]
+    private var subscriptions: [UInt64: Subscription] = [:]
+    private var hasInbox = false
+    private var lastReceived = BootInstant(nanoseconds: 0)
+    private var unansweredPings = 0
+    private var pingDue = BootInstant.distantFuture
+
+    init(
+        _ options: NATSOptions, inbox: String, pool: ServerPool? = nil,
+        random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
+    ) {
+        self.options = options
+        self.inbox = inbox
+        self.random = random
+        self.pool = pool ?? ServerPool(options.servers)
+    }
+
+    var server: NATSOptions.Address? {
+        switch phase {
+        case .connected(let address), .draining(let address, _): address
+        case .idle, .connecting, .pausing, .closed: nil
+        }
+    }
+
+    // MARK: Connecting
+
+    /// Connects, if that has not begun yet.
+    mutating func wake(at now: BootInstant) -> [Action] {
+        guard case .idle = phase else { return [] }
+        return nextServer(at: now)
+    }
+
+    private mutating func nextServer(at now: BootInstant) -> [Action] {
+        if let address = pool.next() {
+            phase = .connecting(address)
+            return [.connect(address)]
+        }
+        // The round is over, and nobody could be reached: whoever waits hears of it now.
+        let failure = pool.failure
+        failedRounds += 1
+        let pause = pause
+        phase = .pausing(until: now + pause)
+        let waiting = queued
+        queued = []
+        return waiting.map { .complete(id: $0.id, .failure(failure)) } + [
+            .report(.unreachable(failure, retryAfter: pause)), .timer(now + pause),
+        ]
+    }
+
+    /// Doubles from round to round, and is spread by up to a half, so that a restarted server is not met by everybody at once.
+    private var pause: Duration {
+        let factor = Double(UInt64(1) << UInt64(min(failedRounds - 1, 16)))
+        let full = min(options.reconnectWait.seconds * factor, options.reconnectWaitMaximum.seconds)
+        return .seconds(full * (1 - random() / 2))
+    }
+
+    mutating func connectFailed(_ error: NATSError, at now: BootInstant) -> [Action] {
+        guard case .connecting(let address) = phase else { return [] }
+        pool.failed(address, error)
+        return nextServer(at: now)
+    }
+
+    mutating func ready(_ info: ServerInfo, at now: BootInstant) -> [Action] {
+        guard case .connecting(let address) = phase else { return [] }
+        phase = .connected(address)
+        self.info = info
+        failedRounds = 0
+        pool.connected(to: address)
+        lastReceived = now
+        unansweredPings = 0
+        pingDue = now + options.pingInterval
+        var actions: [Action] = [.report(.connected(address, version: info.version)), .timer(pingDue)] + announced(info)
+        hasInbox = false
+        for (sid, subscription) in subscriptions.sorted(by: { $0.key < $1.key }) {
+            actions.append(.send(.subscribe(subject: subscription.subject, queue: subscription.queue, sid: sid)))
+            actions.append(.deliver(sid: sid, .reconnected))
+        }
+        let waiting = queued
+        queued = []
+        for request in waiting { actions += send(request, at: now) }
+        return actions
+    }
+
+    private mutating func announced(_ info: ServerInfo) -> [Action] {
+        let new = pool.announce(info.connectURLs, current: server)
+        return new.isEmpty ? [] : [.report(.discovered(new))]
+    }
+
+    /// The connection ended, or has to.
+    mutating func cut(_ error: NATSError, at now: BootInstant) -> [Action] {
+        guard let address = server else { return connectFailed(error, at: now) }
+        var actions: [Action] = [.disconnect, .report(.disconnected(NATSError(error.kind, error.reason, at: address.description)))]
+        for request in inFlight.values.sorted(by: { $0.id < $1.id }) {
+            if request.isRepeatable {
+                queued.append(request)
+            } else {
+                actions.append(
+                    .complete(id: request.id, .failure(NATSError(.disconnected, error.reason, at: address.description, isUncertain: true))))
+            }
+        }
+        inFlight = [:]
+        for sid in subscriptions.keys.sorted() { actions.append(.deliver(sid: sid, .disconnected)) }
+        pool.beginRound(after: address)
+        pool.failed(address, error)
+        return actions + nextServer(at: now)
+    }
+
+    mutating func close() -> [Action] {
+        phase = .closed
+        let open = queued + inFlight.values
+        let failures = open.map { request in
+            Action.complete(
+                id: request.id,
+                .failure(NATSError(.disconnected, "the client was closed", isUncertain: request.sentAt != nil && !request.isRepeatable)))
+        }
+        (queued, inFlight, subscriptions) = ([], [:], [:])
+        return [.disconnect] + failures
+    }
+
+    // MARK: What the server sends
+
+    /// Bytes arrived, whatever they are.
+    mutating func received(at now: BootInstant) {
+        lastReceived = now
+        unansweredPings = 0
+    }
+
+    mutating func operation(_ operation: ServerOperation, at now: BootInstant) -> [Action] {
+        guard server != nil else { return [] }
+        switch operation {
+        case .ping: return [.send(.pong)]
+        case .pong, .ok: return []
+        case .info(let info): return updated(info, at: now)
+        case .error(let text): return complained(ServerComplaint(text), at: now)
+        case .message(Self.inboxSID, let message): return answered(message, at: now)
+        case .message(let sid, let message): return subscriptions[sid] == nil ? [] : [.deliver(sid: sid, .message(message))]
+        }
+    }
+
+    private mutating func updated(_ info: ServerInfo, at now: BootInstant) -> [Action] {
+        self.info = info
+        let actions = announced(info)
+        guard info.isLameDuck, case .connected(let address) = phase else { return actions }
+        pool.isLeaving(address)
+        guard pool.hasOther(than: address) else { return actions + [.report(.leaving(address))] }
+        let until = now + Self.drainTime
+        phase = .draining(address, until: until)
+        return actions + [.report(.leaving(address))] + (inFlight.isEmpty ? drained(at: now) : [.timer(until)])
+    }
+
+    /// How long what is in flight may take when a server is leaving.
+    static let drainTime: Duration = .seconds(1)
+
+    private mutating func drained(at now: BootInstant) -> [Action] {
+        cut(NATSError(.disconnected, "the server is shutting down"), at: now)
+    }
+
+    private mutating func complained(_ complaint: ServerComplaint, at now: BootInstant) -> [Action] {
+        if let subject = complaint.forbiddenPublish {
+            let denied = inFlight.values.filter { $0.subject == subject }.map(\.id).sorted()
+            guard !denied.isEmpty else { return [.report(.complaint(complaint.text))] }
+            return denied.flatMap { id in
+                finish(
+                    id, .failure(NATSError(.denied, "we may not publish to \(Printable.text(subject))", at: server?.description)), at: now)
+            }
+        }
+        if let subject = complaint.forbiddenSubscription {
+            let error = NATSError(.denied, "we may not subscribe to \(Printable.text(subject))", at: server?.description)
+            if subject == inbox + ".*" {
+                hasInbox = false
+                return inFlight.keys.sorted().flatMap { finish($0, .failure(error), at: now) }
+            }
+            let sids = subscriptions.filter { $0.value.subject == subject }.map(\.key).sorted()
+            for sid in sids { subscriptions[sid] = nil }
+            return sids.map { .deliver(sid: $0, .failed(error)) }
+        }
+        // Everything else that nature has a server say ends the connection from its side; it is not waited for.
+        return cut(complaint.refusal, at: now)
+    }
+
+    // MARK: Requests
+
+    mutating func request(_ request: Request, at now: BootInstant) -> [Action] {
+        switch phase {
+        case .connected: return send(request, at: now)
+        case .closed: return [.complete(id: request.id, .failure(NATSError(.disconnected, "the client was closed")))]
+        case .idle, .connecting, .pausing, .draining:
+            queued.append(request)
+            return wake(at: now)
+        }
+    }
+
+    private mutating func send(_ request: Request, at now: BootInstant) -> [Action] {
+        if let limit = info?.maxPayload, request.payload.count > limit {
+            let error = NATSError(
+                .tooLarge, "\(request.payload.count) bytes are more than the server's limit of \(limit)", at: server?.description)
+            return [.complete(id: request.id, .failure(error))]
+        }
+        var actions: [Action] = []
+        if !hasInbox {
+            hasInbox = true
+            actions.append(.send(.subscribe(subject: inbox + ".*", queue: nil, sid: Self.inboxSID)))
+        }
+        var sent = request
+        sent.sentAt = now
+        inFlight[request.id] = sent
+        actions.append(
+            .send(
+                .publish(
+                    subject: request.subject, reply: inbox + "." + String(request.id, radix: 36), headers: request.headers,
+                    payload: request.payload)))
+        return actions
+    }
+
+    private mutating func answered(_ message: NATSMessage, at now: BootInstant) -> [Action] {
+        guard let token = message.subject.split(separator: ".").last, let id = UInt64(token, radix: 36), let request = inFlight[id] else {
+            return []
+        }
+        if message.headers.status == 503, message.payload.isEmpty {
+            return finish(id, .failure(NATSError(.noResponders, "nobody answers on \(request.subject)", at: server?.description)), at: now)
+        }
+        return finish(id, .success(message), at: now)
+    }
+
+    private mutating func finish(_ id: UInt64, _ result: Result<NATSMessage, NATSError>, at now: BootInstant) -> [Action] {
+        guard inFlight.removeValue(forKey: id) != nil else { return [] }
+        let done = [Action.complete(id: id, result)]
+        if case .draining = phase, inFlight.isEmpty { return done + drained(at: now) }
+        return done
+    }
+
+    /// Half of a request's time is over: a connection on which nothing came since is asked for a sign of life.
+    mutating func requestIsSlow(_ id: UInt64, at now: BootInstant) -> [Action] {
+        guard let sentAt = inFlight[id]?.sentAt, lastReceived <= sentAt else { return [] }
+        return [.send(.ping)]
+    }
+
+    /// A request's time is over.
+    mutating func requestTimedOut(_ id: UInt64, at now: BootInstant) -> [Action] {
+        if let index = queued.firstIndex(where: { $0.id == id }) {
+            queued.remove(at: index)
+            return [.complete(id: id, .failure(NATSError(.timedOut, "not connected in time")))]
+        }
+        guard let request = inFlight[id] else { return [] }
+        let isSilent = request.sentAt.map { lastReceived <= $0 } ?? false
+        let error = NATSError(
+            .timedOut, isSilent ? "the server is silent" : "no answer in time", at: server?.description, isUncertain: !request.isRepeatable)
+        let actions = finish(id, .failure(error), at: now)
+        // Not even the ping was answered: there is no reason to trust this connection with the next request.
+        return isSilent && server != nil ? actions + cut(NATSError(.disconnected, "the server is silent"), at: now) : actions
+    }
+
+    /// Whoever asked does not wait any more.
+    mutating func forget(_ id: UInt64, at now: BootInstant) -> [Action] {
+        if let index = queued.firstIndex(where: { $0.id == id }) {
+            queued.remove(at: index)
+            return [.complete(id: id, .failure(NATSError(.disconnected, "interrupted")))]
+        }
+        return finish(id, .failure(NATSError(.disconnected, "interrupted", isUncertain: true)), at: now)
+    }
+
+    // MARK: Subscriptions and messages
+
+    mutating func subscribe(_ sid: UInt64, _ subscription: Subscription, at now: BootInstant) -> [Action] {
+        subscriptions[sid] = subscription
+        guard server != nil else { return wake(at: now) }
+        return [.send(.subscribe(subject: subscription.subject, queue: subscription.queue, sid: sid))]
+    }
+
+    mutating func unsubscribe(_ sid: UInt64) -> [Action] {
+        guard subscriptions.removeValue(forKey: sid) != nil, server != nil else { return [] }
+        return [.send(.unsubscribe(sid: sid, max: nil))]
+    }
+
+    /// A message that nobody answers; dropped while there is no connection, as NATS has it (at most once).
+    mutating func publish(_ message: NATSMessage) -> [Action] {
+        guard server != nil else { return [] }
+        return [.send(.publish(subject: message.subject, reply: message.reply, headers: message.headers, payload: message.payload))]
+    }
+
+    // MARK: Time
+
+    mutating func timer(at now: BootInstant) -> [Action] {
+        switch phase {
+        case .pausing(let until):
+            guard now >= until else { return [.timer(until)] }
+            pool.beginRound(after: nil)
+            return nextServer(at: now)
+        case .draining(_, let until): return now >= until ? drained(at: now) : [.timer(until)]
+        case .connected:
+            guard now >= pingDue else { return [.timer(pingDue)] }
+            if unansweredPings >= 2 { return cut(NATSError(.disconnected, "the server is silent"), at: now) }
+            pingDue = now + options.pingInterval
+            if lastReceived + options.pingInterval > now { return [.timer(pingDue)] }
+            unansweredPings += 1
+            return [.send(.ping), .timer(pingDue)]
+        case .idle, .connecting, .closed: return []
+        }
+    }
+}

@@ -1,0 +1,157 @@
+import NIOCore
+import NIOPosix
+import QQCore
+import Synchronization
+
+/// A connection to a NATS system: it finds a server, comes back after cuts, and carries requests, messages and subscriptions.
+///
+/// The protocol is NATS' own (docs.nats.io, "Client protocol"). One thread serves all clients of the process; it starts with the first client.
+public final class NATSClient: Sendable {
+    public let options: NATSOptions
+    /// What happens to the connection, for one reader.
+    public let events: AsyncStream<NATSEvent>
+
+    let eventLoop: any EventLoop
+    private let core: NIOLoopBoundBox<ClientCore>
+    private let numbers = Atomic<UInt64>(ClientState.inboxSID)
+
+    private static let threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+
+    /// Connects when it is first asked for something.
+    public init(_ options: NATSOptions, clock: any LeaseClock) {
+        self.options = options
+        let eventLoop = Self.threads.next()
+        let (events, post) = AsyncStream.makeStream(of: NATSEvent.self, bufferingPolicy: .bufferingNewest(64))
+        self.eventLoop = eventLoop
+        self.events = events
+        core = .makeBoxSendingValue(
+            ClientCore(options, inbox: options.inboxPrefix + "." + NUID.next(), on: eventLoop, clock: clock, events: post),
+            eventLoop: eventLoop)
+    }
+
+    /// Runs `body` on the event loop, in the order of the calls.
+    func onLoop(_ body: @escaping @Sendable (ClientCore) -> Void) {
+        let core = core
+        eventLoop.execute { body(core.value) }
+    }
+
+    private func nextNumber() -> UInt64 { numbers.add(1, ordering: .relaxed).newValue }
+
+    /// Begins to connect, if that has not begun.
+    public func connect() { onLoop { $0.wake() } }
+
+    /// What the server told of itself, and its address; nil while there is no connection.
+    func connectedServer() async -> (info: ServerInfo, address: NATSOptions.Address)? {
+        await withCheckedContinuation { continuation in
+            onLoop { core in
+                guard let info = core.info, let address = core.server else { return continuation.resume(returning: nil) }
+                continuation.resume(returning: (info, address))
+            }
+        }
+    }
+
+    // MARK: Requests
+
+    /// Asks, and waits for one answer. Connects first, where there is no connection.
+    ///
+    /// - Parameters:
+    ///   - isRepeatable: whether it changes nothing, so that it may be sent again when the connection is cut before the answer.
+    ///   - timeout: for connecting, waiting and the answer together.
+    /// - Throws: `NATSError`; `isUncertain` where it was sent and no answer came.
+    public func request(
+        _ subject: String, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = [], isRepeatable: Bool = false, timeout: Duration
+    ) async throws(NATSError) -> NATSMessage {
+        try Subject.check(subject)
+        let id = nextNumber()
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Result<NATSMessage, NATSError>, Never>) in
+                let request = ClientState.Request(
+                    id: id, subject: subject, headers: headers, payload: payload, isRepeatable: isRepeatable)
+                onLoop { core in core.request(request, timeout: timeout) { continuation.resume(returning: $0) } }
+            }
+        } onCancel: {
+            onLoop { $0.forget(id) }
+        }
+        return try result.get()
+    }
+
+    /// Tells, without an answer: at most once, and not at all while there is no connection.
+    public func publish(_ subject: String, reply: String? = nil, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = []) {
+        let message = NATSMessage(subject: subject, reply: reply, headers: headers, payload: payload)
+        onLoop { $0.publish(message) }
+    }
+
+    // MARK: Subscriptions
+
+    /// How many messages wait for a slow reader before some are dropped, and the reader is told.
+    public static let subscriptionBuffer = 8192
+
+    /// Subscribes; the subscription outlives cuts of the connection.
+    /// - Parameter queue: the queue group, of whose members each message reaches one.
+    public func subscribe(_ subject: String, queue: String? = nil) -> NATSSubscription {
+        let (deliveries, post) = AsyncStream.makeStream(of: NATSDelivery.self, bufferingPolicy: .bufferingNewest(Self.subscriptionBuffer))
+        let sid = subscribe(subject, queue: queue) { [self] delivery in
+            switch post.yield(delivery) {
+            case .dropped:
+                onLoop { $0.report(.slowConsumer(subject: subject, dropped: 1)) }
+                post.yield(.overrun)
+            case .terminated: return false
+            case .enqueued: break
+            @unknown default: break
+            }
+            if case .failed = delivery { post.finish() }
+            return true
+        }
+        return NATSSubscription(subject: subject, deliveries: deliveries) { [self] in
+            unsubscribe(sid)
+            post.finish()
+        }
+    }
+
+    /// Subscribes, and calls `receiver` on the event loop, which must not be kept waiting.
+    func subscribe(_ subject: String, queue: String? = nil, receiver: @escaping ClientCore.Receiver) -> UInt64 {
+        let sid = nextNumber()
+        onLoop { $0.subscribe(sid, ClientState.Subscription(subject: subject, queue: queue), receiver) }
+        return sid
+    }
+
+    func unsubscribe(_ sid: UInt64) { onLoop { $0.unsubscribe(sid) } }
+
+    /// As `request`, calling back on the event loop.
+    func request(
+        _ subject: String, payload: [UInt8], isRepeatable: Bool, timeout: Duration, completion: @escaping ClientCore.Completion
+    ) {
+        let request = ClientState.Request(
+            id: nextNumber(), subject: subject, headers: NATSHeaders(), payload: payload, isRepeatable: isRepeatable)
+        onLoop { $0.request(request, timeout: timeout, completion: completion) }
+    }
+
+    /// A subject that nobody else uses, for answers.
+    public func newInbox() -> String { options.inboxPrefix + "." + NUID.next() }
+
+    /// Cuts the connection; what is in flight fails.
+    public func close() async {
+        await withCheckedContinuation { continuation in
+            onLoop { core in
+                core.close()
+                continuation.resume()
+            }
+        }
+    }
+}
+
+/// A subscription: what arrives on its subject, for one reader.
+public struct NATSSubscription: Sendable {
+    public let subject: String
+    /// Ends after `unsubscribe`, and after `.failed`.
+    public let deliveries: AsyncStream<NATSDelivery>
+    private let end: @Sendable () -> Void
+
+    init(subject: String, deliveries: AsyncStream<NATSDelivery>, end: @escaping @Sendable () -> Void) {
+        self.subject = subject
+        self.deliveries = deliveries
+        self.end = end
+    }
+
+    public func unsubscribe() { end() }
+}

@@ -1,0 +1,12 @@
+/// What a subscription hands over.
+public enum NATSDelivery: Sendable, Hashable {
+    case message(NATSMessage)
+    /// The connection was cut: messages are missed from now on.
+    case disconnected
+    /// The subscription stands again; what was sent meanwhile was missed.
+    case reconnected
+    /// Messages came faster than they were read, and some were dropped.
+    case overrun
+    /// The subscription has ended.
+    case failed(NATSError)
+}

@@ -1,0 +1,56 @@
+import QQCore
+
+/// What CONNECT tells the server. Holds secrets, which its description and its mirror leave out.
+struct ConnectOptions: Sendable, Hashable {
+    /// Whether we insist on TLS.
+    var tlsRequired = false
+    /// How operators see us.
+    var name = ""
+    /// Our version; the server only shows it.
+    var version = Self.clientVersion
+    var user: String?
+    var password: String?
+    var token: String?
+    var jwt: String?
+    /// The public key of an NKey, `U…`, where it goes without a JWT.
+    var nkey: String?
+    /// The server's nonce, signed, in base64url.
+    var signature: String?
+
+    static let clientVersion = "0.1.0"
+
+    init(name: String = "", tlsRequired: Bool = false) {
+        self.name = name
+        self.tlsRequired = tlsRequired
+    }
+
+    /// The argument of CONNECT. Members as in the Go client.
+    var json: JSONValue {
+        var object: JSONObject = ["verbose": false, "pedantic": false]
+        let login = [("jwt", jwt), ("nkey", nkey), ("sig", signature), ("user", user), ("pass", password), ("auth_token", token)]
+        for (member, value) in login { object[member] = value.map(JSONValue.string) }
+        object["tls_required"] = .bool(tlsRequired)
+        object["name"] = .string(name)
+        object["lang"] = "swift"
+        object["version"] = .string(version)
+        object["protocol"] = 1
+        object["echo"] = true
+        object["headers"] = true
+        object["no_responders"] = true
+        return .object(object)
+    }
+}
+
+extension ConnectOptions: CustomStringConvertible, CustomReflectable {
+    /// The name, and what kind of login it is.
+    var description: String {
+        let kind =
+            if jwt != nil { "JWT" } else if nkey != nil { "NKey" } else if token != nil { "token" } else if user != nil {
+                "user and password"
+            } else { "no login" }
+        return "CONNECT \(Printable.text(name)) with \(kind)"
+    }
+
+    /// Shows the description alone, to keep secrets out of dumps.
+    var customMirror: Mirror { Mirror(self, children: ["connect": description]) }
+}
