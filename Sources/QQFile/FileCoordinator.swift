@@ -293,7 +293,9 @@ public final class FileCoordinator: Coordinator {
 
     // MARK: Stepping down
 
-    public func askToStepDown(_ state: ElectionState, by identity: String) async throws(CoordinationError) -> StepDownAnswer {
+    public func askToStepDown(
+        _ state: ElectionState, by identity: String, byForce: Bool
+    ) async throws(CoordinationError) -> StepDownAnswer {
         guard let transaction = try await transaction(state.name, .amend) else { return .done }
         let present = try self.state(transaction)
         guard present.phase != .free else { return .done }

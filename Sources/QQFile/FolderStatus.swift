@@ -4,15 +4,15 @@ import QQCore
 
 extension FileCoordinator {
     /// The folder: whether it is there, may be written, what it is on, and whether the kernel's locks work there. Changes nothing.
-    public func clusterStatus() async -> [EndpointStatus] {
+    public func clusterStatus() async -> ClusterReport { ClusterReport(endpoints: [await folderStatus()]) }
+
+    private func folderStatus() async -> EndpointStatus {
         let start = clock.now()
         if folder.isDefault, folder.isMissing {
             // It is made when the first lease is taken.
-            return [
-                EndpointStatus(
-                    endpoint: server.description, isReachable: true, canGrant: true, roundTrip: clock.now().duration(since: start),
-                    details: [.init("exists", false), .init("elections", 0), .init("held", 0), .init("broken", 0)])
-            ]
+            return EndpointStatus(
+                endpoint: server.description, isReachable: true, canGrant: true, roundTrip: clock.now().duration(since: start),
+                details: [.init("exists", false), .init("elections", 0), .init("held", 0), .init("broken", 0)])
         }
         do throws(CoordinationError) {
             let directory = try folder.open(creating: false)
@@ -33,13 +33,10 @@ extension FileCoordinator {
             details.append(.init("elections", .number(UInt64(states.count))))
             details.append(.init("held", .number(UInt64(states.count { $0.isLed }))))
             details.append(.init("broken", .number(UInt64(states.count { $0.problem != nil }))))
-            return [
-                EndpointStatus(
-                    endpoint: server.description, isReachable: true, canGrant: isWritable && locksWork, roundTrip: roundTrip,
-                    details: details)
-            ]
+            return EndpointStatus(
+                endpoint: server.description, isReachable: true, canGrant: isWritable && locksWork, roundTrip: roundTrip, details: details)
         } catch {
-            return [EndpointStatus(endpoint: server.description, isReachable: false, canGrant: false, problem: error.description)]
+            return EndpointStatus(endpoint: server.description, isReachable: false, canGrant: false, problem: error.description)
         }
     }
 

@@ -152,7 +152,7 @@ struct FileCoordinatorTests {
             expiresAt: .now())
         let before = try folder.snapshot()
         #expect(try await coordinator.release(grant) == .notHeld(ElectionState(name: "never", phase: .free)))
-        #expect(try await coordinator.askToStepDown(ElectionState(name: "never", phase: .held), by: "b") == .done)
+        #expect(try await coordinator.askToStepDown(ElectionState(name: "never", phase: .held), by: "b", byForce: true) == .done)
         #expect(try folder.snapshot() == before)
     }
 
@@ -246,7 +246,7 @@ struct FileCoordinatorTests {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         try folder.write("{", to: "broken.json")
-        let status = try #require(await coordinator.clusterStatus().first)
+        let status = try #require(await coordinator.clusterStatus().endpoints.first)
         let details = Dictionary(uniqueKeysWithValues: status.details.map { ($0.key, $0.value) })
         #expect(status.isReachable)
         #expect(details["writable"] == true)
@@ -354,7 +354,7 @@ struct FileCoordinatorTests {
     @Test func areTakenFromAHolderThatCannotBeAsked() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
-        #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin") == .done)
+        #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true) == .done)
         guard case .lost = try await coordinator.renew(grant) else {
             Issue.record("still held")
             return
@@ -364,7 +364,7 @@ struct FileCoordinatorTests {
     @Test func askALiveHolderThroughTheFile() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", witness: true))
-        #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin") == .asked)
+        #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true) == .asked)
         #expect(try await coordinator.read("backup").stepDownAskedBy == "admin")
         guard case .renewed = try await coordinator.renew(held.grant) else {
             Issue.record("lost, though only asked")
@@ -380,7 +380,7 @@ struct FileCoordinatorTests {
         let seen = try await coordinator.read("backup")
         _ = try await coordinator.release(grant)
         _ = try await coordinator.get(ask("b"))
-        guard case .changed(let present) = try await coordinator.askToStepDown(seen, by: "admin") else {
+        guard case .changed(let present) = try await coordinator.askToStepDown(seen, by: "admin", byForce: true) else {
             Issue.record("taken from another")
             return
         }
@@ -390,7 +390,7 @@ struct FileCoordinatorTests {
     @Test func thatNobodyHoldsNeedNoStepDown() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
-        #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin") == .done)
+        #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true) == .done)
     }
 
     // MARK: Names

@@ -77,7 +77,15 @@ final class TemporaryFolder: Sendable {
 func ask(
     _ identity: String, _ name: String = "backup", ttl: Duration = .seconds(600), witness: Bool = false, continuing: FencingToken? = nil
 ) -> AcquireRequest {
-    AcquireRequest(name: name, identity: identity, ttl: ttl, continuing: continuing, wantsWitness: witness)
+    AcquireRequest(
+        name: name, identity: identity, ttl: ttl, continuing: continuing.map { term(of: identity, $0, ttl: ttl) }, wantsWitness: witness)
+}
+
+/// A term that is gone on with: of it, only whose it is and its token count.
+func term(of identity: String, _ token: FencingToken, ttl: Duration) -> Grant {
+    Grant(
+        name: "backup", identity: identity, token: token, ttl: ttl, deadline: .distantFuture, acquiredAt: WallTime(seconds: 0),
+        expiresAt: WallTime(seconds: 0))
 }
 
 struct NotGranted: Error {

@@ -113,7 +113,7 @@ struct FolderWatchTests {
         let held = try await coordinator.get(ask("a", witness: true))
         let watch = Watch(try folder.coordinator(clock), ["backup"])
         try await watch.tells(["backup held a"])
-        _ = try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin")
+        _ = try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true)
         try await watch.tells(["backup held a", "backup held a"])
         await watch.end()
         held.witness?.close()

@@ -86,7 +86,7 @@ struct LeaseFolderTests {
         for error in [await failure { _ = try await missing.acquire(ask("a")) }, await failure { _ = try await missing.list() }] {
             #expect(error?.kind == .configuration)
         }
-        #expect(await missing.clusterStatus().first?.isReachable == false)
+        #expect(await missing.clusterStatus().endpoints.first?.isReachable == false)
         #expect(access(folder.file("missing"), F_OK) != 0)
     }
 

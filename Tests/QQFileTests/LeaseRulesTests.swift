@@ -11,7 +11,8 @@ struct LeaseRulesTests {
     static let shared = LeaseMoment(boot: boot, wall: wall, bootID: "this", isShared: true)
 
     private static func ask(_ identity: String = "us", ttl: Duration = .seconds(15), continuing: UInt64? = nil) -> AcquireRequest {
-        AcquireRequest(name: "backup", identity: identity, ttl: ttl, continuing: continuing.map { FencingToken($0) })
+        AcquireRequest(
+            name: "backup", identity: identity, ttl: ttl, continuing: continuing.map { term(of: identity, FencingToken($0), ttl: ttl) })
     }
 
     /// As the Go package writes it: renewed that long ago.

@@ -36,11 +36,14 @@ public protocol Coordinator: Sendable {
     /// Every election at the server, by name. Changes nothing.
     func list() async throws(CoordinationError) -> [ElectionState]
 
-    /// Makes another holder let go: asks it, or where there is none to ask, ends its lease.
-    func askToStepDown(_ state: ElectionState, by identity: String) async throws(CoordinationError) -> StepDownAnswer
+    /// Makes a holder let go: asks it, or where there is none to ask, ends its lease.
+    /// - Parameter byForce: whether its lease may be ended where asking it is not possible or does not help: it is our own, or the operator says so.
+    func askToStepDown(
+        _ state: ElectionState, by identity: String, byForce: Bool
+    ) async throws(CoordinationError) -> StepDownAnswer
 
-    /// Every endpoint, and how it does. Changes nothing.
-    func clusterStatus() async -> [EndpointStatus]
+    /// Every endpoint, and every member where the system knows them, and how they do. Changes nothing.
+    func clusterStatus() async -> ClusterReport
 }
 
 /// What is asked for with `Coordinator.acquire`.

@@ -38,6 +38,8 @@ public struct ElectionState: Sendable, Hashable {
     public var host: String?
     /// Who has asked the holder to step down, if anybody has.
     public var stepDownAskedBy: String?
+    /// How long the identity that asked may not lead yet, after having stepped down; nil where nothing hinders it.
+    public var cooldown: Duration?
     /// Why the election could not be read, in a list.
     public var problem: CoordinationError?
 

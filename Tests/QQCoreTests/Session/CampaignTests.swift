@@ -157,12 +157,15 @@ struct CampaignTests {
     }
 
     @Test func goesOnWithATermThatIsHeldAlready() {
-        var play = Play(continuing: FencingToken(7))
+        let term = Grant(
+            name: "backup", identity: "us", token: FencingToken(7), ttl: .seconds(9), deadline: at(9000), acquiredAt: WallTime(seconds: 0),
+            expiresAt: WallTime(seconds: 9))
+        var play = Play(continuing: term)
         guard case .acquire(let request)? = play.feed(.start, at: 1000).first else {
             Issue.record("nothing was asked")
             return
         }
-        #expect(request.continuing == FencingToken(7))
+        #expect(request.continuing == term)
     }
 }
 

@@ -122,9 +122,9 @@ final class FakeCoordinator: Coordinator {
 
     func list() -> [ElectionState] { [] }
 
-    func askToStepDown(_ state: ElectionState, by identity: String) -> StepDownAnswer { .done }
+    func askToStepDown(_ state: ElectionState, by identity: String, byForce: Bool) -> StepDownAnswer { .done }
 
-    func clusterStatus() -> [EndpointStatus] { [] }
+    func clusterStatus() -> ClusterReport { ClusterReport(endpoints: []) }
 }
 
 /// A witness that knows whether it was closed.

@@ -8,7 +8,7 @@ struct Play {
 
     init(
         waiting: LeaseSession.Waiting = .no, campaignsAgain: Bool = false, retry: RetryPolicy = Play.retry, random: Double = 0.5,
-        continuing: FencingToken? = nil
+        continuing: Grant? = nil
     ) {
         var request = Play.request
         request.continuing = continuing
