@@ -40,8 +40,11 @@ let package = Package(
         .testTarget(name: "QQNATSTests", dependencies: ["QQNATS"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
-        .testTarget(name: "EndToEndTests", dependencies: ["Support", "QQCLI", "qq"], swiftSettings: strict),
-        .target(name: "Support", dependencies: ["CSupport"], path: "Tests/Support", swiftSettings: strict),
+        .testTarget(name: "SupportTests", dependencies: ["Support", "QQCore"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["Support", "QQCLI", "qq"], exclude: ["Recordings"], swiftSettings: strict),
+        .target(
+            name: "Support", dependencies: ["CSupport", "QQCore", .product(name: "Crypto", package: "swift-crypto")], path: "Tests/Support",
+            swiftSettings: strict),
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
     ]

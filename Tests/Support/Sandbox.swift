@@ -1,10 +1,12 @@
 import Glibc
+import Synchronization
 
 /// A folder, an environment and a mark for one test: nothing in it touches another test, or the developer's own leases.
 public final class Sandbox: Sendable {
     public let folder: String
     /// Stands in the environment of everything that the test starts, directly or not.
     public let mark: String
+    private let closing = Mutex<[@Sendable () -> Void]>([])
 
     public init() throws {
         var template = Array("/tmp/qq-e2e-XXXXXX".utf8CString)
@@ -69,8 +71,15 @@ public final class Sandbox: Sendable {
     /// What lives and carries the mark.
     public var living: [LivingProcess] { LivingProcess.marked(mark) }
 
+    /// Has something done when the sandbox is closed, before anybody asks what was left behind; the last one first.
+    public func atClose(_ action: @escaping @Sendable () -> Void) { closing.withLock { $0.append(action) } }
+
     /// Ends whatever is left, and removes the folder. What had to be ended is returned: there should have been nothing.
     public func close() async -> [LivingProcess] {
+        for action in closing.withLock({ actions in
+            defer { actions = [] }
+            return actions.reversed()
+        }) { action() }
         try? await waitUntil("an empty sandbox", within: .seconds(2)) { living.isEmpty }
         let left = living
         try? await waitUntil("an empty sandbox", within: .seconds(5)) {
@@ -100,4 +109,23 @@ public func removeTree(_ path: String) {
         closedir(directory)
     }
     rmdir(path)
+}
+
+/// Gives `body` a sandbox of its own, when the machine has room for it. What the body left running is ended, and returned.
+public func withSandbox(_ load: Gate.Load = .light, _ body: (Sandbox) async throws -> Void) async throws -> [LivingProcess] {
+    await Gate.shared.enter(load)
+    let result: Result<[LivingProcess], any Error>
+    do {
+        let sandbox = try Sandbox()
+        do {
+            try await body(sandbox)
+            result = .success(await sandbox.close())
+        } catch {
+            // After a failure there is nothing to wonder at.
+            _ = await sandbox.close()
+            result = .failure(error)
+        }
+    } catch { result = .failure(error) }
+    await Gate.shared.leave(load)
+    return try result.get()
 }

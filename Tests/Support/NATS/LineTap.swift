@@ -1,0 +1,109 @@
+import QQCore
+import Synchronization
+
+/// A protocol line as a tap saw it, or as a recording has it.
+public struct TappedLine: Sendable, Hashable, CustomStringConvertible {
+    public enum Side: String, Sendable, Hashable { case client, server }
+
+    /// Seconds since the tap was made.
+    public var time: Double
+    /// Connections in the order in which they were made, from 1.
+    public var connection: Int
+    public var from: Side
+    /// The line itself; of `INFO` and `CONNECT` only the verb.
+    public var text: String
+    /// The header block's lines, with those that end it.
+    public var headers: [String]?
+    /// JSON as it is, anything else as a string.
+    public var payload: JSONValue?
+
+    public var words: [Substring] { text.split(separator: " ") }
+    public var verb: Substring { text.prefix { $0 != " " } }
+
+    public var description: String {
+        "\(connection) \(from.rawValue): \(text)" + (headers.map { " \($0.dropFirst().filter { !$0.isEmpty })" } ?? "")
+            + (payload.map { " " + JSONWriter.string($0) } ?? "")
+    }
+
+    init(time: Double, connection: Int, from: Side, _ line: NATSLine) {
+        self.time = time
+        self.connection = connection
+        self.from = from
+        text = line.text
+        headers = line.headers.map { String(decoding: $0, as: UTF8.self).components("\r\n") }
+        payload = line.payload.map { (try? JSONValue.parse($0)) ?? .string(String(decoding: $0, as: UTF8.self)) }
+    }
+
+    /// One line of a recording.
+    init(_ record: JSONValue) throws {
+        guard let time = record["t"]?.doubleValue, let connection = record["conn"]?.int64Value,
+            let from = record["from"]?.stringValue.flatMap(Side.init), let text = record["line"]?.stringValue
+        else { throw CannotStart("not a line of a recording: \(JSONWriter.string(record))") }
+        self.time = time
+        self.connection = Int(connection)
+        self.from = from
+        self.text = text
+        headers = record["headers"]?.arrayValue?.compactMap(\.stringValue)
+        payload = record["payload"]
+    }
+}
+
+/// A proxy that also writes down every protocol line that came through it, in both directions.
+public final class LineTap: Sendable {
+    private struct State: Sendable {
+        var readers: [Key: NATSLineReader] = [:]
+        var lines: [TappedLine] = []
+        var problems: [String] = []
+    }
+
+    private struct Key: Hashable {
+        var connection: Int
+        var direction: Proxy.Direction
+    }
+
+    private final class Notebook: Sendable {
+        let state = Mutex(State())
+        let began = bootNow()
+
+        func add(_ connection: Int, _ direction: Proxy.Direction, _ bytes: [UInt8]) {
+            state.withLock { state in
+                let key = Key(connection: connection, direction: direction)
+                state.readers[key, default: NATSLineReader()].append(bytes)
+                do {
+                    while let line = try state.readers[key]?.next() {
+                        let time = Double(bootNow() - began) / 1e9
+                        state.lines.append(
+                            TappedLine(time: time, connection: connection, from: direction == .toServer ? .client : .server, line))
+                    }
+                } catch { state.problems.append("\(connection) \(direction): \(error)") }
+            }
+        }
+    }
+
+    private let notebook: Notebook
+    /// The proxy, whose line can be made bad as that of any other.
+    public let proxy: Proxy
+
+    public init(to port: UInt16, in sandbox: Sandbox) throws {
+        let notebook = Notebook()
+        self.notebook = notebook
+        proxy = try Proxy(to: port, in: sandbox) { notebook.add($0, $1, $2) }
+    }
+
+    public var port: UInt16 { proxy.port }
+    public var lines: [TappedLine] { notebook.state.withLock(\.lines) }
+    /// What was no protocol line.
+    public var problems: [String] { notebook.state.withLock(\.problems) }
+}
+
+extension String {
+    fileprivate func components(_ separator: String) -> [String] {
+        var parts: [String] = []
+        var rest = self[...]
+        while let range = rest.firstRange(of: separator) {
+            parts.append(String(rest[..<range.lowerBound]))
+            rest = rest[range.upperBound...]
+        }
+        return parts + [String(rest)]
+    }
+}

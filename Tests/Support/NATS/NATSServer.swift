@@ -1,0 +1,158 @@
+import Glibc
+import QQCore
+import Synchronization
+
+/// A real NATS server on ports of its own, with everything it keeps in the test's sandbox. It is ended with the sandbox at the latest.
+public final class NATSServer: Sendable {
+    public let version: NATSVersion
+    private let sandbox: Sandbox
+    private let folder: String
+    private let state: Mutex<State>
+
+    private struct State {
+        var settings: NATSSettings
+        var child: Child?
+        var port: UInt16 = 0
+        var monitoring: UInt16 = 0
+        var routing: UInt16 = 0
+    }
+
+    /// Starts a server, and waits until it serves.
+    public static func start(_ version: NATSVersion = .latest, _ settings: NATSSettings = NATSSettings(), in sandbox: Sandbox) async throws
+        -> NATSServer
+    {
+        let server = try NATSServer(version, settings, in: sandbox)
+        try await server.start()
+        return server
+    }
+
+    /// One that does not run yet.
+    init(_ version: NATSVersion, _ settings: NATSSettings, in sandbox: Sandbox) throws {
+        self.version = version
+        self.sandbox = sandbox
+        folder = sandbox.path("nats-\(settings.name)-\(UInt32.random(in: 0...UInt32.max))")
+        state = Mutex(State(settings: settings))
+        mkdir(folder, 0o755)
+        // The sandbox keeps it alive, also when the test does not name it any more.
+        sandbox.atClose { self.kill() }
+    }
+
+    // MARK: What it is
+
+    /// The port for clients, on 127.0.0.1; the same after every restart.
+    public var port: UInt16 { state.withLock(\.port) }
+    /// The port of the monitoring pages.
+    public var monitoringPort: UInt16 { state.withLock(\.monitoring) }
+    var routingPort: UInt16 { state.withLock(\.routing) }
+    public var pid: pid_t? { state.withLock { $0.child?.pid } }
+    public var isRunning: Bool { state.withLock { $0.child?.isRunning ?? false } }
+    public var name: String { state.withLock(\.settings.name) }
+    /// `nats://127.0.0.1:PORT`, or `tls://localhost:PORT`: the name that the certificate has.
+    public var url: String { state.withLock { $0.settings.tls == nil ? "nats://127.0.0.1:\($0.port)" : "tls://localhost:\($0.port)" } }
+    public var log: String { readText(folder + "/log") }
+
+    /// A page of the monitoring port, such as `/varz`.
+    public func page(_ path: String) throws -> JSONValue { try JSONValue.parse(httpGet(monitoringPort, path).body) }
+
+    // MARK: What is done to it
+
+    /// Starts it again, with the ports and the store that it had; `change` alters its settings first.
+    public func start(_ change: (inout NATSSettings) -> Void = { _ in }) async throws {
+        try state.withLock { state in
+            change(&state.settings)
+            try sandbox.write(
+                state.settings.configuration(folder: folder, port: state.port, monitoring: state.monitoring, routing: state.routing),
+                to: folder + "/nats.conf")
+            var launch = sandbox.launch([try version.executable(), "-c", folder + "/nats.conf"])
+            launch.folder = folder
+            launch.output = .file(folder + "/log")
+            launch.errors = .file(folder + "/log")
+            let child = try Child(launch)
+            state.child = child
+            try Watchdog.watch(child.pid, in: sandbox)
+        }
+        try await waitUntil("\(name) serves: \(log.suffix(2000))") {
+            guard isRunning else { throw CannotStart("nats-server (\(version)) ended: \(log.suffix(2000))") }
+            return try readPorts() && isReady()
+        }
+    }
+
+    /// SIGTERM, and its end.
+    public func stop() async throws {
+        signal(SIGTERM)
+        try await ended()
+    }
+
+    /// SIGKILL, and its end.
+    public func kill() { end(SIGKILL) }
+
+    /// Ends it and starts it again on its ports and store.
+    public func restart(killed: Bool = false, _ change: (inout NATSSettings) -> Void = { _ in }) async throws {
+        if killed { kill() } else { try await stop() }
+        try await start(change)
+    }
+
+    /// SIGSTOP: connections stay, and nothing comes any more.
+    public func pause() async throws {
+        signal(SIGSTOP)
+        try await waitUntil("\(name) is stopped") { pid.flatMap { LivingProcess($0)?.isStopped } ?? true }
+    }
+
+    public func resume() { signal(SIGCONT) }
+
+    /// Lame-duck mode: clients are told to go elsewhere, then sent away, then it ends.
+    public func lameDuck() { signal(SIGUSR2) }
+
+    /// Writes the configuration anew and has it read, as `nats-server --signal reload` does.
+    public func reload(_ change: (inout NATSSettings) -> Void) throws {
+        try state.withLock { state in
+            change(&state.settings)
+            try sandbox.write(
+                state.settings.configuration(folder: folder, port: state.port, monitoring: state.monitoring, routing: state.routing),
+                to: folder + "/nats.conf")
+        }
+        signal(SIGHUP)
+    }
+
+    /// Waits for its end.
+    public func ended(within limit: Duration = .seconds(20)) async throws {
+        try await waitUntil("the end of \(name)", within: limit) { !isRunning }
+    }
+
+    public func signal(_ number: CInt) { state.withLock { $0.child?.signal(number) } }
+
+    private func end(_ number: CInt) {
+        guard let child = state.withLock(\.child) else { return }
+        child.signal(SIGCONT)
+        child.signal(number)
+        while child.isRunning { usleep(200) }
+    }
+
+    // MARK: Readiness
+
+    /// The server writes its ports down when it listens on all of them.
+    private func readPorts() throws -> Bool {
+        guard let pid, let program = try version.executable().split(separator: "/").last,
+            let ports = try? JSONValue.parse(readBytes(folder + "/\(program)_\(pid).ports") ?? [])
+        else { return false }
+        func port(_ kind: String) -> UInt16 {
+            guard case .array(let urls) = ports[kind], case .string(let url) = urls.first else { return 0 }
+            return url.split(separator: ":").last.flatMap { UInt16($0) } ?? 0
+        }
+        state.withLock {
+            $0.port = port("nats")
+            $0.monitoring = port("monitoring")
+            $0.routing = port("cluster")
+        }
+        return true
+    }
+
+    /// In a cluster, JetStream is ready only with the others.
+    private func isReady() throws -> Bool {
+        let settings = state.withLock(\.settings)
+        guard let answer = try? httpGet(monitoringPort, settings.cluster == nil && settings.hasJetStream ? "/healthz" : "/varz") else {
+            return false
+        }
+        return answer.status == 200
+    }
+}

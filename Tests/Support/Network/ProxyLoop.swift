@@ -1,0 +1,215 @@
+import Glibc
+
+/// What a proxy's thread does: everything with `poll`, nothing waits for anything else.
+struct ProxyLoop {
+    private let listener: CInt
+    private let bell: CInt
+    private let tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?
+    private var isListening = false
+    private var connections: [ProxyConnection] = []
+    private var count = 0
+
+    init(listener: CInt, bell: CInt, tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?) {
+        self.listener = listener
+        self.bell = bell
+        self.tap = tap
+        listen()
+    }
+
+    private mutating func listen() {
+        Glibc.listen(listener, 128)
+        isListening = true
+    }
+
+    /// One turn; false when the proxy is closed. `withState` changes the shared state under its lock.
+    mutating func turn(_ withState: ((inout Proxy.State) -> Void) -> Void) -> Bool {
+        var line = Proxy.Line()
+        var upstream: UInt16 = 0
+        var commands: [Proxy.Command] = []
+        var isClosed = false
+        withState { state in
+            line = state.line
+            upstream = state.upstream
+            commands = state.commands
+            state.commands = []
+            isClosed = state.isClosed
+        }
+        if isClosed {
+            for connection in connections { connection.end(reset: true) }
+            close(listener)
+            withState { $0.live = 0 }
+            return false
+        }
+        if line.arrivals == .refused, isListening {
+            // Stops listening, and keeps the port.
+            shutdown(listener, CInt(SHUT_RD))
+            isListening = false
+        } else if line.arrivals != .refused, !isListening {
+            listen()
+        }
+        for command in commands {
+            switch command {
+            case .cut(let reset):
+                for connection in connections { connection.end(reset: reset) }
+                connections = []
+            case .inject(let bytes, let direction):
+                for place in connections.indices { connections[place].inject(bytes, direction) }
+            }
+        }
+        withState { $0.live = connections.count }
+        wait(line)
+        var byte: [UInt8] = Array(repeating: 0, count: 64)
+        while read(bell, &byte, byte.count) > 0 {}
+        while isListening, let client = Socket.accept(listener) {
+            // Accepted before the line went bad, or it is to be so.
+            guard line.arrivals == .served, let server = try? Socket.connect(upstream) else {
+                Socket.reset(client)
+                continue
+            }
+            Socket.makeNonBlocking(server)
+            count += 1
+            connections.append(ProxyConnection(count, client: client, server: server, prefix: line.prefix))
+            withState { $0.accepted += 1 }
+        }
+        var passed: [Proxy.Direction: Int] = [:]
+        let tap = tap
+        connections = connections.compactMap { connection in
+            var connection = connection
+            let number = connection.number
+            let lives = connection.pump(line) { direction, bytes in
+                passed[direction, default: 0] += bytes.count
+                tap?(number, direction, bytes)
+            }
+            if !lives { return nil }
+            return connection
+        }
+        withState { state in
+            state.live = connections.count
+            state.passed.merge(passed, uniquingKeysWith: +)
+        }
+        return true
+    }
+
+    private func wait(_ line: Proxy.Line) {
+        var items = [pollfd(fd: bell, events: Int16(POLLIN), revents: 0)]
+        if isListening { items.append(pollfd(fd: listener, events: Int16(POLLIN), revents: 0)) }
+        var limit = Duration.seconds(10)
+        for connection in connections { connection.addInterest(line, to: &items, &limit) }
+        poll(&items, nfds_t(items.count), CInt(clamping: limit.milliseconds))
+    }
+}
+
+/// One connection through a proxy.
+struct ProxyConnection {
+    let number: Int
+    private var legs: [Leg]
+
+    /// One direction of it.
+    private struct Leg {
+        var direction: Proxy.Direction
+        var source: CInt
+        var target: CInt
+        /// What has been read and is not yet passed on; an empty part is the end of the stream.
+        var queue: [(due: ContinuousClock.Instant, bytes: [UInt8])] = []
+        var hasEnded = false
+        var isDone = false
+        var passed = 0
+        var free = ContinuousClock.now
+        /// Set while the target takes no more.
+        var isBlocked = false
+
+        /// When the next part may go; nil while there is none.
+        func due(_ line: Proxy.Line) -> ContinuousClock.Instant? {
+            guard !line.silent.contains(direction), let first = queue.first else { return nil }
+            return max(first.due, free)
+        }
+    }
+
+    init(_ number: Int, client: CInt, server: CInt, prefix: [Proxy.Direction: [UInt8]]) {
+        self.number = number
+        legs = [Leg(direction: .toServer, source: client, target: server), Leg(direction: .toClient, source: server, target: client)]
+        for (direction, bytes) in prefix where !bytes.isEmpty { inject(bytes, direction) }
+    }
+
+    mutating func inject(_ bytes: [UInt8], _ direction: Proxy.Direction) {
+        for place in legs.indices where legs[place].direction == direction { legs[place].queue.append((ContinuousClock.now, bytes)) }
+    }
+
+    func end(reset: Bool) {
+        for leg in legs { if reset { Socket.reset(leg.source) } else { close(leg.source) } }
+    }
+
+    func addInterest(_ line: Proxy.Line, to items: inout [pollfd], _ limit: inout Duration) {
+        let now = ContinuousClock.now
+        for leg in legs {
+            if !leg.hasEnded { items.append(pollfd(fd: leg.source, events: Int16(POLLIN), revents: 0)) }
+            guard let due = leg.due(line) else { continue }
+            if leg.isBlocked {
+                items.append(pollfd(fd: leg.target, events: Int16(POLLOUT), revents: 0))
+            } else {
+                limit = min(limit, max(.zero, now.duration(to: due)))
+            }
+        }
+    }
+
+    /// Reads and writes whatever can be; false when the connection is over, and then closed.
+    mutating func pump(_ line: Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
+        for place in legs.indices {
+            guard receive(&legs[place], line), send(&legs[place], line, onPassed) else {
+                end(reset: true)
+                return false
+            }
+        }
+        guard legs.allSatisfy(\.isDone) else { return true }
+        end(reset: false)
+        return false
+    }
+
+    /// false when the source has gone with a reset.
+    private func receive(_ leg: inout Leg, _ line: Proxy.Line) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
+        while !leg.hasEnded {
+            let count = recv(leg.source, &buffer, buffer.count, 0)
+            if count < 0 {
+                if errno == EINTR { continue }
+                // In silence, nobody hears of a reset either.
+                if errno != EAGAIN, !line.silent.contains(leg.direction) { return false }
+                if errno != EAGAIN { leg.hasEnded = true }
+                break
+            }
+            if count == 0 { leg.hasEnded = true } else if line.lossy.contains(leg.direction) { continue }
+            leg.queue.append((ContinuousClock.now + line.delay, Array(buffer[..<count])))
+        }
+        return true
+    }
+
+    /// false when the target is gone, or the line is cut here.
+    private func send(_ leg: inout Leg, _ line: Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
+        leg.isBlocked = false
+        while let due = leg.due(line), due <= ContinuousClock.now {
+            let part = leg.queue[0].bytes
+            if part.isEmpty {
+                leg.queue.removeFirst()
+                shutdown(leg.target, CInt(SHUT_WR))
+                leg.isDone = true
+                continue
+            }
+            var length = part.count
+            if let rate = line.bytesPerSecond { length = min(length, max(1, rate / 50)) }
+            let rest = line.cutAfter[leg.direction].map { max(0, $0 - leg.passed) } ?? length
+            length = min(length, rest)
+            let count = length == 0 ? 0 : part.withUnsafeBytes { Glibc.send(leg.target, $0.baseAddress, length, CInt(MSG_NOSIGNAL)) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                leg.isBlocked = errno == EAGAIN
+                return leg.isBlocked
+            }
+            leg.passed += count
+            if count > 0 { onPassed(leg.direction, Array(part[..<count])) }
+            if count == part.count { leg.queue.removeFirst() } else { leg.queue[0].bytes.removeFirst(count) }
+            if let rate = line.bytesPerSecond { leg.free = ContinuousClock.now + .seconds(Double(count) / Double(max(1, rate))) }
+            if count == rest, line.cutAfter[leg.direction] != nil { return false }
+        }
+        return true
+    }
+}

@@ -1,0 +1,141 @@
+import Glibc
+
+/// A connection broke, was refused, or said nothing in time.
+public struct SocketError: Error, CustomStringConvertible {
+    public let description: String
+
+    public init(_ what: String, code: CInt? = nil) { description = code.map { "\(what): \(String(cString: strerror($0)))" } ?? what }
+}
+
+/// Plain TCP sockets on 127.0.0.1, as descriptors.
+public enum Socket {
+    private static func withAddress<Result>(_ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = in_addr_t(0x7f00_0001).bigEndian
+        return withUnsafePointer(to: address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        }
+    }
+
+    private static func make() throws -> CInt {
+        let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SocketError("socket", code: errno) }
+        return descriptor
+    }
+
+    private static func set(_ descriptor: CInt, level: CInt, _ option: CInt, _ value: CInt = 1) {
+        var value = value
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
+    }
+
+    /// Connects; the kernel answers for anything on this machine at once.
+    public static func connect(_ port: UInt16) throws -> CInt {
+        let descriptor = try make()
+        guard withAddress(port, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
+            let problem = errno
+            close(descriptor)
+            throw SocketError("connect to 127.0.0.1:\(port)", code: problem)
+        }
+        set(descriptor, level: CInt(IPPROTO_TCP), TCP_NODELAY)
+        return descriptor
+    }
+
+    /// A socket that is bound and does not listen yet: connecting to it is refused. Port 0 takes a free one.
+    public static func bind(_ port: UInt16 = 0) throws -> CInt {
+        let descriptor = try make()
+        set(descriptor, level: SOL_SOCKET, SO_REUSEADDR)
+        guard withAddress(port, { Glibc.bind(descriptor, $0, $1) }) == 0 else {
+            let problem = errno
+            close(descriptor)
+            throw SocketError("bind 127.0.0.1:\(port)", code: problem)
+        }
+        return descriptor
+    }
+
+    public static func port(of descriptor: CInt) -> UInt16 {
+        var address = sockaddr_in()
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        return UInt16(bigEndian: address.sin_port)
+    }
+
+    public static func makeNonBlocking(_ descriptor: CInt) { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
+
+    /// Takes the next connection, which does not block and does not wait to fill packets; nil where there is none.
+    public static func accept(_ listener: CInt) -> CInt? {
+        let descriptor = Glibc.accept(listener, nil, nil)
+        guard descriptor >= 0 else { return nil }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        makeNonBlocking(descriptor)
+        set(descriptor, level: CInt(IPPROTO_TCP), TCP_NODELAY)
+        return descriptor
+    }
+
+    /// Closes with a reset (RST) instead of an orderly end.
+    public static func reset(_ descriptor: CInt) {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
+        close(descriptor)
+    }
+
+    /// Whether it can be read (or has ended) before `end`.
+    public static func waitReadable(_ descriptor: CInt, until end: ContinuousClock.Instant) -> Bool {
+        var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while true {
+            let left = max(.zero, ContinuousClock.now.duration(to: end))
+            let count = poll(&item, 1, CInt(clamping: left.milliseconds))
+            if count > 0 { return true }
+            if count == 0, ContinuousClock.now >= end { return false }
+            if count < 0, errno != EINTR { return true }
+        }
+    }
+
+    /// What there is to read; empty at the end of the stream.
+    public static func read(_ descriptor: CInt) throws -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+        let count = Glibc.recv(descriptor, &buffer, buffer.count, 0)
+        guard count >= 0 else { throw SocketError("read", code: errno) }
+        return Array(buffer[..<count])
+    }
+
+    /// Writes all of it; the descriptor must be a blocking one.
+    public static func write(_ descriptor: CInt, _ bytes: [UInt8]) throws {
+        var done = 0
+        while done < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                send(descriptor, $0.baseAddress?.advanced(by: done), bytes.count - done, CInt(MSG_NOSIGNAL))
+            }
+            guard count > 0 else { throw SocketError("write", code: errno) }
+            done += count
+        }
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded up.
+    var milliseconds: Int { Int(components.seconds) * 1000 + Int((components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000) }
+}
+
+/// The body of an HTTP answer, and its status; for servers' monitoring pages on this machine.
+public func httpGet(_ port: UInt16, _ path: String, within limit: Duration = .seconds(5)) throws -> (status: Int, body: [UInt8]) {
+    let end = ContinuousClock.now + limit
+    let socket = try Socket.connect(port)
+    defer { close(socket) }
+    try Socket.write(socket, Array("GET \(path) HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".utf8))
+    var answer: [UInt8] = []
+    while true {
+        guard Socket.waitReadable(socket, until: end) else { throw SocketError("no answer from 127.0.0.1:\(port)\(path) within \(limit)") }
+        let part = try Socket.read(socket)
+        if part.isEmpty { break }
+        answer += part
+    }
+    let blank = Array("\r\n\r\n".utf8)
+    guard let head = answer.indices.first(where: { answer[$0...].starts(with: blank) }),
+        let status = String(decoding: answer[..<head], as: UTF8.self).split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+    else { throw SocketError("not an HTTP answer from 127.0.0.1:\(port)\(path)") }
+    return (status, Array(answer[(head + 4)...]))
+}

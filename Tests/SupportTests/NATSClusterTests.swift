@@ -1,0 +1,45 @@
+import QQCore
+import Support
+import Testing
+
+@Suite("A cluster of three NATS servers", .serialized) struct NATSClusterTests {
+    @Test("keeps a bucket through a move of its leader, a kill and a parting", arguments: NATSVersion.allCases)
+    func faults(version: NATSVersion) async throws {
+        try await inSandbox(.heavy) { box in
+            let cluster = try await NATSCluster.start(version, in: box)
+            let first = try RawNATS(cluster.servers[0].port)
+            try first.createBucket("b", replicas: 3)
+            try first.put("k", "1", in: "b")
+            let moved = try await cluster.moveLeader(of: "KV_b", asking: first)
+
+            // The one that is neither asked nor leads makes no difference; the leader itself does.
+            moved.kill()
+            let alive = try #require(cluster.servers.first { $0 !== moved })
+            let client = try RawNATS(alive.port)
+            let next = try await waitFor("a leader after the kill", within: .seconds(40)) { cluster.leader(of: "KV_b", asking: client) }
+            #expect(next !== moved)
+            try await waitUntil("a write after the kill") { (try? client.put("k", "2", in: "b")) != nil }
+            try await moved.start()
+
+            // Parted from the others, the leader acknowledges nothing; they go on without it.
+            try await waitUntil("all are back", within: .seconds(40)) {
+                let replicas = try? client.streamInfo("KV_b")?["cluster"]?["replicas"]?.arrayValue
+                return replicas?.count == 2 && replicas?.allSatisfy { $0["current"]?.boolValue == true } == true
+            }
+            let leader = try await waitFor("a leader") { cluster.leader(of: "KV_b", asking: client) }
+            let inside = try RawNATS(leader.port)
+            cluster.part(leader)
+            let others = cluster.servers.filter { $0 !== leader }
+            let outside = try RawNATS(others[0].port)
+            try await waitUntil("the others have a leader", within: .seconds(60)) {
+                cluster.leader(of: "KV_b", asking: outside).map { $0 !== leader } ?? false
+            }
+            try await waitUntil("a write beside the parted one") { (try? outside.put("k", "3", in: "b")) != nil }
+            #expect(throws: (any Error).self) { try inside.put("k", "wrong", in: "b") }
+            cluster.join(leader)
+            try await waitUntil("the parted one has caught up", within: .seconds(60)) {
+                (try? RawNATS(leader.port).key("k", in: "b"))?.text == "3" && cluster.metaLeader(asking: leader) != nil
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("The proxy") struct ProxyTests {
+    /// A client's end and a server's end of one connection through a proxy.
+    private struct Pair {
+        let client: CInt
+        let server: CInt
+
+        init(_ proxy: Proxy, _ listener: CInt) async throws {
+            client = try Socket.connect(proxy.port)
+            server = try await waitFor("the proxy's connection") { Socket.accept(listener) }
+        }
+
+        func close() {
+            Glibc.close(client)
+            Glibc.close(server)
+        }
+    }
+
+    private func with(_ body: (Proxy, CInt) async throws -> Void) async throws {
+        try await inSandbox { box in
+            let listener = try Socket.bind()
+            listen(listener, 16)
+            Socket.makeNonBlocking(listener)
+            defer { close(listener) }
+            try await body(try Proxy(to: Socket.port(of: listener), in: box), listener)
+        }
+    }
+
+    private func receive(_ descriptor: CInt, within limit: Duration = .seconds(5)) throws -> String? {
+        guard Socket.waitReadable(descriptor, until: ContinuousClock.now + limit) else { return nil }
+        return String(decoding: try Socket.read(descriptor), as: UTF8.self)
+    }
+
+    @Test("passes both directions and their ends, and counts")
+    func passes() async throws {
+        try await with { proxy, listener in
+            let pair = try await Pair(proxy, listener)
+            try Socket.write(pair.client, Array("question".utf8))
+            #expect(try receive(pair.server) == "question")
+            try Socket.write(pair.server, Array("answer".utf8))
+            #expect(try receive(pair.client) == "answer")
+            #expect(proxy.passed(.toServer) == 8 && proxy.passed(.toClient) == 6 && proxy.accepted == 1 && proxy.live == 1)
+            shutdown(pair.client, CInt(SHUT_WR))
+            #expect(try receive(pair.server) == "")
+            pair.close()
+            try await waitUntil("none lives") { proxy.live == 0 }
+        }
+    }
+
+    @Test("refuses, and listens at the same port again")
+    func refuses() async throws {
+        try await with { proxy, listener in
+            proxy.refuse()
+            try await waitUntil("nobody listens") {
+                do {
+                    close(try Socket.connect(proxy.port))
+                    return false
+                } catch { return "\(error)".contains("refused") }
+            }
+            proxy.pass()
+            try await waitUntil("it listens") { (try? Socket.connect(proxy.port)).map { close($0) } != nil }
+        }
+    }
+
+    @Test("resets new connections, and old ones when told to")
+    func resets() async throws {
+        try await with { proxy, listener in
+            let pair = try await Pair(proxy, listener)
+            proxy.line.arrivals = .reset
+            let other = try Socket.connect(proxy.port)
+            #expect(throws: SocketError.self) { try receive(other) }
+            close(other)
+            try Socket.write(pair.client, Array("x".utf8))
+            #expect(try receive(pair.server) == "x")
+            proxy.cut()
+            #expect(throws: SocketError.self) { try receive(pair.client) }
+            pair.close()
+        }
+    }
+
+    @Test("keeps what is sent into a silent line until the line is good again", arguments: Proxy.Direction.allCases)
+    func silence(direction: Proxy.Direction) async throws {
+        try await with { proxy, listener in
+            let pair = try await Pair(proxy, listener)
+            proxy.silence([direction])
+            let (dead, far) = direction == .toServer ? (pair.client, pair.server) : (pair.server, pair.client)
+            try Socket.write(dead, Array("kept".utf8))
+            #expect(try receive(far, within: .milliseconds(100)) == nil)
+            try Socket.write(far, Array("passes".utf8))
+            #expect(try receive(dead) == "passes")
+            proxy.pass()
+            #expect(try receive(far) == "kept")
+            pair.close()
+        }
+    }
+
+    @Test("takes connections into a silent line, and throws away what a lossy one gets")
+    func blackHole() async throws {
+        try await with { proxy, listener in
+            proxy.silence()
+            let pair = try await Pair(proxy, listener)
+            try Socket.write(pair.client, Array("a".utf8))
+            #expect(try receive(pair.server, within: .milliseconds(100)) == nil)
+            proxy.pass()
+            #expect(try receive(pair.server) == "a")
+            proxy.line.lossy = [.toServer]
+            try Socket.write(pair.client, Array("lost".utf8))
+            try Socket.write(pair.server, Array("back".utf8))
+            #expect(try receive(pair.client) == "back")
+            #expect(try receive(pair.server, within: .milliseconds(100)) == nil)
+            pair.close()
+        }
+    }
+
+    @Test("delays, and lets only so many bytes through a second")
+    func slow() async throws {
+        try await with { proxy, listener in
+            let pair = try await Pair(proxy, listener)
+            proxy.line.delay = .milliseconds(200)
+            var began = ContinuousClock.now
+            try Socket.write(pair.client, Array("late".utf8))
+            #expect(try receive(pair.server) == "late")
+            #expect(ContinuousClock.now - began >= .milliseconds(200))
+            proxy.pass()
+            proxy.line.bytesPerSecond = 1000
+            began = ContinuousClock.now
+            try Socket.write(pair.client, Array(repeating: 65, count: 400))
+            var count = 0
+            while count < 400, let part = try receive(pair.server) { count += part.utf8.count }
+            #expect(ContinuousClock.now - began >= .milliseconds(350))
+            pair.close()
+        }
+    }
+
+    @Test("cuts after so many bytes, to the byte")
+    func cutAfter() async throws {
+        try await with { proxy, listener in
+            proxy.line.cutAfter = [.toServer: 5]
+            let pair = try await Pair(proxy, listener)
+            try Socket.write(pair.client, Array("12345678".utf8))
+            try await waitUntil("it is cut") { proxy.live == 0 && proxy.accepted == 1 }
+            #expect(proxy.passed(.toServer) == 5)
+            pair.close()
+        }
+    }
+
+    @Test("injects bytes, also before a stream begins, and goes to another server when told to")
+    func injects() async throws {
+        try await with { proxy, listener in
+            proxy.line.prefix = [.toClient: Array("junk".utf8)]
+            let pair = try await Pair(proxy, listener)
+            #expect(try receive(pair.client) == "junk")
+            proxy.inject(Array("more".utf8))
+            #expect(try receive(pair.client) == "more")
+            pair.close()
+            let other = try Socket.bind()
+            listen(other, 1)
+            Socket.makeNonBlocking(other)
+            defer { close(other) }
+            proxy.upstream = Socket.port(of: other)
+            try await Pair(proxy, other).close()
+        }
+    }
+}
