@@ -1,0 +1,96 @@
+import QQCore
+
+/// Everything that a NATS system is used with: how to connect, and how to take part.
+public struct NATSSettings: Sendable {
+    public var options: NATSOptions
+    /// What subjects of the JetStream API begin with, without a dot at the end: another for a domain, and for an account that imports the streams.
+    public var apiPrefix = Self.defaultAPIPrefix
+    /// On how many servers a bucket is kept that we create, 1 to 5.
+    public var replicas = 1
+    /// The format to speak; nil for that of the bucket which is there.
+    public var format: NATSFormat?
+    /// The format of a bucket that we create, where `format` says nothing and there is neither.
+    public var formatToCreate = NATSFormat.v2
+    /// The TTL that the nodes of the cluster are configured with, where that is known.
+    public var leaseTTL: Duration?
+    /// The version that the micro service of a v2 node gives; three numbers (semver.org).
+    public var serviceVersion = "1.0.0"
+
+    public static let defaultAPIPrefix = "$JS.API"
+
+    public init(options: NATSOptions) { self.options = options }
+
+    /// What the server URL says; what to log in with is not taken from it, see ``NATSLogin``.
+    ///
+    /// - Parameter tls: what is known of TLS beside the URL; `tls://` requires it, whatever this says.
+    /// - Throws: ``CoordinationError`` of kind `configuration` for a query item that is unknown, repeated or wrong.
+    public init(
+        server: ServerURL, credentials: NATSOptions.Credentials = .none, tls: NATSOptions.TLS = .init()
+    ) throws(CoordinationError) {
+        options = NATSOptions(servers: server.hosts.map { .init(host: $0.name, port: $0.port ?? NATSOptions.Address.defaultPort) })
+        options.credentials = credentials
+        options.tls = tls
+        if server.tls { options.tls.isRequired = true }
+        var seen: Set<String> = []
+        for item in server.query {
+            guard let known = URLItem(rawValue: item.name) else { throw Self.unknown(item.name, server) }
+            if !seen.insert(item.name).inserted { throw Self.wrong("'\(item.name)' is given twice", server) }
+            do throws(Wrong) { try apply(known, item.value) } catch {
+                throw Self.wrong("'\(item.name)' \(error.reason)", server)
+            }
+        }
+        if seen.contains(URLItem.domain.rawValue), seen.contains(URLItem.apiPrefix.rawValue) {
+            throw Self.wrong("'domain' and 'js-prefix' exclude each other: a domain has the prefix $JS.DOMAIN.API", server)
+        }
+    }
+
+    /// The items of a URL's query.
+    public enum URLItem: String, Sendable, CaseIterable {
+        case domain
+        case apiPrefix = "js-prefix"
+        case replicas
+        case format
+        case inbox
+    }
+
+    private struct Wrong: Error { let reason: String }
+
+    private mutating func apply(_ item: URLItem, _ value: String) throws(Wrong) {
+        switch item {
+        case .domain:
+            // One token of a subject: the server's `jetstream { domain: … }`.
+            guard Self.isSubject(value), !value.utf8.contains(UInt8(ascii: ".")) else {
+                throw Wrong(reason: "is no JetStream domain: a name without dots, wildcards and white space")
+            }
+            apiPrefix = "$JS.\(value).API"
+        case .apiPrefix:
+            guard Self.isSubject(value) else {
+                throw Wrong(reason: "is no prefix of subjects, such as JS.hub.API: no wildcards, no white space, no dot at the end")
+            }
+            apiPrefix = value
+        case .replicas:
+            guard let number = Int(value), (1...5).contains(number), value.utf8.count == 1 else {
+                throw Wrong(reason: "is not a number from 1 to 5")
+            }
+            replicas = number
+        case .format:
+            guard let format = NATSFormat(rawValue: value) else { throw Wrong(reason: "is neither v1 nor v2") }
+            self.format = format
+        case .inbox:
+            guard Self.isSubject(value) else {
+                throw Wrong(reason: "is no prefix of subjects, such as _INBOX_web: no wildcards, no white space, no dot at the end")
+            }
+            options.inboxPrefix = value
+        }
+    }
+
+    private static func isSubject(_ text: String) -> Bool { (try? Subject.check(text)) != nil }
+
+    private static func unknown(_ name: String, _ server: ServerURL) -> CoordinationError {
+        wrong("NATS knows no '\(name)'", server, hint: "known: " + URLItem.allCases.map(\.rawValue).joined(separator: ", "))
+    }
+
+    private static func wrong(_ reason: String, _ server: ServerURL, hint: String? = nil) -> CoordinationError {
+        CoordinationError(.configuration, "cannot use the server URL's query", because: reason, at: server.description, hint: hint)
+    }
+}
