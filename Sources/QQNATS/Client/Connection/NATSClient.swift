@@ -8,9 +8,6 @@ import Synchronization
 /// The protocol is NATS' own (docs.nats.io, "Client protocol"). One thread serves all clients of the process; it starts with the first client.
 public final class NATSClient: Sendable {
     public let options: NATSOptions
-    /// What happens to the connection, for one reader.
-    public let events: AsyncStream<NATSEvent>
-
     let eventLoop: any EventLoop
     private let core: NIOLoopBoundBox<ClientCore>
     private let numbers = Atomic<UInt64>(ClientState.inboxSID)
@@ -18,14 +15,13 @@ public final class NATSClient: Sendable {
     private static let threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     /// Connects when it is first asked for something.
-    public init(_ options: NATSOptions, clock: any LeaseClock) {
+    /// - Parameter events: is told what happens to the connection.
+    public init(_ options: NATSOptions, clock: any LeaseClock, events: AsyncStream<NATSEvent>.Continuation? = nil) {
         self.options = options
         let eventLoop = Self.threads.next()
-        let (events, post) = AsyncStream.makeStream(of: NATSEvent.self, bufferingPolicy: .bufferingNewest(64))
         self.eventLoop = eventLoop
-        self.events = events
         core = .makeBoxSendingValue(
-            ClientCore(options, inbox: options.inboxPrefix + "." + NUID.next(), on: eventLoop, clock: clock, events: post),
+            ClientCore(options, inbox: options.inboxPrefix + "." + NUID.next(), on: eventLoop, clock: clock, events: events),
             eventLoop: eventLoop)
     }
 
@@ -129,6 +125,39 @@ public final class NATSClient: Sendable {
     /// A subject that nobody else uses, for answers.
     public func newInbox() -> String { options.inboxPrefix + "." + NUID.next() }
 
+    /// Returns when the server has answered something that costs it nothing: a request that nobody listens to.
+    func roundTrip(timeout: Duration) async throws(NATSError) {
+        do throws(NATSError) { _ = try await request(newInbox(), isRepeatable: true, timeout: timeout) } catch {
+            if error.kind != .noResponders { throw error }
+        }
+    }
+
+    /// Asks everybody, and collects answers until none came for `pause`, or until `timeout`.
+    func collect(_ subject: String, pause: Duration, timeout: Duration) async throws(NATSError) -> [NATSMessage] {
+        // What is published without a connection is lost.
+        try await roundTrip(timeout: timeout)
+        let inbox = newInbox()
+        let (answers, post) = AsyncStream.makeStream(of: NATSMessage.self, bufferingPolicy: .bufferingNewest(Self.subscriptionBuffer))
+        let counter = Counter()
+        let eventLoop = eventLoop
+        let sid = subscribe(inbox) { delivery in
+            guard case .message(let message) = delivery, message.headers.status != 503 else {
+                post.finish()
+                return false
+            }
+            post.yield(message)
+            let number = counter.next()
+            eventLoop.scheduleTask(in: .nanoseconds(pause.nanoseconds)) { if counter.isLast(number) { post.finish() } }
+            return true
+        }
+        publish(subject, reply: inbox)
+        eventLoop.scheduleTask(in: .nanoseconds(timeout.nanoseconds)) { post.finish() }
+        var found: [NATSMessage] = []
+        for await answer in answers { found.append(answer) }
+        unsubscribe(sid)
+        return found
+    }
+
     /// Cuts the connection; what is in flight fails.
     public func close() async {
         await withCheckedContinuation { continuation in
@@ -154,4 +183,12 @@ public struct NATSSubscription: Sendable {
     }
 
     public func unsubscribe() { end() }
+}
+
+/// Numbers from 1 on.
+private final class Counter: Sendable {
+    private let last = Atomic<UInt64>(0)
+
+    func next() -> UInt64 { last.add(1, ordering: .relaxed).newValue }
+    func isLast(_ number: UInt64) -> Bool { last.load(ordering: .relaxed) == number }
 }

@@ -60,7 +60,7 @@ struct ServerPool: Sendable {
     /// - Returns: those that are new.
     mutating func announce(_ urls: [String], current: NATSOptions.Address?) -> [NATSOptions.Address] {
         guard !urls.isEmpty else { return [] }
-        let announced = urls.prefix(Self.mostAnnounced).compactMap(Self.address)
+        let announced = Self.addresses(urls)
         members.removeAll { $0.isAnnounced && $0.address != current && !announced.contains($0.address) }
         let new = announced.filter { address in !members.contains { $0.address == address } }
         members += new.map { Member(address: $0, isAnnounced: true) }
@@ -69,6 +69,8 @@ struct ServerPool: Sendable {
 
     /// Bounds what a server can make us remember.
     static let mostAnnounced = 256
+
+    static func addresses(_ urls: [String]) -> [NATSOptions.Address] { urls.prefix(mostAnnounced).compactMap(address) }
 
     private static func address(_ text: String) -> NATSOptions.Address? {
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]), (1...65535).contains(port) else {

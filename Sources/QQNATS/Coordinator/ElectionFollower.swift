@@ -1,0 +1,154 @@
+import QQCore
+import Synchronization
+
+/// Follows one election: a watch of its key tells of changes, the clock of leases that run out. Changes nothing, and needs no bucket to begin with.
+final class ElectionFollower: Sendable {
+    let name: String
+    private let coordinator: NATSCoordinator
+    /// Rings when something may have changed.
+    let bell = Bell()
+    private let state = Mutex(State())
+
+    private struct State {
+        var stage = Stage.unknown
+        /// The lease key as the watch shows it.
+        var entry: KeyValueEntry?
+        var isCurrent = false
+        var failure: JetStreamFailure?
+        var lookAgainAt = BootInstant.distantFuture
+    }
+
+    private enum Stage {
+        case unknown
+        /// There is no bucket; a subscription to the subjects of its key rings when somebody uses it.
+        case missing([UInt64])
+        case watching(KeyValueWatch, Survey)
+    }
+
+    /// While there is no bucket, it is looked for this often besides.
+    private static let pauseWhileMissing: Duration = .seconds(5)
+
+    init(_ name: String, _ coordinator: NATSCoordinator) {
+        self.name = name
+        self.coordinator = coordinator
+    }
+
+    deinit { stop() }
+
+    func stop() {
+        let stage = state.withLock { state in
+            defer { state.stage = .unknown }
+            return state.stage
+        }
+        switch stage {
+        case .unknown: break
+        case .missing(let subscriptions): for sid in subscriptions { coordinator.client.unsubscribe(sid) }
+        case .watching(let watch, _): watch.stop()
+        }
+    }
+
+    /// The election as it is now, as far as the watch has shown. Starts to follow, where that has not begun.
+    func current() async throws(CoordinationError) -> (state: ElectionState, changesAt: BootInstant) {
+        while true {
+            if try await isReady() { break }
+            await bell.wait(until: .distantFuture, coordinator.clock)
+            if Task.isCancelled { throw CoordinationError(.unavailable, "gave up on \(name)", because: "interrupted") }
+        }
+        let (stage, entry) = state.withLock { ($0.stage, $0.entry) }
+        guard case .watching(_, let survey) = stage else {
+            return (ElectionState(name: name, phase: .free), state.withLock { $0.lookAgainAt })
+        }
+        let lease = LeaseEntry(entry, format: survey.format)
+        let rules = coordinator.rules(
+            name, lease, stream: survey.stream, clock: survey.stream.timestamp.map { ServerClock(time: $0, received: survey.takenAt) })
+        var found = coordinator.electionState(name, rules)
+        let now = coordinator.moment
+        let left = lease.content == .free ? nil : rules.remaining(age: rules.age(at: now), wall: now.wall)
+        // Held for others until it is certain that it has ended: what people read may be an estimate, what we act on not.
+        if found.phase == .expired, let left, left > .zero {
+            found.phase = .held
+            found.remaining = left
+        }
+        let end = left.flatMap { $0 > .zero ? now.boot + $0 + .milliseconds(1) : nil }
+        return (found, end ?? .distantFuture)
+    }
+
+    /// Whether there is something to tell; else the bell rings when there is.
+    private func isReady() async throws(CoordinationError) -> Bool {
+        let failure = state.withLock { state in
+            defer { state.failure = nil }
+            return state.failure
+        }
+        if let failure {
+            stop()
+            // The bucket is gone; another failure is for whoever follows.
+            guard failure.refusal?.isStreamNotFound == true else { throw coordinator.failure("cannot watch \(name)", failure) }
+        }
+        switch state.withLock({ $0.stage }) {
+        case .watching: return state.withLock { $0.isCurrent }
+        case .missing where coordinator.clock.now() < state.withLock({ $0.lookAgainAt }): return true
+        case .missing, .unknown: break
+        }
+        let survey: Survey?
+        do throws(JetStreamFailure) {
+            survey = try await coordinator.survey(name, fresh: true, timeout: coordinator.requestTimeout)
+        } catch { throw coordinator.failure("cannot watch \(name)", error) }
+        if let survey {
+            stop()
+            watch(survey)
+            return false
+        }
+        miss()
+        return true
+    }
+
+    private func miss() {
+        let again = coordinator.clock.now() + Self.pauseWhileMissing
+        let isNew = state.withLock { state in
+            state.lookAgainAt = again
+            if case .missing = state.stage { return false }
+            return true
+        }
+        guard isNew else { return }
+        let subjects = LeaseFormat.allCases.map { JetStreamAPI.keySubject(bucket: $0.bucket(cluster: name), key: $0.leaseKey) }
+        let subscriptions = subjects.map { subject in
+            coordinator.client.subscribe(subject) { [weak self] _ in
+                guard let self else { return false }
+                state.withLock { $0.lookAgainAt = BootInstant(nanoseconds: 0) }
+                bell.ring()
+                return true
+            }
+        }
+        state.withLock { $0.stage = .missing(subscriptions) }
+    }
+
+    private func watch(_ survey: Survey) {
+        let client = coordinator.client
+        let configuration = OrderedConsumer.Configuration(
+            bucket: survey.format.bucket(cluster: name), keys: survey.format.leaseKey, newName: { String(NUID.next().prefix(8)) },
+            newInbox: { client.newInbox() })
+        let watch = KeyValueWatch(
+            configuration, jetStream: coordinator.jetStream, timeout: coordinator.requestTimeout, clock: coordinator.clock
+        ) { [weak self] in self?.update($0) }
+        state.withLock { state in
+            state.stage = .watching(watch, survey)
+            state.entry = survey.lease.entry
+            state.isCurrent = false
+        }
+    }
+
+    /// On the client's event loop.
+    private func update(_ update: KeyValueUpdate) {
+        switch update {
+        case .entry(let entry):
+            coordinator.sighted(name, entry.revision, at: coordinator.clock.now())
+            state.withLock { state in
+                // The last word may have been read before the watch began.
+                if entry.revision >= state.entry?.revision ?? 0 || state.isCurrent { state.entry = entry }
+            }
+        case .initialDone: state.withLock { $0.isCurrent = true }
+        case .failed(let failure): state.withLock { $0.failure = failure }
+        }
+        bell.ring()
+    }
+}

@@ -1,0 +1,45 @@
+import QQCore
+
+/// How failures of NATS and JetStream are told to an operator.
+extension NATSCoordinator {
+    func failure(_ what: String, _ failure: JetStreamFailure) -> CoordinationError {
+        switch failure {
+        case .failed(let error): self.failure(what, error)
+        case .refused(let error): refusal(what, error)
+        }
+    }
+
+    func failure(_ what: String, _ error: NATSError) -> CoordinationError {
+        let (kind, hint): (CoordinationError.Kind, String?) =
+            switch error.kind {
+            case .disconnected: (.unavailable, nil)
+            case .timedOut: (.unavailable, "the server is there, but does not answer: see qq cluster-status; --timeout waits longer")
+            case .noResponders: (.unavailable, Self.jetStreamHint)
+            case .denied: (.denied, "see that the credentials are right (--creds, --nkey, the URL), and what the account may do")
+            case .configuration: (.configuration, nil)
+            case .malformed: (.brokenData, "is this a NATS server? See: qq cluster-status")
+            case .tooLarge: (.usage, nil)
+            }
+        return CoordinationError(
+            kind, what, because: error.reason, at: error.place ?? server.description, hint: hint, isUncertain: error.isUncertain)
+    }
+
+    static let jetStreamHint =
+        "nobody answers for JetStream: it may be off (nats-server -js), without a leader just now, or not for this account; see qq cluster-status"
+
+    private func refusal(_ what: String, _ error: JetStreamError) -> CoordinationError {
+        if error.isNotEnabled {
+            return CoordinationError(
+                .configuration, what, because: "JetStream is not enabled for this account", at: server.description,
+                hint: "enable it (nats-server -js), or use an account that has it")
+        }
+        if error.isPassing {
+            return CoordinationError(
+                .unavailable, what, because: error.description, at: server.description, isUncertain: error.isUncertain)
+        }
+        return CoordinationError(
+            error.isUncertain ? .unavailable : .configuration, what, because: "JetStream refuses: \(error.description)",
+            at: server.description,
+            isUncertain: error.isUncertain)
+    }
+}

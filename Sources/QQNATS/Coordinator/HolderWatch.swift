@@ -1,0 +1,83 @@
+import QQCore
+import Synchronization
+
+/// What a holder has to know of its own lease beside what its renewals tell: that somebody else wrote to it, and that it is asked to step down.
+///
+/// A plain subscription to the key's subject does, and costs the server far less than a consumer for each lease: what it misses, the next renewal tells.
+final class HolderWatch: Sendable {
+    private let name: String
+    private let coordinator: NATSCoordinator
+    private let bell: Bell
+    private let state: Mutex<State>
+
+    private struct State {
+        var subscription: UInt64?
+        var node: ClusterNode?
+        var mustLook = false
+        /// Whether it has been told that somebody asks for it to step down: once is enough.
+        var hasToldOfStepDown = false
+    }
+
+    init(_ name: String, _ coordinator: NATSCoordinator) {
+        self.name = name
+        self.coordinator = coordinator
+        let bell = Bell()
+        self.bell = bell
+        coordinator.state.withLock { $0.bells[name] = bell }
+        state = Mutex(State())
+        guard let held = coordinator.state.withLock({ $0.held[name] }) else { return }
+        let format = held.term.format
+        let subject = JetStreamAPI.keySubject(bucket: format.bucket(cluster: name), key: format.leaseKey)
+        let subscription = coordinator.client.subscribe(subject) { [weak self] delivery in
+            guard let self else { return false }
+            if isNews(delivery) {
+                state.withLock { $0.mustLook = true }
+                bell.ring()
+            }
+            return true
+        }
+        // Whoever leads can be asked to step down, member of the cluster or not.
+        let node = coordinator.serveWhileHolding(name, held)
+        state.withLock { state in
+            state.subscription = subscription
+            state.node = node
+        }
+    }
+
+    deinit {
+        let (subscription, node) = state.withLock { ($0.subscription, $0.node) }
+        if let subscription { coordinator.client.unsubscribe(subscription) }
+        node?.stop()
+    }
+
+    private func isNews(_ delivery: NATSDelivery) -> Bool {
+        switch delivery {
+        case .message(let message):
+            guard let mark = message.headers["Nats-Msg-Id"].flatMap({ TermMark($0) }) else { return true }
+            return mark.nonce != coordinator.state.withLock { $0.held[name]?.term.nonce }
+        case .reconnected: return true
+        case .disconnected, .overrun, .failed: return false
+        }
+    }
+
+    func next() async throws -> ElectionState? {
+        while true {
+            if coordinator.isAskedToStepDown(name), var found = coordinator.ownState(name),
+                state.withLock({ state in
+                    defer { state.hasToldOfStepDown = true }
+                    return !state.hasToldOfStepDown
+                })
+            {
+                found.stepDownAskedBy = "a request to this node"
+                return found
+            }
+            let mustLook = state.withLock { state in
+                defer { state.mustLook = false }
+                return state.mustLook
+            }
+            if mustLook { return try await coordinator.read(name) }
+            await bell.wait(until: .distantFuture, coordinator.clock)
+            try Task.checkCancellation()
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import QQCore
+
+// Being a member of a cluster, as its other nodes and their tools see it.
+extension NATSCoordinator {
+    /// Becomes a member, which answers those who ask, until `leave`. As a Go node does, it ends its own cooldown first: somebody started it on purpose.
+    public func join(_ name: String, as identity: String) async throws(CoordinationError) {
+        var format = LeaseFormat(settings.format ?? settings.formatToCreate)
+        do throws(JetStreamFailure) {
+            if let survey = try await survey(name, cooldownOf: identity, fresh: true, timeout: requestTimeout) {
+                format = survey.format
+                let bucket = format.bucket(cluster: name)
+                _ = try await jetStream.write(
+                    bucket: bucket, LeaseTerm.endOfCooldown(format, node: identity), timeout: requestTimeout)
+            }
+        } catch { throw failure("cannot join \(name)", error) }
+        let node = node(name, identity)
+        let isNew = state.withLock { state in
+            if state.nodes[name] != nil { return false }
+            state.nodes[name] = node
+            return true
+        }
+        if isNew { node.start(format) }
+    }
+
+    public func leave(_ name: String) async { state.withLock { $0.nodes.removeValue(forKey: name) }?.stop() }
+
+    /// A node for the time of a term, where this process is no member anyway.
+    func serveWhileHolding(_ name: String, _ held: HeldLease) -> ClusterNode? {
+        if state.withLock({ $0.nodes[name] != nil }) { return nil }
+        let node = node(name, held.term.nodeID)
+        node.start(held.term.format)
+        return node
+    }
+
+    private func node(_ name: String, _ identity: String) -> ClusterNode {
+        ClusterNode(
+            cluster: name, node: identity, version: settings.serviceVersion, client: client, clock: clock,
+            view: { [weak self] in self?.view(name) ?? NodeView() },
+            stepDown: { [weak self] answer in
+                guard let self else { return }
+                askedToStepDown(name, answer)
+            })
+    }
+
+    private func view(_ name: String) -> NodeView {
+        state.withLock { state in
+            guard let held = state.held[name] else { return state.views[name] ?? NodeView() }
+            return NodeView(leader: held.term.nodeID, epoch: UInt64(exactly: held.term.epoch) ?? 0, isLeader: true)
+        }
+    }
+
+    private func askedToStepDown(_ name: String, _ answer: @escaping ClusterNode.StepDownAnswer) {
+        let bell: Bell? = state.withLock { state in
+            guard state.held[name] != nil else { return nil }
+            state.stepDowns[name, default: []].append(answer)
+            return state.bells[name]
+        }
+        guard let bell else { return answer(NodeAnswer.notLeader) }
+        bell.ring()
+    }
+
+    func isAskedToStepDown(_ name: String) -> Bool { state.withLock { !($0.stepDowns[name] ?? []).isEmpty } }
+
+    /// The lease that this process holds, as far as it knows.
+    func ownState(_ name: String) -> ElectionState? {
+        guard let held = state.withLock({ $0.held[name] }) else { return nil }
+        var found = ElectionState(name: name, phase: .held)
+        found.leader = held.term.nodeID
+        found.token = held.token
+        found.termID = held.term.nonce
+        found.isOwn = true
+        found.epoch = UInt64(exactly: held.term.epoch)
+        found.revision = held.revision
+        found.ttl = held.term.ttl
+        return found
+    }
+}

@@ -1,0 +1,145 @@
+import QQCore
+import Synchronization
+
+/// Elections of go-clusters in NATS key-value buckets, in both formats.
+///
+/// A lease that this process takes bears a mark (`TermMark`), by which it is told from those of others under the same node id. All writes to a lease
+/// name the revision that they replace, so that of two only one succeeds.
+public final class NATSCoordinator: Coordinator {
+    public let server: ServerURL
+    public let capabilities = Capabilities(lacking: [
+        .priority: "a NATS bucket has no queue: whoever asks first when it is free leads",
+        .cancelWait: "a NATS bucket has no queue to leave",
+        .backoffAdvice: "nothing advises waiters on NATS; acquire --wait watches the bucket",
+        .waiterCount: "a NATS bucket does not know who waits",
+    ])
+
+    let settings: NATSSettings
+    /// The TTL that the operator asks for, where one is.
+    let explicitTTL: Duration?
+    let clock: any LeaseClock
+    let requestTimeout: Duration
+    let state = Mutex(State())
+    private let eventPost: AsyncStream<NATSEvent>.Continuation
+    /// What happens to the connection, for one reader.
+    public let events: AsyncStream<NATSEvent>
+
+    /// What this process remembers, by election.
+    struct State {
+        var jetStream: JetStream?
+        /// The format that a cluster was found to use.
+        var formats: [String: LeaseFormat] = [:]
+        var held: [String: HeldLease] = [:]
+        /// Nonces of attempts to take a lease whose outcome we were not told.
+        var doubtful: [String: Set<String>] = [:]
+        var sightings: [String: Sighting] = [:]
+        var followers: [String: ElectionFollower] = [:]
+        var nodes: [String: ClusterNode] = [:]
+        /// What was last seen of an election, for those who ask this node.
+        var views: [String: NodeView] = [:]
+        var stepDowns: [String: [ClusterNode.StepDownAnswer]] = [:]
+        var bells: [String: Bell] = [:]
+    }
+
+    /// A lease of this process.
+    struct HeldLease: Sendable {
+        var term: LeaseTerm
+        var token: FencingToken
+        /// Of our last write.
+        var revision: UInt64
+        /// How often it was renewed.
+        var renewals: UInt64
+    }
+
+    /// When a revision was first seen.
+    struct Sighting: Sendable {
+        var revision: UInt64
+        var at: BootInstant
+    }
+
+    /// - Parameters:
+    ///   - explicitTTL: the TTL that the operator asks for; nil where the cluster's own is meant.
+    ///   - requestTimeout: for one request; inside a lease it is shorter.
+    public init(server: ServerURL, settings: NATSSettings, explicitTTL: Duration?, clock: any LeaseClock, requestTimeout: Duration) {
+        self.server = server
+        self.settings = settings
+        self.explicitTTL = explicitTTL
+        self.clock = clock
+        self.requestTimeout = requestTimeout
+        (events, eventPost) = AsyncStream.makeStream(of: NATSEvent.self, bufferingPolicy: .bufferingNewest(64))
+    }
+
+    /// The connection is made when it is first needed: until then there is no thread, so that the guardian can be forked.
+    var jetStream: JetStream {
+        state.withLock { state in
+            if let jetStream = state.jetStream { return jetStream }
+            let client = NATSClient(settings.options, clock: clock, events: eventPost)
+            let made = JetStream(client: client, api: JetStreamAPI(prefix: settings.apiPrefix))
+            state.jetStream = made
+            return made
+        }
+    }
+
+    var client: NATSClient { jetStream.client }
+
+    var moment: LeaseMoment { LeaseMoment(boot: clock.now(), wall: .now()) }
+
+    /// Inside a lease there has to be time for another try.
+    func timeout(ttl: Duration) -> Duration { min(requestTimeout, max(ttl / 4, .milliseconds(250))) }
+
+    // MARK: Names
+
+    /// Below it, a stall of a moment would cost the lease.
+    public static let shortestTTL: Duration = .seconds(1)
+
+    public func validate(name: String, identity: String, ttl: Duration) throws(CoordinationError) {
+        if let problem = LeaseFormat.problem(withCluster: name) {
+            throw CoordinationError(.usage, "'\(Printable.text(name))' cannot be the name of a cluster", because: problem)
+        }
+        if !identity.isEmpty, let problem = LeaseFormat.problem(withNode: identity) {
+            throw CoordinationError(
+                .usage, "'\(Printable.text(identity))' cannot be the id of a node", because: problem, hint: "give one with --id")
+        }
+        if ttl < Self.shortestTTL {
+            throw CoordinationError(
+                .usage, "cannot use a TTL of \(DurationText.format(ttl))",
+                because: "it is shorter than \(DurationText.format(Self.shortestTTL))",
+                at: server.description, hint: "choose a longer --ttl")
+        }
+    }
+
+    // MARK: Reading
+
+    public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
+        let survey: Survey?
+        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: requestTimeout) } catch {
+            throw failure("cannot read \(name)", error)
+        }
+        guard let survey else { return ElectionState(name: name, phase: .free) }
+        return electionState(name, rules(name, survey))
+    }
+
+    public func list() async throws(CoordinationError) -> [ElectionState] {
+        let buckets: [(bucket: String, stream: StreamInfo)]
+        do throws(JetStreamFailure) { buckets = try await jetStream.buckets(timeout: requestTimeout) } catch {
+            throw failure("cannot list elections", error)
+        }
+        let names = Set(buckets.compactMap { LeaseFormat.election(inBucket: $0.bucket)?.cluster }).sorted()
+        // So many at a time: neither one after the other nor thousands at once.
+        return await withTaskGroup(of: ElectionState.self) { group in
+            var states: [ElectionState] = []
+            for (index, name) in names.enumerated() {
+                if index >= 32, let state = await group.next() { states.append(state) }
+                group.addTask {
+                    do throws(CoordinationError) { return try await self.read(name) } catch {
+                        var state = ElectionState(name: name, phase: .free)
+                        state.problem = error
+                        return state
+                    }
+                }
+            }
+            for await state in group { states.append(state) }
+            return states.sorted { $0.name < $1.name }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+import QQCore
+
+// Making a holder let go: its node is asked, and only where the operator insists is its lease ended for it.
+extension NATSCoordinator {
+    public func askToStepDown(
+        _ seen: ElectionState, by identity: String, byForce: Bool
+    ) async throws(CoordinationError) -> StepDownAnswer {
+        let name = seen.name
+        let what = "cannot make \(Printable.text(seen.leader ?? "the leader")) step down from \(name)"
+        if let node = seen.leader, LeaseFormat.problem(withNode: node) == nil {
+            switch await ask(node, of: name) {
+            case .success(nil): return .asked
+            case .success(.some(let refusal)):
+                let present = try await read(name)
+                guard present.isLed, present.isSameTerm(as: seen) else { return present.isLed ? .changed(present) : .done }
+                if !byForce {
+                    throw CoordinationError(
+                        .unavailable, what, because: "it answers: \(refusal)", at: server.description,
+                        hint: "--force ends its lease without it")
+                }
+            case .failure(let error) where !byForce:
+                if error.kind == .timedOut { return .asked }
+                guard error.kind == .noResponders else { throw failure(what, error) }
+                throw CoordinationError(
+                    .unavailable, what, because: "no node \(Printable.text(node)) answers requests", at: server.description,
+                    hint: "nodes of format v1 cannot be asked; --force ends its lease without it")
+            case .failure: break
+            }
+        }
+        guard byForce else {
+            throw CoordinationError(
+                .unavailable, what, because: "there is no node to ask", at: server.description, hint: "--force ends its lease without it")
+        }
+        do throws(JetStreamFailure) { return try await endLease(seen) } catch { throw failure(what, error) }
+    }
+
+    /// Asks a node to step down: nil where it does, or why it does not.
+    private func ask(_ node: String, of name: String) async -> Result<String?, NATSError> {
+        do throws(NATSError) {
+            let subject = NodeSubject.stepDown(name, node)
+            return .success(Self.refusal(try await client.request(subject, isRepeatable: true, timeout: requestTimeout)))
+        } catch { return .failure(error) }
+    }
+
+    /// Deletes the lease, and keeps its node from taking it again at once.
+    private func endLease(_ seen: ElectionState) async throws(JetStreamFailure) -> StepDownAnswer {
+        for _ in 0..<Self.mostRenewalsBetween {
+            guard let survey = try await survey(seen.name, fresh: true, timeout: requestTimeout) else { return .done }
+            let present = electionState(seen.name, rules(seen.name, survey))
+            guard present.phase != .free else { return .done }
+            guard present.isSameTerm(as: seen) else { return .changed(present) }
+            let ttl = present.ttl ?? Self.defaultTTL
+            if let node = survey.lease.value?.nodeID, LeaseFormat.problem(withNode: node) == nil {
+                try await coolDown(seen.name, survey.format, node: node, ttl: ttl)
+            }
+            if try await delete(seen.name, survey.format, at: survey.lease.revision, ttl: ttl) { return .done }
+        }
+        throw .failed(NATSError(.timedOut, "it is renewed faster than it can be ended"))
+    }
+
+    private static let mostRenewalsBetween = 5
+
+    /// Why a node did not step down; nil where it did.
+    private static func refusal(_ answer: NATSMessage) -> String? {
+        if let error = answer.headers["Nats-Service-Error"] { return Printable.text(error) }
+        guard let object = (try? JSONValue.parse(answer.payload))?.objectValue else { return "something that is no answer" }
+        if object["ok"]?.boolValue == true { return nil }
+        return Printable.text(object["error"]?.stringValue ?? "no")
+    }
+}

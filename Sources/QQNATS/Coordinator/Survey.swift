@@ -1,0 +1,138 @@
+import QQCore
+
+/// What was read of an election at one moment.
+struct Survey: Sendable {
+    let format: LeaseFormat
+    let stream: StreamInfo
+    let lease: LeaseEntry
+    let cooldown: KeyValueEntry?
+    /// When the answers were in.
+    let takenAt: BootInstant
+}
+
+extension NATSCoordinator {
+    /// Reads an election: which format it is in, how its bucket is set up, its lease and the cooldown of a node. All in one round trip.
+    ///
+    /// - Parameter fresh: whether the stream's leader is to be asked, and not any of its servers, which may lag behind.
+    /// - Returns: nil where there is no bucket.
+    func survey(
+        _ name: String, cooldownOf node: String? = nil, fresh: Bool, timeout: Duration
+    ) async throws(JetStreamFailure) -> Survey? {
+        if let known = settings.format.map({ LeaseFormat($0) }) ?? state.withLock({ $0.formats[name] }) {
+            return try await survey(name, known, cooldownOf: node, fresh: fresh, timeout: timeout).get()
+        }
+        async let older = survey(name, .v1, cooldownOf: node, fresh: fresh, timeout: timeout)
+        async let newer = survey(name, .v2, cooldownOf: node, fresh: fresh, timeout: timeout)
+        let (v1, v2) = try (await older.get(), await newer.get())
+        // Where a cluster was moved from one format to the other, both buckets are there: whoever still leads in the old one counts.
+        let found: Survey? = if let v1, let v2 { v2.lease.content == .free && v1.lease.content != .free ? v1 : v2 } else { v2 ?? v1 }
+        if let found, v1 == nil || v2 == nil { state.withLock { $0.formats[name] = found.format } }
+        return found
+    }
+
+    private func survey(
+        _ name: String, _ format: LeaseFormat, cooldownOf node: String?, fresh: Bool, timeout: Duration
+    ) async -> Result<Survey?, JetStreamFailure> {
+        let jetStream = jetStream
+        let bucket = format.bucket(cluster: name)
+        async let information = result { () throws(JetStreamFailure) in
+            try await jetStream.stream(format.stream(cluster: name), timeout: timeout)
+        }
+        async let lease = entry(bucket, format.leaseKey, fresh: fresh, timeout: timeout)
+        async let cooldown =
+            node == nil ? .success(nil) : entry(bucket, format.cooldownKey(node: node ?? ""), fresh: fresh, timeout: timeout)
+        let (stream, found, cooling) = (await information, await lease, await cooldown)
+        return await result { () throws(JetStreamFailure) in
+            guard let stream = try stream.get() else { return nil }
+            var entry: KeyValueEntry?
+            do throws(JetStreamFailure) { entry = try found.get() } catch {
+                // A bucket made without direct reads answers through its leader alone.
+                guard !fresh, !stream.configuration.allowDirect else { throw error }
+                entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
+            }
+            if !fresh, let known = self.state.withLock({ $0.sightings[name] }), (entry?.revision ?? 0) < known.revision {
+                entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
+            }
+            let now = self.clock.now()
+            if let entry { self.sighted(name, entry.revision, at: now) }
+            return Survey(
+                format: format, stream: stream, lease: LeaseEntry(entry, format: format), cooldown: try? cooling.get(), takenAt: now)
+        }
+    }
+
+    private func entry(
+        _ bucket: String, _ key: String, fresh: Bool, timeout: Duration
+    ) async -> Result<KeyValueEntry?, JetStreamFailure> {
+        let jetStream = jetStream
+        return await result { () throws(JetStreamFailure) in
+            try await jetStream.entry(bucket: bucket, key: key, direct: !fresh, timeout: timeout)
+        }
+    }
+
+    private func result<Value: Sendable>(
+        _ body: @Sendable () async throws(JetStreamFailure) -> Value
+    ) async -> Result<Value, JetStreamFailure> {
+        do throws(JetStreamFailure) { return .success(try await body()) } catch { return .failure(error) }
+    }
+
+    /// Remembers when a revision was first seen: from then on its age is known, whatever the clocks say.
+    @discardableResult
+    func sighted(_ name: String, _ revision: UInt64, at now: BootInstant) -> BootInstant {
+        state.withLock { state in
+            if let known = state.sightings[name], known.revision >= revision { return known.revision == revision ? known.at : now }
+            state.sightings[name] = Sighting(revision: revision, at: now)
+            return now
+        }
+    }
+
+    func rules(_ name: String, _ survey: Survey) -> LeaseRules {
+        rules(
+            name, survey.lease, stream: survey.stream,
+            clock: survey.stream.timestamp.map { ServerClock(time: $0, received: survey.takenAt) })
+    }
+
+    func rules(_ name: String, _ lease: LeaseEntry, stream: StreamInfo, clock serverClock: ServerClock?) -> LeaseRules {
+        LeaseRules(
+            lease: lease, maxAge: stream.configuration.maxAge, lastSequence: max(stream.state.lastSequence, lease.revision),
+            serverClock: serverClock, firstSeen: sighted(name, lease.revision, at: clock.now()), ownTTL: explicitTTL ?? Self.defaultTTL)
+    }
+
+    /// The Go library's.
+    static let defaultTTL: Duration = .seconds(10)
+
+    // MARK: What others see
+
+    func electionState(_ name: String, _ rules: LeaseRules) -> ElectionState {
+        let reading = LeaseReading(rules, at: moment)
+        var found = ElectionState(name: name, phase: reading.phase)
+        found.leader = reading.leader ?? reading.junk.map { "an unreadable lease (\($0))" }
+        found.token = reading.token
+        found.termID = reading.termID
+        found.epoch = reading.epoch
+        found.revision = reading.revision
+        found.acquiredAt = reading.acquiredAt
+        found.renewedAt = reading.renewedAt
+        found.ttl = reading.ttl
+        found.remaining = reading.remaining
+        state.withLock { state in
+            // Only who has asked can say what is its own.
+            let doubtful = state.doubtful[name] ?? []
+            if let held = state.held[name] {
+                found.isOwn = rules.lease.mark.map { $0.nonce == held.term.nonce || doubtful.contains($0.nonce) } ?? false
+            } else if !doubtful.isEmpty {
+                found.isOwn = rules.lease.mark.map { doubtful.contains($0.nonce) } ?? false
+            }
+            state.views[name] = NodeView(leader: found.isLed ? found.leader ?? "" : "", epoch: reading.epoch ?? 0, isLeader: false)
+        }
+        return found
+    }
+}
+
+extension LeaseFormat {
+    init(_ format: NATSFormat) {
+        switch format {
+        case .v1: self = .v1
+        case .v2: self = .v2
+        }
+    }
+}

@@ -1,0 +1,87 @@
+import QQCore
+import Synchronization
+
+// Waiting for a turn, and watching.
+extension NATSCoordinator {
+    public func waitForTurn(
+        _ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant
+    ) async throws(CoordinationError) {
+        let follower = follower(request.name)
+        // After having stepped down only the clock helps.
+        let cooledDown = blocker.cooldown.map { clock.now() + $0 }
+        while true {
+            let (found, changesAt) = try await follower.current()
+            let now = clock.now()
+            if now >= deadline { return }
+            let isFree = !found.isLed && cooledDown.map { now >= $0 } ?? true
+            if isFree || (found.isLed && blocker.isLed && !found.isSameTerm(as: blocker)) { return }
+            await follower.bell.wait(until: min(deadline, changesAt, found.isLed ? .distantFuture : cooledDown ?? .distantFuture), clock)
+            if Task.isCancelled { throw CoordinationError(.unavailable, "gave up on \(request.name)", because: "interrupted") }
+        }
+    }
+
+    public func leaveQueue(_ request: AcquireRequest) async {
+        state.withLock { $0.followers.removeValue(forKey: request.name) }?.stop()
+    }
+
+    private func follower(_ name: String) -> ElectionFollower {
+        let made = ElectionFollower(name, self)
+        return state.withLock { state in
+            if let follower = state.followers[name] { return follower }
+            state.followers[name] = made
+            return made
+        }
+    }
+
+    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
+        if names.count == 1, let name = names.first, state.withLock({ $0.held[name] }) != nil {
+            let watch = HolderWatch(name, self)
+            return AsyncThrowingStream { try await watch.next() }
+        }
+        let watch = ElectionWatch(names, self)
+        return AsyncThrowingStream { try await watch.next() }
+    }
+}
+
+/// Several elections as they change, for one reader.
+actor ElectionWatch {
+    private let followers: [ElectionFollower]
+    private let clock: any LeaseClock
+    private var last: [String: ElectionState] = [:]
+    private var pending: [ElectionState] = []
+
+    init(_ names: [String], _ coordinator: NATSCoordinator) {
+        followers = names.map { ElectionFollower($0, coordinator) }
+        clock = coordinator.clock
+    }
+
+    /// The next state that differs from the one told before; the present ones first.
+    func next() async throws -> ElectionState? {
+        while pending.isEmpty {
+            var changesAt = BootInstant.distantFuture
+            for follower in followers {
+                let (found, at) = try await follower.current()
+                changesAt = min(changesAt, at)
+                if last[found.name].map({ !Self.isSame($0, found) }) ?? true { pending.append(found) }
+                last[found.name] = found
+            }
+            if pending.isEmpty { await waitForSomething(until: changesAt) }
+            try Task.checkCancellation()
+        }
+        return pending.removeFirst()
+    }
+
+    private func waitForSomething(until deadline: BootInstant) async {
+        let clock = clock
+        await withTaskGroup(of: Void.self) { group in
+            for follower in followers { group.addTask { await follower.bell.wait(until: deadline, clock) } }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Time passing is no change, nor is a renewal.
+    private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
+        one.phase == other.phase && one.isSameTerm(as: other) && one.leader == other.leader
+    }
+}

@@ -1,0 +1,69 @@
+import QQCore
+
+/// Requests to JetStream, carried out.
+struct JetStream: Sendable {
+    let client: NATSClient
+    let api: JetStreamAPI
+
+    // MARK: Streams
+
+    /// - Returns: nil where there is no such stream.
+    func stream(_ name: String, timeout: Duration) async throws(JetStreamFailure) -> StreamInfo? {
+        do throws(JetStreamFailure) {
+            return try StreamInfo(await ask(api.streamInfo(name), isRepeatable: true, timeout: timeout))
+        } catch {
+            if error.refusal?.isStreamNotFound == true { return nil }
+            throw error
+        }
+    }
+
+    /// Creates a stream, or finds that one with this configuration is there.
+    func create(_ configuration: StreamConfiguration, timeout: Duration) async throws(JetStreamFailure) -> StreamInfo {
+        // The same request again finds what the first one made.
+        let answer = try await ask(api.streamCreate(configuration.name), configuration.creation, isRepeatable: true, timeout: timeout)
+        return try StreamInfo(answer)
+    }
+
+    /// Every bucket of the account, page by page.
+    func buckets(timeout: Duration) async throws(JetStreamFailure) -> [(bucket: String, stream: StreamInfo)] {
+        var found: [(bucket: String, stream: StreamInfo)] = []
+        var offset: Int? = 0
+        while let start = offset {
+            let answer = try await ask(api.streamList, JetStreamRequest.streams(offset: start), isRepeatable: true, timeout: timeout)
+            let page = try StreamPage<StreamInfo>(infos: answer)
+            found += page.buckets
+            offset = page.nextOffset
+        }
+        return found
+    }
+
+    // MARK: Keys
+
+    /// The newest entry of a key, a tombstone included; nil where there is none.
+    /// - Parameter direct: whether any server of the stream may answer, though it may lag behind; else its leader does.
+    func entry(bucket: String, key: String, direct: Bool, timeout: Duration) async throws(JetStreamFailure) -> KeyValueEntry? {
+        let stream = JetStreamAPI.stream(ofBucket: bucket)
+        let subject = JetStreamAPI.keySubject(bucket: bucket, key: key)
+        if direct {
+            return try KeyValueEntry.direct(
+                await ask(api.directGet(stream, subject: subject), isRepeatable: true, timeout: timeout), bucket: bucket)
+        }
+        let answer = try await ask(
+            api.messageGet(stream), JetStreamRequest.lastMessage(under: subject), isRepeatable: true, timeout: timeout)
+        return try KeyValueEntry.stored(answer, bucket: bucket)
+    }
+
+    /// - Throws: `isUncertain` where it was sent and no answer came.
+    func write(bucket: String, _ write: KeyValueWrite, timeout: Duration) async throws(JetStreamFailure) -> PublishAcknowledgement {
+        let subject = api.keyWrite(bucket: bucket, key: write.key)
+        return try PublishAcknowledgement(await ask(subject, write.value, headers: write.headers, isRepeatable: false, timeout: timeout))
+    }
+
+    func ask(
+        _ subject: String, _ payload: [UInt8] = [], headers: NATSHeaders = NATSHeaders(), isRepeatable: Bool, timeout: Duration
+    ) async throws(JetStreamFailure) -> NATSMessage {
+        do throws(NATSError) {
+            return try await client.request(subject, headers: headers, payload: payload, isRepeatable: isRepeatable, timeout: timeout)
+        } catch { throw .failed(error) }
+    }
+}

@@ -1,0 +1,39 @@
+import QQCore
+
+/// What a node knows of its cluster when it is asked.
+struct NodeView: Sendable, Hashable {
+    /// Empty while nobody leads.
+    var leader = ""
+    var epoch: UInt64 = 0
+    var isLeader = false
+
+    fileprivate var role: JSONValue { isLeader ? "PRIMARY" : "PASSIVE" }
+}
+
+/// A node's answers, member by member as Go nodes give them.
+enum NodeAnswer {
+    static func status(_ view: NodeView, node: String, uptime: Duration, isConnected: Bool) -> JSONValue {
+        [
+            "nodeId": .string(node), "role": view.role, "leader": .string(view.leader), "epoch": .number(view.epoch),
+            "uptimeMs": milliseconds(uptime), "connected": .bool(isConnected),
+        ]
+    }
+
+    static func ping(at now: WallTime) -> JSONValue { ["ok": true, "timestamp": .integer(now.milliseconds)] }
+
+    static func steppedDown() -> JSONValue { ["ok": true] }
+
+    static func notSteppedDown(_ reason: String) -> JSONValue { ["ok": false, "error": .string(reason)] }
+
+    static let notLeader = "not the leader"
+
+    /// Format v1.
+    static func health(_ view: NodeView, node: String, uptime: Duration, at now: WallTime) -> JSONValue {
+        [
+            "nodeId": .string(node), "role": view.role, "leader": .string(view.leader), "uptimeMs": milliseconds(uptime),
+            "timestamp": .integer(now.milliseconds),
+        ]
+    }
+
+    private static func milliseconds(_ duration: Duration) -> JSONValue { .integer(duration.nanoseconds / 1_000_000) }
+}

@@ -1,0 +1,8 @@
+/// The subjects that go-cluster nodes answer on.
+enum NodeSubject {
+    static func status(_ cluster: String, _ node: String) -> String { "cluster_\(cluster).status.\(node)" }
+    static func ping(_ cluster: String, _ node: String) -> String { "cluster_\(cluster).ping.\(node)" }
+    static func stepDown(_ cluster: String, _ node: String) -> String { "cluster_\(cluster).control.\(node).stepdown" }
+    /// Format v1.
+    static func health(_ cluster: String, _ node: String) -> String { "cluster.\(cluster).health.\(node)" }
+}
