@@ -16,7 +16,8 @@ let package = Package(
     ],
     targets: [
         .executableTarget(name: "qq", dependencies: ["QQCLI"], swiftSettings: strict),
-        .target(name: "QQCLI", dependencies: ["QQGuard", "QQFile", "QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
+        .target(
+            name: "QQCLI", dependencies: ["QQGuard", "QQFile", "QQNATS", "QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
         .target(name: "QQGuard", dependencies: ["QQLoop", "QQCore", "CGuardian", "CKernel"], swiftSettings: strict),
         .target(name: "QQFile", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
         .target(

@@ -58,6 +58,12 @@ __qq_url() {
 __qq_value() {
     case $1 in
     --server | -s) __qq_url "$2" ;;
+    --cluster-config) __qq_paths -f "$2" ;;
+    --creds) __qq_paths -f "$2" ;;
+    --nkey) __qq_paths -f "$2" ;;
+    --tls-ca) __qq_paths -f "$2" ;;
+    --tls-cert) __qq_paths -f "$2" ;;
+    --tls-key) __qq_paths -f "$2" ;;
     --color) __qq_words "$2" auto always never ;;
     --on-elected) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
     --on-lost) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
@@ -73,36 +79,36 @@ __qq_value() {
 __qq_command() {
     case $1 in
     '')
-        flags='--server -s --id --timeout --json --color --quiet -q --verbose -v --help -h --version'
-        valued='--server -s --id --timeout --color'
+        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h --version'
+        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     acquire)
-        flags='-- ''--wait --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --id --timeout --json --color --quiet -q --verbose -v --help -h'
-        valued='--ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --id --timeout --color'
+        flags='-- ''--wait --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     release)
-        flags='--token --cancel-wait --retries --backoff --jitter --server -s --id --timeout --json --color --quiet -q --verbose -v --help -h'
-        valued='--token --retries --backoff --jitter --server -s --id --timeout --color'
+        flags='--token --cancel-wait --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     keepalive)
-        flags='--once --pid --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --id --timeout --json --color --quiet -q --verbose -v --help -h'
-        valued='--pid --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --id --timeout --color'
+        flags='--once --pid --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--pid --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     status)
-        flags='--all --mine --held --owner --match --expires-within --limit --offset --advice --server -s --id --timeout --json --color --quiet -q --verbose -v --help -h'
-        valued='--owner --match --expires-within --limit --offset --server -s --id --timeout --color'
+        flags='--all --mine --held --owner --match --expires-within --limit --offset --advice --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--owner --match --expires-within --limit --offset --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     watch)
-        flags='--until --for --exec --hook-timeout --server -s --id --timeout --json --color --quiet -q --verbose -v --help -h'
-        valued='--until --for --exec --hook-timeout --server -s --id --timeout --color'
+        flags='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     step-down)
-        flags='--node --token --force --yes -y --wait --server -s --id --timeout --json --color --quiet -q --verbose -v --help -h'
-        valued='--node --token --wait --server -s --id --timeout --color'
+        flags='--node --token --force --yes -y --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--node --token --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     cluster-status)
-        flags='--server -s --id --timeout --json --color --quiet -q --verbose -v --help -h'
-        valued='--server -s --id --timeout --color'
+        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     completions)
         flags='--help -h'
@@ -191,7 +197,7 @@ _qq() {
         watch) __qq_names elections "$cur" ;;
         step-down) ((places == 0)) && __qq_names elections "$cur" ;;
         completions) ((places == 0)) && __qq_words "$cur" bash zsh fish ;;
-        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json ;;
+        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-nats ;;
         help) ((places == 0)) && __qq_words "$cur" acquire release keepalive status watch step-down cluster-status completions man help version ;;
         esac
     fi

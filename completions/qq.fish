@@ -6,7 +6,7 @@ function __qq_read
     set -g __qq_places 0
     set -g __qq_server
     set -g __qq_dashes 0
-    set -l valued --server -s --id --timeout --color
+    set -l valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
     set -l wants
     set -l tokens (commandline -opc)
     for place in (seq 2 (count $tokens))
@@ -36,19 +36,19 @@ function __qq_read
             set -g __qq_command $word
             switch $word
             case acquire
-                set valued --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --id --timeout --color
+                set valued --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case release
-                set valued --token --retries --backoff --jitter --server -s --id --timeout --color
+                set valued --token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case keepalive
-                set valued --pid --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --id --timeout --color
+                set valued --pid --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case status
-                set valued --owner --match --expires-within --limit --offset --server -s --id --timeout --color
+                set valued --owner --match --expires-within --limit --offset --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case watch
-                set valued --until --for --exec --hook-timeout --server -s --id --timeout --color
+                set valued --until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case step-down
-                set valued --node --token --wait --server -s --id --timeout --color
+                set valued --node --token --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case cluster-status
-                set valued --server -s --id --timeout --color
+                set valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case completions
                 set valued 
             case man
@@ -115,8 +115,16 @@ end
 
 complete -c qq -f
 complete -c qq -n __qq_bare -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n __qq_bare -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n __qq_bare -l id -x -d 'The identity to ask under'
 complete -c qq -n __qq_bare -l timeout -x -d 'Limit for one request'
+complete -c qq -n __qq_bare -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n __qq_bare -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n __qq_bare -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n __qq_bare -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n __qq_bare -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n __qq_bare -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n __qq_bare -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n __qq_bare -l json -d 'Print JSON'
 complete -c qq -n __qq_bare -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n __qq_bare -l quiet -s q -d 'No messages but errors'
@@ -135,7 +143,7 @@ complete -c qq -n __qq_bare -a man -d 'Show a manual page'
 complete -c qq -n __qq_bare -a help -d 'Help on qq or on a command'
 complete -c qq -n __qq_bare -a version -d 'Print the version'
 complete -c qq -n '__qq_in acquire' -l wait -d 'Wait for the turn'
-complete -c qq -n '__qq_in acquire' -l ttl -x -d 'How long a lease lasts unrenewed'
+complete -c qq -n '__qq_in acquire' -l ttl -x -d 'How long a lease lasts'
 complete -c qq -n '__qq_in acquire' -l renew-every -x -d 'Pause between renewals'
 complete -c qq -n '__qq_in acquire' -l min-hold -x -d 'Keep the lease at least that long'
 complete -c qq -n '__qq_in acquire' -l skip-ok -d 'Exit 0 when somebody else leads'
@@ -151,8 +159,16 @@ complete -c qq -n '__qq_in acquire' -l backoff -x -d 'First and longest pause'
 complete -c qq -n '__qq_in acquire' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in acquire' -l format -x -a 'text shell json' -d 'Print text, shell or json'
 complete -c qq -n '__qq_in acquire' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in acquire' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in acquire' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in acquire' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in acquire' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in acquire' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in acquire' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in acquire' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in acquire' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in acquire' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in acquire' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in acquire' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in acquire' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in acquire' -l quiet -s q -d 'No messages but errors'
@@ -166,8 +182,16 @@ complete -c qq -n '__qq_in release' -l retries -x -d 'Tries after a passing fail
 complete -c qq -n '__qq_in release' -l backoff -x -d 'First and longest pause'
 complete -c qq -n '__qq_in release' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in release' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in release' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in release' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in release' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in release' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in release' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in release' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in release' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in release' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in release' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in release' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in release' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in release' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in release' -l quiet -s q -d 'No messages but errors'
@@ -176,7 +200,7 @@ complete -c qq -n '__qq_in release' -l help -s h -d 'This help; --help tells mor
 complete -c qq -n '__qq_at release 0' -a '(__qq_names grants)'
 complete -c qq -n '__qq_in keepalive' -l once -d 'Renew once and exit'
 complete -c qq -n '__qq_in keepalive' -l pid -x -a '(__fish_complete_pids)' -d 'Hold while this process lives'
-complete -c qq -n '__qq_in keepalive' -l ttl -x -d 'How long a lease lasts unrenewed'
+complete -c qq -n '__qq_in keepalive' -l ttl -x -d 'How long a lease lasts'
 complete -c qq -n '__qq_in keepalive' -l renew-every -x -d 'Pause between renewals'
 complete -c qq -n '__qq_in keepalive' -l require-token -d 'Refuse systems without fencing tokens'
 complete -c qq -n '__qq_in keepalive' -l on-elected -x -a '(__fish_complete_command)' -d 'Run CMD when elected'
@@ -187,8 +211,16 @@ complete -c qq -n '__qq_in keepalive' -l retries -x -d 'Tries after a passing fa
 complete -c qq -n '__qq_in keepalive' -l backoff -x -d 'First and longest pause'
 complete -c qq -n '__qq_in keepalive' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in keepalive' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in keepalive' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in keepalive' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in keepalive' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in keepalive' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in keepalive' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in keepalive' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in keepalive' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in keepalive' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in keepalive' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in keepalive' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in keepalive' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in keepalive' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in keepalive' -l quiet -s q -d 'No messages but errors'
@@ -205,8 +237,16 @@ complete -c qq -n '__qq_in status' -l limit -x -d 'At most N elections'
 complete -c qq -n '__qq_in status' -l offset -x -d 'Leave out the first N'
 complete -c qq -n '__qq_in status' -l advice -d 'Also say when to try again'
 complete -c qq -n '__qq_in status' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in status' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in status' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in status' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in status' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in status' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in status' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in status' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in status' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in status' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in status' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in status' -l quiet -s q -d 'No messages but errors'
@@ -218,8 +258,16 @@ complete -c qq -n '__qq_in watch' -l for -x -d 'Stop watching after this time'
 complete -c qq -n '__qq_in watch' -l exec -x -a '(__fish_complete_command)' -d 'Run CMD at each change'
 complete -c qq -n '__qq_in watch' -l hook-timeout -x -d 'Limit for one hook'
 complete -c qq -n '__qq_in watch' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in watch' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in watch' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in watch' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in watch' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in watch' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in watch' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in watch' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in watch' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in watch' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in watch' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in watch' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in watch' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in watch' -l quiet -s q -d 'No messages but errors'
@@ -232,8 +280,16 @@ complete -c qq -n '__qq_in step-down' -l force -d 'Take the lease from another'"
 complete -c qq -n '__qq_in step-down' -l yes -s y -d 'Do not ask'
 complete -c qq -n '__qq_in step-down' -l wait -x -d 'Time for the holder to let go'
 complete -c qq -n '__qq_in step-down' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in step-down' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in step-down' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in step-down' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in step-down' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in step-down' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in step-down' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in step-down' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in step-down' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in step-down' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in step-down' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in step-down' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in step-down' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in step-down' -l quiet -s q -d 'No messages but errors'
@@ -241,8 +297,16 @@ complete -c qq -n '__qq_in step-down' -l verbose -s v -d 'Tell each step on stde
 complete -c qq -n '__qq_in step-down' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at step-down 0' -a '(__qq_names elections)'
 complete -c qq -n '__qq_in cluster-status' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in cluster-status' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in cluster-status' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in cluster-status' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in cluster-status' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in cluster-status' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in cluster-status' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in cluster-status' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in cluster-status' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in cluster-status' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in cluster-status' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in cluster-status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in cluster-status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in cluster-status' -l quiet -s q -d 'No messages but errors'
@@ -251,7 +315,7 @@ complete -c qq -n '__qq_in cluster-status' -l help -s h -d 'This help; --help te
 complete -c qq -n '__qq_in completions' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at completions 0' -a 'bash zsh fish'
 complete -c qq -n '__qq_in man' -l help -s h -d 'This help; --help tells more'
-complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json'
+complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-nats'
 complete -c qq -n '__qq_in help' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at help 0' -a 'acquire release keepalive status watch step-down cluster-status completions man help version'
 complete -c qq -n '__qq_in version' -l help -s h -d 'This help; --help tells more'

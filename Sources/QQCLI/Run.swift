@@ -13,7 +13,9 @@ public func runAndExit() -> Never {
     rememberSignals()
     // Who reads our output may go away at any time; while a lease is held that must not end us.
     signal(SIGPIPE, SIG_IGN)
-    exit(run(processArguments().dropFirst().map { String(cString: $0) }))
+    let arguments = processArguments().dropFirst().map { String(cString: $0) }
+    Hidden.take()
+    exit(run(arguments))
 }
 
 /// The words that this process was started with, its own name first, byte for byte.

@@ -80,9 +80,14 @@ import Testing
 
 @Suite struct DefaultsInHelp {
     /// Defaults that are values, not descriptions, can be typed.
-    @Test(arguments: ["ttl", "timeout", "hook-timeout", "retries", "backoff", "jitter", "conflict-exit-code", "format", "color", "offset"])
+    @Test(arguments: ["timeout", "hook-timeout", "retries", "backoff", "jitter", "conflict-exit-code", "format", "color", "offset"])
     func areValuesTheFlagTakes(name: String) throws {
         let flag = try #require(Case.all.map(\.flag).first { $0.name == name })
         _ = try flag.read(try #require(flag.defaultText))
+    }
+
+    @Test func ofTheTTLAreThoseOfTheSystems() {
+        #expect(Flags.ttl.erased.defaultText == "15s, NATS 10s")
+        #expect(Defaults.ttl == .seconds(15) && Defaults.natsTTL == .seconds(10))
     }
 }

@@ -65,8 +65,18 @@ import Testing
 
                 Server:
                   -s, --server URL            Where the election lives [env: QQ_SERVER]
+                      --cluster-config FILE   A cluster.json of the Go library
                       --id ID                 The identity to ask under
                       --timeout DURATION      Limit for one request [default: 5s]
+
+                Access:
+                      --creds FILE            Log in by a .creds file [env: QQ_NATS_CREDS]
+                      --nkey FILE             Log in by an NKey seed [env: QQ_NATS_NKEY]
+                      --tls-ca FILE           Authorities to trust, PEM
+                      --tls-cert FILE         Our own certificate, PEM
+                      --tls-key FILE          The key of our certificate, PEM
+                      --tls-name NAME         The name in the server's certificate
+                      --tls-first             NATS: TLS before anything else
 
                 Output:
                       --json                  Print JSON

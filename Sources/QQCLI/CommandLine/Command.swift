@@ -78,14 +78,20 @@ struct Positional: Sendable {
     /// True where any number may follow; only the last one can be so.
     let isVariadic: Bool
     let mayBeEmpty: Bool
+    /// The flag that can say it instead.
+    let alternative: AnyFlag?
 
-    init(_ name: String, kind: ValueKind, help: String, required: Bool = true, variadic: Bool = false, mayBeEmpty: Bool = false) {
+    init(
+        _ name: String, kind: ValueKind, help: String, required: Bool = true, variadic: Bool = false, mayBeEmpty: Bool = false,
+        orBy alternative: AnyFlag? = nil
+    ) {
         self.name = name
         self.kind = kind
         self.help = help
         isRequired = required
         isVariadic = variadic
         self.mayBeEmpty = mayBeEmpty
+        self.alternative = alternative
     }
 
     /// `NAME`, `NAME...`, `[NAME...]`.

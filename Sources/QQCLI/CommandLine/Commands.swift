@@ -42,5 +42,10 @@ enum Commands {
     static func named(_ name: String) -> Command? { CommandName(rawValue: name)?.command }
 
     /// Holds on every command with the global flags.
-    static var globalRules: [Rule] { [.exclusive(Flags.quiet.erased, Flags.verbose.erased)] }
+    static var globalRules: [Rule] {
+        [
+            .exclusive(Flags.quiet.erased, Flags.verbose.erased), .exclusive(Flags.creds.erased, Flags.nkey.erased),
+            .requires(Flags.tlsKey.erased, Flags.tlsCert.erased),
+        ]
+    }
 }

@@ -13,7 +13,7 @@ extension Commands {
             Without a command: take the lease, print the grant and leave the lease held. The grant is saved, so that `qq release` and \
             `qq keepalive` go on with it. Without either, it ends after its TTL.
             """,
-        positionals: [Positional("NAME", kind: .election, help: "The election to lead.")],
+        positionals: [Positional("NAME", kind: .election, help: "The election to lead.", orBy: Flags.clusterConfig.erased)],
         takesTrailingCommand: true,
         rules: globalRules + [
             .onlyWithCommand(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
@@ -66,7 +66,7 @@ extension Commands {
             Give up the lease on *NAME*: by the grant that `qq acquire` saved, else under the identity and fencing token given. \
             A lease that is not ours, or no longer, is left alone and the exit code is 1.
             """,
-        positionals: [Positional("NAME", kind: .grant, help: "The election to give up.")],
+        positionals: [Positional("NAME", kind: .grant, help: "The election to give up.", orBy: Flags.clusterConfig.erased)],
         rules: globalRules + [
             .requires(Flags.token.erased, Flags.id.erased), .requires(Flags.cancelWait.erased, Flags.id.erased),
             .exclusive(Flags.cancelWait.erased, Flags.token.erased),
@@ -99,7 +99,9 @@ extension Commands {
             Hooks tell other programs. Nothing is killed when leadership is lost: a program that must not run then belongs under \
             `qq acquire` *NAME* `--` *CMD*.
             """,
-        positionals: [Positional("NAME", kind: .election, help: "The elections to hold.", variadic: true)],
+        positionals: [
+            Positional("NAME", kind: .election, help: "The elections to hold.", variadic: true, orBy: Flags.clusterConfig.erased)
+        ],
         rules: globalRules + [.exclusive(Flags.once.erased, Flags.pid.erased)],
         examples: [
             Example(
@@ -127,14 +129,18 @@ extension Commands {
         .stepDown,
         summary: "Make the present leader let go",
         description: """
-            Make the leader of *NAME* let go: ourselves, or with `--force` somebody else. Asks for confirmation on a \
+            Make the leader of *NAME* let go: ourselves, or somebody else. Somebody else is asked with `--node`, where leaders are nodes that \
+            can be asked, as on NATS; with `--force` its lease is taken away where asking does not help. Asks for confirmation on a \
             terminal where the leader is somebody else; in scripts `--yes` is needed.
             """,
-        positionals: [Positional("NAME", kind: .election, help: "The election whose leader is to let go.")],
+        positionals: [
+            Positional("NAME", kind: .election, help: "The election whose leader is to let go.", orBy: Flags.clusterConfig.erased)
+        ],
         rules: globalRules,
         examples: [
             Example("Let go of our own lease", "qq step-down web"),
             Example("Move the leader off a machine before maintenance", "qq step-down web --node web-3 --force --yes"),
+            Example("Ask a node of a NATS cluster", "qq -s nats://n1,n2,n3 step-down web --node web-3 --yes"),
             Example("Only the term seen before", "qq step-down web --token 42 --force --yes"),
         ],
         exitNotes: [

@@ -3,8 +3,8 @@ enum ManPages {
     /// qq(1), a page for each command that talks to a system, and those declared elsewhere.
     static var all: [ManPage] { [overview] + Commands.withManPage.map { manPage(for: $0) } + additional }
 
-    /// Pages that come from other declarations, such as the JSON schema's.
-    static let additional: [ManPage] = [Schemas.manPage]
+    /// Pages that come from other declarations, such as the JSON schema's, and those about a system.
+    static let additional: [ManPage] = [Schemas.manPage, NATSManual.page]
 
     /// The page that `qq man` is asked for: `acquire`, `qq-acquire`, `qq`, `qq-acquire.1`.
     static func named(_ name: String) -> ManPage? {

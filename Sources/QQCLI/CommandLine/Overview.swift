@@ -17,6 +17,7 @@ enum Overview {
         Example("Who leads?", "qq status web"),
         Example("Wait until somebody does", "qq watch web --until led --for 1m"),
         Example("Several hosts, one shared folder", "qq -s file:///mnt/shared/qq acquire nightly --skip-ok -- nightly-report"),
+        Example("Several hosts, a NATS cluster", "qq -s nats://n1,n2,n3 acquire nightly --skip-ok -- nightly-report"),
     ]
 
     static let exitCodes = [
@@ -43,11 +44,23 @@ enum Overview {
             letters, digits, dot, underscore and dash, and does not start with a dot. Contenders on several machines need a shared file \
             system with working locks; `qq cluster-status` says whether it has them.
             """
-        )
+        ),
+        (
+            "`nats://`*HOST*[`:`*PORT*][`,`*HOST*...], `tls://`...",
+            """
+            A NATS cluster: the election *NAME* is a key-value bucket, in the formats of the Go clustering library, whose nodes and `qq` take \
+            part in it together. See qq-nats(7).
+            """
+        ),
     ]
 
     static let environment: [(name: String, meaning: String)] = [
         ("QQ_SERVER", "The server URL where `--server` is not given."),
+        ("QQ_NATS_CREDS, QQ_NATS_NKEY", "Files to log in to NATS with, where neither flags nor the server URL say how."),
+        (
+            "QQ_NATS_USER, QQ_NATS_PASSWORD, QQ_NATS_TOKEN",
+            "The same, where no file holds them; hidden from all that `qq` starts."
+        ),
         ("NO_COLOR", "Where set and not empty, output is not coloured unless `--color=always` says so."),
         ("XDG_STATE_HOME", "Lease files are in `qq/leases` below it by default; `~/.local/state` where it is not set."),
         ("XDG_RUNTIME_DIR", "Saved grants are in `qq` below it."),
@@ -76,7 +89,7 @@ enum Overview {
     static let promises = """
         Reading changes nothing: `status`, `watch`, `cluster-status`, completion and help never create, renew, win or delete anything.
 
-        Never two: on lease files, a command run by `qq acquire` *NAME* `--` *CMD* is dead, with everything it started, before \
+        Never two: a command run by `qq acquire` *NAME* `--` *CMD* is dead, with everything it started, before \
         anybody else is granted the election: also when `qq` is killed, stopped or out of touch with its lease, and when the machine was suspended or \
         its clock set. Times are counted on a clock that runs through suspend, from before each request.
 
@@ -85,8 +98,9 @@ enum Overview {
         `qq keepalive`, stop anything when they are lost: hooks tell, nothing is killed. Nor that programs which write lease files \
         without the kernel's locks keep the rules of these. Nor that work which the command hands to another daemon (docker, systemd-run, at, \
         ssh to another machine), or runs as another user through sudo, is ended with it. In a folder that machines share, a lease is judged by their \
-        wall clocks once its holder is out of reach.
+        wall clocks once its holder is out of reach. Across a network (NATS) nobody sees what of a command survives `qq` and its guardian, should both \
+        be killed in one instant.
 
-        This version knows `file://` alone; other systems come later.
+        This version knows `file://`, `nats://` and `tls://`; other systems come later.
         """
 }

@@ -212,7 +212,8 @@ private struct Reading {
     private func checkPositionals(of command: Command) throws(UsageError) {
         for (place, declared) in command.positionals.enumerated() {
             let given = declared.isVariadic ? positionals.dropFirst(place) : positionals.dropFirst(place).prefix(1)
-            if declared.isRequired, given.isEmpty {
+            let isSaid = declared.alternative.map { flag in values.contains { $0.name == flag.name } } ?? false
+            if declared.isRequired, given.isEmpty, !isSaid {
                 throw UsageError("\(command.name): \(declared.name) is missing", hint: usageHint(command))
             }
             for word in given {

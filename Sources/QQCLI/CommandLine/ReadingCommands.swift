@@ -4,10 +4,17 @@ extension Commands {
         .status,
         summary: "Say who leads, since when and for how long still",
         description: """
-            Say who leads each *NAME*: the leader, since when, how long the lease lasts still, the fencing token and how many wait, as \
-            far as the system knows. Changes nothing.
+            Say who leads each *NAME*: the leader, since when, how long the lease lasts still, the fencing token, epoch and revision, and how \
+            many wait, as far as the system knows. Changes nothing.
+
+            Where stdout is no terminal, each election is a line of fields between tabs: name, `held`, `expired` or `free`, leader, token, \
+            seconds left; on NATS epoch and revision follow. A dash stands for what is not known.
             """,
-        positionals: [Positional("NAME", kind: .election, help: "The elections to look at.", required: false, variadic: true)],
+        positionals: [
+            Positional(
+                "NAME", kind: .election, help: "The elections to look at.", required: false, variadic: true,
+                orBy: Flags.clusterConfig.erased)
+        ],
         rules: globalRules + [.onlyWithoutNames(Flags.all.erased)],
         examples: [
             Example("Who leads?", "qq status web"),
@@ -40,7 +47,9 @@ extension Commands {
             Print who leads each *NAME* now, then a line for each change as it happens, until stopped or until a condition comes true. \
             Changes nothing.
             """,
-        positionals: [Positional("NAME", kind: .election, help: "The elections to watch.", variadic: true)],
+        positionals: [
+            Positional("NAME", kind: .election, help: "The elections to watch.", variadic: true, orBy: Flags.clusterConfig.erased)
+        ],
         rules: globalRules,
         examples: [
             Example("Look on", "qq watch web"),
@@ -66,11 +75,12 @@ extension Commands {
         description: """
             Look at every endpoint of the server URL: whether it answers and how fast, its role, the system's own leader, term, lag and \
             version, and the members where the system knows them. For lease files: the folder, whether it can be written, its file \
-            system and whether that has the locks that `qq` needs. Changes nothing.
+            system and whether that has the locks that `qq` needs. For NATS: every server, and every node that answers. Changes nothing.
             """,
         rules: globalRules,
         examples: [
             Example("Is it well?", "qq cluster-status"),
+            Example("Which nodes does a NATS cluster have?", "qq cluster-status -s nats://n1,n2,n3"),
             Example("Can this folder serve?", "qq cluster-status -s file:///mnt/shared/qq"),
         ],
         exitNotes: [

@@ -48,7 +48,7 @@ extension Context {
                 let outcome = await driver.run { event, _ in
                     switch event {
                     case .elected(let grant): elected.yield(grant)
-                    case .waiting(let state): messages.detail("waiting for \(state.name), \(Rendering.sentence(state))")
+                    case .waiting(let state): messages.detail("waiting for \(state.name), \(Rendering.sentence(state, for: identity))")
                     case .retrying(let error, let pause): messages.note("\(error); trying again in \(DurationText.brief(pause))")
                     default: break
                     }

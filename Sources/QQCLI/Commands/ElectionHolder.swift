@@ -39,10 +39,11 @@ actor ElectionHolder {
     func add(_ name: String) async throws(CoordinationError) {
         let invocation = context.invocation
         let saved = try GrantStore().load(name: name, server: context.server)
+        let ttl = invocation[Flags.ttl] ?? saved?.ttl ?? context.ttl
         let timing = try LeaseTiming(
-            ttl: invocation[Flags.ttl] ?? saved?.ttl ?? Defaults.ttl, renewEvery: invocation[Flags.renewEvery], killAfter: .zero)
+            ttl: ttl, renewEvery: context.renewEvery(of: ttl), killAfter: .zero)
         var request = AcquireRequest(
-            name: name, identity: invocation[Flags.id] ?? saved?.identity ?? Identity.generated(), ttl: timing.ttl, wantsWitness: true,
+            name: name, identity: context.givenIdentity ?? saved?.identity ?? context.identity, ttl: timing.ttl, wantsWitness: true,
             guardsWork: false)
         try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
         if let saved, saved.identity == request.identity {

@@ -42,10 +42,9 @@ extension Context {
     /// What `acquire` asks for, checked.
     func leasePlan(wantsWitness: Bool) throws(CoordinationError) -> LeasePlan {
         let timing = try LeaseTiming(
-            ttl: invocation[Flags.ttl] ?? Defaults.ttl, renewEvery: invocation[Flags.renewEvery], killAfter: invocation[Flags.killAfter])
+            ttl: ttl, renewEvery: renewEvery(of: ttl), killAfter: invocation[Flags.killAfter])
         let request = AcquireRequest(
-            name: invocation.positionals[0], identity: invocation[Flags.id] ?? Identity.generated(), ttl: timing.ttl,
-            wantsWitness: wantsWitness)
+            name: name, identity: identity, ttl: timing.ttl, wantsWitness: wantsWitness)
         try checkToken()
         try coordinator.validate(name: request.name, identity: request.identity, ttl: request.ttl)
         let waiting: LeaseSession.Waiting =
@@ -59,9 +58,8 @@ extension Context {
     }
 
     func tell(_ message: GuardSession.Message) {
-        let name = invocation.positionals[0]
         switch message {
-        case .waiting(let state): messages.detail("waiting for \(name), \(Rendering.sentence(state))")
+        case .waiting(let state): messages.detail("waiting for \(name), \(Rendering.sentence(state, for: identity))")
         case .retrying(let error, let pause): messages.note("\(error); trying again in \(DurationText.brief(pause))")
         case .leftBehind(let count):
             messages.note("ended \(count) \(count == 1 ? "process" : "processes") that the command had left behind")
@@ -81,7 +79,6 @@ extension Context {
 
     /// How a guarded run ends: its exit code, and what a person is told of it.
     func exitCode(for outcome: GuardSession.Outcome, command: String) throws(CoordinationError) -> Int32 {
-        let name = invocation.positionals[0]
         switch outcome {
         case .refused(let state): return refused(state)
         case .timedOut(let state): throw timedOut(state)
@@ -103,18 +100,19 @@ extension Context {
 
     /// Somebody else leads.
     func refused(_ state: ElectionState) -> Int32 {
+        let sentence = "\(state.name) is \(Rendering.sentence(state, for: identity))"
         if invocation[Flags.skipOK] {
-            messages.detail("\(state.name) is \(Rendering.sentence(state))")
+            messages.detail(sentence)
             return ExitCode.yes
         }
-        messages.note("\(state.name) is \(Rendering.sentence(state))")
+        messages.note(sentence)
         return invocation[Flags.conflictExitCode] ?? Defaults.conflictExitCode
     }
 
     func timedOut(_ state: ElectionState?) -> CoordinationError {
         CoordinationError(
-            .timedOut, "gave up waiting for \(invocation.positionals[0])",
-            because: state.map { "it is " + Rendering.sentence($0) } ?? "the time is over",
+            .timedOut, "gave up waiting for \(name)",
+            because: state.map { "it is " + Rendering.sentence($0, for: identity) } ?? "the time is over",
             at: server.description)
     }
 }

@@ -7,7 +7,6 @@ import QQLoop
 extension Context {
     /// `keepalive NAME…`: holds elections until told to stop.
     func keepalive() async throws -> Int32 {
-        let names = distinctNames
         try checkToken()
         if invocation[Flags.once] { return try await renewOnce(names) }
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
@@ -45,7 +44,7 @@ extension Context {
     private func renewOnce(_ names: [String]) async throws -> Int32 {
         var code = ExitCode.yes
         for name in names {
-            try coordinator.validate(name: name, identity: invocation[Flags.id] ?? "", ttl: invocation[Flags.ttl] ?? Defaults.ttl)
+            try coordinator.validate(name: name, identity: identity, ttl: ttl)
             guard var grant = try await ourGrant(of: name) else {
                 messages.note("\(name) is not ours: no grant is saved for it")
                 code = ExitCode.no

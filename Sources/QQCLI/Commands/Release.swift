@@ -3,8 +3,7 @@ import QQCore
 extension Context {
     /// `release NAME`: by the saved grant, or by `--id` and `--token`.
     func release() async throws -> Int32 {
-        let name = invocation.positionals[0]
-        try coordinator.validate(name: name, identity: invocation[Flags.id] ?? "", ttl: Defaults.ttl)
+        try coordinator.validate(name: name, identity: identity, ttl: ttl)
         if invocation[Flags.cancelWait] {
             try coordinator.capabilities.require(.cancelWait, for: "leave the queue for \(name)", at: server)
         }
@@ -41,9 +40,11 @@ extension Context {
             guard state.leader == identity else { return nil }
             token = state.token
         }
-        let ttl = state.ttl ?? Defaults.ttl
+        let ttl = state.ttl ?? ttl
+        let isPresent = state.leader == identity && state.token == token
         return Grant(
-            name: name, identity: identity, token: token, ttl: ttl, deadline: loop.now() + (state.remaining ?? .zero),
+            name: name, identity: identity, token: token, termID: isPresent ? state.termID : nil,
+            epoch: isPresent ? state.epoch : nil, ttl: ttl, deadline: loop.now() + (state.remaining ?? .zero),
             acquiredAt: state.acquiredAt ?? .now(),
             expiresAt: .now() + (state.remaining ?? .zero))
     }

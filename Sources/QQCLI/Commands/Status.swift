@@ -4,8 +4,7 @@ import QQCore
 extension Context {
     /// `status [NAME…]`: who leads.
     func status() async throws -> Int32 {
-        let names = invocation.positionals
-        for name in names { try coordinator.validate(name: name, identity: "status", ttl: Defaults.ttl) }
+        for name in names { try coordinator.validate(name: name, identity: "status", ttl: ttl) }
         if invocation[Flags.advice] { try coordinator.capabilities.require(.backoffAdvice, for: "tell how long to wait", at: server) }
         guard !names.isEmpty || invocation[Flags.all] else {
             throw CoordinationError(.usage, "status: NAME is missing", because: "", hint: "name elections, or list them with --all")
@@ -40,7 +39,7 @@ extension Context {
     /// Whether the present term is ours: held under `--id`, under a saved grant, or by the guarded command that we are part of.
     func isOurs(_ state: ElectionState) throws(CoordinationError) -> Bool {
         guard state.isLed, let leader = state.leader else { return false }
-        if let identity = invocation[Flags.id] { return leader == identity }
+        if let givenIdentity { return leader == givenIdentity }
         if variable("QQ_NAME") == state.name, variable("QQ_SERVER") == server.description, variable("QQ_ID") == leader,
             variable("QQ_TOKEN") == state.token?.description ?? ""
         {
@@ -61,10 +60,13 @@ extension Context {
             }
         case .plain:
             for (state, _) in states {
-                try output.print(record: [
+                var record = [
                     state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
                     state.remaining.map { Rendering.seconds($0) },
-                ])
+                ]
+                // For all of a system or for none: who cuts columns out must find them in each line.
+                if server.system == .nats { record += [state.epoch.map { String($0) }, state.revision.map { String($0) }] }
+                try output.print(record: record)
             }
         case .terminal:
             if states.isEmpty {
@@ -72,8 +74,11 @@ extension Context {
                 return
             }
             let now = WallTime.now()
+            let isCounted = states.contains { $0.0.epoch != nil || $0.0.revision != nil }
+            let isQueued = !isCounted || states.contains { $0.0.waiters != nil }
             try output.print(
-                table: ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN", "WAITING"],
+                table: ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + (isCounted ? ["EPOCH", "REVISION"] : [])
+                    + (isQueued ? ["WAITING"] : []),
                 states.map { state, mine in
                     [
                         .init(state.name, .strong), leaderCell(state, mine: mine),
@@ -81,8 +86,10 @@ extension Context {
                         .init(
                             state.isLed ? state.remaining.map { "in " + DurationText.brief($0) } : nil, isEndingSoon(state) ? .warning : nil
                         ),
-                        .init(state.token?.description), .init(state.waiters.map { String($0) }),
+                        .init(state.token?.description),
                     ]
+                        + (isCounted ? [.init(state.epoch.map { String($0) }), .init(state.revision.map { String($0) })] : [])
+                        + (isQueued ? [.init(state.waiters.map { String($0) })] : [])
                 })
         }
     }

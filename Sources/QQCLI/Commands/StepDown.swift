@@ -5,26 +5,29 @@ import QQLoop
 extension Context {
     /// `step-down NAME`: makes the present leader let go.
     func stepDown() async throws -> Int32 {
-        let name = invocation.positionals[0]
-        let identity = invocation[Flags.id] ?? Identity.generated()
-        try coordinator.validate(name: name, identity: identity, ttl: Defaults.ttl)
+        try coordinator.validate(name: name, identity: identity, ttl: ttl)
         try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
         if let refusal = refusal(state) { return try tell(refusal, state) }
         let isOurs = try isOurs(state)
         if !isOurs {
-            if invocation[Flags.node] != nil, !invocation[Flags.force] {
+            if isAsking {
                 try coordinator.capabilities.require(
                     .askNodeToStepDown, for: "ask \(state.leader ?? "the leader") to step down", at: server)
+            } else {
+                try coordinator.capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
             }
-            try coordinator.capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
             try confirm(state)
         }
-        switch try await retrying({ () throws(CoordinationError) in try await coordinator.askToStepDown(state, by: identity) }) {
+        let byForce = isOurs || invocation[Flags.force]
+        switch try await retrying({ () throws(CoordinationError) in
+            try await coordinator.askToStepDown(state, by: identity, byForce: byForce)
+        })
+        {
         case .done: break
         case .changed(let now): return try tell("it has changed hands meanwhile, and is \(Rendering.sentence(now))", now)
         case .asked:
-            let limit = invocation[Flags.stepDownWait] ?? (state.remaining ?? Defaults.ttl) + .seconds(1)
+            let limit = invocation[Flags.stepDownWait] ?? (state.remaining ?? ttl) + .seconds(1)
             guard try await hasLetGo(state, within: limit) else {
                 throw CoordinationError(
                     .timedOut, "\(state.leader ?? "the leader") has been asked to step down from \(name), and has not yet let go",
@@ -40,6 +43,9 @@ extension Context {
         }
         return ExitCode.yes
     }
+
+    /// Whether another node is to be asked, and nothing taken from it.
+    private var isAsking: Bool { invocation[Flags.node] != nil && !invocation[Flags.force] }
 
     /// Why there is nothing to do; nil if there is.
     private func refusal(_ state: ElectionState) -> String? {
@@ -63,8 +69,9 @@ extension Context {
         func denied(_ reason: String, _ hint: String) -> CoordinationError {
             CoordinationError(.denied, "left \(state.name) alone", because: reason, at: server.description, hint: hint)
         }
-        guard invocation[Flags.force] else {
-            throw denied("it is held by \(leader), which is not us", "add --force to make somebody else let go")
+        guard invocation[Flags.force] || isAsking else {
+            let asking = coordinator.capabilities.has(.askNodeToStepDown) ? "add --node \(leader) to ask it, or " : "add "
+            throw denied("it is held by \(leader), which is not us", asking + "--force to make somebody else let go")
         }
         if invocation[Flags.yes] { return }
         guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes where nobody can be asked") }

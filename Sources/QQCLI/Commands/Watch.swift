@@ -6,8 +6,7 @@ import QQLoop
 extension Context {
     /// `watch NAME…`: a line a change, until stopped or until a condition comes true.
     func watch() async throws -> Int32 {
-        let names = distinctNames
-        for name in names { try coordinator.validate(name: name, identity: "watch", ttl: Defaults.ttl) }
+        for name in names { try coordinator.validate(name: name, identity: "watch", ttl: ttl) }
         try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
         let loop = loop

@@ -1,6 +1,8 @@
 /// What applies where neither flag, environment nor context says otherwise; help quotes these values.
 enum Defaults {
     static let ttl: Duration = .seconds(15)
+    /// What the nodes of the Go library have, who join no bucket with another one.
+    static let natsTTL: Duration = .seconds(10)
     static let hookTimeout: Duration = .seconds(30)
     static let requestTimeout: Duration = .seconds(5)
     static let retries = 3

@@ -10,7 +10,8 @@ extension Flags {
         help: "Where the election lives",
         more: """
             Where the election lives, as a server URL such as `file:///var/lib/qq`. Without it and without `QQ_SERVER`, lease files \
-            are used: in `/var/lib/qq` for root, else in `$XDG_STATE_HOME/qq/leases`. Contenders only exclude each other when they \
+            are used: in `/var/lib/qq` for root, else in `$XDG_STATE_HOME/qq/leases`. `nats://a:4222,b:4222` and `tls://...` name the \
+            servers of a NATS cluster; see qq-nats(7). Contenders only exclude each other when they \
             name the same place: root and another user do not, by default.
             """,
         environment: "QQ_SERVER", parse: Values.text)
@@ -20,7 +21,8 @@ extension Flags {
         help: "The identity to ask under",
         more: """
             The identity to ask under: 1 to 256 bytes without control characters. Two contenders with one identity are one to the \
-            system, so give each its own. By default one is made of host name, process number and a random part.
+            system, so give each its own. By default one is made of host name, process number and a random part; on NATS, where nodes \
+            have names, it is the host name.
             """,
         environment: nil, parse: Values.identity)
 
@@ -71,8 +73,10 @@ extension Flags {
     /// What every command takes that talks to a system, and what may stand before a command's name.
     @FlagListBuilder static var global: [AnyFlag] {
         server
+        clusterConfig
         id
         timeout
+        access
         json
         color
         quiet

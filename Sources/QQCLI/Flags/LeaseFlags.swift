@@ -13,12 +13,14 @@ extension Flags {
 
     static let ttl = Flag<Duration>(
         "ttl", value: "DURATION", kind: .duration, group: .lease,
-        help: "How long a lease lasts unrenewed",
+        help: "How long a lease lasts",
         more: """
             How long the lease lasts without renewal, and so how long an election may stand still after a holder's machine is lost. \
-            A short TTL fails over sooner and bears less disturbance. Counted from before each request was sent.
+            A short TTL fails over sooner and bears less disturbance. Counted from before each request was sent. On NATS the bucket has \
+            one TTL for all: where there is one with another TTL, a TTL given here is refused.
             """,
-        defaultText: DurationText.format(Defaults.ttl), parse: Values.positiveDuration)
+        defaultText: "\(DurationText.format(Defaults.ttl)), NATS \(DurationText.format(Defaults.natsTTL))",
+        parse: Values.positiveDuration)
 
     static let renewEvery = Flag<Duration>(
         "renew-every", value: "DURATION", kind: .duration, group: .lease,
@@ -107,7 +109,8 @@ extension Flags {
         "node", value: "ID", kind: .text, group: .selection,
         help: "Only if this identity leads",
         more: """
-            Step down this identity and no other. When somebody else leads by then, nothing is changed and the exit code is 1.
+            Step down this identity and no other. When somebody else leads by then, nothing is changed and the exit code is 1. Where \
+            leaders are nodes that can be asked, as on NATS, this one is asked, and `--force` is not needed.
             """,
         parse: Values.identity)
 
@@ -115,8 +118,9 @@ extension Flags {
         switch: "force", group: .lease,
         help: "Take the lease from another's hands",
         more: """
-            Take the lease away from a leader that is not us. Its command is told by the failure of its next renewal, so it may still run \
-            for up to its TTL; the system grants the lease to nobody before that where it can.
+            Take the lease away from a leader that is not us. Where the leader cannot be asked, its command is told by the failure of its \
+            next renewal, so it may still run for up to its TTL; the system grants the lease to nobody before that where it can. On NATS \
+            the lease is deleted, and that node may not lead for one TTL.
             """)
 
     static let yes = Flag(

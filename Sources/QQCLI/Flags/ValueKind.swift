@@ -32,6 +32,7 @@ enum FlagGroup: String, CaseIterable, Sendable {
     case hooks = "Hooks"
     case retrying = "Retrying"
     case server = "Server"
+    case access = "Access"
     case output = "Output"
     case help = "Help"
 }

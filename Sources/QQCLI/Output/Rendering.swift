@@ -11,6 +11,8 @@ enum Rendering {
 
     static func json(_ token: FencingToken?) -> JSONValue { token.map { .number($0.value) } ?? .null }
 
+    static func json(_ number: UInt64?) -> JSONValue { number.map { .number($0) } ?? .null }
+
     static func json(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
 
     /// Seconds to the millisecond: more says nothing of a lease, and makes lines hard to read.
@@ -19,7 +21,12 @@ enum Rendering {
     }
 
     /// `held by web1/42/9f (token 7) for 12.3s more`, as messages say it.
-    static func sentence(_ state: ElectionState) -> String {
+    /// - Parameter identity: who asked.
+    static func sentence(_ state: ElectionState, for identity: String? = nil) -> String {
+        if let cooldown = state.cooldown, !state.isLed {
+            // The state is about us; whoever led before has nothing to do with it.
+            return "free, but \(identity ?? "we") stepped down and may not lead for \(DurationText.brief(cooldown))"
+        }
         switch state.phase {
         case .free: return "held by nobody"
         case .held, .expired:

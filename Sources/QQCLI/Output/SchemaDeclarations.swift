@@ -34,11 +34,13 @@ struct Schema: Sendable {
 extension Schemas {
     private static let name = Schema.Field("name", .text, "The election.")
     private static let server = Schema.Field("server", .text, "The server URL, without credentials.")
-    private static let system = Schema.Field("system", .text, "What answers there: `file` in this version.")
+    private static let system = Schema.Field("system", .text, "What answers there: `file` or `nats` in this version.")
     private static let leader = Schema.Field("leader", .text, null: true, "The identity that leads; null where nobody does.")
     private static let token = Schema.Field(
         "token", .count, null: true,
         "The term's fencing token, up to 64 bits; null where there is none. Some JSON readers keep only 53 bits exactly.")
+    private static let epoch = Schema.Field(
+        "epoch", .count, null: true, "The number of the term among the nodes of the cluster; null where terms are not counted so.")
     private static let ttl = Schema.Field("ttl", .seconds, null: true, "For how long the lease is granted each time.")
     private static let expiresIn = Schema.Field("expires_in", .seconds, null: true, "How long the lease still runs unless it is renewed.")
     private static let acquiredAt = Schema.Field("acquired_at", .time, null: true, "When the term began.")
@@ -47,8 +49,11 @@ extension Schemas {
         name: "acquire", about: "`qq acquire` *NAME* `--json`, granted or refused.",
         fields: [
             .init("acquired", .flag, "Whether we lead now."), name, server, system,
-            .init("id", .text, null: true, "Our identity; null where it was refused."), leader, token, ttl, acquiredAt,
+            .init("id", .text, null: true, "Our identity; null where it was refused."), leader, token, epoch, ttl, acquiredAt,
             .init("expires_at", .time, null: true, "When the lease ends unless it is renewed, by this machine's wall clock."), expiresIn,
+            .init(
+                "cooldown", .seconds, null: true,
+                "For how long our identity may not lead, having stepped down; null where that is not why it was refused."),
         ])
 
     static let release = Schema(
@@ -73,7 +78,9 @@ extension Schemas {
         fields: [
             name, .init("state", .text, "`held`, `expired` (the last leader's lease has ended) or `free`."), leader,
             .init("last_leader", .text, null: true, "The identity that leads, or led last."), .init("mine", .flag, "Whether we lead."),
-            token, acquiredAt,
+            token, epoch,
+            .init("revision", .count, null: true, "The version of the record, which grows with each renewal; null where there is none."),
+            acquiredAt,
             .init("renewed_at", .time, null: true, "When the lease was last renewed."), ttl, expiresIn,
             .init("waiters", .count, null: true, "How many wait for their turn."),
             .init("alive", .flag, null: true, "Whether the leader's process is known to live; null where that cannot be known."),
@@ -89,7 +96,7 @@ extension Schemas {
             .init(
                 "event", .text, "`state` (what was found at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
             name, server,
-            .init("state", .text, "`held`, `expired` or `free`."), leader, token, expiresIn,
+            .init("state", .text, "`held`, `expired` or `free`."), leader, token, epoch, expiresIn,
         ])
 
     static let stepDown = Schema(
@@ -101,7 +108,10 @@ extension Schemas {
 
     static let clusterStatus = Schema(
         name: "cluster-status", about: "`qq cluster-status --json`.",
-        fields: [server, system, .init("endpoints", .list, "One object for each endpoint, as below.")])
+        fields: [
+            server, system, .init("endpoints", .list, "One object for each endpoint, as below."),
+            .init("members", .list, "One object for each member that the system knows, as below; none for systems that know none."),
+        ])
 
     static let endpoint = Schema(
         name: "endpoint", about: "An element of `endpoints` in `qq cluster-status --json`.",
@@ -123,9 +133,31 @@ extension Schemas {
             .init("elections", .count, optional: true, "Lease files: how many there are."),
             .init("held", .count, optional: true, "Lease files: how many have a leader."),
             .init("broken", .count, optional: true, "Lease files: how many cannot be read."),
+            .init("server_name", .text, optional: true, "NATS: what the server calls itself."),
+            .init("version", .text, optional: true, "NATS: the server's version."),
+            .init("cluster", .text, null: true, optional: true, "NATS: the name of the server's cluster."),
+            .init("domain", .text, null: true, optional: true, "NATS: the server's JetStream domain."),
+            .init("jetstream", .flag, optional: true, "NATS: whether our account has JetStream there."),
+            .init("streams", .count, null: true, optional: true, "NATS: how many streams our account has."),
+            .init(
+                "meta_leader", .text, null: true, optional: true,
+                "NATS: who leads JetStream's own cluster; told to the system account alone."),
         ])
 
-    static let all = [acquire, release, keepalive, status, watch, stepDown, clusterStatus, endpoint]
+    static let member = Schema(
+        name: "member", about: "An element of `members` in `qq cluster-status --json`.",
+        fields: [
+            .init("id", .text, "Its identity."), .init("election", .text, "What it takes part in."),
+            .init("role", .text, "`leader`, `follower` or `unknown`, as it says itself."),
+            .init("leader", .text, null: true, "Who leads, as it sees it."),
+            .init("epoch", .count, null: true, "The number of the term, as it sees it."),
+            .init("uptime", .seconds, null: true, "How long it has been running."),
+            .init("version", .text, null: true, "The version that it was configured with."),
+            .init("round_trip", .seconds, null: true, "How long its answer took."),
+            .init("problem", .text, null: true, "What is wrong with it, such as that it did not answer."),
+        ])
+
+    static let all = [acquire, release, keepalive, status, watch, stepDown, clusterStatus, endpoint, member]
 
     /// qq-json(5).
     static let manPage = ManPage(

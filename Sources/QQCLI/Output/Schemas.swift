@@ -7,9 +7,9 @@ enum Schemas {
         [
             "acquired": true, "name": .string(grant.name), "server": .string(server.description), "system": .string(server.system.name),
             "id": .string(grant.identity), "leader": .string(grant.identity), "token": Rendering.json(grant.token),
-            "ttl": Rendering.json(grant.ttl),
+            "epoch": Rendering.json(grant.epoch), "ttl": Rendering.json(grant.ttl),
             "acquired_at": Rendering.json(grant.acquiredAt), "expires_at": Rendering.json(grant.expiresAt),
-            "expires_in": Rendering.rounded(grant.deadline.duration(since: now)),
+            "expires_in": Rendering.rounded(grant.deadline.duration(since: now)), "cooldown": .null,
         ]
     }
 
@@ -18,9 +18,9 @@ enum Schemas {
             "acquired": false, "name": .string(state.name), "server": .string(server.description), "system": .string(server.system.name),
             "id": .null,
             "leader": Rendering.json(state.isLed ? state.leader : nil), "token": Rendering.json(state.token),
-            "ttl": Rendering.json(state.ttl),
+            "epoch": Rendering.json(state.epoch), "ttl": Rendering.json(state.ttl),
             "acquired_at": Rendering.json(state.acquiredAt), "expires_at": Rendering.json(state.remaining.map { .now() + $0 }),
-            "expires_in": Rendering.rounded(state.remaining),
+            "expires_in": Rendering.rounded(state.remaining), "cooldown": Rendering.rounded(state.cooldown),
         ]
     }
 
@@ -44,6 +44,7 @@ enum Schemas {
         [
             "name": .string(state.name), "state": .string(state.phase.rawValue), "leader": Rendering.json(state.isLed ? state.leader : nil),
             "last_leader": Rendering.json(state.leader), "mine": .bool(mine), "token": Rendering.json(state.token),
+            "epoch": Rendering.json(state.epoch), "revision": Rendering.json(state.revision),
             "acquired_at": Rendering.json(state.acquiredAt), "renewed_at": Rendering.json(state.renewedAt),
             "ttl": Rendering.json(state.ttl),
             "expires_in": state.isLed ? Rendering.rounded(state.remaining) : .null,
@@ -57,7 +58,7 @@ enum Schemas {
         [
             "time": Rendering.json(time), "event": .string(kind), "name": .string(state.name), "server": .string(server.description),
             "state": .string(state.phase.rawValue), "leader": Rendering.json(state.isLed ? state.leader : nil),
-            "token": Rendering.json(state.token),
+            "token": Rendering.json(state.token), "epoch": Rendering.json(state.epoch),
             "expires_in": state.isLed ? Rendering.rounded(state.remaining) : .null,
         ]
     }
@@ -73,11 +74,11 @@ enum Schemas {
         ]
     }
 
-    static func cluster(_ endpoints: [EndpointStatus], server: ServerURL) -> JSONValue {
+    static func cluster(_ report: ClusterReport, server: ServerURL) -> JSONValue {
         [
             "server": .string(server.description), "system": .string(server.system.name),
             "endpoints": .array(
-                endpoints.map { endpoint in
+                report.endpoints.map { endpoint in
                     var members: [JSONObject.Member] = [
                         .init(name: "endpoint", value: .string(endpoint.endpoint)),
                         .init(name: "reachable", value: .bool(endpoint.isReachable)),
@@ -88,6 +89,16 @@ enum Schemas {
                     members += endpoint.details.map { .init(name: $0.key, value: $0.value) }
                     return .object(JSONObject(members))
                 }),
+            "members": .array(report.members.map { member($0) }),
+        ]
+    }
+
+    private static func member(_ member: MemberStatus) -> JSONValue {
+        [
+            "id": .string(member.id), "election": .string(member.election), "role": .string(member.role.rawValue),
+            "leader": Rendering.json(member.leader), "epoch": Rendering.json(member.epoch), "uptime": Rendering.rounded(member.uptime),
+            "version": Rendering.json(member.version), "round_trip": Rendering.json(member.roundTrip),
+            "problem": Rendering.json(member.problem),
         ]
     }
 }

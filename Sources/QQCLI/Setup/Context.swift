@@ -3,6 +3,7 @@ import QQCore
 import QQFile
 import QQGuard
 import QQLoop
+import QQNATS
 
 /// What every command works with: what was asked, where, and how to answer.
 struct Context: Sendable {
@@ -11,8 +12,18 @@ struct Context: Sendable {
     let coordinator: any Coordinator
     let output: Output
     let messages: Messages
+    /// The elections named, each once, in their order.
+    let names: [String]
+    /// The identity to ask under.
+    let identity: String
+    /// The identity that we were told to have: that of `--id`, or of the node that a cluster file describes.
+    let givenIdentity: String?
+    private let file: ClusterFile?
 
     var server: ServerURL { coordinator.server }
+
+    /// The one election of a command that takes one.
+    var name: String { names.first ?? "" }
 
     /// The server is chosen, and nothing is asked of it yet.
     init(_ invocation: Invocation, loop: MainLoop) throws(CoordinationError) {
@@ -20,31 +31,64 @@ struct Context: Sendable {
         self.loop = loop
         messages = Messages(invocation)
         output = Output(invocation)
-        let choice = try ServerChoice.resolve(flag: invocation[Flags.server])
-        coordinator = try Self.coordinator(for: choice, invocation, loop)
+        file = try invocation[Flags.clusterConfig].map { path throws(CoordinationError) in try ClusterFile.read(path) }
+        if let file, !file.unknownKeys.isEmpty {
+            messages.detail("\(file.path): not used: \(file.unknownKeys.joined(separator: ", "))")
+        }
+        let choice = try ServerChoice.resolve(flag: invocation[Flags.server], file: file)
+        givenIdentity = invocation[Flags.id] ?? file?.nodeID
+        identity = givenIdentity ?? (choice.url.system == .nats ? Identity.hostName() : Identity.generated())
+        names = try Self.names(invocation, file)
+        coordinator = try Self.coordinator(for: choice, file, invocation, loop)
     }
 
     private static func coordinator(
-        for choice: ServerChoice, _ invocation: Invocation, _ loop: MainLoop
+        for choice: ServerChoice, _ file: ClusterFile?, _ invocation: Invocation, _ loop: MainLoop
     ) throws(CoordinationError) -> any Coordinator {
+        let requestTimeout = invocation[Flags.timeout] ?? Defaults.requestTimeout
         switch choice.url.system {
+        case .nats:
+            return NATSCoordinator(
+                server: choice.url, settings: try NATSSettings(invocation, choice, file: file), explicitTTL: invocation[Flags.ttl],
+                clock: loop, requestTimeout: requestTimeout)
         case .file:
+            if let flag = Flags.access.first(where: { invocation.isGiven($0) }) {
+                throw CoordinationError(
+                    .usage, "cannot use \(flag.long)", because: "lease files are not reached over a network", at: choice.url.description,
+                    hint: "leave it out, or name a server such as -s nats://HOST:4222")
+            }
             return FileCoordinator(
                 server: choice.url, isDefault: choice.origin == .embedded, clock: loop, ownTTL: invocation[Flags.ttl] ?? Defaults.ttl,
-                requestTimeout: invocation[Flags.timeout] ?? Defaults.requestTimeout)
-        case .quorumQuest, .raftLock, .nats, .kubernetes:
+                requestTimeout: requestTimeout)
+        case .quorumQuest, .raftLock, .kubernetes:
             throw CoordinationError(
-                .unsupported, "cannot use \(choice.url.system.name)", because: "this version of qq speaks lease files only",
+                .unsupported, "cannot use \(choice.url.system.name)", because: "this version of qq speaks lease files and NATS only",
                 at: choice.url.description,
-                hint: "name a folder with -s file:///DIR")
+                hint: "name a folder with -s file:///DIR, or servers with -s nats://HOST:4222")
         }
     }
 
-    /// The elections named, each once, in their order.
-    var distinctNames: [String] {
+    /// Those of the command line, else the one of the cluster file where the command takes any.
+    private static func names(_ invocation: Invocation, _ file: ClusterFile?) throws(CoordinationError) -> [String] {
+        guard let declared = invocation.command.positionals.first, declared.alternative != nil else { return [] }
         var names: [String] = []
         for name in invocation.positionals where !names.contains(name) { names.append(name) }
-        return names
+        guard names.isEmpty, let file, !invocation[Flags.all] else { return names }
+        if let name = file.clusterID { return [name] }
+        guard declared.isRequired else { return [] }
+        throw CoordinationError(
+            .configuration, "cannot tell which election is meant", because: "clusterId is missing", at: file.path,
+            hint: "add it, or give NAME")
+    }
+
+    // MARK: What applies
+
+    /// How long a lease is to last: by flag, cluster file, or the system's default.
+    var ttl: Duration { invocation[Flags.ttl] ?? file?.leaseTTL ?? (server.system == .nats ? Defaults.natsTTL : Defaults.ttl) }
+
+    /// How often a lease that lasts `ttl` is to be renewed; nil for the usual part of it.
+    func renewEvery(of ttl: Duration) -> Duration? {
+        invocation[Flags.renewEvery] ?? file?.renewEvery.flatMap { $0 < ttl ? $0 : nil }
     }
 
     /// The retry policy that the flags describe.

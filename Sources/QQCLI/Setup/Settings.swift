@@ -1,26 +1,43 @@
 import Glibc
 import QQCore
+import QQNATS
 
 /// Where the election lives, and who says so.
 struct ServerChoice: Sendable {
     enum Origin: Sendable {
         case flag
         case environment
+        case file
         case embedded
     }
 
     var url: ServerURL
     var origin: Origin
 
-    /// Precedence: flag, environment, the embedded default.
-    static func resolve(flag: String?) throws(CoordinationError) -> ServerChoice {
-        if let flag { return ServerChoice(url: try parse(flag, from: "--server"), origin: .flag) }
-        if let variable = variable("QQ_SERVER"), !variable.isEmpty {
-            return ServerChoice(url: try parse(variable, from: "QQ_SERVER"), origin: .environment)
+    /// Precedence: flag, environment, file, the embedded default. A file is for a NATS cluster: beside it nothing else can be meant.
+    static func resolve(
+        flag: String?, file: ClusterFile?, variables: (String) -> String? = filledVariable
+    ) throws(CoordinationError) -> ServerChoice {
+        if let flag { return try ServerChoice(url: parse(flag, from: "--server"), origin: .flag).checked(beside: file, "--server") }
+        if let variable = variables("QQ_SERVER") {
+            return try ServerChoice(url: parse(variable, from: "QQ_SERVER"), origin: .environment).checked(beside: file, "QQ_SERVER")
+        }
+        if let file {
+            if let server = file.server { return ServerChoice(url: server, origin: .file) }
+            throw CoordinationError(
+                .configuration, "cannot tell where the cluster is", because: "nats.servers is missing", at: file.path,
+                hint: "add it, or name the servers with -s nats://HOST:4222")
         }
         do throws(ServerURL.Invalid) { return ServerChoice(url: try ServerURL.file(path: try embeddedFolder()), origin: .embedded) } catch {
             throw CoordinationError(.configuration, "cannot tell where lease files are", because: error.reason, hint: error.hint)
         }
+    }
+
+    private func checked(beside file: ClusterFile?, _ name: String) throws(CoordinationError) -> ServerChoice {
+        guard file != nil, url.system != .nats else { return self }
+        throw CoordinationError(
+            .usage, "cannot use --cluster-config", because: "it is for NATS, and \(name) names \(url.system.name)", at: url.description,
+            hint: "leave one of them out")
     }
 
     private static func parse(_ text: String, from origin: String) throws(CoordinationError) -> ServerURL {
@@ -37,9 +54,6 @@ struct ServerChoice: Sendable {
         throw ServerURL.Invalid(reason: "neither XDG_STATE_HOME nor HOME names a folder", hint: "name one with -s file:///DIR")
     }
 }
-
-/// An environment variable; nil where it is not set.
-func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
 /// What the flags of a lease come to: checked together, since each of them only makes sense beside the others.
 struct LeaseTiming: Sendable {

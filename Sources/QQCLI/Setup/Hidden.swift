@@ -1,0 +1,64 @@
+import Glibc
+import QQCore
+
+/// Secrets among our own arguments and variables. Everybody can read the arguments of a process, and its variables go on to all that it starts: so both are
+/// overwritten where they stand, and what they said is kept here.
+///
+/// For the moment between the kernel's start of this process and `take()` they stand there all the same; a file is the better place.
+enum Hidden {
+    /// Variables that hold secrets, and which nothing that we start is given.
+    static let names = ["QQ_NATS_USER", "QQ_NATS_PASSWORD", "QQ_NATS_TOKEN"]
+
+    /// What the variables said, as far as they were taken away or changed.
+    fileprivate static let variables = takeVariables()
+
+    /// Hides everything. Call before anything is started, once the arguments have been copied.
+    static func take() {
+        for word in processArguments().dropFirst() {
+            // What follows is the guarded command's, byte for byte.
+            if strcmp(word, "--") == 0 { break }
+            guard let range = credentials(in: Array(String(cString: word).utf8)) else { continue }
+            memset(word + range.lowerBound, CInt(UInt8(ascii: "*")), range.count)
+        }
+        _ = variables
+    }
+
+    private static func takeVariables() -> [String: String] {
+        var taken: [String: String] = [:]
+        for name in names {
+            guard let value = getenv(name) else { continue }
+            taken[name] = String(cString: value)
+            explicit_bzero(value, strlen(value))
+            unsetenv(name)
+        }
+        // Those that we start learn where, not as whom.
+        if let value = getenv("QQ_SERVER") {
+            let bytes = Array(String(cString: value).utf8)
+            if let range = credentials(in: bytes) {
+                taken["QQ_SERVER"] = String(cString: value)
+                explicit_bzero(value, strlen(value))
+                setenv("QQ_SERVER", String(decoding: bytes[..<range.lowerBound] + bytes[(range.upperBound + 1)...], as: UTF8.self), 1)
+            }
+        }
+        return taken
+    }
+
+    /// Where in a word the credentials of a URL stand, up to its `@`; nil where there are none. In doubt too much is taken for them.
+    static func credentials(in word: [UInt8]) -> Range<Int>? {
+        let mark = Array("://".utf8)
+        guard word.count > mark.count, let colon = (0...(word.count - mark.count)).first(where: { word[$0..<($0 + 3)].elementsEqual(mark) })
+        else { return nil }
+        let rest = word[(colon + mark.count)...]
+        guard let at = rest.lastIndex(of: UInt8(ascii: "@")), !rest[..<at].contains(where: { $0 <= 0x20 }) else { return nil }
+        // A folder's path may have an @, as the name of a Kubernetes context.
+        let before = String(decoding: word[..<colon], as: UTF8.self).lowercased()
+        if before.hasSuffix("file") || before.hasSuffix("k8s") { return nil }
+        return rest.startIndex..<at
+    }
+}
+
+/// An environment variable as it was when we were started; nil where it was not set.
+func variable(_ name: String) -> String? { Hidden.variables[name] ?? getenv(name).map { String(cString: $0) } }
+
+/// An environment variable that says something; nil where it is not set, or empty.
+func filledVariable(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }
