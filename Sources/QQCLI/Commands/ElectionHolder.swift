@@ -8,6 +8,7 @@ actor ElectionHolder {
     private var elections: [String: Held] = [:]
     private var isStopping = false
     private var failure: CoordinationError?
+    private var joining: [Task<Void, Never>] = []
     private let jobs: AsyncStream<Job>
     private let post: AsyncStream<Job>.Continuation
 
@@ -79,10 +80,45 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
+        for task in joining { task.cancel() }
         for (name, held) in elections { if held.grant != nil { post.yield(.giveUp(name)) } else { held.driver.stop() } }
     }
 
+    /// Becomes a member of the election, where its system has members; while it cannot be reached there is nobody to be a member for.
+    private func join(_ name: String) async {
+        guard let identity = elections[name]?.configuration.request.identity, !isStopping else { return }
+        let context = context
+        let task = Task(executorPreference: context.loop) {
+            let policy = context.retryPolicy(endless: true)
+            var retry = 0
+            while !Task.isCancelled {
+                do throws(CoordinationError) { return try await context.coordinator.join(name, as: identity) } catch {
+                    retry += 1
+                    guard error.isPassing else { return context.messages.note("\(error)") }
+                    let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
+                    context.messages.note("\(error); trying again in \(DurationText.brief(pause))")
+                    try? await context.loop.sleep(for: pause)
+                }
+            }
+        }
+        joining.append(task)
+        await task.value
+    }
+
+    /// What happens to the connection concerns all elections.
+    func handle(_ event: ConnectionEvent) {
+        if event.kind == .notice { return context.messages.detail(event.text) }
+        for (name, held) in elections.sorted(by: { $0.key < $1.key }) {
+            report { () throws(CoordinationError) in
+                try context.tell(
+                    event.kind.rawValue, name: name, identity: held.configuration.request.identity, token: held.grant?.token,
+                    expiresIn: held.grant.map { $0.deadline.duration(since: context.loop.now()) }, reason: event.text)
+            }
+        }
+    }
+
     private func hold(_ name: String) async {
+        await join(name)
         while true {
             guard let driver = elections[name]?.driver else { return }
             let post = post

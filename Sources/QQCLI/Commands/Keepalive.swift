@@ -25,6 +25,8 @@ extension Context {
                     await holder.stop()
                 }
             }
+            let events = coordinator.connectionEvents
+            group.addTask { for await event in events { await holder.handle(event) } }
             defer { group.cancelAll() }
             if let error = await holder.run() { throw error }
             return ExitCode.yes
@@ -79,7 +81,9 @@ extension Context {
                     event, name: name, identity: identity, token: token, expiresIn: expiresIn, reason: reason, at: time, server: server))
         case .plain: try output.print(record: [time.rfc3339(fractionDigits: 3), name, event, token?.description, reason])
         case .terminal:
-            let color: Output.Color = ["elected", "renewed"].contains(event) ? .good : event == "lost" ? .bad : .warning
+            let color: Output.Color =
+                ["elected", "renewed", "connected"].contains(event)
+                ? .good : ["lost", "disconnected", "unreachable"].contains(event) ? .bad : .warning
             try output.print(
                 output.color(time.rfc3339(fractionDigits: 3), .faint) + "  " + output.color(name, .strong) + "  "
                     + output.color(event.split(separator: "_").joined(separator: " "), color) + (token.map { "  token \($0)" } ?? "")

@@ -64,9 +64,14 @@ extension Schemas {
         name: "keepalive", about: "`qq keepalive` *NAME...* `--json`: one object a line.",
         fields: [
             .init("time", .time, "When it happened."),
-            .init("event", .text, "`waiting`, `elected`, `renewed`, `lost`, `released`, `step_down_asked` or `retrying`."), name, server,
+            .init(
+                "event", .text,
+                "`waiting`, `elected`, `renewed`, `lost`, `released`, `step_down_asked` or `retrying`; of the connection to a server: `connected`, `disconnected`, `unreachable` or `server_leaving`, once for each election."
+            ), name, server,
             .init("id", .text, "Our identity."), token, expiresIn,
-            .init("reason", .text, null: true, "Why, for `lost` and `retrying`; who, for `waiting` and `step_down_asked`."),
+            .init(
+                "reason", .text, null: true,
+                "Why, for `lost` and `retrying`; which server, for events of the connection; who, for `waiting` and `step_down_asked`."),
         ])
 
     static let status = Schema(
