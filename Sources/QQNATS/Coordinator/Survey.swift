@@ -44,19 +44,28 @@ extension NATSCoordinator {
         let (stream, found, cooling) = (await information, await lease, await cooldown)
         return await result { () throws(JetStreamFailure) in
             guard let stream = try stream.get() else { return nil }
-            var entry: KeyValueEntry?
-            do throws(JetStreamFailure) { entry = try found.get() } catch {
-                // A bucket made without direct reads answers through its leader alone.
-                guard !fresh, !stream.configuration.allowDirect else { throw error }
-                entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
-            }
+            let ownCooldown = try await self.answered(
+                cooling, bucket, node.map { format.cooldownKey(node: $0) } ?? "", fresh: fresh, of: stream, timeout: timeout)
+            var entry = try await self.answered(found, bucket, format.leaseKey, fresh: fresh, of: stream, timeout: timeout)
             if !fresh, let known = self.state.withLock({ $0.sightings[name] }), (entry?.revision ?? 0) < known.revision {
                 entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
             }
             let now = self.clock.now()
             if let entry { self.sighted(name, entry.revision, at: now) }
             return Survey(
-                format: format, stream: stream, lease: LeaseEntry(entry, format: format), cooldown: try? cooling.get(), takenAt: now)
+                format: format, stream: stream, lease: LeaseEntry(entry, format: format), cooldown: ownCooldown, takenAt: now)
+        }
+    }
+
+    /// What a key holds, by the answer to a read of it. Where nobody answers direct reads, as for a bucket that was made without them and an account that
+    /// does not import them, the stream's leader is asked.
+    private func answered(
+        _ answer: Result<KeyValueEntry?, JetStreamFailure>, _ bucket: String, _ key: String, fresh: Bool, of stream: StreamInfo,
+        timeout: Duration
+    ) async throws(JetStreamFailure) -> KeyValueEntry? {
+        do throws(JetStreamFailure) { return try answer.get() } catch {
+            guard !fresh, error.isUnanswered || !stream.configuration.allowDirect else { throw error }
+            return try await jetStream.entry(bucket: bucket, key: key, direct: false, timeout: timeout)
         }
     }
 
