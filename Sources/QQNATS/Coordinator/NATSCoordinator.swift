@@ -112,7 +112,9 @@ public final class NATSCoordinator: Coordinator {
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         let survey: Survey?
-        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: requestTimeout) } catch {
+        // While we hold it, there has to be time for what follows from the answer.
+        let limit = state.withLock { $0.held[name]?.term.ttl }.map { timeout(ttl: $0) } ?? requestTimeout
+        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: limit) } catch {
             throw failure("cannot read \(name)", error)
         }
         guard let survey else { return ElectionState(name: name, phase: .free) }
