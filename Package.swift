@@ -53,7 +53,7 @@ let package = Package(
 
 // `make fuzz` links these with libFuzzer; nothing else needs them.
 if Context.environment["QQ_FUZZ"] != nil {
-    for (name, module) in [("FuzzCommandLine", "QQCLI"), ("FuzzLeaseFile", "QQFile")] {
+    for (name, module) in [("FuzzCommandLine", "QQCLI"), ("FuzzLeaseFile", "QQFile"), ("FuzzNATSParser", "QQNATS")] {
         package.products.append(.library(name: name, type: .static, targets: [name]))
         package.targets.append(.target(name: name, dependencies: [.byName(name: module)], path: "Fuzz/\(name)", swiftSettings: strict))
     }
