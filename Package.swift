@@ -16,7 +16,7 @@ let package = Package(
     ],
     targets: [
         .executableTarget(name: "qq", dependencies: ["QQCLI"], swiftSettings: strict),
-        .target(name: "QQCLI", dependencies: ["QQGuard", "QQFile", "QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
+        .target(name: "QQCLI", dependencies: ["QQGuard", "QQFile", "QQVIP", "QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
         .target(name: "QQGuard", dependencies: ["QQLoop", "QQCore", "CGuardian", "CKernel"], swiftSettings: strict),
         .target(name: "QQFile", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
         .target(
@@ -29,6 +29,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .target(name: "QQVIP", dependencies: ["QQCore"], swiftSettings: strict),
         .target(name: "QQLoop", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
         .target(name: "QQCore", swiftSettings: strict),
         .target(name: "CGuardian", dependencies: ["CKernel"]),
@@ -37,9 +38,10 @@ let package = Package(
         .testTarget(name: "QQFileTests", dependencies: ["QQFile"], swiftSettings: strict),
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
         .testTarget(name: "QQNATSTests", dependencies: ["QQNATS"], swiftSettings: strict),
+        .testTarget(name: "QQVIPTests", dependencies: ["QQVIP"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
-        .testTarget(name: "EndToEndTests", dependencies: ["Support", "QQCLI", "qq"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["Support", "QQCLI", "QQVIP", "qq"], swiftSettings: strict),
         .target(name: "Support", dependencies: ["CSupport"], path: "Tests/Support", swiftSettings: strict),
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
