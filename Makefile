@@ -24,7 +24,7 @@ FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 RELEASE = build -c release --product qq --static-swift-stdlib -Xlinker --gc-sections
 STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
-.PHONY: build demo test lint format bench fuzz test-sanitize docs install uninstall deps deps-test clean help static-libraries generated
+.PHONY: build demo test lint format bench bench-nats fuzz test-sanitize docs install uninstall deps deps-test deps-bench clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: deps static-libraries ## The release binary (default)
@@ -53,6 +53,13 @@ bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUND
 	$(SWIFTC) -O -static-stdlib -Xlinker --gc-sections -Xlinker -L$(STATIC) -Xclang-linker -static-libgcc Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty-like-qq
 	@$(BUILD)/bench/harness $(CURDIR)/$(BINARY) "$$(command -v flock)" $(CURDIR)/$(BUILD)/bench/stamp \
 		$(CURDIR)/$(BUILD)/bench/empty $(CURDIR)/$(BUILD)/bench/empty-like-qq $(BENCH_ROUNDS)
+	@$(MAKE) --no-print-directory bench-nats
+
+bench-nats: build deps-bench ## The same over NATS: reading beside etcdctl, hand-over, failover, 1,000 elections
+	@mkdir -p $(BUILD)/bench
+	$(SWIFTC) -O -swift-version 6 Benchmarks/NATS/*.swift Benchmarks/Harness/Process.swift Benchmarks/Harness/Table.swift -o $(BUILD)/bench/harness-nats
+	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
+	@$(BUILD)/bench/harness-nats $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/bench/stamp $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
 
 fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS each
 	@Scripts/fuzz $(FUZZ_SECONDS)
@@ -102,6 +109,9 @@ deps: ## What building and running needs
 
 deps-test: ## What the tests need
 	@Scripts/need build test
+
+deps-bench: ## What the benchmarks need
+	@Scripts/need build bench
 
 clean: ## Remove what was built
 	rm -rf $(BUILD)

@@ -127,14 +127,15 @@ final class ElectionFollower: Sendable {
         let configuration = OrderedConsumer.Configuration(
             bucket: survey.format.bucket(cluster: name), keys: survey.format.leaseKey, newName: { String(NUID.next().prefix(8)) },
             newInbox: { client.newInbox() })
-        let watch = KeyValueWatch(
-            configuration, jetStream: coordinator.jetStream, timeout: coordinator.requestTimeout, clock: coordinator.clock
-        ) { [weak self] in self?.update($0) }
+        // Before the watch begins: it tells from another thread.
         state.withLock { state in
-            state.stage = .watching(watch, survey)
             state.entry = survey.lease.entry
             state.isCurrent = false
         }
+        let watch = KeyValueWatch(
+            configuration, jetStream: coordinator.jetStream, timeout: coordinator.requestTimeout, clock: coordinator.clock
+        ) { [weak self] in self?.update($0) }
+        state.withLock { $0.stage = .watching(watch, survey) }
     }
 
     /// On the client's event loop.

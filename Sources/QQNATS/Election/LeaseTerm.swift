@@ -2,7 +2,8 @@ import QQCore
 
 /// A term of ours: what its writes look like.
 ///
-/// An answer to one of them that says that it `isDuplicate` tells only that it was stored once, not that it still stands: read back.
+/// A write that is sent again because its answer was lost may have been stored the first time. Server 2.9 then says `isDuplicate` even where
+/// others have written since, 2.15 says wrong last sequence even where nobody has: only reading back tells.
 struct LeaseTerm: Sendable, Hashable {
     var format: LeaseFormat
     var nodeID: String
