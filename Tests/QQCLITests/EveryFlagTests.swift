@@ -53,7 +53,7 @@ import Testing
 
     @Test(arguments: Flags.global.filter { $0.name != "help" }.map { Case(command: Commands.status, flag: $0) })
     func thatIsGlobalStandsBeforeTheCommandToo(of sample: Case) throws {
-        for spelling in sample.spellings { #expect(try invocation(spelling + ["status", "web"]).isGiven(sample.flag)) }
+        for spelling in sample.spellings { #expect(try invocation(spelling + sample.needed + ["status", "web"]).isGiven(sample.flag)) }
     }
 
     @Test func ofOneNameHasOneKindEverywhere() {
