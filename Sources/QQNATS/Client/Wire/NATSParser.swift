@@ -32,6 +32,9 @@ struct NATSParser: Sendable {
     /// - Parameter maximumControlLine: the longest line in bytes, without its end.
     init(maximumControlLine: Int = Self.defaultMaximumControlLine) { self.maximumControlLine = maximumControlLine }
 
+    /// Whether all that arrived was taken.
+    var isEmpty: Bool { head == buffer.count && message == nil }
+
     /// Adds what arrived.
     mutating func append(_ bytes: some Collection<UInt8>) {
         guard failure == nil else { return }
