@@ -155,6 +155,8 @@ extension NATSCoordinator {
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(
                 bucket: held.term.format.bucket(cluster: name), write, timeout: timeout(ttl: held.term.ttl))
+            // An earlier one of ours, which was stored when it came: the lease runs from then, and may be another's by now.
+            if answer.isDuplicate { return nil }
             var renewed = held
             renewed.revision = answer.sequence
             renewed.renewals += 1
