@@ -16,6 +16,17 @@ extension Context {
                 _ = try await signals.next()
                 return ExitCode.yes
             }
+            let (messages, events) = (messages, coordinator.connectionEvents)
+            group.addTask {
+                var wasCut = false
+                for await event in events {
+                    if event.kind == .disconnected { wasCut = true }
+                    if event.kind == .connected, !wasCut { continue }
+                    if event.kind == .notice { messages.detail(event.text) } else { messages.note("\(event.kind.rawValue): \(event.text)") }
+                }
+                try await loop.sleep(until: .distantFuture)
+                return ExitCode.yes
+            }
             if let limit = invocation[Flags.watchFor] {
                 group.addTask {
                     try await loop.sleep(for: limit)

@@ -42,8 +42,20 @@ public protocol Coordinator: Sendable {
         _ state: ElectionState, by identity: String, byForce: Bool
     ) async throws(CoordinationError) -> StepDownAnswer
 
+    /// Becomes a member of the election, whom others can ask, until the process ends. Does nothing where a system has no members.
+    func join(_ name: String, as identity: String) async throws(CoordinationError)
+
+    /// What happens to the connection, for one reader; ends at once where there is none.
+    var connectionEvents: AsyncStream<ConnectionEvent> { get }
+
     /// Every endpoint, and every member where the system knows them, and how they do. Changes nothing.
     func clusterStatus() async -> ClusterReport
+}
+
+extension Coordinator {
+    public func join(_ name: String, as identity: String) async throws(CoordinationError) {}
+
+    public var connectionEvents: AsyncStream<ConnectionEvent> { AsyncStream { $0.finish() } }
 }
 
 /// What is asked for with `Coordinator.acquire`.

@@ -4,7 +4,7 @@ import QQCore
 extension NATSCoordinator {
     /// Becomes a member, which answers those who ask, until `leave`. As a Go node does, it ends its own cooldown first: somebody started it on purpose.
     public func join(_ name: String, as identity: String) async throws(CoordinationError) {
-        var format = LeaseFormat(settings.format ?? settings.formatToCreate)
+        var format = settings.format ?? settings.formatToCreate
         do throws(JetStreamFailure) {
             if let survey = try await survey(name, cooldownOf: identity, fresh: true, timeout: requestTimeout) {
                 format = survey.format

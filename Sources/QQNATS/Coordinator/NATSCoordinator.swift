@@ -20,9 +20,8 @@ public final class NATSCoordinator: Coordinator {
     let clock: any LeaseClock
     let requestTimeout: Duration
     let state = Mutex(State())
-    private let eventPost: AsyncStream<NATSEvent>.Continuation
-    /// What happens to the connection, for one reader.
-    public let events: AsyncStream<NATSEvent>
+    public let connectionEvents: AsyncStream<ConnectionEvent>
+    private let eventPost: AsyncStream<ConnectionEvent>.Continuation
 
     /// What this process remembers, by election.
     struct State {
@@ -66,14 +65,15 @@ public final class NATSCoordinator: Coordinator {
         self.explicitTTL = explicitTTL
         self.clock = clock
         self.requestTimeout = requestTimeout
-        (events, eventPost) = AsyncStream.makeStream(of: NATSEvent.self, bufferingPolicy: .bufferingNewest(64))
+        (connectionEvents, eventPost) = AsyncStream.makeStream(of: ConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
     }
 
     /// The connection is made when it is first needed: until then there is no thread, so that the guardian can be forked.
     var jetStream: JetStream {
         state.withLock { state in
             if let jetStream = state.jetStream { return jetStream }
-            let client = NATSClient(settings.options, clock: clock, events: eventPost)
+            let post = eventPost
+            let client = NATSClient(settings.options, clock: clock) { post.yield(ConnectionEvent($0)) }
             let made = JetStream(client: client, api: JetStreamAPI(prefix: settings.apiPrefix))
             state.jetStream = made
             return made
@@ -112,7 +112,9 @@ public final class NATSCoordinator: Coordinator {
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         let survey: Survey?
-        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: requestTimeout) } catch {
+        // While we hold it, there has to be time for what follows from the answer.
+        let limit = state.withLock { $0.held[name]?.term.ttl }.map { timeout(ttl: $0) } ?? requestTimeout
+        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: limit) } catch {
             throw failure("cannot read \(name)", error)
         }
         guard let survey else { return ElectionState(name: name, phase: .free) }

@@ -7,7 +7,7 @@ final class ClientCore {
     private let options: NATSOptions
     private let eventLoop: any EventLoop
     private let clock: any LeaseClock
-    private let events: AsyncStream<NATSEvent>.Continuation?
+    private let events: @Sendable (NATSEvent) -> Void
     private var state: ClientState
     private var channel: (any Channel)?
     private var handler: ConnectionHandler?
@@ -30,7 +30,7 @@ final class ClientCore {
 
     init(
         _ options: NATSOptions, inbox: String, on eventLoop: any EventLoop, clock: any LeaseClock,
-        events: AsyncStream<NATSEvent>.Continuation?
+        events: @escaping @Sendable (NATSEvent) -> Void
     ) {
         self.options = options
         self.eventLoop = eventLoop
@@ -100,7 +100,7 @@ final class ClientCore {
                 timer = eventLoop.assumeIsolated().scheduleTask(in: Self.timeAmount(pause)) { [self] in
                     perform(state.timer(at: clock.now()))
                 }
-            case .report(let event): events?.yield(event)
+            case .report(let event): events(event)
             }
         }
     }
@@ -111,7 +111,7 @@ final class ClientCore {
         if !receiver(delivery) { unsubscribe(sid) }
     }
 
-    func report(_ event: NATSEvent) { events?.yield(event) }
+    func report(_ event: NATSEvent) { events(event) }
 
     /// Calls back after a while, on the event loop.
     func schedule(in pause: Duration, _ body: @escaping @Sendable () -> Void) -> Scheduled<Void> {
@@ -121,7 +121,7 @@ final class ClientCore {
     private func send(_ operation: ClientOperation) {
         do throws(NATSError) { try operation.encode(into: &outgoing) } catch {
             // Subjects and headers are checked where they come in: this is for what slipped through.
-            events?.yield(.complaint("not sent: \(error.reason)"))
+            events(.complaint("not sent: \(error.reason)"))
             return
         }
         guard !isFlushScheduled else { return }

@@ -15,8 +15,8 @@ public final class NATSClient: Sendable {
     private static let threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
     /// Connects when it is first asked for something.
-    /// - Parameter events: is told what happens to the connection.
-    public init(_ options: NATSOptions, clock: any LeaseClock, events: AsyncStream<NATSEvent>.Continuation? = nil) {
+    /// - Parameter events: is told on the event loop what happens to the connection.
+    public init(_ options: NATSOptions, clock: any LeaseClock, events: @escaping @Sendable (NATSEvent) -> Void = { _ in }) {
         self.options = options
         let eventLoop = Self.threads.next()
         self.eventLoop = eventLoop

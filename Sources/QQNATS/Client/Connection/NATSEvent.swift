@@ -1,3 +1,5 @@
+import QQCore
+
 /// What happens to the connection, for people and logs.
 public enum NATSEvent: Sendable, Hashable {
     case connected(NATSOptions.Address, version: String)
@@ -13,4 +15,20 @@ public enum NATSEvent: Sendable, Hashable {
     case slowConsumer(subject: String, dropped: Int)
     /// The server complains, and the connection lives on.
     case complaint(String)
+}
+
+extension ConnectionEvent {
+    init(_ event: NATSEvent) {
+        switch event {
+        case .connected(let address, let version): self.init(.connected, "\(address), nats-server \(Printable.text(version))")
+        case .disconnected(let error): self.init(.disconnected, error.description)
+        case .unreachable(let error, let pause):
+            self.init(.unreachable, "\(error); trying again in \(DurationText.brief(pause))")
+        case .leaving(let address): self.init(.serverLeaving, "\(address) is shutting down")
+        case .discovered(let addresses):
+            self.init(.notice, "also there: " + addresses.map(\.description).joined(separator: ", "))
+        case .slowConsumer(let subject, let dropped): self.init(.notice, "\(dropped) messages dropped on \(Printable.text(subject))")
+        case .complaint(let text): self.init(.notice, "the server says: " + Printable.text(text))
+        }
+    }
 }

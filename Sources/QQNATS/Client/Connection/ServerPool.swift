@@ -87,7 +87,9 @@ struct ServerPool: Sendable {
     /// What the round came to, when each server has failed.
     var failure: NATSError {
         let failures = members.compactMap { member in member.failure.map { (member.address, $0) } }
-        guard let (address, first) = failures.first else { return NATSError(.disconnected, "not connected") }
+        guard let (address, first) = failures.first else {
+            return NATSError(.disconnected, "not connected in time", at: members.first?.address.description)
+        }
         if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.place ?? address.description) }
         // Told apart only where all agree: one server that would have us is enough.
         let kind = failures.allSatisfy { $0.1.kind == first.kind } ? first.kind : .disconnected
