@@ -3,6 +3,14 @@ import QQCore
 // Taking, renewing and giving up a lease.
 extension NATSCoordinator {
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
+        await gate.enter()
+        defer { gate.leave() }
+        return try await take(request)
+    }
+
+    // Of its own, so that its frame is allocated behind the gate.
+    @inline(never)
+    private func take(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         do throws(JetStreamFailure) {
             var fresh = false
             for _ in 0..<Self.mostAttempts {

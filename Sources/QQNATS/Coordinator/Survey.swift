@@ -18,14 +18,6 @@ extension NATSCoordinator {
     func survey(
         _ name: String, cooldownOf node: String? = nil, fresh: Bool, timeout: Duration
     ) async throws(JetStreamFailure) -> Survey? {
-        await surveyGate.enter()
-        defer { surveyGate.leave() }
-        return try await ungatedSurvey(name, cooldownOf: node, fresh: fresh, timeout: timeout)
-    }
-
-    private func ungatedSurvey(
-        _ name: String, cooldownOf node: String?, fresh: Bool, timeout: Duration
-    ) async throws(JetStreamFailure) -> Survey? {
         if let forced = settings.format {
             return try await survey(name, forced, cooldownOf: node, fresh: fresh, timeout: timeout).get()
         }
