@@ -72,7 +72,9 @@ import Testing
     @Test(arguments: Case.all)
     func isDescribedInPlainWords(of sample: Case) {
         let flag = sample.flag
-        for text in [flag.help, flag.more, flag.defaultText ?? ""] { #expect(text.utf8.allSatisfy { $0 == 10 || (32..<127).contains($0) }, "\(text)") }
+        for text in [flag.help, flag.more, flag.defaultText ?? ""] {
+            #expect(text.utf8.allSatisfy { $0 == 10 || (32..<127).contains($0) }, "\(text)")
+        }
         #expect(!flag.help.hasSuffix("."))
         #expect(flag.more.hasSuffix("."))
     }
