@@ -60,9 +60,10 @@ actor ElectionHolder {
             // A term that ended is nothing to go on with; the next one is a new one.
             if state.isLed, state.isTerm(of: saved) { request.continuing = saved }
         }
-        let configuration = LeaseSession.Configuration(
+        var configuration = LeaseSession.Configuration(
             request: request, renewEvery: timing.renewEvery, retry: context.retryPolicy(endless: true), waiting: .forever,
             campaignsAgain: true)
+        configuration.renewalGrid = timing.renewEvery / 64
         elections[name] = Held(configuration: configuration, driver: driver(configuration))
     }
 

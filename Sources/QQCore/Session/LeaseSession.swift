@@ -17,6 +17,8 @@ public struct LeaseSession: Sendable {
         /// How long a new term goes unwatched. What a watch takes to begin and to end would be most of what a short command takes, and what it
         /// misses it tells when it begins.
         public var watchesAfter: Duration = .zero
+        /// Renewals come at multiples of this, so that those of many sessions in one process go out together; zero for none.
+        public var renewalGrid: Duration = .zero
         /// In 0..<1, for jitter.
         public var random: @Sendable () -> Double
 

@@ -3,6 +3,14 @@ import QQCore
 // Taking, renewing and giving up a lease.
 extension NATSCoordinator {
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
+        await gate.enter()
+        defer { gate.leave() }
+        return try await take(request)
+    }
+
+    // Of its own, so that its frame is allocated behind the gate.
+    @inline(never)
+    private func take(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         do throws(JetStreamFailure) {
             var fresh = false
             for _ in 0..<Self.mostAttempts {
@@ -155,6 +163,8 @@ extension NATSCoordinator {
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(
                 bucket: held.term.format.bucket(cluster: name), write, timeout: timeout(ttl: held.term.ttl))
+            // An earlier one of ours, which was stored when it came: the lease runs from then, and may be another's by now.
+            if answer.isDuplicate { return nil }
             var renewed = held
             renewed.revision = answer.sequence
             renewed.renewals += 1

@@ -20,6 +20,8 @@ public final class NATSCoordinator: Coordinator {
     let clock: any LeaseClock
     let requestTimeout: Duration
     let state = Mutex(State())
+    /// A thousand elections are not begun all at once: what each needs meanwhile is far more than what it needs later.
+    let gate = Gate(width: 32)
     public let connectionEvents: AsyncStream<ConnectionEvent>
     private let eventPost: AsyncStream<ConnectionEvent>.Continuation
 

@@ -50,8 +50,11 @@ struct ClientState: Sendable {
     private var phase = Phase.idle
     private(set) var info: ServerInfo?
     private var pool: ServerPool
-    /// Rounds in which no server could be reached, since the last connection.
+    /// Rounds in which no server could be reached, since the last connection that lasted.
     private var failedRounds = 0
+    /// Connections in a row that did not last.
+    private var shortConnections = 0
+    private var connectedAt = BootInstant(nanoseconds: 0)
     private var queued: [Request] = []
     private var inFlight: [UInt64: Request] = [:]
     private var subscriptions: [UInt64: Subscription] = [:]
@@ -119,7 +122,7 @@ struct ClientState: Sendable {
         guard case .connecting(let address) = phase else { return [] }
         phase = .connected(address)
         self.info = info
-        failedRounds = 0
+        connectedAt = now
         pool.connected(to: address)
         lastReceived = now
         unansweredPings = 0
@@ -155,10 +158,19 @@ struct ClientState: Sendable {
         }
         inFlight = [:]
         for sid in subscriptions.keys.sorted() { actions.append(.deliver(sid: sid, .disconnected)) }
-        pool.beginRound(after: address)
+        if now.duration(since: connectedAt) >= Self.lastingConnection {
+            (failedRounds, shortConnections) = (0, 0)
+        } else {
+            shortConnections += 1
+        }
+        // Come back to at once, but not again and again where a server takes us and throws us out.
+        if shortConnections <= 1 { pool.beginRound(after: address) }
         pool.failed(address, error)
         return actions + nextServer(at: now)
     }
+
+    /// A connection that is cut sooner than this counts for little more than none.
+    static let lastingConnection: Duration = .seconds(1)
 
     mutating func close() -> [Action] {
         phase = .closed

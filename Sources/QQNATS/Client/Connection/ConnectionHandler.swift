@@ -102,6 +102,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func startTLS(_ context: ChannelHandlerContext) throws(NATSError) {
+        // Anybody on the way could have put it there, and it would count as if it had come through TLS.
+        guard parser.isEmpty else { throw NATSError(.malformed, "the server spoke out of turn, before TLS began") }
         let tls = try TLSContext.make(options.tls)
         let name = options.tls.serverName ?? address.host
         isSecuring = true

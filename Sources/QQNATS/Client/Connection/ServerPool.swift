@@ -62,8 +62,11 @@ struct ServerPool: Sendable {
         guard !urls.isEmpty else { return [] }
         let announced = Self.addresses(urls)
         members.removeAll { $0.isAnnounced && $0.address != current && !announced.contains($0.address) }
-        let new = announced.filter { address in !members.contains { $0.address == address } }
-        members += new.map { Member(address: $0, isAnnounced: true) }
+        var new: [NATSOptions.Address] = []
+        for address in announced where !members.contains(where: { $0.address == address }) {
+            members.append(Member(address: address, isAnnounced: true))
+            new.append(address)
+        }
         return new
     }
 

@@ -36,6 +36,9 @@ struct NATSParser: Sendable {
     var heldCount: Int { buffer.count }
     var waitingCount: Int { buffer.count - head }
 
+    /// Whether all that arrived was taken.
+    var isEmpty: Bool { head == buffer.count && message == nil }
+
     /// Adds what arrived.
     mutating func append(_ bytes: some Collection<UInt8>) {
         guard failure == nil else { return }
