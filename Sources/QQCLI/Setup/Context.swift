@@ -87,7 +87,10 @@ struct Context: Sendable {
 
     private static func addresses(_ invocation: Invocation, _ file: ClusterFile?) throws(CoordinationError) -> [VirtualAddress] {
         let given = invocation.all(Flags.vip)
-        guard given.isEmpty, let file, let vip = file.vip else { return given }
+        // A command that carries none has no reason to fail over one.
+        guard given.isEmpty, invocation.command.id == .keepalive, !invocation[Flags.once], let file, let vip = file.vip else {
+            return given
+        }
         do throws(VirtualAddress.Invalid) { return [try VirtualAddress.parse(vip.text)] } catch {
             throw CoordinationError(
                 .configuration, "cannot use the virtual address", because: error.reason, at: file.path, hint: error.hint)

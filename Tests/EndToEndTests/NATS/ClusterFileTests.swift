@@ -56,10 +56,14 @@ struct ClusterConfigTests {
             #expect(member["role"]?.stringValue == "leader" && member["version"]?.stringValue == "1.2.0")
             let plain = try await box.run("cluster-status", "-s", server.url)
             #expect(plain.lines.contains { $0.hasPrefix("member\tweb\tweb-3\tleader\tweb-3\t1\t") }, "\(plain.text)")
-            // The node is asked, and may not lead again at once.
-            #expect(try await box.run("step-down", "web", "-s", server.url, "--node", "web-3").ending == .exited(77))
-            let stepDown = try await box.run("step-down", "web", "-s", server.url, "--node", "web-3", "--yes")
-            #expect(stepDown.ending == .exited(0), "\(stepDown.errors)")
+            // A stranger asks the node, which may not lead again at once.
+            let stranger = ["XDG_RUNTIME_DIR": box.path("home")]
+            let alone = try await box.run("step-down", "web", "-s", server.url, environment: stranger)
+            #expect(alone.ending == .exited(77) && alone.errors.contains("add --node web-3 to ask it, or --force"), "\(alone.errors)")
+            let unconfirmed = try await box.run("step-down", "web", "-s", server.url, "--node", "web-3", environment: stranger)
+            #expect(unconfirmed.ending == .exited(77) && unconfirmed.errors.contains("add --yes"), "\(unconfirmed.errors)")
+            let asked = try await box.run("step-down", "web", "-s", server.url, "--node", "web-3", "--yes", environment: stranger)
+            #expect(asked.ending == .exited(0), "\(asked.errors)")
             let refused = try await box.run("acquire", "--cluster-config", file, environment: nowhere)
             #expect(refused.ending == .exited(1))
             #expect(refused.errors.contains("web is free, but web-3 stepped down and may not lead for "), "\(refused.errors)")
