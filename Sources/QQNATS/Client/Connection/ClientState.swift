@@ -50,13 +50,18 @@ struct ClientState: Sendable {
     private var phase = Phase.idle
     private(set) var info: ServerInfo?
     private var pool: ServerPool
-    /// Rounds in which no server could be reached, since the last connection.
+    /// Rounds in which no server could be reached, since the last connection that lasted.
     private var failedRounds = 0
+    /// Connections in a row that did not last.
+    private var shortConnections = 0
+    private var connectedAt = BootInstant(nanoseconds: 0)
     private var queued: [Request] = []
     private var inFlight: [UInt64: Request] = [:]
     private var subscriptions: [UInt64: Subscription] = [:]
     private var hasInbox = false
     private var lastReceived = BootInstant(nanoseconds: 0)
+    /// When a request was answered last.
+    private var lastAnswered = BootInstant(nanoseconds: 0)
     private var unansweredPings = 0
     private var pingDue = BootInstant.distantFuture
 
@@ -119,7 +124,7 @@ struct ClientState: Sendable {
         guard case .connecting(let address) = phase else { return [] }
         phase = .connected(address)
         self.info = info
-        failedRounds = 0
+        connectedAt = now
         pool.connected(to: address)
         lastReceived = now
         unansweredPings = 0
@@ -155,10 +160,19 @@ struct ClientState: Sendable {
         }
         inFlight = [:]
         for sid in subscriptions.keys.sorted() { actions.append(.deliver(sid: sid, .disconnected)) }
-        pool.beginRound(after: address)
+        if now.duration(since: connectedAt) >= Self.lastingConnection {
+            (failedRounds, shortConnections) = (0, 0)
+        } else {
+            shortConnections += 1
+        }
+        // Come back to at once, but not again and again where a server takes us and throws us out.
+        if shortConnections <= 1 { pool.beginRound(after: address) }
         pool.failed(address, error)
         return actions + nextServer(at: now)
     }
+
+    /// A connection that is cut sooner than this counts for little more than none.
+    static let lastingConnection: Duration = .seconds(1)
 
     mutating func close() -> [Action] {
         phase = .closed
@@ -271,6 +285,7 @@ struct ClientState: Sendable {
         guard let token = message.subject.split(separator: ".").last, let id = UInt64(token, radix: 36), let request = inFlight[id] else {
             return []
         }
+        lastAnswered = now
         if message.headers.status == 503, message.payload.isEmpty {
             return finish(id, .failure(NATSError(.noResponders, "nobody answers on \(request.subject)", at: server?.description)), at: now)
         }
@@ -294,15 +309,22 @@ struct ClientState: Sendable {
     mutating func requestTimedOut(_ id: UInt64, at now: BootInstant) -> [Action] {
         if let index = queued.firstIndex(where: { $0.id == id }) {
             queued.remove(at: index)
-            return [.complete(id: id, .failure(NATSError(.timedOut, "not connected in time")))]
+            return [.complete(id: id, .failure(pool.failure))]
         }
         guard let request = inFlight[id] else { return [] }
-        let isSilent = request.sentAt.map { lastReceived <= $0 } ?? false
+        let sentAt = request.sentAt ?? now
+        let isSilent = lastReceived <= sentAt
         let error = NATSError(
             .timedOut, isSilent ? "the server is silent" : "no answer in time", at: server?.description, isUncertain: !request.isRepeatable)
         let actions = finish(id, .failure(error), at: now)
+        guard let server else { return actions }
         // Not even the ping was answered: there is no reason to trust this connection with the next request.
-        return isSilent && server != nil ? actions + cut(NATSError(.disconnected, "the server is silent"), at: now) : actions
+        if isSilent { return actions + cut(NATSError(.disconnected, "the server is silent"), at: now) }
+        // The server lives, but nobody behind it answers: it may be parted from the rest of its cluster, and another one not.
+        if lastAnswered <= sentAt, pool.hasOther(than: server) {
+            return actions + cut(NATSError(.disconnected, "no request is answered through this server"), at: now)
+        }
+        return actions
     }
 
     /// Whoever asked does not wait any more.

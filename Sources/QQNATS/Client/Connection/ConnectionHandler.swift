@@ -107,6 +107,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func startTLS(_ context: ChannelHandlerContext) throws(NATSError) {
+        // Anybody on the way could have put it there, and it would count as if it had come through TLS.
+        guard parser.isEmpty else { throw NATSError(.malformed, "the server spoke out of turn, before TLS began") }
         let security = try TLSContext.make(options.tls)
         // SNI names hosts only (RFC 6066, section 3).
         let host = expectedNames.first { CertificateNames.bytes(ofAddress: $0) == nil }

@@ -23,6 +23,8 @@ struct ServerComplaint: Sendable, Hashable {
     /// As the end of the connection.
     var refusal: NATSError {
         let shown = Printable.text(text)
+        // A server that is full or slow may have us later: "Authentication Timeout", "maximum account active connections exceeded".
+        if says("timeout") || says("maximum") { return NATSError(.disconnected, "the server says: \(shown)") }
         for part in ["authorization", "authentication", "revoked", "account"] where says(part) {
             return NATSError(.denied, "the server refuses us: \(shown)")
         }

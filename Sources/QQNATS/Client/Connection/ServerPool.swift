@@ -62,8 +62,11 @@ struct ServerPool: Sendable {
         guard !urls.isEmpty else { return [] }
         let announced = Self.addresses(urls)
         members.removeAll { $0.isAnnounced && $0.address != current && !announced.contains($0.address) }
-        let new = announced.filter { address in !members.contains { $0.address == address } }
-        members += new.map { Member(address: $0, isAnnounced: true) }
+        var new: [NATSOptions.Address] = []
+        for address in announced where !members.contains(where: { $0.address == address }) {
+            members.append(Member(address: address, isAnnounced: true))
+            new.append(address)
+        }
         return new
     }
 
@@ -87,7 +90,9 @@ struct ServerPool: Sendable {
     /// What the round came to, when each server has failed.
     var failure: NATSError {
         let failures = members.compactMap { member in member.failure.map { (member.address, $0) } }
-        guard let (address, first) = failures.first else { return NATSError(.disconnected, "not connected") }
+        guard let (address, first) = failures.first else {
+            return NATSError(.disconnected, "not connected in time", at: members.first?.address.description)
+        }
         if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.place ?? address.description, hint: first.hint) }
         // Told apart only where all agree: one server that would have us is enough.
         let kind = failures.allSatisfy { $0.1.kind == first.kind } ? first.kind : .disconnected

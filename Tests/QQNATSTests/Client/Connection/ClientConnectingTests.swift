@@ -1,0 +1,174 @@
+import QQCore
+import Testing
+
+@testable import QQNATS
+
+@Suite("The client's connection") struct ClientConnectingTests {
+    @Test("is made when it is first needed, and once") func wake() {
+        let play = ClientPlay("a", "b")
+        #expect(play.state.server == nil)
+        #expect(play.wake() == ["connect a"])
+        #expect(play.wake() == [])
+        #expect(play.ready() == ["connected to a", "timer 20000"])
+        #expect(play.wake() == [])
+        #expect(play.state.server?.host == "a")
+        #expect(play.state.info?.version == "2.12.0")
+    }
+
+    @Test("is made with the next server where one fails, and what waits goes out when it stands") func nextServer() {
+        let play = ClientPlay("a", "b")
+        let request = play.request("q")
+        #expect(request.said == ["connect a"])
+        #expect(play.subscribe(2, "s") == [])
+        #expect(play.publish("lost") == [])
+        #expect(play.failed() == ["connect b"])
+        #expect(
+            play.ready() == [
+                "connected to b", "timer 20000", "SUB s 2", "2 is reconnected", "SUB _I.* 1",
+                "PUB q _I.\(String(request.id, radix: 36))",
+            ])
+    }
+
+    @Test("is tried in rounds: after one in vain, whoever waits is told, and the pause doubles up to its limit") func backoff() {
+        let play = ClientPlay("a", "b") { $0.reconnectWait = .milliseconds(100) }
+        let request = play.request("q")
+        _ = play.failed()
+        #expect(play.failed() == ["\(request.id) fails: disconnected", "unreachable (disconnected), again in 100", "timer 100"])
+        for pause in [200, 400, 800, 1600, 2000, 2000, 2000] {
+            // Too early, as a timer of before may come.
+            #expect(play.timer().first?.hasPrefix("timer") == true)
+            play.after(2000)
+            #expect(play.timer() == ["connect a"])
+            #expect(play.failed() == ["connect b"])
+            #expect(play.failed() == ["unreachable (disconnected), again in \(pause)", "timer \(pause)"])
+        }
+    }
+
+    @Test("is tried again after a pause that jitter shortens, by a half at most", arguments: [0, 0.25, 0.5, 0.999_999])
+    func jitter(random: Double) {
+        let play = ClientPlay("a", random: random) { $0.reconnectWait = .milliseconds(1000) }
+        _ = play.wake()
+        let pause = Int(1000 * (1 - random / 2))
+        #expect(play.failed() == ["unreachable (disconnected), again in \(pause)", "timer \(pause)"])
+    }
+
+    @Test("never backs off so far that the pause overflows") func manyRounds() {
+        let play = ClientPlay("a") {
+            $0.reconnectWait = .seconds(1)
+            $0.reconnectWaitMaximum = .seconds(86400)
+        }
+        _ = play.wake()
+        for _ in 0..<200 {
+            _ = play.failed()
+            play.after(86_400_000)
+            #expect(play.timer() == ["connect a"])
+        }
+        #expect(play.failed() == ["unreachable (disconnected), again in 65536000", "timer 65536000"])
+    }
+
+    @Test("that is cut is made anew at once, with another server first") func cut() {
+        let play = ClientPlay("a", "b").connected()
+        _ = play.subscribe(2, "s")
+        _ = play.subscribe(3, "t", queue: "g")
+        play.after(5000)
+        #expect(play.cut() == ["disconnect", "disconnected: reset", "2 is disconnected", "3 is disconnected", "connect b"])
+        #expect(play.state.server == nil)
+        #expect(play.failed() == ["connect a"])
+        #expect(
+            play.ready() == [
+                "connected to a", "timer 20000", "SUB s 2", "2 is reconnected", "SUB t g 3", "3 is reconnected",
+            ])
+    }
+
+    @Test("that is cut as soon as it stands is not made again and again without a pause") func shortConnections() {
+        let play = ClientPlay("a").connected()
+        // Once may be a restart.
+        #expect(play.cut().last == "connect a")
+        _ = play.ready()
+        for pause in [100, 200, 400] {
+            #expect(play.cut().suffix(2) == ["unreachable (disconnected), again in \(pause)", "timer \(pause)"])
+            play.after(UInt64(pause))
+            #expect(play.timer() == ["connect a"])
+            _ = play.ready()
+        }
+        // One that lasts makes up for it.
+        play.after(1000)
+        #expect(play.cut().last == "connect a")
+        #expect(play.failed().last == "timer 100")
+    }
+
+    @Test("that is cut as soon as it stands is made with the servers that were not tried yet") func shortConnectionsOfMany() {
+        let play = ClientPlay("a", "b", "c").connected()
+        #expect(play.cut().last == "connect b")
+        _ = play.ready()
+        #expect(play.cut().last == "connect c")
+        _ = play.ready()
+        #expect(play.cut().last == "connect a")
+        _ = play.ready()
+        #expect(play.cut().last == "timer 100")
+    }
+
+    @Test("cut before it stands is a server that failed") func cutInHandshake() {
+        let play = ClientPlay("a", "b")
+        _ = play.wake()
+        #expect(play.cut() == ["connect b"])
+        #expect(play.cut() == ["unreachable (disconnected), again in 100", "timer 100"])
+    }
+
+    @Test("once closed is made no more; what waits fails, and what may have been carried out is uncertain") func closed() {
+        let play = ClientPlay("a").connected()
+        let write = play.request("w").id
+        let read = play.request("r", repeatable: true).id
+        let said = play.close()
+        #expect(said.first == "disconnect")
+        #expect(Set(said.dropFirst()) == ["\(write) fails: disconnected, uncertain", "\(read) fails: disconnected"])
+        #expect(play.wake() == [] && play.timer() == [] && play.cut() == [] && play.ready() == [] && play.failed() == [])
+        #expect(play.hear(.ping) == [])
+        let late = play.request("q")
+        #expect(late.said == ["\(late.id) fails: disconnected"])
+        #expect(play.subscribe(2, "s") == [] && play.unsubscribe(2) == [])
+    }
+
+    @Test("closed while it is being made fails what waits, which was not sent") func closedWhileConnecting() {
+        let play = ClientPlay("a")
+        let id = play.request("w").id
+        #expect(play.close() == ["disconnect", "\(id) fails: disconnected"])
+        #expect(play.ready() == [])
+    }
+
+    @Test("tells why no server can be used; denied only where all deny") func failures() {
+        let play = ClientPlay("a", "b")
+        _ = play.request("q")
+        _ = play.failed("no", .denied)
+        #expect(play.failed("no", .denied).last { $0.hasPrefix("unreachable") } == "unreachable (denied), again in 100")
+        play.after(100)
+        _ = play.timer()
+        _ = play.failed("no", .denied)
+        #expect(play.failed("refused").last { $0.hasPrefix("unreachable") } == "unreachable (disconnected), again in 200")
+    }
+
+    @Test("that is silent is pinged, and given up after two pings without an answer") func silence() {
+        let play = ClientPlay("a", "b") { $0.pingInterval = .seconds(10) }.connected()
+        play.after(4000)
+        #expect(play.timer() == ["timer 6000"])
+        play.after(6000)
+        #expect(play.timer() == ["PING", "timer 10000"])
+        play.after(10000)
+        #expect(play.timer() == ["PING", "timer 10000"])
+        play.after(10000)
+        #expect(play.timer() == ["disconnect", "disconnected: the server is silent", "connect b"])
+    }
+
+    @Test("that is not silent is left alone") func notSilent() {
+        let play = ClientPlay("a") { $0.pingInterval = .seconds(10) }.connected()
+        play.after(10000)
+        #expect(play.timer() == ["PING", "timer 10000"])
+        #expect(play.hear(.pong) == [])
+        for _ in 0..<5 {
+            play.after(9000)
+            #expect(play.hear(.ping) == ["PONG"])
+            play.after(1000)
+            #expect(play.timer() == ["timer 10000"])
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import QQCore
+import Testing
+
+@testable import QQNATS
+
+@Suite("The client's requests") struct ClientRequestTests {
+    @Test("are sent with an inbox that is subscribed to once, and end with their answer") func answered() {
+        let play = ClientPlay("a").connected()
+        let first = play.request("q")
+        #expect(first.said == ["SUB _I.* 1", "PUB q _I.\(String(first.id, radix: 36))"])
+        let second = play.request("q")
+        #expect(second.said == ["PUB q _I.\(String(second.id, radix: 36))"])
+        #expect(play.answer(second.id) == ["\(second.id) is answered"])
+        #expect(play.answer(first.id) == ["\(first.id) is answered"])
+        #expect(play.answer(first.id) == [], "a second answer is nobody's")
+        #expect(play.timedOut(first.id) == [] && play.slow(first.id) == [] && play.forget(first.id) == [])
+    }
+
+    @Test("are not answered by what has no number of ours") func strangers() {
+        let play = ClientPlay("a").connected()
+        _ = play.request("q")
+        for subject in ["_I.zzz", "_I.", "_I.-", "_I.zzzzzzzzzzzzzzzzzzzzzz", "_I"] {
+            #expect(play.hear(.message(sid: ClientState.inboxSID, NATSMessage(subject: subject))) == [])
+        }
+    }
+
+    @Test("fail at once where nobody listens; an answer with a body under that status is one") func noResponders() {
+        let play = ClientPlay("a").connected()
+        let id = play.request("q").id
+        #expect(play.answer(id, NATSHeaders(status: 503), payload: "") == ["\(id) fails: noResponders"])
+        let other = play.request("q").id
+        #expect(play.answer(other, NATSHeaders(status: 503), payload: "x") == ["\(other) is answered"])
+    }
+
+    @Test("in flight at a cut are uncertain, and repeatable ones are sent again") func cut() {
+        let play = ClientPlay("a", "b").connected()
+        play.after(2000)
+        let write = play.request("w").id
+        let read = play.request("r", repeatable: true).id
+        #expect(play.cut() == ["disconnect", "disconnected: reset", "\(write) fails: disconnected, uncertain", "connect b"])
+        #expect(play.ready() == ["connected to b", "timer 20000", "SUB _I.* 1", "PUB r _I.\(String(read, radix: 36))"])
+        #expect(play.answer(read) == ["\(read) is answered"])
+    }
+
+    @Test("that wait for a connection fail with certainty when none can be made, those that were sent before included") func unreachable() {
+        let play = ClientPlay("a").connected()
+        play.after(2000)
+        let read = play.request("r", repeatable: true).id
+        _ = play.cut()
+        let write = play.request("w").id
+        #expect(
+            play.failed() == [
+                "\(read) fails: disconnected", "\(write) fails: disconnected", "unreachable (disconnected), again in 100", "timer 100",
+            ])
+        let later = play.request("w")
+        #expect(later.said == [], "it waits for the next round")
+        play.after(100)
+        #expect(play.timer() == ["connect a"])
+        #expect(play.ready().last?.hasPrefix("PUB w") == true)
+    }
+
+    @Test("that are slow have a silent connection pinged, and one that speaks not") func slow() {
+        let play = ClientPlay("a").connected()
+        let id = play.request("q").id
+        play.after(500)
+        #expect(play.slow(id) == ["PING"])
+        _ = play.hear(.pong)
+        #expect(play.slow(id) == [])
+    }
+
+    @Test("that time out on a silent connection end it; on one that speaks they fail alone") func timedOut() {
+        let play = ClientPlay("a", "b").connected()
+        play.after(2000)
+        let alone = play.request("q").id
+        let other = play.request("q").id
+        play.after(500)
+        _ = play.answer(other)
+        #expect(play.timedOut(alone) == ["\(alone) fails: timedOut, uncertain"])
+        let read = play.request("r", repeatable: true).id
+        #expect(play.timedOut(read) == ["\(read) fails: timedOut", "disconnect", "disconnected: the server is silent", "connect b"])
+        let queued = play.request("w").id
+        #expect(play.timedOut(queued) == ["\(queued) fails: disconnected"])
+        #expect(play.ready() == ["connected to b", "timer 20000"])
+    }
+
+    @Test("that time out, with none answered meanwhile, have another server tried, where there is one") func unanswered() {
+        let play = ClientPlay("a", "b").connected()
+        play.after(2000)
+        let first = play.request("q").id
+        play.after(500)
+        _ = play.hear(.pong)
+        #expect(
+            play.timedOut(first) == [
+                "\(first) fails: timedOut, uncertain", "disconnect", "disconnected: no request is answered through this server",
+                "connect b",
+            ])
+        let lonely = ClientPlay("a").connected()
+        let second = lonely.request("q").id
+        lonely.after(500)
+        _ = lonely.hear(.pong)
+        #expect(lonely.timedOut(second) == ["\(second) fails: timedOut, uncertain"])
+    }
+
+    @Test("that nobody waits for any more are forgotten; those that were sent are uncertain") func forgotten() {
+        let play = ClientPlay("a")
+        let queued = play.request("q").id
+        #expect(play.forget(queued) == ["\(queued) fails: disconnected"])
+        #expect(play.ready() == ["connected to a", "timer 20000"])
+        let sent = play.request("q").id
+        #expect(play.forget(sent) == ["\(sent) fails: disconnected, uncertain"])
+        #expect(play.answer(sent) == [])
+    }
+
+    @Test("that are larger than the server takes are not sent") func tooLarge() {
+        let play = ClientPlay("a").connected { $0.maxPayload = 4 }
+        let small = play.request("q", payload: [1, 2, 3, 4])
+        #expect(small.said.last?.hasPrefix("PUB") == true)
+        let large = play.request("q", payload: [1, 2, 3, 4, 5])
+        #expect(large.said == ["\(large.id) fails: tooLarge"])
+        #expect(play.timedOut(large.id) == [])
+    }
+
+    @Test("on a subject that we may not use are denied, and only those") func forbiddenPublish() {
+        let play = ClientPlay("a").connected()
+        let one = play.request("$KV.b.k").id
+        let two = play.request("$KV.b.k").id
+        let other = play.request("$KV.b.other").id
+        #expect(
+            play.hear(.error(#"Permissions Violation for Publish to "$KV.b.k""#)) == ["\(one) fails: denied", "\(two) fails: denied"])
+        #expect(play.answer(other) == ["\(other) is answered"])
+        #expect(
+            play.hear(.error(#"Permissions Violation for Publish to "x""#))
+                == [#"complaint: Permissions Violation for Publish to "x""#])
+    }
+
+    @Test("are denied where we may have no inbox, and the next one asks again") func forbiddenInbox() {
+        let play = ClientPlay("a").connected()
+        let one = play.request("q").id
+        #expect(play.hear(.error(#"Permissions Violation for Subscription to "_I.*""#)) == ["\(one) fails: denied"])
+        #expect(play.request("q").said.first == "SUB _I.* 1")
+    }
+}

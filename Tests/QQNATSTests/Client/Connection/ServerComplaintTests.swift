@@ -1,0 +1,35 @@
+import Testing
+
+@testable import QQNATS
+
+@Suite("What a NATS server complains of") struct ServerComplaintTests {
+    @Test(
+        "our credentials, or the account",
+        arguments: [
+            "Authorization Violation", "User Authentication Expired", "User Authentication Revoked", "Account Authentication Expired",
+            "authentication error", "account expired", "account missing", "Credentials Revoked",
+        ])
+    func denied(text: String) { #expect(ServerComplaint(text).refusal == NATSError(.denied, "the server refuses us: \(text)")) }
+
+    @Test(
+        "what may pass",
+        arguments: [
+            "Authentication Timeout", "maximum connections exceeded", "maximum account active connections exceeded", "Slow Consumer",
+            "Stale Connection", "Maximum Payload Violation", "Unknown Protocol Operation", "Server Shutdown", "",
+        ])
+    func passing(text: String) { #expect(ServerComplaint(text).refusal == NATSError(.disconnected, "the server says: \(text)")) }
+
+    @Test("a subject that we may not publish to, or subscribe to") func permissions() {
+        let publish = ServerComplaint(#"Permissions Violation for Publish to "$JS.API.INFO""#)
+        #expect(publish.forbiddenPublish == "$JS.API.INFO" && publish.forbiddenSubscription == nil)
+        let subscription = ServerComplaint(#"permissions violation for subscription to "a.b" using queue "q""#)
+        #expect(subscription.forbiddenSubscription == "a.b" && subscription.forbiddenPublish == nil)
+        for text in ["Permissions Violation for Publish to ", "Permissions Violation for Publish to \"a", "Permissions Violation", ""] {
+            #expect(ServerComplaint(text).forbiddenPublish == nil && ServerComplaint(text).forbiddenSubscription == nil)
+        }
+    }
+
+    @Test("in words that do a terminal no harm") func printable() {
+        #expect(!ServerComplaint("a\u{1B}[2Jb").refusal.reason.contains("\u{1B}"))
+    }
+}
