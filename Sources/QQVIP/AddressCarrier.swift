@@ -72,6 +72,10 @@ public final class AddressCarrier: Sendable {
             return CoordinationError(
                 .configuration, what, because: "there is no interface \(Printable.text(address.interface)) here", at: "--vip",
                 hint: "see which there are: ip link")
+        case EACCES where address.isIPv6:
+            return CoordinationError(
+                .configuration, what, because: "IPv6 is turned off on \(Printable.text(address.interface))", at: "--vip",
+                hint: "see: sysctl net.ipv6.conf.\(Printable.text(address.interface)).disable_ipv6")
         case EPERM, EACCES:
             return CoordinationError(
                 .denied, what, because: "changing addresses needs the capability CAP_NET_ADMIN", at: "--vip",
@@ -84,6 +88,14 @@ public final class AddressCarrier: Sendable {
     public func handle(_ event: SessionEvent) -> [AddressEvent] {
         if state.withLock({ $0.isDropped }) { return [] }
         switch event {
+        case .elected(let grant) where grant.ttl < AddressTerm.shortestTTL:
+            // Less than was asked for.
+            let error = CoordinationError(
+                .unsupported, "cannot carry \(address)",
+                because:
+                    "a lease of \(DurationText.format(grant.ttl)) was granted, and it takes one of \(DurationText.format(AddressTerm.shortestTTL))",
+                at: "--vip")
+            return [AddressEvent(address: address, what: .failed(error), at: .now())]
         case .elected(let grant): return perform(.elected(until: grant.deadline))
         case .extended(let grant): return perform(.extended(until: grant.deadline))
         case .lost(_, let reason): return perform(.ended("lost: \(reason)"))
