@@ -9,7 +9,7 @@ actor ElectionHolder {
     private var elections: [String: Held] = [:]
     private var isStopping = false
     private var failure: CoordinationError?
-    private var joining: [Task<Void, Never>] = []
+    private var joining: [String: Task<Void, Never>] = [:]
     private let jobs: AsyncStream<Job>
     private let post: AsyncStream<Job>.Continuation
     /// The addresses that go with the one election; none where several are held.
@@ -27,7 +27,7 @@ actor ElectionHolder {
         var isGivingUp = false
     }
 
-    private enum Job: Sendable {
+    private indirect enum Job: Sendable {
         /// When it happened, and what became of the addresses upon it.
         case event(String, SessionEvent, WallTime, [AddressEvent])
         case addresses([AddressEvent])
@@ -99,7 +99,7 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
-        for task in joining { task.cancel() }
+        for task in joining.values { task.cancel() }
         closeAddresses()
         for (name, held) in elections { if held.grant != nil { post.yield(.giveUp(name)) } else { held.driver.stop() } }
     }
@@ -124,8 +124,10 @@ actor ElectionHolder {
                 }
             }
         }
-        joining.append(task)
+        joining[name] = task
         await task.value
+        // A task keeps the memory that it needed for as long as it is kept.
+        joining[name] = nil
     }
 
     /// What happens to the connection concerns all elections.

@@ -44,7 +44,7 @@ public struct LeaseSession: Sendable {
     }
 
     /// What happened.
-    public enum Event: Sendable {
+    public indirect enum Event: Sendable {
         case start
         case acquired(Grant)
         case refused(ElectionState)
@@ -69,7 +69,7 @@ public struct LeaseSession: Sendable {
     }
 
     /// What to do now. At most one request is in flight at a time.
-    public enum Action: Sendable, Hashable {
+    public indirect enum Action: Sendable, Hashable {
         case acquire(AcquireRequest)
         case waitForTurn(AcquireRequest, behind: ElectionState, until: BootInstant)
         case read
@@ -81,7 +81,7 @@ public struct LeaseSession: Sendable {
         case end(SessionOutcome)
     }
 
-    enum State: Sendable, Hashable {
+    indirect enum State: Sendable, Hashable {
         case idle
         case asking(sentAt: BootInstant)
         /// An acquire in doubt; the read that settles it is in flight, or is to be tried again at `readAgainAt`.

@@ -9,7 +9,7 @@ public final class SessionDriver: Sendable {
     private let mailbox: AsyncStream<Input>
     private let post: AsyncStream<Input>.Continuation
 
-    private enum Input: Sendable {
+    private indirect enum Input: Sendable {
         case event(LeaseSession.Event)
         case granted(Grant, (any Witness)?)
         /// A sleep until this moment has ended.

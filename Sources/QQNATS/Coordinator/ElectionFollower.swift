@@ -73,6 +73,22 @@ final class ElectionFollower: Sendable {
         return (found, end ?? .distantFuture)
     }
 
+    /// Whether the watch has not shown `revision` yet, which is known from elsewhere: it is on its way, or the consumer is lost.
+    func isBehind(_ revision: UInt64) -> Bool {
+        state.withLock { state in
+            guard case .watching(_, let survey) = state.stage else { return false }
+            return max(state.entry?.revision ?? 0, survey.stream.state.lastSequence) < revision
+        }
+    }
+
+    /// Whether a lease that seems to have run out is the newest that the server has. Else the watch has missed something, and begins anew.
+    func isNewest(_ found: ElectionState) async -> Bool {
+        let survey = try? await coordinator.survey(name, fresh: true, timeout: coordinator.requestTimeout)
+        guard let survey, survey.lease.revision > found.revision ?? 0 else { return true }
+        stop()
+        return false
+    }
+
     /// Whether there is something to tell; else the bell rings when there is.
     private func isReady() async throws(CoordinationError) -> Bool {
         let failure = state.withLock { state in

@@ -13,7 +13,8 @@ final class HolderWatch: Sendable {
     private struct State {
         var subscription: UInt64?
         var node: ClusterNode?
-        var mustLook = false
+        /// At first for what was written before the subscription stood.
+        var mustLook = true
         /// Whether it has been told that somebody asks for it to step down: once is enough.
         var hasToldOfStepDown = false
     }

@@ -49,8 +49,8 @@ extension NATSCoordinator {
         let (stream, found, cooling) = (await information, await lease, await cooldown)
         return await result { () throws(JetStreamFailure) in
             guard let stream = try stream.get() else { return nil }
-            if !fresh, !stream.configuration.allowDirect {
-                // Such a bucket answers through its leader alone.
+            if !fresh, !stream.configuration.allowDirect || found.isUnanswered || cooling.isUnanswered {
+                // A bucket made without direct reads, or an account that does not import them: the stream's leader answers.
                 return try await self.survey(name, format, cooldownOf: node, fresh: true, timeout: timeout).get()
             }
             var entry = try found.get()
@@ -135,5 +135,11 @@ extension NATSCoordinator {
             state.views[name] = NodeView(leader: found.isLed ? found.leader ?? "" : "", epoch: reading.epoch ?? 0, isLeader: false)
         }
         return found
+    }
+}
+
+extension Result where Failure == JetStreamFailure {
+    fileprivate var isUnanswered: Bool {
+        if case .failure(let failure) = self { failure.isUnanswered } else { false }
     }
 }

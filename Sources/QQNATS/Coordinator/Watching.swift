@@ -9,16 +9,33 @@ extension NATSCoordinator {
         let follower = follower(request.name)
         // After having stepped down only the clock helps.
         let cooledDown = blocker.cooldown.map { clock.now() + $0 }
+        var behindSince: BootInstant?
         while true {
             let (found, changesAt) = try await follower.current()
             let now = clock.now()
             if now >= deadline { return }
+            // Else what the watch shows would send us back at once to whoever refused us, again and again.
+            if let revision = blocker.revision, follower.isBehind(revision) {
+                let limit = (behindSince ?? now) + Self.timeToCatchUp
+                behindSince = behindSince ?? now
+                if now >= limit {
+                    follower.stop()
+                    behindSince = nil
+                } else {
+                    await follower.bell.wait(until: min(deadline, limit), clock)
+                    if Task.isCancelled { throw CoordinationError(.unavailable, "gave up on \(request.name)", because: "interrupted") }
+                }
+                continue
+            }
             let isFree = !found.isLed && cooledDown.map { now >= $0 } ?? true
             if isFree || (found.isLed && blocker.isLed && !found.isSameTerm(as: blocker)) { return }
             await follower.bell.wait(until: min(deadline, changesAt, found.isLed ? .distantFuture : cooledDown ?? .distantFuture), clock)
             if Task.isCancelled { throw CoordinationError(.unavailable, "gave up on \(request.name)", because: "interrupted") }
         }
     }
+
+    /// After so long a watch that does not show what is known from elsewhere is begun anew.
+    private static let timeToCatchUp: Duration = .seconds(1)
 
     public func leaveQueue(_ request: AcquireRequest) async {
         state.withLock { $0.followers.removeValue(forKey: request.name) }?.stop()
@@ -60,7 +77,10 @@ actor ElectionWatch {
         while pending.isEmpty {
             var changesAt = BootInstant.distantFuture
             for follower in followers {
-                let (found, at) = try await follower.current()
+                var (found, at) = try await follower.current()
+                while found.phase == .expired, last[found.name]?.phase == .held, await !follower.isNewest(found) {
+                    (found, at) = try await follower.current()
+                }
                 changesAt = min(changesAt, at)
                 if last[found.name].map({ !Self.isSame($0, found) }) ?? true { pending.append(found) }
                 last[found.name] = found

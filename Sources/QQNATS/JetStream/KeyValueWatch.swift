@@ -25,7 +25,7 @@ struct KeyValueWatch: Sendable {
             Runner(OrderedConsumer(configuration), jetStream: jetStream, timeout: timeout, clock: clock, sink: sink),
             eventLoop: client.eventLoop)
         self.runner = runner
-        client.onLoop { _ in runner.value.handle(.start, runner) }
+        client.onLoop { _ in runner.value.start(runner) }
     }
 
     /// Nothing is told any more.
@@ -41,6 +41,8 @@ struct KeyValueWatch: Sendable {
         private let clock: any LeaseClock
         private let sink: @Sendable (KeyValueUpdate) -> Void
         private var subscriptions: [String: UInt64] = [:]
+        /// Nobody ever sends anything to it: it tells of the connection, at times when there is no consumer to subscribe to.
+        private var line: UInt64?
         private var timer: Scheduled<Void>?
 
         init(
@@ -54,9 +56,24 @@ struct KeyValueWatch: Sendable {
             self.sink = sink
         }
 
+        func start(_ box: NIOLoopBoundBox<Runner>) {
+            line = jetStream.client.subscribe(jetStream.client.newInbox()) { delivery in
+                switch delivery {
+                case .disconnected: box.value.handle(.disconnected, box)
+                case .reconnected: box.value.handle(.reconnected, box)
+                case .message, .overrun, .failed: break
+                }
+                return true
+            }
+            handle(.start, box)
+        }
+
         func handle(_ event: OrderedConsumer.Event, _ box: NIOLoopBoundBox<Runner>) {
             for action in consumer.handle(event, now: clock.now()) { perform(action, box) }
-            if consumer.hasEnded { timer?.cancel() }
+            guard consumer.hasEnded else { return }
+            timer?.cancel()
+            if let line { jetStream.client.unsubscribe(line) }
+            line = nil
         }
 
         private func perform(_ action: OrderedConsumer.Action, _ box: NIOLoopBoundBox<Runner>) {
@@ -92,10 +109,8 @@ struct KeyValueWatch: Sendable {
         private func delivered(_ delivery: NATSDelivery, _ box: NIOLoopBoundBox<Runner>) {
             switch delivery {
             case .message(let message): handle(.delivery(message), box)
-            case .disconnected: handle(.disconnected, box)
-            case .reconnected: handle(.reconnected, box)
-            // The consumer's own count shows what is missing.
-            case .overrun: break
+            // `line` tells of the connection; the consumer's own count shows what is missing.
+            case .disconnected, .reconnected, .overrun: break
             case .failed(let error):
                 handle(.stop, box)
                 sink(.failed(.failed(error)))

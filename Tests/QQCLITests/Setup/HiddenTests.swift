@@ -15,7 +15,7 @@ import Testing
         ("-qs=qq://me:p@a", "-qs=qq://****@a"),
         // In doubt rather too much: an @ in a password, a slash, a scheme that is mistyped.
         ("nats://me:p@ss@a", "nats://*******@a"), ("nats://me:p/w@a", "nats://******@a"), ("nast://me:p@a", "nast://****@a"),
-        ("nats://me:p@a,b:q@c", "nats://********@c"),
+        ("nats://me:p@a,b:q@c", "nats://**********@c"),
     ])
     func areFoundUpToTheLastAt(word: String, shown: String) {
         #expect(hidden(word) == shown)

@@ -60,6 +60,8 @@ struct ClientState: Sendable {
     private var subscriptions: [UInt64: Subscription] = [:]
     private var hasInbox = false
     private var lastReceived = BootInstant(nanoseconds: 0)
+    /// When a request was answered last.
+    private var lastAnswered = BootInstant(nanoseconds: 0)
     private var unansweredPings = 0
     private var pingDue = BootInstant.distantFuture
 
@@ -283,6 +285,7 @@ struct ClientState: Sendable {
         guard let token = message.subject.split(separator: ".").last, let id = UInt64(token, radix: 36), let request = inFlight[id] else {
             return []
         }
+        lastAnswered = now
         if message.headers.status == 503, message.payload.isEmpty {
             return finish(id, .failure(NATSError(.noResponders, "nobody answers on \(request.subject)", at: server?.description)), at: now)
         }
@@ -309,12 +312,19 @@ struct ClientState: Sendable {
             return [.complete(id: id, .failure(pool.failure))]
         }
         guard let request = inFlight[id] else { return [] }
-        let isSilent = request.sentAt.map { lastReceived <= $0 } ?? false
+        let sentAt = request.sentAt ?? now
+        let isSilent = lastReceived <= sentAt
         let error = NATSError(
             .timedOut, isSilent ? "the server is silent" : "no answer in time", at: server?.description, isUncertain: !request.isRepeatable)
         let actions = finish(id, .failure(error), at: now)
+        guard let server else { return actions }
         // Not even the ping was answered: there is no reason to trust this connection with the next request.
-        return isSilent && server != nil ? actions + cut(NATSError(.disconnected, "the server is silent"), at: now) : actions
+        if isSilent { return actions + cut(NATSError(.disconnected, "the server is silent"), at: now) }
+        // The server lives, but nobody behind it answers: it may be parted from the rest of its cluster, and another one not.
+        if lastAnswered <= sentAt, pool.hasOther(than: server) {
+            return actions + cut(NATSError(.disconnected, "no request is answered through this server"), at: now)
+        }
+        return actions
     }
 
     /// Whoever asked does not wait any more.

@@ -72,14 +72,33 @@ import Testing
         let play = ClientPlay("a", "b").connected()
         play.after(2000)
         let alone = play.request("q").id
+        let other = play.request("q").id
         play.after(500)
-        _ = play.hear(.pong)
+        _ = play.answer(other)
         #expect(play.timedOut(alone) == ["\(alone) fails: timedOut, uncertain"])
         let read = play.request("r", repeatable: true).id
         #expect(play.timedOut(read) == ["\(read) fails: timedOut", "disconnect", "disconnected: the server is silent", "connect b"])
         let queued = play.request("w").id
-        #expect(play.timedOut(queued) == ["\(queued) fails: timedOut"])
+        #expect(play.timedOut(queued) == ["\(queued) fails: disconnected"])
         #expect(play.ready() == ["connected to b", "timer 20000"])
+    }
+
+    @Test("that time out, with none answered meanwhile, have another server tried, where there is one") func unanswered() {
+        let play = ClientPlay("a", "b").connected()
+        play.after(2000)
+        let first = play.request("q").id
+        play.after(500)
+        _ = play.hear(.pong)
+        #expect(
+            play.timedOut(first) == [
+                "\(first) fails: timedOut, uncertain", "disconnect", "disconnected: no request is answered through this server",
+                "connect b",
+            ])
+        let lonely = ClientPlay("a").connected()
+        let second = lonely.request("q").id
+        lonely.after(500)
+        _ = lonely.hear(.pong)
+        #expect(lonely.timedOut(second) == ["\(second) fails: timedOut, uncertain"])
     }
 
     @Test("that nobody waits for any more are forgotten; those that were sent are uncertain") func forgotten() {
