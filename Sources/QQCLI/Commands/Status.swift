@@ -75,7 +75,7 @@ extension Context {
             }
             let now = WallTime.now()
             let isCounted = states.contains { $0.0.epoch != nil || $0.0.revision != nil }
-            let isQueued = !isCounted || states.contains { $0.0.waiters != nil }
+            let isQueued = coordinator.capabilities.has(.waiterCount)
             try output.print(
                 table: ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + (isCounted ? ["EPOCH", "REVISION"] : [])
                     + (isQueued ? ["WAITING"] : []),
