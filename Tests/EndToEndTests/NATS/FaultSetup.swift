@@ -58,7 +58,7 @@ struct ObservedElection: Sendable {
 
     /// The words after `qq` that campaign for it with work that leaves stamps.
     func acquire(_ options: [String] = ["--wait"], id: String, log: String, work: [String] = []) -> [String] {
-        ["acquire", name, "--id", id, "--ttl", ttlText] + options + ["--", Sandbox.stamp, log] + work
+        ["acquire", name, "--verbose", "--id", id, "--ttl", ttlText] + options + ["--", Sandbox.stamp, log] + work
     }
 }
 
@@ -98,11 +98,11 @@ extension Sandbox {
     /// Every `qq` that campaigns or holds.
     var contending: [LivingProcess] { living.filter { $0.name == "qq" } }
 
-    /// Waits until a `qq` waits for its turn at an election.
-    func waitForWaiter(_ qq: Started, _ client: RawNATS, _ election: ObservedElection, count: Int64 = 1) async throws {
-        try await waitUntil("\(count) wait: \(qq.errors)") {
+    /// Waits until a `qq` that tells what it does waits for its turn.
+    func waitForWaiter(_ qq: Started) async throws {
+        try await waitUntil("it waits: \(qq.errors)") {
             guard qq.child.isRunning else { throw TimedOut("it ended instead of waiting: \(qq.child.ending as Any) \(qq.errors)") }
-            return try client.streamInfo(election.stream)?["state"]?["consumer_count"]?.int64Value ?? 0 >= count
+            return qq.errors.contains("waiting for")
         }
     }
 }

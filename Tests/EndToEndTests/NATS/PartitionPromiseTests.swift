@@ -38,7 +38,7 @@ enum CutOff: String, CaseIterable, CustomTestStringConvertible {
             let next = try box.qq(election.acquire(id: "next", log: box.path("stamps"), work: ["--for", "50"]), at: server.url, format)
             let first = try election.lease(client)
             try await waitUntil("a renewal") { try election.lease(client)?.revision != first?.revision }
-            try await box.waitForWaiter(next, client, election)
+            try await box.waitForWaiter(next)
             try await Task.sleep(for: .milliseconds(Int.random(in: 0...700)))
             cutOff.apply(to: proxy)
             let acknowledged = try #require(try election.lease(client))

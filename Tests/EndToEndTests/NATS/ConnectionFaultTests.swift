@@ -1,0 +1,210 @@
+import Glibc
+import QQCore
+import Support
+import Synchronization
+import Testing
+
+@Suite("When the line to NATS is bad") struct ConnectionFaultTests {
+    private func url(_ proxy: Proxy) -> String { "nats://127.0.0.1:\(proxy.port)" }
+
+    @Test("refused and reset connections are told as such, and are trouble, not no", arguments: [Proxy.Line.Arrivals.refused, .reset])
+    func refused(arrivals: Proxy.Line.Arrivals) async throws {
+        try await inSandbox { box in
+            let proxy = try Proxy(to: 1, in: box)
+            proxy.line.arrivals = arrivals
+            for words in [["status", "x"], ["acquire", "x", "--retries", "1", "--", "true"], ["cluster-status"]] {
+                let run = try await box.qq(words, at: url(proxy), .v2).finish()
+                #expect(run.ending == .exited(69), "\(words)")
+                let told = run.errors + run.text
+                #expect(
+                    told.contains(arrivals == .refused ? "Connection refused" : "reset") || told.contains("closed the connection"),
+                    "\(told)")
+            }
+        }
+    }
+
+    @Test("a server that takes connections and says nothing is given up in time") func silentFromTheStart() async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let proxy = try Proxy(to: server.port, in: box)
+            proxy.silence()
+            let began = ContinuousClock.now
+            let run = try await box.qq(["status", "x"], at: url(proxy), .v2).finish()
+            #expect(run.ending == .exited(69))
+            #expect(run.errors.contains("no answer in time"), "\(run.errors)")
+            #expect(ContinuousClock.now - began < .seconds(15))
+        }
+    }
+
+    @Test(
+        "what is no NATS is told to be none",
+        arguments: [
+            "SSH-2.0-OpenSSH_9.2p1\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "\u{0}\u{1}\u{2}", "INFO {\"max_payload\":\"x\"}\r\n",
+            "INFO \r\n",
+        ])
+    func garbageFirst(text: String) async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let proxy = try Proxy(to: server.port, in: box)
+            proxy.line.prefix = [.toClient: Array(text.utf8)]
+            let run = try await box.qq(["status", "x"], at: url(proxy), .v2).finish()
+            #expect(run.ending == .exited(65), "\(run.errors)")
+            #expect(run.errors.contains("is this a NATS server?"), "\(run.errors)")
+            #expect(!run.errors.contains("\u{0}"))
+            // Another server that is one makes up for it.
+            let both = url(proxy) + ",127.0.0.1:\(server.port)"
+            #expect(try await box.qq(["status", "x"], at: both, .v2).finish().ending == .exited(1))
+        }
+    }
+
+    @Test("garbage in the middle ends the connection, and the holder goes on over the next one") func garbageWhileHolding() async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let proxy = try Proxy(to: server.port, in: box)
+            let client = try RawNATS(server.port)
+            let election = ObservedElection(.v2)
+            let holder = try box.qq(
+                election.acquire(id: "a", log: box.path("stamps"), work: ["--for", "4000"]), at: url(proxy), .v2)
+            _ = try await box.waitForTerms(1)
+            for garbage in ["\u{0}\u{1}garbage\r\n", "MSG x 1 99999999999\r\n", "+OK\n", "-ERR 'Slow Consumer'\r\n"] {
+                let before = proxy.accepted
+                proxy.inject(Array(garbage.utf8))
+                try await waitUntil("another connection") { proxy.accepted > before }
+                let lease = try election.lease(client)
+                try await waitUntil("a renewal") { try election.lease(client)?.revision != lease?.revision }
+            }
+            #expect(try await holder.finish().ending == .exited(0))
+            #expect(box.stamps().terms.count == 1)
+        }
+    }
+
+    @Test("a server that throws us out again and again is not asked without a pause") func thrownOut() async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let proxy = try Proxy(to: server.port, in: box)
+            let holder = try box.qq(["keepalive", "x", "--id", "a", "--ttl", "2s"], at: url(proxy), .v2)
+            try await waitUntil("it holds: \(holder.errors)") { holder.output.contains("elected") }
+            let before = proxy.accepted
+            let end = ContinuousClock.now + .seconds(3)
+            while ContinuousClock.now < end {
+                proxy.cut()
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(proxy.accepted - before < 40, "\(proxy.accepted - before) connections in three seconds")
+            try await holder.terminate()
+        }
+    }
+
+    @Test("on a slow line leases are taken and kept") func slow() async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let proxy = try Proxy(to: server.port, in: box)
+            proxy.line.delay = .milliseconds(120)
+            proxy.line.bytesPerSecond = 30_000
+            let election = ObservedElection(.v2, ttl: .seconds(4))
+            let run = try await box.qq(
+                election.acquire(id: "a", log: box.path("stamps"), work: ["--for", "5000", "--every", "10"]), at: url(proxy), .v2
+            ).finish()
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            #expect(try election.lease(RawNATS(server.port)) == nil)
+        }
+    }
+
+    @Test(
+        "an acquire that is cut off after it was sent is settled by reading back: work begins once, and nothing is left behind",
+        arguments: zip(GoNode.Format.allCases, [NATSVersion.debian, .latest]))
+    func cutInAcquire(format: GoNode.Format, version: NATSVersion) async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(version, in: box)
+            let client = try RawNATS(server.port)
+            let election = ObservedElection(format, ttl: .seconds(10))
+            try election.createBucket(client)
+            let mute = Mute()
+            let proxy = try Proxy(to: server.port, in: box) { _, direction, bytes in
+                if direction == .toServer, String(decoding: bytes, as: UTF8.self).contains("HPUB \(election.subject) ") { mute.fire() }
+            }
+            mute.arm { proxy.silence([.toClient]) }
+            let began = ContinuousClock.now
+            let holder = try box.qq(
+                election.acquire(["--timeout", "20s"], id: "a", log: box.path("stamps"), work: ["--for", "50"]), at: url(proxy), format)
+            let first = try await waitFor("the lease that nobody was told of: \(holder.errors)") { try election.lease(client) }
+            #expect(box.stamps().all.isEmpty)
+            mute.disarm()
+            proxy.cut()
+            proxy.pass()
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            // Long before the lost lease would have ended.
+            #expect(ContinuousClock.now - began < .seconds(6))
+            let stamps = box.stamps()
+            #expect(stamps.terms.count == 1 && stamps.offences == [])
+            #expect(stamps.terms.first.map { $0.token > first.revision } ?? false)
+            #expect(try election.lease(client) == nil)
+        }
+    }
+
+    @Test("an acquire in doubt that cannot be settled starts no work, and says what it does not know") func neverSettled() async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let client = try RawNATS(server.port)
+            let election = ObservedElection(.v2)
+            try election.createBucket(client)
+            let mute = Mute()
+            let proxy = try Proxy(to: server.port, in: box) { _, direction, bytes in
+                if direction == .toServer, String(decoding: bytes, as: UTF8.self).contains("HPUB \(election.subject) ") { mute.fire() }
+            }
+            mute.arm { proxy.silence([.toClient]) }
+            let holder = try box.qq(
+                election.acquire(["--retries", "1"], id: "a", log: box.path("stamps")), at: url(proxy), .v2)
+            let lease = try await waitFor("the lease that nobody was told of: \(holder.errors)") { try election.lease(client) }
+            proxy.kill()
+            // Another takes over when the lease has run out, however the first one fares.
+            let next = try box.qq(election.acquire(id: "b", log: box.path("next"), work: ["--for", "10"]), at: server.url, .v2)
+            #expect(try await next.finish().ending == .exited(0))
+            #expect(box.stamps("next").terms[0].first > lease.written + election.nanoseconds - 5_000_000)
+            #expect(try await holder.finish().ending == .exited(69))
+            #expect(box.stamps().all.isEmpty)
+        }
+    }
+
+    @Test(
+        "a renewal whose answer was lost is not taken for done when it comes again, but written anew", arguments: NATSVersion.allCases)
+    func lostRenewal(version: NATSVersion) async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(version, in: box)
+            let client = try RawNATS(server.port)
+            let proxy = try Proxy(to: server.port, in: box)
+            let election = ObservedElection(.v2, ttl: .seconds(6))
+            let holder = try box.qq(election.acquire(id: "a", log: box.path("stamps")), at: url(proxy), .v2)
+            _ = try await box.waitForTerms(1)
+            let first = try #require(try election.lease(client))
+            try await Task.sleep(for: .milliseconds(800))
+            // From here on the server hears us, and we hear nothing.
+            proxy.silence([.toClient])
+            let lost = try await waitFor("a renewal that is not acknowledged") {
+                try election.lease(client).flatMap { $0.revision == first.revision ? nil : $0 }
+            }
+            // Reading back is to fail, too.
+            proxy.kill()
+            try await Task.sleep(for: .milliseconds(1500))
+            let back = bootNow()
+            proxy.pass()
+            let next = try await waitFor("a renewal that is stored") {
+                try election.lease(client).flatMap { $0.revision == lost.revision ? nil : $0 }
+            }
+            #expect(next.node == "a")
+            #expect(next.written < back + 1_200_000_000, "\((next.written - back) / 1_000_000) ms")
+            #expect(next.written < lost.written + election.nanoseconds)
+            try await holder.terminate()
+        }
+    }
+}
+
+/// What a proxy's tap is to do, given when the proxy is there.
+final class Mute: Sendable {
+    private let action: Mutex<(@Sendable () -> Void)?> = Mutex(nil)
+
+    func arm(_ new: @escaping @Sendable () -> Void) { action.withLock { $0 = new } }
+    func disarm() { action.withLock { $0 = nil } }
+    func fire() { action.withLock { $0 }?() }
+}

@@ -1,0 +1,124 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+@Suite("Junk in the lease key") struct JunkFaultTests {
+    private static let junk = [
+        "not JSON": "{", "empty": "", "wrong types": #"{"node_id":5,"epoch":"x"}"#, "no node": "{}", "an array": "[1,2]",
+        "binary": "\u{0}\u{1}\u{7f}",
+        "deep": String(repeating: "[", count: 5000),
+    ]
+
+    @Test("is told of, holds nobody up for longer than a lease, and is taken over when that is past", arguments: GoNode.Format.allCases)
+    func takenOver(format: GoNode.Format) async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let client = try RawNATS(server.port)
+            // All at one time, in elections of their own.
+            var waiting: [(kind: String, election: ObservedElection, written: UInt64, run: Started)] = []
+            // Not junk, but as bad for who does not look out.
+            let strange = [
+                "huge": ObservedElection(format).value(node: String(repeating: "x", count: 100_000)),
+                "no epoch after it": ObservedElection(format).value(node: "go", epoch: .max),
+            ]
+            for (number, (kind, text)) in Self.junk.merging(strange, uniquingKeysWith: { $1 }).sorted(by: { $0.key < $1.key }).enumerated()
+            {
+                let election = ObservedElection(format, name: "x\(number)")
+                try election.createBucket(client)
+                try client.put(election.key, text, in: election.bucket)
+                let written = bootNow()
+                let status = try await box.qq(["status", election.name, "--json"], at: server.url, format).finish()
+                #expect(status.ending == .exited(0), "\(kind): \(status.errors)")
+                let told = try JSONValue.parse(status.output)
+                #expect(
+                    (told["leader"]?.stringValue?.contains("unreadable") ?? false) == (strange[kind] == nil),
+                    "\(kind): \(status.text.prefix(300))")
+                waiting.append(
+                    (
+                        kind, election, written,
+                        try box.qq(
+                            [
+                                "acquire", election.name, "--id", "q", "--wait", "--", Sandbox.stamp, box.path("stamps-\(number)"), "--for",
+                                "5",
+                            ],
+                            at: server.url, format)
+                    ))
+            }
+            for (kind, election, written, run) in waiting {
+                let end = try await run.finish()
+                #expect(end.ending == .exited(0), "\(kind): \(end.errors)")
+                let number = election.name.dropFirst()
+                let first = try #require(box.stamps("stamps-\(number)").terms.first, "\(kind)").first
+                #expect(first + 50_000_000 > written + election.nanoseconds, "\(kind)")
+                #expect(first < written + election.nanoseconds + 2_100_000_000, "\(kind): \((first - written) / 1_000_000) ms")
+            }
+        }
+    }
+
+    @Test("put over a holder's lease ends its work, and another campaign goes on", arguments: GoNode.Format.allCases)
+    func overHolder(format: GoNode.Format) async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let client = try RawNATS(server.port)
+            let election = ObservedElection(format)
+            let holder = try box.qq(
+                election.acquire(id: "a", log: box.path("stamps"), work: ["--daemon", "--ignore-term"]), at: server.url, format)
+            _ = try await box.waitForTerms(1)
+            try client.put(election.key, "{", in: election.bucket)
+            #expect(try await holder.finish().ending == .exited(79))
+            let next = try box.qq(election.acquire(id: "b", log: box.path("stamps"), work: ["--for", "5"]), at: server.url, format)
+            #expect(try await next.finish().ending == .exited(0))
+            #expect(box.stamps().offences == [])
+        }
+    }
+
+    @Test("does not keep keepalive from leading, nor status --all from telling of the rest") func othersGoOn() async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let client = try RawNATS(server.port)
+            let bad = ObservedElection(.v2, name: "bad", ttl: .seconds(2))
+            try bad.createBucket(client)
+            let writer = try box.qq(["keepalive", "bad", "good", "--id", "q"], at: server.url, .v2)
+            try await waitUntil("both are held: \(writer.output) \(writer.errors)") {
+                writer.output.components(separatedBy: "elected").count == 3
+            }
+            try client.put(bad.key, "junk", in: bad.bucket)
+            try await waitUntil("it is lost: \(writer.output)") { writer.output.contains("lost") }
+            let all = try await box.start([Sandbox.binary, "status", "--all"], environment: ["QQ_SERVER": server.url]).finish()
+            #expect(all.ending == .exited(0) && all.text.contains("good") && all.text.contains("bad"), "\(all.text) \(all.errors)")
+            try await waitUntil("both are held again: \(writer.output)") {
+                writer.output.components(separatedBy: "elected").count == 4
+            }
+            try await writer.terminate()
+        }
+    }
+
+    @Test("v1: a holder whose clock is an hour off has its lease for its time, neither less nor for ever", arguments: [-3600, 3600])
+    func skew(seconds: Int) async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let client = try RawNATS(server.port)
+            let election = ObservedElection(.v1)
+            try election.createBucket(client)
+            var value: String { election.value(node: "go", expiresIn: election.ttl + .seconds(seconds)) }
+            var revision = try client.put(election.key, value, in: election.bucket)
+            var written = bootNow()
+            let next = try box.qq(election.acquire(id: "q", log: box.path("stamps"), work: ["--for", "5"]), at: server.url, .v1)
+            try await box.waitForWaiter(next)
+            // While it renews, nobody takes it, though its lease has ended by our clock.
+            for _ in 0..<6 {
+                try await Task.sleep(for: .milliseconds(600))
+                revision = try client.put(election.key, value, in: election.bucket, expected: revision)
+                written = bootNow()
+            }
+            #expect(box.stamps().all.isEmpty && next.child.isRunning)
+            #expect(try await next.finish().ending == .exited(0))
+            let first = try #require(box.stamps().terms.first).first
+            #expect(first + 50_000_000 > written + election.nanoseconds)
+            // What the server removes is nobody's, whatever it says.
+            let longest = seconds > 0 ? election.maxAge : election.ttl
+            #expect(first < written + UInt64(longest / .nanoseconds(1)) + 1_100_000_000, "\((first - written) / 1_000_000) ms")
+        }
+    }
+}
