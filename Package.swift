@@ -17,7 +17,7 @@ let package = Package(
     targets: [
         .executableTarget(name: "qq", dependencies: ["QQCLI"], swiftSettings: strict),
         .target(
-            name: "QQCLI", dependencies: ["QQGuard", "QQFile", "QQNATS", "QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
+            name: "QQCLI", dependencies: ["QQGuard", "QQFile", "QQNATS", "QQVIP", "QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
         .target(name: "QQGuard", dependencies: ["QQLoop", "QQCore", "CGuardian", "CKernel"], swiftSettings: strict),
         .target(name: "QQFile", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
         .target(
@@ -31,6 +31,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
+        .target(name: "QQVIP", dependencies: ["QQCore"], swiftSettings: strict),
         .target(name: "QQLoop", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
         .target(name: "QQCore", swiftSettings: strict),
         .target(name: "CGuardian", dependencies: ["CKernel"]),
@@ -39,10 +40,12 @@ let package = Package(
         .testTarget(name: "QQFileTests", dependencies: ["QQFile"], swiftSettings: strict),
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
         .testTarget(name: "QQNATSTests", dependencies: ["QQNATS"], swiftSettings: strict),
+        .testTarget(name: "QQVIPTests", dependencies: ["QQVIP"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
         .testTarget(name: "SupportTests", dependencies: ["Support", "QQCore"], swiftSettings: strict),
-        .testTarget(name: "EndToEndTests", dependencies: ["Support", "QQCLI", "qq"], exclude: ["Recordings"], swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["Support", "QQCLI", "QQVIP", "qq"], exclude: ["Recordings"], swiftSettings: strict),
         .target(
             name: "Support", dependencies: ["CSupport", "QQCore", .product(name: "Crypto", package: "swift-crypto")], path: "Tests/Support",
             swiftSettings: strict),
@@ -53,7 +56,7 @@ let package = Package(
 
 // `make fuzz` links these with libFuzzer; nothing else needs them.
 if Context.environment["QQ_FUZZ"] != nil {
-    for (name, module) in [("FuzzCommandLine", "QQCLI"), ("FuzzLeaseFile", "QQFile")] {
+    for (name, module) in [("FuzzCommandLine", "QQCLI"), ("FuzzLeaseFile", "QQFile"), ("FuzzNATSParser", "QQNATS")] {
         package.products.append(.library(name: name, type: .static, targets: [name]))
         package.targets.append(.target(name: name, dependencies: [.byName(name: module)], path: "Fuzz/\(name)", swiftSettings: strict))
     }

@@ -91,8 +91,8 @@ __qq_command() {
         valued='--token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     keepalive)
-        flags='--once --pid --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
-        valued='--pid --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--once --pid --vip --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        valued='--pid --vip --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     status)
         flags='--all --mine --held --owner --match --expires-within --limit --offset --advice --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'

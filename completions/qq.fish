@@ -40,7 +40,7 @@ function __qq_read
             case release
                 set valued --token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case keepalive
-                set valued --pid --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --pid --vip --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case status
                 set valued --owner --match --expires-within --limit --offset --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case watch
@@ -200,6 +200,7 @@ complete -c qq -n '__qq_in release' -l help -s h -d 'This help; --help tells mor
 complete -c qq -n '__qq_at release 0' -a '(__qq_names grants)'
 complete -c qq -n '__qq_in keepalive' -l once -d 'Renew once and exit'
 complete -c qq -n '__qq_in keepalive' -l pid -x -a '(__fish_complete_pids)' -d 'Hold while this process lives'
+complete -c qq -n '__qq_in keepalive' -l vip -x -d 'Carry this IP address while leading'
 complete -c qq -n '__qq_in keepalive' -l ttl -x -d 'How long a lease lasts'
 complete -c qq -n '__qq_in keepalive' -l renew-every -x -d 'Pause between renewals'
 complete -c qq -n '__qq_in keepalive' -l require-token -d 'Refuse systems without fencing tokens'

@@ -13,6 +13,8 @@ public final class MainLoop: TaskExecutor {
         var timers = TimerQueue()
         var readers: [CInt: Waiter] = [:]
         var finished = false
+        /// Whether the loop has been woken since it last looked: once is enough.
+        var isWoken = false
         var nextWaiter: UInt64 = 0
     }
 
@@ -41,8 +43,13 @@ public final class MainLoop: TaskExecutor {
 
     public func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
-        state.withLock { $0.jobs.append(unowned) }
-        if !isOwnThread { wakeUp() }
+        let mustWake = state.withLock { state in
+            state.jobs.append(unowned)
+            if isOwnThread || state.isWoken { return false }
+            state.isWoken = true
+            return true
+        }
+        if mustWake { wakeUp() }
     }
 
     /// Runs `body`, and every task that it starts, on the calling thread, which must be the one that made the loop. Returns what `body` returned.
@@ -91,7 +98,11 @@ public final class MainLoop: TaskExecutor {
     private func waitForEvents() {
         armTimer()
         var events = [epoll_event](repeating: epoll_event(), count: 32)
-        let isIdle = state.withLock { $0.jobs.isEmpty }
+        let isIdle = state.withLock { state in
+            guard state.jobs.isEmpty else { return false }
+            state.isWoken = false
+            return true
+        }
         let count = epoll_wait(epoll, &events, CInt(events.count), isIdle ? -1 : 0)
         for event in events.prefix(Int(max(count, 0))) {
             let descriptor = event.data.fd

@@ -1,3 +1,4 @@
+import QQNATS
 import Testing
 
 @testable import QQCLI
@@ -121,5 +122,19 @@ extension String {
             }
         }
         return calls
+    }
+}
+
+@Suite struct NATSManualPage {
+    @Test(arguments: NATSManual.examples.map(\.line))
+    func hasExamplesThatParse(line: String) throws {
+        let calls = line.calls
+        #expect(!calls.isEmpty)
+        for call in calls { #expect(problem(call) == nil, "\(call)") }
+    }
+
+    @Test func tellsOfEveryURLOption() {
+        let told = NATSManual.queryItems.map { Markup.plain($0.item) }.joined(separator: " ")
+        for item in NATSSettings.URLItem.allCases { #expect(told.contains(item.rawValue + "="), "\(item)") }
     }
 }

@@ -30,6 +30,7 @@ struct Case: Sendable, CustomTestStringConvertible {
         switch flag.name {
         case "backoff": return "1s..2s"
         case "jitter": return "0.5"
+        case "vip": return "10.0.0.5/24@eth0"
         case "server": return "file:///tmp/x"
         default: break
         }
@@ -40,14 +41,20 @@ struct Case: Sendable, CustomTestStringConvertible {
         }
     }
 
+    /// The flags that this one needs beside it.
+    var needed: [String] {
+        command.rules.compactMap { rule in
+            if case .requires(let first, let second) = rule, first.name == flag.name { "\(second.long)=something" } else { nil }
+        }
+    }
+
     /// A command line with these words in it that breaks no rule.
     func line(_ words: [String], flagsLast: Bool = false) -> [String] {
-        var others: [String] = []
+        let others = needed
         var names = command.positionals.filter { $0.isRequired }.map(\.sample)
         var trailing: [String] = []
         for rule in command.rules {
             switch rule {
-            case .requires(let first, let second) where first.name == flag.name: others += ["\(second.long)=something"]
             case .onlyWithCommand(let limited) where limited.name == flag.name: trailing = ["--", "true"]
             case .onlyWithoutNames(let limited) where limited.name == flag.name: names = []
             default: break

@@ -102,21 +102,27 @@ extension Commands {
         positionals: [
             Positional("NAME", kind: .election, help: "The elections to hold.", variadic: true, orBy: Flags.clusterConfig.erased)
         ],
-        rules: globalRules + [.exclusive(Flags.once.erased, Flags.pid.erased)],
+        rules: globalRules + [
+            .exclusive(Flags.once.erased, Flags.pid.erased), .exclusive(Flags.once.erased, Flags.vip.erased),
+        ],
         examples: [
             Example(
                 "Hold two elections and tell a script", "qq keepalive web cron --on-elected ./up.sh --on-lost ./down.sh"),
             Example("Hold while a process lives that runs already", "qq keepalive web --pid 4711"),
+            Example("Carry an address while leading", "qq keepalive web --vip 10.0.0.5/24@eth0"),
             Example("Renew once, from a timer", "qq keepalive deploy --once"),
         ],
         exitNotes: [
             ExitNote("0", "stopped as told, or the process of `--pid` ended, and all released; with `--once`: all renewed"),
             ExitNote("1", "with `--once`: at least one is not ours"),
+            ExitNote("77", "denied: `--vip` without CAP_NET_ADMIN"),
+            ExitNote("78", "`--vip`: no such interface, or the address is somewhere else on this machine"),
         ],
         seeAlso: ["qq-acquire(1)", "qq-release(1)", "qq-watch(1)", "qq-json(5)"]
     ) {
         Flags.once
         Flags.pid
+        Flags.vip
         Flags.ttl
         Flags.renewEvery
         Flags.requireToken

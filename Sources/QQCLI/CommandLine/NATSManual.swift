@@ -66,6 +66,10 @@ enum NATSManual {
         ("`nats.maxReconnects`", "Read, and not followed: while a lease may be ours, `qq` does not give up connecting."),
         ("`election.leaseTtlMs`", "The TTL of a bucket that is created: `--ttl`. One that exists keeps its own."),
         (
+            "`vip.address`, `vip.netmask`, `vip.interface`",
+            "What `qq keepalive` carries while leading, where `--vip` is not given; for that it needs CAP_NET_ADMIN."
+        ),
+        (
             "`election.heartbeatIntervalMs`, `election.renewIntervalMs`",
             "How often the lease is renewed: `--renew-every`. The second one is that of v1: then a bucket that is created is a v1 bucket."
         ),

@@ -1,6 +1,7 @@
 import QQCore
 import QQGuard
 import QQLoop
+import QQVIP
 
 /// Holds any number of elections in one process: a lease session each, and the hooks of all of them one after the other.
 actor ElectionHolder {
@@ -8,9 +9,11 @@ actor ElectionHolder {
     private var elections: [String: Held] = [:]
     private var isStopping = false
     private var failure: CoordinationError?
-    private var joining: [Task<Void, Never>] = []
+    private var joining: [String: Task<Void, Never>] = [:]
     private let jobs: AsyncStream<Job>
     private let post: AsyncStream<Job>.Continuation
+    /// The addresses that go with the one election; none where several are held.
+    private var carriers: [AddressCarrier] = []
 
     private struct Held {
         var configuration: LeaseSession.Configuration
@@ -24,8 +27,10 @@ actor ElectionHolder {
         var isGivingUp = false
     }
 
-    private enum Job: Sendable {
-        case event(String, SessionEvent)
+    private indirect enum Job: Sendable {
+        /// When it happened, and what became of the addresses upon it.
+        case event(String, SessionEvent, WallTime, [AddressEvent])
+        case addresses([AddressEvent])
         /// Give an election up, after its hooks have run.
         case giveUp(String)
         case end
@@ -44,8 +49,10 @@ actor ElectionHolder {
         let timing = try LeaseTiming(
             ttl: ttl, renewEvery: context.renewEvery(of: ttl), killAfter: .zero)
         var request = AcquireRequest(
-            name: name, identity: context.givenIdentity ?? saved?.identity ?? context.identity, ttl: timing.ttl, wantsWitness: true,
-            guardsWork: false)
+            name: name, identity: context.givenIdentity ?? saved?.identity ?? context.identity, ttl: timing.ttl,
+            // A witness says when we are gone; an address that we carry stays for as long as the kernel was told.
+            wantsWitness: context.addresses.isEmpty, guardsWork: false)
+        if !context.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
         try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
         if let saved, saved.identity == request.identity {
             let context = context
@@ -53,10 +60,19 @@ actor ElectionHolder {
             // A term that ended is nothing to go on with; the next one is a new one.
             if state.isLed, state.isTerm(of: saved) { request.continuing = saved }
         }
-        let configuration = LeaseSession.Configuration(
+        var configuration = LeaseSession.Configuration(
             request: request, renewEvery: timing.renewEvery, retry: context.retryPolicy(endless: true), waiting: .forever,
             campaignsAgain: true)
+        configuration.renewalGrid = timing.renewEvery / 64
         elections[name] = Held(configuration: configuration, driver: driver(configuration))
+    }
+
+    /// Makes ready to carry addresses while the one election is led.
+    func carry(_ addresses: [VirtualAddress]) throws(CoordinationError) {
+        for address in addresses where !carriers.contains(where: { $0.address == address }) {
+            let messages = context.messages
+            carriers.append(try AddressCarrier(address, clock: context.loop) { messages.note($0) })
+        }
     }
 
     private func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
@@ -67,9 +83,12 @@ actor ElectionHolder {
     func run() async -> CoordinationError? {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.work() }
+            let post = post
+            for carrier in carriers { group.addTask { await carrier.run { post.yield(.addresses($0)) } } }
             await withTaskGroup(of: Void.self) { sessions in
                 for name in elections.keys.sorted() { sessions.addTask { await self.hold(name) } }
             }
+            closeAddresses()
             post.yield(.end)
             await group.waitForAll()
         }
@@ -80,9 +99,13 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
-        for task in joining { task.cancel() }
+        for task in joining.values { task.cancel() }
+        closeAddresses()
         for (name, held) in elections { if held.grant != nil { post.yield(.giveUp(name)) } else { held.driver.stop() } }
     }
+
+    /// Before anything is released, and at once: no hook that still runs keeps them here.
+    private func closeAddresses() { for carrier in carriers { post.yield(.addresses(carrier.close("stopping"))) } }
 
     /// Becomes a member of the election, where its system has members; while it cannot be reached there is nobody to be a member for.
     private func join(_ name: String) async {
@@ -101,8 +124,10 @@ actor ElectionHolder {
                 }
             }
         }
-        joining.append(task)
+        joining[name] = task
         await task.value
+        // A task keeps the memory that it needed for as long as it is kept.
+        joining[name] = nil
     }
 
     /// What happens to the connection concerns all elections.
@@ -121,8 +146,10 @@ actor ElectionHolder {
         await join(name)
         while true {
             guard let driver = elections[name]?.driver else { return }
-            let post = post
-            let outcome = await driver.run { event, _ in post.yield(.event(name, event)) }
+            let (post, carriers) = (post, carriers)
+            for carrier in carriers { carrier.resume() }
+            // Addresses do not wait behind hooks.
+            let outcome = await driver.run { event, _ in post.yield(.event(name, event, .now(), carriers.flatMap { $0.handle(event) })) }
             if case .failed(let error) = outcome {
                 // One that cannot be held is for its operator to see to: a service manager starts us again.
                 failure = failure ?? error
@@ -149,10 +176,25 @@ actor ElectionHolder {
             case .giveUp(let name):
                 guard let held = elections[name], !held.isGivenUp else { continue }
                 elections[name]?.isGivenUp = true
+                for carrier in carriers { tell(carrier.drop("stepping down")) }
                 if let grant = held.grant { await hooks(.released, grant) }
                 elections[name]?.driver.stop()
-            case .event(let name, let event): await handle(event, of: name)
+            case .addresses(let events): tell(events)
+            case .event(let name, let event, let time, let addresses):
+                if case .elected(let grant) = event { elected(grant, at: time) }
+                tell(addresses)
+                await handle(event, of: name)
             }
+        }
+    }
+
+    private func elected(_ grant: Grant, at time: WallTime) {
+        elections[grant.name]?.grant = grant
+        report { () throws(CoordinationError) in
+            try GrantStore().save(grant, server: context.server)
+            try context.tell(
+                "elected", name: grant.name, identity: grant.identity, token: grant.token,
+                expiresIn: grant.deadline.duration(since: context.loop.now()), reason: nil, at: time)
         }
     }
 
@@ -160,11 +202,6 @@ actor ElectionHolder {
         let now = context.loop.now()
         switch event {
         case .elected(let grant):
-            elections[name]?.grant = grant
-            report { () throws(CoordinationError) in
-                try GrantStore().save(grant, server: context.server)
-                try tell("elected", grant, expiresIn: grant.deadline.duration(since: now), reason: nil)
-            }
             await hooks(.elected, grant)
             // The signal came while nothing was held yet.
             if isStopping { post.yield(.giveUp(name)) }
@@ -218,6 +255,40 @@ actor ElectionHolder {
 
     private func tell(_ event: String, _ grant: Grant, expiresIn: Duration?, reason: String?) throws(CoordinationError) {
         try context.tell(event, name: grant.name, identity: grant.identity, token: grant.token, expiresIn: expiresIn, reason: reason)
+    }
+
+    private func tell(_ events: [AddressEvent]) {
+        guard let (name, held) = elections.first else { return }
+        for event in events {
+            let address = event.address
+            let told: (name: String, reason: String?)
+            switch event.what {
+            case .taken: told = ("address_taken", nil)
+            case .putBack:
+                context.messages.note("somebody had removed \(address): put back")
+                told = ("address_taken", "somebody had removed it")
+            case .removed(let reason): told = ("address_removed", reason)
+            case .notAnnounced(let reason):
+                context.messages.note("cannot tell the neighbours of \(address): \(reason)")
+                continue
+            case .notRemoved(let reason):
+                context.messages.note("cannot remove \(address): \(reason); the kernel will before the lease ends")
+                continue
+            case .failed(let error):
+                context.messages.error(error)
+                // Somebody else may be able to carry it.
+                if let grant = held.grant, !isStopping {
+                    elections[name]?.cooldown = grant.ttl
+                    post.yield(.giveUp(name))
+                }
+                continue
+            }
+            report { () throws(CoordinationError) in
+                try context.tell(
+                    told.name, name: name, identity: held.configuration.request.identity, token: held.grant?.token, expiresIn: nil,
+                    reason: told.reason, address: address.description, at: event.at)
+            }
+        }
     }
 
     /// What cannot be told or saved is told on stderr; it changes nothing about what we hold.

@@ -7,12 +7,17 @@ import QQLoop
 extension Context {
     /// `keepalive NAME…`: holds elections until told to stop.
     func keepalive() async throws -> Int32 {
+        let addresses = addresses
+        guard addresses.isEmpty || names.count == 1 else {
+            throw UsageError("--vip goes with one election, not with \(names.count)", hint: "run one qq keepalive for each")
+        }
         try checkToken()
         if invocation[Flags.once] { return try await renewOnce(names) }
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
         let process = try invocation[Flags.pid].map { pid throws(CoordinationError) in try processDescriptor(pid) }
         let holder = ElectionHolder(self)
         for name in names { try await holder.add(name) }
+        try await holder.carry(addresses)
         return try await withThrowingTaskGroup(of: Void.self) { group in
             let loop = loop
             group.addTask {
@@ -71,22 +76,28 @@ extension Context {
 
     /// One event of what we hold, on stdout.
     func tell(
-        _ event: String, name: String, identity: String, token: FencingToken?, expiresIn: Duration?, reason: String?
+        _ event: String, name: String, identity: String, token: FencingToken?, expiresIn: Duration?, reason: String?,
+        address: String? = nil, at time: WallTime = .now()
     ) throws(CoordinationError) {
-        let time = WallTime.now()
         switch output.form {
         case .json:
             try output.print(
                 json: Schemas.holding(
-                    event, name: name, identity: identity, token: token, expiresIn: expiresIn, reason: reason, at: time, server: server))
-        case .plain: try output.print(record: [time.rfc3339(fractionDigits: 3), name, event, token?.description, reason])
+                    event, name: name, identity: identity, token: token, expiresIn: expiresIn, reason: reason, address: address, at: time,
+                    server: server))
+        case .plain:
+            try output.print(record: [
+                time.rfc3339(fractionDigits: 3), name, event, token?.description,
+                address.map { $0 + (reason.map { ": " + $0 } ?? "") } ?? reason,
+            ])
         case .terminal:
             let color: Output.Color =
-                ["elected", "renewed", "connected"].contains(event)
+                ["elected", "renewed", "connected", "address_taken"].contains(event)
                 ? .good : ["lost", "disconnected", "unreachable"].contains(event) ? .bad : .warning
             try output.print(
                 output.color(time.rfc3339(fractionDigits: 3), .faint) + "  " + output.color(name, .strong) + "  "
                     + output.color(event.split(separator: "_").joined(separator: " "), color) + (token.map { "  token \($0)" } ?? "")
+                    + (address.map { "  \($0)" } ?? "")
                     + (reason.map { "  " + Printable.text($0) } ?? ""))
         }
     }

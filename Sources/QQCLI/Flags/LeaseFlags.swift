@@ -1,4 +1,5 @@
 import QQCore
+import QQVIP
 
 /// Taking, holding and giving up a lease.
 extension Flags {
@@ -104,6 +105,23 @@ extension Flags {
             is lost; where it must be, run it with `qq acquire NAME -- CMD`.
             """,
         parse: Values.number(1...Int32.max))
+
+    static let vip = Flag<VirtualAddress>(
+        "vip", value: "ADDR/MASK@IF", kind: .text, group: .lease,
+        help: "Carry this IP address while leading",
+        more: """
+            Carry a virtual IP address on an interface while leading, such as `10.0.0.5/24@eth0` or `2001:db8::5/64@eth0`. It is taken \
+            upon the election, and made known to the neighbours by three gratuitous ARPs or neighbour advertisements. It is \
+            removed before the lease is given up or can end: the kernel is told to remove it by itself, so that it goes also when `qq` is killed or \
+            stopped. Needs CAP_NET_ADMIN, and CAP_NET_RAW for telling the neighbours.
+
+            An address that is on that interface already when `qq` starts is taken for one that was left behind, and removed. \
+            One that somebody else removes while we lead is put back at the next renewal; where that cannot be done, `qq` \
+            steps down. The kernel counts in whole seconds, and may be a second late: the TTL must be at least 4 s, renewed every third of it, and the \
+            address goes up to 2.5 s before a lease that is not renewed ends. A lease file of a holder that was killed is not \
+            granted to others at once, as it is without `--vip`, but when its TTL is over.
+            """,
+        repeatable: true, parse: Values.virtualAddress)
 
     static let node = Flag<String>(
         "node", value: "ID", kind: .text, group: .selection,

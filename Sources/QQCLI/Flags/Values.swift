@@ -1,4 +1,5 @@
 import QQCore
+import QQVIP
 
 /// How the texts of flags become values. An error says what is wrong with the text; the parser puts the flag before it.
 enum Values {
@@ -48,6 +49,11 @@ enum Values {
         guard (1...256).contains(text.utf8.count) else { throw UsageError("an identity has 1 to 256 bytes, this one \(text.utf8.count)") }
         guard !text.unicodeScalars.contains(where: \.isControl) else { throw UsageError("an identity has no control characters") }
         return text
+    }
+
+    /// An address that is carried while leading.
+    static func virtualAddress(_ text: String) throws(UsageError) -> VirtualAddress {
+        do { return try VirtualAddress.parse(text) } catch { throw UsageError(error.reason, hint: error.hint) }
     }
 
     /// One of an enumeration's words.

@@ -31,7 +31,9 @@ enum Rendering {
         case .free: return "held by nobody"
         case .held, .expired:
             var text = state.phase == .held ? "held by " : "not held any more; last by "
-            text += state.leader ?? "a command that still runs, though its lease was removed"
+            text +=
+                state.leader ?? state.problem.map { "a lease that cannot be read (\($0.reason))" }
+                ?? "a command that still runs, though its lease was removed"
             if let token = state.token { text += ", token \(token)" }
             if state.phase == .held, let remaining = state.remaining { text += ", for \(DurationText.brief(remaining)) unless renewed" }
             return text

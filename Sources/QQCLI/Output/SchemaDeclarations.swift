@@ -66,12 +66,16 @@ extension Schemas {
             .init("time", .time, "When it happened."),
             .init(
                 "event", .text,
-                "`waiting`, `elected`, `renewed`, `lost`, `released`, `step_down_asked` or `retrying`; of the connection to a server: `connected`, `disconnected`, `unreachable` or `server_leaving`, once for each election."
-            ), name, server,
+                """
+                `waiting`, `elected`, `renewed`, `lost`, `released`, `step_down_asked`, `retrying`, `address_taken` or `address_removed`; of the \
+                connection to a server: `connected`, `disconnected`, `unreachable` or `server_leaving`, once for each election.
+                """), name, server,
             .init("id", .text, "Our identity."), token, expiresIn,
             .init(
                 "reason", .text, null: true,
-                "Why, for `lost` and `retrying`; which server, for events of the connection; who, for `waiting` and `step_down_asked`."),
+                "Why, for `lost`, `retrying` and `address_removed`; which server, for events of the connection; who, for `waiting` and `step_down_asked`."
+            ),
+            .init("address", .text, optional: true, "What `--vip` says, for `address_taken` and `address_removed` alone."),
         ])
 
     static let status = Schema(

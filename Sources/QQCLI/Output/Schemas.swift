@@ -64,14 +64,17 @@ enum Schemas {
     }
 
     static func holding(
-        _ kind: String, name: String, identity: String, token: FencingToken?, expiresIn: Duration?, reason: String?, at time: WallTime,
-        server: ServerURL
+        _ kind: String, name: String, identity: String, token: FencingToken?, expiresIn: Duration?, reason: String?, address: String?,
+        at time: WallTime, server: ServerURL
     ) -> JSONValue {
-        [
-            "time": Rendering.json(time), "event": .string(kind), "name": .string(name), "server": .string(server.description),
-            "id": .string(identity), "token": Rendering.json(token), "expires_in": Rendering.rounded(expiresIn),
-            "reason": Rendering.json(reason),
+        var members: [JSONObject.Member] = [
+            .init(name: "time", value: Rendering.json(time)), .init(name: "event", value: .string(kind)),
+            .init(name: "name", value: .string(name)), .init(name: "server", value: .string(server.description)),
+            .init(name: "id", value: .string(identity)), .init(name: "token", value: Rendering.json(token)),
+            .init(name: "expires_in", value: Rendering.rounded(expiresIn)), .init(name: "reason", value: Rendering.json(reason)),
         ]
+        if let address { members.append(.init(name: "address", value: .string(address))) }
+        return .object(JSONObject(members))
     }
 
     static func cluster(_ report: ClusterReport, server: ServerURL) -> JSONValue {

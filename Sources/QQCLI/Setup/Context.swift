@@ -4,6 +4,7 @@ import QQFile
 import QQGuard
 import QQLoop
 import QQNATS
+import QQVIP
 
 /// What every command works with: what was asked, where, and how to answer.
 struct Context: Sendable {
@@ -18,6 +19,8 @@ struct Context: Sendable {
     let identity: String
     /// The identity that we were told to have: that of `--id`, or of the node that a cluster file describes.
     let givenIdentity: String?
+    /// The addresses that are carried while leading: those of `--vip`, else that of the cluster file.
+    let addresses: [VirtualAddress]
     private let file: ClusterFile?
 
     var server: ServerURL { coordinator.server }
@@ -39,6 +42,7 @@ struct Context: Sendable {
         givenIdentity = invocation[Flags.id] ?? file?.nodeID
         identity = givenIdentity ?? (choice.url.system == .nats ? Identity.hostName() : Identity.generated())
         names = try Self.names(invocation, file)
+        addresses = try Self.addresses(invocation, file)
         coordinator = try Self.coordinator(for: choice, file, invocation, loop)
     }
 
@@ -79,6 +83,18 @@ struct Context: Sendable {
         throw CoordinationError(
             .configuration, "cannot tell which election is meant", because: "clusterId is missing", at: file.path,
             hint: "add it, or give NAME")
+    }
+
+    private static func addresses(_ invocation: Invocation, _ file: ClusterFile?) throws(CoordinationError) -> [VirtualAddress] {
+        let given = invocation.all(Flags.vip)
+        // A command that carries none has no reason to fail over one.
+        guard given.isEmpty, invocation.command.id == .keepalive, !invocation[Flags.once], let file, let vip = file.vip else {
+            return given
+        }
+        do throws(VirtualAddress.Invalid) { return [try VirtualAddress.parse(vip.text)] } catch {
+            throw CoordinationError(
+                .configuration, "cannot use the virtual address", because: error.reason, at: file.path, hint: error.hint)
+        }
     }
 
     // MARK: What applies

@@ -17,6 +17,8 @@ public struct LeaseSession: Sendable {
         /// How long a new term goes unwatched. What a watch takes to begin and to end would be most of what a short command takes, and what it
         /// misses it tells when it begins.
         public var watchesAfter: Duration = .zero
+        /// Renewals come at multiples of this, so that those of many sessions in one process go out together; zero for none.
+        public var renewalGrid: Duration = .zero
         /// In 0..<1, for jitter.
         public var random: @Sendable () -> Double
 
@@ -42,7 +44,7 @@ public struct LeaseSession: Sendable {
     }
 
     /// What happened.
-    public enum Event: Sendable {
+    public indirect enum Event: Sendable {
         case start
         case acquired(Grant)
         case refused(ElectionState)
@@ -67,7 +69,7 @@ public struct LeaseSession: Sendable {
     }
 
     /// What to do now. At most one request is in flight at a time.
-    public enum Action: Sendable, Hashable {
+    public indirect enum Action: Sendable, Hashable {
         case acquire(AcquireRequest)
         case waitForTurn(AcquireRequest, behind: ElectionState, until: BootInstant)
         case read
@@ -79,7 +81,7 @@ public struct LeaseSession: Sendable {
         case end(SessionOutcome)
     }
 
-    enum State: Sendable, Hashable {
+    indirect enum State: Sendable, Hashable {
         case idle
         case asking(sentAt: BootInstant)
         /// An acquire in doubt; the read that settles it is in flight, or is to be tried again at `readAgainAt`.

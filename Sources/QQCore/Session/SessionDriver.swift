@@ -9,10 +9,12 @@ public final class SessionDriver: Sendable {
     private let mailbox: AsyncStream<Input>
     private let post: AsyncStream<Input>.Continuation
 
-    private enum Input: Sendable {
+    private indirect enum Input: Sendable {
         case event(LeaseSession.Event)
         case granted(Grant, (any Witness)?)
-        case timer(UInt64)
+        /// A sleep until this moment has ended.
+        case timer(BootInstant)
+        case nothing
     }
 
     public init(_ configuration: LeaseSession.Configuration, coordinator: any Coordinator, clock: any LeaseClock) {
@@ -34,8 +36,7 @@ public final class SessionDriver: Sendable {
             var session = LeaseSession(configuration)
             var witness: (any Witness)?
             var isWatching = false
-            // The number of the timer that counts; older ones fire into the void.
-            var timerNumber: UInt64 = 0
+            var alarm = Alarm()
             var inputs = mailbox.makeAsyncIterator()
             var actions = session.handle(.start, at: clock.now())
             defer {
@@ -62,9 +63,9 @@ public final class SessionDriver: Sendable {
                         default: break
                         }
                     case .timer(let instant):
-                        timerNumber += 1
-                        let number = timerNumber
-                        group.addTask { if (try? await self.clock.sleep(until: instant)) != nil { self.post.yield(.timer(number)) } }
+                        if let sleep = alarm.set(to: instant) {
+                            group.addTask { if (try? await self.clock.sleep(until: sleep)) != nil { self.post.yield(.timer(sleep)) } }
+                        }
                     case .acquire, .waitForTurn, .read, .renew, .release:
                         group.addTask { self.post.yield(await self.answer(to: action)) }
                     }
@@ -74,8 +75,13 @@ public final class SessionDriver: Sendable {
                     return .stopped
                 }
                 switch input {
-                case .timer(let number) where number != timerNumber: actions = []
-                case .timer: actions = session.handle(.timer, at: clock.now())
+                case .timer(let instant):
+                    let now = clock.now()
+                    switch alarm.woke(from: instant, at: now) {
+                    case .rings: actions = session.handle(.timer, at: now)
+                    case .sleepsOn(let sleep): actions = sleep.map { [.timer($0)] } ?? []
+                    }
+                case .nothing: actions = []
                 case .granted(let grant, let given):
                     witness?.close()
                     witness = given
@@ -112,7 +118,7 @@ public final class SessionDriver: Sendable {
             do throws(CoordinationError) { return .event(.releaseAnswered(try await coordinator.release(grant))) } catch {
                 return .event(.releaseFailed(error))
             }
-        case .timer, .report, .end: return .timer(0)
+        case .timer, .report, .end: return .nothing
         }
     }
 

@@ -1,5 +1,5 @@
 /// What a lease session tells of itself.
-public enum SessionEvent: Sendable, Hashable {
+public indirect enum SessionEvent: Sendable, Hashable {
     /// A term began, or one that we held goes on.
     case elected(Grant)
     /// The lease was extended.

@@ -24,12 +24,15 @@ public struct NATSError: Error, Sendable, Hashable, CustomStringConvertible {
     public var place: String?
     /// Whether what was asked may have been carried out all the same.
     public var isUncertain: Bool
+    /// What to do about it, where that is known.
+    public var hint: String?
 
-    public init(_ kind: Kind, _ reason: String, at place: String? = nil, isUncertain: Bool = false) {
+    public init(_ kind: Kind, _ reason: String, at place: String? = nil, isUncertain: Bool = false, hint: String? = nil) {
         self.kind = kind
         self.reason = reason
         self.place = place
         self.isUncertain = isUncertain
+        self.hint = hint
     }
 
     public var description: String { place.map { "\(reason) (\($0))" } ?? reason }

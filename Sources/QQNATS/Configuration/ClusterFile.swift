@@ -25,7 +25,7 @@ public struct ClusterFile: Sendable, Hashable {
     /// `election.heartbeatIntervalMs`, which v2 has, or `election.renewIntervalMs`, which v1 has.
     public var renewEvery: Duration?
     /// The format of nodes with such a file; nil where it does not tell.
-    public var format: NATSFormat?
+    public var format: LeaseFormat?
     /// `service.version`.
     public var serviceVersion: String?
     /// What was passed over: `election.quorum`.

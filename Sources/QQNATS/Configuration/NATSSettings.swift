@@ -8,9 +8,9 @@ public struct NATSSettings: Sendable {
     /// On how many servers a bucket is kept that we create, 1 to 5.
     public var replicas = 1
     /// The format to speak; nil for that of the bucket which is there.
-    public var format: NATSFormat?
+    public var format: LeaseFormat?
     /// The format of a bucket that we create, where `format` says nothing and there is neither.
-    public var formatToCreate = NATSFormat.v2
+    public var formatToCreate = LeaseFormat.v2
     /// The TTL that the nodes of the cluster are configured with, where that is known.
     public var leaseTTL: Duration?
     /// The version that the micro service of a v2 node gives; three numbers (semver.org).
@@ -74,7 +74,7 @@ public struct NATSSettings: Sendable {
             }
             replicas = number
         case .format:
-            guard let format = NATSFormat(rawValue: value) else { throw Wrong(reason: "is neither v1 nor v2") }
+            guard let format = LeaseFormat(rawValue: value) else { throw Wrong(reason: "is neither v1 nor v2") }
             self.format = format
         case .inbox:
             guard Self.isSubject(value) else {

@@ -21,7 +21,8 @@ extension NATSCoordinator {
             case .tooLarge: (.usage, nil)
             }
         return CoordinationError(
-            kind, what, because: error.reason, at: error.place ?? server.description, hint: hint, isUncertain: error.isUncertain)
+            kind, what, because: error.reason, at: error.place ?? server.description, hint: error.hint ?? hint,
+            isUncertain: error.isUncertain)
     }
 
     static let jetStreamHint =

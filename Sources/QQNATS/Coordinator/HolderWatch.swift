@@ -13,7 +13,7 @@ final class HolderWatch: Sendable {
     private struct State {
         var subscription: UInt64?
         var node: ClusterNode?
-        /// At first for what happened before it began to watch.
+        /// At first for what was written before the subscription stood.
         var mustLook = true
         /// Whether it has been told that somebody asks for it to step down: once is enough.
         var hasToldOfStepDown = false

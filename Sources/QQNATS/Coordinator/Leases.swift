@@ -3,6 +3,14 @@ import QQCore
 // Taking, renewing and giving up a lease.
 extension NATSCoordinator {
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
+        await gate.enter()
+        defer { gate.leave() }
+        return try await take(request)
+    }
+
+    // Of its own, so that its frame is allocated behind the gate.
+    @inline(never)
+    private func take(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         do throws(JetStreamFailure) {
             var fresh = false
             for _ in 0..<Self.mostAttempts {
@@ -45,11 +53,12 @@ extension NATSCoordinator {
     }
 
     private func createBucket(_ request: AcquireRequest) async throws(JetStreamFailure) {
-        let format = LeaseFormat(settings.format ?? settings.formatToCreate)
+        let format = settings.format ?? settings.formatToCreate
         let configuration = StreamConfiguration.bucket(
             format.bucket(cluster: request.name), maxAge: format.maxAge(ttl: request.ttl), replicas: settings.replicas)
         do throws(JetStreamFailure) {
             _ = try await jetStream.create(configuration, timeout: requestTimeout)
+            state.withLock { $0.formats[request.name] = format }
         } catch {
             // Another was faster, and made it for another TTL.
             guard error.refusal?.isStreamNameInUse == true else { throw error }
@@ -92,7 +101,11 @@ extension NATSCoordinator {
         }
         guard let revision = try await take(name, term, write) else { return nil }
         let held = HeldLease(term: term, token: token ?? FencingToken(revision), revision: revision, renewals: token == nil ? 0 : 1)
-        state.withLock { $0.held[name] = held }
+        let follower = state.withLock { state in
+            state.held[name] = held
+            return state.followers.removeValue(forKey: name)
+        }
+        follower?.stop()
         return .granted(grant(name, held), nil)
     }
 
@@ -184,7 +197,11 @@ extension NATSCoordinator {
     }
 
     private func present(_ name: String) async throws(JetStreamFailure) -> ElectionState {
-        state.withLock { $0.held[name] = nil }
+        let stepDowns = state.withLock { state in
+            state.held[name] = nil
+            return state.stepDowns.removeValue(forKey: name) ?? []
+        }
+        for answer in stepDowns { answer(NodeAnswer.notLeader) }
         guard let survey = try await survey(name, fresh: true, timeout: requestTimeout) else {
             return ElectionState(name: name, phase: .free)
         }

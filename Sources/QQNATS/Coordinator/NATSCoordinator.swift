@@ -20,6 +20,8 @@ public final class NATSCoordinator: Coordinator {
     let clock: any LeaseClock
     let requestTimeout: Duration
     let state = Mutex(State())
+    /// A thousand elections are not begun all at once: what each needs meanwhile is far more than what it needs later.
+    let gate = Gate(width: 32)
     public let connectionEvents: AsyncStream<ConnectionEvent>
     private let eventPost: AsyncStream<ConnectionEvent>.Continuation
 
@@ -112,7 +114,9 @@ public final class NATSCoordinator: Coordinator {
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         let survey: Survey?
-        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: requestTimeout) } catch {
+        // While we hold it, there has to be time for what follows from the answer.
+        let limit = state.withLock { $0.held[name]?.term.ttl }.map { timeout(ttl: $0) } ?? requestTimeout
+        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: limit) } catch {
             throw failure("cannot read \(name)", error)
         }
         guard let survey else { return ElectionState(name: name, phase: .free) }

@@ -18,8 +18,13 @@ extension NATSCoordinator {
     func survey(
         _ name: String, cooldownOf node: String? = nil, fresh: Bool, timeout: Duration
     ) async throws(JetStreamFailure) -> Survey? {
-        if let known = settings.format.map({ LeaseFormat($0) }) ?? state.withLock({ $0.formats[name] }) {
-            return try await survey(name, known, cooldownOf: node, fresh: fresh, timeout: timeout).get()
+        if let forced = settings.format {
+            return try await survey(name, forced, cooldownOf: node, fresh: fresh, timeout: timeout).get()
+        }
+        if let known = state.withLock({ $0.formats[name] }) {
+            if let found = try await survey(name, known, cooldownOf: node, fresh: fresh, timeout: timeout).get() { return found }
+            // The bucket is gone: another may have been made in the other format.
+            state.withLock { $0.formats[name] = nil }
         }
         async let older = survey(name, .v1, cooldownOf: node, fresh: fresh, timeout: timeout)
         async let newer = survey(name, .v2, cooldownOf: node, fresh: fresh, timeout: timeout)
@@ -44,19 +49,18 @@ extension NATSCoordinator {
         let (stream, found, cooling) = (await information, await lease, await cooldown)
         return await result { () throws(JetStreamFailure) in
             guard let stream = try stream.get() else { return nil }
-            var entry: KeyValueEntry?
-            do throws(JetStreamFailure) { entry = try found.get() } catch {
-                // A bucket made without direct reads answers through its leader alone.
-                guard !fresh, !stream.configuration.allowDirect else { throw error }
-                entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
+            if !fresh, !stream.configuration.allowDirect || found.isUnanswered || cooling.isUnanswered {
+                // A bucket made without direct reads, or an account that does not import them: the stream's leader answers.
+                return try await self.survey(name, format, cooldownOf: node, fresh: true, timeout: timeout).get()
             }
+            var entry = try found.get()
             if !fresh, let known = self.state.withLock({ $0.sightings[name] }), (entry?.revision ?? 0) < known.revision {
                 entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
             }
             let now = self.clock.now()
             if let entry { self.sighted(name, entry.revision, at: now) }
             return Survey(
-                format: format, stream: stream, lease: LeaseEntry(entry, format: format), cooldown: try? cooling.get(), takenAt: now)
+                format: format, stream: stream, lease: LeaseEntry(entry, format: format), cooldown: try cooling.get(), takenAt: now)
         }
     }
 
@@ -105,7 +109,13 @@ extension NATSCoordinator {
     func electionState(_ name: String, _ rules: LeaseRules) -> ElectionState {
         let reading = LeaseReading(rules, at: moment)
         var found = ElectionState(name: name, phase: reading.phase)
-        found.leader = reading.leader ?? reading.junk.map { "an unreadable lease (\($0))" }
+        found.leader = reading.leader
+        found.problem = reading.junk.map { reason in
+            CoordinationError(
+                .brokenData, "cannot read the lease of \(name)", because: reason,
+                at: "\(server.description), bucket \(rules.lease.format.bucket(cluster: name)), key \(rules.lease.format.leaseKey)",
+                hint: "it is passed over when it is as old as a lease gets; qq step-down \(name) --force removes it now")
+        }
         found.token = reading.token
         found.termID = reading.termID
         found.epoch = reading.epoch
@@ -128,11 +138,8 @@ extension NATSCoordinator {
     }
 }
 
-extension LeaseFormat {
-    init(_ format: NATSFormat) {
-        switch format {
-        case .v1: self = .v1
-        case .v2: self = .v2
-        }
+extension Result where Failure == JetStreamFailure {
+    fileprivate var isUnanswered: Bool {
+        if case .failure(let failure) = self { failure.isUnanswered } else { false }
     }
 }

@@ -1,8 +1,10 @@
 import QQCore
 
 /// The two ways in which go-cluster keeps a lease in a bucket. Source: shared/protocols/nats-go-cluster.md and the recordings of its nodes.
-enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
+public enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
+    /// That of the library's first releases: bucket `cluster-ID`, key `lease`.
     case v1
+    /// That of its tags v2.0.x: bucket `KV_CLUSTER_ID`, key `leader`.
     case v2
 
     // MARK: Names

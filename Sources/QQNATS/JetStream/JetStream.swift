@@ -45,8 +45,11 @@ struct JetStream: Sendable {
         let stream = JetStreamAPI.stream(ofBucket: bucket)
         let subject = JetStreamAPI.keySubject(bucket: bucket, key: key)
         if direct {
-            return try KeyValueEntry.direct(
-                await ask(api.directGet(stream, subject: subject), isRepeatable: true, timeout: timeout), bucket: bucket)
+            let answer = try await ask(api.directGet(stream, subject: subject), isRepeatable: true, timeout: timeout)
+            do throws(JetStreamFailure) { return try KeyValueEntry.direct(answer, bucket: bucket) } catch {
+                // Servers store whatever headers a writer sends, and a direct answer mixes them with its own; the leader keeps them apart.
+                guard case .failed(let failure) = error, failure.kind == .malformed else { throw error }
+            }
         }
         let answer = try await ask(
             api.messageGet(stream), JetStreamRequest.lastMessage(under: subject), isRepeatable: true, timeout: timeout)

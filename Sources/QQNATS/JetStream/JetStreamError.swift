@@ -72,6 +72,11 @@ enum JetStreamFailure: Error, Sendable, Hashable, CustomStringConvertible {
         if case .refused(let error) = self { error } else { nil }
     }
 
+    /// Whether nobody listens where it was asked.
+    var isUnanswered: Bool {
+        if case .failed(let error) = self { error.kind == .noResponders } else { false }
+    }
+
     /// Whether what was asked may have been carried out all the same.
     var isUncertain: Bool {
         switch self {

@@ -30,3 +30,6 @@ int support_processes(const char *mark, struct support_process *list, int room);
 
 /// What is open in this process from this number on is not for the child.
 int support_spawn_close_from(posix_spawn_file_actions_t *actions, int from);
+
+/// A socket that belongs to another network namespace, such as /proc/PID/ns/net, or to a new one where that is NULL. -1 with errno.
+int support_socket_in(const char *network, int domain, int type, int protocol);

@@ -8,58 +8,16 @@ import Testing
 /// What `--json` prints, held against the declaration that qq-json(5) is made from.
 @Suite("JSON output")
 struct SchemaTests {
-    /// What is wrong with an object by its schema.
-    private func problems(_ object: JSONObject, _ schema: Schema) -> [String] {
-        var found: [String] = []
-        let fields = Dictionary(uniqueKeysWithValues: schema.fields.map { ($0.key, $0) })
-        for member in object.members {
-            guard let field = fields[member.name] else {
-                found.append("\(schema.name): \(member.name) is not declared")
-                continue
-            }
-            if member.value.isNull {
-                if !field.mayBeNull { found.append("\(schema.name): \(member.name) is null") }
-            } else if !isKind(member.value, field.kind) {
-                found.append("\(schema.name): \(member.name) is no \(field.kind.rawValue): \(JSONWriter.string(member.value))")
-            }
-        }
-        for field in schema.fields where !field.isOptional && object[field.key] == nil {
-            found.append("\(schema.name): \(field.key) is missing")
-        }
-        return found
-    }
-
-    private func isKind(_ value: JSONValue, _ kind: Schema.Kind) -> Bool {
-        switch kind {
-        case .text: value.stringValue != nil
-        case .flag: value.boolValue != nil
-        case .count: value.uint64Value != nil
-        case .seconds: value.doubleValue.map { $0 >= 0 } ?? false
-        case .time: value.stringValue.flatMap { try? WallTime.parse(rfc3339: $0) } != nil
-        case .list: value.arrayValue != nil
-        }
-    }
-
-    private func check(_ text: String, _ schema: Schema, lines: Int = 1, sourceLocation: SourceLocation = #_sourceLocation) throws {
-        let found = text.split(separator: "\n", omittingEmptySubsequences: false)
-        #expect(found.last == "", "a newline at the end", sourceLocation: sourceLocation)
-        #expect(found.count == lines + 1, "\(text)", sourceLocation: sourceLocation)
-        for line in found.dropLast() {
-            let broken = problems(try object(line), schema)
-            #expect(broken.isEmpty, sourceLocation: sourceLocation)
-        }
-    }
-
     @Test("of acquire and release, yes and no")
     func acquire() async throws {
         try await inSandbox { box in
-            try check(try await box.run("acquire", "x", "--json").text, Schemas.acquire)
-            try check(try await box.run("acquire", "x", "--json", "--id", "other").text, Schemas.acquire)
-            try check(try await box.run("acquire", "x", "--json", "--id", "other", "--wait=50ms").text, Schemas.acquire)
-            try check(try await box.run("release", "x", "--json").text, Schemas.release)
-            try check(try await box.run("release", "x", "--json").text, Schemas.release)
+            try checkSchema(try await box.run("acquire", "x", "--json").text, Schemas.acquire)
+            try checkSchema(try await box.run("acquire", "x", "--json", "--id", "other").text, Schemas.acquire)
+            try checkSchema(try await box.run("acquire", "x", "--json", "--id", "other", "--wait=50ms").text, Schemas.acquire)
+            try checkSchema(try await box.run("release", "x", "--json").text, Schemas.release)
+            try checkSchema(try await box.run("release", "x", "--json").text, Schemas.release)
             try ForeignWriterTests.write(ForeignWriterTests.goRecord("go"), to: box.leaseFile("go"))
-            try check(try await box.run("acquire", "go", "--json").text, Schemas.acquire)
+            try checkSchema(try await box.run("acquire", "go", "--json").text, Schemas.acquire)
         }
     }
 
@@ -75,9 +33,9 @@ struct SchemaTests {
             try await waitUntil("it lost") { run.output.contains("lost") }
             try await waitUntil("it is elected again") { run.output.split(separator: "\n").count { $0.contains("\"elected\"") } == 2 }
             try await run.terminate()
-            try check(run.output, Schemas.keepalive, lines: run.output.split(separator: "\n").count)
+            try checkSchema(run.output, Schemas.keepalive, lines: run.output.split(separator: "\n").count)
             _ = try await box.run("acquire", "x")
-            try check(try await box.run("keepalive", "x", "--once", "--json").text, Schemas.keepalive)
+            try checkSchema(try await box.run("keepalive", "x", "--once", "--json").text, Schemas.keepalive)
         }
     }
 
@@ -89,7 +47,7 @@ struct SchemaTests {
             let holder = try await box.hold("guarded")
             try ForeignWriterTests.write(ForeignWriterTests.goRecord("go"), to: box.leaseFile("go"))
             for name in ["held", "expired", "guarded", "go", "free"] {
-                try check(try await box.run("status", name, "--json").text, Schemas.status)
+                try checkSchema(try await box.run("status", name, "--json").text, Schemas.status)
             }
             try ForeignWriterTests.write("broken", to: box.leaseFile("broken"))
             let list = try await box.run("status", "--all", "--json")
@@ -98,7 +56,7 @@ struct SchemaTests {
             #expect(answer.members.map(\.name).sorted() == ["elections", "server", "system"])
             let elections = try #require(answer["elections"]?.arrayValue)
             #expect(elections.count == 5)
-            for election in elections { #expect(problems(try #require(election.objectValue), Schemas.status).isEmpty) }
+            for election in elections { #expect(schemaProblems(try #require(election.objectValue), Schemas.status).isEmpty) }
             try await holder.terminate()
         }
     }
@@ -109,16 +67,16 @@ struct SchemaTests {
             let run = try box.qq("watch", "x", "y", "--json", "--until", "led")
             for name in ["x", "y"] { _ = try await box.run("acquire", name) }
             #expect(try await run.finish().ending == .exited(0))
-            try check(run.output, Schemas.watch, lines: run.output.split(separator: "\n").count)
+            try checkSchema(run.output, Schemas.watch, lines: run.output.split(separator: "\n").count)
         }
     }
 
     @Test("of step-down")
     func stepDown() async throws {
         try await inSandbox { box in
-            try check(try await box.run("step-down", "x", "--json").text, Schemas.stepDown)
+            try checkSchema(try await box.run("step-down", "x", "--json").text, Schemas.stepDown)
             _ = try await box.run("acquire", "x")
-            try check(try await box.run("step-down", "x", "--json").text, Schemas.stepDown)
+            try checkSchema(try await box.run("step-down", "x", "--json").text, Schemas.stepDown)
         }
     }
 
@@ -127,9 +85,9 @@ struct SchemaTests {
         try await inSandbox { box in
             for server in [box.server, "file://\(box.path("nowhere"))"] {
                 let answer = try object(try await box.run("-s", server, "cluster-status", "--json").text)
-                #expect(problems(answer, Schemas.clusterStatus).isEmpty)
+                #expect(schemaProblems(answer, Schemas.clusterStatus).isEmpty)
                 for endpoint in try #require(answer["endpoints"]?.arrayValue) {
-                    #expect(problems(try #require(endpoint.objectValue), Schemas.endpoint).isEmpty)
+                    #expect(schemaProblems(try #require(endpoint.objectValue), Schemas.endpoint).isEmpty)
                 }
             }
         }

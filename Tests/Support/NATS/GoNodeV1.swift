@@ -67,7 +67,8 @@ final class GoNodeV1 {
                     try stepDown()
                 }
                 guard ContinuousClock.now >= next else {
-                    _ = try client.next(until: ContinuousClock.now)
+                    // It connects again where it must.
+                    _ = try client.next(until: ContinuousClock.now + .milliseconds(1))
                     continue
                 }
                 next = Swift.max(next + settings.interval, ContinuousClock.now)

@@ -15,6 +15,13 @@ public final class NATSServer: Sendable {
         var port: UInt16 = 0
         var monitoring: UInt16 = 0
         var routing: UInt16 = 0
+        /// The configuration's ports when it was started: a reload must not change them, not even to those that it chose.
+        var configured: (port: UInt16, monitoring: UInt16, routing: UInt16) = (0, 0, 0)
+
+        func configuration(_ folder: String) -> String {
+            settings.configuration(
+                folder: folder, port: configured.port, monitoring: configured.monitoring, routing: configured.routing)
+        }
     }
 
     /// Starts a server, and waits until it serves.
@@ -60,9 +67,8 @@ public final class NATSServer: Sendable {
     public func start(_ change: (inout NATSSettings) -> Void = { _ in }) async throws {
         try state.withLock { state in
             change(&state.settings)
-            try sandbox.write(
-                state.settings.configuration(folder: folder, port: state.port, monitoring: state.monitoring, routing: state.routing),
-                to: folder + "/nats.conf")
+            state.configured = (state.port, state.monitoring, state.routing)
+            try sandbox.write(state.configuration(folder), to: folder + "/nats.conf")
             var launch = sandbox.launch([try version.executable(), "-c", folder + "/nats.conf"])
             launch.folder = folder
             launch.output = .file(folder + "/log")
@@ -107,9 +113,7 @@ public final class NATSServer: Sendable {
     public func reload(_ change: (inout NATSSettings) -> Void) throws {
         try state.withLock { state in
             change(&state.settings)
-            try sandbox.write(
-                state.settings.configuration(folder: folder, port: state.port, monitoring: state.monitoring, routing: state.routing),
-                to: folder + "/nats.conf")
+            try sandbox.write(state.configuration(folder), to: folder + "/nats.conf")
         }
         signal(SIGHUP)
     }

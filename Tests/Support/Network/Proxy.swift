@@ -50,6 +50,9 @@ public final class Proxy: Sendable {
         var passed: [Direction: Int] = [:]
         var isClosed = false
         var hasEnded = false
+        /// Changes are numbered; so many have been made, and so many are in force.
+        var made = 0
+        var inForce = 0
     }
 
     /// Where clients connect to.
@@ -69,6 +72,7 @@ public final class Proxy: Sendable {
             defer { Glibc.close(probe) }
             listener = try Socket.bind(port)
         }
+        listen(listener, 128)
         Socket.makeNonBlocking(listener)
         Socket.makeNonBlocking(bell.reading)
         state = Mutex(State(upstream: upstream))
@@ -86,15 +90,21 @@ public final class Proxy: Sendable {
         while !state.withLock(\.hasEnded) { usleep(200) }
     }
 
+    /// Returns when the change is in force.
     private func change(_ change: (inout State) -> Void) {
-        state.withLock { change(&$0) }
+        let number = state.withLock { state in
+            change(&state)
+            state.made += 1
+            return state.made
+        }
         var byte: UInt8 = 0
         write(bell.writing, &byte, 1)
+        while state.withLock({ $0.inForce < number && !$0.hasEnded }) { usleep(50) }
     }
 
     // MARK: The switches
 
-    /// How the line is; a change counts from then on, also for connections that live.
+    /// How the line is. A change, as all those below, is in force when it returns, also for connections that live.
     public var line: Line {
         get { state.withLock(\.line) }
         set { change { $0.line = newValue } }
@@ -133,6 +143,6 @@ public final class Proxy: Sendable {
     public var accepted: Int { state.withLock(\.accepted) }
     /// How many there are.
     public var live: Int { state.withLock(\.live) }
-    /// How many bytes came through.
+    /// How many bytes came through; counted just after they did.
     public func passed(_ direction: Direction) -> Int { state.withLock { $0.passed[direction] ?? 0 } }
 }

@@ -5,20 +5,15 @@ struct ProxyLoop {
     private let listener: CInt
     private let bell: CInt
     private let tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?
-    private var isListening = false
+    private var isListening = true
     private var connections: [ProxyConnection] = []
     private var count = 0
 
+    /// - Parameter listener: listens already.
     init(listener: CInt, bell: CInt, tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?) {
         self.listener = listener
         self.bell = bell
         self.tap = tap
-        listen()
-    }
-
-    private mutating func listen() {
-        Glibc.listen(listener, 128)
-        isListening = true
     }
 
     /// One turn; false when the proxy is closed. `withState` changes the shared state under its lock.
@@ -27,7 +22,9 @@ struct ProxyLoop {
         var upstream: UInt16 = 0
         var commands: [Proxy.Command] = []
         var isClosed = false
+        var number = 0
         withState { state in
+            number = state.made
             line = state.line
             upstream = state.upstream
             commands = state.commands
@@ -45,7 +42,8 @@ struct ProxyLoop {
             shutdown(listener, CInt(SHUT_RD))
             isListening = false
         } else if line.arrivals != .refused, !isListening {
-            listen()
+            listen(listener, 128)
+            isListening = true
         }
         for command in commands {
             switch command {
@@ -56,7 +54,10 @@ struct ProxyLoop {
                 for place in connections.indices { connections[place].inject(bytes, direction) }
             }
         }
-        withState { $0.live = connections.count }
+        withState { state in
+            state.live = connections.count
+            state.inForce = number
+        }
         wait(line)
         var byte: [UInt8] = Array(repeating: 0, count: 64)
         while read(bell, &byte, byte.count) > 0 {}

@@ -1,4 +1,3 @@
-import Glibc
 import QQCore
 
 extension NATSOptions.Credentials {
@@ -6,10 +5,7 @@ extension NATSOptions.Credentials {
     public var fileReadableByOthers: String? {
         switch self {
         case .none, .userPassword, .token: return nil
-        case .nkey(let path), .credentialsFile(let path):
-            var status = stat()
-            guard stat(path, &status) == 0 else { return nil }
-            return SecretFile.isOpen(status.st_mode) ? path : nil
+        case .nkey(let path), .credentialsFile(let path): return SecretFile.isReadableByOthers(path) ? path : nil
         }
     }
 }

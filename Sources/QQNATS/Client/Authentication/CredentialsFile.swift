@@ -13,25 +13,24 @@ public struct CredentialsFile: Sendable {
     ///
     /// - Throws: ``NATSError`` of kind `configuration` for a file that cannot be read or used, and `denied` for a JWT that has expired by `now`. Both name the file.
     public init(path: String, now: WallTime = .now()) throws(NATSError) {
-        let file = try SecretFile(path: path)
-        try self.init(contents: file.bytes, path: path, isReadableByOthers: file.isReadableByOthers, now: now)
+        self = try SecretFile.read(path) { (content, isReadableByOthers) throws(NATSError) in
+            try CredentialsFile(content: content, isReadableByOthers: isReadableByOthers, now: now)
+        }
     }
 
-    init(contents: [UInt8], path: String, isReadableByOthers: Bool = false, now: WallTime) throws(NATSError) {
-        do throws(NATSError) {
-            let text = DecoratedText(contents)
-            let jwt = try UserJWT(try Self.content(of: text.block("JWT"), "JWT", "-----BEGIN NATS USER JWT-----"))
-            var seed = try Self.content(of: text.block("SEED", "NKEY"), "NKey seed", "-----BEGIN USER NKEY SEED-----")
-            defer { Secret.wipe(&seed) }
-            let key = try NKey(seedBytes: seed)
-            if let subject = jwt.subject, subject != key.publicKey {
-                throw NATSError(.configuration, "the NKey seed belongs to \(key.publicKey), but the JWT to \(Printable.text(subject))")
-            }
-            if let expiry = jwt.expiry, expiry <= now { throw NATSError(.denied, "the JWT expired at \(expiry)") }
-            (self.jwt, self.key, self.isReadableByOthers) = (jwt.text, key, isReadableByOthers)
-        } catch {
-            throw NATSError(error.kind, "\(Printable.text(path)): \(error.reason)")
+    init(content: [UInt8], isReadableByOthers: Bool = false, now: WallTime) throws(NATSError) {
+        let text = DecoratedText(content)
+        let jwt = try UserJWT(try Self.content(of: text.block("JWT"), "JWT", "-----BEGIN NATS USER JWT-----"))
+        var seed = try Self.content(of: text.block("SEED", "NKEY"), "NKey seed", "-----BEGIN USER NKEY SEED-----")
+        defer { Secret.wipe(&seed) }
+        let key = try NKey(seedBytes: seed)
+        if let subject = jwt.subject, subject != key.publicKey {
+            throw NATSError(.configuration, "the NKey seed belongs to \(key.publicKey), but the JWT to \(Printable.text(subject))")
         }
+        if let expiry = jwt.expiry, expiry <= now { throw NATSError(.denied, "the JWT expired at \(expiry)") }
+        self.jwt = jwt.text
+        self.key = key
+        self.isReadableByOthers = isReadableByOthers
     }
 
     private static func content(of block: DecoratedText.Block, _ name: String, _ line: String) throws(NATSError) -> [UInt8] {

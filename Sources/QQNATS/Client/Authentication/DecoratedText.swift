@@ -32,7 +32,11 @@ struct DecoratedText {
         guard let ends = rest.firstIndex(where: { Self.label(of: $0) != nil }), Self.label(of: lines[ends])?.contains("END") == true else {
             return .open
         }
-        return .content(rest[..<ends].flatMap { $0 })
+        // Whole at once, so that growing leaves no copies of a secret behind.
+        var content: [UInt8] = []
+        content.reserveCapacity(rest[..<ends].reduce(0) { $0 + $1.count })
+        for line in rest[..<ends] { content += line }
+        return .content(content)
     }
 
     /// The first line that is not empty, a comment or a decoration.

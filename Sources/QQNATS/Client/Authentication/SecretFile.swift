@@ -1,45 +1,57 @@
 import Glibc
 import QQCore
 
-/// A small file with secrets, in memory until it is let go.
-final class SecretFile {
+/// Small files with secrets.
+enum SecretFile {
     static let maximumSize = 64 << 10
 
-    private(set) var bytes: [UInt8]
-    /// Whether its mode lets anybody but the owner read, write or execute it.
-    let isReadableByOthers: Bool
-
-    /// Reads the regular file at `path`.
+    /// Gives `body` the content of the regular file at `path`, and whether others may read it, and wipes the content from memory.
     ///
-    /// - Throws: ``NATSError`` of kind `configuration`, with the path and the system's reason.
-    init(path: String) throws(NATSError) {
+    /// - Throws: ``NATSError`` of kind `configuration` with the path and the system's reason, and what `body` throws, with the path before it.
+    static func read<Result>(
+        _ path: String, _ body: (_ content: [UInt8], _ isReadableByOthers: Bool) throws(NATSError) -> Result
+    ) throws(NATSError) -> Result {
+        var (content, mode) = try load(path)
+        defer { Secret.wipe(&content) }
+        guard content.count <= maximumSize else { throw unreadable(path, "larger than \(maximumSize >> 10) KiB") }
+        do throws(NATSError) {
+            return try body(content, isOpen(mode))
+        } catch {
+            throw NATSError(error.kind, "\(Printable.text(path)): \(error.reason)")
+        }
+    }
+
+    /// Whether the file at `path` is there and lets others than its owner at it.
+    static func isReadableByOthers(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && isOpen(status.st_mode)
+    }
+
+    private static func isOpen(_ mode: mode_t) -> Bool { mode & 0o077 != 0 }
+
+    private static func load(_ path: String) throws(NATSError) -> (content: [UInt8], mode: mode_t) {
         do throws(SystemCallError) {
             // A pipe that nobody writes must not hold us up.
             let file = try SystemCallError.check("open", open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK))
             defer { close(file) }
             var status = stat()
             _ = try SystemCallError.check("fstat", fstat(file, &status))
-            guard status.st_mode & S_IFMT == S_IFREG else {
-                throw SystemCallError("open", code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: return (try content(of: file), status.st_mode)
+            case S_IFDIR: throw SystemCallError("read", code: EISDIR)
+            default: throw SystemCallError("read", code: ESPIPE)
             }
-            isReadableByOthers = Self.isOpen(status.st_mode)
-            bytes = try Self.contents(of: file)
         } catch {
-            throw Self.unreadable(path, error.code == EINVAL ? "not a regular file" : error.reason)
+            throw unreadable(path, error.code == ESPIPE ? "Not a regular file" : error.reason)
         }
-        guard bytes.count <= Self.maximumSize else { throw Self.unreadable(path, "larger than \(Self.maximumSize >> 10) KiB") }
     }
 
-    deinit { Secret.wipe(&bytes) }
-
-    static func isOpen(_ mode: mode_t) -> Bool { mode & 0o077 != 0 }
-
     /// A byte more than the limit at most.
-    private static func contents(of file: CInt) throws(SystemCallError) -> [UInt8] {
+    private static func content(of file: CInt) throws(SystemCallError) -> [UInt8] {
         var failure: SystemCallError?
         let bytes = [UInt8](unsafeUninitializedCapacity: maximumSize + 1) { buffer, filled in
             while filled < buffer.count {
-                let got = read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
+                let got = Glibc.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
                 if got < 0, errno == EINTR { continue }
                 if got < 0 { failure = SystemCallError("read") }
                 if got <= 0 { break }

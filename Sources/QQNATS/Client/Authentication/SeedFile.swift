@@ -10,18 +10,16 @@ public struct SeedFile: Sendable {
     ///
     /// - Throws: ``NATSError`` of kind `configuration` for a file that cannot be read or has no seed of a user. It names the file.
     public init(path: String) throws(NATSError) {
-        let file = try SecretFile(path: path)
-        try self.init(contents: file.bytes, path: path, isReadableByOthers: file.isReadableByOthers)
+        self = try SecretFile.read(path) { (content, isReadableByOthers) throws(NATSError) in
+            try SeedFile(content: content, isReadableByOthers: isReadableByOthers)
+        }
     }
 
-    init(contents: [UInt8], path: String, isReadableByOthers: Bool = false) throws(NATSError) {
-        do throws(NATSError) {
-            var seed = try Self.seed(in: DecoratedText(contents))
-            defer { Secret.wipe(&seed) }
-            (key, self.isReadableByOthers) = (try NKey(seedBytes: seed), isReadableByOthers)
-        } catch {
-            throw NATSError(error.kind, "\(Printable.text(path)): \(error.reason)")
-        }
+    init(content: [UInt8], isReadableByOthers: Bool = false) throws(NATSError) {
+        var seed = try Self.seed(in: DecoratedText(content))
+        defer { Secret.wipe(&seed) }
+        key = try NKey(seedBytes: seed)
+        self.isReadableByOthers = isReadableByOthers
     }
 
     private static func seed(in text: DecoratedText) throws(NATSError) -> [UInt8] {

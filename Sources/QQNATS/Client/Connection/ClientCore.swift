@@ -166,8 +166,10 @@ final class ClientCore {
             ?? bootstrap.connect(host: address.host, port: address.port)
         connectLimit = eventLoop.assumeIsolated().scheduleTask(in: Self.timeAmount(options.connectTimeout)) { [self] in
             guard self.handler === handler else { return }
+            let hint = handler.silenceHint
             disconnect()
-            perform(state.connectFailed(NATSError(.disconnected, "no answer in time", at: address.description), at: clock.now()))
+            perform(
+                state.connectFailed(NATSError(.disconnected, "no answer in time", at: address.description, hint: hint), at: clock.now()))
         }
         connected.assumeIsolated().whenComplete { [self] result in
             switch result {

@@ -309,7 +309,7 @@ struct ClientState: Sendable {
     mutating func requestTimedOut(_ id: UInt64, at now: BootInstant) -> [Action] {
         if let index = queued.firstIndex(where: { $0.id == id }) {
             queued.remove(at: index)
-            return [.complete(id: id, .failure(NATSError(.timedOut, "not connected in time")))]
+            return [.complete(id: id, .failure(pool.failure))]
         }
         guard let request = inFlight[id] else { return [] }
         let sentAt = request.sentAt ?? now

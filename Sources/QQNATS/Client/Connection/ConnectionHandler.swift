@@ -25,7 +25,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     private var handshake: Handshake
     private var parser = NATSParser()
     private var isReady = false
-    private var isSecuring = false
+    private var isSilent = false
+    private var tls: NIOSSLClientHandler?
     private var report: ((Report) -> Void)?
 
     init(_ options: NATSOptions, _ address: NATSOptions.Address, report: @escaping (Report) -> Void) {
@@ -39,12 +40,14 @@ final class ConnectionHandler: ChannelInboundHandler {
     func silence() { report = nil }
 
     func channelActive(context: ChannelHandlerContext) {
+        isSilent = true
         advance(.connected, context)
         context.fireChannelActive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let buffer = unwrapInboundIn(data)
+        isSilent = false
         report?(.received)
         buffer.withUnsafeReadableBytes { parser.append($0) }
         do throws(NATSError) {
@@ -66,18 +69,20 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case TLSUserEvent.handshakeCompleted = event {
-            isSecuring = false
+            do throws(NATSError) { try checkName() } catch { return end(error, context) }
             advance(.secured, context)
         }
         context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        end(Self.plain(error), context)
+        let known = TLSContext.reason(error, options.tls, certificate: tls?.peerCertificate)
+        end(known ?? Self.plain(error), context)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        end(NATSError(.disconnected, isReady ? "the server closed the connection" : "the server closed the connection at once"), context)
+        let reason = isReady ? "the server closed the connection" : "the server closed the connection at once"
+        end(NATSError(.disconnected, reason, hint: silenceHint), context)
         context.fireChannelInactive()
     }
 
@@ -104,28 +109,49 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func startTLS(_ context: ChannelHandlerContext) throws(NATSError) {
         // Anybody on the way could have put it there, and it would count as if it had come through TLS.
         guard parser.isEmpty else { throw NATSError(.malformed, "the server spoke out of turn, before TLS began") }
-        let tls = try TLSContext.make(options.tls)
-        let name = options.tls.serverName ?? address.host
-        isSecuring = true
+        let security = try TLSContext.make(options.tls)
+        // SNI names hosts only (RFC 6066, section 3).
+        let host = expectedNames.first { CertificateNames.bytes(ofAddress: $0) == nil }
         do {
-            // A certificate may be for an address, but SNI names hosts only (RFC 6066, section 3).
-            let isAddress = (try? SocketAddress(ipAddress: name, port: 0)) != nil
-            let handler = try NIOSSLClientHandler(context: tls, serverHostname: isAddress ? nil : name)
+            let handler = try NIOSSLClientHandler(context: security, serverHostname: host)
             try context.pipeline.syncOperations.addHandler(handler, position: .first)
+            tls = handler
         } catch { throw NATSError(.configuration, "TLS cannot be set up: \(error)") }
+    }
+
+    /// For whom the server's certificate must be, one of them. A server that another one told us of by its address may have a certificate for the cluster's
+    /// name: those that we were told to use are as good.
+    private var expectedNames: [String] {
+        if let name = options.tls.serverName { return [name] }
+        if options.servers.contains(address) { return [address.host] }
+        return [address.host] + options.servers.map(\.host)
+    }
+
+    /// - Throws: where the certificate is for somebody else; nothing of ours has been said by then.
+    private func checkName() throws(NATSError) {
+        guard let certificate = tls?.peerCertificate else { throw NATSError(.configuration, "the server has shown no certificate") }
+        let names = CertificateNames(certificate)
+        guard !expectedNames.contains(where: { names.isFor($0) }) else { return }
+        throw NATSError(
+            .configuration, "the server's certificate is not for \(expectedNames.joined(separator: " or ")), but for \(names)",
+            hint: "use that name in the URL, or say with --tls-name which one it must have")
+    }
+
+    /// What it may mean that a server which took the connection has said nothing.
+    var silenceHint: String? {
+        isSilent && !options.tls.handshakeFirst ? "a server that says nothing may be one that begins with TLS: --tls-first" : nil
     }
 
     private func end(_ error: NATSError, _ context: ChannelHandlerContext) {
         guard let report else { return }
         self.report = nil
         context.close(promise: nil)
-        report(.ended(NATSError(error.kind, error.reason, at: error.place ?? address.description)))
+        report(.ended(NATSError(error.kind, error.reason, at: error.place ?? address.description, hint: error.hint)))
     }
 
     /// An error of the network or of TLS, in an operator's words.
     static func plain(_ error: any Error) -> NATSError {
         if let error = error as? NATSError { return error }
-        if let known = TLSContext.reason(error) { return known }
         switch error {
         case let error as IOError: return NATSError(.disconnected, SystemCallError("connect", code: error.errnoCode).reason)
         case let error as ChannelError:

@@ -90,11 +90,14 @@ struct ServerPool: Sendable {
     /// What the round came to, when each server has failed.
     var failure: NATSError {
         let failures = members.compactMap { member in member.failure.map { (member.address, $0) } }
-        guard let (address, first) = failures.first else { return NATSError(.disconnected, "not connected") }
-        if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.place ?? address.description) }
+        guard let (address, first) = failures.first else {
+            return NATSError(.disconnected, "not connected in time", at: members.first?.address.description)
+        }
+        if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.place ?? address.description, hint: first.hint) }
         // Told apart only where all agree: one server that would have us is enough.
         let kind = failures.allSatisfy { $0.1.kind == first.kind } ? first.kind : .disconnected
         let text = failures.map { "\($0.0): \($0.1.reason)" }.joined(separator: "; ")
-        return NATSError(kind, "none of \(failures.count) servers can be used: \(text)")
+        let hint = failures.allSatisfy { $0.1.hint == first.hint } ? first.hint : nil
+        return NATSError(kind, "none of \(failures.count) servers can be used: \(text)", hint: hint)
     }
 }

@@ -32,6 +32,10 @@ struct NATSParser: Sendable {
     /// - Parameter maximumControlLine: the longest line in bytes, without its end.
     init(maximumControlLine: Int = Self.defaultMaximumControlLine) { self.maximumControlLine = maximumControlLine }
 
+    /// The bytes in memory, and those of them that were not taken yet.
+    var heldCount: Int { buffer.count }
+    var waitingCount: Int { buffer.count - head }
+
     /// Whether all that arrived was taken.
     var isEmpty: Bool { head == buffer.count && message == nil }
 
@@ -57,6 +61,7 @@ struct NATSParser: Sendable {
         } catch {
             failure = error
             buffer = []
+            advance(to: 0)
             message = nil
             throw error
         }

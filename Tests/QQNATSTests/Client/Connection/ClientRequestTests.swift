@@ -79,7 +79,7 @@ import Testing
         let read = play.request("r", repeatable: true).id
         #expect(play.timedOut(read) == ["\(read) fails: timedOut", "disconnect", "disconnected: the server is silent", "connect b"])
         let queued = play.request("w").id
-        #expect(play.timedOut(queued) == ["\(queued) fails: timedOut"])
+        #expect(play.timedOut(queued) == ["\(queued) fails: disconnected"])
         #expect(play.ready() == ["connected to b", "timer 20000"])
     }
 

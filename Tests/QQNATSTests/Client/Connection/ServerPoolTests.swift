@@ -64,7 +64,7 @@ import Testing
 
     @Test("tell why none of them can be used") func failure() {
         var pool = pool("a", "b")
-        #expect(pool.failure == NATSError(.disconnected, "not connected"))
+        #expect(pool.failure == NATSError(.disconnected, "not connected in time", at: "a:4222"))
         pool.failed(ClientPlay.address("a"), NATSError(.denied, "no"))
         #expect(pool.failure == NATSError(.denied, "no", at: "a:4222"))
         pool.failed(ClientPlay.address("b"), NATSError(.disconnected, "refused"))
@@ -74,6 +74,6 @@ import Testing
         pool.failed(ClientPlay.address("unknown"), NATSError(.malformed, "x"))
         #expect(pool.failure.kind == .denied)
         pool.beginRound(after: nil)
-        #expect(pool.failure == NATSError(.disconnected, "not connected"))
+        #expect(pool.failure == NATSError(.disconnected, "not connected in time", at: "a:4222"))
     }
 }
