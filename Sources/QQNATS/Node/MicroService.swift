@@ -40,15 +40,6 @@ struct MicroService: Sendable {
     let started: WallTime
     private(set) var endpoints: [Endpoint]
 
-    init(name: String, id: String, version: String, description: String, started: WallTime, endpoints: [Endpoint]) {
-        self.name = name
-        self.id = id
-        self.version = version
-        self.description = description
-        self.started = started
-        self.endpoints = endpoints
-    }
-
     /// The subjects on which a verb is asked: of all services, of those of this name, of this one.
     func subjects(_ verb: Verb) -> [String] {
         ["$SRV.\(verb.rawValue)", "$SRV.\(verb.rawValue).\(name)", "$SRV.\(verb.rawValue).\(name).\(id)"]
