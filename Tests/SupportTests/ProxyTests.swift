@@ -1,5 +1,6 @@
 import Glibc
 import Support
+import Synchronization
 import Testing
 
 @Suite("The proxy") struct ProxyTests {
@@ -112,6 +113,29 @@ import Testing
             try Socket.write(pair.server, Array("back".utf8))
             #expect(try receive(pair.client) == "back")
             #expect(try receive(pair.server, within: .milliseconds(100)) == nil)
+            pair.close()
+        }
+    }
+
+    @Test("falls silent at the byte that its tap saw, when the tap says so")
+    func tapped() async throws {
+        try await inSandbox { box in
+            let listener = try Socket.bind()
+            listen(listener, 16)
+            Socket.makeNonBlocking(listener)
+            defer { close(listener) }
+            let own = Mutex<Proxy?>(nil)
+            let proxy = try Proxy(to: Socket.port(of: listener), in: box) { _, direction, bytes in
+                if direction == .toServer, bytes.contains(UInt8(ascii: "!")) { own.withLock { $0 }?.silence() }
+            }
+            own.withLock { $0 = proxy }
+            let pair = try await Pair(proxy, listener)
+            try Socket.write(pair.client, Array("hush!".utf8))
+            #expect(try receive(pair.server) == "hush!")
+            try Socket.write(pair.server, Array("what?".utf8))
+            #expect(try receive(pair.client, within: .milliseconds(200)) == nil)
+            proxy.pass()
+            #expect(try receive(pair.client) == "what?")
             pair.close()
         }
     }

@@ -53,6 +53,8 @@ public final class Proxy: Sendable {
         /// Changes are numbered; so many have been made, and so many are in force.
         var made = 0
         var inForce = 0
+        /// The thread that does it all.
+        var thread: pthread_t = 0
     }
 
     /// Where clients connect to.
@@ -62,7 +64,7 @@ public final class Proxy: Sendable {
 
     /// - Parameters:
     ///   - upstream: the server's port on 127.0.0.1.
-    ///   - tap: is shown what came through, connections numbered from 1.
+    ///   - tap: is shown what came through, connections numbered from 1. It may change the line: nothing that comes later comes through the old one.
     public init(to upstream: UInt16, in sandbox: Sandbox, tap: (@Sendable (Int, Direction, [UInt8]) -> Void)? = nil) throws {
         // Bound by number, the port stays ours while nobody listens at it.
         let probe = try Socket.bind()
@@ -77,6 +79,7 @@ public final class Proxy: Sendable {
         Socket.makeNonBlocking(bell.reading)
         state = Mutex(State(upstream: upstream))
         Thread.detachNewThread { [self] in
+            state.withLock { $0.thread = pthread_self() }
             var loop = ProxyLoop(listener: listener, bell: bell.reading, tap: tap)
             while loop.turn({ change in state.withLock { change(&$0) } }) {}
             state.withLock { $0.hasEnded = true }
@@ -92,11 +95,13 @@ public final class Proxy: Sendable {
 
     /// Returns when the change is in force.
     private func change(_ change: (inout State) -> Void) {
-        let number = state.withLock { state in
+        let (number, thread) = state.withLock { state in
             change(&state)
             state.made += 1
-            return state.made
+            return (state.made, state.thread)
         }
+        // From the tap: the loop looks at the line before it passes anything else on, and at the rest in its next turn.
+        if pthread_equal(thread, pthread_self()) != 0 { return }
         var byte: UInt8 = 0
         write(bell.writing, &byte, 1)
         while state.withLock({ $0.inForce < number && !$0.hasEnded }) { usleep(50) }

@@ -77,6 +77,11 @@ struct ProxyLoop {
         connections = connections.compactMap { connection in
             var connection = connection
             let number = connection.number
+            let line = {
+                var line = Proxy.Line()
+                withState { line = $0.line }
+                return line
+            }
             let lives = connection.pump(line) { direction, bytes in
                 passed[direction, default: 0] += bytes.count
                 tap?(number, direction, bytes)
@@ -154,9 +159,9 @@ struct ProxyConnection {
     }
 
     /// Reads and writes whatever can be; false when the connection is over, and then closed.
-    mutating func pump(_ line: Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
+    mutating func pump(_ line: () -> Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
         for place in legs.indices {
-            guard receive(&legs[place], line), send(&legs[place], line, onPassed) else {
+            guard receive(&legs[place], line()), send(&legs[place], line, onPassed) else {
                 end(reset: true)
                 return false
             }
@@ -185,9 +190,11 @@ struct ProxyConnection {
     }
 
     /// false when the target is gone, or the line is cut here.
-    private func send(_ leg: inout Leg, _ line: Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
+    private func send(_ leg: inout Leg, _ present: () -> Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
         leg.isBlocked = false
-        while let due = leg.due(line), due <= ContinuousClock.now {
+        while true {
+            let line = present()
+            guard let due = leg.due(line), due <= ContinuousClock.now else { return true }
             let part = leg.queue[0].bytes
             if part.isEmpty {
                 leg.queue.removeFirst()
@@ -211,6 +218,5 @@ struct ProxyConnection {
             if let rate = line.bytesPerSecond { leg.free = ContinuousClock.now + .seconds(Double(count) / Double(max(1, rate))) }
             if count == rest, line.cutAfter[leg.direction] != nil { return false }
         }
-        return true
     }
 }
