@@ -174,6 +174,7 @@ public final class FileCoordinator: Coordinator {
         record.bootDeadline = now.boot + request.ttl
         record.isLocked = lock != nil
         record.lockFile = lock?.inode
+        record.endsByTimeAlone = request.outlivesHolder
         do throws(CoordinationError) { try transaction.write(record, token: token, isNewTerm: isNew) } catch {
             lock?.close()
             throw error

@@ -20,6 +20,8 @@ struct LeaseRecord: Sendable, Hashable {
     var isLocked = false
     /// The file that the lock is on, by inode: one that was deleted and made anew tells nothing of the holder.
     var lockFile: UInt64?
+    /// Whether something of the holder's outlives it, an address that the kernel carries until the lease ends: a lock that was let go then says nothing.
+    var endsByTimeAlone = false
     /// Who asks the holder to step down.
     var stepDown: String?
 
@@ -57,6 +59,7 @@ struct LeaseRecord: Sendable, Hashable {
         bootDeadline = try Self.number("bootDeadline", in: object).map { BootInstant(nanoseconds: $0) }
         isLocked = try Self.truth("locked", in: object) ?? false
         lockFile = try Self.number("lockFile", in: object)
+        endsByTimeAlone = try Self.truth("endsByTimeAlone", in: object) ?? false
         stepDown = try Self.text("stepDown", in: object)
     }
 
@@ -106,6 +109,7 @@ struct LeaseRecord: Sendable, Hashable {
         add("bootDeadline", bootDeadline.map { .number($0.nanoseconds) })
         add("locked", isLocked ? true : nil)
         add("lockFile", lockFile.map { .number($0) })
+        add("endsByTimeAlone", endsByTimeAlone ? true : nil)
         add("stepDown", stepDown.map { .string($0) })
         return JSONWriter.bytes(.object(JSONObject(members)), style: .goIndented) + [UInt8(ascii: "\n")]
     }

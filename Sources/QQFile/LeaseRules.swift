@@ -50,11 +50,12 @@ struct LeaseRules: Sendable, Hashable {
         return ttl - age
     }
 
-    /// Whether the holder is known to be dead: its lock was let go by the kernel.
+    /// Whether the holder is known to be dead, and all that it did under the lease: its lock was let go by the kernel.
     private var holderIsDead: Bool {
-        // Nothing lives on from another boot of the only machine that can write the folder. Where others can, a lock may also be out of sight, or
-        // have been dropped by a server while its holder lives: there only time counts.
-        record.isLocked && liveToken == nil && !holderLives && !moment.isShared && (!isSameKernel || isLockFileTheSame)
+        // Where other machines can write the folder, a lock may be out of sight, or have been dropped by a server while its holder lives: there only
+        // time counts. Where they cannot, nothing lives on from another boot.
+        guard record.isLocked, liveToken == nil, !holderLives, !moment.isShared else { return false }
+        return !isSameKernel || (isLockFileTheSame && !record.endsByTimeAlone)
     }
 
     /// Somebody who tidies up may have deleted the file that a living holder has locked: then only its lease tells when it is over.

@@ -62,6 +62,7 @@ struct LeaseRecordTests {
         record.bootDeadline = BootInstant(nanoseconds: 18_446_744_073_709_551_614)
         record.isLocked = true
         record.lockFile = 12
+        record.endsByTimeAlone = true
         record.stepDown = "admin"
         let text = String(decoding: record.encoded, as: UTF8.self)
         #expect(
@@ -77,6 +78,7 @@ struct LeaseRecordTests {
                   "bootDeadline": 18446744073709551614,
                   "locked": true,
                   "lockFile": 12,
+                  "endsByTimeAlone": true,
                   "stepDown": "admin"
                 }
 

@@ -107,6 +107,19 @@ struct LeaseRulesTests {
         #expect(try Self.decide(Self.qq("us", locked: true)) == .newTerm(token: 8))
     }
 
+    @Test func whatOutlivesItsHolderKeepsTheLeaseToItsEnd() throws {
+        var record = Self.qq(locked: true)
+        record.endsByTimeAlone = true
+        #expect(try Self.decide(record) == .refuse)
+        #expect(try LeaseRules(record: record, highestToken: 7, moment: Self.here).state(name: "backup", ownTTL: .seconds(15)).alive == nil)
+        record.bootDeadline = Self.boot
+        #expect(try Self.decide(record) == .newTerm(token: 8))
+        // Nothing outlives a boot of the one machine.
+        record = Self.qq(locked: true, bootID: "before")
+        record.endsByTimeAlone = true
+        #expect(try Self.decide(record) == .newTerm(token: 8))
+    }
+
     @Test func aLocalHolderOfAnotherBootIsDead() throws {
         #expect(try Self.decide(Self.qq(locked: true, bootID: "before")) == .newTerm(token: 8))
     }

@@ -50,8 +50,8 @@ actor ElectionHolder {
             ttl: ttl, renewEvery: context.renewEvery(of: ttl), killAfter: .zero)
         var request = AcquireRequest(
             name: name, identity: context.givenIdentity ?? saved?.identity ?? context.identity, ttl: timing.ttl,
-            // A witness says when we are gone; an address that we carry stays for as long as the kernel was told.
-            wantsWitness: context.addresses.isEmpty, guardsWork: false)
+            // An address that we carry stays for as long as the kernel was told, also when we are gone.
+            wantsWitness: true, guardsWork: false, outlivesHolder: !context.addresses.isEmpty)
         if !context.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
         try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
         if let saved, saved.identity == request.identity {

@@ -69,9 +69,13 @@ public struct AcquireRequest: Sendable, Hashable {
     public var wantsWitness: Bool
     /// Whether the witness is to go to work that must be dead before anybody else may lead; else it only shows that the holder lives.
     public var guardsWork: Bool
+    /// Whether what runs under the lease goes on until the lease's end even when its holder has died, as an address in the kernel does: then nobody else
+    /// may lead before that end, whatever a witness says.
+    public var outlivesHolder: Bool
 
     public init(
-        name: String, identity: String, ttl: Duration, continuing: Grant? = nil, wantsWitness: Bool = false, guardsWork: Bool = true
+        name: String, identity: String, ttl: Duration, continuing: Grant? = nil, wantsWitness: Bool = false, guardsWork: Bool = true,
+        outlivesHolder: Bool = false
     ) {
         self.name = name
         self.identity = identity
@@ -79,6 +83,7 @@ public struct AcquireRequest: Sendable, Hashable {
         self.continuing = continuing
         self.wantsWitness = wantsWitness
         self.guardsWork = guardsWork
+        self.outlivesHolder = outlivesHolder
     }
 }
 

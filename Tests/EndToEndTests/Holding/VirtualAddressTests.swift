@@ -197,7 +197,7 @@ struct VirtualAddressTests {
             var runs = [try keepalive(box, networks, at: 0, "--id", "node0"), try keepalive(box, networks, at: 1, "--id", "node1")]
             try await waitUntil("one has it") { presence.arrivals(0) + presence.arrivals(1) == 1 }
             var holder = presence.arrivals(0) == 1 ? 0 : 1
-            for (round, way) in ["terminate", "kill", "stop", "take away"].enumerated() {
+            for (round, way) in ["terminate", "kill", "step down", "stop", "kill and step down", "take away"].enumerated() {
                 let other = 1 - holder
                 let before = presence.arrivals(other)
                 try await waitUntil("the other one waits: \(runs[other].output)") { try events(runs[other]).last == "waiting" }
@@ -205,6 +205,11 @@ struct VirtualAddressTests {
                 case "terminate": try await runs[holder].terminate()
                 case "kill":
                     runs[holder].child.signal(SIGKILL)
+                    _ = try await runs[holder].finish()
+                case "step down": #expect(try await box.run("step-down", "x", "--force", "--yes").ending == .exited(0))
+                case "kill and step down":
+                    runs[holder].child.signal(SIGKILL)
+                    #expect(try await box.run("step-down", "x", "--force", "--yes").ending == .exited(0))
                     _ = try await runs[holder].finish()
                 case "stop": try await box.stop(runs[holder], holding: "x")
                 default: try ForeignWriterTests.write(ForeignWriterTests.goRecord("go-node"), to: box.leaseFile("x"))
