@@ -57,8 +57,9 @@ extension LeaseSession {
     /// Tries again inside what is left of the lease, however few retries a campaign would be allowed: there is nothing better to do.
     private mutating func renewAgain(_ grant: Grant, retry: Int, after error: CoordinationError?, at now: BootInstant) -> [Action] {
         if stopping { return release(grant, attempt: 1) }
-        let left = grant.deadline.duration(since: now)
-        let pause = min(configuration.retry.pause(before: retry + 1, random: configuration.random()), left / 4)
+        // Work is ended some time before the lease does: most of that must not go by between two tries.
+        let longest = min(grant.deadline.duration(since: now), configuration.renewEvery) / 4
+        let pause = min(configuration.retry.pause(before: retry + 1, random: configuration.random()), longest)
         state = .holding(grant, .due(at: now + pause, retry: retry + 1))
         var actions: [Action] = [.timer(min(now + pause, grant.deadline))]
         if let error { actions.insert(.report(.retrying(error, after: pause)), at: 0) }

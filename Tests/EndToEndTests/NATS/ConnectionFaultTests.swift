@@ -186,10 +186,10 @@ import Testing
             }
             // Reading back is to fail, too.
             proxy.kill()
-            try await Task.sleep(for: .milliseconds(1500))
+            try await waitUntil("the next renewal cannot be sent: \(holder.errors)") { holder.errors.contains("cannot renew x") }
             let back = bootNow()
             proxy.pass()
-            let next = try await waitFor("a renewal that is stored") {
+            let next = try await waitFor("a renewal that is stored: \(holder.errors)") {
                 try election.lease(client).flatMap { $0.revision == lost.revision ? nil : $0 }
             }
             #expect(next.node == "a")

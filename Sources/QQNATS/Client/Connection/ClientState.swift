@@ -34,7 +34,7 @@ struct ClientState: Sendable {
         case idle
         case connecting(NATSOptions.Address)
         /// Between rounds.
-        case pausing(until: BootInstant)
+        case pausing(since: BootInstant, until: BootInstant)
         case connected(NATSOptions.Address)
         /// The server is leaving: what is in flight may end, and nothing new is sent.
         case draining(NATSOptions.Address, until: BootInstant)
@@ -99,7 +99,7 @@ struct ClientState: Sendable {
         let failure = pool.failure
         failedRounds += 1
         let pause = pause
-        phase = .pausing(until: now + pause)
+        phase = .pausing(since: now, until: now + pause)
         let waiting = queued
         queued = []
         return waiting.map { .complete(id: $0.id, .failure(failure)) } + [
@@ -253,11 +253,21 @@ struct ClientState: Sendable {
         switch phase {
         case .connected: return send(request, at: now)
         case .closed: return [.complete(id: request.id, .failure(NATSError(.disconnected, "the client was closed")))]
-        case .idle, .connecting, .pausing, .draining:
+        case .pausing(let since, let until):
+            // Somebody waits, perhaps with a lease that ends soon: no longer than so.
+            queued.append(request)
+            let sooner = max(since + Self.longestPauseForRequest, now)
+            guard sooner < until else { return [] }
+            phase = .pausing(since: since, until: sooner)
+            return [.timer(sooner)]
+        case .idle, .connecting, .draining:
             queued.append(request)
             return wake(at: now)
         }
     }
+
+    /// Servers that failed are tried again so soon for a request. Who asks again and again makes pauses of its own.
+    static let longestPauseForRequest: Duration = .milliseconds(250)
 
     private mutating func send(_ request: Request, at now: BootInstant) -> [Action] {
         if let limit = info?.maxPayload, request.payload.count > limit {
@@ -359,7 +369,7 @@ struct ClientState: Sendable {
 
     mutating func timer(at now: BootInstant) -> [Action] {
         switch phase {
-        case .pausing(let until):
+        case .pausing(_, let until):
             guard now >= until else { return [.timer(until)] }
             pool.beginRound(after: nil)
             return nextServer(at: now)

@@ -52,6 +52,21 @@ import Testing
         #expect(play.failed() == ["unreachable (disconnected), again in \(pause)", "timer \(pause)"])
     }
 
+    @Test("is tried again sooner for who asks meanwhile, and not at once each time") func requestWhileBackedOff() {
+        let play = ClientPlay("a") { $0.reconnectWait = .milliseconds(1000) }
+        _ = play.wake()
+        #expect(play.failed().last == "timer 1000")
+        play.after(100)
+        #expect(play.request("q").said == ["timer 150"])
+        #expect(play.request("r").said == [])
+        play.after(150)
+        #expect(play.timer() == ["connect a"])
+        #expect(play.failed().last == "timer 2000")
+        play.after(900)
+        #expect(play.request("s").said == ["timer 0"])
+        #expect(play.timer() == ["connect a"])
+    }
+
     @Test("never backs off so far that the pause overflows") func manyRounds() {
         let play = ClientPlay("a") {
             $0.reconnectWait = .seconds(1)
