@@ -6,15 +6,8 @@ import Testing
 func inSandbox(
     _ load: Gate.Load = .light, sourceLocation: SourceLocation = #_sourceLocation, _ body: (Sandbox) async throws -> Void
 ) async throws {
-    await Gate.shared.enter(load)
-    let sandbox = try Sandbox()
-    var failure: (any Error)?
-    do { try await body(sandbox) } catch { failure = error }
-    // After a failure there is nothing to wonder at.
-    let left = await sandbox.close()
-    if failure == nil { #expect(left.isEmpty, "processes were left behind", sourceLocation: sourceLocation) }
-    await Gate.shared.leave(load)
-    if let failure { throw failure }
+    let left = try await withSandbox(load, body)
+    #expect(left.isEmpty, "processes were left behind", sourceLocation: sourceLocation)
 }
 
 /// How a run of a program went.

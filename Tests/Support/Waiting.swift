@@ -26,16 +26,16 @@ public func waitUntil(
     try await waitFor(what(), within: limit) { try condition() ? true : nil }
 }
 
-/// Lets in so many tests at a time: each starts processes of its own, and what is timed must have the machine for itself.
+/// Lets in so many tests at a time: each starts processes of its own, and what is timed must not wait for the machine.
 public actor Gate {
     public enum Load: Sendable {
-        /// Beside others.
+        /// Waits most of the time.
         case light
-        /// Alone.
+        /// Has much to do, or short times to keep.
         case heavy
     }
 
-    public static let shared = Gate(permits: 4)
+    public static let shared = Gate(permits: 8)
 
     private let permits: Int
     private var free: Int
@@ -46,7 +46,7 @@ public actor Gate {
         free = permits
     }
 
-    private func weight(_ load: Load) -> Int { load == .heavy ? permits : 1 }
+    private func weight(_ load: Load) -> Int { load == .heavy ? permits / 2 : 1 }
 
     public func enter(_ load: Load) async {
         let weight = weight(load)

@@ -56,8 +56,10 @@ struct NATSKeepaliveTests {
             let status = try await nats.box.start([Sandbox.binary, "status"] + names, environment: ["QQ_SERVER": nats.url]).finish()
             #expect(status.ending == .exited(0))
             #expect(status.records.count == 20 && status.records.allSatisfy { $0[1] == "held" && $0[2] == "me" })
-            let connections = try nats.server.page("/connz")["connections"]?.arrayValue ?? []
-            #expect(connections.count { $0["name"] == "qq" } == 1)
+            // The server may take a moment to see that status has gone.
+            try await waitUntil("one connection") {
+                try nats.server.page("/connz")["connections"]?.arrayValue?.count { $0["name"] == "qq" } == 1
+            }
             run.child.signal(SIGINT)
             #expect(try await run.finish().ending == .exited(0))
             for name in names { #expect(try nats.lease(name) == nil, "\(name)") }
