@@ -30,6 +30,11 @@ static void give_terminal(const struct front *self, pid_t group) { tcsetpgrp(sel
 
 static int in_foreground(const struct front *self) { return tcgetpgrp(self->terminal) == getpgrp(); }
 
+/// Whether the command is in the terminal's foreground now.
+static int is_handed_over(const struct front *self) {
+    return self->command && tcgetpgrp(self->terminal) == self->command && getpgid(self->command) == self->command;
+}
+
 static void go_on(struct front *self) {
     if (self->command && self->hands_over && in_foreground(self)) give_terminal(self, self->command);
     kill(self->qq, SIGCONT);
@@ -47,7 +52,8 @@ static void stop_with(int number) {
 
 static void command_stopped(struct front *self, int number) {
     int wants_terminal = number == SIGTTIN || number == SIGTTOU;
-    if (wants_terminal && in_foreground(self)) {
+    // That it asked again before it had the terminal may be heard only when it has it.
+    if (wants_terminal && (in_foreground(self) || is_handed_over(self))) {
         // In a pipeline the terminal stays with the whole job until the command asks for it.
         self->hands_over = 1;
         go_on(self);
