@@ -24,7 +24,7 @@ FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 RELEASE = build -c release --product qq --static-swift-stdlib -Xlinker --gc-sections
 STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
-.PHONY: build demo test lint format bench bench-nats fuzz test-sanitize docs install uninstall deps deps-test deps-bench clean help static-libraries generated
+.PHONY: build demo test lint format bench bench-nats fuzz test-sanitize docs proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: deps static-libraries ## The release binary (default)
@@ -91,6 +91,11 @@ docs: ## Write man/ and completions/ anew from the declarations
 	@mkdir -p man completions
 	"$$($(SWIFT) build --show-bin-path)/qq" __generate .
 
+proto: deps-proto ## Generate the Swift code of the .proto files anew
+	$(SWIFT) build --product protoc-gen-swift
+	$(SWIFT) build --product protoc-gen-grpc-swift-2
+	@Scripts/proto "$$($(SWIFT) build --show-bin-path)"
+
 install: ## Into PREFIX (/usr/local), below DESTDIR
 	@[ -x $(BINARY) ] || $(MAKE) build
 	install -d "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
@@ -109,6 +114,9 @@ deps: ## What building and running needs
 
 deps-test: ## What the tests need
 	@Scripts/need build test
+
+deps-proto: ## What generating code needs
+	@Scripts/need build proto
 
 deps-bench: ## What the benchmarks need
 	@Scripts/need build bench

@@ -13,22 +13,56 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf.git", from: "2.4.1"),
+        .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
     ],
     targets: [
         .executableTarget(name: "qq", dependencies: ["QQCLI"], swiftSettings: strict),
         .target(
-            name: "QQCLI", dependencies: ["QQGuard", "QQFile", "QQNATS", "QQVIP", "QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
+            name: "QQCLI", dependencies: [
+                "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQVIP", "QQNetwork", "QQLoop", "QQCore", "CKernel",
+            ], swiftSettings: strict),
         .target(name: "QQGuard", dependencies: ["QQLoop", "QQCore", "CGuardian", "CKernel"], swiftSettings: strict),
         .target(name: "QQFile", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
         .target(
             name: "QQNATS",
             dependencies: [
-                "QQCore", "CKernel",
+                "QQNetwork", "QQCore", "CKernel",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "QQQuorumQuest", dependencies: ["QQGRPC", "QQCore"], exclude: ["Protos"], swiftSettings: strict),
+        .target(
+            name: "QQRaftLock", dependencies: ["QQGRPC", "QQCore"], exclude: ["Protos"], swiftSettings: strict),
+        .target(
+            name: "QQGRPC",
+            dependencies: [
+                "QQNetwork", "QQCore",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"],
+            swiftSettings: strict),
+        .target(
+            name: "QQNetwork",
+            dependencies: [
+                "QQCore",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: strict),
         .target(name: "QQVIP", dependencies: ["QQCore"], swiftSettings: strict),
@@ -40,6 +74,7 @@ let package = Package(
         .testTarget(name: "QQFileTests", dependencies: ["QQFile"], swiftSettings: strict),
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
         .testTarget(name: "QQNATSTests", dependencies: ["QQNATS"], swiftSettings: strict),
+        .testTarget(name: "QQNetworkTests", dependencies: ["QQNetwork"], swiftSettings: strict),
         .testTarget(name: "QQVIPTests", dependencies: ["QQVIP"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),

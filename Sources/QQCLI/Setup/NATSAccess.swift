@@ -1,5 +1,6 @@
 import QQCore
 import QQNATS
+import QQNetwork
 
 extension NATSSettings {
     /// What flags, environment and file say together.
@@ -7,12 +8,9 @@ extension NATSSettings {
         _ invocation: Invocation, _ choice: ServerChoice, file: ClusterFile?, variables: (String) -> String? = filledVariable
     ) throws(CoordinationError) {
         var tls = NATSOptions.TLS()
-        tls.authorityFile = invocation[Flags.tlsCA]
-        tls.certificateFile = invocation[Flags.tlsCert]
-        tls.keyFile = invocation[Flags.tlsKey]
-        tls.serverName = invocation[Flags.tlsName]
+        tls.files = TLSOptions(invocation)
         tls.handshakeFirst = invocation[Flags.tlsFirst]
-        tls.isRequired = invocation.isGiven(among: [Flags.tlsCA, Flags.tlsCert, Flags.tlsName]) || invocation[Flags.tlsFirst]
+        tls.isRequired = TLSOptions.isAsked(invocation) || invocation[Flags.tlsFirst]
         let credentials = try NATSLogin.choose(among: [
             Self.flagLogins(invocation, choice), Self.environmentLogins(choice, variables), file?.logins ?? [],
         ])
@@ -49,6 +47,17 @@ extension NATSSettings {
     }
 }
 
-extension Invocation {
-    fileprivate func isGiven(among flags: [Flag<String>]) -> Bool { flags.contains { isGiven($0) } }
+extension TLSOptions {
+    init(_ invocation: Invocation) {
+        self.init()
+        authorityFile = invocation[Flags.tlsCA]
+        certificateFile = invocation[Flags.tlsCert]
+        keyFile = invocation[Flags.tlsKey]
+        serverName = invocation[Flags.tlsName]
+    }
+
+    /// Whether TLS is asked for by what is to be done with it.
+    static func isAsked(_ invocation: Invocation) -> Bool {
+        [Flags.tlsCA, Flags.tlsCert, Flags.tlsName].contains { invocation.isGiven($0) }
+    }
 }

@@ -1,3 +1,5 @@
+import QQNetwork
+
 /// Why the client could not do what it was asked.
 public struct NATSError: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Kind: Sendable, Hashable {
@@ -36,4 +38,16 @@ public struct NATSError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     public var description: String { place.map { "\(reason) (\($0))" } ?? reason }
+}
+
+extension NATSError {
+    init(_ failure: TLSFailure) {
+        let kind: Kind =
+            switch failure.kind {
+            case .configuration: .configuration
+            case .denied: .denied
+            case .disconnected: .disconnected
+            }
+        self.init(kind, failure.reason, at: failure.place, hint: failure.hint)
+    }
 }

@@ -1,4 +1,5 @@
 import QQCore
+import QQNetwork
 
 /// What it takes to connect: where to, as whom, and how.
 public struct NATSOptions: Sendable {
@@ -35,13 +36,7 @@ public struct NATSOptions: Sendable {
         public var isRequired = false
         /// Whether TLS begins before the server's first line (`handshake_first`).
         public var handshakeFirst = false
-        /// PEM file of the authorities to trust instead of the system's.
-        public var authorityFile: String?
-        /// PEM files of our own certificate and its key, for mutual TLS.
-        public var certificateFile: String?
-        public var keyFile: String?
-        /// The name that the server's certificate must have, where it is not the host that we connect to.
-        public var serverName: String?
+        public var files = TLSOptions()
 
         public init() {}
     }

@@ -77,7 +77,7 @@ import Testing
             #expect(try settings("status -s nats://a \(flag)").options.tls.isRequired, "\(flag)")
         }
         let all = try settings("status -s tls://a --tls-ca ca --tls-cert cert --tls-key key --tls-name name --tls-first").options.tls
-        #expect(all.authorityFile == "ca" && all.certificateFile == "cert" && all.keyFile == "key" && all.serverName == "name")
+        #expect(all.files.authorityFile == "ca" && all.files.certificateFile == "cert" && all.files.keyFile == "key" && all.files.serverName == "name")
         #expect(all.isRequired && all.handshakeFirst)
     }
 

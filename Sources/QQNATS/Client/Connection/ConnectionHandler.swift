@@ -3,6 +3,7 @@ import NIOPosix
 import NIOSSL
 import NIOTLS
 import QQCore
+import QQNetwork
 
 /// One connection: bytes to operations, the handshake, TLS. Lives on the event loop.
 final class ConnectionHandler: ChannelInboundHandler {
@@ -69,15 +70,18 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case TLSUserEvent.handshakeCompleted = event {
-            do throws(NATSError) { try checkName() } catch { return end(error, context) }
+            do throws(TLSFailure) { try CertificateNames.check(tls?.peerCertificate, isFor: expectedNames) } catch {
+                return end(NATSError(error), context)
+            }
             advance(.secured, context)
         }
         context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        let known = TLSContext.reason(error, options.tls, certificate: tls?.peerCertificate)
-        end(known ?? Self.plain(error), context)
+        let hint = options.tls.handshakeFirst ? "--tls-first is for servers that are configured with handshake_first" : nil
+        let known = TLSContext.reason(error, options.tls.files, certificate: tls?.peerCertificate, hint: hint)
+        end(known.map { NATSError($0) } ?? Self.plain(error), context)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -109,32 +113,22 @@ final class ConnectionHandler: ChannelInboundHandler {
     private func startTLS(_ context: ChannelHandlerContext) throws(NATSError) {
         // Anybody on the way could have put it there, and it would count as if it had come through TLS.
         guard parser.isEmpty else { throw NATSError(.malformed, "the server spoke out of turn, before TLS began") }
-        let security = try TLSContext.make(options.tls)
-        // SNI names hosts only (RFC 6066, section 3).
-        let host = expectedNames.first { CertificateNames.bytes(ofAddress: $0) == nil }
         do {
-            let handler = try NIOSSLClientHandler(context: security, serverHostname: host)
+            let security = try TLSContext.make(options.tls.files)
+            let handler = try NIOSSLClientHandler(context: security, serverHostname: CertificateNames.indication(expectedNames))
             try context.pipeline.syncOperations.addHandler(handler, position: .first)
             tls = handler
+        } catch let error as TLSFailure {
+            throw NATSError(error)
         } catch { throw NATSError(.configuration, "TLS cannot be set up: \(error)") }
     }
 
     /// For whom the server's certificate must be, one of them. A server that another one told us of by its address may have a certificate for the cluster's
     /// name: those that we were told to use are as good.
     private var expectedNames: [String] {
-        if let name = options.tls.serverName { return [name] }
+        if let name = options.tls.files.serverName { return [name] }
         if options.servers.contains(address) { return [address.host] }
         return [address.host] + options.servers.map(\.host)
-    }
-
-    /// - Throws: where the certificate is for somebody else; nothing of ours has been said by then.
-    private func checkName() throws(NATSError) {
-        guard let certificate = tls?.peerCertificate else { throw NATSError(.configuration, "the server has shown no certificate") }
-        let names = CertificateNames(certificate)
-        guard !expectedNames.contains(where: { names.isFor($0) }) else { return }
-        throw NATSError(
-            .configuration, "the server's certificate is not for \(expectedNames.joined(separator: " or ")), but for \(names)",
-            hint: "use that name in the URL, or say with --tls-name which one it must have")
     }
 
     /// What it may mean that a server which took the connection has said nothing.
@@ -149,19 +143,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         report(.ended(NATSError(error.kind, error.reason, at: error.place ?? address.description, hint: error.hint)))
     }
 
-    /// An error of the network or of TLS, in an operator's words.
+    /// An error of the network, in an operator's words.
     static func plain(_ error: any Error) -> NATSError {
-        if let error = error as? NATSError { return error }
-        switch error {
-        case let error as IOError: return NATSError(.disconnected, SystemCallError("connect", code: error.errnoCode).reason)
-        case let error as ChannelError:
-            if case .connectTimeout = error { return NATSError(.disconnected, "no answer in time") }
-            return NATSError(.disconnected, "\(error)")
-        case let error as NIOConnectionError:
-            if let first = error.connectionErrors.first { return plain(first.error) }
-            if error.dnsAError != nil || error.dnsAAAAError != nil { return NATSError(.disconnected, "no such host: \(error.host)") }
-            return NATSError(.disconnected, "cannot connect")
-        default: return NATSError(.disconnected, "\(error)")
-        }
+        error as? NATSError ?? NATSError(.disconnected, ConnectFailure.reason(error))
     }
 }

@@ -4,18 +4,18 @@ import Glibc
 ///
 /// The TLS library's own check is not enough for us: it takes a certificate that is for the address at the other end, whatever name was asked for, and so
 /// whoever can answer for a name in DNS.
-struct CertificateNames: Sendable, Hashable, CustomStringConvertible {
-    enum Name: Sendable, Hashable {
+public struct CertificateNames: Sendable, Hashable, CustomStringConvertible {
+    public enum Name: Sendable, Hashable {
         /// A host name, perhaps with `*` as its first label.
         case host(String)
         /// 4 or 16 bytes.
         case address([UInt8])
     }
 
-    var names: [Name]
+    public var names: [Name]
 
     /// Whether it is for this host name or IP address.
-    func isFor(_ expected: String) -> Bool {
+    public func isFor(_ expected: String) -> Bool {
         if let address = Self.bytes(ofAddress: expected) { return names.contains(.address(address)) }
         let wanted = Self.labels(expected)
         guard !wanted.contains("") else { return false }
@@ -45,7 +45,7 @@ struct CertificateNames: Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Some of them, for people.
-    var description: String {
+    public var description: String {
         guard !names.isEmpty else { return "no name at all" }
         let shown = names.prefix(5).map { name in
             switch name {

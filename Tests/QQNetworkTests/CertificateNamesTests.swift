@@ -1,6 +1,6 @@
 import Testing
 
-@testable import QQNATS
+@testable import QQNetwork
 
 @Suite("Whom a certificate is for")
 struct CertificateNamesTests {

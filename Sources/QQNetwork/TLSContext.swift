@@ -2,14 +2,16 @@ import Glibc
 import NIOSSL
 
 /// Certificates and keys for a connection, read anew each time, so that renewed ones are used.
-enum TLSContext {
+public enum TLSContext {
     /// Checks that the server's certificate comes from an authority that we trust; whom it is for, see ``CertificateNames``.
     ///
-    /// - Throws: `NATSError` of kind `.configuration` that names the file.
-    static func make(_ options: NATSOptions.TLS) throws(NATSError) -> NIOSSLContext {
+    /// - Parameter protocols: what is offered by ALPN (RFC 7301), the best first.
+    /// - Throws: `TLSFailure` of kind `.configuration` that names the file.
+    public static func make(_ options: TLSOptions, protocols: [String] = []) throws(TLSFailure) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
         configuration.certificateVerification = .noHostnameVerification
+        configuration.applicationProtocols = protocols
         if let file = options.authorityFile {
             let certificates = try reading(file, "the authorities' certificates") { try NIOSSLCertificate.fromPEMFile(file) }
             configuration.trustRoots = .certificates(certificates)
@@ -25,14 +27,14 @@ enum TLSContext {
         }
         do { return try NIOSSLContext(configuration: configuration) } catch {
             if let keyFile, case NIOSSLError.failedToLoadPrivateKey = error {
-                throw NATSError(.configuration, "the key is not that of our certificate", at: keyFile)
+                throw TLSFailure(.configuration, "the key is not that of our certificate", at: keyFile)
             }
-            throw NATSError(.configuration, "TLS cannot be set up: \(error)")
+            throw TLSFailure(.configuration, "TLS cannot be set up: \(error)")
         }
     }
 
-    private static func reading<Value>(_ file: String, _ what: String, _ body: () throws -> Value) throws(NATSError) -> Value {
-        do { return try body() } catch { throw NATSError(.configuration, "\(what) cannot be read: \(brief(error))", at: file) }
+    private static func reading<Value>(_ file: String, _ what: String, _ body: () throws -> Value) throws(TLSFailure) -> Value {
+        do { return try body() } catch { throw TLSFailure(.configuration, "\(what) cannot be read: \(brief(error))", at: file) }
     }
 
     /// What went wrong, without the library's dump of its internals.
@@ -49,40 +51,41 @@ enum TLSContext {
     /// Why a connection failed, in an operator's words; nil where it is not about TLS.
     /// - Parameters:
     ///   - certificate: the server's, as far as it has shown one.
-    static func reason(_ error: any Error, _ options: NATSOptions.TLS, certificate: NIOSSLCertificate?) -> NATSError? {
+    ///   - hint: what to do where the server seems to speak no TLS at this point.
+    public static func reason(
+        _ error: any Error, _ options: TLSOptions, certificate: NIOSSLCertificate?, hint: String? = nil
+    ) -> TLSFailure? {
         switch error {
         // What the server had said before may be lost: how it went on is then all that is known.
         case NIOSSLError.handshakeFailed(.sslError([.eofDuringHandshake])):
-            NATSError(.disconnected, "the server ended the TLS handshake", hint: firstHint(options))
-        case NIOSSLError.handshakeFailed(let error): handshakeFailure(complaint(error), options, certificate)
+            TLSFailure(.disconnected, "the server ended the TLS handshake", hint: hint)
+        case NIOSSLError.handshakeFailed(let error): handshakeFailure(complaint(error), options, certificate, hint)
         // After a handshake of TLS 1.3 the server may still refuse our certificate.
-        case let error as BoringSSLError: handshakeFailure(complaint(error), options, certificate)
-        case let error as NIOSSLError: NATSError(.disconnected, "TLS: \(error)")
+        case let error as BoringSSLError: handshakeFailure(complaint(error), options, certificate, hint)
+        case let error as NIOSSLError: TLSFailure(.disconnected, "TLS: \(error)")
         default: nil
         }
     }
 
-    private static func firstHint(_ options: NATSOptions.TLS) -> String? {
-        options.handshakeFirst ? "--tls-first is for servers that are configured with handshake_first" : nil
-    }
-
-    private static func handshakeFailure(_ complaint: String, _ options: NATSOptions.TLS, _ certificate: NIOSSLCertificate?) -> NATSError {
+    private static func handshakeFailure(
+        _ complaint: String, _ options: TLSOptions, _ certificate: NIOSSLCertificate?, _ hint: String?
+    ) -> TLSFailure {
         switch complaint {
         case "CERTIFICATE_VERIFY_FAILED":
             if let certificate, certificate.notValidAfter < time(nil) {
-                return NATSError(.configuration, "the server's certificate has expired")
+                return TLSFailure(.configuration, "the server's certificate has expired")
             }
-            return NATSError(
+            return TLSFailure(
                 .configuration, "the server's certificate is not signed by an authority that we trust, or not valid now",
                 hint: "--tls-ca FILE names the authorities to trust")
         case "WRONG_VERSION_NUMBER":
-            return NATSError(.configuration, "the server does not speak TLS at this point", hint: firstHint(options))
+            return TLSFailure(.configuration, "the server does not speak TLS at this point", hint: hint)
         case let text where text.contains("_ALERT_") && ["CERTIFICATE", "UNKNOWN_CA"].contains(where: text.contains):
             let hint = "--tls-cert FILE and --tls-key FILE name our certificate and its key"
             return options.certificateFile == nil
-                ? NATSError(.denied, "the server wants a certificate of ours", hint: hint)
-                : NATSError(.denied, "the server does not accept our certificate", hint: hint)
-        default: return NATSError(.disconnected, "TLS failed: \(complaint)")
+                ? TLSFailure(.denied, "the server wants a certificate of ours", hint: hint)
+                : TLSFailure(.denied, "the server does not accept our certificate", hint: hint)
+        default: return TLSFailure(.disconnected, "TLS failed: \(complaint)")
         }
     }
 
@@ -96,7 +99,7 @@ enum TLSContext {
 }
 
 extension CertificateNames {
-    init(_ certificate: NIOSSLCertificate) {
+    public init(_ certificate: NIOSSLCertificate) {
         names = certificate._subjectAlternativeNames().compactMap { name in
             switch name.nameType {
             case .dnsName: .host(String(decoding: name.contents, as: UTF8.self))
@@ -105,4 +108,17 @@ extension CertificateNames {
             }
         }
     }
+
+    /// - Throws: where the server's certificate is for none of `expected`; nothing of ours should have been said by then.
+    public static func check(_ certificate: NIOSSLCertificate?, isFor expected: [String]) throws(TLSFailure) {
+        guard let certificate else { throw TLSFailure(.configuration, "the server has shown no certificate") }
+        let names = CertificateNames(certificate)
+        guard !expected.contains(where: { names.isFor($0) }) else { return }
+        throw TLSFailure(
+            .configuration, "the server's certificate is not for \(expected.joined(separator: " or ")), but for \(names)",
+            hint: "use that name in the URL, or say with --tls-name which one it must have")
+    }
+
+    /// The one of `expected` to ask the server for: SNI names hosts only (RFC 6066, section 3).
+    public static func indication(_ expected: [String]) -> String? { expected.first { bytes(ofAddress: $0) == nil } }
 }

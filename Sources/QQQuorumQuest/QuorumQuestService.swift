@@ -1,0 +1,73 @@
+import GRPCCore
+import QQCore
+import QQGRPC
+import SwiftProtobuf
+import Synchronization
+
+/// The three calls of Quorum Quest, to whichever of its endpoints answers. All of them may be made twice: they are asked under one id.
+final class QuorumQuestService: Sendable {
+    let endpoints: [GRPCEndpoint]
+    /// The one that answered last.
+    private let preferred = Mutex(0)
+    private let clock: any LeaseClock
+
+    private static let name = "quorum.quest.api.v1.LeaderElectionService"
+    private static let tryAcquire = MethodDescriptor(fullyQualifiedService: name, method: "TryAcquireLock")
+    private static let release = MethodDescriptor(fullyQualifiedService: name, method: "ReleaseLock")
+    private static let keepAlive = MethodDescriptor(fullyQualifiedService: name, method: "KeepAlive")
+
+    init(_ endpoints: [GRPCEndpoint], clock: any LeaseClock) {
+        self.endpoints = endpoints
+        self.clock = clock
+    }
+
+    /// - Returns: false where another id leads, or the store failed.
+    func tryAcquire(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Bool {
+        var request = Quorum_Quest_Api_V1_TryAcquireLockRequest()
+        (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
+        let response: Quorum_Quest_Api_V1_TryAcquireLockResponse = try await call(Self.tryAcquire, request, timeout)
+        return response.isLeader
+    }
+
+    func release(_ name: ElectionName, _ identity: String, timeout: Duration) async throws(GRPCFailure) {
+        var request = Quorum_Quest_Api_V1_ReleaseLockRequest()
+        (request.service, request.domain, request.clientID) = (name.service, name.domain, identity)
+        let _: Quorum_Quest_Api_V1_ReleaseLockResponse = try await call(Self.release, request, timeout)
+    }
+
+    /// - Returns: how long the lease lasts from now; nil where this id does not lead, or the store failed.
+    func keepAlive(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Duration? {
+        var request = Quorum_Quest_Api_V1_KeepAliveRequest()
+        (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
+        let response: Quorum_Quest_Api_V1_KeepAliveResponse = try await call(Self.keepAlive, request, timeout)
+        let length = Duration.seconds(response.leaseLength.seconds) + .nanoseconds(Int64(response.leaseLength.nanos))
+        return length > .zero ? length : nil
+    }
+
+    /// Asks the endpoint that answered last, and while those that are asked cannot be reached, the others.
+    private func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ method: MethodDescriptor, _ request: Request, _ timeout: Duration
+    ) async throws(GRPCFailure) -> Response {
+        let deadline = clock.now() + timeout
+        let first = preferred.withLock { $0 }
+        var failure: GRPCFailure?
+        for offset in endpoints.indices {
+            let index = (first + offset) % endpoints.count
+            let left = deadline.duration(since: clock.now())
+            if left <= .zero { break }
+            // One that does not answer must leave time for the others.
+            let share = left / (endpoints.count - offset)
+            do throws(GRPCFailure) {
+                let response: Response = try await endpoints[index].call(method, request, isRepeatable: true, timeout: share)
+                preferred.withLock { $0 = index }
+                return response
+            } catch {
+                if error.isAnswer, error.code != .unavailable { throw error }
+                // What was asked in doubt stays in doubt, whatever became of it elsewhere.
+                failure = failure.map { $0.wasSent ? $0 : error } ?? error
+                if error.code == .cancelled { break }
+            }
+        }
+        throw failure ?? GRPCFailure(.deadlineExceeded, "no answer in time", at: endpoints[first].host.description, wasSent: false, isAnswer: false)
+    }
+}
