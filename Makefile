@@ -21,7 +21,9 @@ FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 # One binary that needs nothing but libc and libm. SwiftPM links the Swift library statically by itself; for libstdc++, of which the Swift runtime
 # uses a little, the linker is pointed at a folder that holds only the static one. Loading the shared one costs half of a start of qq.
-RELEASE = build -c release --product qq --static-swift-stdlib -Xlinker --gc-sections
+# Symbols are exported for nobody; looking through them cost a tenth of a start.
+LEAN = -Xlinker --gc-sections -Xlinker --no-export-dynamic
+RELEASE = build -c release --product qq --static-swift-stdlib $(LEAN)
 STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
 .PHONY: build demo test lint format bench bench-nats fuzz test-sanitize docs proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
@@ -50,7 +52,7 @@ bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUND
 	$(SWIFTC) -O -swift-version 6 Benchmarks/Harness/*.swift -o $(BUILD)/bench/harness
 	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
 	$(SWIFTC) -O -static-stdlib Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty
-	$(SWIFTC) -O -static-stdlib -Xlinker --gc-sections -Xlinker -L$(STATIC) -Xclang-linker -static-libgcc Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty-like-qq
+	$(SWIFTC) -O -static-stdlib $(LEAN) -Xlinker -L$(STATIC) -Xclang-linker -static-libgcc Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty-like-qq
 	@$(BUILD)/bench/harness $(CURDIR)/$(BINARY) "$$(command -v flock)" $(CURDIR)/$(BUILD)/bench/stamp \
 		$(CURDIR)/$(BUILD)/bench/empty $(CURDIR)/$(BUILD)/bench/empty-like-qq $(BENCH_ROUNDS)
 	@$(MAKE) --no-print-directory bench-nats

@@ -10,6 +10,7 @@ public let version = "0.1.0"
 /// Runs `qq` with the arguments of this process, and ends it with the exit code.
 public func runAndExit() -> Never {
     qq_reserve_standard_streams()
+    qq_use_one_heap()
     rememberSignals()
     // Who reads our output may go away at any time; while a lease is held that must not end us.
     signal(SIGPIPE, SIG_IGN)

@@ -50,6 +50,9 @@ int qq_signal_is_ignored(int number);
 /// Takes the numbers of standard streams that are closed, so that no file of ours gets them. Call first.
 void qq_reserve_standard_streams(void);
 
+/// Has all threads allocate from one heap. With few threads that rarely meet, heaps of their own only cost time to make, and memory.
+void qq_use_one_heap(void);
+
 /// Makes this process the one that orphans below it come back to.
 int qq_become_subreaper(void);
 

@@ -23,8 +23,6 @@ actor ElectionHolder {
         var isGivenUp = false
         /// When to campaign again, after stepping down.
         var cooldown: Duration?
-        /// It is being given up: asked to step down and told to end, it is so only once.
-        var isGivingUp = false
     }
 
     private indirect enum Job: Sendable {
@@ -144,27 +142,46 @@ actor ElectionHolder {
 
     private func hold(_ name: String) async {
         await join(name)
-        while true {
-            guard let driver = elections[name]?.driver else { return }
-            let (post, carriers) = (post, carriers)
-            for carrier in carriers { carrier.resume() }
-            // Addresses do not wait behind hooks.
-            let outcome = await driver.run { event, _ in post.yield(.event(name, event, .now(), carriers.flatMap { $0.handle(event) })) }
-            if case .failed(let error) = outcome {
-                // One that cannot be held is for its operator to see to: a service manager starts us again.
-                failure = failure ?? error
-                stop()
-                return
-            }
-            guard !isStopping, let cooldown = elections[name]?.cooldown else { return }
+        while let driver = elections[name]?.driver {
+            let report = reporter(of: name)
+            let outcome = await driver.run(report: report)
+            guard let cooldown = cooldown(of: name, after: outcome) else { return }
             try? await context.loop.sleep(for: cooldown)
-            guard !isStopping, var held = elections[name] else { return }
-            held.configuration.request.continuing = nil
-            held.cooldown = nil
-            held.isGivenUp = false
-            held.driver = self.driver(held.configuration)
-            elections[name] = held
+            guard standAgain(for: name) else { return }
         }
+    }
+
+    // What follows is not part of `hold`, whose frame is kept for each of what may be thousands of elections.
+
+    @inline(never)
+    private func reporter(of name: String) -> SessionDriver.Report {
+        let (post, carriers) = (post, carriers)
+        for carrier in carriers { carrier.resume() }
+        // Addresses do not wait behind hooks.
+        return { event, _ in post.yield(.event(name, event, .now(), carriers.flatMap { $0.handle(event) })) }
+    }
+
+    /// How long to wait before standing again; nil where that is not to be.
+    @inline(never)
+    private func cooldown(of name: String, after outcome: SessionOutcome) -> Duration? {
+        if case .failed(let error) = outcome {
+            // One that cannot be held is for its operator to see to: a service manager starts us again.
+            failure = failure ?? error
+            stop()
+            return nil
+        }
+        return isStopping ? nil : elections[name]?.cooldown
+    }
+
+    @inline(never)
+    private func standAgain(for name: String) -> Bool {
+        guard !isStopping, var held = elections[name] else { return false }
+        held.configuration.request.continuing = nil
+        held.cooldown = nil
+        held.isGivenUp = false
+        held.driver = driver(held.configuration)
+        elections[name] = held
+        return true
     }
 
     // MARK: Events and hooks, one after the other

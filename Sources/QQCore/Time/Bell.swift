@@ -22,6 +22,8 @@ public final class Bell: Sendable {
 
     /// Returns when it rings, at `deadline`, or when the task is cancelled.
     public func wait(until deadline: BootInstant, _ clock: any LeaseClock) async {
+        // Thousands may wait so, and each task costs kilobytes.
+        if deadline == .distantFuture { return await wait() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait() }
             group.addTask { try? await clock.sleep(until: deadline) }

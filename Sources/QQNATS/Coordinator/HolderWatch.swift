@@ -76,9 +76,18 @@ final class HolderWatch: Sendable {
                 defer { state.mustLook = false }
                 return state.mustLook
             }
-            if mustLook { return try await coordinator.read(name) }
+            if mustLook { return try await look() }
             await bell.wait(until: .distantFuture, coordinator.clock)
             try Task.checkCancellation()
         }
+    }
+
+    /// After a cut all holders want to look at once. In a task of its own: one keeps what its frames took for as long as it lives, and the one that
+    /// watches lives long.
+    private func look() async throws -> ElectionState {
+        await coordinator.gate.enter()
+        defer { coordinator.gate.leave() }
+        async let found = coordinator.read(name)
+        return try await found
     }
 }

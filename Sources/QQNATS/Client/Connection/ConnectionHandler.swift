@@ -95,13 +95,14 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func handle(_ actions: [Handshake.Action], _ context: ChannelHandlerContext) throws(NATSError) {
+        defer { context.flush() }
         for action in actions {
             switch action {
             case .startTLS: try startTLS(context)
             case .send(let operation):
                 var bytes: [UInt8] = []
                 try operation.encode(into: &bytes)
-                context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
+                context.write(wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
             case .ready(let info):
                 isReady = true
                 parser.maximumPayload = max(parser.maximumPayload, info.maxPayload)
