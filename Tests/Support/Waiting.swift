@@ -35,7 +35,7 @@ public actor Gate {
         case heavy
     }
 
-    public static let shared = Gate(permits: 8)
+    public static let shared = Gate(permits: 6)
 
     private let permits: Int
     private var free: Int

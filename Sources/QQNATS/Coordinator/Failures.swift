@@ -35,6 +35,7 @@ extension NATSCoordinator {
                 hint: "enable it (nats-server -js), or use an account that has it")
         }
         if error.isPassing {
+            if error.isUnavailable { client.seekAnotherServer() }
             return CoordinationError(
                 .unavailable, what, because: error.description, at: server.description, isUncertain: error.isUncertain)
         }

@@ -46,6 +46,8 @@ final class ClientCore {
 
     func wake() { perform(state.wake(at: clock.now())) }
 
+    func seekAnotherServer() { perform(state.seekAnotherServer(at: clock.now())) }
+
     func request(_ request: ClientState.Request, timeout: Duration, completion: @escaping Completion) {
         let id = request.id
         let half = Self.timeAmount(timeout / 2)

@@ -171,6 +171,15 @@ struct ClientState: Sendable {
         return actions + nextServer(at: now)
     }
 
+    /// The server answers, but cannot do what it is there for: it may be parted from the rest of its cluster, and another one not. Where all are like
+    /// that, none is left sooner than this.
+    mutating func seekAnotherServer(at now: BootInstant) -> [Action] {
+        guard case .connected(let address) = phase, pool.hasOther(than: address), now >= connectedAt + Self.lastingConnection else {
+            return []
+        }
+        return cut(NATSError(.disconnected, "JetStream is not available through this server"), at: now)
+    }
+
     /// A connection that is cut sooner than this counts for little more than none.
     static let lastingConnection: Duration = .seconds(1)
 

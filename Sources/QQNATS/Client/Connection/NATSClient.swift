@@ -33,6 +33,9 @@ public final class NATSClient: Sendable {
 
     private func nextNumber() -> UInt64 { numbers.add(1, ordering: .relaxed).newValue }
 
+    /// The server answers, but cannot do what it is there for: goes to another one, where there is one.
+    func seekAnotherServer() { onLoop { $0.seekAnotherServer() } }
+
     /// Begins to connect, if that has not begun.
     public func connect() { onLoop { $0.wake() } }
 

@@ -67,6 +67,19 @@ import Testing
         #expect(play.timer() == ["connect a"])
     }
 
+    @Test("is left for another server where it is of no use, but not sooner than after a second, and not where there is no other")
+    func ofNoUse() {
+        let play = ClientPlay("a", "b").connected()
+        play.after(999)
+        #expect(play.seekAnother() == [])
+        play.after(1)
+        #expect(play.seekAnother().last == "connect b")
+        #expect(play.seekAnother() == [])
+        let alone = ClientPlay("a").connected()
+        alone.after(5000)
+        #expect(alone.seekAnother() == [])
+    }
+
     @Test("never backs off so far that the pause overflows") func manyRounds() {
         let play = ClientPlay("a") {
             $0.reconnectWait = .seconds(1)

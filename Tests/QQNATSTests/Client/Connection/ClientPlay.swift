@@ -33,6 +33,7 @@ final class ClientPlay {
         words(state.connectFailed(NATSError(kind, reason), at: instant))
     }
     func cut(_ reason: String = "reset") -> [String] { words(state.cut(NATSError(.disconnected, reason), at: instant)) }
+    func seekAnother() -> [String] { words(state.seekAnotherServer(at: instant)) }
     func timer() -> [String] { words(state.timer(at: instant)) }
     func close() -> [String] { words(state.close()) }
     func hear(_ operation: ServerOperation) -> [String] {
