@@ -25,6 +25,8 @@ public final class QuorumQuestCoordinator: Coordinator {
     private let saved: @Sendable (String) -> Grant?
     /// The grants of this process, and what was asked for in doubt, by election.
     private let own = Mutex<[String: Grant]>([:])
+    /// How often a waiter has asked.
+    let turns = Mutex<[String: Int]>([:])
 
     /// - Parameters:
     ///   - saved: the grant that an earlier command kept for an election.
@@ -180,6 +182,9 @@ public final class QuorumQuestCoordinator: Coordinator {
     }
 
     // MARK: Reading
+
+    /// Whether this process holds it, as far as it knows.
+    func isHeldHere(_ name: String) -> Bool { own.withLock { $0[name].map { clock.now() < $0.deadline } ?? false } }
 
     private func unknown(_ name: String) -> ElectionState { ElectionState(name: name, phase: .unknown) }
 

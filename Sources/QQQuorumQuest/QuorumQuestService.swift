@@ -11,7 +11,7 @@ final class QuorumQuestService: Sendable {
     private let preferred = Mutex(0)
     private let clock: any LeaseClock
 
-    private static let name = "quorum.quest.api.v1.LeaderElectionService"
+    static let name = "quorum.quest.api.v1.LeaderElectionService"
     private static let tryAcquire = MethodDescriptor(fullyQualifiedService: name, method: "TryAcquireLock")
     private static let release = MethodDescriptor(fullyQualifiedService: name, method: "ReleaseLock")
     private static let keepAlive = MethodDescriptor(fullyQualifiedService: name, method: "KeepAlive")

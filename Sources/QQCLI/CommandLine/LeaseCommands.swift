@@ -46,6 +46,7 @@ extension Commands {
         seeAlso: ["qq-release(1)", "qq-keepalive(1)", "qq-status(1)", "flock(1)"]
     ) {
         Flags.wait
+        Flags.priority
         Flags.ttl
         Flags.renewEvery
         Flags.minHold
@@ -123,6 +124,7 @@ extension Commands {
         Flags.once
         Flags.pid
         Flags.vip
+        Flags.priority
         Flags.ttl
         Flags.renewEvery
         Flags.requireToken

@@ -7,7 +7,7 @@ extension Commands {
             Say who leads each *NAME*: the leader, since when, how long the lease lasts still, the fencing token, epoch and revision, and how \
             many wait, as far as the system knows. Changes nothing.
 
-            Where stdout is no terminal, each election is a line of fields between tabs: name, `held`, `expired` or `free`, leader, token, \
+            Where stdout is no terminal, each election is a line of fields between tabs: name, `held`, `expired`, `free` or `unknown`, leader, token, \
             seconds left; on NATS epoch and revision follow. A dash stands for what is not known.
             """,
         positionals: [
@@ -31,6 +31,7 @@ extension Commands {
         Flags.all
         Flags.mine
         Flags.held
+        Flags.contested
         Flags.owner
         Flags.match
         Flags.expiresWithin

@@ -6,10 +6,10 @@ extension Context {
     func status() async throws -> Int32 {
         for name in names { try coordinator.validate(name: name, identity: "status", ttl: ttl) }
         if invocation[Flags.advice] { try coordinator.capabilities.require(.backoffAdvice, for: "tell how long to wait", at: server) }
+        if invocation[Flags.contested] { try coordinator.capabilities.require(.waiterCount, for: "tell who waits", at: server) }
         guard !names.isEmpty || invocation[Flags.all] else {
             throw CoordinationError(.usage, "status: NAME is missing", because: "", hint: "name elections, or list them with --all")
         }
-        try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
         var states: [ElectionState] = []
         if names.isEmpty {
             try coordinator.capabilities.require(.listElections, for: "list elections", at: server)
@@ -25,11 +25,15 @@ extension Context {
         let wanted = zip(states, mine).map { state, mine in invocation[Flags.mine] ? mine : state.isLed }
         // A list is an answer by itself; whether anything in it is ours is a question.
         if names.isEmpty { return invocation[Flags.mine] && !wanted.contains(true) ? ExitCode.no : ExitCode.yes }
+        if !invocation[Flags.mine], states.contains(where: { $0.phase == .unknown }) {
+            try coordinator.capabilities.require(.readLeader, for: "tell who leads what is not ours", at: server)
+        }
         return wanted.allSatisfy { $0 } ? ExitCode.yes : ExitCode.no
     }
 
     private func isWanted(_ state: ElectionState) -> Bool {
         if invocation[Flags.held], !state.isLed { return false }
+        if invocation[Flags.contested], (state.waiters ?? 0) == 0 { return false }
         if let owner = invocation[Flags.owner], !(state.isLed && (state.leader ?? "").contains(owner)) { return false }
         if let match = invocation[Flags.match], !state.name.contains(match) { return false }
         if let within = invocation[Flags.expiresWithin] { return state.isLed && state.remaining.map { $0 <= within } ?? false }
@@ -98,6 +102,7 @@ extension Context {
         if let problem = state.problem { return .init("broken: " + problem.reason, .bad) }
         switch state.phase {
         case .free: return .init("nobody", .faint)
+        case .unknown: return .init("not us", .faint)
         case .expired: return .init("nobody (was \(state.leader ?? "?"))", .warning)
         case .held: return .init((state.leader ?? "a command whose lease was removed") + (mine ? " (us)" : ""), .good)
         }

@@ -6,8 +6,10 @@ extension Context {
     /// `step-down NAME`: makes the present leader let go.
     func stepDown() async throws -> Int32 {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)
-        try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
+        if state.phase == .unknown {
+            try coordinator.capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
+        }
         if let refusal = refusal(state) { return try tell(refusal, state) }
         let isOurs = try isOurs(state)
         if !isOurs {

@@ -7,7 +7,6 @@ extension Context {
     /// `watch NAME…`: a line a change, until stopped or until a condition comes true.
     func watch() async throws -> Int32 {
         for name in names { try coordinator.validate(name: name, identity: "watch", ttl: ttl) }
-        try coordinator.capabilities.require(.readLeader, for: "tell who leads", at: server)
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
         let loop = loop
         return try await withThrowingTaskGroup(of: Int32.self) { group in

@@ -54,6 +54,14 @@ extension Flags {
         help: "NATS: TLS before anything else",
         more: "NATS: begin with TLS before the server has said anything, for servers that are configured with `handshake_first`.")
 
+    static let followRedirects = Flag(
+        switch: "follow-redirects", group: .access,
+        help: "RaftLock: trust the leader's address",
+        more: """
+            RaftLock: where the servers name a leader that is none of the URL's, ask it at the address that they give. By default only the \
+            servers of the URL are asked; RaftLock's own addresses are often those of its peers, where no locks are served.
+            """)
+
     /// What to log in with, and TLS.
     @FlagListBuilder static var access: [AnyFlag] {
         creds
@@ -63,5 +71,6 @@ extension Flags {
         tlsKey
         tlsName
         tlsFirst
+        followRedirects
     }
 }

@@ -81,6 +81,15 @@ extension Flags {
             """,
         parse: Values.number(0...UInt64.max))
 
+    static let priority = Flag<Int>(
+        "priority", value: "N", kind: .count, group: .lease,
+        help: "Place in RaftLock's queue",
+        more: """
+            The place in the system's queue while waiting, from -1000 to 1000: the highest comes first. Only RaftLock has one; other \
+            systems answer with exit code 80.
+            """,
+        defaultText: "0", parse: Values.number(-1000...1000))
+
     static let cancelWait = Flag(
         switch: "cancel-wait", group: .lease,
         help: "Leave the queue instead",

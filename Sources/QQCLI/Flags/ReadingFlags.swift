@@ -18,6 +18,11 @@ extension Flags {
         help: "Only elections that have a leader",
         more: "Only elections that have a leader now.")
 
+    static let contested = Flag(
+        switch: "contested", group: .selection,
+        help: "Only elections that somebody waits for",
+        more: "Only elections that somebody waits for, where the system knows who waits.")
+
     static let owner = Flag<String>(
         "owner", value: "TEXT", kind: .text, group: .selection,
         help: "Only leaders whose identity contains TEXT",

@@ -29,6 +29,7 @@ enum Rendering {
         }
         switch state.phase {
         case .free: return "held by nobody"
+        case .unknown: return "not ours; whose it is, if anybody's, cannot be told here"
         case .held, .expired:
             var text = state.phase == .held ? "held by " : "not held any more; last by "
             text +=

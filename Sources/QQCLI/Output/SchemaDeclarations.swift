@@ -85,7 +85,7 @@ extension Schemas {
             `server` and `system`.
             """,
         fields: [
-            name, .init("state", .text, "`held`, `expired` (the last leader's lease has ended) or `free`."), leader,
+            name, .init("state", .text, "`held`, `expired` (the last leader's lease has ended), `free`, or `unknown` (the system only says that it is not ours)."), leader,
             .init("last_leader", .text, null: true, "The identity that leads, or led last."), .init("mine", .flag, "Whether we lead."),
             token, epoch,
             .init("revision", .count, null: true, "The version of the record, which grows with each renewal; null where there is none."),
@@ -105,7 +105,7 @@ extension Schemas {
             .init(
                 "event", .text, "`state` (what was found at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
             name, server,
-            .init("state", .text, "`held`, `expired` or `free`."), leader, token, epoch, expiresIn,
+            .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn,
         ])
 
     static let stepDown = Schema(

@@ -1,9 +1,13 @@
 import Glibc
 import QQCore
 import QQFile
+import QQGRPC
 import QQGuard
 import QQLoop
 import QQNATS
+import QQNetwork
+import QQQuorumQuest
+import QQRaftLock
 import QQVIP
 
 /// What every command works with: what was asked, where, and how to answer.
@@ -40,10 +44,11 @@ struct Context: Sendable {
         }
         let choice = try ServerChoice.resolve(flag: invocation[Flags.server], file: file)
         givenIdentity = invocation[Flags.id] ?? file?.nodeID
-        identity = givenIdentity ?? (choice.url.system == .nats ? Identity.hostName() : Identity.generated())
+        identity = givenIdentity ?? Self.defaultIdentity(choice.url.system)
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
         coordinator = try Self.coordinator(for: choice, file, invocation, loop)
+        if invocation.isGiven(Flags.priority) { try coordinator.capabilities.require(.priority, for: "use --priority", at: server) }
     }
 
     private static func coordinator(
@@ -64,11 +69,41 @@ struct Context: Sendable {
             return FileCoordinator(
                 server: choice.url, isDefault: choice.origin == .embedded, clock: loop, ownTTL: invocation[Flags.ttl] ?? Defaults.ttl,
                 requestTimeout: requestTimeout)
-        case .quorumQuest, .raftLock, .kubernetes:
+        case .quorumQuest:
+            let url = choice.url
+            return QuorumQuestCoordinator(
+                server: url, settings: try grpcSettings(invocation, url), clock: loop, executor: loop, requestTimeout: requestTimeout
+            ) { name in
+                // One that cannot be read is no proof that we lead.
+                (try? GrantStore().load(name: name, server: url)) ?? nil
+            }
+        case .raftLock:
+            return RaftLockCoordinator(
+                server: choice.url, settings: try grpcSettings(invocation, choice.url), clock: loop, executor: loop,
+                requestTimeout: requestTimeout, priority: Int32(clamping: invocation[Flags.priority] ?? 0),
+                followsRedirects: invocation[Flags.followRedirects])
+        case .kubernetes:
             throw CoordinationError(
-                .unsupported, "cannot use \(choice.url.system.name)", because: "this version of qq speaks lease files and NATS only",
-                at: choice.url.description,
-                hint: "name a folder with -s file:///DIR, or servers with -s nats://HOST:4222")
+                .unsupported, "cannot use \(choice.url.system.name)",
+                because: "this version of qq speaks lease files, Quorum Quest, RaftLock and NATS only", at: choice.url.description,
+                hint: "name a folder with -s file:///DIR, or servers such as -s nats://HOST:4222")
+        }
+    }
+
+    private static func grpcSettings(_ invocation: Invocation, _ url: ServerURL) throws(CoordinationError) -> GRPCSettings {
+        for flag in [Flags.creds.erased, Flags.nkey.erased, Flags.tlsFirst.erased] where invocation.isGiven(flag) {
+            throw CoordinationError(
+                .usage, "cannot use \(flag.long)", because: "it is for NATS", at: url.description, hint: "leave it out")
+        }
+        return GRPCSettings(tls: url.tls || TLSOptions.isAsked(invocation) ? TLSOptions(invocation) : nil)
+    }
+
+    /// Under which an election is asked for where nothing says another.
+    private static func defaultIdentity(_ system: ServerURL.System) -> String {
+        switch system {
+        case .nats: Identity.hostName()
+        case .quorumQuest: Identity.uuid()
+        case .file, .raftLock, .kubernetes: Identity.generated()
         }
     }
 

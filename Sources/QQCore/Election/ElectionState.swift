@@ -7,6 +7,8 @@ public struct ElectionState: Sendable, Hashable {
         case held
         /// The last holder's lease has ended and nobody has taken over yet.
         case expired
+        /// The system does not say who holds it, if anybody does; only that we do not.
+        case unknown
     }
 
     public var name: String

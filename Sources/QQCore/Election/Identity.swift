@@ -12,6 +12,15 @@ public enum Identity {
         return "\(hostName())/\(getpid())/" + String(repeating: "0", count: 8 - hex.count) + hex
     }
 
+    /// A random UUID (RFC 9562, version 4), for systems whose identities say nothing else.
+    public static func uuid() -> String {
+        var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+        bytes[6] = bytes[6] & 0x0f | 0x40
+        bytes[8] = bytes[8] & 0x3f | 0x80
+        let hex = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+        return [hex[0..<4], hex[4..<6], hex[6..<8], hex[8..<10], hex[10..<16]].map { $0.joined() }.joined(separator: "-")
+    }
+
     /// This machine's name, as gethostname(2) has it.
     public static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)

@@ -1,0 +1,21 @@
+import GRPCCore
+
+extension GRPCEndpoint {
+    /// The services that the server offers, by server reflection, in its older form where the server has only that.
+    /// - Throws: `GRPCFailure` with the code `.unimplemented` where it has neither.
+    public func services(timeout: Duration) async throws(GRPCFailure) -> [String] {
+        do throws(GRPCFailure) { return try await services("grpc.reflection.v1.ServerReflection", timeout) } catch {
+            guard error.code == .unimplemented else { throw error }
+            return try await services("grpc.reflection.v1alpha.ServerReflection", timeout)
+        }
+    }
+
+    private func services(_ reflection: String, _ timeout: Duration) async throws(GRPCFailure) -> [String] {
+        var request = Grpc_Reflection_V1_ServerReflectionRequest()
+        request.listServices = ""
+        // A stream of one question, which ends it.
+        let response: Grpc_Reflection_V1_ServerReflectionResponse = try await call(
+            MethodDescriptor(fullyQualifiedService: reflection, method: "ServerReflectionInfo"), request, isRepeatable: true, timeout: timeout)
+        return response.listServicesResponse.service.map(\.name).sorted()
+    }
+}

@@ -1,0 +1,56 @@
+import QQCore
+
+// Waiting and watching. Nothing tells: all that can be done is to ask again.
+extension QuorumQuestCoordinator {
+    /// How long a waiter pauses before it asks again: at first, and after many times.
+    static let poll = RetryPolicy(initial: .milliseconds(250), maximum: .seconds(2), multiplier: 1.5)
+
+    public func waitForTurn(
+        _ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant
+    ) async throws(CoordinationError) {
+        let turn = turns.withLock { turns in
+            turns[request.name, default: 0] += 1
+            return turns[request.name] ?? 1
+        }
+        let pause = Self.poll.pause(before: turn, random: Double.random(in: 0..<1))
+        do { try await clock.sleep(until: min(clock.now() + pause, deadline)) } catch {
+            throw CoordinationError(.unavailable, "gave up on \(request.name)", because: "interrupted", at: server.description)
+        }
+    }
+
+    public func leaveQueue(_ request: AcquireRequest) async { turns.withLock { $0[request.name] = nil } }
+
+    /// Whether elections are ours, as that changes.
+    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
+        let watch = OwnershipWatch(names, self)
+        return AsyncThrowingStream { try await watch.next() }
+    }
+}
+
+/// Several elections, polled for one reader: whether they are ours.
+private actor OwnershipWatch {
+    private let coordinator: QuorumQuestCoordinator
+    private let names: [String]
+    private var last: [String: ElectionState] = [:]
+    private var pending: [ElectionState] = []
+
+    init(_ names: [String], _ coordinator: QuorumQuestCoordinator) {
+        self.names = names
+        self.coordinator = coordinator
+    }
+
+    func next() async throws -> ElectionState? {
+        while pending.isEmpty {
+            for name in names {
+                // A holder hears of its own lease with each renewal. Asking for it besides would only prolong it.
+                let found = try await coordinator.isHeldHere(name) ? nil : coordinator.read(name)
+                guard let found else { continue }
+                if last[name].map({ $0.phase != found.phase || !$0.isSameTerm(as: found) }) ?? true { pending.append(found) }
+                last[name] = found
+            }
+            if pending.isEmpty { try await coordinator.clock.sleep(for: .seconds(1)) }
+            try Task.checkCancellation()
+        }
+        return pending.removeFirst()
+    }
+}
