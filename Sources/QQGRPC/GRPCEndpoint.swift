@@ -1,10 +1,10 @@
-public import GRPCCore
+import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import GRPCProtobuf
 import NIOCore
 import NIOPosix
-public import QQCore
-public import SwiftProtobuf
+import QQCore
+import SwiftProtobuf
 import Synchronization
 
 /// Calls to one gRPC server, over one connection at a time, which is made when it is needed and made anew when it has gone.

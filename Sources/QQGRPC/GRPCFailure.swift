@@ -1,4 +1,4 @@
-public import GRPCCore
+import GRPCCore
 import QQCore
 import QQNetwork
 import SwiftProtobuf

@@ -41,14 +41,19 @@ private actor OwnershipWatch {
 
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
+            var again = BootInstant.distantFuture
             for name in names {
                 // A holder hears of its own lease with each renewal. Asking for it besides would only prolong it.
-                let found = try await coordinator.isHeldHere(name) ? nil : coordinator.read(name)
-                guard let found else { continue }
+                if let end = coordinator.endOfLeaseHere(name) {
+                    again = min(again, end)
+                    continue
+                }
+                again = min(again, coordinator.clock.now() + .seconds(1))
+                let found = try await coordinator.read(name)
                 if last[name].map({ $0.phase != found.phase || !$0.isSameTerm(as: found) }) ?? true { pending.append(found) }
                 last[name] = found
             }
-            if pending.isEmpty { try await coordinator.clock.sleep(for: .seconds(1)) }
+            if pending.isEmpty { try await coordinator.clock.sleep(until: again) }
             try Task.checkCancellation()
         }
         return pending.removeFirst()

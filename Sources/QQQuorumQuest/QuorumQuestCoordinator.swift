@@ -183,8 +183,10 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     // MARK: Reading
 
-    /// Whether this process holds it, as far as it knows.
-    func isHeldHere(_ name: String) -> Bool { own.withLock { $0[name].map { clock.now() < $0.deadline } ?? false } }
+    /// When the lease ends that this process holds, as far as it knows; nil where it holds none.
+    func endOfLeaseHere(_ name: String) -> BootInstant? {
+        own.withLock { $0[name]?.deadline }.flatMap { clock.now() < $0 ? $0 : nil }
+    }
 
     private func unknown(_ name: String) -> ElectionState { ElectionState(name: name, phase: .unknown) }
 

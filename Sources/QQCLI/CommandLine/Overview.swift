@@ -46,6 +46,14 @@ enum Overview {
             """
         ),
         (
+            "`qq://`*HOST*[`:`*PORT*], `qqs://`...",
+            "Quorum Quest: the election *NAME* is *SERVICE*[`/`*DOMAIN*], in the domain `production` by default. See qq-quorum-quest(7)."
+        ),
+        (
+            "`raftlock://`*HOST*[`:`*PORT*][`,`*HOST*...], `raftlocks://`...",
+            "A RaftLock cluster: the election *NAME* is a lock. See qq-raftlock(7)."
+        ),
+        (
             "`nats://`*HOST*[`:`*PORT*][`,`*HOST*...], `tls://`...",
             """
             A NATS cluster: the election *NAME* is a key-value bucket, in the formats of the Go clustering library, whose nodes and `qq` take \

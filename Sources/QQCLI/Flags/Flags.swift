@@ -11,7 +11,7 @@ extension Flags {
         more: """
             Where the election lives, as a server URL such as `file:///var/lib/qq`. Without it and without `QQ_SERVER`, lease files \
             are used: in `/var/lib/qq` for root, else in `$XDG_STATE_HOME/qq/leases`. `nats://a:4222,b:4222` and `tls://...` name the \
-            servers of a NATS cluster; see qq-nats(7). Contenders only exclude each other when they \
+            servers of a NATS cluster, `qq://` and `raftlock://` those of the other systems; see qq(1). Contenders only exclude each other when they \
             name the same place: root and another user do not, by default.
             """,
         environment: "QQ_SERVER", parse: Values.text)

@@ -1,0 +1,56 @@
+/// qq-quorum-quest(7): what is special about elections on Quorum Quest.
+enum QuorumQuestManual {
+    static let examples = [
+        Example(
+            "A cron line for every host: one runs it, the others exit 0",
+            "0 3 * * * qq -s qq://quest:5050 acquire nightly --skip-ok --min-hold 1m -- nightly-report"),
+        Example("The same election in another domain", "qq -s qq://quest:5050 acquire nightly/staging -- nightly-report"),
+        Example("Over TLS, with an authority of your own", "qq -s qqs://quest:5050 --tls-ca /etc/ca.pem status web --mine"),
+        Example("Take a lease in one line of a script, give it up in another", "qq acquire web --ttl 60s && ./work && qq release web"),
+    ]
+
+    static let meaning = """
+        Quorum Quest knows an identity and a time for each election, and nothing else. There is no fencing token: `QQ_TOKEN` is empty, and \
+        `--require-token` is refused with exit code 80. Nothing can be listed, nobody can be told to let go, and nobody but the holder \
+        can learn who leads: `qq status` says that an election is ours, or that it is `unknown` whose, with exit code 80; `--mine` answers with \
+        0 or 1. Waiters ask again and again, in no order.
+
+        An answer of no can mean that another one leads, or that the server's store has failed. While we hold a lease, such an answer \
+        is therefore not believed at once: `qq` asks again until the lease would have ended, and then gives it up as lost. Who \
+        campaigns is refused, as by another holder. A request that took suspiciously long is followed by a release, since a store that \
+        hung may carry it out later; until that is certain, it does not count as ours.
+
+        A release is answered with yes whatever happened. Where the answer took long, `qq` asks whether the lease is still there. What \
+        cannot be known in the end is that a store which failed meanwhile has kept it: then it runs out by its TTL.
+        """
+
+    static let reading = """
+        There is nothing to read with. To find out whether a saved grant is still good, its holder's question for a longer lease is asked, under \
+        its own identity, for what is left of it in whole seconds: the lease ends up to a second later than it would have, however \
+        often that is asked. No other identity is ever asked for.
+        """
+
+    static let limits = """
+        TTLs are whole seconds. *NAME* is *SERVICE* or *SERVICE*`/`*DOMAIN*; neither part is empty or has a colon. The identity is a random UUID by \
+        default. Hosts are asked in their order, beginning with the one that answered last; they must share one store.
+        """
+
+    static let page = ManPage(
+        name: "qq-quorum-quest", section: 7, summary: "elections on Quorum Quest",
+        sections: [
+            .init(
+                "DESCRIPTION",
+                [
+                    .text(
+                        """
+                        With a server URL of `qq://`*HOST*[`:`*PORT*][`,`*HOST*...] elections are held on Quorum Quest, over gRPC. `qqs://` asks for \
+                        TLS. The port is 5050 by default.
+                        """)
+                ]),
+            .init("EXAMPLES", examples.map { .example($0) }),
+            .init("WHAT ANSWERS MEAN", [.text(meaning)]),
+            .init("READING", [.text(reading)]),
+            .init("LIMITS", [.text(limits)]),
+            .init("SEE ALSO", [.text("qq(1), qq-acquire(1), qq-status(1), qq-raftlock(7), qq-nats(7)")]),
+        ])
+}

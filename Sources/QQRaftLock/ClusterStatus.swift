@@ -1,0 +1,128 @@
+import QQCore
+import QQGRPC
+
+// How the nodes do. Nothing is written for it, so that it cannot do harm to a cluster that is in trouble already.
+extension RaftLockCoordinator {
+    /// What an endpoint told of itself.
+    struct NodeReport: Sendable {
+        var status: Raftlock_RaftStatus?
+        var health: Raftlock_HealthResponse?
+        /// Whether it looks locks up, as only a leader does; nil where that did not show.
+        var readsAsLeader: Bool?
+        var roundTrip: Duration?
+        var failure: GRPCFailure?
+    }
+
+    /// A node that hangs answers some calls and not others: each has its own time.
+    private static let nodeTimeout: Duration = .seconds(2)
+
+    public func clusterStatus() async -> ClusterReport {
+        let limit = min(requestTimeout, Self.nodeTimeout)
+        let reports = await withTaskGroup(of: (Int, NodeReport).self) { group in
+            for index in service.endpoints.indices { group.addTask { (index, await self.report(index, limit)) } }
+            var reports: [Int: NodeReport] = [:]
+            for await (index, report) in group { reports[index] = report }
+            return reports
+        }
+        let ordered = service.endpoints.indices.map { reports[$0] ?? NodeReport() }
+        return ClusterReport(
+            endpoints: zip(service.endpoints, ordered).map { Self.status(of: $1, at: $0.host.description, among: ordered) })
+    }
+
+    private func report(_ index: Int, _ limit: Duration) async -> NodeReport {
+        let endpoint = service.endpoints[index]
+        var report = NodeReport()
+        // The first one pays for the connection.
+        do throws(GRPCFailure) { report.status = try await service.ask(LockCalls.status(), at: endpoint, timeout: limit).raftStatus } catch {
+            report.failure = error
+            if !error.isAnswer, !error.wasSent { return report }
+        }
+        if let status = report.status { service.identified(status.nodeID, at: index) }
+        await withTaskGroup(of: NodeReport.self) { group in
+            group.addTask {
+                var part = NodeReport()
+                let began = self.clock.now()
+                do throws(GRPCFailure) {
+                    part.health = try await self.service.ask(LockCalls.health(), at: endpoint, timeout: limit)
+                    part.roundTrip = self.clock.now().duration(since: began)
+                } catch { part.failure = error }
+                return part
+            }
+            group.addTask {
+                var part = NodeReport()
+                do throws(GRPCFailure) {
+                    let response = try await self.service.ask(LockCalls.lockInfo(Self.nobodysLock), at: endpoint, timeout: limit)
+                    part.readsAsLeader = !response.hasError || LockRefusal(response.error) == .notFound
+                } catch {
+                    switch LockRefusal(error) {
+                    case .unexpected, .notLeader, .noLeader: part.readsAsLeader = false
+                    default: break
+                    }
+                }
+                return part
+            }
+            for await part in group {
+                report.health = part.health ?? report.health
+                report.readsAsLeader = part.readsAsLeader ?? report.readsAsLeader
+                report.roundTrip = part.roundTrip ?? report.roundTrip
+                report.failure = report.failure ?? part.failure
+            }
+        }
+        return report
+    }
+
+    /// Looked up to see who looks locks up at all; that there is none of this name does not matter.
+    private static let nobodysLock = "qq/cluster-status"
+
+    /// One endpoint's part of the report. Pure.
+    static func status(of report: NodeReport, at endpoint: String, among all: [NodeReport]) -> EndpointStatus {
+        let isReachable = report.status != nil || report.health != nil || report.readsAsLeader != nil
+        let isLeader = isLeader(report, among: all)
+        let isServing = report.health?.status == .serving
+        // Followers send writes on to the leader. Where none shows itself, most of the nodes have to be there for there to be one.
+        let answering = all.filter { $0.status != nil && $0.health?.status == .serving }.count
+        let canGrant = isReachable && isServing && (isLeader ?? (answering * 2 > all.count))
+        var status = EndpointStatus(
+            endpoint: endpoint, isReachable: isReachable, canGrant: canGrant, problem: report.failure?.reason, roundTrip: report.roundTrip)
+        guard isReachable else { return status }
+        func add(_ key: String, _ value: JSONValue?) { status.details.append(.init(key, value ?? .null)) }
+        func count(_ number: UInt64?) -> JSONValue? { number.map { .integer(Int64(clamping: $0)) } }
+        let info = report.health?.healthInfo
+        add("node_id", report.status.flatMap { $0.nodeID.isEmpty ? nil : .string($0.nodeID) })
+        add("role", .string(isLeader.map { $0 ? "leader" : "follower" } ?? "unknown"))
+        add("leader_id", leaderID(report, among: all).map { .string($0) })
+        add("term", count(report.status?.term))
+        add("commit_index", count(report.status?.commitIndex))
+        add("last_applied", count(report.status?.lastApplied))
+        add("lag", lag(report, among: all))
+        add("serving", report.health.map { .bool($0.status == .serving) })
+        add("uptime", info.flatMap { $0.hasUptime ? .double($0.uptime.length.seconds) : nil })
+        add("locks", info.map { .integer(Int64($0.currentActiveLocks)) })
+        add("waiters", info.map { .integer(Int64($0.currentTotalWaiters)) })
+        return status
+    }
+
+    /// Whether a node leads; nil where nothing tells. One that is cut off from the rest may still say so: of two, the one of the later term is believed.
+    static func isLeader(_ report: NodeReport, among all: [NodeReport]) -> Bool? {
+        if let reads = report.readsAsLeader {
+            guard reads else { return false }
+            let term = report.status?.term ?? 0
+            return !all.contains { $0.readsAsLeader == true && ($0.status?.term ?? 0) > term }
+        }
+        // It is true once a node has led and served, and so says more than false does.
+        if report.health?.healthInfo.isRaftLeader == true { return true }
+        return nil
+    }
+
+    /// Who leads: as the nodes' own reads show, and only else what this one says, which can be out of date.
+    private static func leaderID(_ report: NodeReport, among all: [NodeReport]) -> String? {
+        let leader = all.first { isLeader($0, among: all) == true }?.status?.nodeID ?? report.status?.leaderID
+        return leader.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// How many commands it is behind the node that has the most.
+    private static func lag(_ report: NodeReport, among all: [NodeReport]) -> JSONValue? {
+        guard let own = report.status?.commitIndex, let most = all.compactMap({ $0.status?.commitIndex }).max() else { return nil }
+        return .integer(Int64(clamping: most - own))
+    }
+}

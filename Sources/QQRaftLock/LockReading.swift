@@ -1,0 +1,81 @@
+import QQCore
+
+/// A server's clock, as it told the time once, on a clock of ours that nobody steps.
+struct ServerClock: Sendable, Hashable {
+    var time: WallTime
+    /// The middle between our question and its answer: off by half of that time at most.
+    var measured: BootInstant
+
+    func time(at moment: BootInstant) -> WallTime { time + moment.duration(since: measured) }
+}
+
+/// A lock as a server shows it. Pure.
+///
+/// Each node writes its own clock into `expires_at` and its like when it applies a command, so one lock's times differ from node to node by as much as
+/// their clocks do. What is left of a lease is therefore counted on the clock of the node that was read, where it told us the time. Where it did not,
+/// ours has to do: a host that is ahead then shows leases as expired that still run, and one that is behind shows more than there is. Nothing is
+/// granted or given up by these times: the server alone decides when a lease ends.
+struct LockReading: Sendable, Hashable {
+    let name: String
+    /// nil for nobody.
+    var owner: String?
+    var version: Int64 = 0
+    var acquiredAt: WallTime?
+    var expiresAt: WallTime?
+    /// When it was acquired, renewed or released last.
+    var modifiedAt: WallTime?
+    var waiters = 0
+
+    /// A lock that the server does not know.
+    init(unknown name: String) { self.name = name }
+
+    init(_ info: Raftlock_LockInfo) {
+        name = info.lockID
+        owner = info.ownerID.isEmpty ? nil : info.ownerID
+        version = info.version
+        acquiredAt = info.hasAcquiredAt ? info.acquiredAt.wallTime : nil
+        expiresAt = info.hasExpiresAt ? info.expiresAt.wallTime : nil
+        modifiedAt = info.hasLastModifiedAt ? info.lastModifiedAt.wallTime : nil
+        waiters = Int(info.waiterCount)
+    }
+
+    /// How long the lease still runs, not below zero; nil where nobody has it, or it has no end.
+    func remaining(at moment: BootInstant, wall: WallTime, clock: ServerClock?) -> Duration? {
+        guard owner != nil, let expiresAt else { return nil }
+        // The server has already seen what it wrote itself.
+        let present = max(clock?.time(at: moment) ?? wall, modifiedAt ?? .goZero)
+        return max(expiresAt - present, .zero)
+    }
+
+    func state(at moment: BootInstant, wall: WallTime, clock: ServerClock?) -> ElectionState {
+        guard let owner else {
+            var state = ElectionState(name: name, phase: .free)
+            state.waiters = waiters
+            return state
+        }
+        let left = remaining(at: moment, wall: wall, clock: clock)
+        // The server looks for leases that have ended once a second: until then nobody else gets it.
+        var state = ElectionState(name: name, phase: left == .zero ? .expired : .held)
+        state.leader = owner
+        state.token = UInt64(exactly: version).map { FencingToken($0) }
+        state.acquiredAt = acquiredAt
+        state.renewedAt = modifiedAt
+        state.remaining = left
+        state.waiters = waiters
+        if let expiresAt, let modifiedAt {
+            // So it was granted last, unless it was asked for again meanwhile, which never shortens a lease.
+            let ttl = expiresAt - modifiedAt
+            if LockRules.ttls.contains(ttl) { state.ttl = ttl }
+        }
+        return state
+    }
+}
+
+extension Raftlock_Lock {
+    /// Whether it was granted just now, and not before to somebody of the same identity, whose lease this answer extended: that keeps the time it was
+    /// acquired at, so that it lasts longer from there than was asked for.
+    func isNewTerm(of ttl: Duration) -> Bool {
+        guard hasAcquiredAt, hasExpiresAt, let began = acquiredAt.wallTime, let ends = expiresAt.wallTime else { return true }
+        return ends - began <= ttl + .milliseconds(1)
+    }
+}

@@ -1,0 +1,88 @@
+import QQCore
+
+extension RaftLockCoordinator {
+    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
+        let watch = LockWatch(names, self)
+        return AsyncThrowingStream { try await watch.next() }
+    }
+
+    /// How often a lock is looked at, at the most, that this process holds: renewing tells as well, and thousands must not be asked for each second.
+    func holdersPause(of name: String) -> Duration? {
+        let (isHeld, count) = state.withLock { state in (state.held.keys.contains { $0.name == name }, state.held.count) }
+        return isHeld ? max(PollPace.longest, .milliseconds(20) * count) : nil
+    }
+}
+
+/// Several locks as they change, for one reader, who has to look for himself: the servers tell nobody.
+actor LockWatch {
+    private let coordinator: RaftLockCoordinator
+    private let clock: any LeaseClock
+    private var watched: [Watched]
+    private var pending: [ElectionState] = []
+
+    private struct Watched {
+        let name: String
+        var pace = PollPace()
+        var last: ElectionState?
+        var lookAt: BootInstant
+        var advisedAt: BootInstant?
+        var failingSince: BootInstant?
+    }
+
+    /// How long advice is followed before it is asked for anew.
+    private static let adviceLasts: Duration = .seconds(5)
+
+    init(_ names: [String], _ coordinator: RaftLockCoordinator) {
+        self.coordinator = coordinator
+        clock = coordinator.clock
+        let now = coordinator.clock.now()
+        watched = names.map { Watched(name: $0, lookAt: now) }
+    }
+
+    /// The next state that differs from the one told before; the present ones first.
+    func next() async throws -> ElectionState? {
+        while pending.isEmpty {
+            try Task.checkCancellation()
+            guard let first = watched.map(\.lookAt).min() else { return nil }
+            if first > clock.now() { try await clock.sleep(until: first) }
+            let now = clock.now()
+            for index in watched.indices where watched[index].lookAt <= now { try await look(index) }
+        }
+        return pending.removeFirst()
+    }
+
+    private func look(_ index: Int) async throws {
+        let name = watched[index].name
+        let found: ElectionState
+        do throws(CoordinationError) { found = try await coordinator.read(name) } catch {
+            let now = clock.now()
+            let since = watched[index].failingSince ?? now
+            watched[index].failingSince = since
+            // Leaders change.
+            guard error.isPassing, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
+            watched[index].lookAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)
+            return
+        }
+        watched[index].failingSince = nil
+        if watched[index].last.map({ !Self.isSame($0, found) }) ?? true {
+            pending.append(found)
+            watched[index].pace.reset()
+        }
+        watched[index].last = found
+        if let pause = coordinator.holdersPause(of: name) {
+            watched[index].lookAt = clock.now() + pause
+            return
+        }
+        if watched[index].advisedAt.map({ clock.now() >= $0 + Self.adviceLasts }) ?? true {
+            watched[index].advisedAt = clock.now()
+            if let advice = try? await coordinator.backoffAdvice(name) { watched[index].pace.advice = advice }
+        }
+        let remaining = found.phase == .held ? found.remaining : nil
+        watched[index].lookAt = clock.now() + watched[index].pace.pause(random: .random(in: 0..<1), remaining: remaining)
+    }
+
+    /// Time passing is no change, nor is a renewal.
+    static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
+        one.phase == other.phase && one.isSameTerm(as: other) && one.leader == other.leader
+    }
+}

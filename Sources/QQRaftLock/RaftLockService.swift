@@ -1,0 +1,315 @@
+import GRPCCore
+import QQCore
+import QQGRPC
+import SwiftProtobuf
+import Synchronization
+
+/// The calls to a RaftLock cluster: writes and looks at a lock to its leader, wherever that is, the rest to any node.
+final class RaftLockService: Sendable {
+    let endpoints: [GRPCEndpoint]
+    let clock: any LeaseClock
+    private let settings: GRPCSettings
+    private let executor: any TaskExecutor
+    private let followsRedirects: Bool
+    private let observe: CallObserver
+    private let line: WriteLine
+    private let state: Mutex<State>
+
+    private struct State {
+        var directory: LeaderDirectory
+        var health = WriteHealth()
+        /// Leaders that are none of our endpoints, by address.
+        var strangers: [String: GRPCEndpoint] = [:]
+        var clocks: [Int: Measured] = [:]
+    }
+
+    /// When an endpoint was asked for the time, and what it said.
+    private struct Measured {
+        var clock: ServerClock?
+        var at: BootInstant
+    }
+
+    init(
+        _ hosts: [ServerURL.Host], _ settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, followsRedirects: Bool,
+        observe: @escaping CallObserver
+    ) {
+        self.settings = settings
+        self.clock = clock
+        self.executor = executor
+        self.followsRedirects = followsRedirects
+        self.observe = observe
+        endpoints = hosts.map { GRPCEndpoint($0, settings, clock: clock, executor: executor) }
+        let addresses = hosts.map(\.description)
+        line = WriteLine.to(addresses)
+        state = Mutex(State(directory: LeaderDirectory(addresses)))
+    }
+
+    private var directory: LeaderDirectory { state.withLock { $0.directory } }
+
+    // MARK: One call
+
+    /// Asks one server once.
+    func ask<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ call: LockCall<Request, Response>, at endpoint: GRPCEndpoint, timeout: Duration
+    ) async throws(GRPCFailure) -> Response {
+        let method = MethodDescriptor(fullyQualifiedService: "raftlock.RaftLock", method: call.operation.rawValue)
+        let began = clock.now()
+        do throws(GRPCFailure) {
+            // A write that was cut off is not made again before it is known what became of the first.
+            let response: Response = try await endpoint.call(
+                method, call.request, isRepeatable: !call.operation.isWrite, timeout: timeout)
+            observe(call.operation, clock.now().duration(since: began), .success)
+            return response
+        } catch {
+            var outcome = CallOutcome.failure
+            if case .notLeader = LockRefusal(error) { outcome = .redirect }
+            observe(call.operation, clock.now().duration(since: began), outcome)
+            throw error
+        }
+    }
+
+    // MARK: Writes
+
+    /// Has the leader carry it out, as soon as no other write of this process is under way. Once it has been sent, it is waited for even where the
+    /// task is cancelled: the next write must not overtake it.
+    func write<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ call: LockCall<Request, Response>, until deadline: BootInstant
+    ) async throws(GRPCFailure) -> Response {
+        guard await line.enter(until: deadline, clock) else {
+            let place = endpoints.first?.host.description ?? ""
+            if Task.isCancelled { throw GRPCFailure(.cancelled, "interrupted", at: place, wasSent: false, isAnswer: false) }
+            throw GRPCFailure(
+                .deadlineExceeded, "other requests of this process took all the time there was", at: place, wasSent: false, isAnswer: false)
+        }
+        let line = line
+        let task = Task(executorPreference: executor) { () async -> Result<Response, GRPCFailure> in
+            defer { line.leave() }
+            do throws(GRPCFailure) { return .success(try await self.toLeader(call, until: deadline)) } catch { return .failure(error) }
+        }
+        return try await task.value.get()
+    }
+
+    private func toLeader<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ call: LockCall<Request, Response>, until deadline: BootInstant
+    ) async throws(GRPCFailure) -> Response {
+        var search = LeaderSearch(followsRedirects: followsRedirects)
+        var step = search.begin(directory)
+        var failure: GRPCFailure?
+        while true {
+            let asked: Int?
+            let endpoint: GRPCEndpoint
+            switch step {
+            case .ask(let index): (asked, endpoint) = (index, endpoints[index])
+            case .askStranger(let address):
+                guard let stranger = stranger(address) else {
+                    step = search.next(after: .unreachable, from: nil, directory)
+                    continue
+                }
+                (asked, endpoint) = (nil, stranger)
+            case .identify:
+                await identify(until: deadline)
+                step = search.identified(directory)
+                continue
+            case .giveUp: throw nobodyLeads(search, failure)
+            }
+            let left = deadline.duration(since: clock.now())
+            guard left > .zero else { throw failure ?? nobodyLeads(search, nil) }
+            // One that cannot be reached must leave time for the others.
+            let isKnown = asked != nil && directory.leader == asked
+            let share = isKnown ? left : left / (1 + search.left(of: directory))
+            do throws(GRPCFailure) {
+                let response = try await ask(call, at: endpoint, timeout: share)
+                answered(asked, call.operation, endpoint.host.description)
+                return response
+            } catch {
+                guard let answer = meaning(error, of: call.operation, from: asked) else { throw error }
+                failure = failure.map { LockRefusal($0) == nil ? error : $0 } ?? error
+                step = search.next(after: answer, from: asked, directory)
+            }
+        }
+    }
+
+    private func answered(_ index: Int?, _ operation: LockOperation, _ endpoint: String) {
+        state.withLock { state in
+            if let index { state.directory.served(at: index) }
+            if operation.isWrite { state.health.wrote(at: endpoint) } else { state.health.didRead(at: endpoint) }
+        }
+    }
+
+    /// Notes what a failed write tells of the one who was asked.
+    /// - Returns: why another is to be asked; nil where this is the answer.
+    private func meaning(_ failure: GRPCFailure, of operation: LockOperation, from index: Int?) -> LeaderSearch.Answer? {
+        let refusal = LockRefusal(failure)
+        return state.withLock { state in
+            func lost() { if let index { state.directory.lost(at: index) } }
+            switch refusal {
+            case .notLeader(let pointer):
+                lost()
+                return .notLeader(pointer)
+            case .noLeader:
+                lost()
+                return .noLeader
+            case .unexpected:
+                // Renewals end so, too, when all is well: whoever asked for one looks, and says.
+                if operation != .renew { state.health.failed(at: failure.endpoint) }
+                return nil
+            // Any node says so before it looks for the leader.
+            case .invalidArgument, .denied, .rateLimited: return nil
+            case .some:
+                if let index { state.directory.served(at: index) }
+                state.health.wrote(at: failure.endpoint)
+                return nil
+            case nil:
+                lost()
+                if failure.code == .unimplemented { return .unreachable }
+                if !failure.wasSent, failure.code != .cancelled { return .unreachable }
+                if failure.code == .deadlineExceeded, operation != .renew { state.health.failed(at: failure.endpoint) }
+                return nil
+            }
+        }
+    }
+
+    private func nobodyLeads(_ search: LeaderSearch, _ failure: GRPCFailure?) -> GRPCFailure {
+        var told = failure ?? noTime
+        guard let pointer = search.pointer, case .notLeader = LockRefusal(told) else { return told }
+        let node = [pointer.nodeID.map { "node \($0)" }, pointer.address.map { "at \($0)" }].compactMap(\.self).joined(separator: " ")
+        guard !node.isEmpty else { return told }
+        told.message =
+            directory.endpoint(of: pointer) == nil
+            ? "the leader is \(node), which is none of the endpoints given"
+            : "the leader is said to be \(node), which does not lead or cannot be reached"
+        return told
+    }
+
+    private func stranger(_ address: String) -> GRPCEndpoint? {
+        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (1...65535).contains(port)
+        else { return nil }
+        var name = String(address[..<colon])
+        if name.hasPrefix("["), name.hasSuffix("]") { name = String(name.dropFirst().dropLast()) }
+        guard !name.isEmpty else { return nil }
+        return state.withLock { state in
+            if let known = state.strangers[address] { return known }
+            let made = GRPCEndpoint(.init(name: name, port: port), settings, clock: clock, executor: executor)
+            state.strangers[address] = made
+            return made
+        }
+    }
+
+    // MARK: Who is who
+
+    /// Asks the endpoints for the ids of their nodes.
+    private func identify(until deadline: BootInstant) async {
+        let limit = min(.seconds(1), deadline.duration(since: clock.now()) / 2)
+        guard limit > .zero else { return }
+        await withTaskGroup(of: Void.self) { group in
+            for index in endpoints.indices {
+                group.addTask {
+                    let status = try? await self.ask(LockCalls.status(), at: self.endpoints[index], timeout: limit)
+                    if let status { self.identified(status.raftStatus.nodeID, at: index) }
+                }
+            }
+        }
+    }
+
+    func identified(_ nodeID: String, at index: Int) { state.withLock { $0.directory.identified(nodeID, at: index) } }
+
+    /// The node that answers reads and refuses every write, where that is what the failure shows.
+    func wedged(_ failure: GRPCFailure) -> String? {
+        guard failure.wasSent, LockRefusal(failure) == .unexpected || failure.code == .deadlineExceeded else { return nil }
+        return state.withLock { state in
+            guard state.health.isWedged(at: failure.endpoint) else { return nil }
+            let index = endpoints.firstIndex { $0.host.description == failure.endpoint }
+            return index.flatMap { state.directory.nodeID(at: $0) } ?? failure.endpoint
+        }
+    }
+
+    /// A renewal that the endpoint did not confirm was found to be carried out, or not.
+    func renewalSettled(_ wasCarriedOut: Bool, at endpoint: String) {
+        state.withLock { state in
+            if wasCarriedOut { state.health.wrote(at: endpoint) } else { state.health.failed(at: endpoint) }
+        }
+    }
+
+    // MARK: Reads
+
+    /// Looks at a lock. Only the leader can; another answers INTERNAL without a reason, and so it is that this finds the leader, too.
+    func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (reading: LockReading, endpoint: Int) {
+        var failure: GRPCFailure?
+        let order = directory.order
+        for (position, index) in order.enumerated() {
+            let left = deadline.duration(since: clock.now())
+            if left <= .zero { break }
+            do throws(GRPCFailure) {
+                let response = try await ask(LockCalls.lockInfo(name), at: endpoints[index], timeout: left / (order.count - position))
+                answered(index, .getLockInfo, endpoints[index].host.description)
+                if response.hasError, LockRefusal(response.error) != .notFound {
+                    throw GRPCFailure(response.error, at: endpoints[index].host.description)
+                }
+                return (response.hasLockInfo ? LockReading(response.lockInfo) : LockReading(unknown: name), index)
+            } catch {
+                switch LockRefusal(error) {
+                case .unexpected, .notLeader, .noLeader, nil: break
+                case .some: throw error
+                }
+                if error.code == .cancelled { throw error }
+                state.withLock { $0.directory.lost(at: index) }
+                // What was not an answer tells more than that a follower is one.
+                failure = failure.map { $0.isAnswer && !error.isAnswer ? error : $0 } ?? error
+            }
+        }
+        guard var failure else { throw noTime }
+        if LockRefusal(failure) == .unexpected {
+            failure = GRPCFailure(.unavailable, "no node answers as the leader does", at: failure.endpoint, wasSent: true)
+        }
+        throw failure
+    }
+
+    /// Asks whoever answers, the leader first: the others may be behind.
+    func askAny<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ call: LockCall<Request, Response>, until deadline: BootInstant
+    ) async throws(GRPCFailure) -> (response: Response, endpoint: Int) {
+        var failure: GRPCFailure?
+        let order = directory.order
+        for (position, index) in order.enumerated() {
+            let left = deadline.duration(since: clock.now())
+            if left <= .zero { break }
+            do throws(GRPCFailure) {
+                return (try await ask(call, at: endpoints[index], timeout: left / (order.count - position)), index)
+            } catch {
+                if LockRefusal(error) == .invalidArgument || error.code == .cancelled { throw error }
+                failure = failure ?? error
+            }
+        }
+        throw failure ?? noTime
+    }
+
+    private var noTime: GRPCFailure {
+        GRPCFailure(
+            .deadlineExceeded, "no answer in time", at: endpoints.first?.host.description ?? "", wasSent: false, isAnswer: false)
+    }
+
+    // MARK: Time
+
+    private static let clockLasts: Duration = .seconds(60)
+    private static let clockTimeout: Duration = .milliseconds(500)
+
+    /// What time it is at an endpoint, as Health tells; nil where it does not answer at once.
+    func serverClock(at index: Int) async -> ServerClock? {
+        let now = clock.now()
+        if let known = state.withLock({ $0.clocks[index] }) {
+            // One that hangs is not waited for again and again.
+            let lasts = known.clock == nil ? Self.clockLasts / 10 : Self.clockLasts
+            if now.duration(since: known.at) < lasts { return known.clock }
+        }
+        let response = try? await ask(LockCalls.health(), at: endpoints[index], timeout: Self.clockTimeout)
+        let measured = response.flatMap { self.serverClock($0, askedAt: now, answeredAt: clock.now()) }
+        state.withLock { $0.clocks[index] = Measured(clock: measured, at: now) }
+        return measured
+    }
+
+    /// The time of a check that is made when it is asked for.
+    func serverClock(_ response: Raftlock_HealthResponse, askedAt: BootInstant, answeredAt: BootInstant) -> ServerClock? {
+        guard response.healthInfo.hasLastHealthCheckAt, let time = response.healthInfo.lastHealthCheckAt.wallTime else { return nil }
+        return ServerClock(time: time, measured: askedAt + answeredAt.duration(since: askedAt) / 2)
+    }
+}

@@ -1,0 +1,73 @@
+import QQCore
+import QQGRPC
+
+// What is read of elections. Nothing here changes anything.
+extension RaftLockCoordinator {
+    public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
+        // While we hold it, there has to be time for what follows from the answer.
+        let ttl = state.withLock { state in state.held.first { $0.key.name == name }?.value.ttl }
+        let limit = ttl.map { min(requestTimeout, max($0 / 4, .milliseconds(250))) } ?? requestTimeout
+        do throws(GRPCFailure) {
+            let (reading, endpoint) = try await service.lockInfo(name, until: clock.now() + limit)
+            return await electionState(reading, from: endpoint)
+        } catch { throw told(error, "cannot read \(Printable.text(name))", isChange: false) }
+    }
+
+    /// How long the servers advise to wait between two looks at a lock.
+    public func backoffAdvice(_ name: String) async throws(CoordinationError) -> BackoffAdvice {
+        do throws(GRPCFailure) {
+            let response = try await service.askAny(LockCalls.backoffAdvice(name), until: requestDeadline).response
+            return response.hasAdvice ? BackoffAdvice(response.advice) : .usual
+        } catch { throw told(error, "cannot ask how long to wait for \(Printable.text(name))", isChange: false) }
+    }
+
+    // MARK: Listing
+
+    /// The most that a server lists at once.
+    private static let page: Int32 = 1000
+
+    public func list() async throws(CoordinationError) -> [ElectionState] {
+        let what = "cannot list elections"
+        var found: [String: LockReading] = [:]
+        var total: Int
+        var endpoint: Int
+        do throws(GRPCFailure) {
+            var offset: Int32 = 0
+            var asked = 0
+            repeat {
+                let response: Raftlock_GetLocksResponse
+                (response, endpoint) = try await service.askAny(
+                    LockCalls.locks(limit: Self.page, offset: offset), until: requestDeadline)
+                for info in response.locks { found[info.lockID] = LockReading(info) }
+                total = Int(response.totalMatchingFilter)
+                asked += 1
+                // Pages come in no fixed order, so that some locks come twice and others not at all: then they are gone through again.
+                if response.hasMore_p, !response.locks.isEmpty {
+                    offset += Int32(clamping: response.locks.count)
+                } else if found.count < total, asked < Self.mostPages(total) {
+                    offset = 0
+                } else {
+                    break
+                }
+            } while asked < Self.mostPages(total)
+        } catch { throw told(error, what, isChange: false) }
+        guard found.count >= total else {
+            throw CoordinationError(
+                .unavailable, what, because: "the server lists them in no fixed order, and only \(found.count) of \(total) came",
+                at: server.description)
+        }
+        let serverClock = found.isEmpty ? nil : await service.serverClock(at: endpoint)
+        let (now, wall) = (clock.now(), WallTime.now())
+        return found.values.sorted { $0.name < $1.name }.map { reading in
+            var state = reading.state(at: now, wall: wall, clock: serverClock)
+            state.isOwn = isOwn(reading, serverClock)
+            return state
+        }
+    }
+
+    /// How many random pages see everything, nearly always: a collector who wants n of n needs n ln n of them, and some more.
+    private static func mostPages(_ total: Int) -> Int {
+        let pages = total / Int(page) + 1
+        return pages == 1 ? 3 : pages * 16
+    }
+}

@@ -1,0 +1,86 @@
+import QQCore
+import QQGRPC
+
+// Extending a lease. The servers carry a renewal out and answer INTERNAL; only a look at the lock tells.
+extension RaftLockCoordinator {
+    public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
+        let claim = Claim(name: grant.name, identity: grant.identity)
+        let what = "cannot renew \(Printable.text(grant.name))"
+        guard let token = grant.token else {
+            throw CoordinationError(.usage, what, because: "its token is not known", at: server.description, hint: "give it with --token")
+        }
+        let version = Int64(clamping: token.value)
+        let sentAt = clock.now()
+        let deadline = requestDeadline(within: grant.deadline)
+        var held =
+            state.withLock { $0.held[claim].flatMap { $0.version == version ? $0 : nil } }
+            ?? Held(version: version, ttl: grant.ttl, expiresAt: nil, isDoubtful: true)
+        if held.isDoubtful || held.expiresAt == nil {
+            // What moves the end after this look is not older than it, whichever renewal it comes from: so `sentAt` may be counted from.
+            do throws(GRPCFailure) {
+                let (reading, endpoint) = try await service.lockInfo(grant.name, until: deadline)
+                guard reading.owner == grant.identity, reading.version == version else {
+                    return .lost(await lost(claim, reading, endpoint))
+                }
+                held.expiresAt = reading.expiresAt
+            } catch { throw told(error, what, isChange: false) }
+        }
+        do throws(GRPCFailure) {
+            let response = try await service.write(
+                LockCalls.renew(grant.name, grant.identity, version: version, ttl: held.ttl), until: deadline)
+            guard response.renewed else { throw GRPCFailure(response.error, at: server.description) }
+            if response.lock.version > 0 { held.version = response.lock.version }
+            held.expiresAt = response.lock.hasExpiresAt ? response.lock.expiresAt.wallTime : nil
+            return .renewed(extended(grant, claim, held, from: sentAt))
+        } catch {
+            if LockRefusal(error)?.isAboutHolder == true {
+                forgetHeld(claim)
+                return .lost(await present(grant.name, otherwise: .free, until: requestDeadline))
+            }
+            guard told(error, what, isChange: true).isUncertain else { throw told(error, what, isChange: false) }
+            return try await settle(grant, claim, held, error, what, from: sentAt)
+        }
+    }
+
+    /// Looks whether a renewal in doubt was carried out.
+    private func settle(
+        _ grant: Grant, _ claim: Claim, _ before: Held, _ failure: GRPCFailure, _ what: String, from sentAt: BootInstant
+    ) async throws(CoordinationError) -> RenewAnswer {
+        var held = before
+        do throws(GRPCFailure) {
+            let (reading, endpoint) = try await service.lockInfo(grant.name, until: requestDeadline(within: grant.deadline))
+            guard reading.owner == grant.identity, reading.version == held.version else {
+                service.renewalSettled(true, at: failure.endpoint)
+                return .lost(await lost(claim, reading, endpoint))
+            }
+            // It may also come to end earlier: a promoted waiter has 30 s, whatever it wants.
+            let wasCarriedOut = reading.expiresAt != held.expiresAt
+            service.renewalSettled(wasCarriedOut, at: failure.endpoint)
+            if wasCarriedOut {
+                held.expiresAt = reading.expiresAt
+                return .renewed(extended(grant, claim, held, from: sentAt))
+            }
+        } catch {
+            // The reason for the renewal's failure says more than that of the look after it.
+        }
+        held.isDoubtful = true
+        state.withLock { $0.held[claim] = held }
+        var told = told(failure, what, isChange: true)
+        // There is nothing to settle any more: asking again is all that can be done.
+        told.isUncertain = false
+        throw told
+    }
+
+    /// - Parameter sentAt: from when the lease counts: nobody can have renewed it before.
+    private func extended(_ grant: Grant, _ claim: Claim, _ held: Held, from sentAt: BootInstant) -> Grant {
+        state.withLock { $0.held[claim] = held }
+        return self.grant(claim, version: held.version, ttl: grant.ttl, from: sentAt, began: grant.acquiredAt)
+    }
+
+    private func lost(_ claim: Claim, _ reading: LockReading, _ endpoint: Int) async -> ElectionState {
+        forgetHeld(claim)
+        return await electionState(reading, from: endpoint)
+    }
+
+    private func forgetHeld(_ claim: Claim) { state.withLock { $0.held[claim] = nil } }
+}

@@ -1,0 +1,148 @@
+import QQCore
+import QQGRPC
+
+// Waiting in the server's queue. A waiter is promoted without being asked, and whether it lives or not, so places are short and refreshed.
+extension RaftLockCoordinator {
+    /// How long a place lasts that is not refreshed.
+    private static let placeLasts: Duration = .seconds(15)
+    private static let refreshEvery: Duration = .seconds(5)
+    /// For so long the cluster may be without a leader, or away, before a wait fails. A new leader takes 3 to 11 s.
+    static let patience: Duration = .seconds(15)
+    /// A server that has not given a lease on so long after its end is asked.
+    private static let overdue: Duration = .seconds(3)
+
+    public func waitForTurn(
+        _ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant
+    ) async throws(CoordinationError) {
+        let claim = Claim(name: request.name, identity: request.identity)
+        var pace = PollPace()
+        var advisedAt: BootInstant?
+        var failingSince: BootInstant?
+        var expiredSince: BootInstant?
+        while clock.now() < deadline {
+            if Task.isCancelled { throw interrupted(request.name) }
+            do throws(CoordinationError) {
+                // It may have come free before we stood in the queue, and then nobody is promoted: ask again.
+                if try await standInLine(claim, behind: blocker) { return }
+                let state = try await look(claim)
+                guard let state else { return }
+                failingSince = nil
+                let now = clock.now()
+                expiredSince = state.phase == .expired ? expiredSince ?? now : nil
+                if let expiredSince, now >= expiredSince + Self.overdue { return }
+                if advisedAt.map({ now >= $0 + Self.refreshEvery }) ?? true {
+                    advisedAt = now
+                    pace.advice = (try? await backoffAdvice(request.name)) ?? pace.advice
+                }
+                await pause(pace.pause(random: .random(in: 0..<1), remaining: state.remaining), until: deadline)
+            } catch {
+                let now = clock.now()
+                failingSince = failingSince ?? now
+                guard error.isPassing, let since = failingSince, now < since + Self.patience, !Task.isCancelled else { throw error }
+                await pause(pace.pause(random: .random(in: 0..<1), remaining: nil), until: deadline)
+            }
+        }
+    }
+
+    private func interrupted(_ name: String) -> CoordinationError {
+        CoordinationError(.unavailable, "gave up on \(Printable.text(name))", because: "interrupted", at: server.description)
+    }
+
+    private func pause(_ length: Duration, until deadline: BootInstant) async {
+        try? await clock.sleep(until: min(clock.now() + length, deadline))
+    }
+
+    /// - Returns: how it stands; nil where it is worth asking for the lock.
+    private func look(_ claim: Claim) async throws(CoordinationError) -> ElectionState? {
+        do throws(GRPCFailure) {
+            let (reading, endpoint) = try await service.lockInfo(claim.name, until: requestDeadline)
+            guard let owner = reading.owner else { return nil }
+            if owner == claim.identity, state.withLock({ $0.places[claim]?.isPromotion(reading) ?? false }) { return nil }
+            return await electionState(reading, from: endpoint)
+        } catch { throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: false) }
+    }
+
+    /// Takes a place in the queue, or keeps the one that we have.
+    /// - Returns: whether it is a new one.
+    private func standInLine(_ claim: Claim, behind blocker: ElectionState) async throws(CoordinationError) -> Bool {
+        let now = clock.now()
+        let known = state.withLock { $0.places[claim] }
+        if let known, now < known.refreshedAt + Self.refreshEvery { return false }
+        var place = known ?? Place(refreshedAt: now)
+        place.refreshedAt = now
+        if known == nil, blocker.leader == claim.identity, let token = blocker.token {
+            place.namesake = Term(version: Int64(clamping: token.value), acquiredAt: blocker.acquiredAt)
+        }
+        // Before it is sent: from then on we may stand there.
+        state.withLock { $0.places[claim] = place }
+        do throws(GRPCFailure) {
+            let response = try await service.write(
+                LockCalls.enqueue(claim.name, claim.identity, timeout: Self.placeLasts, priority: priority), until: requestDeadline)
+            if response.hasError, !response.enqueued { throw GRPCFailure(response.error, at: server.description) }
+            state.withLock { $0.places[claim]?.isTaken = true }
+            return known?.isTaken != true
+        } catch {
+            // Without a place it is only a matter of luck; but it is tried again.
+            if LockRefusal(error) == .queueFull { return false }
+            throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: true)
+        }
+    }
+
+    // MARK: Leaving
+
+    public func leaveQueue(_ request: AcquireRequest) async {
+        let claim = Claim(name: request.name, identity: request.identity)
+        guard state.withLock({ $0.places[claim] != nil || $0.doubts[claim] != nil }) else { return }
+        // Whoever is told to stop leaves, too.
+        await Task(executorPreference: executor) {
+            let deadline = self.clock.now() + min(self.requestTimeout, Self.timeToLeave)
+            if self.state.withLock({ $0.places[claim] != nil }) { await self.giveUpPlace(claim, until: deadline) }
+            await self.giveUpUnwanted(claim, until: deadline)
+        }.value
+    }
+
+    private static let timeToLeave: Duration = .seconds(3)
+
+    /// Leaves the queue of a lock, whoever stood in it.
+    /// - Returns: whether somebody of that identity was in it.
+    public func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool {
+        do throws(GRPCFailure) {
+            let response = try await service.write(LockCalls.cancelWait(name, identity), until: requestDeadline)
+            if response.hasError, !response.cancelled { throw GRPCFailure(response.error, at: server.description) }
+            return response.cancelled
+        } catch {
+            if LockRefusal(error) == .notWaiting || LockRefusal(error) == .notFound { return false }
+            throw told(error, "cannot leave the queue for \(Printable.text(name))", isChange: true)
+        }
+    }
+
+    /// A place that cannot be given up ends by itself.
+    func giveUpPlace(_ claim: Claim, until deadline: BootInstant) async {
+        guard let place = state.withLock({ $0.places[claim] }) else { return }
+        let wasCancelled: Bool
+        do throws(GRPCFailure) {
+            wasCancelled = try await service.write(LockCalls.cancelWait(claim.name, claim.identity), until: deadline).cancelled
+        } catch { wasCancelled = false }
+        state.withLock { state in
+            state.places[claim] = nil
+            // Not in the queue any more: it may have brought us the lock.
+            if !wasCancelled, state.held[claim] == nil { state.unwanted[claim] = place }
+        }
+    }
+
+    /// Gives up a lock that came to us, by the queue or by a request in doubt, when nobody wanted it any more.
+    private func giveUpUnwanted(_ claim: Claim, until deadline: BootInstant) async {
+        let (place, doubt, isHeld) = state.withLock { state in
+            (state.unwanted.removeValue(forKey: claim), state.doubts[claim], state.held[claim] != nil)
+        }
+        guard !isHeld, place != nil || doubt != nil, let (reading, endpoint) = try? await service.lockInfo(claim.name, until: deadline),
+            reading.owner == claim.identity
+        else { return }
+        let isOurs: Bool
+        if let place { isOurs = place.isPromotion(reading) } else {
+            isOurs = isOwn(reading, await service.serverClock(at: endpoint)) == true
+        }
+        guard isOurs else { return }
+        _ = try? await service.write(LockCalls.release(claim.name, claim.identity, version: reading.version), until: deadline)
+    }
+}

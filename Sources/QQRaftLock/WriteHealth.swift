@@ -1,0 +1,25 @@
+/// Which servers read and do not write any more, as a RaftLock leader does once two writes came at the same moment. Pure.
+struct WriteHealth: Sendable, Hashable {
+    private struct Record: Sendable, Hashable {
+        /// Writes in a row that failed without a reason, or were never answered.
+        var failures = 0
+        /// Whether a read was answered since the first of them.
+        var reads = false
+    }
+
+    private var records: [String: Record] = [:]
+
+    /// A write was answered, whatever the answer.
+    mutating func wrote(at endpoint: String) { records[endpoint] = nil }
+
+    mutating func failed(at endpoint: String) {
+        records[endpoint, default: Record()].failures += 1
+    }
+
+    mutating func didRead(at endpoint: String) {
+        records[endpoint]?.reads = true
+    }
+
+    /// Whether it answers reads and refuses every write. One failure can have many reasons; two in a row are the sign.
+    func isWedged(at endpoint: String) -> Bool { records[endpoint].map { $0.failures >= 2 && $0.reads } ?? false }
+}

@@ -1,0 +1,87 @@
+import QQCore
+import Synchronization
+
+/// Lets one write at a time through, in the order of their coming: two at the same moment wedge a leader for good.
+final class WriteLine: Sendable {
+    private struct State {
+        var isTaken = false
+        var lastID: UInt64 = 0
+        var waiting: [(id: UInt64, continuation: CheckedContinuation<Bool, Never>)] = []
+    }
+
+    private let state = Mutex(State())
+
+    init() {}
+
+    /// The one line of this process to a cluster.
+    static func to(_ endpoints: [String]) -> WriteLine {
+        let key = endpoints.sorted().joined(separator: ",")
+        return all.withLock { all in
+            if let line = all[key] { return line }
+            let made = WriteLine()
+            all[key] = made
+            return made
+        }
+    }
+
+    private static let all = Mutex<[String: WriteLine]>([:])
+
+    /// Waits until nobody else is in, and then is. Whoever is in leaves.
+    /// - Returns: false where `deadline` came first, or the task was cancelled: then nobody has to leave.
+    func enter(until deadline: BootInstant, _ clock: any LeaseClock) async -> Bool {
+        if Task.isCancelled { return false }
+        let id = state.withLock { state -> UInt64? in
+            if !state.isTaken {
+                state.isTaken = true
+                return nil
+            }
+            state.lastID += 1
+            return state.lastID
+        }
+        guard let id else { return true }
+        return await withTaskGroup(of: Void.self, returning: Bool.self) { group in
+            group.addTask { if (try? await clock.sleep(until: deadline)) != nil { self.giveUp(id) } }
+            let isIn = await self.wait(id, until: deadline, clock)
+            group.cancelAll()
+            return isIn
+        }
+    }
+
+    func leave() {
+        let next = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+            guard !state.waiting.isEmpty else {
+                state.isTaken = false
+                return nil
+            }
+            return state.waiting.removeFirst().continuation
+        }
+        next?.resume(returning: true)
+    }
+
+    private func wait(_ id: UInt64, until deadline: BootInstant, _ clock: any LeaseClock) async -> Bool {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isIn = state.withLock { state -> Bool? in
+                    // Whoever gives up for these reasons may have done so before this.
+                    if Task.isCancelled || clock.now() >= deadline { return false }
+                    if !state.isTaken {
+                        state.isTaken = true
+                        return true
+                    }
+                    state.waiting.append((id, continuation))
+                    return nil
+                }
+                if let isIn { continuation.resume(returning: isIn) }
+            }
+        } onCancel: {
+            giveUp(id)
+        }
+    }
+
+    private func giveUp(_ id: UInt64) {
+        let waiting = state.withLock { state in
+            state.waiting.firstIndex { $0.id == id }.map { state.waiting.remove(at: $0).continuation }
+        }
+        waiting?.resume(returning: false)
+    }
+}

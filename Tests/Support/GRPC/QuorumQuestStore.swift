@@ -1,0 +1,117 @@
+import GRPCCore
+import Synchronization
+
+/// What stands behind the Quorum Quest server: who holds what, and until when. Expiry is prompt, as in Redis.
+final class QuorumQuestStore: Sendable {
+    enum Command: Sendable {
+        case acquire(ttl: Int32)
+        case keepAlive(ttl: Int32)
+        case release
+    }
+
+    struct Lease: Sendable {
+        var holder: String
+        var end: ContinuousClock.Instant
+    }
+
+    fileprivate struct Waiting {
+        var ticket: Int
+        var command: Command
+        var key: String
+        var id: String
+    }
+
+    fileprivate struct State {
+        var condition = QuorumQuestServer.Store.alive
+        var leases: [String: Lease] = [:]
+        /// What a hung store was sent and has not looked at, in its order.
+        var waiting: [Waiting] = []
+        /// How what waited came out.
+        var outcomes: [Int: Bool] = [:]
+        var tickets = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// As the server's keys are, so that names with a `:` can meet.
+    static func key(_ service: String, _ domain: String) -> String { "\(service):\(domain)" }
+
+    /// - Returns: whether it was done; false also where the store failed, which the server cannot tell apart.
+    func perform(_ command: Command, _ key: String, _ id: String) async -> Bool {
+        enum Way {
+            case done(Bool)
+            case failing(Duration)
+            case waiting(ticket: Int, Duration)
+        }
+        let way = state.withLock { state -> Way in
+            switch state.condition {
+            case .alive: return .done(state.perform(command, key, id))
+            case .dead(let after): return .failing(after)
+            case .hung(let acquire, let others):
+                state.tickets += 1
+                state.waiting.append(Waiting(ticket: state.tickets, command: command, key: key, id: id))
+                return .waiting(ticket: state.tickets, command.isAcquire ? acquire : others)
+            }
+        }
+        switch way {
+        case .done(let isDone): return isDone
+        case .failing(let after):
+            try? await Task.sleep(for: after)
+            return false
+        case .waiting(let ticket, let limit):
+            let end = ContinuousClock.now + limit
+            while ContinuousClock.now < end, !Task.isCancelled {
+                if let outcome = state.withLock({ $0.outcomes.removeValue(forKey: ticket) }) { return outcome }
+                try? await Task.sleep(for: .milliseconds(5))
+            }
+            return false
+        }
+    }
+
+    /// What waited for a hung store is carried out when it lives again, whether or not anybody still waits for the answer.
+    func set(_ condition: QuorumQuestServer.Store) {
+        state.withLock { state in
+            state.condition = condition
+            guard case .alive = condition else { return }
+            for waiting in state.waiting { state.outcomes[waiting.ticket] = state.perform(waiting.command, waiting.key, waiting.id) }
+            state.waiting = []
+        }
+    }
+
+    func lease(_ key: String) -> Lease? {
+        state.withLock { state in
+            state.expire(key)
+            return state.leases[key]
+        }
+    }
+
+    /// Writes past the server.
+    func write(_ key: String, _ lease: Lease?) { state.withLock { $0.leases[key] = lease } }
+}
+
+extension QuorumQuestStore.Command {
+    fileprivate var isAcquire: Bool { if case .acquire = self { true } else { false } }
+}
+
+extension QuorumQuestStore.State {
+    fileprivate mutating func expire(_ key: String) {
+        if let lease = leases[key], lease.end <= .now { leases[key] = nil }
+    }
+
+    fileprivate mutating func perform(_ command: QuorumQuestStore.Command, _ key: String, _ id: String) -> Bool {
+        expire(key)
+        let holder = leases[key]?.holder
+        switch command {
+        case .acquire(let ttl):
+            guard holder == nil || holder == id else { return false }
+            leases[key] = .init(holder: id, end: .now + .seconds(Int64(ttl)))
+        case .keepAlive(let ttl):
+            guard holder == id else { return false }
+            leases[key]?.end = .now + .seconds(Int64(ttl))
+        case .release:
+            guard holder == id else { return false }
+            leases[key] = nil
+        }
+        return true
+    }
+}

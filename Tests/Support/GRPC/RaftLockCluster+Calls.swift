@@ -1,0 +1,106 @@
+import GRPCCore
+
+extension RaftLockCluster {
+    /// What a write comes to: the lock manager's word, and when it was said.
+    struct Answer: Sendable {
+        var result: RaftState.Result
+        var now: Int64
+    }
+
+    /// Counts a call and carries it out, with the faults of the moment.
+    func serve<Response: Sendable>(
+        _ method: String, by id: String, on node: Int, _ context: ServerContext, _ body: () async throws -> Response
+    ) async throws -> Response {
+        enum Fate { case usual, unavailable, limited, hung }
+        let fate = state.withLock { state -> Fate in
+            state.calls[node].count(method, by: id)
+            if GRPCCallFaults.take(&state.faults.calls.unavailable, method) { return .unavailable }
+            if state.faults.rateLimited > 0 {
+                state.faults.rateLimited -= 1
+                return .limited
+            }
+            return state.raft.nodes[node].isHung && method != "GetLocks" ? .hung : .usual
+        }
+        switch fate {
+        case .unavailable: throw RPCError(code: .unavailable, message: "the node is out of service")
+        case .limited: throw RPCError.rateLimited
+        case .hung: try await context.neverAnswer()
+        case .usual: break
+        }
+        let result: Result<Response, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        let (isLost, delay) = state.withLock { state in
+            (GRPCCallFaults.take(&state.faults.calls.lost, method), state.faults.calls.delay)
+        }
+        if isLost { try await context.neverAnswer() }
+        if delay > .zero { try await Task.sleep(for: delay) }
+        return try result.get()
+    }
+
+    /// Has the nodes agree on a command, if it came to the leader.
+    func write(_ command: LockTable.Command, by id: String, on node: Int, _ context: ServerContext) async throws -> Answer {
+        try checkLeader(node)
+        enum Way { case usual, refused, hung }
+        let way = state.withLock { state -> Way in
+            state.running += 1
+            state.runningBy[id, default: 0] += 1
+            state.mostRunning = max(state.mostRunning, state.running)
+            state.mostRunningBy[id] = max(state.mostRunningBy[id] ?? 0, state.runningBy[id] ?? 0)
+            switch state.raft.nodes[node].wedge {
+            case .refuses: return .refused
+            case .hangs: return .hung
+            case nil: break
+            }
+            guard state.faults.wedgesOnOverlap, state.running > 1 else { return .usual }
+            // This one hangs, and later ones are refused.
+            state.raft.nodes[node].wedge = .refuses
+            return .hung
+        }
+        defer {
+            state.withLock { state in
+                state.running -= 1
+                state.runningBy[id, default: 1] -= 1
+            }
+        }
+        switch way {
+        case .refused: throw RPCError.unexpectedRaftLockError
+        case .hung: try await context.neverAnswer()
+        case .usual: break
+        }
+        if settings.writeTime > .zero { try await Task.sleep(for: settings.writeTime) }
+        return try await agree(command, on: node)
+    }
+
+    /// Whoever does not lead says who does, if that is known.
+    private func checkLeader(_ node: Int) throws {
+        let named = state.withLock { state in state.raft.leader == node ? node : state.raft.namedLeader }
+        guard let named else { throw RPCError.noLeader }
+        if named != node { throw RPCError.notLeader(id(of: named), at: address(of: named)) }
+    }
+
+    private func agree(_ command: LockTable.Command, on node: Int) async throws -> Answer {
+        enum Step {
+            case done(Answer)
+            case waiting(ticket: Int)
+        }
+        let step = try state.withLock { state throws(RPCError) -> Step in
+            // Lost in the meantime, by its death or another's election.
+            guard state.raft.leader == node else { throw RPCError.unexpectedRaftLockError }
+            guard state.raft.hasMajority else { return .waiting(ticket: state.raft.wait(command)) }
+            let now = clock.now
+            guard let result = state.raft.commit(command, now) else { throw RPCError.noLeader }
+            return .done(Answer(result: result, now: now))
+        }
+        switch step {
+        case .done(let answer): return answer
+        case .waiting(let ticket):
+            let end = ContinuousClock.now + settings.majorityTimeout
+            while ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(5))
+                if let result = state.withLock({ $0.raft.outcome(ticket) }) { return Answer(result: result, now: clock.now) }
+            }
+            // It stays in the log, and is carried out yet. With which code the real one says so was not recorded.
+            throw RPCError(code: .deadlineExceeded, message: "context deadline exceeded")
+        }
+    }
+}

@@ -1,0 +1,55 @@
+import QQRaftLock
+import SwiftProtobuf
+
+extension Raftlock_Lock {
+    init(_ id: String, _ lock: LockTable.Lock) {
+        self.init()
+        (lockID, ownerID, version) = (id, lock.owner, lock.version)
+        acquiredAt = Google_Protobuf_Timestamp(nanoseconds: lock.acquired)
+        expiresAt = Google_Protobuf_Timestamp(nanoseconds: lock.expires)
+    }
+}
+
+extension Raftlock_LockInfo {
+    /// Waiters are counted and never named, and metadata is dropped.
+    init(_ id: String, _ lock: LockTable.Lock) {
+        self.init()
+        (lockID, ownerID, version) = (id, lock.owner, lock.version)
+        acquiredAt = Google_Protobuf_Timestamp(nanoseconds: lock.acquired)
+        expiresAt = Google_Protobuf_Timestamp(nanoseconds: lock.expires)
+        lastModifiedAt = Google_Protobuf_Timestamp(nanoseconds: lock.modified)
+        waiterCount = Int32(lock.waiters.count)
+    }
+}
+
+extension Raftlock_BackoffAdvice {
+    /// For a lock that is free 50 ms to 1 s; else an eighth to the whole of the wait.
+    init(_ lock: LockTable.Lock?, _ now: Int64) {
+        self.init()
+        let wait = lock?.wait(now) ?? 0
+        initialBackoff = Google_Protobuf_Duration(nanoseconds: max(50_000_000, wait / 8))
+        maxBackoff = Google_Protobuf_Duration(nanoseconds: max(1_000_000_000, wait))
+        (multiplier, jitterFactor) = (1.5, 0.2)
+    }
+}
+
+extension Raftlock_ErrorDetail {
+    init(_ code: Raftlock_ErrorCode, _ failure: LockTable.Failure) {
+        self.init()
+        (self.code, message) = (code, failure.text)
+    }
+}
+
+extension Raftlock_LockFilter {
+    /// Patterns are parts of the text; metadata is dropped, so a filter on it finds nothing; whether anybody waits is not looked at.
+    func matches(_ id: String, _ lock: LockTable.Lock) -> Bool {
+        func holds(_ text: String, _ part: String) -> Bool { part.isEmpty || text.contains(part) }
+        let expires = Google_Protobuf_Timestamp(nanoseconds: lock.expires)
+        func before(_ one: Google_Protobuf_Timestamp, _ other: Google_Protobuf_Timestamp) -> Bool {
+            (one.seconds, one.nanos) < (other.seconds, other.nanos)
+        }
+        return holds(id, lockIDPattern) && holds(lock.owner, ownerIDPattern) && (!onlyHeld || lock.isHeld)
+            && (!hasExpiresBefore || before(expires, expiresBefore)) && (!hasExpiresAfter || before(expiresAfter, expires))
+            && metadataFilter.isEmpty
+    }
+}

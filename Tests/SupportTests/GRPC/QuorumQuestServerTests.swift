@@ -1,0 +1,94 @@
+import QQQuorumQuest
+import Support
+import SwiftProtobuf
+import Testing
+
+@Suite("A Quorum Quest server for tests") struct QuorumQuestServerTests {
+    private func acquire(_ client: RawGRPC, _ id: String, ttl: Int32 = 10) async throws -> (code: String, isLeader: Bool) {
+        var request = Quorum_Quest_Api_V1_TryAcquireLockRequest()
+        (request.service, request.domain, request.clientID, request.ttl) = ("jobs", "production", id, ttl)
+        let answer = try await client.call(QuorumQuestServer.service, "TryAcquireLock", request.serializedBytes())
+        return (answer.code, try Quorum_Quest_Api_V1_TryAcquireLockResponse(serializedBytes: answer.bytes).isLeader)
+    }
+
+    private func release(_ client: RawGRPC, _ id: String) async throws {
+        var request = Quorum_Quest_Api_V1_ReleaseLockRequest()
+        (request.service, request.domain, request.clientID) = ("jobs", "production", id)
+        _ = try await client.call(QuorumQuestServer.service, "ReleaseLock", request.serializedBytes())
+    }
+
+    @Test("lists its services by reflection, under both names")
+    func reflection() async throws {
+        try await inSandbox { box in
+            let server = try await QuorumQuestServer.start(in: box)
+            let client = try RawGRPC(server.port, in: box)
+            for version in ["v1", "v1alpha"] { #expect(try await client.services(version).contains(QuorumQuestServer.service)) }
+        }
+    }
+
+    @Test("keeps its port and its store over a kill and a stop")
+    func restart() async throws {
+        try await inSandbox { box in
+            let server = try await QuorumQuestServer.start(in: box)
+            let port = server.port
+            let client = try RawGRPC(port, in: box)
+            #expect(try await acquire(client, "alice").isLeader)
+            for killed in [true, false] {
+                if killed { await server.kill() } else { await server.stop() }
+                #expect(try await acquire(RawGRPC(port, in: box), "alice").code == "UNAVAILABLE")
+                try await server.start()
+                #expect(server.port == port && server.holder("jobs") == "alice")
+                #expect(try await acquire(RawGRPC(port, in: box), "alice").isLeader)
+            }
+        }
+    }
+
+    @Test("tells connections to go at their age; a client notices nothing")
+    func age() async throws {
+        try await inSandbox { box in
+            var settings = GRPCServerSettings()
+            settings.connectionAge = .milliseconds(100)
+            let server = try await QuorumQuestServer.start(settings, in: box)
+            let client = try RawGRPC(server.port, in: box)
+            let end = ContinuousClock.now + .seconds(10)
+            while server.connections < 3, .now < end { #expect(try await acquire(client, "alice").isLeader) }
+            #expect(server.connections >= 3)
+        }
+    }
+
+    @Test("with a hung store, answers false, and grants it when the store goes on")
+    func hung() async throws {
+        try await inSandbox { box in
+            let server = try await QuorumQuestServer.start(in: box)
+            let client = try RawGRPC(server.port, in: box)
+            server.setStore(.hung(acquire: .milliseconds(100), others: .milliseconds(50)))
+            #expect(try await acquire(client, "alice").isLeader == false)
+            server.setStore(.alive)
+            #expect(server.holder("jobs") == "alice")
+            // What is asked for in that order is done in that order.
+            server.forget("jobs")
+            server.setStore(.hung(acquire: .milliseconds(100), others: .milliseconds(50)))
+            #expect(try await acquire(client, "bob").isLeader == false)
+            try await release(client, "bob")
+            server.setStore(.alive)
+            #expect(server.holder("jobs") == nil)
+        }
+    }
+
+    @Test("loses answers, refuses and delays where it is told to")
+    func faults() async throws {
+        try await inSandbox { box in
+            let server = try await QuorumQuestServer.start(in: box)
+            let client = try RawGRPC(server.port, in: box)
+            server.change { $0.unavailable["TryAcquireLock"] = 1 }
+            #expect(try await acquire(client, "alice").code == "UNAVAILABLE")
+            server.change { $0.lost["TryAcquireLock"] = 1 }
+            let lost = try await client.call(QuorumQuestServer.service, "TryAcquireLock", [], within: .milliseconds(200))
+            #expect(lost.code == "DEADLINE_EXCEEDED" && server.holder("", "") == "")
+            server.change { $0.delay = .milliseconds(100) }
+            let begin = ContinuousClock.now
+            #expect(try await acquire(client, "alice").isLeader)
+            #expect(.now - begin >= .milliseconds(100))
+        }
+    }
+}
