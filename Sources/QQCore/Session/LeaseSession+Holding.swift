@@ -54,12 +54,16 @@ extension LeaseSession {
         return [.report(.extended(extended)), .timer(min(due, extended.deadline))]
     }
 
+    /// What is left of a lease can be divided for ever.
+    private static let shortestPause: Duration = .milliseconds(10)
+
     /// Tries again inside what is left of the lease, however few retries a campaign would be allowed: there is nothing better to do.
     private mutating func renewAgain(_ grant: Grant, retry: Int, after error: CoordinationError?, at now: BootInstant) -> [Action] {
         if stopping { return release(grant, attempt: 1) }
         // Work is ended some time before the lease does: most of that must not go by between two tries.
         let longest = min(grant.deadline.duration(since: now), configuration.renewEvery) / 4
-        let pause = min(configuration.retry.pause(before: retry + 1, random: configuration.random()), longest)
+        let pause = max(
+            min(configuration.retry.pause(before: retry + 1, random: configuration.random()), longest), Self.shortestPause)
         state = .holding(grant, .due(at: now + pause, retry: retry + 1))
         var actions: [Action] = [.timer(min(now + pause, grant.deadline))]
         if let error { actions.insert(.report(.retrying(error, after: pause)), at: 0) }

@@ -45,7 +45,7 @@ struct JetStream: Sendable {
         let stream = JetStreamAPI.stream(ofBucket: bucket)
         let subject = JetStreamAPI.keySubject(bucket: bucket, key: key)
         if direct {
-            let answer = try await ask(api.directGet(stream, subject: subject), isRepeatable: true, timeout: timeout)
+            let answer = try await ask(api.directGet(stream, subject: subject), isRepeatable: true, isLocal: true, timeout: timeout)
             do throws(JetStreamFailure) { return try KeyValueEntry.direct(answer, bucket: bucket) } catch {
                 // Servers store whatever headers a writer sends, and a direct answer mixes them with its own; the leader keeps them apart.
                 guard case .failed(let failure) = error, failure.kind == .malformed else { throw error }
@@ -63,10 +63,12 @@ struct JetStream: Sendable {
     }
 
     func ask(
-        _ subject: String, _ payload: [UInt8] = [], headers: NATSHeaders = NATSHeaders(), isRepeatable: Bool, timeout: Duration
+        _ subject: String, _ payload: [UInt8] = [], headers: NATSHeaders = NATSHeaders(), isRepeatable: Bool, isLocal: Bool = false,
+        timeout: Duration
     ) async throws(JetStreamFailure) -> NATSMessage {
         do throws(NATSError) {
-            return try await client.request(subject, headers: headers, payload: payload, isRepeatable: isRepeatable, timeout: timeout)
+            return try await client.request(
+                subject, headers: headers, payload: payload, isRepeatable: isRepeatable, isLocal: isLocal, timeout: timeout)
         } catch { throw .failed(error) }
     }
 }

@@ -38,8 +38,8 @@ struct JetStreamError: Error, Sendable, Hashable, CustomStringConvertible {
     /// Whether what was asked may be carried out yet: the same message is under way (10158), or was agreed on but not stored (10077).
     var isUncertain: Bool { errorCode == 10158 || errorCode == 10077 }
 
-    /// JetStream does not work just now as far as the server that was asked can see.
-    var isUnavailable: Bool { code == 503 && !isUncertain }
+    /// JetStream does not work just now as far as the server that was asked can see, or does not get on with a write that it took.
+    var isUnavailable: Bool { code == 503 || errorCode == 10158 }
 
     /// Whether asking again later can help.
     var isPassing: Bool {

@@ -22,6 +22,8 @@ struct ClientState: Sendable {
         var payload: [UInt8]
         /// Whether it changes nothing, so that it may be sent again after a cut.
         var isRepeatable: Bool
+        /// Whether the server that we are connected to can answer by itself, though it is parted from its cluster.
+        var isLocal = false
         var sentAt: BootInstant?
     }
 
@@ -60,7 +62,7 @@ struct ClientState: Sendable {
     private var subscriptions: [UInt64: Subscription] = [:]
     private var hasInbox = false
     private var lastReceived = BootInstant(nanoseconds: 0)
-    /// When a request was answered last.
+    /// When a request was answered last that says something of more than the server.
     private var lastAnswered = BootInstant(nanoseconds: 0)
     private var unansweredPings = 0
     private var pingDue = BootInstant.distantFuture
@@ -304,10 +306,10 @@ struct ClientState: Sendable {
         guard let token = message.subject.split(separator: ".").last, let id = UInt64(token, radix: 36), let request = inFlight[id] else {
             return []
         }
-        lastAnswered = now
         if message.headers.status == 503, message.payload.isEmpty {
             return finish(id, .failure(NATSError(.noResponders, "nobody answers on \(request.subject)", at: server?.description)), at: now)
         }
+        if !request.isLocal { lastAnswered = now }
         return finish(id, .success(message), at: now)
     }
 

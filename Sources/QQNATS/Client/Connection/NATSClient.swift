@@ -55,17 +55,19 @@ public final class NATSClient: Sendable {
     ///
     /// - Parameters:
     ///   - isRepeatable: whether it changes nothing, so that it may be sent again when the connection is cut before the answer.
+    ///   - isLocal: whether any server may answer it out of what it has.
     ///   - timeout: for connecting, waiting and the answer together.
     /// - Throws: `NATSError`; `isUncertain` where it was sent and no answer came.
     public func request(
-        _ subject: String, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = [], isRepeatable: Bool = false, timeout: Duration
+        _ subject: String, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = [], isRepeatable: Bool = false, isLocal: Bool = false,
+        timeout: Duration
     ) async throws(NATSError) -> NATSMessage {
         try Subject.check(subject)
         let id = nextNumber()
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<Result<NATSMessage, NATSError>, Never>) in
                 let request = ClientState.Request(
-                    id: id, subject: subject, headers: headers, payload: payload, isRepeatable: isRepeatable)
+                    id: id, subject: subject, headers: headers, payload: payload, isRepeatable: isRepeatable, isLocal: isLocal)
                 onLoop { core in core.request(request, timeout: timeout) { continuation.resume(returning: $0) } }
             }
         } onCancel: {

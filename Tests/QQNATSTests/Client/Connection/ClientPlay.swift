@@ -42,10 +42,10 @@ final class ClientPlay {
     }
 
     /// The number of the request, and what came of asking.
-    func request(_ subject: String, repeatable: Bool = false, payload: [UInt8] = []) -> (id: UInt64, said: [String]) {
+    func request(_ subject: String, repeatable: Bool = false, local: Bool = false, payload: [UInt8] = []) -> (id: UInt64, said: [String]) {
         requests += 1
         let request = ClientState.Request(
-            id: requests, subject: subject, headers: NATSHeaders(), payload: payload, isRepeatable: repeatable)
+            id: requests, subject: subject, headers: NATSHeaders(), payload: payload, isRepeatable: repeatable, isLocal: local)
         return (requests, words(state.request(request, at: instant)))
     }
 

@@ -101,6 +101,18 @@ import Testing
         #expect(lonely.timedOut(second) == ["\(second) fails: timedOut, uncertain"])
     }
 
+    @Test("that time out have another server tried, though what a server answers by itself was answered") func answeredLocally() {
+        for isLocal in [true, false] {
+            let play = ClientPlay("a", "b").connected()
+            play.after(2000)
+            let first = play.request("q").id
+            let second = play.request("r", local: isLocal).id
+            play.after(100)
+            _ = play.answer(second)
+            #expect(play.timedOut(first).contains("connect b") == isLocal)
+        }
+    }
+
     @Test("that nobody waits for any more are forgotten; those that were sent are uncertain") func forgotten() {
         let play = ClientPlay("a")
         let queued = play.request("q").id
