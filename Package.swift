@@ -21,7 +21,8 @@ let package = Package(
     targets: [
         .executableTarget(name: "qq", dependencies: ["QQCLI"], swiftSettings: strict),
         .target(
-            name: "QQCLI", dependencies: [
+            name: "QQCLI",
+            dependencies: [
                 "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQVIP", "QQNetwork", "QQLoop", "QQCore", "CKernel",
             ], swiftSettings: strict),
         .target(name: "QQGuard", dependencies: ["QQLoop", "QQCore", "CGuardian", "CKernel"], swiftSettings: strict),
@@ -38,9 +39,23 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "QQQuorumQuest", dependencies: ["QQGRPC", "QQCore"], exclude: ["Protos"], swiftSettings: strict),
+            name: "QQQuorumQuest",
+            dependencies: [
+                "QQGRPC", "QQCore",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"],
+            swiftSettings: strict),
         .target(
-            name: "QQRaftLock", dependencies: ["QQGRPC", "QQCore"], exclude: ["Protos"], swiftSettings: strict),
+            name: "QQRaftLock",
+            dependencies: [
+                "QQGRPC", "QQCore",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"],
+            swiftSettings: strict),
         .target(
             name: "QQGRPC",
             dependencies: [
@@ -75,14 +90,32 @@ let package = Package(
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
         .testTarget(name: "QQNATSTests", dependencies: ["QQNATS"], swiftSettings: strict),
         .testTarget(name: "QQNetworkTests", dependencies: ["QQNetwork"], swiftSettings: strict),
+        .testTarget(name: "QQGRPCTests", dependencies: ["QQGRPC"], swiftSettings: strict),
+        .testTarget(name: "QQQuorumQuestTests", dependencies: ["QQQuorumQuest"], swiftSettings: strict),
+        .testTarget(name: "QQRaftLockTests", dependencies: ["QQRaftLock", "Support"], swiftSettings: strict),
         .testTarget(name: "QQVIPTests", dependencies: ["QQVIP"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
-        .testTarget(name: "SupportTests", dependencies: ["Support", "QQCore"], swiftSettings: strict),
+        .testTarget(
+            name: "SupportTests",
+            dependencies: [
+                "Support", "QQCore", "QQGRPC", "QQQuorumQuest", "QQRaftLock", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests", dependencies: ["Support", "QQCLI", "QQVIP", "qq"], exclude: ["Recordings"], swiftSettings: strict),
         .target(
-            name: "Support", dependencies: ["CSupport", "QQCore", .product(name: "Crypto", package: "swift-crypto")], path: "Tests/Support",
+            name: "Support",
+            dependencies: [
+                "CSupport", "QQCore", "QQGRPC", "QQQuorumQuest", "QQRaftLock",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Tests/Support",
             swiftSettings: strict),
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),

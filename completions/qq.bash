@@ -79,35 +79,35 @@ __qq_value() {
 __qq_command() {
     case $1 in
     '')
-        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h --version'
+        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h --version'
         valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     acquire)
-        flags='-- ''--wait --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
-        valued='--ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='-- ''--wait --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
+        valued='--priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     release)
-        flags='--token --cancel-wait --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        flags='--token --cancel-wait --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
         valued='--token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     keepalive)
-        flags='--once --pid --vip --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
-        valued='--pid --vip --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--once --pid --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
+        valued='--pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     status)
-        flags='--all --mine --held --owner --match --expires-within --limit --offset --advice --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        flags='--all --mine --held --contested --owner --match --expires-within --limit --offset --advice --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
         valued='--owner --match --expires-within --limit --offset --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     watch)
-        flags='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        flags='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
         valued='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     step-down)
-        flags='--node --token --force --yes -y --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        flags='--node --token --force --yes -y --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
         valued='--node --token --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     cluster-status)
-        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --json --color --quiet -q --verbose -v --help -h'
+        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
         valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
         ;;
     completions)
@@ -197,7 +197,7 @@ _qq() {
         watch) __qq_names elections "$cur" ;;
         step-down) ((places == 0)) && __qq_names elections "$cur" ;;
         completions) ((places == 0)) && __qq_words "$cur" bash zsh fish ;;
-        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-nats ;;
+        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-quorum-quest qq-raftlock qq-nats ;;
         help) ((places == 0)) && __qq_words "$cur" acquire release keepalive status watch step-down cluster-status completions man help version ;;
         esac
     fi

@@ -36,11 +36,11 @@ function __qq_read
             set -g __qq_command $word
             switch $word
             case acquire
-                set valued --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case release
                 set valued --token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case keepalive
-                set valued --pid --vip --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case status
                 set valued --owner --match --expires-within --limit --offset --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
             case watch
@@ -125,6 +125,7 @@ complete -c qq -n __qq_bare -l tls-cert -r -F -d 'Our own certificate, PEM'
 complete -c qq -n __qq_bare -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n __qq_bare -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n __qq_bare -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n __qq_bare -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n __qq_bare -l json -d 'Print JSON'
 complete -c qq -n __qq_bare -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n __qq_bare -l quiet -s q -d 'No messages but errors'
@@ -143,6 +144,7 @@ complete -c qq -n __qq_bare -a man -d 'Show a manual page'
 complete -c qq -n __qq_bare -a help -d 'Help on qq or on a command'
 complete -c qq -n __qq_bare -a version -d 'Print the version'
 complete -c qq -n '__qq_in acquire' -l wait -d 'Wait for the turn'
+complete -c qq -n '__qq_in acquire' -l priority -x -d 'Place in RaftLock'"'"'s queue'
 complete -c qq -n '__qq_in acquire' -l ttl -x -d 'How long a lease lasts'
 complete -c qq -n '__qq_in acquire' -l renew-every -x -d 'Pause between renewals'
 complete -c qq -n '__qq_in acquire' -l min-hold -x -d 'Keep the lease at least that long'
@@ -169,6 +171,7 @@ complete -c qq -n '__qq_in acquire' -l tls-cert -r -F -d 'Our own certificate, P
 complete -c qq -n '__qq_in acquire' -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n '__qq_in acquire' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in acquire' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in acquire' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in acquire' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in acquire' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in acquire' -l quiet -s q -d 'No messages but errors'
@@ -192,6 +195,7 @@ complete -c qq -n '__qq_in release' -l tls-cert -r -F -d 'Our own certificate, P
 complete -c qq -n '__qq_in release' -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n '__qq_in release' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in release' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in release' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in release' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in release' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in release' -l quiet -s q -d 'No messages but errors'
@@ -201,6 +205,7 @@ complete -c qq -n '__qq_at release 0' -a '(__qq_names grants)'
 complete -c qq -n '__qq_in keepalive' -l once -d 'Renew once and exit'
 complete -c qq -n '__qq_in keepalive' -l pid -x -a '(__fish_complete_pids)' -d 'Hold while this process lives'
 complete -c qq -n '__qq_in keepalive' -l vip -x -d 'Carry this IP address while leading'
+complete -c qq -n '__qq_in keepalive' -l priority -x -d 'Place in RaftLock'"'"'s queue'
 complete -c qq -n '__qq_in keepalive' -l ttl -x -d 'How long a lease lasts'
 complete -c qq -n '__qq_in keepalive' -l renew-every -x -d 'Pause between renewals'
 complete -c qq -n '__qq_in keepalive' -l require-token -d 'Refuse systems without fencing tokens'
@@ -222,6 +227,7 @@ complete -c qq -n '__qq_in keepalive' -l tls-cert -r -F -d 'Our own certificate,
 complete -c qq -n '__qq_in keepalive' -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n '__qq_in keepalive' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in keepalive' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in keepalive' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in keepalive' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in keepalive' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in keepalive' -l quiet -s q -d 'No messages but errors'
@@ -231,6 +237,7 @@ complete -c qq -n '__qq_at keepalive 0 many' -a '(__qq_names elections)'
 complete -c qq -n '__qq_in status' -l all -d 'Every election on the server'
 complete -c qq -n '__qq_in status' -l mine -d 'Only what we lead; exit 1 if nothing'
 complete -c qq -n '__qq_in status' -l held -d 'Only elections that have a leader'
+complete -c qq -n '__qq_in status' -l contested -d 'Only elections that somebody waits for'
 complete -c qq -n '__qq_in status' -l owner -x -d 'Only leaders whose identity contains TEXT'
 complete -c qq -n '__qq_in status' -l match -x -d 'Only names that contain TEXT'
 complete -c qq -n '__qq_in status' -l expires-within -x -d 'Only leases about to end'
@@ -248,6 +255,7 @@ complete -c qq -n '__qq_in status' -l tls-cert -r -F -d 'Our own certificate, PE
 complete -c qq -n '__qq_in status' -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n '__qq_in status' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in status' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in status' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in status' -l quiet -s q -d 'No messages but errors'
@@ -269,6 +277,7 @@ complete -c qq -n '__qq_in watch' -l tls-cert -r -F -d 'Our own certificate, PEM
 complete -c qq -n '__qq_in watch' -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n '__qq_in watch' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in watch' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in watch' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in watch' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in watch' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in watch' -l quiet -s q -d 'No messages but errors'
@@ -291,6 +300,7 @@ complete -c qq -n '__qq_in step-down' -l tls-cert -r -F -d 'Our own certificate,
 complete -c qq -n '__qq_in step-down' -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n '__qq_in step-down' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in step-down' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in step-down' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in step-down' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in step-down' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in step-down' -l quiet -s q -d 'No messages but errors'
@@ -308,6 +318,7 @@ complete -c qq -n '__qq_in cluster-status' -l tls-cert -r -F -d 'Our own certifi
 complete -c qq -n '__qq_in cluster-status' -l tls-key -r -F -d 'The key of our certificate, PEM'
 complete -c qq -n '__qq_in cluster-status' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in cluster-status' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in cluster-status' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in cluster-status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in cluster-status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in cluster-status' -l quiet -s q -d 'No messages but errors'
@@ -316,7 +327,7 @@ complete -c qq -n '__qq_in cluster-status' -l help -s h -d 'This help; --help te
 complete -c qq -n '__qq_in completions' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at completions 0' -a 'bash zsh fish'
 complete -c qq -n '__qq_in man' -l help -s h -d 'This help; --help tells more'
-complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-nats'
+complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-quorum-quest qq-raftlock qq-nats'
 complete -c qq -n '__qq_in help' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at help 0' -a 'acquire release keepalive status watch step-down cluster-status completions man help version'
 complete -c qq -n '__qq_in version' -l help -s h -d 'This help; --help tells more'

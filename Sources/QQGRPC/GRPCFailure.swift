@@ -61,7 +61,8 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     ///   - what: what failed, such as "cannot acquire web".
     ///   - isChange: whether it may have changed something if it was carried out.
     public func told(_ what: String, isChange: Bool) -> CoordinationError {
-        CoordinationError(kind, what, because: reason, at: endpoint, hint: tls?.hint ?? hint, isUncertain: isChange && wasSent && isDoubtful)
+        CoordinationError(
+            kind, what, because: reason, at: endpoint, hint: tls?.hint ?? hint, isUncertain: isChange && wasSent && isDoubtful)
     }
 
     private var kind: CoordinationError.Kind {
@@ -114,7 +115,14 @@ extension GRPCFailure {
             self.init(.deadlineExceeded, "no answer in time", at: endpoint, wasSent: wasSent, isAnswer: false)
             return
         }
-        self.init(error.code, error.message, at: endpoint, wasSent: wasSent, details: details)
+        // What was not sent was not answered, and a stream that ended without a status neither.
+        let isAnswer = wasSent && !(error.code == .unavailable && Self.isEndOfStream(error.message))
+        self.init(error.code, error.message, at: endpoint, wasSent: wasSent, isAnswer: isAnswer, details: details)
+    }
+
+    /// Whether the library says that a stream ended before the server had given a status. It has no other sign of that.
+    private static func isEndOfStream(_ message: String) -> Bool {
+        message.contains("unexpectedly closed") || message.contains("RST_STREAM")
     }
 
     /// What lies at the bottom of a failure to connect.

@@ -15,7 +15,8 @@ extension GRPCEndpoint {
         request.listServices = ""
         // A stream of one question, which ends it.
         let response: Grpc_Reflection_V1_ServerReflectionResponse = try await call(
-            MethodDescriptor(fullyQualifiedService: reflection, method: "ServerReflectionInfo"), request, isRepeatable: true, timeout: timeout)
+            MethodDescriptor(fullyQualifiedService: reflection, method: "ServerReflectionInfo"), request, isRepeatable: true,
+            timeout: timeout)
         return response.listServicesResponse.service.map(\.name).sorted()
     }
 }

@@ -68,6 +68,7 @@ final class QuorumQuestService: Sendable {
                 if error.code == .cancelled { break }
             }
         }
-        throw failure ?? GRPCFailure(.deadlineExceeded, "no answer in time", at: endpoints[first].host.description, wasSent: false, isAnswer: false)
+        throw failure
+            ?? GRPCFailure(.deadlineExceeded, "no answer in time", at: endpoints[first].host.description, wasSent: false, isAnswer: false)
     }
 }

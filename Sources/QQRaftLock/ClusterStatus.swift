@@ -9,6 +9,8 @@ extension RaftLockCoordinator {
         var health: Raftlock_HealthResponse?
         /// Whether it looks locks up, as only a leader does; nil where that did not show.
         var readsAsLeader: Bool?
+        /// Whether it lists locks: one that hangs does that still.
+        var listsLocks = false
         var roundTrip: Duration?
         var failure: GRPCFailure?
     }
@@ -33,7 +35,8 @@ extension RaftLockCoordinator {
         let endpoint = service.endpoints[index]
         var report = NodeReport()
         // The first one pays for the connection.
-        do throws(GRPCFailure) { report.status = try await service.ask(LockCalls.status(), at: endpoint, timeout: limit).raftStatus } catch {
+        do throws(GRPCFailure) { report.status = try await service.ask(LockCalls.status(), at: endpoint, timeout: limit).raftStatus } catch
+        {
             report.failure = error
             if !error.isAnswer, !error.wasSent { return report }
         }
@@ -61,7 +64,13 @@ extension RaftLockCoordinator {
                 }
                 return part
             }
+            group.addTask {
+                var part = NodeReport()
+                part.listsLocks = (try? await self.service.ask(LockCalls.locks(limit: 1, offset: 0), at: endpoint, timeout: limit)) != nil
+                return part
+            }
             for await part in group {
+                report.listsLocks = report.listsLocks || part.listsLocks
                 report.health = part.health ?? report.health
                 report.readsAsLeader = part.readsAsLeader ?? report.readsAsLeader
                 report.roundTrip = part.roundTrip ?? report.roundTrip
@@ -76,10 +85,10 @@ extension RaftLockCoordinator {
 
     /// One endpoint's part of the report. Pure.
     static func status(of report: NodeReport, at endpoint: String, among all: [NodeReport]) -> EndpointStatus {
-        let isReachable = report.status != nil || report.health != nil || report.readsAsLeader != nil
+        let isReachable = report.status != nil || report.health != nil || report.readsAsLeader != nil || report.listsLocks
         let isLeader = isLeader(report, among: all)
         let isServing = report.health?.status == .serving
-        // Followers send writes on to the leader. Where none shows itself, most of the nodes have to be there for there to be one.
+        // Only the leader grants. Where none shows itself, there can be one if most of the nodes are there.
         let answering = all.filter { $0.status != nil && $0.health?.status == .serving }.count
         let canGrant = isReachable && isServing && (isLeader ?? (answering * 2 > all.count))
         var status = EndpointStatus(
@@ -104,14 +113,10 @@ extension RaftLockCoordinator {
 
     /// Whether a node leads; nil where nothing tells. One that is cut off from the rest may still say so: of two, the one of the later term is believed.
     static func isLeader(_ report: NodeReport, among all: [NodeReport]) -> Bool? {
-        if let reads = report.readsAsLeader {
-            guard reads else { return false }
-            let term = report.status?.term ?? 0
-            return !all.contains { $0.readsAsLeader == true && ($0.status?.term ?? 0) > term }
-        }
-        // It is true once a node has led and served, and so says more than false does.
-        if report.health?.healthInfo.isRaftLeader == true { return true }
-        return nil
+        let terms = all.filter { $0.readsAsLeader == true }.map { $0.status?.term ?? 0 }
+        if let latest = terms.max() { return report.readsAsLeader == true && (report.status?.term ?? 0) == latest }
+        // True once it has led and served a write, and so more than false, which says nothing.
+        return report.health?.healthInfo.isRaftLeader == true ? true : nil
     }
 
     /// Who leads: as the nodes' own reads show, and only else what this one says, which can be out of date.

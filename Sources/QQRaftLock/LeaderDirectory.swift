@@ -17,6 +17,9 @@ struct LeaderDirectory: Sendable, Hashable {
 
     init(_ addresses: [String]) { self.addresses = addresses }
 
+    /// Whether it is known which node stands behind each endpoint.
+    var isComplete: Bool { nodeIDs.count == addresses.count }
+
     func nodeID(at index: Int) -> String? { nodeIDs[index] }
 
     /// The endpoint told the id of its node.

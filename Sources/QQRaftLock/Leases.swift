@@ -18,7 +18,13 @@ extension RaftLockCoordinator {
             // Nobody has asked for this with `wait`, but a server may answer so.
             if LockRefusal(error) == .lockHeld { return .refused(await present(request.name, otherwise: .held, until: requestDeadline)) }
             let told = told(error, what, isChange: true)
-            if told.isUncertain { state.withLock { $0.doubts[claim] = Doubt(sentAt: sentAt, ttl: request.ttl) } }
+            if told.isUncertain {
+                state.withLock { state in
+                    // What the queue brought us is extended by this, and began before it.
+                    let isPromoted = state.places[claim] != nil
+                    state.doubts[claim] = Doubt(since: isPromoted ? sentAt - .seconds(5) : sentAt, ttl: request.ttl)
+                }
+            }
             throw told
         }
         guard response.acquired else {
@@ -72,7 +78,11 @@ extension RaftLockCoordinator {
             if isOwn(reading, await service.serverClock(at: endpoint)) == true { return nil }
             state.withLock { _ = $0.rivals.insert(claim) }
             return await electionState(reading, from: endpoint)
-        } catch { throw told(error, what, isChange: false) }
+        } catch {
+            // Asking for it tells why nobody leads, and where else the leader may be; what is granted then is looked at, too.
+            if error.isAnswer, error.code == .unavailable { return nil }
+            throw told(error, what, isChange: false)
+        }
     }
 
     func grant(_ claim: Claim, version: Int64, ttl: Duration, from sentAt: BootInstant, began: WallTime?) -> Grant {

@@ -54,20 +54,24 @@ public final class RaftLockCoordinator: Coordinator {
     }
 
     struct Doubt: Sendable {
-        var sentAt: BootInstant
+        /// What was acquired before is another's.
+        var since: BootInstant
         var ttl: Duration
     }
 
     /// A place in a lock's queue.
     struct Place: Sendable {
-        var refreshedAt: BootInstant
+        /// nil where that was not confirmed: then it is asked for again.
+        var refreshedAt: BootInstant?
         /// Whether the server has taken it, as far as we know.
         var isTaken = false
         /// The term of another of our identity, where that is whom we wait for: seeing our own name is no sign then.
         var namesake: Term?
 
-        /// Whether the lock has come to us by the queue: a promotion is a new term, with a version and a beginning of its own.
+        /// Whether the lock has come to us by the queue: a promotion is a new term, with a version and a beginning of its own, and nobody has touched it
+        /// since. Another of our identity that waits shares our place, and may have been quicker.
         func isPromotion(_ reading: LockReading) -> Bool {
+            guard reading.modifiedAt == nil || reading.modifiedAt == reading.acquiredAt else { return false }
             guard let namesake else { return true }
             return reading.version != namesake.version && reading.acquiredAt != namesake.acquiredAt
         }
@@ -133,7 +137,7 @@ public final class RaftLockCoordinator: Coordinator {
     // MARK: What others see
 
     /// - Parameter endpoint: who was read, by whose clock times count.
-    func electionState(_ reading: LockReading, from endpoint: Int) async -> ElectionState {
+    func electionState(_ reading: LockReading, from endpoint: Int?) async -> ElectionState {
         let serverClock = reading.owner == nil ? nil : await service.serverClock(at: endpoint)
         var found = reading.state(at: clock.now(), wall: .now(), clock: serverClock)
         found.isOwn = isOwn(reading, serverClock)
@@ -150,10 +154,10 @@ public final class RaftLockCoordinator: Coordinator {
         let now = clock.now()
         return state.withLock { state in
             if state.held[claim]?.version == reading.version { return true }
-            if let doubt = state.doubts[claim], now < doubt.sentAt + doubt.ttl + Self.doubtLasts {
+            if let doubt = state.doubts[claim], now < doubt.since + doubt.ttl + Self.doubtLasts {
                 // What was acquired before we asked is another's of our name.
                 guard let acquiredAt = reading.acquiredAt, let serverClock else { return true }
-                return acquiredAt >= serverClock.time(at: doubt.sentAt) - .seconds(1)
+                return acquiredAt >= serverClock.time(at: doubt.since) - .seconds(1)
             }
             if let place = state.places[claim] { return place.isPromotion(reading) }
             if state.held[claim] != nil || state.rivals.contains(claim) { return false }

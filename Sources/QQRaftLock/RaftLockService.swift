@@ -13,18 +13,20 @@ final class RaftLockService: Sendable {
     private let followsRedirects: Bool
     private let observe: CallObserver
     private let line: WriteLine
-    private let state: Mutex<State>
+    let state: Mutex<State>
 
-    private struct State {
+    struct State {
         var directory: LeaderDirectory
         var health = WriteHealth()
         /// Leaders that are none of our endpoints, by address.
         var strangers: [String: GRPCEndpoint] = [:]
+        /// The one of them that did last what only a leader does.
+        var strangeLeader: String?
         var clocks: [Int: Measured] = [:]
     }
 
     /// When an endpoint was asked for the time, and what it said.
-    private struct Measured {
+    struct Measured {
         var clock: ServerClock?
         var at: BootInstant
     }
@@ -44,7 +46,7 @@ final class RaftLockService: Sendable {
         state = Mutex(State(directory: LeaderDirectory(addresses)))
     }
 
-    private var directory: LeaderDirectory { state.withLock { $0.directory } }
+    var directory: LeaderDirectory { state.withLock { $0.directory } }
 
     // MARK: One call
 
@@ -115,7 +117,8 @@ final class RaftLockService: Sendable {
             let left = deadline.duration(since: clock.now())
             guard left > .zero else { throw failure ?? nobodyLeads(search, nil) }
             // One that cannot be reached must leave time for the others.
-            let isKnown = asked != nil && directory.leader == asked
+            let known = [directory.leader, search.pointer.flatMap { directory.endpoint(of: $0) }]
+            let isKnown = asked.map { known.contains($0) } ?? false
             let share = isKnown ? left : left / (1 + search.left(of: directory))
             do throws(GRPCFailure) {
                 let response = try await ask(call, at: endpoint, timeout: share)
@@ -129,9 +132,14 @@ final class RaftLockService: Sendable {
         }
     }
 
-    private func answered(_ index: Int?, _ operation: LockOperation, _ endpoint: String) {
+    func answered(_ index: Int?, _ operation: LockOperation, _ endpoint: String) {
         state.withLock { state in
-            if let index { state.directory.served(at: index) }
+            if let index {
+                state.directory.served(at: index)
+                state.strangeLeader = nil
+            } else {
+                state.strangeLeader = state.strangers.first { $0.value.host.description == endpoint }?.key
+            }
             if operation.isWrite { state.health.wrote(at: endpoint) } else { state.health.didRead(at: endpoint) }
         }
     }
@@ -172,10 +180,10 @@ final class RaftLockService: Sendable {
     private func nobodyLeads(_ search: LeaderSearch, _ failure: GRPCFailure?) -> GRPCFailure {
         var told = failure ?? noTime
         guard let pointer = search.pointer, case .notLeader = LockRefusal(told) else { return told }
-        let node = [pointer.nodeID.map { "node \($0)" }, pointer.address.map { "at \($0)" }].compactMap(\.self).joined(separator: " ")
+        let node = [pointer.nodeID, pointer.address.map { "at \($0)" }].compactMap(\.self).joined(separator: " ")
         guard !node.isEmpty else { return told }
         told.message =
-            directory.endpoint(of: pointer) == nil
+            directory.endpoint(of: pointer) == nil && directory.isComplete
             ? "the leader is \(node), which is none of the endpoints given"
             : "the leader is said to be \(node), which does not lead or cannot be reached"
         return told
@@ -230,86 +238,8 @@ final class RaftLockService: Sendable {
         }
     }
 
-    // MARK: Reads
-
-    /// Looks at a lock. Only the leader can; another answers INTERNAL without a reason, and so it is that this finds the leader, too.
-    func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (reading: LockReading, endpoint: Int) {
-        var failure: GRPCFailure?
-        let order = directory.order
-        for (position, index) in order.enumerated() {
-            let left = deadline.duration(since: clock.now())
-            if left <= .zero { break }
-            do throws(GRPCFailure) {
-                let response = try await ask(LockCalls.lockInfo(name), at: endpoints[index], timeout: left / (order.count - position))
-                answered(index, .getLockInfo, endpoints[index].host.description)
-                if response.hasError, LockRefusal(response.error) != .notFound {
-                    throw GRPCFailure(response.error, at: endpoints[index].host.description)
-                }
-                return (response.hasLockInfo ? LockReading(response.lockInfo) : LockReading(unknown: name), index)
-            } catch {
-                switch LockRefusal(error) {
-                case .unexpected, .notLeader, .noLeader, nil: break
-                case .some: throw error
-                }
-                if error.code == .cancelled { throw error }
-                state.withLock { $0.directory.lost(at: index) }
-                // What was not an answer tells more than that a follower is one.
-                failure = failure.map { $0.isAnswer && !error.isAnswer ? error : $0 } ?? error
-            }
-        }
-        guard var failure else { throw noTime }
-        if LockRefusal(failure) == .unexpected {
-            failure = GRPCFailure(.unavailable, "no node answers as the leader does", at: failure.endpoint, wasSent: true)
-        }
-        throw failure
-    }
-
-    /// Asks whoever answers, the leader first: the others may be behind.
-    func askAny<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
-        _ call: LockCall<Request, Response>, until deadline: BootInstant
-    ) async throws(GRPCFailure) -> (response: Response, endpoint: Int) {
-        var failure: GRPCFailure?
-        let order = directory.order
-        for (position, index) in order.enumerated() {
-            let left = deadline.duration(since: clock.now())
-            if left <= .zero { break }
-            do throws(GRPCFailure) {
-                return (try await ask(call, at: endpoints[index], timeout: left / (order.count - position)), index)
-            } catch {
-                if LockRefusal(error) == .invalidArgument || error.code == .cancelled { throw error }
-                failure = failure ?? error
-            }
-        }
-        throw failure ?? noTime
-    }
-
-    private var noTime: GRPCFailure {
+    var noTime: GRPCFailure {
         GRPCFailure(
             .deadlineExceeded, "no answer in time", at: endpoints.first?.host.description ?? "", wasSent: false, isAnswer: false)
-    }
-
-    // MARK: Time
-
-    private static let clockLasts: Duration = .seconds(60)
-    private static let clockTimeout: Duration = .milliseconds(500)
-
-    /// What time it is at an endpoint, as Health tells; nil where it does not answer at once.
-    func serverClock(at index: Int) async -> ServerClock? {
-        let now = clock.now()
-        if let known = state.withLock({ $0.clocks[index] }) {
-            // One that hangs is not waited for again and again.
-            let lasts = known.clock == nil ? Self.clockLasts / 10 : Self.clockLasts
-            if now.duration(since: known.at) < lasts { return known.clock }
-        }
-        let response = try? await ask(LockCalls.health(), at: endpoints[index], timeout: Self.clockTimeout)
-        let measured = response.flatMap { self.serverClock($0, askedAt: now, answeredAt: clock.now()) }
-        state.withLock { $0.clocks[index] = Measured(clock: measured, at: now) }
-        return measured
-    }
-
-    /// The time of a check that is made when it is asked for.
-    func serverClock(_ response: Raftlock_HealthResponse, askedAt: BootInstant, answeredAt: BootInstant) -> ServerClock? {
-        guard response.healthInfo.hasLastHealthCheckAt, let time = response.healthInfo.lastHealthCheckAt.wallTime else { return nil }
-        return ServerClock(time: time, measured: askedAt + answeredAt.duration(since: askedAt) / 2)
     }
 }

@@ -68,6 +68,6 @@ extension RaftLockCoordinator {
     /// How many random pages see everything, nearly always: a collector who wants n of n needs n ln n of them, and some more.
     private static func mostPages(_ total: Int) -> Int {
         let pages = total / Int(page) + 1
-        return pages == 1 ? 3 : pages * 16
+        return pages == 1 ? 3 : min(pages * 16, 10_000)
     }
 }

@@ -15,7 +15,8 @@ extension RaftLockCoordinator {
         var held =
             state.withLock { $0.held[claim].flatMap { $0.version == version ? $0 : nil } }
             ?? Held(version: version, ttl: grant.ttl, expiresAt: nil, isDoubtful: true)
-        if held.isDoubtful || held.expiresAt == nil {
+        // After its end it may be another's of our identity, and the servers would take this renewal for theirs.
+        if held.isDoubtful || held.expiresAt == nil || sentAt >= grant.deadline {
             // What moves the end after this look is not older than it, whichever renewal it comes from: so `sentAt` may be counted from.
             do throws(GRPCFailure) {
                 let (reading, endpoint) = try await service.lockInfo(grant.name, until: deadline)
@@ -77,7 +78,7 @@ extension RaftLockCoordinator {
         return self.grant(claim, version: held.version, ttl: grant.ttl, from: sentAt, began: grant.acquiredAt)
     }
 
-    private func lost(_ claim: Claim, _ reading: LockReading, _ endpoint: Int) async -> ElectionState {
+    private func lost(_ claim: Claim, _ reading: LockReading, _ endpoint: Int?) async -> ElectionState {
         forgetHeld(claim)
         return await electionState(reading, from: endpoint)
     }

@@ -21,11 +21,17 @@ extension RaftLockCoordinator {
         var expiredSince: BootInstant?
         while clock.now() < deadline {
             if Task.isCancelled { throw interrupted(request.name) }
+            // A server that hangs does not make the wait much longer.
+            let limit = min(requestDeadline, max(deadline, clock.now() + .seconds(1)))
             do throws(CoordinationError) {
-                // It may have come free before we stood in the queue, and then nobody is promoted: ask again.
-                if try await standInLine(claim, behind: blocker) { return }
-                let state = try await look(claim)
-                guard let state else { return }
+                var queueFailure: CoordinationError?
+                do throws(CoordinationError) {
+                    // It may have come free before we stood in the queue, and then nobody is promoted: ask again.
+                    if try await standInLine(claim, behind: blocker, until: limit) { return }
+                } catch { queueFailure = error }
+                // Without a place, too: it may be free, and that it can be read at all tells what is wrong.
+                guard let state = try await look(claim, until: limit) else { return }
+                if let queueFailure { throw queueFailure }
                 failingSince = nil
                 let now = clock.now()
                 expiredSince = state.phase == .expired ? expiredSince ?? now : nil
@@ -37,8 +43,9 @@ extension RaftLockCoordinator {
                 await pause(pace.pause(random: .random(in: 0..<1), remaining: state.remaining), until: deadline)
             } catch {
                 let now = clock.now()
-                failingSince = failingSince ?? now
-                guard error.isPassing, let since = failingSince, now < since + Self.patience, !Task.isCancelled else { throw error }
+                let since = failingSince ?? now
+                failingSince = since
+                guard error.isPassing, now < since + Self.patience, !Task.isCancelled else { throw error }
                 await pause(pace.pause(random: .random(in: 0..<1), remaining: nil), until: deadline)
             }
         }
@@ -53,9 +60,9 @@ extension RaftLockCoordinator {
     }
 
     /// - Returns: how it stands; nil where it is worth asking for the lock.
-    private func look(_ claim: Claim) async throws(CoordinationError) -> ElectionState? {
+    private func look(_ claim: Claim, until deadline: BootInstant) async throws(CoordinationError) -> ElectionState? {
         do throws(GRPCFailure) {
-            let (reading, endpoint) = try await service.lockInfo(claim.name, until: requestDeadline)
+            let (reading, endpoint) = try await service.lockInfo(claim.name, until: deadline)
             guard let owner = reading.owner else { return nil }
             if owner == claim.identity, state.withLock({ $0.places[claim]?.isPromotion(reading) ?? false }) { return nil }
             return await electionState(reading, from: endpoint)
@@ -64,10 +71,12 @@ extension RaftLockCoordinator {
 
     /// Takes a place in the queue, or keeps the one that we have.
     /// - Returns: whether it is a new one.
-    private func standInLine(_ claim: Claim, behind blocker: ElectionState) async throws(CoordinationError) -> Bool {
+    private func standInLine(
+        _ claim: Claim, behind blocker: ElectionState, until deadline: BootInstant
+    ) async throws(CoordinationError) -> Bool {
         let now = clock.now()
         let known = state.withLock { $0.places[claim] }
-        if let known, now < known.refreshedAt + Self.refreshEvery { return false }
+        if let known, let refreshedAt = known.refreshedAt, now < refreshedAt + Self.refreshEvery { return false }
         var place = known ?? Place(refreshedAt: now)
         place.refreshedAt = now
         if known == nil, blocker.leader == claim.identity, let token = blocker.token {
@@ -77,13 +86,14 @@ extension RaftLockCoordinator {
         state.withLock { $0.places[claim] = place }
         do throws(GRPCFailure) {
             let response = try await service.write(
-                LockCalls.enqueue(claim.name, claim.identity, timeout: Self.placeLasts, priority: priority), until: requestDeadline)
+                LockCalls.enqueue(claim.name, claim.identity, timeout: Self.placeLasts, priority: priority), until: deadline)
             if response.hasError, !response.enqueued { throw GRPCFailure(response.error, at: server.description) }
             state.withLock { $0.places[claim]?.isTaken = true }
             return known?.isTaken != true
         } catch {
             // Without a place it is only a matter of luck; but it is tried again.
             if LockRefusal(error) == .queueFull { return false }
+            state.withLock { $0.places[claim]?.refreshedAt = nil }
             throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: true)
         }
     }
@@ -116,17 +126,22 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// A place that cannot be given up ends by itself.
+    /// A place that cannot be given up ends by itself; but while it lasts, it may bring us the lock once more.
     func giveUpPlace(_ claim: Claim, until deadline: BootInstant) async {
         guard let place = state.withLock({ $0.places[claim] }) else { return }
-        let wasCancelled: Bool
+        var (isGone, wasThere) = (true, true)
         do throws(GRPCFailure) {
-            wasCancelled = try await service.write(LockCalls.cancelWait(claim.name, claim.identity), until: deadline).cancelled
-        } catch { wasCancelled = false }
+            wasThere = try await service.write(LockCalls.cancelWait(claim.name, claim.identity), until: deadline).cancelled
+        } catch {
+            let refusal = LockRefusal(error)
+            wasThere = false
+            isGone = refusal == .notWaiting || refusal == .notFound
+        }
         state.withLock { state in
-            state.places[claim] = nil
-            // Not in the queue any more: it may have brought us the lock.
-            if !wasCancelled, state.held[claim] == nil { state.unwanted[claim] = place }
+            let isHeld = state.held[claim] != nil
+            // Whoever holds the lock tries again when it is given up.
+            if isGone || !isHeld { state.places[claim] = nil }
+            if !wasThere, !isHeld { state.unwanted[claim] = place }
         }
     }
 
@@ -139,7 +154,9 @@ extension RaftLockCoordinator {
             reading.owner == claim.identity
         else { return }
         let isOurs: Bool
-        if let place { isOurs = place.isPromotion(reading) } else {
+        if let place {
+            isOurs = place.isPromotion(reading)
+        } else {
             isOurs = isOwn(reading, await service.serverClock(at: endpoint)) == true
         }
         guard isOurs else { return }

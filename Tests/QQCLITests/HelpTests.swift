@@ -78,6 +78,7 @@ import Testing
                       --tls-key FILE          The key of our certificate, PEM
                       --tls-name NAME         The name in the server's certificate
                       --tls-first             NATS: TLS before anything else
+                      --follow-redirects      RaftLock: trust the leader's address
 
                 Output:
                       --json                  Print JSON

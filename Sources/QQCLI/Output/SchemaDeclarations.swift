@@ -85,7 +85,11 @@ extension Schemas {
             `server` and `system`.
             """,
         fields: [
-            name, .init("state", .text, "`held`, `expired` (the last leader's lease has ended), `free`, or `unknown` (the system only says that it is not ours)."), leader,
+            name,
+            .init(
+                "state", .text,
+                "`held`, `expired` (the last leader's lease has ended), `free`, or `unknown` (the system only says that it is not ours)."),
+            leader,
             .init("last_leader", .text, null: true, "The identity that leads, or led last."), .init("mine", .flag, "Whether we lead."),
             token, epoch,
             .init("revision", .count, null: true, "The version of the record, which grows with each renewal; null where there is none."),

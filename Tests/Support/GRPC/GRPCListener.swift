@@ -3,7 +3,8 @@ import GRPCNIOTransportHTTP2Posix
 import NIOCore
 import Synchronization
 
-/// A gRPC server within the process of the tests, on a port of 127.0.0.1 that it keeps over restarts. It is ended with the sandbox at the latest.
+/// A gRPC server within the process of the tests, on a port of 127.0.0.1 that it keeps over restarts. It is ended with the sandbox at the
+/// latest.
 final class GRPCListener: Sendable {
     private struct Running {
         let server: GRPCServer<HTTP2ServerTransport.Posix>

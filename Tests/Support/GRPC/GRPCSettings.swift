@@ -18,7 +18,8 @@ public struct GRPCServerSettings: Sendable {
     public var connectionAge: Duration?
     /// How long calls that run then may still take.
     public var connectionGrace = Duration.seconds(5)
-    /// How often clients may ping. The third that comes sooner brings GOAWAY `too_many_pings`; nil for five minutes, and never without a call.
+    /// How often clients may ping; a few pings that come sooner bring GOAWAY `too_many_pings`. nil for every five minutes, and never
+    /// without a call.
     public var clientPings: Duration?
     /// How often the server pings; nil for never. An answer that takes longer than five seconds ends the connection.
     public var serverPings: Duration?

@@ -7,11 +7,12 @@ extension RaftLockCluster {
         var now: Int64
     }
 
+    private enum Fate { case usual, unavailable, limited, hung }
+
     /// Counts a call and carries it out, with the faults of the moment.
     func serve<Response: Sendable>(
         _ method: String, by id: String, on node: Int, _ context: ServerContext, _ body: () async throws -> Response
     ) async throws -> Response {
-        enum Fate { case usual, unavailable, limited, hung }
         let fate = state.withLock { state -> Fate in
             state.calls[node].count(method, by: id)
             if GRPCCallFaults.take(&state.faults.calls.unavailable, method) { return .unavailable }
@@ -37,38 +38,28 @@ extension RaftLockCluster {
         return try result.get()
     }
 
+    private enum Step {
+        case done(Answer)
+        /// For a majority.
+        case waiting(ticket: Int)
+        case hung
+    }
+
     /// Has the nodes agree on a command, if it came to the leader.
     func write(_ command: LockTable.Command, by id: String, on node: Int, _ context: ServerContext) async throws -> Answer {
         try checkLeader(node)
-        enum Way { case usual, refused, hung }
-        let way = state.withLock { state -> Way in
-            state.running += 1
-            state.runningBy[id, default: 0] += 1
-            state.mostRunning = max(state.mostRunning, state.running)
-            state.mostRunningBy[id] = max(state.mostRunningBy[id] ?? 0, state.runningBy[id] ?? 0)
-            switch state.raft.nodes[node].wedge {
-            case .refuses: return .refused
-            case .hangs: return .hung
-            case nil: break
-            }
-            guard state.faults.wedgesOnOverlap, state.running > 1 else { return .usual }
-            // This one hangs, and later ones are refused.
-            state.raft.nodes[node].wedge = .refuses
-            return .hung
-        }
-        defer {
-            state.withLock { state in
-                state.running -= 1
-                state.runningBy[id, default: 1] -= 1
-            }
-        }
-        switch way {
-        case .refused: throw RPCError.unexpectedRaftLockError
+        switch try await agree(command, by: id, on: node) {
+        case .done(let answer): return answer
         case .hung: try await context.neverAnswer()
-        case .usual: break
+        case .waiting(let ticket):
+            let end = ContinuousClock.now + settings.majorityTimeout
+            while ContinuousClock.now < end, !context.cancellation.isCancelled {
+                try await Task.sleep(for: .milliseconds(5))
+                if let result = state.withLock({ $0.raft.outcome(ticket) }) { return Answer(result: result, now: clock.now) }
+            }
+            // It stays in the log, and is carried out yet. With which code the real one says so was not recorded.
+            throw RPCError(code: .deadlineExceeded, message: "context deadline exceeded")
         }
-        if settings.writeTime > .zero { try await Task.sleep(for: settings.writeTime) }
-        return try await agree(command, on: node)
     }
 
     /// Whoever does not lead says who does, if that is known.
@@ -78,29 +69,37 @@ extension RaftLockCluster {
         if named != node { throw RPCError.notLeader(id(of: named), at: address(of: named)) }
     }
 
-    private func agree(_ command: LockTable.Command, on node: Int) async throws -> Answer {
-        enum Step {
-            case done(Answer)
-            case waiting(ticket: Int)
+    private func agree(_ command: LockTable.Command, by id: String, on node: Int) async throws -> Step {
+        let isMeeting = state.withLock { state in
+            state.running += 1
+            state.runningBy[id, default: 0] += 1
+            state.mostRunning = max(state.mostRunning, state.running)
+            state.mostRunningBy[id] = max(state.mostRunningBy[id] ?? 0, state.runningBy[id] ?? 0)
+            return state.faults.wedgesOnOverlap && state.running > 1
         }
-        let step = try state.withLock { state throws(RPCError) -> Step in
+        defer {
+            state.withLock { state in
+                state.running -= 1
+                state.runningBy[id, default: 1] -= 1
+            }
+        }
+        switch state.withLock({ $0.raft.nodes[node].wedge }) {
+        case .refuses: throw RPCError.unexpected
+        case .hangs: return .hung
+        case nil where isMeeting:
+            // This one hangs, and later ones are refused.
+            state.withLock { $0.raft.nodes[node].wedge = .refuses }
+            return .hung
+        case nil: break
+        }
+        if settings.writeTime > .zero { try await Task.sleep(for: settings.writeTime) }
+        return try state.withLock { state throws(RPCError) -> Step in
             // Lost in the meantime, by its death or another's election.
-            guard state.raft.leader == node else { throw RPCError.unexpectedRaftLockError }
+            guard state.raft.leader == node else { throw RPCError.unexpected }
             guard state.raft.hasMajority else { return .waiting(ticket: state.raft.wait(command)) }
             let now = clock.now
             guard let result = state.raft.commit(command, now) else { throw RPCError.noLeader }
             return .done(Answer(result: result, now: now))
-        }
-        switch step {
-        case .done(let answer): return answer
-        case .waiting(let ticket):
-            let end = ContinuousClock.now + settings.majorityTimeout
-            while ContinuousClock.now < end {
-                try await Task.sleep(for: .milliseconds(5))
-                if let result = state.withLock({ $0.raft.outcome(ticket) }) { return Answer(result: result, now: clock.now) }
-            }
-            // It stays in the log, and is carried out yet. With which code the real one says so was not recorded.
-            throw RPCError(code: .deadlineExceeded, message: "context deadline exceeded")
         }
     }
 }

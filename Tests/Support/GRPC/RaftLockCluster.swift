@@ -3,7 +3,8 @@ import QQCore
 import QQRaftLock
 import Synchronization
 
-/// A RaftLock cluster of three nodes within the process of the tests, `node1` to `node3`, that answers as the real one was recorded to, quirks included.
+/// A RaftLock cluster of three nodes within the process of the tests, `node1` to `node3`, that answers as the real one was recorded to,
+/// quirks included.
 public final class RaftLockCluster: Sendable {
     public struct Settings: Sendable {
         /// Which of the nodes leads at first, from 0.
@@ -16,7 +17,7 @@ public final class RaftLockCluster: Sendable {
         public var heartbeat: Duration? = .milliseconds(50)
         /// How long the others take to notice that their leader is gone, and to elect another. The real ones take 3.4 to 11 s.
         public var electionTime = Duration.milliseconds(500)
-        /// How long a write takes.
+        /// How long a write takes. Two that meet in that time are seen to: make it long where they must not meet.
         public var writeTime = Duration.milliseconds(2)
         /// How long a write waits for a majority.
         public var majorityTimeout = Duration.seconds(30)
@@ -63,24 +64,30 @@ public final class RaftLockCluster: Sendable {
         var tasks: [Task<Void, Never>] = []
     }
 
+    /// What a node listens with.
+    private struct Listeners {
+        let service: GRPCListener
+        /// Where the nodes would talk to each other: gRPC is spoken there, and RaftLock is not.
+        let peer: GRPCListener
+
+        var both: [GRPCListener] { [service, peer] }
+    }
+
     let settings: Settings
     let clock = ServerClock()
     let state: Mutex<State>
     /// Set once, before anybody is served.
-    private let listeners = Mutex<[GRPCListener]>([])
-    private let peers = Mutex<[GRPCListener]>([])
+    private let listeners = Mutex<[Listeners]>([])
 
     /// Starts the nodes, and waits until they serve.
     public static func start(_ settings: Settings = Settings(), in sandbox: Sandbox) async throws -> RaftLockCluster {
         let cluster = RaftLockCluster(settings)
         for node in 0..<3 {
-            let listener = GRPCListener(settings.connections, [RaftLockNode(cluster: cluster, node: node)], in: sandbox)
-            try await listener.start()
-            cluster.listeners.withLock { $0.append(listener) }
-            // Where the nodes would talk to each other: gRPC is spoken there, and RaftLock is not.
-            let peer = GRPCListener(GRPCServerSettings(), [], in: sandbox)
-            try await peer.start()
-            cluster.peers.withLock { $0.append(peer) }
+            let listeners = Listeners(
+                service: GRPCListener(settings.connections, [RaftLockNode(cluster: cluster, node: node)], in: sandbox),
+                peer: GRPCListener(GRPCServerSettings(), [], in: sandbox))
+            for listener in listeners.both { try await listener.start() }
+            cluster.listeners.withLock { $0.append(listeners) }
         }
         sandbox.atClose { cluster.end() }
         cluster.begin()
@@ -95,11 +102,11 @@ public final class RaftLockCluster: Sendable {
     // MARK: What it is
 
     /// The nodes' ports on 127.0.0.1; the same after every restart.
-    public var ports: [UInt16] { listeners.withLock { $0.map(\.port) } }
+    public var ports: [UInt16] { listeners.withLock { $0.map(\.service.port) } }
     /// Where redirects lead.
-    public var peerPorts: [UInt16] { peers.withLock { $0.map(\.port) } }
+    public var peerPorts: [UInt16] { listeners.withLock { $0.map(\.peer.port) } }
     /// How many connections the peer ports were sent.
-    public var peerConnections: Int { peers.withLock { $0.reduce(0) { $0 + $1.connections } } }
+    public var peerConnections: Int { listeners.withLock { $0.reduce(0) { $0 + $1.peer.connections } } }
     /// `raftlock://127.0.0.1:PORT,…`, or `raftlocks://localhost:PORT,…`: the name that the certificate has.
     public var url: String { url(of: Array(ports.indices)) }
     /// The URL of some of the nodes.
@@ -122,9 +129,9 @@ public final class RaftLockCluster: Sendable {
             state.calls.reduce(0) { sum, calls in sum + (id.map { calls[method, $0] } ?? calls[method]) }
         }
     }
-    /// The highest number of writes that were under way at once.
+    /// The highest number of writes that a leader had to agree on at once. An answer that is late or lost counts no more.
     public var mostWritesAtOnce: Int { state.withLock(\.mostRunning) }
-    /// The highest number of writes of one client id that were under way at once.
+    /// The same of one client id.
     public func mostWritesAtOnce(by id: String) -> Int { state.withLock { $0.mostRunningBy[id] ?? 0 } }
 
     func address(of node: Int) -> String {
@@ -175,7 +182,7 @@ public final class RaftLockCluster: Sendable {
     /// Cuts all connections of a node at once; its ports refuse. Where it led, the others name it until they have elected another.
     public func kill(_ node: Int) async {
         state.withLock { $0.raft.kill(node) }
-        for listener in [listeners, peers].map({ $0.withLock { $0[node] } }) { await listener.kill() }
+        for listener in listeners.withLock({ $0[node].both }) { await listener.kill() }
         electLater()
     }
 
@@ -183,18 +190,18 @@ public final class RaftLockCluster: Sendable {
     public func stop(_ node: Int) async {
         state.withLock { $0.raft.kill(node) }
         electLater()
-        for listener in [listeners, peers].map({ $0.withLock { $0[node] } }) { await listener.stop() }
+        for listener in listeners.withLock({ $0[node].both }) { await listener.stop() }
     }
 
     /// Starts a node that was killed, on its port; it follows. Nothing stays of a wedge.
     public func restart(_ node: Int) async throws {
-        for listener in [listeners, peers].map({ $0.withLock { $0[node] } }) { try await listener.start() }
+        for listener in listeners.withLock({ $0[node].both }) { try await listener.start() }
         state.withLock { $0.raft.revive(node, clock.now) }
         electLater()
     }
 
     /// Cuts all connections of a node; new ones are taken.
-    public func cutConnections(of node: Int) { listeners.withLock { $0[node] }.cut() }
+    public func cutConnections(of node: Int) { listeners.withLock { $0[node].service }.cut() }
 
     /// Has another node lead, from now on.
     public func moveLeader(to node: Int) { state.withLock { $0.raft.elect(node, clock.now) } }

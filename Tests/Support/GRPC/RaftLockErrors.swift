@@ -6,7 +6,7 @@ import SwiftProtobuf
 /// The errors of RaftLock's server, as they were recorded. Where no recording has one, its comment says so.
 extension RPCError {
     /// Also what an owner's renewal is answered with, although it was done.
-    static let unexpectedRaftLockError = RPCError(code: .internalError, message: "An unexpected internal error occurred.")
+    static let unexpected = RPCError(code: .internalError, message: "An unexpected internal error occurred.")
 
     /// Text only: what the lock manager refuses has no details.
     static func lockManager(_ failure: LockTable.Failure) -> RPCError { RPCError(code: .internalError, message: failure.text) }

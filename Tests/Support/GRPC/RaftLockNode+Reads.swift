@@ -8,7 +8,7 @@ extension RaftLockNode {
         try await cluster.serve("GetLockInfo", by: "", on: node, context) {
             try RaftLockLimits.check(lock: request.lockID)
             // No redirect.
-            guard cluster.leader == node else { throw RPCError.unexpectedRaftLockError }
+            guard cluster.leader == node else { throw RPCError.unexpected }
             var response = Raftlock_GetLockInfoResponse()
             if let lock = lock(request.lockID) {
                 response.lockInfo = Raftlock_LockInfo(request.lockID, lock)

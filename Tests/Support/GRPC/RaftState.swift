@@ -29,6 +29,8 @@ struct RaftState: Sendable {
     /// Whom nodes redirect to. It outlives the leader, until they notice its death.
     private(set) var namedLeader: Int?
     private(set) var term: UInt64 = 1
+    /// Set from outside: no election comes by itself.
+    private var isLeaderless = false
     /// Set from outside: whether the nodes that live reach each other.
     var isConnected = true
     /// Commands that wait for a majority, and what has become of them.
@@ -113,6 +115,7 @@ struct RaftState: Sendable {
         let before = namedLeader.map { nodes[$0].id } ?? ""
         for place in nodes.indices { nodes[place].statusLeader = before }
         term += 1
+        isLeaderless = false
         (leader, namedLeader) = (node, node)
         catchUp(node, to: log.count)
         resume(now)
@@ -120,7 +123,7 @@ struct RaftState: Sendable {
 
     /// What nodes do when their election timeout is over: one of those that live leads, if they are a majority.
     mutating func electAny(_ now: Int64) {
-        guard leader == nil else { return }
+        guard leader == nil, !isLeaderless else { return }
         guard hasMajority, let next = nodes.indices.first(where: { nodes[$0].isAlive && $0 != namedLeader }) else {
             namedLeader = nil
             return
@@ -128,8 +131,8 @@ struct RaftState: Sendable {
         elect(next, now)
     }
 
-    /// Nobody leads, and the nodes know it.
-    mutating func loseLeader() { (leader, namedLeader, queue) = (nil, nil, []) }
+    /// Nobody leads, and the nodes know it, until somebody is elected by name.
+    mutating func loseLeader() { (leader, namedLeader, queue, isLeaderless) = (nil, nil, [], true) }
 
     mutating func kill(_ node: Int) {
         nodes[node].isAlive = false

@@ -16,15 +16,35 @@ public final class RawGRPC: Sendable {
 
     private let client: GRPCClient<HTTP2ClientTransport.Posix>
     private let running: Task<Void, Never>
+    private let waits: Bool
 
-    /// - Parameter port: on 127.0.0.1.
-    public init(_ port: UInt16, in sandbox: Sandbox) throws {
+    /// - Parameters:
+    ///   - port: on 127.0.0.1.
+    ///   - waits: for a server that is not there yet, or not again; else a call fails at once.
+    ///   - tls: whose authority is trusted; nil for plaintext.
+    ///   - showsCertificate: whether the client shows its own.
+    public init(
+        _ port: UInt16, waits: Bool = true, tls: Certificates? = nil, showsCertificate: Bool = false, in sandbox: Sandbox
+    ) throws {
         let client = GRPCClient(
             transport: try HTTP2ClientTransport.Posix(
-                target: .ipv4(address: "127.0.0.1", port: Int(port)), transportSecurity: .plaintext))
+                target: .ipv4(address: "127.0.0.1", port: Int(port)),
+                transportSecurity: Self.security(tls, showsCertificate)))
         self.client = client
+        self.waits = waits
         running = Task { try? await client.runConnections() }
         sandbox.atClose { self.close() }
+    }
+
+    private static func security(_ tls: Certificates?, _ showsCertificate: Bool) -> HTTP2ClientTransport.Posix.TransportSecurity {
+        guard let tls else { return .plaintext }
+        return .tls { configuration in
+            configuration.trustRoots = .certificates([.file(path: tls.authority, format: .pem)])
+            if showsCertificate {
+                configuration.certificateChain = [.file(path: tls.client.certificate, format: .pem)]
+                configuration.privateKey = .file(path: tls.client.key, format: .pem)
+            }
+        }
     }
 
     public func close() {
@@ -36,6 +56,7 @@ public final class RawGRPC: Sendable {
     {
         var options = CallOptions.defaults
         options.timeout = limit
+        options.waitForReady = waits
         do {
             return try await client.unary(
                 request: ClientRequest(message: request), descriptor: MethodDescriptor(fullyQualifiedService: service, method: method),

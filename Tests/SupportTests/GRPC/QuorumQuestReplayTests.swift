@@ -2,8 +2,8 @@ import Support
 import Testing
 
 @Suite("What was recorded from a real Quorum Quest server") struct QuorumQuestReplayTests {
-    /// Codes, messages and answers are compared byte for byte: nothing in them varies from run to run. What is left aside is how long calls took, but
-    /// for those with the store stopped.
+    /// Codes, messages and answers are compared byte for byte: nothing in them varies from run to run. What is left aside is how long calls
+    /// took, but for those with the store stopped.
     @Test("is what the server of the tests answers, call by call")
     func replay() async throws {
         try await inSandbox { box in

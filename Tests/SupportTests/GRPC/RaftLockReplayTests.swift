@@ -7,8 +7,8 @@ import Testing
 @Suite("What was recorded from a real RaftLock cluster") struct RaftLockReplayTests {
     private static let service = "raftlock.RaftLock"
 
-    /// Left aside are ports, moments (how far apart they are counts), the fractions of a second that a wait depends on, the order of lists where the
-    /// server chooses it, and of the fields within the details' maps. Codes, messages, ids and versions must be the same.
+    /// Left aside are ports, moments (how far apart they are counts), the fractions of a second that a wait depends on, the order of lists
+    /// where the server chooses it, and of the fields within the details' maps. Codes, messages, ids and versions must be the same.
     @Test("is what the cluster of the tests answers, call by call")
     func replay() async throws {
         try await inSandbox { box in

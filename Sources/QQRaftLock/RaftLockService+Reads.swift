@@ -1,0 +1,90 @@
+import QQCore
+import QQGRPC
+import SwiftProtobuf
+
+// What changes nothing.
+extension RaftLockService {
+    /// Looks at a lock. Only the leader can; another answers INTERNAL without a reason, and so it is that this finds the leader, too.
+    /// - Returns: what stands there, and which of our endpoints said so; nil for a leader that is none of them.
+    func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (reading: LockReading, endpoint: Int?) {
+        var failure: GRPCFailure?
+        let (order, stranger) = state.withLock { state in
+            (state.directory.order, state.strangeLeader.flatMap { state.strangers[$0] })
+        }
+        var all: [(index: Int?, endpoint: GRPCEndpoint)] = order.map { ($0, endpoints[$0]) }
+        if let stranger { all.insert((nil, stranger), at: 0) }
+        for (position, (index, endpoint)) in all.enumerated() {
+            let left = deadline.duration(since: clock.now())
+            if left <= .zero { break }
+            do throws(GRPCFailure) {
+                let response = try await ask(LockCalls.lockInfo(name), at: endpoint, timeout: left / (all.count - position))
+                answered(index, .getLockInfo, endpoint.host.description)
+                if response.hasError, LockRefusal(response.error) != .notFound {
+                    throw GRPCFailure(response.error, at: endpoint.host.description)
+                }
+                return (response.hasLockInfo ? LockReading(response.lockInfo) : LockReading(unknown: name), index)
+            } catch {
+                switch LockRefusal(error) {
+                case .unexpected, .notLeader, .noLeader, nil: break
+                case .some: throw error
+                }
+                if error.code == .cancelled { throw error }
+                state.withLock { state in
+                    if let index { state.directory.lost(at: index) } else { state.strangeLeader = nil }
+                }
+                // What was not an answer tells more than that a follower is one.
+                failure = failure.map { $0.isAnswer && !error.isAnswer ? error : $0 } ?? error
+            }
+        }
+        guard var failure else { throw noTime }
+        if LockRefusal(failure) == .unexpected {
+            failure = GRPCFailure(.unavailable, "no node answers as the leader does", at: failure.endpoint, wasSent: true)
+        }
+        throw failure
+    }
+
+    /// Asks whoever answers, the leader first: the others may be behind.
+    func askAny<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ call: LockCall<Request, Response>, until deadline: BootInstant
+    ) async throws(GRPCFailure) -> (response: Response, endpoint: Int) {
+        var failure: GRPCFailure?
+        let order = directory.order
+        for (position, index) in order.enumerated() {
+            let left = deadline.duration(since: clock.now())
+            if left <= .zero { break }
+            do throws(GRPCFailure) {
+                return (try await ask(call, at: endpoints[index], timeout: left / (order.count - position)), index)
+            } catch {
+                if LockRefusal(error) == .invalidArgument || error.code == .cancelled { throw error }
+                failure = failure ?? error
+            }
+        }
+        throw failure ?? noTime
+    }
+
+    // MARK: Time
+
+    private static let clockLasts: Duration = .seconds(60)
+    private static let clockTimeout: Duration = .milliseconds(500)
+
+    /// What time it is at an endpoint, as Health tells; nil where it does not answer at once.
+    func serverClock(at index: Int?) async -> ServerClock? {
+        guard let index else { return nil }
+        let now = clock.now()
+        if let known = state.withLock({ $0.clocks[index] }) {
+            // One that hangs is not waited for again and again.
+            let lasts = known.clock == nil ? Self.clockLasts / 10 : Self.clockLasts
+            if now.duration(since: known.at) < lasts { return known.clock }
+        }
+        let response = try? await ask(LockCalls.health(), at: endpoints[index], timeout: Self.clockTimeout)
+        let measured = response.flatMap { self.serverClock($0, askedAt: now, answeredAt: clock.now()) }
+        state.withLock { $0.clocks[index] = Measured(clock: measured, at: now) }
+        return measured
+    }
+
+    /// The time of a check that is made when it is asked for.
+    func serverClock(_ response: Raftlock_HealthResponse, askedAt: BootInstant, answeredAt: BootInstant) -> ServerClock? {
+        guard response.healthInfo.hasLastHealthCheckAt, let time = response.healthInfo.lastHealthCheckAt.wallTime else { return nil }
+        return ServerClock(time: time, measured: askedAt + answeredAt.duration(since: askedAt) / 2)
+    }
+}

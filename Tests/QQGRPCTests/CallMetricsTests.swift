@@ -1,0 +1,29 @@
+import Testing
+
+@testable import QQGRPC
+
+@Suite("The counts of calls") struct CallMetricsTests {
+    @Test("are written as Prometheus reads them") func text() {
+        let metrics = CallMetrics()
+        metrics.record("Renew", .success, took: .milliseconds(2))
+        metrics.record("Renew", .failure, took: .seconds(3))
+        metrics.record("Acquire", .redirect, took: .microseconds(500))
+        metrics.retried("Renew")
+        let lines = metrics.prometheus().split(separator: "\n").map(String.init)
+        #expect(lines.contains("# TYPE qq_requests_total counter"))
+        #expect(lines.contains(#"qq_requests_total{operation="Renew"} 2"#))
+        #expect(lines.contains(#"qq_successes_total{operation="Renew"} 1"#))
+        #expect(lines.contains(#"qq_failures_total{operation="Renew"} 1"#))
+        #expect(lines.contains(#"qq_redirects_total{operation="Acquire"} 1"#))
+        #expect(lines.contains(#"qq_retries_total{operation="Renew"} 1"#))
+        #expect(lines.contains(#"qq_request_duration_seconds_bucket{operation="Renew",le="0.0025"} 1"#))
+        #expect(lines.contains(#"qq_request_duration_seconds_bucket{operation="Renew",le="5.0"} 2"#))
+        #expect(lines.contains(#"qq_request_duration_seconds_bucket{operation="Acquire",le="0.001"} 1"#))
+        #expect(lines.contains(#"qq_request_duration_seconds_bucket{operation="Renew",le="+Inf"} 2"#))
+        #expect(lines.contains(#"qq_request_duration_seconds_count{operation="Renew"} 2"#))
+    }
+
+    @Test("are nothing but the descriptions before the first call") func empty() {
+        #expect(CallMetrics().prometheus().split(separator: "\n").allSatisfy { $0.hasPrefix("#") })
+    }
+}

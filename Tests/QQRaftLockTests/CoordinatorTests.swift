@@ -1,0 +1,320 @@
+import Glibc
+import QQCore
+import QQGRPC
+import QQRaftLock
+import Support
+import Synchronization
+import Testing
+
+/// The coordinator against the cluster for tests.
+@Suite("Elections on a RaftLock cluster") struct CoordinatorTests {
+    struct SystemClock: LeaseClock {
+        func now() -> BootInstant {
+            var time = timespec()
+            clock_gettime(CLOCK_BOOTTIME, &time)
+            return BootInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+        }
+
+        func sleep(until deadline: BootInstant) async throws {
+            let left = deadline.duration(since: now())
+            if left > .zero { try await Task.sleep(for: min(left, .seconds(600))) }
+            try Task.checkCancellation()
+        }
+    }
+
+    final class Calls: Sendable {
+        private let all = Mutex<[String]>([])
+        func add(_ operation: LockOperation, _ outcome: CallOutcome) {
+            all.withLock { $0.append("\(operation.rawValue) \(outcome.rawValue)") }
+        }
+        func take() -> [String] {
+            all.withLock { all in
+                defer { all = [] }
+                return all
+            }
+        }
+    }
+
+    let clock = SystemClock()
+    let calls = Calls()
+
+    func coordinator(_ url: String, timeout: Duration = .seconds(5), follows: Bool = false, priority: Int32 = 0) throws
+        -> RaftLockCoordinator
+    {
+        let calls = calls
+        return RaftLockCoordinator(
+            server: try ServerURL.parse(url), settings: GRPCSettings(), clock: clock, executor: globalConcurrentExecutor,
+            requestTimeout: timeout, priority: priority, followsRedirects: follows
+        ) { operation, _, outcome in calls.add(operation, outcome) }
+    }
+
+    func inCluster(_ settings: RaftLockCluster.Settings = .init(), _ body: (RaftLockCluster) async throws -> Void) async throws {
+        let left = try await withSandbox { box in try await body(try await RaftLockCluster.start(settings, in: box)) }
+        #expect(left.isEmpty)
+    }
+
+    func request(_ id: String, _ name: String = "web", ttl: Duration = .seconds(10)) -> AcquireRequest {
+        AcquireRequest(name: name, identity: id, ttl: ttl)
+    }
+
+    func granted(_ answer: AcquireAnswer) throws -> Grant {
+        guard case .granted(let grant, _) = answer else { throw CannotStart("refused: \(answer)") }
+        return grant
+    }
+
+    func refused(_ answer: AcquireAnswer) throws -> ElectionState {
+        guard case .refused(let state) = answer else { throw CannotStart("granted: \(answer)") }
+        return state
+    }
+
+    @Test("acquire, read, renew, release", arguments: [false, true]) func round(isMended: Bool) async throws {
+        try await inCluster { cluster in
+            cluster.change { $0.isMended = isMended }
+            let qq = try coordinator(cluster.url)
+            let grant = try granted(try await qq.acquire(request("alice")))
+            let state = try await qq.read("web")
+            #expect(state.phase == .held && state.leader == "alice" && state.isOwn == true && state.token == grant.token)
+            #expect((state.remaining ?? .zero) > .seconds(9))
+            #expect(state.isTerm(of: grant))
+            guard case .renewed(let renewed) = try await qq.renew(grant) else { throw CannotStart("not renewed") }
+            #expect(renewed.token == grant.token && renewed.deadline > grant.deadline)
+            let other = try coordinator(cluster.url)
+            let blocker = try refused(try await other.acquire(request("bob")))
+            #expect(blocker.leader == "alice" && blocker.isOwn == nil)
+            #expect(try await qq.release(renewed) == .released)
+            #expect(try await qq.read("web").phase == .free)
+            guard case .notHeld(let free) = try await qq.release(renewed) else { throw CannotStart("released twice") }
+            #expect(free.phase == .free)
+            #expect(try await qq.read("never").phase == .free)
+            #expect(try await qq.list().map(\.name) == ["web"])
+            #expect(cluster.peerConnections == 0)
+            #expect(cluster.mostWritesAtOnce == 1)
+        }
+    }
+
+    @Test("another of the same name does not share a lease, and waits for its end") func namesake() async throws {
+        try await inCluster { cluster in
+            let (one, other) = (try coordinator(cluster.url), try coordinator(cluster.url))
+            let grant = try granted(try await one.acquire(request("same", ttl: .seconds(2))))
+            let blocker = try refused(try await other.acquire(request("same", ttl: .seconds(2))))
+            #expect(blocker.isOwn == false && blocker.token == grant.token)
+            try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(10))
+            _ = try refused(try await other.acquire(request("same")))
+            try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(10))
+            let second = try granted(try await other.acquire(request("same")))
+            #expect(second.token != grant.token)
+            guard case .lost = try await one.renew(grant) else { throw CannotStart("both hold it") }
+        }
+    }
+
+    @Test("waiting in the queue, and leaving it") func queue() async throws {
+        try await inCluster { cluster in
+            cluster.acquire("web", by: "holder", for: .seconds(60))
+            let qq = try coordinator(cluster.url, priority: 5)
+            let blocker = try refused(try await qq.acquire(request("alice")))
+            #expect(blocker.leader == "holder")
+            try await qq.waitForTurn(request("alice"), behind: blocker, until: clock.now() + .seconds(10))
+            #expect(cluster.lock("web")?.waiters == ["alice"])
+            async let turn: Void = qq.waitForTurn(request("alice"), behind: blocker, until: clock.now() + .seconds(10))
+            try await Task.sleep(for: .milliseconds(300))
+            let began = clock.now()
+            cluster.release("web")
+            try await turn
+            #expect(clock.now().duration(since: began) < .milliseconds(1100))
+            let grant = try granted(try await qq.acquire(request("alice")))
+            #expect(cluster.lock("web")?.waiters == [])
+            let second = try coordinator(cluster.url)
+            try await second.waitForTurn(request("bob"), behind: blocker, until: clock.now() + .seconds(10))
+            #expect(cluster.lock("web")?.waiters == ["bob"])
+            await second.leaveQueue(request("bob"))
+            #expect(cluster.lock("web")?.waiters == [])
+            try await second.waitForTurn(request("bob"), behind: blocker, until: clock.now() + .seconds(10))
+            #expect(try await qq.release(grant) == .released)
+            #expect(cluster.owner(of: "web") == "bob")
+            await second.leaveQueue(request("bob"))
+            #expect(cluster.owner(of: "web") == nil)
+        }
+    }
+
+    @Test("the leader changes") func leaders() async throws {
+        var settings = RaftLockCluster.Settings()
+        settings.electionTime = .milliseconds(300)
+        try await inCluster(settings) { cluster in
+            let qq = try coordinator(cluster.url)
+            let grant = try granted(try await qq.acquire(request("alice")))
+            await cluster.kill(1)
+            var renewed: Grant?
+            for _ in 0..<40 where renewed == nil {
+                do throws(CoordinationError) {
+                    if case .renewed(let grant) = try await qq.renew(grant) { renewed = grant }
+                } catch {
+                    #expect(error.isPassing, "\(error)")
+                    try await Task.sleep(for: .milliseconds(50))
+                }
+            }
+            #expect(renewed != nil)
+            try await cluster.restart(1)
+            #expect(try await qq.release(grant) == .released)
+            let report = await qq.clusterStatus()
+            #expect(report.endpoints.count(where: \.canGrant) == 1)
+        }
+    }
+
+    @Test("a follower alone, with and without leave to follow it") func redirects() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url(of: [0]))
+            do throws(CoordinationError) {
+                _ = try await qq.acquire(request("alice"))
+                Issue.record("granted")
+            } catch {
+                #expect(error.kind == .unavailable && !error.isUncertain)
+            }
+            let bold = try coordinator(cluster.url(of: [0]), follows: true)
+            do throws(CoordinationError) {
+                _ = try await bold.acquire(request("alice"))
+                Issue.record("granted")
+            } catch {}
+            #expect(cluster.peerConnections == 1)
+            cluster.change { $0.redirectsToService = true }
+            _ = try granted(try await bold.acquire(request("alice")))
+        }
+    }
+
+    @Test("a wedged leader is named", arguments: [true, false]) func wedged(refuses: Bool) async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url, timeout: .milliseconds(700))
+            let grant = try granted(try await qq.acquire(request("alice")))
+            cluster.wedge(refuses ? .refuses : .hangs)
+            var told: [CoordinationError] = []
+            for _ in 0..<2 {
+                do throws(CoordinationError) { _ = try await qq.release(grant) } catch { told.append(error) }
+            }
+            for error in told { print(error, error.isUncertain) }
+            #expect(told.count == 2 && told.allSatisfy(\.isUncertain))
+            #expect(told.last?.reason.contains("answers reads but refuses every write; restart it") == true)
+            let began = clock.now()
+            do throws(CoordinationError) { _ = try await qq.renew(grant) } catch {}
+            #expect(clock.now().duration(since: began) < .seconds(3))
+        }
+    }
+
+    @Test("no leader, and no nodes") func nobody() async throws {
+        try await inCluster { cluster in
+            cluster.loseLeader()
+            let qq = try coordinator(cluster.url)
+            do throws(CoordinationError) { _ = try await qq.acquire(request("alice")) } catch {
+                #expect(error.kind == .unavailable && !error.isUncertain)
+            }
+            do throws(CoordinationError) { _ = try await qq.read("web") } catch {}
+            for node in 0..<3 { await cluster.kill(node) }
+            do throws(CoordinationError) { _ = try await qq.acquire(request("alice")) } catch {}
+            do throws(CoordinationError) { _ = try await qq.read("web") } catch {}
+        }
+    }
+
+    @Test("a granted lease in doubt is known as ours, and stepping down") func doubt() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url, timeout: .milliseconds(1500))
+            _ = try await qq.read("web")
+            cluster.setMajority(false)
+            do throws(CoordinationError) {
+                _ = try await qq.acquire(request("alice"))
+                Issue.record("granted")
+            } catch {
+                #expect(error.isUncertain)
+            }
+            cluster.setMajority(true)
+            try await Task.sleep(for: .milliseconds(200))
+            let state = try await qq.read("web")
+            #expect(state.leader == nil || state.isOwn == true)
+            await qq.leaveQueue(request("alice"))
+            #expect(cluster.owner(of: "web") == nil)
+            cluster.acquire("web", by: "bob", for: .seconds(20))
+            #expect(try await qq.askToStepDown(try await qq.read("web"), by: "alice", byForce: true) == .done)
+            #expect(cluster.owner(of: "web") == nil)
+        }
+    }
+
+    @Test("many sessions write one after the other") func serial() async throws {
+        try await inCluster { cluster in
+            cluster.change { $0.wedgesOnOverlap = true }
+            let (one, two) = (try coordinator(cluster.url, timeout: .seconds(15)), try coordinator(cluster.url, timeout: .seconds(15)))
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for number in 0..<100 {
+                    let qq = number % 2 == 0 ? one : two
+                    group.addTask {
+                        let grant = try granted(try await qq.acquire(request("alice", "web-\(number)")))
+                        guard case .renewed = try await qq.renew(grant) else { throw CannotStart("lost") }
+                        guard case .released = try await qq.release(grant) else { throw CannotStart("not held") }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(cluster.mostWritesAtOnce == 1)
+        }
+    }
+
+    @Test("watching") func watch() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url)
+            var iterator = qq.changes(of: ["web"]).makeAsyncIterator()
+            #expect(try await iterator.next()?.phase == .free)
+            cluster.acquire("web", by: "alice", for: .seconds(1))
+            #expect(try await iterator.next()?.leader == "alice")
+            let ended = try await iterator.next()
+            #expect(ended?.phase == .expired || ended?.phase == .free)
+        }
+    }
+
+    @Test("lists everything, in whatever order it comes") func lists() async throws {
+        try await inCluster { cluster in
+            for number in 0..<2500 { cluster.acquire("list/\(number)", by: "alice", for: .seconds(60)) }
+            let qq = try coordinator(cluster.url)
+            let found = try await qq.list()
+            #expect(found.count == 2500 && found.map(\.name) == found.map(\.name).sorted())
+        }
+    }
+
+    @Test("a node that hangs") func hung() async throws {
+        try await inCluster { cluster in
+            cluster.hang(0)
+            let qq = try coordinator(cluster.url, timeout: .seconds(3))
+            var grant: Grant?
+            for _ in 0..<3 where grant == nil {
+                do throws(CoordinationError) {
+                    if case .granted(let given, _) = try await qq.acquire(request("alice")) { grant = given }
+                } catch {
+                    _ = try? await qq.read("web")
+                }
+            }
+            #expect(grant != nil)
+        }
+    }
+
+    @Test("a session that waits and is stopped leaves the queue; one that waits gets its turn") func sessions() async throws {
+        try await inCluster { cluster in
+            cluster.change { $0.wedgesOnOverlap = true }
+            cluster.acquire("web", by: "holder", for: .seconds(60))
+            let qq = try coordinator(cluster.url)
+            let me = Identity.generated()
+            let driver = SessionDriver(
+                .init(request: request(me), renewEvery: .seconds(1), waiting: .forever), coordinator: qq, clock: clock)
+            async let outcome = driver.run { _, _ in }
+            try await waitUntil("a waiter") { cluster.lock("web")?.waiters == [me] }
+            driver.stop()
+            #expect(await outcome == .stopped)
+            #expect(cluster.lock("web")?.waiters == [])
+            let second = SessionDriver(
+                .init(request: request(me), renewEvery: .milliseconds(500), waiting: .forever), coordinator: qq, clock: clock)
+            async let other = second.run { _, _ in }
+            try await waitUntil("a waiter") { cluster.lock("web")?.waiters == [me] }
+            cluster.release("web")
+            try await waitUntil("a holder") { cluster.owner(of: "web") == me }
+            try await Task.sleep(for: .seconds(2))
+            #expect((cluster.lock("web")?.remaining ?? .zero) <= .seconds(10))
+            second.stop()
+            #expect(await other == .stopped)
+            #expect(cluster.owner(of: "web") == nil && cluster.lock("web")?.waiters == [])
+        }
+    }
+}
