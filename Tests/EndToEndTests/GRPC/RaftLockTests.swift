@@ -119,7 +119,7 @@ struct RaftLockTests {
             for node in 0..<3 { await raft.cluster.kill(node) }
             let run = try await raft.run("cluster-status", "--json")
             #expect(run.ending == .exited(69))
-            let refused = try await raft.run("status", "x", "--retries", "0")
+            let refused = try await raft.run("status", "x")
             #expect(refused.ending == .exited(69) && refused.errors.contains("Connection refused"), "\(refused.errors)")
         }
     }
