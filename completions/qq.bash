@@ -64,10 +64,12 @@ __qq_value() {
     --tls-ca) __qq_paths -f "$2" ;;
     --tls-cert) __qq_paths -f "$2" ;;
     --tls-key) __qq_paths -f "$2" ;;
+    --metrics-file) __qq_paths -f "$2" ;;
     --color) __qq_words "$2" auto always never ;;
     --on-elected) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
     --on-lost) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
     --on-change) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
+    --retry-on) __qq_words "$2" not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held ;;
     --format) __qq_words "$2" text shell json ;;
     --pid) __qq_offer "$2" < <(cd /proc && printf '%s\n' [0-9]*) ;;
     --until) __qq_words "$2" led free mine changed leader= ;;
@@ -79,36 +81,36 @@ __qq_value() {
 __qq_command() {
     case $1 in
     '')
-        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h --version'
-        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h --version'
+        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     acquire)
-        flags='-- ''--wait --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
-        valued='--priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='-- ''--wait --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     release)
-        flags='--token --cancel-wait --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
-        valued='--token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--token --cancel-wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--token --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     keepalive)
-        flags='--once --pid --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
-        valued='--pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--once --pid --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     status)
-        flags='--all --mine --held --contested --owner --match --expires-within --limit --offset --advice --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
-        valued='--owner --match --expires-within --limit --offset --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--all --mine --held --contested --owner --match --expires-within --limit --offset --advice --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     watch)
-        flags='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
-        valued='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     step-down)
-        flags='--node --token --force --yes -y --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
-        valued='--node --token --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--node --token --force --yes -y --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--node --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     cluster-status)
-        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --json --color --quiet -q --verbose -v --help -h'
-        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color'
+        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     completions)
         flags='--help -h'

@@ -6,7 +6,7 @@ function __qq_read
     set -g __qq_places 0
     set -g __qq_server
     set -g __qq_dashes 0
-    set -l valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+    set -l valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
     set -l wants
     set -l tokens (commandline -opc)
     for place in (seq 2 (count $tokens))
@@ -36,19 +36,19 @@ function __qq_read
             set -g __qq_command $word
             switch $word
             case acquire
-                set valued --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case release
-                set valued --token --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --token --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case keepalive
-                set valued --pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --jitter --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case status
-                set valued --owner --match --expires-within --limit --offset --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case watch
-                set valued --until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case step-down
-                set valued --node --token --wait --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --node --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case cluster-status
-                set valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --color
+                set valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case completions
                 set valued 
             case man
@@ -126,6 +126,8 @@ complete -c qq -n __qq_bare -l tls-key -r -F -d 'The key of our certificate, PEM
 complete -c qq -n __qq_bare -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n __qq_bare -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n __qq_bare -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n __qq_bare -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n __qq_bare -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n __qq_bare -l json -d 'Print JSON'
 complete -c qq -n __qq_bare -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n __qq_bare -l quiet -s q -d 'No messages but errors'
@@ -158,7 +160,9 @@ complete -c qq -n '__qq_in acquire' -l on-change -x -a '(__fish_complete_command
 complete -c qq -n '__qq_in acquire' -l hook-timeout -x -d 'Limit for one hook'
 complete -c qq -n '__qq_in acquire' -l retries -x -d 'Tries after a passing failure'
 complete -c qq -n '__qq_in acquire' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in acquire' -l backoff-factor -x -d 'How much longer each pause is'
 complete -c qq -n '__qq_in acquire' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in acquire' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in acquire' -l format -x -a 'text shell json' -d 'Print text, shell or json'
 complete -c qq -n '__qq_in acquire' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
 complete -c qq -n '__qq_in acquire' -l cluster-config -r -F -d 'A cluster.json of the Go library'
@@ -172,6 +176,8 @@ complete -c qq -n '__qq_in acquire' -l tls-key -r -F -d 'The key of our certific
 complete -c qq -n '__qq_in acquire' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in acquire' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in acquire' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in acquire' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in acquire' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in acquire' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in acquire' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in acquire' -l quiet -s q -d 'No messages but errors'
@@ -183,7 +189,9 @@ complete -c qq -n '__qq_in release' -l token -x -d 'Only the term with this fenc
 complete -c qq -n '__qq_in release' -l cancel-wait -d 'Leave the queue instead'
 complete -c qq -n '__qq_in release' -l retries -x -d 'Tries after a passing failure'
 complete -c qq -n '__qq_in release' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in release' -l backoff-factor -x -d 'How much longer each pause is'
 complete -c qq -n '__qq_in release' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in release' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in release' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
 complete -c qq -n '__qq_in release' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in release' -l id -x -d 'The identity to ask under'
@@ -196,6 +204,8 @@ complete -c qq -n '__qq_in release' -l tls-key -r -F -d 'The key of our certific
 complete -c qq -n '__qq_in release' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in release' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in release' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in release' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in release' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in release' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in release' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in release' -l quiet -s q -d 'No messages but errors'
@@ -215,7 +225,9 @@ complete -c qq -n '__qq_in keepalive' -l on-change -x -a '(__fish_complete_comma
 complete -c qq -n '__qq_in keepalive' -l hook-timeout -x -d 'Limit for one hook'
 complete -c qq -n '__qq_in keepalive' -l retries -x -d 'Tries after a passing failure'
 complete -c qq -n '__qq_in keepalive' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in keepalive' -l backoff-factor -x -d 'How much longer each pause is'
 complete -c qq -n '__qq_in keepalive' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in keepalive' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in keepalive' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
 complete -c qq -n '__qq_in keepalive' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in keepalive' -l id -x -d 'The identity to ask under'
@@ -228,6 +240,8 @@ complete -c qq -n '__qq_in keepalive' -l tls-key -r -F -d 'The key of our certif
 complete -c qq -n '__qq_in keepalive' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in keepalive' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in keepalive' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in keepalive' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in keepalive' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in keepalive' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in keepalive' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in keepalive' -l quiet -s q -d 'No messages but errors'
@@ -244,6 +258,11 @@ complete -c qq -n '__qq_in status' -l expires-within -x -d 'Only leases about to
 complete -c qq -n '__qq_in status' -l limit -x -d 'At most N elections'
 complete -c qq -n '__qq_in status' -l offset -x -d 'Leave out the first N'
 complete -c qq -n '__qq_in status' -l advice -d 'Also say when to try again'
+complete -c qq -n '__qq_in status' -l retries -x -d 'Tries after a passing failure'
+complete -c qq -n '__qq_in status' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in status' -l backoff-factor -x -d 'How much longer each pause is'
+complete -c qq -n '__qq_in status' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in status' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in status' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
 complete -c qq -n '__qq_in status' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in status' -l id -x -d 'The identity to ask under'
@@ -256,6 +275,8 @@ complete -c qq -n '__qq_in status' -l tls-key -r -F -d 'The key of our certifica
 complete -c qq -n '__qq_in status' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in status' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in status' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in status' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in status' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in status' -l quiet -s q -d 'No messages but errors'
@@ -278,6 +299,8 @@ complete -c qq -n '__qq_in watch' -l tls-key -r -F -d 'The key of our certificat
 complete -c qq -n '__qq_in watch' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in watch' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in watch' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in watch' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in watch' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in watch' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in watch' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in watch' -l quiet -s q -d 'No messages but errors'
@@ -288,7 +311,12 @@ complete -c qq -n '__qq_in step-down' -l node -x -d 'Only if this identity leads
 complete -c qq -n '__qq_in step-down' -l token -x -d 'Only the term with this fencing token'
 complete -c qq -n '__qq_in step-down' -l force -d 'Take the lease from another'"'"'s hands'
 complete -c qq -n '__qq_in step-down' -l yes -s y -d 'Do not ask'
-complete -c qq -n '__qq_in step-down' -l wait -x -d 'Time for the holder to let go'
+complete -c qq -n '__qq_in step-down' -l wait -x -d 'Time for it to let go'
+complete -c qq -n '__qq_in step-down' -l retries -x -d 'Tries after a passing failure'
+complete -c qq -n '__qq_in step-down' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in step-down' -l backoff-factor -x -d 'How much longer each pause is'
+complete -c qq -n '__qq_in step-down' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in step-down' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in step-down' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
 complete -c qq -n '__qq_in step-down' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in step-down' -l id -x -d 'The identity to ask under'
@@ -301,6 +329,8 @@ complete -c qq -n '__qq_in step-down' -l tls-key -r -F -d 'The key of our certif
 complete -c qq -n '__qq_in step-down' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in step-down' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in step-down' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in step-down' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in step-down' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in step-down' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in step-down' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in step-down' -l quiet -s q -d 'No messages but errors'
@@ -319,6 +349,8 @@ complete -c qq -n '__qq_in cluster-status' -l tls-key -r -F -d 'The key of our c
 complete -c qq -n '__qq_in cluster-status' -l tls-name -x -d 'The name in the server'"'"'s certificate'
 complete -c qq -n '__qq_in cluster-status' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in cluster-status' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in cluster-status' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in cluster-status' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in cluster-status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in cluster-status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in cluster-status' -l quiet -s q -d 'No messages but errors'

@@ -61,7 +61,12 @@ private func run(_ invocation: Invocation) throws -> Int32 {
     case .man: return try showManual(invocation.positionals.first)
     case .generate: return try writeGeneratedFiles(below: invocation.positionals[0])
     case .acquire where invocation.trailing != nil: return try runGuarded(invocation)
-    default: return try onLoop { loop in try await Context(invocation, loop: loop).run() }
+    default:
+        return try onLoop { loop in
+            let context = try Context(invocation, loop: loop)
+            context.coordinator.prepare()
+            return try await context.counting { try await context.run() }
+        }
     }
 }
 
@@ -75,6 +80,17 @@ func onLoop(_ body: @escaping @Sendable (MainLoop) async throws -> Int32) throws
 }
 
 extension Context {
+    /// Runs `body` and writes the file of `--metrics-file` meanwhile, where there is one.
+    func counting<Result: Sendable>(_ body: @Sendable () async throws -> Result) async rethrows -> Result {
+        guard let metrics else { return try await body() }
+        let writing = Task(executorPreference: loop) { await metrics.keepWritten() }
+        defer {
+            writing.cancel()
+            metrics.finish()
+        }
+        return try await body()
+    }
+
     fileprivate func run() async throws -> Int32 {
         switch invocation.command.id {
         case .acquire: try await acquire()

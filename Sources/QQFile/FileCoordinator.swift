@@ -263,7 +263,7 @@ public final class FileCoordinator: Coordinator {
         return found
     }
 
-    public func list() async throws(CoordinationError) -> [ElectionState] {
+    public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         if folder.isDefault, folder.isMissing { return [] }
         var states: [ElectionState] = []
         for name in try names() {

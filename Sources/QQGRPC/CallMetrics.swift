@@ -18,76 +18,91 @@ public final class CallMetrics: Sendable {
         var time: Duration = .zero
     }
 
+    private struct Failing: Hashable {
+        var operation: String
+        var subject: String
+    }
+
+    private struct Counts {
+        var operations: [String: Operation] = [:]
+        /// What failed when it was asked for last.
+        var failing: Set<Failing> = []
+    }
+
     /// Upper bounds of the histogram's buckets, in seconds.
     static let bounds: [Double] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-    private let operations = Mutex<[String: Operation]>([:])
+    private let counts = Mutex(Counts())
 
     public init() {}
 
-    /// Counts one call.
-    /// - Parameter operation: the method's name.
-    public func record(_ operation: String, _ outcome: Outcome, took time: Duration) {
-        operations.withLock { operations in
-            var found = operations[operation] ?? Operation()
+    /// Counts one call. The first one after a failure is a retry; one to where a server pointed is none.
+    /// - Parameters:
+    ///   - operation: the method's name.
+    ///   - subject: what it was asked for, such as the election's name.
+    public func record(_ operation: String, of subject: String, _ outcome: Outcome, took time: Duration) {
+        let key = Failing(operation: operation, subject: subject)
+        counts.withLock { counts in
+            var found = counts.operations[operation] ?? Operation()
+            if counts.failing.remove(key) != nil { found.retries += 1 }
+            if outcome == .failure { counts.failing.insert(key) }
             found.counts[outcome, default: 0] += 1
             found.calls += 1
             found.time += time
             for (index, bound) in Self.bounds.enumerated() where time.seconds <= bound { found.buckets[index] += 1 }
-            operations[operation] = found
+            counts.operations[operation] = found
         }
     }
 
-    /// Counts a call that is made again after a failure.
-    public func retried(_ operation: String) { operations.withLock { $0[operation, default: Operation()].retries += 1 } }
-
     /// The counts in the text format of Prometheus (prometheus.io, "Exposition formats").
     public func prometheus() -> String {
-        let operations = operations.withLock { $0 }.sorted { $0.key < $1.key }
+        let operations = counts.withLock { $0.operations }.sorted { $0.key < $1.key }
         var text = ""
-        func family(_ name: String, _ type: String, _ help: String, _ lines: [String]) {
-            text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n" + lines.map { $0 + "\n" }.joined()
+        for family in MetricFamily.all {
+            text += "# HELP \(family.name) \(family.help)\n# TYPE \(family.name) \(family.type)\n"
+            for (name, operation) in operations {
+                let label = "operation=\"\(name)\""
+                switch family.content {
+                case .requests: text += "\(family.name){\(label)} \(operation.calls)\n"
+                case .outcome(let outcome): text += "\(family.name){\(label)} \(operation.counts[outcome] ?? 0)\n"
+                case .retries: text += "\(family.name){\(label)} \(operation.retries)\n"
+                case .durations:
+                    for (bound, count) in zip(Self.bounds, operation.buckets) {
+                        text += "\(family.name)_bucket{\(label),le=\"\(bound)\"} \(count)\n"
+                    }
+                    text += "\(family.name)_bucket{\(label),le=\"+Inf\"} \(operation.calls)\n"
+                    text += "\(family.name)_sum{\(label)} \(operation.time.seconds)\n"
+                    text += "\(family.name)_count{\(label)} \(operation.calls)\n"
+                }
+            }
         }
-        func label(_ operation: String) -> String { "operation=\"\(operation)\"" }
-        family(
-            "qq_requests_total", "counter", "Calls made, redirected ones included.",
-            operations.map { "qq_requests_total{\(label($0))} \($1.calls)" })
-        for outcome in Outcome.allCases {
-            let name = "qq_\(outcome.plural)_total"
-            family(name, "counter", outcome.help, operations.map { "\(name){\(label($0))} \($1.counts[outcome] ?? 0)" })
-        }
-        family(
-            "qq_retries_total", "counter", "Calls made again after a failure; redirects are none.",
-            operations.map { "qq_retries_total{\(label($0))} \($1.retries)" })
-        family(
-            "qq_request_duration_seconds", "histogram", "How long calls took.",
-            operations.flatMap { operation, counts in
-                zip(Self.bounds, counts.buckets).map { bound, count in
-                    "qq_request_duration_seconds_bucket{\(label(operation)),le=\"\(bound)\"} \(count)"
-                } + [
-                    "qq_request_duration_seconds_bucket{\(label(operation)),le=\"+Inf\"} \(counts.calls)",
-                    "qq_request_duration_seconds_sum{\(label(operation))} \(counts.time.seconds)",
-                    "qq_request_duration_seconds_count{\(label(operation))} \(counts.calls)",
-                ]
-            })
         return text
     }
 }
 
-extension CallMetrics.Outcome {
-    fileprivate var plural: String {
-        switch self {
-        case .success: "successes"
-        case .failure: "failures"
-        case .redirect: "redirects"
-        }
+/// A metric as it is written down, and described in the manual.
+public struct MetricFamily: Sendable {
+    enum Content: Sendable {
+        case requests
+        case outcome(CallMetrics.Outcome)
+        case retries
+        case durations
     }
 
-    fileprivate var help: String {
-        switch self {
-        case .success: "Calls that were answered."
-        case .failure: "Calls that failed."
-        case .redirect: "Calls that a server sent elsewhere."
-        }
-    }
+    public let name: String
+    public let type: String
+    public let help: String
+    let content: Content
+
+    public static let all = [
+        MetricFamily(
+            name: "qq_requests_total", type: "counter", help: "Calls made, redirected ones and retries included.", content: .requests),
+        MetricFamily(name: "qq_successes_total", type: "counter", help: "Calls that were answered.", content: .outcome(.success)),
+        MetricFamily(name: "qq_failures_total", type: "counter", help: "Calls that failed.", content: .outcome(.failure)),
+        MetricFamily(
+            name: "qq_redirects_total", type: "counter", help: "Calls that a server sent elsewhere.", content: .outcome(.redirect)),
+        MetricFamily(
+            name: "qq_retries_total", type: "counter", help: "Calls made again after a failure; redirects are none.", content: .retries),
+        MetricFamily(name: "qq_request_duration_seconds", type: "histogram", help: "How long calls took.", content: .durations),
+    ]
 }

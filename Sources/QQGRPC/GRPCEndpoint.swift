@@ -1,6 +1,6 @@
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
-import GRPCProtobuf
+import Glibc
 import NIOCore
 import NIOPosix
 import QQCore
@@ -14,13 +14,22 @@ public final class GRPCEndpoint: Sendable {
     public let host: ServerURL.Host
     private let settings: GRPCSettings
     private let clock: any LeaseClock
-    private let executor: any TaskExecutor
     private let current = Mutex<Line?>(nil)
 
     private typealias Client = GRPCClient<HTTP2ClientTransport.Posix>
 
-    /// One thread serves all connections of the process; it starts with the first of them.
-    private static let threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    /// One thread serves all connections of the process; it starts with the first of them. Signals are not for it: those that nobody has blocked yet would
+    /// end the process there.
+    private static let thread = {
+        var (all, before) = (sigset_t(), sigset_t())
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        return MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
+    }()
+    /// The library's own tasks run on that thread, too: one call takes many steps between tasks and connection, and handing each of them from thread to
+    /// thread takes longer than the steps.
+    private static let executor = EventLoopExecutor(thread)
 
     /// A client, which holds one connection.
     private final class Line: Sendable {
@@ -35,13 +44,14 @@ public final class GRPCEndpoint: Sendable {
         }
     }
 
-    /// - Parameter executor: what carries the library's own tasks.
-    public init(_ host: ServerURL.Host, _ settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor) {
+    public init(_ host: ServerURL.Host, _ settings: GRPCSettings, clock: any LeaseClock) {
         self.host = host
         self.settings = settings
         self.clock = clock
-        self.executor = executor
     }
+
+    /// Begins to connect, so that the first call finds it done. What goes wrong is the first call's to tell.
+    public func prepare() { _ = try? line() }
 
     /// Asks, and waits for the answer.
     ///
@@ -51,12 +61,36 @@ public final class GRPCEndpoint: Sendable {
     public func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ method: MethodDescriptor, _ request: Request, isRepeatable: Bool, timeout: Duration
     ) async throws(GRPCFailure) -> Response {
+        func failed(_ code: RPCError.Code, _ reason: String, wasSent: Bool) -> GRPCFailure {
+            GRPCFailure(code, reason, at: host.description, wasSent: wasSent)
+        }
+        guard let question: [UInt8] = try? request.serializedBytes() else {
+            throw failed(.internalError, "the request cannot be written", wasSent: false)
+        }
+        // The library keeps its limit on what comes, and on nothing that goes.
+        guard question.count <= settings.maximumMessage else {
+            let reason = "the request has \(question.count) bytes, and the maximum is \(settings.maximumMessage)"
+            throw failed(.resourceExhausted, reason, wasSent: false)
+        }
+        let answer = try await call(method, question, isRepeatable: isRepeatable, timeout: timeout)
+        guard let response = try? Response(serializedBytes: answer) else {
+            throw failed(.dataLoss, "the server's answer cannot be read", wasSent: true)
+        }
+        return response
+    }
+
+    // Bytes from here on: for one type of messages the compiler makes a version of the library's code; for any type, types would be looked up at each
+    // step of each call.
+    private func call(
+        _ method: MethodDescriptor, _ request: [UInt8], isRepeatable: Bool, timeout: Duration
+    ) async throws(GRPCFailure) -> [UInt8] {
         let deadline = clock.now() + timeout
+        var refusals = 0
         while true {
             let line = try line()
             let wasProven = line.isProven.load(ordering: .relaxed)
             do throws(GRPCFailure) {
-                let response: Response = try await call(method, request, over: line, timeout: deadline.duration(since: clock.now()))
+                let response = try await call(method, request, over: line, until: deadline)
                 line.isProven.store(true, ordering: .relaxed)
                 return response
             } catch {
@@ -67,39 +101,70 @@ public final class GRPCEndpoint: Sendable {
                 // Whatever is wrong with the connection, nothing is asked over it any more.
                 drop(line)
                 // It was good, and has gone meanwhile: that is no reason to fail.
-                guard wasProven, error.code == .unavailable, !error.wasSent || isRepeatable, clock.now() < deadline else { throw error }
+                if error.isRefused { refusals += 1 }
+                guard wasProven || (error.isRefused && refusals <= 3), error.code == .unavailable, !error.wasSent || isRepeatable,
+                    clock.now() < deadline
+                else { throw error }
             }
         }
     }
 
-    private func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
-        _ method: MethodDescriptor, _ request: Request, over line: Line, timeout: Duration
-    ) async throws(GRPCFailure) -> Response {
-        let sent = SentMark()
+    private func call(
+        _ method: MethodDescriptor, _ request: [UInt8], over line: Line, until deadline: BootInstant
+    ) async throws(GRPCFailure) -> [UInt8] {
+        let sent = Mark()
         var options = CallOptions.defaults
-        options.timeout = max(timeout, .milliseconds(1))
         options.maxRequestMessageBytes = settings.maximumMessage
         options.maxResponseMessageBytes = settings.maximumMessage
-        let stream = StreamingClientRequest(of: Request.self) { writer in
+        let fixedOptions = options
+        let timeout = RequestTimeout.text(deadline.duration(since: clock.now()))
+        let stream = StreamingClientRequest(of: [UInt8].self, metadata: [RequestTimeout.key: .string(timeout)]) { writer in
             sent.set()
             try await writer.write(request)
         }
-        do {
-            return try await line.client.bidirectionalStreaming(
-                request: stream, descriptor: method, serializer: ProtobufSerializer<Request>(),
-                deserializer: ProtobufDeserializer<Response>(), options: options
-            ) { response in
-                var message: Response?
-                for try await part in try response.accepted.get().bodyParts {
-                    if case .message(let part) = part { message = part }
+        // The library would keep time with threads of its own (`CallOptions.timeout`), and on another clock than ours. Nor does it always wake a call that
+        // is cancelled while it waits for its connection: so nobody waits for the call itself, but for whatever comes first.
+        let answer = FirstAnswer()
+        let asking = Task(executorPreference: Self.executor) {
+            do {
+                let bytes = try await line.client.bidirectionalStreaming(
+                    request: stream, descriptor: method, serializer: MessageBytes(), deserializer: MessageBytes(), options: fixedOptions
+                ) { response in
+                    var message: [UInt8]?
+                    for try await part in try response.accepted.get().bodyParts {
+                        if case .message(let part) = part { message = part }
+                    }
+                    guard let message else { throw RPCError(code: .dataLoss, message: "the server answered without a message") }
+                    return message
                 }
-                guard let message else { throw RPCError(code: .dataLoss, message: "the server answered without a message") }
-                return message
+                answer.give(.success(bytes))
+            } catch { answer.give(.failure(error)) }
+        }
+        let found = await withTaskCancellationHandler {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { if (try? await self.clock.sleep(until: deadline)) != nil { answer.give(.failure(Self.late)) } }
+                defer { group.cancelAll() }
+                return await answer.wait()
             }
-        } catch { throw GRPCFailure(error, at: host.description, wasSent: sent.isSet, tls: line.tls?.failure) }
+        } onCancel: {
+            answer.give(.failure(CancellationError()))
+        }
+        asking.cancel()
+        do { return try found.get() } catch {
+            throw GRPCFailure(error, at: host.description, wasSent: sent.isSet, tls: line.tls?.failure)
+        }
     }
 
-    private final class SentMark: Sendable {
+    /// Messages as they are on the wire.
+    private struct MessageBytes: MessageSerializer, MessageDeserializer {
+        func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes { Bytes(message) }
+
+        func deserialize<Bytes: GRPCContiguousBytes>(_ bytes: Bytes) throws -> [UInt8] { bytes.withUnsafeBytes { Array($0) } }
+    }
+
+    private static let late = RPCError(code: .deadlineExceeded, message: "no answer in time")
+
+    private final class Mark: Sendable {
         private let mark = Atomic(false)
         var isSet: Bool { mark.load(ordering: .relaxed) }
         func set() { mark.store(true, ordering: .relaxed) }
@@ -121,17 +186,29 @@ public final class GRPCEndpoint: Sendable {
     private func connect() throws -> Line {
         let tls = settings.tls.map { TLSGuard($0, host: host.name) }
         let transport = try HTTP2ClientTransport.Posix(
-            target: .dns(host: host.name, port: host.port ?? 443),
-            transportSecurity: tls == nil ? .plaintext : .customSecure,
+            target: target, transportSecurity: tls == nil ? .plaintext : .customSecure,
             config: .defaults { config in
                 if let tls { config.channelDebuggingCallbacks.onCreateTCPConnection = { tls.secure($0) } }
                 // Waiting for more to send would only delay a lone call.
                 config.connection.flushCoalescing = nil
+                config.connection.keepalive = settings.keepalive.map {
+                    .init(time: $0.interval, timeout: $0.timeout, allowWithoutCalls: true)
+                }
             },
-            eventLoopGroup: Self.threads)
+            eventLoopGroup: Self.thread)
         let client = Client(transport: transport)
-        Task(executorPreference: executor) { try? await client.runConnections() }
+        Task(executorPreference: Self.executor) { try? await client.runConnections() }
         return Line(client, tls)
+    }
+
+    /// An address needs no resolving, which takes threads of its own.
+    private var target: any ResolvableTarget {
+        let port = host.port ?? 443
+        return switch try? NIOCore.SocketAddress(ipAddress: host.name, port: port) {
+        case .v4: .ipv4(address: host.name, port: port)
+        case .v6: .ipv6(address: host.name, port: port)
+        default: .dns(host: host.name, port: port)
+        }
     }
 
     /// Calls under way over it go on to their end.

@@ -13,6 +13,8 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     public var endpoint: String
     /// Whether the request left us: then the server may have carried it out.
     public var wasSent: Bool
+    /// Whether the server has not looked at the request: it may be sent again, whatever it asks for.
+    var isRefused = false
     /// Whether the server said it; else nothing was heard from it.
     public var isAnswer: Bool
     /// What the server attached (`grpc-status-details-bin`, a google.rpc.Status): one serialized message for each detail, by type.
@@ -82,8 +84,15 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     private var hint: String? {
-        code == .unimplemented ? "is that the right server, and the right port of it?" : nil
+        let question = "is that the right server, and the right port of it?"
+        if message == Self.notHTTP2 { return question }
+        // What a server with TLS does when it is spoken to in plain text.
+        if message == Self.noAnswer { return question + " With TLS, its URL begins with qqs:// or raftlocks://" }
+        return code == .unimplemented ? question : nil
     }
+
+    static let notHTTP2 = "what answers does not speak HTTP/2"
+    static let noAnswer = "the server ended the connection without a word"
 
     /// Whether the status leaves open if the request was carried out.
     private var isDoubtful: Bool {
@@ -115,9 +124,13 @@ extension GRPCFailure {
             self.init(.deadlineExceeded, "no answer in time", at: endpoint, wasSent: wasSent, isAnswer: false)
             return
         }
+        // The server has not looked at it (RFC 9113, section 8.7), as when it ends the connection at that moment.
+        let isRefused = wasSent && error.code == .unavailable && error.message.contains("0x7: refused stream")
+        let wasSent = wasSent && !isRefused
         // What was not sent was not answered, and a stream that ended without a status neither.
         let isAnswer = wasSent && !(error.code == .unavailable && Self.isEndOfStream(error.message))
-        self.init(error.code, error.message, at: endpoint, wasSent: wasSent, isAnswer: isAnswer, details: details)
+        self.init(error.code, Self.words(error), at: endpoint, wasSent: wasSent, isAnswer: isAnswer, details: details)
+        self.isRefused = isRefused
     }
 
     /// Whether the library says that a stream ended before the server had given a status. It has no other sign of that.
@@ -127,8 +140,15 @@ extension GRPCFailure {
 
     /// What lies at the bottom of a failure to connect.
     private static func reason(_ error: any Error) -> String {
-        guard let error = error as? RPCError else { return ConnectFailure.reason(error) }
-        return error.cause.map { reason($0) } ?? error.message
+        guard let error = error as? RPCError else {
+            // The library below says so in types that nothing else of ours is concerned with.
+            return String(reflecting: type(of: error)).hasPrefix("NIOHTTP2.") ? notHTTP2 : ConnectFailure.reason(error)
+        }
+        return error.cause.map { reason($0) } ?? words(error)
+    }
+
+    private static func words(_ error: RPCError) -> String {
+        error.message.contains("before completing the HTTP/2 connection preface") ? noAnswer : error.message
     }
 
     private static func details(_ bytes: [UInt8]) -> [Detail] {

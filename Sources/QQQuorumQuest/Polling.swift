@@ -18,7 +18,10 @@ extension QuorumQuestCoordinator {
         }
     }
 
-    public func leaveQueue(_ request: AcquireRequest) async { turns.withLock { $0[request.name] = nil } }
+    public func leaveQueue(_ request: AcquireRequest) async {
+        turns.withLock { $0[request.name] = nil }
+        await giveUpLate(request)
+    }
 
     /// Whether elections are ours, as that changes.
     public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
@@ -43,7 +46,7 @@ private actor OwnershipWatch {
         while pending.isEmpty {
             var again = BootInstant.distantFuture
             for name in names {
-                // A holder hears of its own lease with each renewal. Asking for it besides would only prolong it.
+                // A holder hears of its own lease with each renewal.
                 if let end = coordinator.endOfLeaseHere(name) {
                     again = min(again, end)
                     continue

@@ -23,17 +23,25 @@ public final class QuorumQuestCoordinator: Coordinator {
     let clock: any LeaseClock
     let requestTimeout: Duration
     private let saved: @Sendable (String) -> Grant?
-    /// The grants of this process, and what was asked for in doubt, by election.
-    private let own = Mutex<[String: Grant]>([:])
+    /// What this process holds or may hold, by election.
+    private let own = Mutex<[String: Own]>([:])
     /// How often a waiter has asked.
     let turns = Mutex<[String: Int]>([:])
 
+    private struct Own: Sendable {
+        var grant: Grant
+        /// Whether it was asked for and no answer came that can be believed: it may be granted, or be granted yet.
+        var isInDoubt = false
+        /// Whether a renewal was sent and not granted: it may be yet, when the lease is long over.
+        var mayComeLate = false
+    }
+
     /// - Parameters:
     ///   - saved: the grant that an earlier command kept for an election.
-    ///   - executor: what carries the tasks of the connections.
+    ///   - metrics: counts every call.
     public init(
-        server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, requestTimeout: Duration,
-        saved: @escaping @Sendable (String) -> Grant?
+        server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, requestTimeout: Duration,
+        metrics: CallMetrics? = nil, saved: @escaping @Sendable (String) -> Grant?
     ) {
         self.server = server
         self.clock = clock
@@ -41,11 +49,13 @@ public final class QuorumQuestCoordinator: Coordinator {
         self.saved = saved
         service = QuorumQuestService(
             server.hosts.map { host in
-                GRPCEndpoint(.init(name: host.name, port: host.port ?? Self.defaultPort), settings, clock: clock, executor: executor)
-            }, clock: clock)
+                GRPCEndpoint(.init(name: host.name, port: host.port ?? Self.defaultPort), settings, clock: clock)
+            }, clock: clock, metrics: metrics)
     }
 
     public static let defaultPort = 5050
+
+    public func prepare() { service.prepare() }
 
     // MARK: Checks
 
@@ -73,38 +83,44 @@ public final class QuorumQuestCoordinator: Coordinator {
         let name = try ElectionName(request.name)
         let sentAt = clock.now()
         let what = "cannot acquire \(request.name)"
+        // One that has run out is nothing to go on with.
+        let continued = request.continuing.flatMap { sentAt < $0.deadline ? $0 : nil }
         do throws(GRPCFailure) {
             let isOurs = try await service.tryAcquire(
                 name, request.identity, ttl: Self.seconds(request.ttl), timeout: requestTimeout)
             if isOurs {
-                let grant = grant(request.name, request.identity, request.ttl, from: sentAt, began: request.continuing?.acquiredAt)
-                own.withLock { $0[request.name] = grant }
+                let grant = grant(request.name, request.identity, request.ttl, from: sentAt, began: continued?.acquiredAt)
+                own.withLock { $0[request.name] = Own(grant: grant) }
                 return .granted(grant, nil)
             }
         } catch {
             let told = error.told(what, isChange: true)
-            if told.isUncertain { try await undo(request, name, told) }
+            if told.isUncertain { try await undo(request, name, told, continued) }
             throw told
         }
         if clock.now().duration(since: sentAt) > Self.slow {
             // No, or a store that hangs and grants it when it goes on, for a time that nobody keeps.
             try await undo(
-                request, name, CoordinationError(.unavailable, what, because: "the server's store does not answer", at: server.description))
+                request, name, CoordinationError(.unavailable, what, because: "the server's store does not answer", at: server.description),
+                continued)
         }
         return .refused(unknown(request.name))
     }
 
     /// Gives up what may have been granted without our knowing.
     /// - Throws: `doubt`, where that is not possible either.
-    private func undo(_ request: AcquireRequest, _ name: ElectionName, _ doubt: CoordinationError) async throws(CoordinationError) {
+    private func undo(
+        _ request: AcquireRequest, _ name: ElectionName, _ doubt: CoordinationError, _ continued: Grant?
+    ) async throws(CoordinationError) {
         var settled = doubt
         do throws(GRPCFailure) {
             // Ours from before is not given up for a doubt about extending it.
-            if request.continuing == nil { try await service.release(name, request.identity, timeout: requestTimeout) }
+            if continued == nil { try await service.release(name, request.identity, timeout: requestTimeout) }
             settled.isUncertain = false
         } catch {
             settled.isUncertain = true
-            own.withLock { $0[request.name] = grant(request.name, request.identity, request.ttl, from: clock.now()) }
+            let grant = grant(request.name, request.identity, request.ttl, from: clock.now())
+            own.withLock { $0[request.name] = Own(grant: grant, isInDoubt: true) }
         }
         throw settled
     }
@@ -123,15 +139,18 @@ public final class QuorumQuestCoordinator: Coordinator {
             if clock.now() < grant.deadline, try await service.tryAcquire(name, grant.identity, ttl: ttl, timeout: timeout(of: grant)) {
                 return .renewed(extended(grant, by: .seconds(Int64(ttl)), from: sentAt))
             }
-        } catch { throw error.told(what, isChange: false) }
-        guard clock.now() < grant.deadline else {
-            own.withLock { $0[grant.name] = nil }
-            return .lost(unknown(grant.name))
+        } catch {
+            if error.wasSent { own.withLock { $0[grant.name, default: Own(grant: grant)].mayComeLate = true } }
+            throw error.told(what, isChange: false)
         }
+        // A store that hangs may give it to us when it goes on.
+        own.withLock { $0[grant.name, default: Own(grant: grant)].mayComeLate = true }
+        guard clock.now() < grant.deadline else { return .lost(unknown(grant.name)) }
         throw CoordinationError(
-            .unavailable, what, because: "the server says that it is not ours, or its store has failed: it answers alike",
-            at: server.description)
+            .unavailable, what, because: Self.alike, at: server.description)
     }
+
+    private static let alike = "the server says that it is not ours, or its store has failed: it answers alike"
 
     /// A request for a lease that we hold must leave time for the next one.
     private func timeout(of grant: Grant) -> Duration {
@@ -140,67 +159,77 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     private func extended(_ grant: Grant, by length: Duration, from sentAt: BootInstant) -> Grant {
         // Never longer than was asked for, whatever the server says.
-        let length = min(length, grant.ttl)
-        let extended = self.grant(grant.name, grant.identity, grant.ttl, lasting: length, from: sentAt, began: grant.acquiredAt)
-        own.withLock { $0[grant.name] = extended }
+        let extended = self.grant(grant.name, grant.identity, min(length, grant.ttl), from: sentAt, began: grant.acquiredAt)
+        own.withLock { $0[grant.name] = Own(grant: extended) }
         return extended
     }
 
     private func grant(
-        _ name: String, _ identity: String, _ ttl: Duration, lasting: Duration? = nil, from sentAt: BootInstant, began: WallTime? = nil
+        _ name: String, _ identity: String, _ ttl: Duration, from sentAt: BootInstant, began: WallTime? = nil
     ) -> Grant {
         let now = WallTime.now()
-        let left = (lasting ?? ttl) - clock.now().duration(since: sentAt)
         return Grant(
-            name: name, identity: identity, token: nil, ttl: ttl, deadline: sentAt + (lasting ?? ttl), acquiredAt: began ?? now,
-            expiresAt: now + left)
+            name: name, identity: identity, token: nil, ttl: ttl, deadline: sentAt + ttl, acquiredAt: began ?? now,
+            expiresAt: now + (ttl - clock.now().duration(since: sentAt)))
     }
 
+    /// The server says yes to every release, whoever leads and whether or not its store works. What it says to a question for a longer lease can be
+    /// believed where it is yes. So the lease is first cut down to a second: after that it ends soon, whatever becomes of the rest.
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
         let name = try ElectionName(grant.name)
         let what = "cannot release \(grant.name)"
-        let sentAt = clock.now()
+        let isOver = clock.now() >= grant.deadline
+        let isInDoubt = own.withLock { $0[grant.name].map { $0.isInDoubt && $0.grant.identity == grant.identity } ?? false }
+        var isCut = false
         do throws(GRPCFailure) {
-            if sentAt >= grant.deadline {
-                // It should have run out. The server would say yes to giving up what is not ours.
-                guard try await service.keepAlive(name, grant.identity, ttl: 1, timeout: requestTimeout) != nil else {
-                    own.withLock { $0[grant.name] = nil }
-                    return .notHeld(unknown(grant.name))
-                }
-            }
-            try await service.release(name, grant.identity, timeout: requestTimeout)
-            if clock.now().duration(since: sentAt) > Self.slow,
-                try await service.keepAlive(name, grant.identity, ttl: 1, timeout: requestTimeout) != nil
-            {
-                // The server says yes to this, too, when its store has failed: then it takes as long as that.
-                throw GRPCFailure(
-                    .unavailable, "the server's store did not take it", at: server.description, wasSent: true)
-            }
-        } catch { throw error.told(what, isChange: false) }
+            if !isInDoubt { isCut = try await cutDown(name, grant.identity) }
+            try await service.release(name, grant.identity, timeout: isCut ? min(requestTimeout, .seconds(1)) : requestTimeout)
+        } catch {
+            guard isCut else { throw error.told(what, isChange: false) }
+        }
+        guard isCut || isInDoubt || isOver else {
+            throw CoordinationError(.unavailable, what, because: Self.alike, at: server.description)
+        }
         own.withLock { $0[grant.name] = nil }
-        return .released
+        return isCut || isInDoubt ? .released : .notHeld(unknown(grant.name))
+    }
+
+    /// - Returns: whether it was ours, and lasts no longer than a second now.
+    private func cutDown(_ name: ElectionName, _ identity: String) async throws(GRPCFailure) -> Bool {
+        do throws(GRPCFailure) { return try await service.keepAlive(name, identity, ttl: 1, timeout: requestTimeout) != nil } catch {
+            // A store that hangs may still take a release, and carry it out when it goes on.
+            if error.wasSent { return false }
+            throw error
+        }
     }
 
     // MARK: Reading
 
     /// When the lease ends that this process holds, as far as it knows; nil where it holds none.
     func endOfLeaseHere(_ name: String) -> BootInstant? {
-        own.withLock { $0[name]?.deadline }.flatMap { clock.now() < $0 ? $0 : nil }
+        own.withLock { $0[name]?.grant.deadline }.flatMap { clock.now() < $0 ? $0 : nil }
+    }
+
+    /// Gives up what a renewal that was not answered may still be granted, once its lease is over and nobody works under it.
+    func giveUpLate(_ request: AcquireRequest) async {
+        let isLate = own.withLock { own in
+            guard let found = own[request.name], found.mayComeLate, clock.now() >= found.grant.deadline else { return false }
+            own[request.name] = nil
+            return true
+        }
+        guard isLate, let name = try? ElectionName(request.name) else { return }
+        // Whatever comes of it: the lease ends by itself.
+        do throws(GRPCFailure) { try await service.release(name, request.identity, timeout: min(requestTimeout, .seconds(1))) } catch {}
     }
 
     private func unknown(_ name: String) -> ElectionState { ElectionState(name: name, phase: .unknown) }
 
-    /// Tells whether the election is ours, and no more. There is nothing to read with: the one question that can be asked under our own id restarts the
-    /// lease. So it is asked for what is left of it, in whole seconds, and the lease ends at most a second later than it would have, however often it is asked.
+    /// Tells whether the election is ours by the grant that we have, and no more. The server is not asked. The one question that it answers restarts the
+    /// lease: asked for a whole TTL, looking at a lease would keep it from ending; asked for what is left by a grant that was saved, it would cut short
+    /// what a holder beside us has renewed meanwhile, and works under.
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
-        let election = try ElectionName(name)
-        guard let grant = own.withLock({ $0[name] }) ?? saved(name), clock.now() < grant.deadline else { return unknown(name) }
-        let left = grant.deadline.duration(since: clock.now())
-        do throws(GRPCFailure) {
-            guard
-                try await service.keepAlive(election, grant.identity, ttl: Self.seconds(left), timeout: requestTimeout) != nil
-            else { return unknown(name) }
-        } catch { throw error.told("cannot read \(name)", isChange: false) }
+        _ = try ElectionName(name)
+        guard let grant = own.withLock({ $0[name]?.grant }) ?? saved(name), clock.now() < grant.deadline else { return unknown(name) }
         var state = ElectionState(name: name, phase: .held)
         state.leader = grant.identity
         state.isOwn = true
@@ -210,7 +239,7 @@ public final class QuorumQuestCoordinator: Coordinator {
         return state
     }
 
-    public func list() async throws(CoordinationError) -> [ElectionState] {
+    public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         try capabilities.require(.listElections, for: "list elections", at: server)
         return []
     }
@@ -218,7 +247,7 @@ public final class QuorumQuestCoordinator: Coordinator {
     public func askToStepDown(
         _ state: ElectionState, by identity: String, byForce: Bool
     ) async throws(CoordinationError) -> StepDownAnswer {
-        guard let grant = own.withLock({ $0[state.name] }) ?? saved(state.name), state.isTerm(of: grant) else {
+        guard let grant = own.withLock({ $0[state.name]?.grant }) ?? saved(state.name), state.isTerm(of: grant) else {
             try capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
             return .done
         }

@@ -10,43 +10,48 @@ final class QuorumQuestService: Sendable {
     /// The one that answered last.
     private let preferred = Mutex(0)
     private let clock: any LeaseClock
+    private let metrics: CallMetrics?
 
     static let name = "quorum.quest.api.v1.LeaderElectionService"
-    private static let tryAcquire = MethodDescriptor(fullyQualifiedService: name, method: "TryAcquireLock")
-    private static let release = MethodDescriptor(fullyQualifiedService: name, method: "ReleaseLock")
-    private static let keepAlive = MethodDescriptor(fullyQualifiedService: name, method: "KeepAlive")
+    private static let tryAcquire = MethodDescriptor(fullyQualifiedService: name, method: "TryAcquireLock", type: .unary)
+    private static let release = MethodDescriptor(fullyQualifiedService: name, method: "ReleaseLock", type: .unary)
+    private static let keepAlive = MethodDescriptor(fullyQualifiedService: name, method: "KeepAlive", type: .unary)
 
-    init(_ endpoints: [GRPCEndpoint], clock: any LeaseClock) {
+    init(_ endpoints: [GRPCEndpoint], clock: any LeaseClock, metrics: CallMetrics?) {
         self.endpoints = endpoints
         self.clock = clock
+        self.metrics = metrics
     }
+
+    /// Connects to the one that is asked first.
+    func prepare() { endpoints[preferred.withLock { $0 }].prepare() }
 
     /// - Returns: false where another id leads, or the store failed.
     func tryAcquire(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Bool {
         var request = Quorum_Quest_Api_V1_TryAcquireLockRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
-        let response: Quorum_Quest_Api_V1_TryAcquireLockResponse = try await call(Self.tryAcquire, request, timeout)
+        let response: Quorum_Quest_Api_V1_TryAcquireLockResponse = try await call(Self.tryAcquire, of: name, request, timeout)
         return response.isLeader
     }
 
     func release(_ name: ElectionName, _ identity: String, timeout: Duration) async throws(GRPCFailure) {
         var request = Quorum_Quest_Api_V1_ReleaseLockRequest()
         (request.service, request.domain, request.clientID) = (name.service, name.domain, identity)
-        let _: Quorum_Quest_Api_V1_ReleaseLockResponse = try await call(Self.release, request, timeout)
+        let _: Quorum_Quest_Api_V1_ReleaseLockResponse = try await call(Self.release, of: name, request, timeout)
     }
 
     /// - Returns: how long the lease lasts from now; nil where this id does not lead, or the store failed.
     func keepAlive(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Duration? {
         var request = Quorum_Quest_Api_V1_KeepAliveRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
-        let response: Quorum_Quest_Api_V1_KeepAliveResponse = try await call(Self.keepAlive, request, timeout)
+        let response: Quorum_Quest_Api_V1_KeepAliveResponse = try await call(Self.keepAlive, of: name, request, timeout)
         let length = Duration.seconds(response.leaseLength.seconds) + .nanoseconds(Int64(response.leaseLength.nanos))
         return length > .zero ? length : nil
     }
 
     /// Asks the endpoint that answered last, and while those that are asked cannot be reached, the others.
     private func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
-        _ method: MethodDescriptor, _ request: Request, _ timeout: Duration
+        _ method: MethodDescriptor, of name: ElectionName, _ request: Request, _ timeout: Duration
     ) async throws(GRPCFailure) -> Response {
         let deadline = clock.now() + timeout
         let first = preferred.withLock { $0 }
@@ -57,11 +62,18 @@ final class QuorumQuestService: Sendable {
             if left <= .zero { break }
             // One that does not answer must leave time for the others.
             let share = left / (endpoints.count - offset)
+            let began = clock.now()
+            func record(_ outcome: CallMetrics.Outcome) {
+                metrics?.record(
+                    method.method, of: "\(name.service)/\(name.domain)", outcome, took: clock.now().duration(since: began))
+            }
             do throws(GRPCFailure) {
                 let response: Response = try await endpoints[index].call(method, request, isRepeatable: true, timeout: share)
+                record(.success)
                 preferred.withLock { $0 = index }
                 return response
             } catch {
+                record(.failure)
                 if error.isAnswer, error.code != .unavailable { throw error }
                 // What was asked in doubt stays in doubt, whatever became of it elsewhere.
                 failure = failure.map { $0.wasSent ? $0 : error } ?? error

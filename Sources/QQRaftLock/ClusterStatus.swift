@@ -106,8 +106,8 @@ extension RaftLockCoordinator {
         add("lag", lag(report, among: all))
         add("serving", report.health.map { .bool($0.status == .serving) })
         add("uptime", info.flatMap { $0.hasUptime ? .double($0.uptime.length.seconds) : nil })
-        add("locks", info.map { .integer(Int64($0.currentActiveLocks)) })
-        add("waiters", info.map { .integer(Int64($0.currentTotalWaiters)) })
+        add("active_locks", info.map { .integer(Int64($0.currentActiveLocks)) })
+        add("total_waiters", info.map { .integer(Int64($0.currentTotalWaiters)) })
         return status
     }
 

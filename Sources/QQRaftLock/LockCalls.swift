@@ -23,24 +23,16 @@ public enum LockOperation: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// How one call to one server ended.
-public enum CallOutcome: String, Sendable, Hashable, CaseIterable {
-    case success
-    case failure
-    /// A follower named the leader instead.
-    case redirect
-}
-
-/// Told of every call, once it has ended: what was asked, how long it took, and how it ended.
-public typealias CallObserver = @Sendable (LockOperation, Duration, CallOutcome) -> Void
-
 /// One question to a server, with the type of its answer.
 struct LockCall<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>: Sendable {
     let operation: LockOperation
+    /// The lock that it is about; empty for none.
+    let subject: String
     let request: Request
 
-    init(_ operation: LockOperation, _ request: Request, _: Response.Type) {
+    init(_ operation: LockOperation, of subject: String = "", _ request: Request, _: Response.Type) {
         self.operation = operation
+        self.subject = subject
         self.request = request
     }
 }
@@ -52,7 +44,7 @@ enum LockCalls {
     ) -> LockCall<Raftlock_AcquireRequest, Raftlock_AcquireResponse> {
         var request = Raftlock_AcquireRequest()
         (request.lockID, request.clientID, request.ttl, request.priority) = (name, identity, .init(of: ttl), priority)
-        return LockCall(.acquire, request, Raftlock_AcquireResponse.self)
+        return LockCall(.acquire, of: name, request, Raftlock_AcquireResponse.self)
     }
 
     static func release(
@@ -60,7 +52,7 @@ enum LockCalls {
     ) -> LockCall<Raftlock_ReleaseRequest, Raftlock_ReleaseResponse> {
         var request = Raftlock_ReleaseRequest()
         (request.lockID, request.clientID, request.version) = (name, identity, version)
-        return LockCall(.release, request, Raftlock_ReleaseResponse.self)
+        return LockCall(.release, of: name, request, Raftlock_ReleaseResponse.self)
     }
 
     /// - Parameter version: written into the lock whatever stood there, so never any but the one held.
@@ -69,17 +61,20 @@ enum LockCalls {
     ) -> LockCall<Raftlock_RenewRequest, Raftlock_RenewResponse> {
         var request = Raftlock_RenewRequest()
         (request.lockID, request.clientID, request.version, request.newTtl) = (name, identity, version, .init(of: ttl))
-        return LockCall(.renew, request, Raftlock_RenewResponse.self)
+        return LockCall(.renew, of: name, request, Raftlock_RenewResponse.self)
     }
 
     static func lockInfo(_ name: String) -> LockCall<Raftlock_GetLockInfoRequest, Raftlock_GetLockInfoResponse> {
         var request = Raftlock_GetLockInfoRequest()
         request.lockID = name
-        return LockCall(.getLockInfo, request, Raftlock_GetLockInfoResponse.self)
+        return LockCall(.getLockInfo, of: name, request, Raftlock_GetLockInfoResponse.self)
     }
 
-    static func locks(limit: Int32, offset: Int32) -> LockCall<Raftlock_GetLocksRequest, Raftlock_GetLocksResponse> {
+    static func locks(
+        _ filter: Raftlock_LockFilter? = nil, limit: Int32, offset: Int32
+    ) -> LockCall<Raftlock_GetLocksRequest, Raftlock_GetLocksResponse> {
         var request = Raftlock_GetLocksRequest()
+        if let filter, filter != Raftlock_LockFilter() { request.filter = filter }
         (request.limit, request.offset) = (limit, offset)
         return LockCall(.getLocks, request, Raftlock_GetLocksResponse.self)
     }
@@ -93,19 +88,19 @@ enum LockCalls {
         var request = Raftlock_EnqueueWaiterRequest()
         (request.lockID, request.clientID, request.timeout) = (name, identity, .init(of: timeout))
         (request.priority, request.version) = (priority, anyVersion)
-        return LockCall(.enqueueWaiter, request, Raftlock_EnqueueWaiterResponse.self)
+        return LockCall(.enqueueWaiter, of: name, request, Raftlock_EnqueueWaiterResponse.self)
     }
 
     static func cancelWait(_ name: String, _ identity: String) -> LockCall<Raftlock_CancelWaitRequest, Raftlock_CancelWaitResponse> {
         var request = Raftlock_CancelWaitRequest()
         (request.lockID, request.clientID, request.version) = (name, identity, anyVersion)
-        return LockCall(.cancelWait, request, Raftlock_CancelWaitResponse.self)
+        return LockCall(.cancelWait, of: name, request, Raftlock_CancelWaitResponse.self)
     }
 
     static func backoffAdvice(_ name: String) -> LockCall<Raftlock_BackoffAdviceRequest, Raftlock_BackoffAdviceResponse> {
         var request = Raftlock_BackoffAdviceRequest()
         request.lockID = name
-        return LockCall(.getBackoffAdvice, request, Raftlock_BackoffAdviceResponse.self)
+        return LockCall(.getBackoffAdvice, of: name, request, Raftlock_BackoffAdviceResponse.self)
     }
 
     static func status() -> LockCall<Raftlock_GetStatusRequest, Raftlock_GetStatusResponse> {
@@ -127,6 +122,8 @@ extension Google_Protobuf_Duration {
 }
 
 extension Google_Protobuf_Timestamp {
+    init(at time: WallTime) { self.init(seconds: time.seconds, nanos: time.nanoseconds) }
+
     /// nil for the year 1, Go's zero time, which means that there is none.
     var wallTime: WallTime? {
         let time = WallTime(seconds: seconds, nanoseconds: Int64(nanos))

@@ -111,7 +111,55 @@ enum LockRefusal: Sendable, Hashable {
     var isDoubtful: Bool { self == .unexpected || self == .failed }
 }
 
+/// RaftLock's own names for failures, in the words of `--retry-on`.
+public enum LockErrorCode: String, Sendable, Hashable, CaseIterable {
+    case notLeader = "not-leader"
+    case noLeader = "no-leader"
+    case unavailable
+    case timeout
+    case rateLimited = "rate-limited"
+    case replicationFailure = "replication-failure"
+    case internalError = "internal-error"
+    case waitQueueFull = "wait-queue-full"
+    case lockHeld = "lock-held"
+
+    var word: String { rawValue }
+
+    /// What is tried again where nothing else is asked for. It is what the Go client tries again, and `internal-error`: what real servers answer so may
+    /// have been carried out, is settled by reading, and only when it happens twice shows what is wrong with the leader.
+    public static let usuallyRetried: Set<String> = Set(
+        [notLeader, noLeader, unavailable, timeout, rateLimited, replicationFailure, internalError].map(\.word))
+}
+
 extension GRPCFailure {
+    /// As RaftLock names it; nil for what trying again cannot help with, and for what has no name there.
+    var errorCode: LockErrorCode? {
+        switch detail(Raftlock_ErrorDetail.self)?.code {
+        case .replicationFailure: return .replicationFailure
+        case .timeout: return .timeout
+        case .unavailable: return .unavailable
+        default: break
+        }
+        if let refusal = LockRefusal(self) {
+            switch refusal {
+            case .notLeader: return .notLeader
+            case .noLeader: return .noLeader
+            case .rateLimited: return .rateLimited
+            case .queueFull: return .waitQueueFull
+            case .lockHeld: return .lockHeld
+            case .unexpected: return .internalError
+            case .failed: return .unavailable
+            case .notHeld, .notOwner, .versionMismatch, .notFound, .notWaiting, .invalidArgument, .denied: return nil
+            }
+        }
+        switch code {
+        case .unavailable: return .unavailable
+        case .deadlineExceeded: return .timeout
+        case .resourceExhausted: return .rateLimited
+        default: return nil
+        }
+    }
+
     /// An answer of OK with an error in it.
     init(_ detail: Raftlock_ErrorDetail, at endpoint: String) {
         let bytes: [UInt8] = (try? detail.serializedBytes()) ?? []
@@ -125,9 +173,10 @@ extension GRPCFailure {
     ///   - what: what failed, such as "cannot acquire web".
     ///   - isChange: whether it may have changed something if it was carried out.
     ///   - wedged: the node that reads and does not write any more, where that is what is seen.
-    func told(_ what: String, isChange: Bool, wedged: String?) -> CoordinationError {
+    func told(_ what: String, isChange: Bool, wedged: String?, _ sign: WriteHealth.Sign = .refuses) -> CoordinationError {
         let refusal = LockRefusal(self)
         var told = self.told(what, isChange: isChange)
+        told.code = errorCode?.word
         if let refusal {
             told.isUncertain = isChange && wasSent && refusal.isDoubtful
             (told.kind, told.hint) = refusal.kindAndHint
@@ -135,8 +184,14 @@ extension GRPCFailure {
         if let wedged {
             // Only where the failure shows it: whoever is refused for a reason has been heard.
             told.kind = .unavailable
-            told.reason = "leader \(Printable.text(wedged)) answers reads but refuses every write; restart it"
-            told.hint = "nothing else helps, and no other node takes over while it runs; what it held runs out by itself"
+            switch sign {
+            case .refuses:
+                told.reason = "leader \(Printable.text(wedged)) answers reads but refuses every write; restart it"
+                told.hint = "nothing else helps, and no other node takes over while it runs; what it held runs out by itself"
+            case .silent:
+                told.reason = "leader \(Printable.text(wedged)) answers reads but no write"
+                told.hint = "see that most of the nodes reach each other; where they do, restart it: no other one takes over while it runs"
+            }
         }
         return told
     }

@@ -1,28 +1,13 @@
 import QQCore
 
-/// How long a server advises to wait between two looks at a lock (GetBackoffAdvice).
-public struct BackoffAdvice: Sendable, Hashable {
-    public var initial: Duration
-    public var maximum: Duration
-    public var multiplier: Double
-    /// By which fraction of it each pause is to be varied.
-    public var jitter: Double
-
-    public init(initial: Duration, maximum: Duration, multiplier: Double, jitter: Double) {
-        self.initial = initial
-        self.maximum = maximum
-        self.multiplier = multiplier
-        self.jitter = jitter
-    }
-
+extension BackoffAdvice {
     /// What the servers advise for a lock that is free.
     static let usual = BackoffAdvice(initial: .milliseconds(50), maximum: .seconds(1), multiplier: 1.5, jitter: 0.2)
 
     init(_ advice: Raftlock_BackoffAdvice) {
-        initial = advice.initialBackoff.length
-        maximum = advice.maxBackoff.length
-        multiplier = advice.multiplier
-        jitter = advice.jitterFactor
+        self.init(
+            initial: advice.initialBackoff.length, maximum: advice.maxBackoff.length, multiplier: advice.multiplier,
+            jitter: advice.jitterFactor)
     }
 }
 

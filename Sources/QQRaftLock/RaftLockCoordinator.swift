@@ -57,12 +57,16 @@ public final class RaftLockCoordinator: Coordinator {
         /// What was acquired before is another's.
         var since: BootInstant
         var ttl: Duration
+        /// Whether nothing was heard of it: then it may be carried out yet.
+        var isPending = true
     }
 
     /// A place in a lock's queue.
     struct Place: Sendable {
         /// nil where that was not confirmed: then it is asked for again.
         var refreshedAt: BootInstant?
+        /// Since when nobody could be asked for the lock.
+        var awaySince: BootInstant?
         /// Whether the server has taken it, as far as we know.
         var isTaken = false
         /// The term of another of our identity, where that is whom we wait for: seeing our own name is no sign then.
@@ -83,14 +87,14 @@ public final class RaftLockCoordinator: Coordinator {
     }
 
     /// - Parameters:
-    ///   - executor: what carries the tasks of the connections, and writes that go on when their own task is cancelled.
+    ///   - executor: what carries writes that go on when their own task is cancelled.
     ///   - requestTimeout: for one request and what it takes to settle it; inside a lease it is shorter.
     ///   - priority: in the queue, -1000 to 1000, higher first.
     ///   - followsRedirects: whether a leader that is none of the server's endpoints is asked where the other nodes say it is.
-    ///   - observe: told of every call.
+    ///   - metrics: counts every call.
     public init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, requestTimeout: Duration,
-        priority: Int32, followsRedirects: Bool, observe: @escaping CallObserver = { _, _, _ in }
+        priority: Int32, followsRedirects: Bool, metrics: CallMetrics? = nil
     ) {
         self.server = server
         self.clock = clock
@@ -99,8 +103,11 @@ public final class RaftLockCoordinator: Coordinator {
         self.priority = priority
         service = RaftLockService(
             server.hosts.map { .init(name: $0.name, port: $0.port ?? Self.defaultPort) }, settings, clock: clock, executor: executor,
-            followsRedirects: followsRedirects, observe: observe)
+            followsRedirects: followsRedirects, metrics: metrics)
     }
+
+    /// To the one that is asked first while nobody knows who leads.
+    public func prepare() { service.endpoints.first?.prepare() }
 
     // MARK: Checks
 
@@ -121,7 +128,8 @@ public final class RaftLockCoordinator: Coordinator {
     // MARK: Failures and time
 
     func told(_ failure: GRPCFailure, _ what: String, isChange: Bool) -> CoordinationError {
-        failure.told(what, isChange: isChange, wedged: isChange ? service.wedged(failure) : nil)
+        guard isChange, let (node, sign) = service.wedged(failure) else { return failure.told(what, isChange: isChange, wedged: nil) }
+        return failure.told(what, isChange: true, wedged: node, sign)
     }
 
     /// Until when a request may take that is made now.

@@ -8,11 +8,13 @@ extension RaftLockService {
     /// - Returns: what stands there, and which of our endpoints said so; nil for a leader that is none of them.
     func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (reading: LockReading, endpoint: Int?) {
         var failure: GRPCFailure?
-        let (order, stranger) = state.withLock { state in
-            (state.directory.order, state.strangeLeader.flatMap { state.strangers[$0] })
+        let all: [(index: Int?, endpoint: GRPCEndpoint)] = state.withLock { state in
+            let own: [(Int?, GRPCEndpoint)] = state.directory.order.map { ($0, endpoints[$0]) }
+            // One that led before may do so again.
+            let (leader, others) = (state.strangeLeader, state.strangers.sorted { $0.key < $1.key }.prefix(Self.mostStrangers))
+            return others.filter { $0.key == leader }.map { (nil, $0.value) } + own
+                + others.filter { $0.key != leader }.map { (nil, $0.value) }
         }
-        var all: [(index: Int?, endpoint: GRPCEndpoint)] = order.map { ($0, endpoints[$0]) }
-        if let stranger { all.insert((nil, stranger), at: 0) }
         for (position, (index, endpoint)) in all.enumerated() {
             let left = deadline.duration(since: clock.now())
             if left <= .zero { break }
@@ -42,6 +44,9 @@ extension RaftLockService {
         }
         throw failure
     }
+
+    /// So many leaders that are none of our endpoints are remembered for reading.
+    private static let mostStrangers = 5
 
     /// Asks whoever answers, the leader first: the others may be behind.
     func askAny<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(

@@ -11,7 +11,7 @@ final class RaftLockService: Sendable {
     private let settings: GRPCSettings
     private let executor: any TaskExecutor
     private let followsRedirects: Bool
-    private let observe: CallObserver
+    private let metrics: CallMetrics?
     private let line: WriteLine
     let state: Mutex<State>
 
@@ -23,6 +23,13 @@ final class RaftLockService: Sendable {
         /// The one of them that did last what only a leader does.
         var strangeLeader: String?
         var clocks: [Int: Measured] = [:]
+        /// Renewals that were answered without saying what became of them, by lock, and when they began.
+        var unsettled: [String: BootInstant] = [:]
+        /// Endpoints that were asked for the id of their node when a write had failed there.
+        var asked: Set<Int> = []
+
+        /// A leader that is none of our endpoints did what only a leader does.
+        mutating func found(_ address: String) { strangeLeader = strangers.first { $0.value.host.description == address }?.key }
     }
 
     /// When an endpoint was asked for the time, and what it said.
@@ -33,14 +40,14 @@ final class RaftLockService: Sendable {
 
     init(
         _ hosts: [ServerURL.Host], _ settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, followsRedirects: Bool,
-        observe: @escaping CallObserver
+        metrics: CallMetrics?
     ) {
         self.settings = settings
         self.clock = clock
         self.executor = executor
         self.followsRedirects = followsRedirects
-        self.observe = observe
-        endpoints = hosts.map { GRPCEndpoint($0, settings, clock: clock, executor: executor) }
+        self.metrics = metrics
+        endpoints = hosts.map { GRPCEndpoint($0, settings, clock: clock) }
         let addresses = hosts.map(\.description)
         line = WriteLine.to(addresses)
         state = Mutex(State(directory: LeaderDirectory(addresses)))
@@ -54,20 +61,27 @@ final class RaftLockService: Sendable {
     func ask<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, at endpoint: GRPCEndpoint, timeout: Duration
     ) async throws(GRPCFailure) -> Response {
-        let method = MethodDescriptor(fullyQualifiedService: "raftlock.RaftLock", method: call.operation.rawValue)
+        let method = MethodDescriptor(fullyQualifiedService: "raftlock.RaftLock", method: call.operation.rawValue, type: .unary)
         let began = clock.now()
         do throws(GRPCFailure) {
             // A write that was cut off is not made again before it is known what became of the first.
             let response: Response = try await endpoint.call(
                 method, call.request, isRepeatable: !call.operation.isWrite, timeout: timeout)
-            observe(call.operation, clock.now().duration(since: began), .success)
+            record(call.operation, call.subject, .success, since: began)
             return response
         } catch {
-            var outcome = CallOutcome.failure
-            if case .notLeader = LockRefusal(error) { outcome = .redirect }
-            observe(call.operation, clock.now().duration(since: began), outcome)
+            switch LockRefusal(error) {
+            case .notLeader: record(call.operation, call.subject, .redirect, since: began)
+            // Whether it failed, the look that follows tells.
+            case .unexpected where call.operation == .renew: state.withLock { $0.unsettled[call.subject] = began }
+            default: record(call.operation, call.subject, .failure, since: began)
+            }
             throw error
         }
+    }
+
+    private func record(_ operation: LockOperation, _ subject: String, _ outcome: CallMetrics.Outcome, since began: BootInstant) {
+        metrics?.record(operation.rawValue, of: subject, outcome, took: clock.now().duration(since: began))
     }
 
     // MARK: Writes
@@ -125,7 +139,10 @@ final class RaftLockService: Sendable {
                 answered(asked, call.operation, endpoint.host.description)
                 return response
             } catch {
-                guard let answer = meaning(error, of: call.operation, from: asked) else { throw error }
+                guard let answer = meaning(error, of: call.operation, from: asked) else {
+                    await identify(asked, after: error)
+                    throw error
+                }
                 failure = failure.map { LockRefusal($0) == nil ? error : $0 } ?? error
                 step = search.next(after: answer, from: asked, directory)
             }
@@ -138,7 +155,7 @@ final class RaftLockService: Sendable {
                 state.directory.served(at: index)
                 state.strangeLeader = nil
             } else {
-                state.strangeLeader = state.strangers.first { $0.value.host.description == endpoint }?.key
+                state.found(endpoint)
             }
             if operation.isWrite { state.health.wrote(at: endpoint) } else { state.health.didRead(at: endpoint) }
         }
@@ -160,18 +177,20 @@ final class RaftLockService: Sendable {
             case .unexpected:
                 // Renewals end so, too, when all is well: whoever asked for one looks, and says.
                 if operation != .renew { state.health.failed(at: failure.endpoint) }
+                // Whoever does not lead says so.
+                if let index { state.directory.served(at: index) } else { state.found(failure.endpoint) }
                 return nil
             // Any node says so before it looks for the leader.
             case .invalidArgument, .denied, .rateLimited: return nil
             case .some:
-                if let index { state.directory.served(at: index) }
+                if let index { state.directory.served(at: index) } else { state.found(failure.endpoint) }
                 state.health.wrote(at: failure.endpoint)
                 return nil
             case nil:
                 lost()
                 if failure.code == .unimplemented { return .unreachable }
                 if !failure.wasSent, failure.code != .cancelled { return .unreachable }
-                if failure.code == .deadlineExceeded, operation != .renew { state.health.failed(at: failure.endpoint) }
+                if failure.code == .deadlineExceeded, operation != .renew { state.health.failed(at: failure.endpoint, wasHeard: false) }
                 return nil
             }
         }
@@ -197,7 +216,7 @@ final class RaftLockService: Sendable {
         guard !name.isEmpty else { return nil }
         return state.withLock { state in
             if let known = state.strangers[address] { return known }
-            let made = GRPCEndpoint(.init(name: name, port: port), settings, clock: clock, executor: executor)
+            let made = GRPCEndpoint(.init(name: name, port: port), settings, clock: clock)
             state.strangers[address] = made
             return made
         }
@@ -219,23 +238,48 @@ final class RaftLockService: Sendable {
         }
     }
 
+    /// Asks an endpoint where a write failed for the id of its node, once: should it fail again, people are told of the node.
+    private func identify(_ index: Int?, after failure: GRPCFailure) async {
+        guard let index, LockRefusal(failure) == .unexpected || failure.code == .deadlineExceeded,
+            state.withLock({ $0.directory.nodeID(at: index) == nil && $0.asked.insert(index).inserted })
+        else { return }
+        let status = try? await ask(LockCalls.status(), at: endpoints[index], timeout: .milliseconds(300))
+        if let status { identified(status.raftStatus.nodeID, at: index) }
+    }
+
     func identified(_ nodeID: String, at index: Int) { state.withLock { $0.directory.identified(nodeID, at: index) } }
 
-    /// The node that answers reads and refuses every write, where that is what the failure shows.
-    func wedged(_ failure: GRPCFailure) -> String? {
+    /// The node that answers reads and carries out no write, where that is what the failure shows.
+    func wedged(_ failure: GRPCFailure) -> (node: String, sign: WriteHealth.Sign)? {
         guard failure.wasSent, LockRefusal(failure) == .unexpected || failure.code == .deadlineExceeded else { return nil }
         return state.withLock { state in
-            guard state.health.isWedged(at: failure.endpoint) else { return nil }
+            guard let sign = state.health.sign(at: failure.endpoint) else { return nil }
             let index = endpoints.firstIndex { $0.host.description == failure.endpoint }
-            return index.flatMap { state.directory.nodeID(at: $0) } ?? failure.endpoint
+            return (index.flatMap { state.directory.nodeID(at: $0) } ?? failure.endpoint, sign)
         }
     }
 
-    /// A renewal that the endpoint did not confirm was found to be carried out, or not.
-    func renewalSettled(_ wasCarriedOut: Bool, at endpoint: String) {
-        state.withLock { state in
-            if wasCarriedOut { state.health.wrote(at: endpoint) } else { state.health.failed(at: endpoint) }
+    /// How a renewal was found to have ended that the endpoint did not confirm.
+    enum Renewal: Sendable, Hashable {
+        case carriedOut
+        /// There was no lease any more to renew.
+        case refused
+        /// Nothing came of it, and the server said so, or nothing.
+        case ignored(wasHeard: Bool)
+        /// It could not be looked up.
+        case unknown
+    }
+
+    func settled(_ renewal: Renewal, of subject: String, at endpoint: String) {
+        let began = state.withLock { state in
+            switch renewal {
+            case .carriedOut, .refused: state.health.wrote(at: endpoint)
+            case .ignored(let wasHeard): state.health.failed(at: endpoint, wasHeard: wasHeard)
+            case .unknown: break
+            }
+            return state.unsettled.removeValue(forKey: subject)
         }
+        if let began { record(.renew, subject, renewal == .carriedOut ? .success : .failure, since: began) }
     }
 
     var noTime: GRPCFailure {

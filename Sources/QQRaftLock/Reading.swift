@@ -26,8 +26,10 @@ extension RaftLockCoordinator {
     /// The most that a server lists at once.
     private static let page: Int32 = 1000
 
-    public func list() async throws(CoordinationError) -> [ElectionState] {
+    /// The servers leave out what the filter does not want, as far as they can: "pattern" means contains to them, and `only_contested` nothing.
+    public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let what = "cannot list elections"
+        let lockFilter = await lockFilter(filter)
         var found: [String: LockReading] = [:]
         var total: Int
         var endpoint: Int
@@ -37,7 +39,7 @@ extension RaftLockCoordinator {
             repeat {
                 let response: Raftlock_GetLocksResponse
                 (response, endpoint) = try await service.askAny(
-                    LockCalls.locks(limit: Self.page, offset: offset), until: requestDeadline)
+                    LockCalls.locks(lockFilter, limit: Self.page, offset: offset), until: requestDeadline)
                 for info in response.locks { found[info.lockID] = LockReading(info) }
                 total = Int(response.totalMatchingFilter)
                 asked += 1
@@ -62,7 +64,20 @@ extension RaftLockCoordinator {
             var state = reading.state(at: now, wall: wall, clock: serverClock)
             state.isOwn = isOwn(reading, serverClock)
             return state
+        }.filter { filter.admits($0) }
+    }
+
+    private func lockFilter(_ filter: ElectionFilter) async -> Raftlock_LockFilter {
+        var wanted = Raftlock_LockFilter()
+        wanted.lockIDPattern = filter.name ?? ""
+        wanted.ownerIDPattern = filter.leader ?? ""
+        wanted.onlyHeld = filter.isLed
+        wanted.onlyContested = filter.isContested
+        // By the clock of the one that is asked first, and some more: what is too much is left out here.
+        if let endsWithin = filter.endsWithin, let clock = await service.serverClock(at: service.directory.order.first) {
+            wanted.expiresBefore = .init(at: clock.time(at: self.clock.now()) + endsWithin + .seconds(2))
         }
+        return wanted
     }
 
     /// How many random pages see everything, nearly always: a collector who wants n of n needs n ln n of them, and some more.

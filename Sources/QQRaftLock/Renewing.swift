@@ -51,18 +51,19 @@ extension RaftLockCoordinator {
         do throws(GRPCFailure) {
             let (reading, endpoint) = try await service.lockInfo(grant.name, until: requestDeadline(within: grant.deadline))
             guard reading.owner == grant.identity, reading.version == held.version else {
-                service.renewalSettled(true, at: failure.endpoint)
+                service.settled(.refused, of: grant.name, at: failure.endpoint)
                 return .lost(await lost(claim, reading, endpoint))
             }
             // It may also come to end earlier: a promoted waiter has 30 s, whatever it wants.
             let wasCarriedOut = reading.expiresAt != held.expiresAt
-            service.renewalSettled(wasCarriedOut, at: failure.endpoint)
+            service.settled(wasCarriedOut ? .carriedOut : .ignored(wasHeard: failure.isAnswer), of: grant.name, at: failure.endpoint)
             if wasCarriedOut {
                 held.expiresAt = reading.expiresAt
                 return .renewed(extended(grant, claim, held, from: sentAt))
             }
         } catch {
             // The reason for the renewal's failure says more than that of the look after it.
+            service.settled(.unknown, of: grant.name, at: failure.endpoint)
         }
         held.isDoubtful = true
         state.withLock { $0.held[claim] = held }

@@ -150,16 +150,24 @@ extension RaftLockCoordinator {
         let (place, doubt, isHeld) = state.withLock { state in
             (state.unwanted.removeValue(forKey: claim), state.doubts[claim], state.held[claim] != nil)
         }
-        guard !isHeld, place != nil || doubt != nil, let (reading, endpoint) = try? await service.lockInfo(claim.name, until: deadline),
-            reading.owner == claim.identity
-        else { return }
-        let isOurs: Bool
-        if let place {
-            isOurs = place.isPromotion(reading)
-        } else {
-            isOurs = isOwn(reading, await service.serverClock(at: endpoint)) == true
-        }
-        guard isOurs else { return }
-        _ = try? await service.write(LockCalls.release(claim.name, claim.identity, version: reading.version), until: deadline)
+        guard !isHeld, place != nil || doubt != nil else { return }
+        repeat {
+            if let (reading, endpoint) = try? await service.lockInfo(claim.name, until: deadline), let owner = reading.owner {
+                guard owner == claim.identity else { return }
+                let isOurs: Bool
+                if let place {
+                    isOurs = place.isPromotion(reading)
+                } else {
+                    isOurs = isOwn(reading, await service.serverClock(at: endpoint)) == true
+                }
+                if isOurs {
+                    _ = try? await service.write(LockCalls.release(claim.name, claim.identity, version: reading.version), until: deadline)
+                }
+                return
+            }
+            // What was not answered may be carried out yet, as when most of the nodes find each other again.
+            guard doubt?.isPending == true else { return }
+            await pause(.milliseconds(200), until: deadline)
+        } while clock.now() < deadline
     }
 }

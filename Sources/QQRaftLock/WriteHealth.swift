@@ -3,6 +3,8 @@ struct WriteHealth: Sendable, Hashable {
     private struct Record: Sendable, Hashable {
         /// Writes in a row that failed without a reason, or were never answered.
         var failures = 0
+        /// Whether one of them was answered.
+        var isHeard = false
         /// Whether a read was answered since the first of them.
         var reads = false
     }
@@ -12,13 +14,24 @@ struct WriteHealth: Sendable, Hashable {
     /// A write was answered, whatever the answer.
     mutating func wrote(at endpoint: String) { records[endpoint] = nil }
 
-    mutating func failed(at endpoint: String) {
+    /// - Parameter wasHeard: whether it was answered that it failed; else nothing was.
+    mutating func failed(at endpoint: String, wasHeard: Bool = true) {
         records[endpoint, default: Record()].failures += 1
+        if wasHeard { records[endpoint]?.isHeard = true }
     }
 
     mutating func didRead(at endpoint: String) {
         records[endpoint]?.reads = true
     }
+
+    /// What is seen of a server that reads and does not write.
+    enum Sign: Sendable, Hashable {
+        case refuses
+        /// It may also wait for the other nodes.
+        case silent
+    }
+
+    func sign(at endpoint: String) -> Sign? { isWedged(at: endpoint) ? records[endpoint]?.isHeard == true ? .refuses : .silent : nil }
 
     /// Whether it answers reads and refuses every write. One failure can have many reasons; two in a row are the sign.
     func isWedged(at endpoint: String) -> Bool { records[endpoint].map { $0.failures >= 2 && $0.reads } ?? false }

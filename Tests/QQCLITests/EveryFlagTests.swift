@@ -82,7 +82,10 @@ import Testing
 
 @Suite struct DefaultsInHelp {
     /// Defaults that are values, not descriptions, can be typed.
-    @Test(arguments: ["timeout", "hook-timeout", "retries", "backoff", "jitter", "conflict-exit-code", "format", "color", "offset"])
+    @Test(arguments: [
+        "timeout", "hook-timeout", "retries", "backoff", "backoff-factor", "jitter", "max-message", "conflict-exit-code", "format", "color",
+        "offset",
+    ])
     func areValuesTheFlagTakes(name: String) throws {
         let flag = try #require(Case.all.map(\.flag).first { $0.name == name })
         _ = try flag.read(try #require(flag.defaultText))

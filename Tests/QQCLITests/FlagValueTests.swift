@@ -63,6 +63,21 @@ import Testing
         #expect(problem("acquire x --backoff ..")?.message.hasPrefix("--backoff '..': not a duration") == true)
     }
 
+    @Test func backoffFactorIsFrom1To100() throws {
+        #expect(try invocation("acquire x --backoff-factor 1.5")[Flags.backoffFactor] == 1.5)
+        #expect(try invocation("acquire x --backoff-factor 100")[Flags.backoffFactor] == 100)
+        for wrong in ["0.9", "101", "-1", "nan", "two"] {
+            #expect(problem("acquire x --backoff-factor=\(wrong)")?.message == "--backoff-factor '\(wrong)': not a number from 1 to 100")
+        }
+    }
+
+    @Test func retryOnNamesFailures() throws {
+        #expect(try invocation("acquire x --retry-on timeout,no-leader")[Flags.retryOn] == ["timeout", "no-leader"])
+        for wrong in ["", "timeout,", "time-out", "timeout no-leader"] {
+            #expect(problem(["acquire", "x", "--retry-on=\(wrong)"])?.message.contains("is not one of not-leader") == true)
+        }
+    }
+
     @Test func jitterIsAFraction() throws {
         #expect(try invocation("acquire x --jitter 0.25")[Flags.jitter] == 0.25)
         #expect(try invocation("acquire x --jitter 1")[Flags.jitter] == 1)

@@ -56,38 +56,42 @@ import Testing
                 Usage: qq release [FLAGS] NAME
 
                 Lease:
-                      --token N               Only the term with this fencing token
-                      --cancel-wait           Leave the queue instead
+                      --token N                Only the term with this fencing token
+                      --cancel-wait            Leave the queue instead
 
                 Retrying:
-                      --retries N             Tries after a passing failure [default: 3]
-                      --backoff INITIAL..MAX  First and longest pause [default: 200ms..5s]
-                      --jitter FRACTION       How much pauses vary, 0 to 1 [default: 0.2]
+                      --retries N              Tries after a passing failure [default: 3]
+                      --backoff INITIAL..MAX   First and longest pause [default: 200ms..5s]
+                      --backoff-factor FACTOR  How much longer each pause is [default: 2]
+                      --jitter FRACTION        How much pauses vary, 0 to 1 [default: 0.2]
+                      --retry-on CODES         RaftLock: which failures to retry
 
                 Server:
-                  -s, --server URL            Where the election lives [env: QQ_SERVER]
-                      --cluster-config FILE   A cluster.json of the Go library
-                      --id ID                 The identity to ask under
-                      --timeout DURATION      Limit for one request [default: 5s]
+                  -s, --server URL             Where the election lives [env: QQ_SERVER]
+                      --cluster-config FILE    A cluster.json of the Go library
+                      --id ID                  The identity to ask under
+                      --timeout DURATION       Limit for one request [default: 5s]
 
                 Access:
-                      --creds FILE            Log in by a .creds file [env: QQ_NATS_CREDS]
-                      --nkey FILE             Log in by an NKey seed [env: QQ_NATS_NKEY]
-                      --tls-ca FILE           Authorities to trust, PEM
-                      --tls-cert FILE         Our own certificate, PEM
-                      --tls-key FILE          The key of our certificate, PEM
-                      --tls-name NAME         The name in the server's certificate
-                      --tls-first             NATS: TLS before anything else
-                      --follow-redirects      RaftLock: trust the leader's address
+                      --creds FILE             Log in by a .creds file [env: QQ_NATS_CREDS]
+                      --nkey FILE              Log in by an NKey seed [env: QQ_NATS_NKEY]
+                      --tls-ca FILE            Authorities to trust, PEM
+                      --tls-cert FILE          Our own certificate, PEM
+                      --tls-key FILE           The key of our certificate, PEM
+                      --tls-name NAME          The name in the server's certificate
+                      --tls-first              NATS: TLS before anything else
+                      --follow-redirects       RaftLock: trust the leader's address
+                      --max-message MIB        gRPC: largest message, in MiB [default: 4]
 
                 Output:
-                      --json                  Print JSON
-                      --color WHEN            Colour: auto, always or never [default: auto]
-                  -q, --quiet                 No messages but errors
-                  -v, --verbose               Tell each step on stderr
+                      --metrics-file FILE      gRPC: count calls in FILE
+                      --json                   Print JSON
+                      --color WHEN             Colour: auto, always or never [default: auto]
+                  -q, --quiet                  No messages but errors
+                  -v, --verbose                Tell each step on stderr
 
                 Help:
-                  -h, --help                  This help; --help tells more
+                  -h, --help                   This help; --help tells more
 
                 'qq release --help' tells more and has examples.
 

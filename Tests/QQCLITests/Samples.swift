@@ -30,6 +30,7 @@ struct Case: Sendable, CustomTestStringConvertible {
         switch flag.name {
         case "backoff": return "1s..2s"
         case "jitter": return "0.5"
+        case "backoff-factor": return "1.5"
         case "vip": return "10.0.0.5/24@eth0"
         case "server": return "file:///tmp/x"
         default: break

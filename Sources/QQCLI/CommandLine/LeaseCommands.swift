@@ -79,7 +79,7 @@ extension Commands {
         ],
         exitNotes: [
             ExitNote("0", "released"),
-            ExitNote("1", "not ours: held by another, or by nobody"),
+            ExitNote("1", "not ours: held by another, or by nobody; with `--cancel-wait`: not in the queue"),
             ExitNote("80", "the system cannot do this, such as `--cancel-wait` without a queue"),
         ],
         seeAlso: ["qq-acquire(1)", "qq-step-down(1)"]
@@ -165,6 +165,7 @@ extension Commands {
         Flags.force
         Flags.yes
         Flags.stepDownWait
+        Flags.retrying
         Flags.global
     }
 }

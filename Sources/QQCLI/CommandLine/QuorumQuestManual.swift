@@ -20,19 +20,22 @@ enum QuorumQuestManual {
         campaigns is refused, as by another holder. A request that took suspiciously long is followed by a release, since a store that \
         hung may carry it out later; until that is certain, it does not count as ours.
 
-        A release is answered with yes whatever happened. Where the answer took long, `qq` asks whether the lease is still there. What \
-        cannot be known in the end is that a store which failed meanwhile has kept it: then it runs out by its TTL.
+        A release is answered with yes whatever happened. So the lease is first cut down to a second, by the question for a longer one, whose yes \
+        can be believed, and then given up. A no within the lease's time is an error: it then ends by its TTL.
+
+        An identity given with `--id` must be one process's alone: the server grants an election to whoever has its holder's.
         """
 
     static let reading = """
-        There is nothing to read with. To find out whether a saved grant is still good, its holder's question for a longer lease is asked, under \
-        its own identity, for what is left of it in whole seconds: the lease ends up to a second later than it would have, however \
-        often that is asked. No other identity is ever asked for.
+        There is nothing to read with, so the server is not asked: the one question that it answers would restart the lease. `qq status` tells what is \
+        known here, by the grant that this user's `acquire` or `keepalive` saved, and for how long.
         """
 
     static let limits = """
         TTLs are whole seconds. *NAME* is *SERVICE* or *SERVICE*`/`*DOMAIN*; neither part is empty or has a colon. The identity is a random UUID by \
         default. Hosts are asked in their order, beginning with the one that answered last; they must share one store.
+
+        `--metrics-file` counts calls as described in qq-raftlock(7).
         """
 
     static let page = ManPage(

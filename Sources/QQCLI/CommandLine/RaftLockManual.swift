@@ -1,3 +1,5 @@
+import QQGRPC
+
 /// qq-raftlock(7): what is special about elections on RaftLock.
 enum RaftLockManual {
     static let examples = [
@@ -29,9 +31,26 @@ enum RaftLockManual {
         well. One `qq` never sends two at a time. Where a leader refuses writes in that way, the error says so, and which node to restart.
         """
 
+    static let queue = """
+        `qq acquire --wait` and `qq keepalive` stand in the lock's queue, by `--priority`, with a place of 15 seconds that is refreshed while they wait \
+        and given up when they stop. The servers give a lock on to the first in the queue whether it lives or not, for their own 30 seconds; `qq` renews it \
+        to the TTL asked for. `qq release` *NAME* `--cancel-wait --id` *ID* gives up the place of another process, such as one that was killed.
+
+        `qq status --advice` tells how the servers advise to pace one's tries. A waiter obeys it between 50 ms and one second.
+        """
+
+    static let retrying = """
+        A request is tried again up to three times, after 100 ms, then twice as long each time up to 5 s, varied by a tenth: `--retries`, \
+        `--backoff`, `--backoff-factor`, `--jitter`. `--retry-on` says after which failures. Being sent on to the leader is no retry.
+        """
+
     static let limits = """
         TTLs are from one second to five minutes. *NAME* and the identity are 1 to 256 bytes without NUL, CR, LF and TAB. A lease is taken over \
-        up to a second after its end.
+        up to a second after its end. One process writes one thing at a time: it can keep some hundred leases, renewed every 5 s, where a write takes \
+        a few milliseconds.
+
+        An identity given with `--id` may be another process's, too: then a lock that is got by waiting, or gone on with, is looked at again after a second before work \
+        begins.
         """
 
     static let page = ManPage(
@@ -49,7 +68,24 @@ enum RaftLockManual {
             .init("EXAMPLES", examples.map { .example($0) }),
             .init("NODES", [.text(nodes)]),
             .init("FENCING TOKENS", [.text(token)]),
+            .init("WAITING", [.text(queue)]),
             .init("FAULTS OF THE SERVERS", [.text(faults)]),
+            .init("RETRYING", [.text(retrying)]),
+            .init(
+                "METRICS",
+                [
+                    .text(
+                        """
+                        `--metrics-file` *FILE* counts the calls that one process makes to RaftLock or Quorum Quest, with the label `operation`, which is the \
+                        name of the method, such as `Acquire`:
+                        """)
+                ]
+                    + MetricFamily.all.map { .term("`\($0.name)`", "\($0.type). \($0.help)") } + [
+                        .text(
+                            """
+                            The file is replaced as a whole, so that a collector of text files, such as that of the node exporter, reads all or nothing of it.
+                            """)
+                    ]),
             .init("LIMITS", [.text(limits)]),
             .init("SEE ALSO", [.text("qq(1), qq-acquire(1), qq-status(1), qq-cluster-status(1), qq-quorum-quest(7), qq-nats(7)")]),
         ])

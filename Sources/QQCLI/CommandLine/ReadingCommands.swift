@@ -8,7 +8,7 @@ extension Commands {
             many wait, as far as the system knows. Changes nothing.
 
             Where stdout is no terminal, each election is a line of fields between tabs: name, `held`, `expired`, `free` or `unknown`, leader, token, \
-            seconds left; on NATS epoch and revision follow. A dash stands for what is not known.
+            seconds left; on NATS epoch and revision follow, with `--advice` first and longest pause, factor and jitter. A dash stands for what is not known.
             """,
         positionals: [
             Positional(
@@ -38,6 +38,7 @@ extension Commands {
         Flags.limit
         Flags.offset
         Flags.advice
+        Flags.retrying
         Flags.global
     }
 

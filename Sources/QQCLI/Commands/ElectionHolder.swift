@@ -225,6 +225,10 @@ actor ElectionHolder {
         case .extended(let grant):
             elections[name]?.grant = grant
             context.messages.detail("renewed \(name) for \(DurationText.brief(grant.ttl))")
+            // Where nobody tells who leads, the grant is all that `status` has.
+            if !context.coordinator.capabilities.has(.readLeader) {
+                report { () throws(CoordinationError) in try GrantStore().save(grant, server: context.server) }
+            }
             if context.output.form == .json {
                 report { () throws(CoordinationError) in
                     try tell("renewed", grant, expiresIn: grant.deadline.duration(since: now), reason: nil)

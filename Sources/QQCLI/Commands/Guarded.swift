@@ -23,13 +23,15 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     // The command's words byte for byte, whatever their encoding: argv[0] is qq itself.
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
     let guardian = try Guardian(arguments: words, loop: loop)
+    // Only now, since it starts a thread.
+    context.coordinator.prepare()
     let command = GuardedCommand(
         guardian: guardian, front: front, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
         configuration: .init(
             minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
         hooks: context.hooks, environment: { leaseVariables($1, at: context.server, event: $0) }, tell: { context.tell($0) },
         hookFailed: { context.messages.note("hook '\($0)': \($1)") })
-    let outcome = loop.run { await command.run(signals: signals) }
+    let outcome = loop.run { await context.counting { await command.run(signals: signals) } }
     return try context.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
 }
 

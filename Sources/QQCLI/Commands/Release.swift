@@ -6,12 +6,14 @@ extension Context {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)
         if invocation[Flags.cancelWait] {
             try coordinator.capabilities.require(.cancelWait, for: "leave the queue for \(name)", at: server)
+            return try await cancelWait()
         }
         guard let grant = try await ourGrant(of: name) else {
             if output.form == .json {
                 try output.print(json: Schemas.released(name, false, try await coordinator.read(name), server: server))
             }
-            messages.note("\(name) is not ours: no grant is saved for it; name the lease with --id and --token")
+            let words = coordinator.capabilities.has(.fencingToken) ? "--id and --token" : "--id"
+            messages.note("\(name) is not ours: no grant is saved for it; name the lease with \(words)")
             return ExitCode.no
         }
         let answer = try await retrying { () throws(CoordinationError) in try await coordinator.release(grant) }
@@ -26,9 +28,27 @@ extension Context {
             return ExitCode.yes
         case .notHeld(let state):
             if output.form == .json { try output.print(json: Schemas.released(name, false, state, server: server)) }
-            messages.note("\(name) is not ours any more: it is \(Rendering.sentence(state))")
+            messages.note(
+                coordinator.capabilities.has(.readLeader)
+                    ? "\(name) is not ours any more: it is \(Rendering.sentence(state))"
+                    : "\(name) is given up; whether \(Printable.text(grant.identity)) held it, the server does not tell")
             return ExitCode.no
         }
+    }
+
+    /// `release NAME --cancel-wait --id ID`.
+    private func cancelWait() async throws -> Int32 {
+        let wasThere = try await retrying { () throws(CoordinationError) in
+            try await coordinator.cancelWait(name: name, identity: identity)
+        }
+        switch output.form {
+        case .json: try output.print(json: Schemas.released(name, wasThere, try? await coordinator.read(name), server: server))
+        case .terminal where wasThere: try output.print(output.color("left the queue", .good) + " for \(name)")
+        case .plain where wasThere: try output.print(record: [name, "left-queue"])
+        case .terminal, .plain: break
+        }
+        if !wasThere { messages.note("\(Printable.text(identity)) does not wait for \(name)") }
+        return wasThere ? ExitCode.yes : ExitCode.no
     }
 
     /// The term that we hold, as far as we know: under `--id` and `--token`, else by the saved grant. nil where we know of none.
@@ -36,16 +56,19 @@ extension Context {
         guard let identity = invocation[Flags.id] else { return try GrantStore().load(name: name, server: server) }
         var token = invocation[Flags.token].map { FencingToken($0) }
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
-        if token == nil {
+        // Where nobody tells who leads there are no tokens, either: the id must do.
+        let isTold = coordinator.capabilities.has(.readLeader)
+        if token == nil, isTold {
             guard state.leader == identity else { return nil }
             token = state.token
         }
         let ttl = state.ttl ?? ttl
         let isPresent = state.leader == identity && state.token == token
+        let remaining = isTold || isPresent ? state.remaining : nil
         return Grant(
             name: name, identity: identity, token: token, termID: isPresent ? state.termID : nil,
-            epoch: isPresent ? state.epoch : nil, ttl: ttl, deadline: loop.now() + (state.remaining ?? .zero),
+            epoch: isPresent ? state.epoch : nil, ttl: ttl, deadline: loop.now() + (remaining ?? .zero),
             acquiredAt: state.acquiredAt ?? .now(),
-            expiresAt: .now() + (state.remaining ?? .zero))
+            expiresAt: .now() + (remaining ?? .zero))
     }
 }

@@ -13,13 +13,21 @@ extension Context {
         var states: [ElectionState] = []
         if names.isEmpty {
             try coordinator.capabilities.require(.listElections, for: "list elections", at: server)
-            states = try await retrying { () throws(CoordinationError) in try await coordinator.list() }
+            let filter = filter
+            states = try await retrying { () throws(CoordinationError) in try await coordinator.list(filter) }
         } else {
             for name in names { states.append(try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }) }
         }
-        states = states.filter { isWanted($0) }
+        states = states.filter { filter.admits($0) }
         let mine = try states.map { state throws(CoordinationError) in try isOurs(state) }
-        let page = Array(zip(states, mine)).dropFirst(invocation[Flags.offset] ?? 0).prefix(invocation[Flags.limit] ?? .max)
+        var page = zip(states, mine).map { Row(state: $0, isMine: $1) }.dropFirst(invocation[Flags.offset] ?? 0)
+            .prefix(invocation[Flags.limit] ?? .max)
+        if invocation[Flags.advice] {
+            for index in page.indices {
+                let name = page[index].state.name
+                page[index].advice = try await retrying { () throws(CoordinationError) in try await coordinator.backoffAdvice(name) }
+            }
+        }
         try show(Array(page), isList: names.count != 1)
         if let problem = states.compactMap(\.problem).first { throw problem }
         let wanted = zip(states, mine).map { state, mine in invocation[Flags.mine] ? mine : state.isLed }
@@ -31,13 +39,10 @@ extension Context {
         return wanted.allSatisfy { $0 } ? ExitCode.yes : ExitCode.no
     }
 
-    private func isWanted(_ state: ElectionState) -> Bool {
-        if invocation[Flags.held], !state.isLed { return false }
-        if invocation[Flags.contested], (state.waiters ?? 0) == 0 { return false }
-        if let owner = invocation[Flags.owner], !(state.isLed && (state.leader ?? "").contains(owner)) { return false }
-        if let match = invocation[Flags.match], !state.name.contains(match) { return false }
-        if let within = invocation[Flags.expiresWithin] { return state.isLed && state.remaining.map { $0 <= within } ?? false }
-        return true
+    private var filter: ElectionFilter {
+        ElectionFilter(
+            name: invocation[Flags.match], leader: invocation[Flags.owner], isLed: invocation[Flags.held],
+            isContested: invocation[Flags.contested], endsWithin: invocation[Flags.expiresWithin])
     }
 
     /// Whether the present term is ours: held under `--id`, under a saved grant, or by the guarded command that we are part of.
@@ -52,10 +57,17 @@ extension Context {
         return try GrantStore().load(name: state.name, server: server).map { state.isTerm(of: $0) } ?? false
     }
 
-    private func show(_ states: [(ElectionState, Bool)], isList: Bool) throws(CoordinationError) {
+    /// An election as it is shown.
+    private struct Row {
+        let state: ElectionState
+        let isMine: Bool
+        var advice: BackoffAdvice?
+    }
+
+    private func show(_ rows: [Row], isList: Bool) throws(CoordinationError) {
         switch output.form {
         case .json:
-            let values = states.map { Schemas.election($0, mine: $1) }
+            let values = rows.map { Schemas.election($0.state, mine: $0.isMine, advice: $0.advice) }
             if !isList, let only = values.first {
                 try output.print(json: only)
             } else {
@@ -63,29 +75,35 @@ extension Context {
                     json: ["server": .string(server.description), "system": .string(server.system.name), "elections": .array(values)])
             }
         case .plain:
-            for (state, _) in states {
+            for row in rows {
+                let state = row.state
                 var record = [
                     state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
                     state.remaining.map { Rendering.seconds($0) },
                 ]
                 // For all of a system or for none: who cuts columns out must find them in each line.
                 if server.system == .nats { record += [state.epoch.map { String($0) }, state.revision.map { String($0) }] }
+                if let advice = row.advice {
+                    record +=
+                        [advice.initial, advice.maximum].map { Rendering.seconds($0) } + ["\(advice.multiplier)", "\(advice.jitter)"]
+                }
                 try output.print(record: record)
             }
         case .terminal:
-            if states.isEmpty {
+            if rows.isEmpty {
                 messages.note("no elections at \(server)")
                 return
             }
             let now = WallTime.now()
-            let isCounted = states.contains { $0.0.epoch != nil || $0.0.revision != nil }
+            let isCounted = rows.contains { $0.state.epoch != nil || $0.state.revision != nil }
             let isQueued = coordinator.capabilities.has(.waiterCount)
             try output.print(
                 table: ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + (isCounted ? ["EPOCH", "REVISION"] : [])
-                    + (isQueued ? ["WAITING"] : []),
-                states.map { state, mine in
-                    [
-                        .init(state.name, .strong), leaderCell(state, mine: mine),
+                    + (isQueued ? ["WAITING"] : []) + (invocation[Flags.advice] ? ["ASK AGAIN"] : []),
+                rows.map { row in
+                    let state = row.state
+                    return [
+                        .init(state.name, .strong), leaderCell(state, mine: row.isMine),
                         .init(state.isLed ? state.acquiredAt.map { DurationText.brief(max(now - $0, .zero)) + " ago" } : nil),
                         .init(
                             state.isLed ? state.remaining.map { "in " + DurationText.brief($0) } : nil, isEndingSoon(state) ? .warning : nil
@@ -94,6 +112,9 @@ extension Context {
                     ]
                         + (isCounted ? [.init(state.epoch.map { String($0) }), .init(state.revision.map { String($0) })] : [])
                         + (isQueued ? [.init(state.waiters.map { String($0) })] : [])
+                        + (row.advice.map {
+                            [.init("after " + DurationText.brief($0.initial) + ", at most " + DurationText.brief($0.maximum))]
+                        } ?? [])
                 })
         }
     }

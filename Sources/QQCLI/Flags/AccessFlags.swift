@@ -1,3 +1,5 @@
+import QQCore
+
 /// Getting in: what to log in with, and TLS.
 extension Flags {
     static let clusterConfig = Flag<String>(
@@ -62,6 +64,22 @@ extension Flags {
             servers of the URL are asked; RaftLock's own addresses are often those of its peers, where no locks are served.
             """)
 
+    static let maxMessage = Flag<Int>(
+        "max-message", value: "MIB", kind: .count, group: .access,
+        help: "gRPC: largest message, in MiB",
+        more: "Quorum Quest and RaftLock: the largest message that is sent or taken, in MiB.",
+        defaultText: "\(Defaults.maximumMessage)", parse: Values.number(1...256))
+
+    static let metricsFile = Flag<String>(
+        "metrics-file", value: "FILE", kind: .file, group: .output,
+        help: "gRPC: count calls in FILE",
+        more: """
+            Quorum Quest and RaftLock: write counts of the calls made, by operation, to this file in the text format of Prometheus: every \
+            \(DurationText.format(Defaults.metricsEvery)) and at the end, each time as a whole. The names are in qq-raftlock(7). That it cannot be written is \
+            reported and changes nothing.
+            """,
+        parse: Values.text)
+
     /// What to log in with, and TLS.
     @FlagListBuilder static var access: [AnyFlag] {
         creds
@@ -72,5 +90,7 @@ extension Flags {
         tlsName
         tlsFirst
         followRedirects
+        maxMessage
+        metricsFile
     }
 }

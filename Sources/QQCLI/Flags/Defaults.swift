@@ -7,7 +7,14 @@ enum Defaults {
     static let requestTimeout: Duration = .seconds(5)
     static let retries = 3
     static let backoff = BackoffRange(initial: .milliseconds(200), maximum: .seconds(5))
+    static let backoffFactor = 2.0
     static let jitter = 0.2
+    /// What the Go client of RaftLock has.
+    static let raftLockBackoff = BackoffRange(initial: .milliseconds(100), maximum: .seconds(5))
+    static let raftLockJitter = 0.1
+    /// In MiB: gRPC's own.
+    static let maximumMessage = 4
+    static let metricsEvery: Duration = .seconds(5)
     static let conflictExitCode: Int32 = 1
     /// Renewal and SIGKILL come after the TTL divided by this, unless told otherwise.
     static let ttlDivisor = 3

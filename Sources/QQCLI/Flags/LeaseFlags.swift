@@ -157,7 +157,7 @@ extension Flags {
 
     static let stepDownWait = Flag<Duration>(
         "wait", value: "DURATION", kind: .duration, group: .lease,
-        help: "Time for the holder to let go",
+        help: "Time for it to let go",
         more: """
             How long to wait for the holder to let go; exit code 75 where it has not by then. `0s` asks and does not wait.
             """,

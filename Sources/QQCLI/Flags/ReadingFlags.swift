@@ -57,8 +57,9 @@ extension Flags {
         switch: "advice", group: .output,
         help: "Also say when to try again",
         more: """
-            Also say how long a contender should wait before its next try, as far as the system can tell: its own advice, else the \
-            time that is left of the lease.
+            Also say how long a contender should wait before its next try, by the system's own advice: the first and the longest pause, \
+            by how much each is longer than the one before, and by which part of itself it is to vary. RaftLock gives advice; other systems \
+            answer with exit code 80.
             """)
 
     static let until = Flag<WatchCondition>(

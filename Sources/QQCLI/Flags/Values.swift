@@ -1,4 +1,5 @@
 import QQCore
+import QQRaftLock
 import QQVIP
 
 /// How the texts of flags become values. An error says what is wrong with the text; the parser puts the flag before it.
@@ -24,18 +25,36 @@ enum Values {
         _ bounds: ClosedRange<Number>
     ) -> @Sendable (String) throws(UsageError) -> Number {
         { (text: String) throws(UsageError) -> Number in
-            let digits = text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            let unsigned = bounds.lowerBound < 0 && text.hasPrefix("-") ? text.dropFirst() : text[...]
+            let digits = unsigned.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
             if digits, let number = Number(text), bounds.contains(number) { return number }
             let range = bounds.upperBound == .max ? "of at least \(bounds.lowerBound)" : "from \(bounds.lowerBound) to \(bounds.upperBound)"
             throw UsageError("not a whole number \(range)")
         }
     }
 
-    /// A fraction from 0 to 1 in decimal notation.
-    static func fraction(_ text: String) throws(UsageError) -> Double {
-        let plain = text.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-        guard plain, let fraction = Double(text), (0...1).contains(fraction) else { throw UsageError("not a number from 0 to 1") }
-        return fraction
+    /// A number within bounds in decimal notation.
+    static func decimal(_ bounds: ClosedRange<Double>) -> @Sendable (String) throws(UsageError) -> Double {
+        { (text: String) throws(UsageError) -> Double in
+            let plain = text.utf8.allSatisfy { $0 == UInt8(ascii: ".") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            if plain, let number = Double(text), bounds.contains(number) { return number }
+            throw UsageError("not a number from \(Int(bounds.lowerBound)) to \(Int(bounds.upperBound))")
+        }
+    }
+
+    /// Names of failures, joined by commas.
+    static func errorCodes(_ text: String) throws(UsageError) -> Set<String> {
+        var codes: Set<String> = []
+        for word in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
+            let words = LockErrorCode.allCases.map(\.rawValue)
+            guard words.contains(word) else {
+                throw UsageError(
+                    "'\(Printable.text(word))' is not one of \(words.joined(separator: ", "))",
+                    hint: Suggestion.hint(for: word, among: words))
+            }
+            codes.insert(word)
+        }
+        return codes
     }
 
     /// Any text but none.

@@ -7,6 +7,7 @@ struct Schema: Sendable {
         case seconds = "number of seconds"
         case time = "RFC 3339 time"
         case list = "array"
+        case object
     }
 
     struct Field: Sendable {
@@ -34,7 +35,7 @@ struct Schema: Sendable {
 extension Schemas {
     private static let name = Schema.Field("name", .text, "The election.")
     private static let server = Schema.Field("server", .text, "The server URL, without credentials.")
-    private static let system = Schema.Field("system", .text, "What answers there: `file` or `nats` in this version.")
+    private static let system = Schema.Field("system", .text, "What answers there: `file`, `quorum-quest`, `raftlock` or `nats`.")
     private static let leader = Schema.Field("leader", .text, null: true, "The identity that leads; null where nobody does.")
     private static let token = Schema.Field(
         "token", .count, null: true,
@@ -58,7 +59,10 @@ extension Schemas {
 
     static let release = Schema(
         name: "release", about: "`qq release` *NAME* `--json`.",
-        fields: [.init("released", .flag, "Whether it was ours and has been given up."), name, server, system, leader])
+        fields: [
+            .init("released", .flag, "Whether it was ours and has been given up; with `--cancel-wait` a place in the queue."), name, server,
+            system, leader,
+        ])
 
     static let keepalive = Schema(
         name: "keepalive", about: "`qq keepalive` *NAME...* `--json`: one object a line.",
@@ -100,6 +104,11 @@ extension Schemas {
             .init("host", .text, null: true, "The machine that the leader runs on."),
             .init("step_down_asked_by", .text, null: true, "Who has asked the leader to step down."),
             .init("problem", .text, null: true, "Why this election could not be read."),
+            .init(
+                "advice", .object, optional: true,
+                """
+                With `--advice`: how long to wait between tries. `initial` and `maximum` in seconds, `multiplier`, and `jitter` from 0 to 1.
+                """),
         ])
 
     static let watch = Schema(
@@ -155,6 +164,20 @@ extension Schemas {
             .init(
                 "meta_leader", .text, null: true, optional: true,
                 "NATS: who leads JetStream's own cluster; told to the system account alone."),
+            .init("services", .list, optional: true, "Quorum Quest: the names of the services that the server says it offers."),
+            .init("node_id", .text, null: true, optional: true, "RaftLock: what the node calls itself."),
+            .init("role", .text, optional: true, "RaftLock: `leader`, `follower`, or `unknown` where nothing tells."),
+            .init("leader_id", .text, null: true, optional: true, "RaftLock: the node that leads, as far as can be seen."),
+            .init("term", .count, null: true, optional: true, "RaftLock: the term of the nodes among themselves."),
+            .init("commit_index", .count, null: true, optional: true, "RaftLock: how much of the log the node knows to be agreed on."),
+            .init("last_applied", .count, null: true, optional: true, "RaftLock: how much of the log it has carried out."),
+            .init("lag", .count, null: true, optional: true, "RaftLock: how far its log is behind that of the endpoint that has most."),
+            .init(
+                "serving", .flag, null: true, optional: true,
+                "RaftLock: whether it says that it serves, which it does also without the others."),
+            .init("uptime", .seconds, null: true, optional: true, "RaftLock: how long it has been running."),
+            .init("active_locks", .count, null: true, optional: true, "RaftLock: how many locks are held."),
+            .init("total_waiters", .count, null: true, optional: true, "RaftLock: how many wait for locks."),
         ])
 
     static let member = Schema(

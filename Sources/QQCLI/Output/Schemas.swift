@@ -40,8 +40,8 @@ enum Schemas {
         ]
     }
 
-    static func election(_ state: ElectionState, mine: Bool) -> JSONValue {
-        [
+    static func election(_ state: ElectionState, mine: Bool, advice: BackoffAdvice? = nil) -> JSONValue {
+        let election: JSONValue = [
             "name": .string(state.name), "state": .string(state.phase.rawValue), "leader": Rendering.json(state.isLed ? state.leader : nil),
             "last_leader": Rendering.json(state.leader), "mine": .bool(mine), "token": Rendering.json(state.token),
             "epoch": Rendering.json(state.epoch), "revision": Rendering.json(state.revision),
@@ -52,6 +52,12 @@ enum Schemas {
             "alive": state.alive.map { .bool($0) } ?? .null, "host": Rendering.json(state.host),
             "step_down_asked_by": Rendering.json(state.stepDownAskedBy), "problem": Rendering.json(state.problem?.description),
         ]
+        guard let advice, let members = election.objectValue?.members else { return election }
+        let pace: JSONValue = [
+            "initial": Rendering.json(advice.initial), "maximum": Rendering.json(advice.maximum), "multiplier": .double(advice.multiplier),
+            "jitter": .double(advice.jitter),
+        ]
+        return .object(JSONObject(members + [.init(name: "advice", value: pace)]))
     }
 
     static func event(_ kind: String, _ state: ElectionState, at time: WallTime, server: ServerURL) -> JSONValue {

@@ -25,6 +25,8 @@ struct Context: Sendable {
     let givenIdentity: String?
     /// The addresses that are carried while leading: those of `--vip`, else that of the cluster file.
     let addresses: [VirtualAddress]
+    /// Counts of the calls, where `--metrics-file` asks for them.
+    let metrics: MetricsFile?
     private let file: ClusterFile?
 
     var server: ServerURL { coordinator.server }
@@ -36,7 +38,8 @@ struct Context: Sendable {
     init(_ invocation: Invocation, loop: MainLoop) throws(CoordinationError) {
         self.invocation = invocation
         self.loop = loop
-        messages = Messages(invocation)
+        let messages = Messages(invocation)
+        self.messages = messages
         output = Output(invocation)
         file = try invocation[Flags.clusterConfig].map { path throws(CoordinationError) in try ClusterFile.read(path) }
         if let file, !file.unknownKeys.isEmpty {
@@ -47,12 +50,28 @@ struct Context: Sendable {
         identity = givenIdentity ?? Self.defaultIdentity(choice.url.system)
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
-        coordinator = try Self.coordinator(for: choice, file, invocation, loop)
+        metrics = invocation[Flags.metricsFile].map { MetricsFile($0, loop: loop, messages: messages) }
+        coordinator = try Self.coordinator(for: choice, file, invocation, loop, metrics?.counts)
+        try Self.checkFlags(invocation, coordinator)
+    }
+
+    /// Flags that are for some systems alone.
+    private static func checkFlags(_ invocation: Invocation, _ coordinator: any Coordinator) throws(CoordinationError) {
+        let server = coordinator.server
         if invocation.isGiven(Flags.priority) { try coordinator.capabilities.require(.priority, for: "use --priority", at: server) }
+        let systems: [(AnyFlag, [ServerURL.System])] = [
+            (Flags.retryOn.erased, [.raftLock]), (Flags.followRedirects.erased, [.raftLock]),
+            (Flags.maxMessage.erased, [.quorumQuest, .raftLock]), (Flags.metricsFile.erased, [.quorumQuest, .raftLock]),
+        ]
+        for (flag, systems) in systems where invocation.isGiven(flag) && !systems.contains(server.system) {
+            throw CoordinationError(
+                .usage, "cannot use \(flag.long)", because: "it is for \(systems.map(\.name).joined(separator: " and "))",
+                at: server.description, hint: "leave it out")
+        }
     }
 
     private static func coordinator(
-        for choice: ServerChoice, _ file: ClusterFile?, _ invocation: Invocation, _ loop: MainLoop
+        for choice: ServerChoice, _ file: ClusterFile?, _ invocation: Invocation, _ loop: MainLoop, _ metrics: CallMetrics?
     ) throws(CoordinationError) -> any Coordinator {
         let requestTimeout = invocation[Flags.timeout] ?? Defaults.requestTimeout
         switch choice.url.system {
@@ -61,7 +80,7 @@ struct Context: Sendable {
                 server: choice.url, settings: try NATSSettings(invocation, choice, file: file), explicitTTL: invocation[Flags.ttl],
                 clock: loop, requestTimeout: requestTimeout)
         case .file:
-            if let flag = Flags.access.first(where: { invocation.isGiven($0) }) {
+            if let flag = Flags.access.first(where: { invocation.isGiven($0) && $0.name != Flags.metricsFile.erased.name }) {
                 throw CoordinationError(
                     .usage, "cannot use \(flag.long)", because: "lease files are not reached over a network", at: choice.url.description,
                     hint: "leave it out, or name a server such as -s nats://HOST:4222")
@@ -72,7 +91,8 @@ struct Context: Sendable {
         case .quorumQuest:
             let url = choice.url
             return QuorumQuestCoordinator(
-                server: url, settings: try grpcSettings(invocation, url), clock: loop, executor: loop, requestTimeout: requestTimeout
+                server: url, settings: try grpcSettings(invocation, url), clock: loop, requestTimeout: requestTimeout,
+                metrics: metrics
             ) { name in
                 // One that cannot be read is no proof that we lead.
                 (try? GrantStore().load(name: name, server: url)) ?? nil
@@ -81,7 +101,7 @@ struct Context: Sendable {
             return RaftLockCoordinator(
                 server: choice.url, settings: try grpcSettings(invocation, choice.url), clock: loop, executor: loop,
                 requestTimeout: requestTimeout, priority: Int32(clamping: invocation[Flags.priority] ?? 0),
-                followsRedirects: invocation[Flags.followRedirects])
+                followsRedirects: invocation[Flags.followRedirects], metrics: metrics)
         case .kubernetes:
             throw CoordinationError(
                 .unsupported, "cannot use \(choice.url.system.name)",
@@ -95,7 +115,9 @@ struct Context: Sendable {
             throw CoordinationError(
                 .usage, "cannot use \(flag.long)", because: "it is for NATS", at: url.description, hint: "leave it out")
         }
-        return GRPCSettings(tls: url.tls || TLSOptions.isAsked(invocation) ? TLSOptions(invocation) : nil)
+        var settings = GRPCSettings(tls: url.tls || TLSOptions.isAsked(invocation) ? TLSOptions(invocation) : nil)
+        settings.maximumMessage = (invocation[Flags.maxMessage] ?? Defaults.maximumMessage) * 1024 * 1024
+        return settings
     }
 
     /// Under which an election is asked for where nothing says another.
@@ -145,11 +167,13 @@ struct Context: Sendable {
     /// The retry policy that the flags describe.
     /// - Parameter endless: whether retries have no limit unless the flag sets one.
     func retryPolicy(endless: Bool = false) -> RetryPolicy {
-        let backoff = invocation[Flags.backoff] ?? Defaults.backoff
+        let isRaftLock = server.system == .raftLock
+        let backoff = invocation[Flags.backoff] ?? (isRaftLock ? Defaults.raftLockBackoff : Defaults.backoff)
         return RetryPolicy(
             maximumRetries: invocation[Flags.retries] ?? (endless ? nil : Defaults.retries), initial: backoff.initial,
-            maximum: backoff.maximum,
-            jitter: invocation[Flags.jitter] ?? Defaults.jitter)
+            maximum: backoff.maximum, multiplier: invocation[Flags.backoffFactor] ?? Defaults.backoffFactor,
+            jitter: invocation[Flags.jitter] ?? (isRaftLock ? Defaults.raftLockJitter : Defaults.jitter),
+            codes: invocation[Flags.retryOn] ?? (isRaftLock ? LockErrorCode.usuallyRetried : nil))
     }
 
     /// The hooks that the flags name.
@@ -173,7 +197,7 @@ struct Context: Sendable {
         while true {
             do throws(CoordinationError) { return try await request() } catch {
                 retry += 1
-                guard error.isPassing, policy.allows(retry: retry) else { throw error }
+                guard policy.allows(retry: retry, after: error) else { throw error }
                 let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
                 messages.note("\(error); trying again in \(DurationText.brief(pause))")
                 guard (try? await loop.sleep(for: pause)) != nil else { throw error }

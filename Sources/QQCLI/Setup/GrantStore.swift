@@ -38,19 +38,10 @@ struct GrantStore: Sendable {
             "acquired_at": .string(grant.acquiredAt.rfc3339Nano),
             "deadline": .number(grant.deadline.nanoseconds),
         ]
-        let temporary = path + ".\(getpid())"
-        unlink(temporary)
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure("save", temporary) }
         let bytes = JSONWriter.bytes(value, style: .indented) + [UInt8(ascii: "\n")]
-        let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, bytes.count) }
-        let problem = written == bytes.count ? nil : failure("save", temporary)
-        close(descriptor)
-        if let problem {
-            unlink(temporary)
-            throw problem
+        do throws(SystemCallError) { try AtomicFile.write(bytes, to: path, mode: 0o600) } catch {
+            throw CoordinationError(.unavailable, "cannot save the grant", because: error.reason, at: path)
         }
-        guard rename(temporary, path) == 0 else { throw failure("save", path) }
     }
 
     /// In /tmp somebody else may have been there first.

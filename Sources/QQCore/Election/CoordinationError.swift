@@ -30,6 +30,8 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
     public var hint: String?
     /// Whether the request may have been carried out all the same.
     public var isUncertain: Bool
+    /// The failure as the system names it, such as `no-leader`; nil where it has no names for them. For `RetryPolicy.codes`.
+    public var code: String?
 
     public init(
         _ kind: Kind, _ what: String, because reason: String, at place: String? = nil, hint: String? = nil, isUncertain: Bool = false

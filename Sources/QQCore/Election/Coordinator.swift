@@ -7,6 +7,9 @@ public protocol Coordinator: Sendable {
     var server: ServerURL { get }
     var capabilities: Capabilities { get }
 
+    /// Begins what takes a while before the first request can be made, such as connecting. Asks nothing, and may start a thread.
+    func prepare()
+
     /// Checks what can be checked before anything is sent.
     /// - Throws: `CoordinationError` of kind `.usage`.
     func validate(name: String, identity: String, ttl: Duration) throws(CoordinationError)
@@ -30,11 +33,20 @@ public protocol Coordinator: Sendable {
     /// Gives up the place in the queue, if `waitForTurn` took one.
     func leaveQueue(_ request: AcquireRequest) async
 
+    /// Gives up a place in the queue that another process took under this identity.
+    /// - Returns: whether there was one.
+    /// - Throws: `.unsupported` where the system has no queue to leave.
+    func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool
+
+    /// How long the system advises contenders to wait before they ask again. Changes nothing.
+    /// - Throws: `.unsupported` where it gives no advice.
+    func backoffAdvice(_ name: String) async throws(CoordinationError) -> BackoffAdvice
+
     /// The states of elections as they change, the present ones first; ends only with an error or when the task that reads is cancelled.
     func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error>
 
-    /// Every election at the server, by name. Changes nothing.
-    func list() async throws(CoordinationError) -> [ElectionState]
+    /// The elections at the server, by name: at least those that `filter` lets through, where the system can leave others out. Changes nothing.
+    func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState]
 
     /// Makes a holder let go: asks it, or where there is none to ask, ends its lease.
     /// - Parameter byForce: whether its lease may be ended where asking it is not possible or does not help: it is our own, or the operator says so.
@@ -53,6 +65,25 @@ public protocol Coordinator: Sendable {
 }
 
 extension Coordinator {
+    public func prepare() {}
+
+    /// Every election at the server.
+    public func list() async throws(CoordinationError) -> [ElectionState] { try await list(ElectionFilter()) }
+
+    public func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool {
+        throw unsupported(.cancelWait, "leave the queue for \(Printable.text(name))")
+    }
+
+    public func backoffAdvice(_ name: String) async throws(CoordinationError) -> BackoffAdvice {
+        throw unsupported(.backoffAdvice, "tell how long to wait for \(Printable.text(name))")
+    }
+
+    private func unsupported(_ capability: Capability, _ what: String) -> CoordinationError {
+        CoordinationError(
+            .unsupported, "cannot \(what)", because: capabilities.reasonAgainst(capability) ?? "\(server.system.name) has no such thing",
+            at: server.description)
+    }
+
     public func join(_ name: String, as identity: String) async throws(CoordinationError) {}
 
     public var connectionEvents: AsyncStream<ConnectionEvent> { AsyncStream { $0.finish() } }

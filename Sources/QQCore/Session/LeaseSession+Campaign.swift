@@ -26,7 +26,9 @@ extension LeaseSession {
             guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true, found.isOwn != false else {
                 return failed(error, at: now)
             }
-            // It was granted after all, but its witness, if there is one, is lost: so give it up, and ask anew.
+            // It was granted after all, but its witness, if there is one, is lost: so give it up, and ask anew, as often as retries are allowed.
+            retries += 1
+            if !configuration.retry.allows(retry: retries, after: error) { triedEnough = error }
             let grant = Grant(
                 name: found.name, identity: configuration.request.identity, token: found.token, termID: found.termID, epoch: found.epoch,
                 ttl: configuration.request.ttl,
@@ -97,7 +99,7 @@ extension LeaseSession {
     private mutating func failed(_ error: CoordinationError, at now: BootInstant) -> [Action] {
         if stopping { return end(.stopped) }
         retries += 1
-        guard error.isPassing, configuration.retry.allows(retry: retries) else { return end(.failed(error)) }
+        guard configuration.retry.allows(retry: retries, after: error) else { return end(.failed(error)) }
         let pause = configuration.retry.pause(before: retries, random: configuration.random())
         if case .until(let deadline) = configuration.waiting, now + pause > deadline { return end(.failed(error)) }
         state = .pausing(until: now + pause)

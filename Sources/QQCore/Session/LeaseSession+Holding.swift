@@ -126,10 +126,11 @@ extension LeaseSession {
             // Not held any more is what was wanted, too.
             // It is told of before asking anew, too: a witness that stayed open would stand in our own way.
             let report = Action.report(.released(grant))
+            if !stopping, let triedEnough { return [report] + end(.failed(triedEnough)) }
             return [report] + (stopping ? end(.stopped) : ask(at: now))
         case .releaseFailed(let error):
             let pause = configuration.retry.pause(before: attempt, random: configuration.random())
-            if error.isPassing, configuration.retry.allows(retry: attempt), now + pause < grant.deadline {
+            if configuration.retry.allows(retry: attempt, after: error), now + pause < grant.deadline {
                 state = .releasing(grant, attempt: attempt + 1, inFlight: false, retryAt: now + pause)
                 return [.report(.retrying(error, after: pause)), .timer(now + pause)]
             }

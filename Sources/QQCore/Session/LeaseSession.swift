@@ -113,6 +113,8 @@ public struct LeaseSession: Sendable {
     var stopping = false
     /// The failure that a renewal met last, for the message when the lease runs out.
     var lastFailure: CoordinationError?
+    /// Why the campaign ends once a grant that was never told of is given back: it has been tried as often as is allowed.
+    var triedEnough: CoordinationError?
     var stepDownSeen: String?
 
     public init(_ configuration: Configuration) { self.configuration = configuration }

@@ -10,20 +10,27 @@ public struct RetryPolicy: Sendable, Hashable {
     public var multiplier: Double
     /// Each pause is varied by up to this fraction of it, in both directions, so that many clients do not come back at once.
     public var jitter: Double
+    /// Which failures are tried again, of those that have a code; nil: those that may pass.
+    public var codes: Set<String>?
 
     public init(
         maximumRetries: Int? = 3, initial: Duration = .milliseconds(200), maximum: Duration = .seconds(5), multiplier: Double = 2,
-        jitter: Double = 0.2
+        jitter: Double = 0.2, codes: Set<String>? = nil
     ) {
         self.maximumRetries = maximumRetries
         self.initial = initial
         self.maximum = maximum
         self.multiplier = multiplier
         self.jitter = jitter
+        self.codes = codes
     }
 
-    /// Whether retry number `retry` (from 1) is allowed.
-    public func allows(retry: Int) -> Bool { maximumRetries.map { retry <= $0 } ?? true }
+    /// Whether retry number `retry` (from 1) is allowed after `error`.
+    public func allows(retry: Int, after error: CoordinationError) -> Bool {
+        guard maximumRetries.map({ retry <= $0 }) ?? true else { return false }
+        guard let codes, let code = error.code else { return error.isPassing }
+        return codes.contains(code)
+    }
 
     /// The pause before retry number `retry` (from 1). `random` is in 0..<1.
     public func pause(before retry: Int, random: Double) -> Duration {

@@ -123,7 +123,7 @@ public final class NATSCoordinator: Coordinator {
         return electionState(name, rules(name, survey))
     }
 
-    public func list() async throws(CoordinationError) -> [ElectionState] {
+    public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let buckets: [(bucket: String, stream: StreamInfo)]
         do throws(JetStreamFailure) { buckets = try await jetStream.buckets(timeout: requestTimeout) } catch {
             throw failure("cannot list elections", error)

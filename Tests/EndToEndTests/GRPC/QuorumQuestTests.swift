@@ -18,12 +18,17 @@ struct QuestPlace {
     func qq(_ words: String...) throws -> Started { try box.start([Sandbox.binary] + words, environment: environment) }
 }
 
+/// The usual settings of a server with some changes.
+func serverSettings(_ change: (inout GRPCServerSettings) -> Void) -> GRPCServerSettings {
+    var settings = GRPCServerSettings()
+    change(&settings)
+    return settings
+}
+
 func onQuorumQuest(
-    _ load: Gate.Load = .light, _ change: (inout GRPCServerSettings) -> Void = { _ in }, _ body: (QuestPlace) async throws -> Void
+    _ load: Gate.Load = .light, _ settings: GRPCServerSettings = GRPCServerSettings(), _ body: (QuestPlace) async throws -> Void
 ) async throws {
     try await inSandbox(load) { box in
-        var settings = GRPCServerSettings()
-        change(&settings)
         try await body(QuestPlace(box: box, server: try await QuorumQuestServer.start(settings, in: box)))
     }
 }
@@ -85,7 +90,7 @@ struct QuorumQuestTests {
     @Test("goes on under keepalive, however often the server ends the connection") func connectionAge() async throws {
         try await onQuorumQuest(
             .light,
-            {
+            serverSettings {
                 $0.connectionAge = .milliseconds(700)
                 $0.connectionGrace = .milliseconds(200)
             }

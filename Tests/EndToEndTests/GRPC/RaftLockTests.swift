@@ -16,10 +16,6 @@ struct RaftPlace {
     func qq(_ words: String...) throws -> Started { try box.start([Sandbox.binary] + words, environment: ["QQ_SERVER": cluster.url]) }
 }
 
-func onRaftLock(_ load: Gate.Load = .light, _ body: (RaftPlace) async throws -> Void) async throws {
-    try await inSandbox(load) { box in try await body(RaftPlace(box: box, cluster: try await RaftLockCluster.start(in: box))) }
-}
-
 @Suite("A lease on RaftLock")
 struct RaftLockTests {
     @Test("runs a command under the lock's version, and is given up") func guarded() async throws {

@@ -32,6 +32,7 @@ private func isKind(_ value: JSONValue, _ kind: Schema.Kind) -> Bool {
     case .seconds: value.doubleValue.map { $0 >= 0 } ?? false
     case .time: value.stringValue.flatMap { try? WallTime.parse(rfc3339: $0) } != nil
     case .list: value.arrayValue != nil
+    case .object: value.objectValue != nil
     }
 }
 

@@ -77,7 +77,9 @@ import Testing
             #expect(try settings("status -s nats://a \(flag)").options.tls.isRequired, "\(flag)")
         }
         let all = try settings("status -s tls://a --tls-ca ca --tls-cert cert --tls-key key --tls-name name --tls-first").options.tls
-        #expect(all.files.authorityFile == "ca" && all.files.certificateFile == "cert" && all.files.keyFile == "key" && all.files.serverName == "name")
+        #expect(
+            all.files.authorityFile == "ca" && all.files.certificateFile == "cert" && all.files.keyFile == "key"
+                && all.files.serverName == "name")
         #expect(all.isRequired && all.handshakeFirst)
     }
 

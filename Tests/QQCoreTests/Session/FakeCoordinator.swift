@@ -120,7 +120,7 @@ final class FakeCoordinator: Coordinator {
 
     func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> { watch.stream }
 
-    func list() -> [ElectionState] { [] }
+    func list(_ filter: ElectionFilter) -> [ElectionState] { [] }
 
     func askToStepDown(_ state: ElectionState, by identity: String, byForce: Bool) -> StepDownAnswer { .done }
 

@@ -5,19 +5,39 @@ import Testing
 struct RetryPolicyTests {
     private let policy = RetryPolicy(maximumRetries: 3, initial: .milliseconds(100), maximum: .seconds(1), multiplier: 2, jitter: 0)
 
+    private let passing = CoordinationError(.unavailable, "cannot ask", because: "Connection refused")
+
     @Test("multiplies each pause up to the maximum", arguments: zip(1...6, [100, 200, 400, 800, 1000, 1000]))
     func pauses(retry: Int, milliseconds: Int) {
         #expect(policy.pause(before: retry, random: 0.5) == .milliseconds(milliseconds))
     }
 
     @Test func allowsAsManyRetriesAsItSays() {
-        #expect((0...5).map { policy.allows(retry: $0) } == [true, true, true, true, false, false])
+        #expect((0...5).map { policy.allows(retry: $0, after: passing) } == [true, true, true, true, false, false])
+    }
+
+    @Test func triesAgainWhatMayPass_orTheCodesThatItNames() {
+        let denied = CoordinationError(.denied, "cannot ask", because: "Permission denied")
+        #expect(!policy.allows(retry: 1, after: denied))
+        var named = policy
+        named.codes = ["no-leader"]
+        func coded(_ error: CoordinationError, _ code: String) -> CoordinationError {
+            var error = error
+            error.code = code
+            return error
+        }
+        #expect(named.allows(retry: 1, after: coded(passing, "no-leader")))
+        #expect(!named.allows(retry: 1, after: coded(passing, "timeout")))
+        #expect(named.allows(retry: 1, after: coded(denied, "no-leader")))
+        #expect(!named.allows(retry: 4, after: coded(passing, "no-leader")))
+        // What the system has no name for is not in anybody's list.
+        #expect(named.allows(retry: 1, after: passing))
     }
 
     @Test func allowsRetriesWithoutEnd() {
         var endless = policy
         endless.maximumRetries = nil
-        #expect(endless.allows(retry: .max))
+        #expect(endless.allows(retry: .max, after: passing))
     }
 
     @Test func variesAPauseInBothDirectionsByTheJitter() {

@@ -56,8 +56,9 @@ final class GRPCChannels: Sendable {
         cut()
     }
 
-    /// Waits until nothing listens any more, so that the port refuses and can be had again.
+    /// Waits until nothing listens and talks any more, so that the port refuses and can be had again.
     func closed() async {
-        try? await state.withLock(\.listening)?.closeFuture.get()
+        let (listening, accepted) = state.withLock { ($0.listening, Array($0.accepted.values)) }
+        for channel in [listening].compactMap(\.self) + accepted { try? await channel.closeFuture.get() }
     }
 }

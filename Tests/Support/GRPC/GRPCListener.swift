@@ -66,15 +66,18 @@ final class GRPCListener: Sendable {
     }
 
     /// Cuts everything at once, as the kernel does for a process that is killed; then the port refuses.
-    func kill() async { await end()?.channels.closed() }
+    func kill() async { await end()?.value }
 
-    /// Begins to cut everything, without waiting for it.
-    @discardableResult private func end() -> Running? {
+    /// Begins to cut everything.
+    /// - Returns: what ends when nothing listens and talks any more.
+    @discardableResult private func end() -> Task<Void, Never>? {
         guard let running = takeRunning() else { return nil }
         running.channels.close()
-        // After the connections, so that no call that waits is answered with its cancellation.
-        running.serving.cancel()
-        return running
+        return Task {
+            // After the connections, so that no call that waits is answered with its cancellation, and the library finds none that it has not ended.
+            await running.channels.closed()
+            running.serving.cancel()
+        }
     }
 
     /// SIGTERM's way: GOAWAY, calls that run are answered, and nothing new is taken.

@@ -23,6 +23,9 @@ extension RaftLockCluster {
         }
     }
 
+    /// How many commands of the log a node has carried out.
+    public func applied(_ node: Int) -> Int { state.withLock { $0.raft.nodes[node].applied } }
+
     public func owner(of id: String) -> String? { lock(id)?.owner }
 
     /// Has somebody else take a lock, past all nodes.

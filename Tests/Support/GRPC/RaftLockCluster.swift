@@ -23,6 +23,8 @@ public final class RaftLockCluster: Sendable {
         public var majorityTimeout = Duration.seconds(30)
         /// Whether lists come in the order of a hash table, which another one is each time.
         public var shufflesLists = true
+        /// Whether time stands still for leases and queues but for `pass`, so that nothing depends on how busy the machine is.
+        public var timeStands = false
         public var connections: GRPCServerSettings
 
         public init() {
@@ -74,7 +76,7 @@ public final class RaftLockCluster: Sendable {
     }
 
     let settings: Settings
-    let clock = ServerClock()
+    let clock: ServerClock
     let state: Mutex<State>
     /// Set once, before anybody is served.
     private let listeners = Mutex<[Listeners]>([])
@@ -96,6 +98,7 @@ public final class RaftLockCluster: Sendable {
 
     private init(_ settings: Settings) {
         self.settings = settings
+        clock = ServerClock(stands: settings.timeStands)
         state = Mutex(State(raft: RaftState(leader: settings.leader, defaultTTL: settings.defaultTTL.nanoseconds, now: clock.now)))
     }
 
@@ -140,6 +143,9 @@ public final class RaftLockCluster: Sendable {
     }
 
     // MARK: Time
+
+    /// Lets time pass where it stands.
+    public func pass(_ time: Duration) { clock.pass(time) }
 
     private func begin() {
         run {

@@ -1,19 +1,26 @@
 import Glibc
 import QQCore
 import SwiftProtobuf
+import Synchronization
 
 /// The time as test servers tell it: nanoseconds since 1970, on a clock that nobody steps.
-struct ServerClock: Sendable {
+final class ServerClock: Sendable {
     private let start = ContinuousClock.now
     private let first: Int64
+    /// Where the time only passes when it is told to: how much of it has.
+    private let passed: Mutex<Int64>?
 
-    init() {
+    /// - Parameter stands: whether time stands still but for `pass`, so that nothing depends on how busy the machine is.
+    init(stands: Bool = false) {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         first = Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        passed = stands ? Mutex(0) : nil
     }
 
-    var now: Int64 { first + (ContinuousClock.now - start).nanoseconds }
+    var now: Int64 { first + (passed?.withLock { $0 } ?? (ContinuousClock.now - start).nanoseconds) }
+
+    func pass(_ time: Duration) { passed?.withLock { $0 += time.nanoseconds } }
 }
 
 extension Google_Protobuf_Timestamp {

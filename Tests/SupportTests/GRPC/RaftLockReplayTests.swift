@@ -17,17 +17,16 @@ import Testing
             // Followers hear of a command with the next one: the recording has one that has not seen the last.
             settings.heartbeat = nil
             settings.shufflesLists = false
+            settings.timeStands = true
             let cluster = try await RaftLockCluster.start(settings, in: box)
             let nodes = try cluster.ports.map { try RawGRPC($0, in: box) }
             // Before the recording began.
             cluster.acquire("warm-up", by: "recorder", for: .seconds(30))
-            var granted = ContinuousClock.now
             for line in try GRPCRecording("raftlock").lines {
                 guard let method = line.method, let role = line.node else {
-                    try await takeOver(nodes[1], line, granted)
+                    try await takeOver(cluster, nodes[1], line)
                     continue
                 }
-                granted = .now
                 let node = try #require(["follower1": 0, "leader": 1, "follower2": 2][role], "\(line)")
                 let answer = try await nodes[node].call(Self.service, method, line.request)
                 #expect(answer.code == line.code, "\(line)")
@@ -38,18 +37,24 @@ import Testing
         }
     }
 
-    /// `alice` had it for 1 s; expiry is looked at once a second.
-    private func takeOver(_ leader: RawGRPC, _ line: GRPCRecording.Line, _ granted: ContinuousClock.Instant) async throws {
+    /// `alice` had it for 1 s.
+    private func takeOver(_ cluster: RaftLockCluster, _ leader: RawGRPC, _ line: GRPCRecording.Line) async throws {
         #expect(line.note == "1 s lease of alice taken over by bob, polling every 20 ms")
         var request = Raftlock_AcquireRequest()
         (request.lockID, request.clientID, request.ttl) = ("short", "bob", Google_Protobuf_Duration(seconds: 10))
-        while true {
+        func isAcquired() async throws -> Bool {
             let answer = try await leader.call(Self.service, "Acquire", request.serializedBytes())
-            if try Raftlock_AcquireResponse(serializedBytes: answer.bytes).acquired { break }
+            return try Raftlock_AcquireResponse(serializedBytes: answer.bytes).acquired
+        }
+        cluster.pass(.milliseconds(990))
+        #expect(try await !isAcquired())
+        cluster.pass(.milliseconds(20))
+        // Expiry is looked at once a second.
+        let deadline = ContinuousClock.now + .seconds(20)
+        while try await !isAcquired() {
+            try #require(.now < deadline, "bob does not get it")
             try await Task.sleep(for: .milliseconds(20))
         }
-        #expect(.now - granted >= .seconds(1))
-        #expect(.now - granted < .milliseconds(2500))
     }
 
     // MARK: Comparison
@@ -128,7 +133,7 @@ import Testing
 
 // MARK: What may differ
 
-/// How far apart two moments are may differ by what calls take.
+/// How far apart two moments are may differ by what the recorded calls took.
 private let tolerance = 0.8
 
 private func seconds(_ from: Google_Protobuf_Timestamp, _ to: Google_Protobuf_Timestamp) -> Double {

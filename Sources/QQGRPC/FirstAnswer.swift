@@ -1,0 +1,35 @@
+import Synchronization
+
+/// What a call comes to: the first of what several tasks say of it.
+final class FirstAnswer: Sendable {
+    typealias Answer = Result<[UInt8], any Error>
+
+    private enum State {
+        case open(CheckedContinuation<Answer, Never>?)
+        case given(Answer)
+    }
+
+    private let state = Mutex(State.open(nil))
+
+    /// Says how it ended. What comes later is not heard.
+    func give(_ answer: Answer) {
+        let waiting = state.withLock { state -> CheckedContinuation<Answer, Never>? in
+            guard case .open(let waiting) = state else { return nil }
+            state = .given(answer)
+            return waiting
+        }
+        waiting?.resume(returning: answer)
+    }
+
+    /// Waits for it. Once.
+    func wait() async -> Answer {
+        await withCheckedContinuation { continuation in
+            let given = state.withLock { state -> Answer? in
+                if case .given(let answer) = state { return answer }
+                state = .open(continuation)
+                return nil
+            }
+            if let given { continuation.resume(returning: given) }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+import QQCore
+import Support
+import Testing
+
+@testable import QQCLI
+
+@Suite("When the line to Quorum Quest is bad")
+struct QuorumQuestConnectionTests {
+    @Test("refused and reset connections are told as such", arguments: [Proxy.Line.Arrivals.refused, .reset])
+    func refused(arrivals: Proxy.Line.Arrivals) async throws {
+        try await onQuorumQuest { quest in
+            let proxy = try quest.proxy()
+            proxy.line.arrivals = arrivals
+            for words in [
+                ["acquire", "x", "--retries", "1", "--", "true"], ["cluster-status"], ["release", "x", "--id", "me", "--retries", "0"],
+            ] {
+                let run = try await quest.run(words, at: proxy.questURL)
+                #expect(run.ending == .exited(69), "\(words): \(run.ending)")
+                #expect(
+                    run.errors.contains(arrivals == .refused ? "Connection refused" : "reset") || run.errors.contains("closed"),
+                    "\(run.errors)")
+            }
+        }
+    }
+
+    @Test("a server that takes connections and says nothing is given up in time") func silent() async throws {
+        try await onQuorumQuest { quest in
+            let proxy = try quest.proxy()
+            proxy.silence()
+            let began = ContinuousClock.now
+            let run = try await quest.run(["acquire", "x", "--timeout", "1s", "--retries", "1", "--", "true"], at: proxy.questURL)
+            #expect(run.ending == .exited(69) && run.errors.contains("no answer in time"), "\(run.errors)")
+            #expect(ContinuousClock.now - began < .seconds(8))
+            let status = try await quest.run(["cluster-status", "--timeout", "1s"], at: proxy.questURL)
+            #expect(status.ending == .exited(69), "\(status.errors)")
+        }
+    }
+
+    private static let junk = [
+        "SSH-2.0-OpenSSH_9.2p1\r\n", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "\u{0}\u{1}\u{2}",
+        "INFO {\"server_id\":\"x\"}\r\n", "\u{7f}ELF" + String(repeating: "\u{1}", count: 5000),
+    ]
+
+    @Test("what is no gRPC server is trouble, told in words, at once", arguments: junk)
+    func garbage(text: String) async throws {
+        try await onQuorumQuest { quest in
+            let proxy = try quest.proxy()
+            proxy.line.prefix = [.toClient: Array(text.utf8)]
+            for words in [["acquire", "x", "--retries", "0", "--", "true"], ["cluster-status"]] {
+                let began = ContinuousClock.now
+                let run = try await quest.run(words, at: proxy.questURL)
+                #expect([.exited(65), .exited(69)].contains(run.ending), "\(words): \(run.ending) \(run.errors)")
+                #expect(!run.errors.contains("\u{0}") && !run.errors.contains("\u{1}"))
+                #expect(run.errors.contains("does not speak HTTP/2") || run.errors.contains("no answer in time"), "\(run.errors)")
+                #expect(run.errors.utf8.count < 400, "\(run.errors)")
+                #expect(ContinuousClock.now - began < .seconds(7))
+            }
+            // Another server that is one makes up for it.
+            let both = proxy.questURL + ",127.0.0.1:\(quest.server.port)"
+            let run = try await quest.run(["acquire", "x", "--", "true"], at: both)
+            #expect(run.ending == .exited(0), "\(run.errors)")
+        }
+    }
+
+    @Test("garbage in the middle ends the connection, and the lease goes on over the next one") func garbageWhileHolding() async throws {
+        try await onQuorumQuest { quest in
+            let proxy = try quest.proxy()
+            let run = try quest.qq(
+                ["keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "300ms", "--json"], at: proxy.questURL)
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
+            for garbage in ["\u{0}\u{1}garbage\r\n", "HTTP/1.1 200 OK\r\n\r\n", String(repeating: "x", count: 50_000)] {
+                let (accepted, calls) = (proxy.accepted, quest.server.calls["KeepAlive"])
+                proxy.inject(Array(garbage.utf8))
+                try await waitUntil("another connection: \(run.errors)") { proxy.accepted > accepted }
+                try await quest.waitForCall("KeepAlive", by: "me", after: calls + 1, run)
+            }
+            try await run.terminate()
+            #expect(run.eventNames.filter { !["renewed", "retrying"].contains($0) } == ["elected", "released"], "\(run.errors)")
+        }
+    }
+
+    @Test("a slow one is enough to take a lease, keep it and give it up") func slow() async throws {
+        try await onQuorumQuest { quest in
+            let proxy = try quest.proxy()
+            proxy.line.delay = .milliseconds(120)
+            proxy.line.bytesPerSecond = 20_000
+            let run = try await quest.run(
+                ["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--for", "4000", "--every", "10"), at: proxy.questURL)
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            #expect(quest.box.stamps().terms.count == 1)
+            #expect(quest.server.calls["KeepAlive"] >= 2 && quest.server.holder("x") == nil)
+        }
+    }
+
+    @Test("a slow server is given time to take a release") func slowRelease() async throws {
+        try await onQuorumQuest { quest in
+            #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
+            quest.server.change { $0.delay = .milliseconds(1300) }
+            let run = try await quest.run("release", "x")
+            #expect(run.ending == .exited(0) && run.text == "x\treleased\n", "\(run.errors)")
+            #expect(quest.server.holder("x") == nil)
+        }
+    }
+
+    @Test("a keep-alive that is cut off before its answer is asked again over a new connection, and nobody notices") func cutInKeepalive()
+        async throws
+    {
+        try await onQuorumQuest { quest in
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "8s", "--renew-every", "400ms", "--json")
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
+            for _ in 0..<5 {
+                let (calls, connections) = (quest.server.calls["KeepAlive"], quest.server.connections)
+                quest.server.change { $0.lost["KeepAlive"] = 1 }
+                try await quest.waitForCall("KeepAlive", by: "me", after: calls, run)
+                quest.server.cutConnections()
+                let renewed = run.eventNames.count
+                try await waitUntil("it is renewed: \(run.errors)") { run.eventNames.count > renewed }
+                #expect(quest.server.connections > connections)
+            }
+            try await run.terminate()
+            #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"], "\(run.errors)")
+            #expect(quest.server.calls["TryAcquireLock"] == 1)
+        }
+    }
+
+    @Test("an acquire that is cut off before its answer is made again, and granted once") func cutInAcquire() async throws {
+        try await onQuorumQuest { quest in
+            quest.server.change { $0.lost["TryAcquireLock"] = 1 }
+            let run = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "60s"] + quest.stamping("--for", "50"))
+            try await waitUntil("it is granted, and nobody was told") { quest.server.holder("x") == "me" }
+            #expect(quest.box.stamps().all.isEmpty)
+            quest.server.cutConnections()
+            let end = try await run.finish()
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            #expect(quest.box.stamps().terms.count == 1 && quest.server.holder("x") == nil)
+        }
+    }
+
+    @Test("hundreds of renewals over dozens of connections, as in half an hour with the real server's, are all that is seen") func age()
+        async throws
+    {
+        try await onQuorumQuest(
+            .heavy,
+            serverSettings {
+                $0.connectionAge = .milliseconds(250)
+                $0.connectionGrace = .milliseconds(500)
+            }
+        ) { quest in
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "4s", "--renew-every", "25ms", "--json")
+            try await waitUntil("it was renewed over many connections: \(run.errors)", within: .seconds(40)) {
+                quest.server.connections >= 30 && quest.server.calls["KeepAlive"] >= 300
+            }
+            try await run.terminate()
+            #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"])
+            #expect(run.eventNames.count >= 300)
+            #expect(run.errors == "" && quest.server.calls["TryAcquireLock"] == 1)
+        }
+    }
+
+    @Test("GOAWAY while a call waits for its answer does not lose the call") func goAwayInFlight() async throws {
+        try await onQuorumQuest(
+            .light,
+            serverSettings {
+                $0.connectionAge = .milliseconds(300)
+                $0.connectionGrace = .seconds(5)
+            }
+        ) { quest in
+            quest.server.change { $0.delay = .milliseconds(800) }
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "8s", "--renew-every", "300ms", "--json")
+            try await waitUntil("it is renewed: \(run.errors)") { run.eventNames.count { $0 == "renewed" } >= 6 }
+            // Each answer came after the end of its connection was announced, and none had to be asked for twice.
+            #expect(quest.server.calls["KeepAlive"] <= run.eventNames.count { $0 == "renewed" } + 1)
+            #expect(quest.server.connections >= 5)
+            try await run.terminate()
+            #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"], "\(run.errors)")
+            #expect(run.errors == "")
+        }
+    }
+
+    @Test("a server that is killed and back within the lease costs nothing but some tries") func restart() async throws {
+        try await onQuorumQuest { quest in
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "9s", "--renew-every", "500ms", "--json")
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
+            await quest.server.kill()
+            try await waitUntil("it is missed: \(run.errors)") { run.eventNames.contains("retrying") }
+            #expect(run.errors.contains("Connection refused"), "\(run.errors)")
+            let calls = quest.server.calls["KeepAlive"]
+            try await quest.server.start()
+            try await quest.waitForCall("KeepAlive", by: "me", after: calls + 1, run)
+            await quest.server.stop()
+            try await quest.server.start()
+            try await quest.waitForCall("KeepAlive", by: "me", after: calls + 3, run)
+            try await run.terminate()
+            #expect(run.eventNames.filter { !["renewed", "retrying"].contains($0) } == ["elected", "released"])
+        }
+    }
+
+    @Test("a server that is away for longer than the lease ends a command's, and keepalive leads again when it is back") func longAway()
+        async throws
+    {
+        try await onQuorumQuest { quest in
+            let keeper = try quest.qq("keepalive", "kept", "--ttl", "2s", "--json")
+            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "2s"] + quest.stamping("--daemon", "--ignore-term"))
+            _ = try await quest.box.waitForTerms(1)
+            try await waitUntil("it leads: \(keeper.errors)") { keeper.eventNames.contains("elected") }
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
+            let end = try #require(quest.end(of: "x", by: "me"))
+            await quest.server.kill()
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79) && run.errors.contains("lost x while the command ran"), "\(run.errors)")
+            #expect(try #require(quest.box.stamps().terms.first).last < end)
+            try await waitUntil("it has lost: \(keeper.output)") { keeper.eventNames.contains("lost") }
+            try await quest.server.start()
+            try await waitUntil("it leads again: \(keeper.output) \(keeper.errors)") { keeper.eventNames.count { $0 == "elected" } == 2 }
+            try await keeper.terminate()
+        }
+    }
+
+    @Test("with all of several servers down, that is said of each") func allDown() async throws {
+        try await onQuorumQuest { quest in
+            let (one, other) = (try quest.proxy(), try quest.proxy())
+            let both = one.questURL + ",127.0.0.1:\(other.port)"
+            one.kill()
+            other.kill()
+            let run = try await quest.run(["acquire", "x", "--retries", "1", "--", "true"], at: both)
+            #expect(run.ending == .exited(69) && run.errors.contains("Connection refused"), "\(run.errors)")
+            let status = try await quest.run(["cluster-status", "--json"], at: both)
+            #expect(status.ending == .exited(69))
+            let endpoints = try object(status.text)["endpoints"]?.arrayValue ?? []
+            #expect(endpoints.count == 2 && endpoints.allSatisfy { $0["reachable"] == false && $0["problem"]?.stringValue != nil })
+        }
+    }
+
+    @Test("with several servers of one store, a holder does not notice that one of them goes", arguments: CutOff.allCases)
+    func oneOfTwo(cutOff: CutOff) async throws {
+        try await onQuorumQuest { quest in
+            let (one, other) = (try quest.proxy(), try quest.proxy())
+            let both = one.questURL + ",127.0.0.1:\(other.port)"
+            let run = try quest.qq(["keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "500ms", "--json"], at: both)
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
+            #expect(one.accepted == 1 && other.accepted == 0)
+            cutOff.apply(to: one)
+            try await waitUntil("the other is asked: \(run.errors)") { other.accepted == 1 }
+            let renewed = run.eventNames.count { $0 == "renewed" }
+            try await waitUntil("it is renewed there: \(run.errors)") { run.eventNames.count { $0 == "renewed" } > renewed + 2 }
+            try await run.terminate()
+            #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"], "\(run.errors)")
+            #expect(quest.server.holder("x") == nil)
+        }
+    }
+
+    @Test("a black-holed line costs the holder its lease before the server gives it to another; the next is told of nothing")
+    func blackHole() async throws {
+        try await onQuorumQuest { quest in
+            let proxy = try quest.proxy()
+            let run = try quest.qq(["keepalive", "x", "--id", "me", "--ttl", "2s", "--json"], at: proxy.questURL)
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
+            proxy.silence()
+            try await waitUntil("it has lost: \(run.output) \(run.errors)") { run.eventNames.contains("lost") }
+            #expect(run.errors.contains("no answer in time"), "\(run.errors)")
+            proxy.pass()
+            try await waitUntil("it leads again: \(run.output) \(run.errors)") { run.eventNames.count { $0 == "elected" } == 2 }
+            try await run.terminate()
+        }
+    }
+}

@@ -1,0 +1,148 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+@testable import QQCLI
+
+@Suite("Never two on Quorum Quest", .serialized)
+struct QuorumQuestPromiseTests {
+    /// A holder with work of every kind, over `url`, whose lease has been renewed, and one who waits for it.
+    private func pair(_ quest: QuestPlace, at url: String? = nil, ignoresTerm: Bool = true) async throws -> (
+        holder: Started, next: Started
+    ) {
+        let work = quest.stamping("--child", "--daemon") + (ignoresTerm ? ["--ignore-term"] : [])
+        let holder = try quest.qq(["acquire", "x", "--id", "held", "--ttl", "3s"] + work, at: url)
+        _ = try await quest.box.waitForTerms(1)
+        let next = try quest.qq(["acquire", "x", "--id", "next", "--wait"] + quest.stamping("--for", "50"))
+        try await quest.waitForCall("TryAcquireLock", by: "next", after: 0, next)
+        try await quest.waitForCall("KeepAlive", by: "held", after: 0, holder)
+        try await Task.sleep(for: .milliseconds(Int.random(in: 0...700)))
+        return (holder, next)
+    }
+
+    /// Waits until the next one works.
+    /// - Returns: when the lease of the one before ended, as the server counts it.
+    private func takeover(_ quest: QuestPlace) async throws -> UInt64 {
+        var end: UInt64 = 0
+        try await waitUntil("the next one works") {
+            if let found = quest.end(of: "x", by: "held") { end = max(end, found) }
+            return quest.box.stamps().terms.count == 2
+        }
+        return end
+    }
+
+    private func check(_ quest: QuestPlace, endedBefore end: UInt64) {
+        let stamps = quest.box.stamps()
+        #expect(stamps.violations == [])
+        guard stamps.terms.count == 2 else { return }
+        #expect(stamps.terms[0].last < end, "\((Int(stamps.terms[0].last) - Int(end)) / 1_000_000) ms too late")
+        #expect(stamps.terms[1].first + 5_000_000 > end)
+        // A waiter asks every two seconds at the latest.
+        #expect(stamps.terms[1].first < end + 3_000_000_000)
+        #expect(stamps.count("daemon") > 0 && stamps.count("child") > 0)
+    }
+
+    @Test("a holder that is cut off has ended all of its work before its lease ends as the server counts it", arguments: CutOff.allCases)
+    func cutOff(_ cutOff: CutOff) async throws {
+        try await onQuorumQuest(.heavy) { quest in
+            let proxy = try quest.proxy()
+            let (holder, next) = try await pair(quest, at: proxy.questURL)
+            cutOff.apply(to: proxy)
+            check(quest, endedBefore: try await takeover(quest))
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79) && run.errors.contains("lost x while the command ran"), "\(run.errors)")
+            #expect(try await next.finish().ending == .exited(0))
+        }
+    }
+
+    @Test("a holder that is killed leaves no work behind, and its lease to run out") func killed() async throws {
+        try await onQuorumQuest(.heavy) { quest in
+            let (holder, next) = try await pair(quest)
+            let killed = bootNow()
+            holder.child.signal(SIGKILL)
+            check(quest, endedBefore: try await takeover(quest))
+            let terms = quest.box.stamps().terms
+            #expect(terms[0].last < killed + 1_000_000_000, "its guardian ends it at once")
+            #expect(try await next.finish().ending == .exited(0))
+        }
+    }
+
+    @Test("a holder that is stopped has no work when its lease ends, and says so when it goes on") func stopped() async throws {
+        try await onQuorumQuest(.heavy) { quest in
+            let (holder, next) = try await pair(quest)
+            kill(holder.pid, SIGSTOP)
+            try await waitUntil("it is stopped") { LivingProcess(holder.pid)?.isStopped == true }
+            check(quest, endedBefore: try await takeover(quest))
+            #expect(try await next.finish().ending == .exited(0))
+            kill(holder.pid, SIGCONT)
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79) && run.errors.contains("lost x while the command ran"), "\(run.errors)")
+            #expect(quest.box.stamps().violations == [])
+        }
+    }
+
+    @Test("a holder whose guardian is killed ends its work and gives the lease up") func guardianKilled() async throws {
+        try await onQuorumQuest(.heavy) { quest in
+            let (holder, next) = try await pair(quest)
+            kill(try await quest.box.guardian(of: holder).pid, SIGKILL)
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79) && run.errors.contains("the guardian was killed"), "\(run.errors)")
+            #expect(try await next.finish().ending == .exited(0))
+            #expect(quest.box.stamps().violations == [] && quest.box.stamps().terms.count == 2)
+        }
+    }
+
+    @Test("a holder that is told to end gives the lease up only when its work is dead") func terminated() async throws {
+        try await onQuorumQuest(.heavy) { quest in
+            let (holder, next) = try await pair(quest, ignoresTerm: false)
+            holder.child.signal(SIGTERM)
+            #expect(try await next.finish().ending == .exited(0))
+            _ = try await holder.finish()
+            #expect(quest.box.stamps().violations == [] && quest.box.stamps().terms.count == 2)
+        }
+    }
+
+    @Test("contenders that are killed and stopped at random moments, over lines that are cut, take turns") func storm() async throws {
+        try await onQuorumQuest(.heavy) { quest in
+            let proxy = try quest.proxy()
+            let work = #"QQ_TOKEN=$(date +%s%N) exec "$0" "$1" --for 120 --child --daemon --ignore-term"#
+            let shells = try (0..<5).map { _ in
+                try quest.box.start(
+                    [
+                        "sh", "-c",
+                        """
+                        while ! [ -e stop ]; do
+                            "$0" acquire x --wait --ttl 2s --retries 100 -- sh -c "$3" "$1" "$2"
+                            echo $? >>codes
+                        done
+                        """, Sandbox.binary, Sandbox.stamp, quest.box.path("stamps"), work,
+                    ], environment: ["QQ_SERVER": proxy.questURL])
+            }
+            let end = ContinuousClock.now + .seconds(12)
+            var kills = 0
+            while ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(Int.random(in: 0...800)))
+                guard let victim = quest.box.contending.randomElement() else { continue }
+                switch Int.random(in: 0..<3) {
+                case 0:
+                    kill(victim.pid, SIGKILL)
+                    kills += 1
+                case 1:
+                    kill(victim.pid, SIGSTOP)
+                    Task {
+                        try await Task.sleep(for: .milliseconds(Int.random(in: 50...3000)))
+                        kill(victim.pid, SIGCONT)
+                    }
+                default: proxy.cut()
+                }
+            }
+            try quest.box.write("", to: "stop")
+            for shell in shells { _ = try await shell.finish(within: .seconds(60)) }
+            let stamps = quest.box.stamps()
+            #expect(stamps.violations == [])
+            #expect(kills > 0 && stamps.terms.count > 3, "\(kills) kills, \(stamps.terms.count) terms")
+            #expect(Set(quest.box.codes.keys).isSubset(of: [0, 79, 128 + SIGKILL]), "\(quest.box.codes)")
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import QQCore
+import Support
+import Testing
+
+@testable import QQCLI
+
+@Suite("When Quorum Quest's store fails")
+struct QuorumQuestStoreTests {
+    @Test("a lease that it has lost is taken back under the same id") func forgotten() async throws {
+        try await onQuorumQuest { quest in
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "500ms", "--json")
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
+            for _ in 0..<3 {
+                quest.server.forget("x")
+                try await waitUntil("it is taken back: \(run.errors)") { quest.server.holder("x") == "me" }
+            }
+            #expect(quest.server.calls["TryAcquireLock", "me"] == 4)
+            try await run.terminate()
+            #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"], "\(run.errors)")
+        }
+    }
+
+    @Test("a lease that another has by then is not taken back: its work ends before it would have, with 79") func takenByAnother()
+        async throws
+    {
+        try await onQuorumQuest { quest in
+            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--daemon", "--ignore-term"))
+            _ = try await quest.box.waitForTerms(1)
+            let renewed = quest.server.calls["KeepAlive", "me"]
+            try await quest.waitForCall("KeepAlive", by: "me", after: renewed, holder)
+            let end = try #require(quest.end(of: "x", by: "me"))
+            quest.server.grant("x", to: "other", for: .seconds(60))
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79))
+            #expect(run.errors.contains("its store has failed"), "\(run.errors)")
+            #expect(try #require(quest.box.stamps().terms.first).last < end)
+            // It was asked for again, and never had.
+            #expect(quest.server.calls["TryAcquireLock", "me"] > 1)
+            #expect(quest.server.holder("x") == "other")
+            #expect(quest.server.calls.ids == ["me"])
+        }
+    }
+
+    @Test("for longer than the lease, work is dead before the lease ends as the server counts it") func dead() async throws {
+        try await onQuorumQuest { quest in
+            let holder = try quest.qq(
+                ["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--child", "--daemon", "--ignore-term"))
+            _ = try await quest.box.waitForTerms(1)
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
+            let end = try #require(quest.end(of: "x", by: "me"))
+            quest.server.setStore(.dead())
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79) && run.errors.contains("its store has failed"), "\(run.errors)")
+            #expect(try #require(quest.box.stamps().terms.first).last < end)
+            #expect(quest.server.calls["KeepAlive", "me"] > 3, "it is asked again and again")
+        }
+    }
+
+    @Test("a release that it cannot take is said, and made again when it can") func deadAtRelease() async throws {
+        try await onQuorumQuest { quest in
+            #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
+            quest.server.setStore(.dead())
+            let run = try await quest.run("release", "x", "--retries", "1")
+            #expect(run.ending == .exited(69) && run.text == "")
+            #expect(run.errors.contains("its store has failed"), "\(run.errors)")
+            quest.server.setStore(.alive)
+            #expect(quest.server.holder("x") == "me")
+            #expect(try await quest.run("release", "x").ending == .exited(0))
+            #expect(quest.server.holder("x") == nil)
+        }
+    }
+
+    @Test("a command that has ended has ended as it did, and that its lease remains is said") func deadAtCommandEnd() async throws {
+        try await onQuorumQuest { quest in
+            let holder = try quest.qq("acquire", "x", "--ttl", "30s", "--", "sh", "-c", "echo held; until [ -e go ]; do sleep 0.02; done")
+            try await waitUntil("it is held: \(holder.errors)") { holder.output.contains("held") }
+            quest.server.setStore(.dead())
+            try quest.box.write("", to: "go")
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(0))
+            #expect(run.errors.contains("its store has failed") && run.errors.contains("the lease of x ends by itself"), "\(run.errors)")
+        }
+    }
+
+    @Test(
+        "a hung one's late no, or none, is followed by a release: 69 says so, and what it grants later nobody keeps",
+        arguments: ["5s", "1s"])
+    func hungAcquire(timeout: String) async throws {
+        try await onQuorumQuest { quest in
+            quest.server.setStore(.hung(acquire: .milliseconds(1500), others: .milliseconds(600)))
+            let run = try await quest.run(
+                "acquire", "x", "--id", "me", "--ttl", "60s", "--retries", "0", "--timeout", timeout, "--", "echo", "ran")
+            #expect(run.ending == .exited(69) && run.text == "", "\(run.errors)")
+            #expect(run.errors.contains(timeout == "1s" ? "no answer in time" : "the server's store does not answer"), "\(run.errors)")
+            #expect(quest.server.calls["TryAcquireLock", "me"] == 1 && quest.server.calls["ReleaseLock", "me"] >= 1)
+            quest.server.setStore(.alive)
+            // What waited is carried out in its order: granted, and given up.
+            #expect(quest.server.holder("x") == nil)
+            #expect(try await quest.run("acquire", "x", "--id", "next", "--", "true").ending == .exited(0))
+        }
+    }
+
+    @Test("a hung one that goes on within the lease is not noticed") func hungForAShortTime() async throws {
+        try await onQuorumQuest { quest in
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "9s", "--renew-every", "1s", "--json")
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
+            quest.server.setStore(.hung())
+            try await quest.waitForCall("KeepAlive", by: "me", after: quest.server.calls["KeepAlive"], run)
+            try await Task.sleep(for: .seconds(1))
+            quest.server.setStore(.alive)
+            let renewed = run.eventNames.count { $0 == "renewed" }
+            try await waitUntil("it is renewed: \(run.errors)") { run.eventNames.count { $0 == "renewed" } > renewed + 1 }
+            try await run.terminate()
+            #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"], "\(run.errors)")
+        }
+    }
+
+    @Test("a hung one that goes on after the lease does not give it to who has lost it") func hungForALongTime() async throws {
+        try await onQuorumQuest { quest in
+            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--daemon", "--ignore-term"))
+            _ = try await quest.box.waitForTerms(1)
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
+            let end = try #require(quest.end(of: "x", by: "me"))
+            // Answered late enough for the second question, which could be granted late, to be asked.
+            quest.server.setStore(.hung(acquire: .seconds(6), others: .milliseconds(200)))
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79), "\(run.errors)")
+            #expect(try #require(quest.box.stamps().terms.first).last < end)
+            #expect(quest.server.calls["TryAcquireLock", "me"] > 1)
+            quest.server.setStore(.alive)
+            #expect(quest.server.holder("x") == nil)
+        }
+    }
+}

@@ -1,0 +1,197 @@
+import Glibc
+import Support
+import Testing
+
+/// Requests of which it is not known what became of them.
+@Suite("When RaftLock does not answer what it carries out") struct RaftLockDoubtTests {
+    /// Under a name of its own, `qq` looks before it asks.
+    private static let identities: [String?] = [nil, "me"]
+
+    /// The first endpoint leads: no call is lost to a follower.
+    private func onLeader(_ load: Gate.Load = .light, _ body: (RaftPlace) async throws -> Void) async throws {
+        try await onRaftLock(load, clusterSettings { $0.leader = 0 }, body)
+    }
+
+    @Test("a lost answer to acquire is settled by reading: work begins once, and nothing is left behind", arguments: identities)
+    func lostAcquire(_ id: String?) async throws {
+        try await onLeader { raft in
+            raft.cluster.change { $0.calls.lost = ["Acquire": 1] }
+            let began = ContinuousClock.now
+            let run = try raft.work(id: id, ["--timeout", "1s", "--ttl", "15s"], ["--for", "30"])
+            try await waitUntil("it is granted: \(run.errors)") { raft.cluster.owner(of: "x") != nil }
+            #expect(raft.box.stamps().all.isEmpty)
+            let end = try await run.finish()
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            // Long before the lost lease would have ended.
+            #expect(ContinuousClock.now - began < .seconds(8))
+            #expect(raft.box.stamps().begun == 1 && raft.cluster.owner(of: "x") == nil)
+            #expect(end.errors.contains("no answer in time") || raft.cluster.calls("Release") >= 2, "\(end.errors)")
+        }
+    }
+
+    @Test("and however often that happens in a row", arguments: identities) func lostAcquires(_ id: String?) async throws {
+        try await onLeader { raft in
+            raft.cluster.change { $0.calls.lost = ["Acquire": 3] }
+            let run = try raft.work(id: id, ["--timeout", "700ms", "--retries", "3", "--ttl", "60s"], ["--for", "30"])
+            try await waitUntil("it is granted: \(run.errors)") { raft.cluster.owner(of: "x") != nil }
+            let end = try await run.finish()
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            #expect(raft.box.stamps().begun == 1 && raft.cluster.owner(of: "x") == nil, "\(end.errors)")
+            #expect(raft.cluster.calls("Acquire") == 4)
+            // No oftener than it may: then nothing is left behind, either.
+            raft.cluster.change { $0.calls.lost = ["Acquire": 3] }
+            let given = try await raft.run("acquire", "y", "--timeout", "700ms", "--retries", "1", "--", "true")
+            #expect(given.ending == .exited(69) && raft.cluster.calls("Acquire") == 6, "\(given.errors)")
+            #expect(raft.cluster.owner(of: "y") == nil)
+        }
+    }
+
+    @Test("a lost answer to release is settled by reading, and exits as the command did") func lostRelease() async throws {
+        try await onLeader { raft in
+            raft.cluster.change { $0.calls.lost = ["Release": 1] }
+            let run = try await raft.run("acquire", "x", "--timeout", "1s", "--ttl", "60s", "--", "sh", "-c", "exit 7")
+            #expect(run.ending == .exited(7) && raft.cluster.owner(of: "x") == nil, "\(run.errors)")
+            #expect(raft.cluster.calls("Release") == 1)
+            // Somebody else of our name, who comes next by the queue, keeps what is theirs.
+            raft.cluster.change { $0.calls.lost = ["Release": 1] }
+            #expect(try await raft.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
+            raft.cluster.enqueue("x", by: "me", for: .seconds(60))
+            let release = try await raft.run("release", "x", "--timeout", "1s", "--json")
+            #expect(release.ending == .exited(0), "\(release.errors)")
+            #expect(raft.cluster.owner(of: "x") == "me" && raft.cluster.calls("Release") == 2)
+        }
+    }
+
+    @Test("lost answers to renewals cost nothing, while the servers' errors lie and when they do not", arguments: [false, true])
+    func lostRenewals(_ isMended: Bool) async throws {
+        try await onLeader { raft in
+            raft.cluster.change { $0.isMended = isMended }
+            let holder = try raft.work(id: "me", ["--ttl", "6s", "--renew-every", "500ms", "--timeout", "1s"])
+            try await raft.waitForWork(holder)
+            for count in [1, 3] {
+                raft.cluster.change { $0.calls.lost = ["Renew": count] }
+                let before = raft.cluster.calls("Renew", by: "me")
+                try await waitUntil("renewals go on: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + count + 2 }
+                #expect(holder.child.isRunning && raft.cluster.owner(of: "x") == "me", "\(holder.errors)")
+            }
+            #expect(raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == 1)
+            try await holder.terminate()
+            #expect(raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test("renewals that are never answered and not carried out end the command before the lease") func renewalsNotCarriedOut() async throws
+    {
+        try await onLeader(.heavy) { raft in
+            let holder = try raft.work(id: "me", ["--ttl", "4s", "--kill-after", "1s"], ["--daemon", "--ignore-term"])
+            try await raft.waitForWork(holder)
+            raft.cluster.setMajority(false)
+            let end = raft.leaseEnd()
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79), "\(run.errors)")
+            #expect(raft.box.stamps().last < end)
+            // What waited in the log is carried out now, when nobody wants it: it ends by itself.
+            raft.cluster.setMajority(true)
+            let next = try await raft.run("acquire", "x", "--wait", "--", "true")
+            #expect(next.ending == .exited(0), "\(next.errors)")
+        }
+    }
+
+    @Test(
+        "lost answers in the queue cost no turn, and work begins once",
+        arguments: ["EnqueueWaiter", "CancelWait", "Acquire", "GetLockInfo"])
+    func lostInTheQueue(_ method: String) async throws {
+        try await onLeader { raft in
+            raft.cluster.acquire("x", by: "other", for: .seconds(60))
+            let waiter = try raft.work(id: "me", ["--wait", "--timeout", "1s"], ["--for", "20"])
+            try await raft.waitForWaiter(waiter, id: "me")
+            raft.cluster.change { $0.calls.lost = [method: 2] }
+            if method == "EnqueueWaiter" {
+                let before = raft.cluster.calls(method)
+                try await waitUntil("it was refreshed: \(waiter.errors)") { raft.cluster.calls(method) >= before + 3 }
+            }
+            #expect(raft.cluster.release("x"))
+            let run = try await waiter.finish()
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            #expect(raft.box.stamps().begun == 1)
+            try await waitUntil("nothing is left: \(String(describing: raft.cluster.lock("x")))", within: .seconds(5)) {
+                raft.cluster.owner(of: "x") == nil && raft.cluster.lock("x")?.waiters == []
+            }
+        }
+    }
+
+    @Test("without a majority acquire runs out of time; what is carried out when it is back is used, or given up", arguments: identities)
+    func majorityComesBack(_ id: String?) async throws {
+        try await onLeader { raft in
+            raft.cluster.setMajority(false)
+            let run = try raft.work(
+                id: id, ["--timeout", "1s", "--retries", "50", "--ttl", "60s", "--backoff", "100ms..300ms"], ["--for", "20"])
+            try await waitUntil("it was asked twice: \(run.errors)") { raft.cluster.calls("Acquire") >= 2 }
+            #expect(raft.cluster.owner(of: "x") == nil && run.errors.contains("no answer in time"), "\(run.errors)")
+            raft.cluster.setMajority(true)
+            let end = try await run.finish()
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            #expect(raft.box.stamps().begun == 1 && raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test("what is carried out while qq gives up is given up, too; later, it ends by itself", arguments: identities)
+    func majorityComesBackLate(_ id: String?) async throws {
+        try await onLeader { raft in
+            raft.cluster.setMajority(false)
+            let run = try raft.work(id: id, ["--timeout", "2s", "--retries", "0", "--ttl", "60s"])
+            try await waitUntil("it was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
+            let looks = raft.cluster.calls("GetLockInfo")
+            try await waitUntil("it has run out of time, and looks for what may come: \(run.errors)") {
+                raft.cluster.calls("GetLockInfo") >= looks + 3
+            }
+            raft.cluster.setMajority(true)
+            #expect(raft.cluster.owner(of: "x") != nil)
+            let end = try await run.finish()
+            #expect(end.ending == .exited(69), "\(end.errors)")
+            #expect(end.errors.contains("no answer in time"), "\(end.errors)")
+            #expect(raft.box.stamps().all.isEmpty && raft.cluster.owner(of: "x") == nil, "\(end.errors)")
+        }
+    }
+
+    @Test("the error says that an acquire may still be carried out, and for how long that counts") func tellsOfTheDoubt() async throws {
+        try await onLeader { raft in
+            raft.cluster.setMajority(false)
+            let run = try await raft.run("acquire", "x", "--id", "me", "--timeout", "1s", "--retries", "0", "--ttl", "3s", "--", "true")
+            #expect(run.ending == .exited(69), "\(run.errors)")
+            #expect(run.errors.contains("may still be carried out"), "\(run.errors)")
+            raft.cluster.setMajority(true)
+            #expect(raft.cluster.owner(of: "x") == "me")
+            let next = try await raft.run("acquire", "x", "--id", "next", "--wait", "--", "true")
+            #expect(next.ending == .exited(0), "\(next.errors)")
+        }
+    }
+
+    @Test("told to end while an acquire is in doubt, it gives up what is carried out", arguments: identities)
+    func toldToEnd(_ id: String?) async throws {
+        try await onLeader { raft in
+            raft.cluster.setMajority(false)
+            let run = try raft.work(id: id, ["--timeout", "10s", "--ttl", "60s"])
+            try await waitUntil("it was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
+            run.child.signal(SIGTERM)
+            raft.cluster.setMajority(true)
+            let end = try await run.finish()
+            #expect(end.ending == .exited(128 + SIGTERM), "\(end.errors)")
+            #expect(raft.box.stamps().all.isEmpty && raft.cluster.owner(of: "x") == nil, "\(end.errors)")
+        }
+    }
+
+    @Test("a saved grant is renewed and released in doubt as well") func savedGrant() async throws {
+        try await onLeader { raft in
+            #expect(try await raft.run("acquire", "x", "--id", "me", "--ttl", "20s").ending == .exited(0))
+            raft.cluster.change { $0.calls.lost = ["Renew": 1] }
+            let once = try await raft.run("keepalive", "x", "--once", "--ttl", "60s", "--timeout", "1s")
+            #expect(once.ending == .exited(0), "\(once.errors)")
+            #expect((raft.cluster.lock("x")?.remaining ?? .zero) > .seconds(50))
+            raft.cluster.change { $0.calls.lost = ["Release": 1, "GetLockInfo": 1] }
+            let release = try await raft.run("release", "x", "--timeout", "1s")
+            #expect(release.ending == .exited(0), "\(release.errors)")
+            #expect(raft.cluster.owner(of: "x") == nil)
+        }
+    }
+}

@@ -1,0 +1,184 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("When the lines to RaftLock are bad") struct RaftLockLineTests {
+    @Test("on slow ones leases are taken, kept and waited for") func slow() async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            for proxy in proxies {
+                proxy.line.delay = .milliseconds(120)
+                proxy.line.bytesPerSecond = 20_000
+            }
+            let holder = try raft.work(id: "me", ["--ttl", "6s"], ["--for", "7000", "--every", "10"], at: url)
+            try await raft.waitForWork(holder)
+            let waiter = try raft.work(id: "next", ["--wait", "--ttl", "6s"], log: "next", ["--for", "20"], at: url)
+            try await raft.waitForWaiter(waiter, id: "next")
+            #expect(try await holder.finish().ending == .exited(0), "\(holder.errors)")
+            #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)")
+            #expect(raft.cluster.calls("Renew", by: "me") >= 2)
+            #expect(overlaps([raft.box.stamps(), raft.box.stamps("next")]) == [] && raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test("cut again and again, a holder and a waiter go on over new ones") func cut() async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            let holder = try raft.work(id: "me", ["--ttl", "8s", "--renew-every", "300ms"], at: url)
+            try await raft.waitForWork(holder)
+            let waiter = try raft.work(id: "next", ["--wait"], log: "next", ["--for", "20"], at: url)
+            try await raft.waitForWaiter(waiter, id: "next")
+            for round in 0..<12 {
+                try await Task.sleep(for: .milliseconds(300))
+                for proxy in proxies { proxy.cut(reset: round.isMultiple(of: 2)) }
+            }
+            let before = raft.cluster.calls("Renew", by: "me")
+            try await waitUntil("it is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 2 }
+            #expect(holder.child.isRunning && waiter.child.isRunning && raft.cluster.calls("Acquire", by: "me") == 1, "\(holder.errors)")
+            try await holder.terminate()
+            #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)")
+            #expect(overlaps([raft.box.stamps(), raft.box.stamps("next")]) == [] && raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test("cut for as long as qq tries, connections are made with pauses in between") func pauses() async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            let holder = try raft.work(id: "me", ["--ttl", "12s", "--renew-every", "500ms"], at: url)
+            try await raft.waitForWork(holder)
+            let before = proxies.reduce(0) { $0 + $1.accepted }
+            let end = ContinuousClock.now + .seconds(3)
+            while ContinuousClock.now < end {
+                for proxy in proxies { proxy.cut() }
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            let made = proxies.reduce(0) { $0 + $1.accepted } - before
+            #expect(made < 300, "\(made) connections in three seconds")
+            try await waitUntil("it goes on: \(holder.errors)") { raft.cluster.owner(of: "x") == "me" && holder.child.isRunning }
+            try await holder.terminate()
+        }
+    }
+
+    @Test("refused and reset ones are told as such, and are trouble, not no", arguments: [Proxy.Line.Arrivals.refused, .reset])
+    func refused(_ arrivals: Proxy.Line.Arrivals) async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            for proxy in proxies { proxy.line.arrivals = arrivals }
+            for words in [
+                ["status", "x", "--retries", "1"], ["acquire", "x", "--retries", "1", "--", "true"], ["cluster-status"],
+                ["release", "x", "--id", "me", "--token", "1", "--retries", "1"], ["step-down", "x", "--force", "--yes", "--retries", "1"],
+                ["status", "--all", "--retries", "1"],
+            ] {
+                let run = try await raft.qq(words, at: url).finish()
+                #expect(run.ending == .exited(69), "\(words): \(run.errors)")
+                if arrivals == .refused { #expect(run.errors.contains("refused"), "\(words): \(run.errors)") }
+            }
+        }
+    }
+
+    @Test("silent ones are given up in time, whatever is asked") func silentFromTheStart() async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            for proxy in proxies { proxy.silence() }
+            let commands = [
+                ["status", "x"], ["status", "--all"], ["acquire", "x", "--", "true"], ["acquire", "x", "--id", "me"],
+                ["release", "x", "--id", "me", "--token", "1"], ["step-down", "x", "--force", "--yes"],
+                ["status", "x", "--advice"],
+            ]
+            for words in commands {
+                let options = ["--timeout", "1s", "--retries", "0"]
+                let split = words.firstIndex(of: "--") ?? words.endIndex
+                let began = ContinuousClock.now
+                let run = try await raft.qq(Array(words[..<split]) + options + Array(words[split...]), at: url).finish()
+                #expect(run.ending == .exited(69) && run.errors.contains("no answer in time"), "\(words): \(run.errors)")
+                #expect(ContinuousClock.now - began < .seconds(6), "\(words)")
+            }
+            let began = ContinuousClock.now
+            let status = try await raft.qq(["cluster-status", "--timeout", "1s"], at: url).finish()
+            #expect(status.ending == .exited(69) && ContinuousClock.now - began < .seconds(6), "\(status.errors)")
+        }
+    }
+
+    @Test("a silent one to a single node holds nobody up", arguments: [false, true]) func oneSilent(_ isLeader: Bool) async throws {
+        try await onRaftLock(.light, clusterSettings { $0.leader = 1 }) { raft in
+            let (proxies, url) = try raft.proxies()
+            proxies[isLeader ? 1 : 0].silence()
+            let status = try await raft.qq(["cluster-status", "--json"], at: url).finish()
+            let endpoints = try #require(try object(status.text)["endpoints"]?.arrayValue)
+            #expect(endpoints.count { $0["reachable"] == true } == 2 && status.ending == .exited(0), "\(status.text)")
+            let began = ContinuousClock.now
+            let run = try await raft.qq(["acquire", "x", "--retries", "0", "--", "true"], at: url).finish()
+            #expect(run.ending == .exited(isLeader ? 69 : 0), "\(run.errors)")
+            #expect(ContinuousClock.now - began < .seconds(9))
+            if isLeader { #expect(run.errors.contains("node2"), "\(run.errors)") }
+        }
+    }
+
+    @Test("silent in one direction or both, the command is dead before its lease ends", arguments: [true, false])
+    func silentWhileHolding(_ isDeaf: Bool) async throws {
+        try await onRaftLock(.heavy) { raft in
+            let (proxies, url) = try raft.proxies()
+            let holder = try raft.work(
+                id: "me", ["--ttl", "4s", "--kill-after", "1s"], ["--daemon", "--ignore-term"], at: url)
+            try await raft.waitForWork(holder)
+            try await waitUntil("it was renewed") { raft.cluster.calls("Renew", by: "me") >= 1 }
+            let next = try raft.work(id: "next", ["--wait"], log: "next", ["--for", "20"])
+            try await raft.waitForWaiter(next, id: "next")
+            // The nodes may still hear it: then the lease goes on for them for longer than it knows.
+            for proxy in proxies { proxy.silence(isDeaf ? [.toClient] : [.toClient, .toServer]) }
+            let silent = bootNow()
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79), "\(run.errors)")
+            #expect(raft.box.stamps().last < silent + 4_000_000_000)
+            #expect(try await next.finish().ending == .exited(0), "\(next.errors)")
+            #expect(raft.box.stamps().last < raft.box.stamps("next").first)
+        }
+    }
+
+    @Test("one that goes silent and comes back within the lease ends nothing") func silentForAMoment() async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            let holder = try raft.work(
+                id: "me", ["--ttl", "12s", "--renew-every", "500ms", "--timeout", "1s", "--kill-after", "1s"], at: url)
+            try await raft.waitForWork(holder)
+            for proxy in proxies { proxy.silence() }
+            try await Task.sleep(for: .seconds(3))
+            for proxy in proxies { proxy.pass() }
+            let before = raft.cluster.calls("Renew", by: "me")
+            try await waitUntil("it is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 3 }
+            #expect(holder.child.isRunning && raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == 1)
+            try await holder.terminate()
+            #expect(raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test("a waiter whose line goes silent gives up, and its place ends by itself") func silentWhileWaiting() async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            raft.cluster.acquire("x", by: "other", for: .seconds(60))
+            let waiter = try raft.work(id: "me", ["--wait=4s", "--timeout", "1s"], at: url)
+            try await raft.waitForWaiter(waiter, id: "me")
+            for proxy in proxies { proxy.silence() }
+            let began = ContinuousClock.now
+            let run = try await waiter.finish()
+            #expect(run.code == 75 || run.code == 69, "\(run.ending) \(run.errors)")
+            #expect(ContinuousClock.now - began < .seconds(12))
+            try await waitUntil("its place has ended", within: .seconds(18)) { raft.cluster.lock("x")?.waiters == [] }
+            #expect(raft.box.stamps().all.isEmpty)
+        }
+    }
+
+    @Test(
+        "what is no RaftLock is told to be none",
+        arguments: ["SSH-2.0-OpenSSH_9.2p1\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "\u{0}\u{1}\u{2}"])
+    func garbage(_ text: String) async throws {
+        try await onRaftLock { raft in
+            let (proxies, url) = try raft.proxies()
+            for proxy in proxies { proxy.line.prefix = [.toClient: Array(text.utf8)] }
+            let run = try await raft.qq(["acquire", "x", "--timeout", "1s", "--retries", "0", "--", "true"], at: url).finish()
+            #expect(run.code == 69 || run.code == 65, "\(run.ending) \(run.errors)")
+            #expect(!run.errors.isEmpty && !run.errors.contains("\u{0}"))
+            #expect(raft.cluster.lock("x") == nil)
+        }
+    }
+}

@@ -1,0 +1,187 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+@Suite("The queue of a RaftLock lock") struct RaftLockQueueTests {
+    private func blocked(_ load: Gate.Load = .light, _ body: (RaftPlace) async throws -> Void) async throws {
+        // What a waiter gets first is 30 s at a real server, whatever it wants: as long as some of these tests may take.
+        try await onRaftLock(load, clusterSettings { $0.defaultTTL = .seconds(3) }) { raft in
+            raft.cluster.acquire("x", by: "other", for: .seconds(120))
+            try await body(raft)
+        }
+    }
+
+    @Test("a waiter that was killed loses its place by and by") func killedWaiter() async throws {
+        try await blocked { raft in
+            let waiter = try raft.qq("acquire", "x", "--id", "dead", "--wait")
+            try await raft.waitForWaiter(waiter, id: "dead")
+            waiter.child.signal(SIGKILL)
+            try await waiter.child.wait()
+            #expect(raft.cluster.lock("x")?.waiters == ["dead"])
+            try await waitUntil("its place has ended", within: .seconds(18)) { raft.cluster.lock("x")?.waiters == [] }
+            #expect(raft.cluster.owner(of: "x") == "other")
+        }
+    }
+
+    @Test("a dead waiter's turn runs out, and the next one that lives gets its own") func promotedDead() async throws {
+        try await blocked(.heavy) { raft in
+            let dead = try raft.work(id: "dead", ["--wait", "--priority", "5"], log: "dead")
+            try await raft.waitForWaiter(dead, id: "dead")
+            let next = try raft.work(id: "next", ["--wait"], log: "next", ["--for", "20"])
+            try await raft.waitForWaiter(next, id: "next")
+            dead.child.signal(SIGKILL)
+            try await dead.child.wait()
+            #expect(raft.cluster.release("x") && raft.cluster.owner(of: "x") == "dead")
+            let end = raft.leaseEnd()
+            let run = try await next.finish()
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            let began = raft.box.stamps("next").first
+            // Expiry is looked at once a second.
+            #expect(began > end && began < end + 4_000_000_000)
+            #expect(raft.box.stamps("dead").all.isEmpty && raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test("told to end, a waiter leaves it, with a command and without", arguments: [SIGTERM, SIGINT, SIGHUP])
+    func told(_ signal: CInt) async throws {
+        try await blocked { raft in
+            let guarded = try raft.work(id: "guarded", ["--wait"])
+            let plain = try raft.qq("acquire", "x", "--id", "plain", "--wait")
+            let keepalive = try raft.qq("keepalive", "x", "--id", "keepalive")
+            for (qq, id) in [(guarded, "guarded"), (plain, "plain"), (keepalive, "keepalive")] { try await raft.waitForWaiter(qq, id: id) }
+            for qq in [guarded, plain, keepalive] { qq.child.signal(signal) }
+            #expect(try await guarded.finish().ending == .exited(128 + signal))
+            #expect(try await plain.finish().ending == .exited(128 + signal))
+            #expect(try await keepalive.finish().ending == .exited(0))
+            #expect(raft.cluster.lock("x")?.waiters == [] && raft.cluster.owner(of: "x") == "other")
+        }
+    }
+
+    @Test("a wait that runs out leaves it, with 75") func runsOut() async throws {
+        try await blocked { raft in
+            let run = try await raft.run("acquire", "x", "--id", "me", "--wait=1s", "--", "true")
+            #expect(run.ending == .exited(75) && run.errors.contains("held by other"), "\(run.errors)")
+            #expect(raft.cluster.calls("EnqueueWaiter", by: "me") == 1 && raft.cluster.lock("x")?.waiters == [])
+        }
+    }
+
+    @Test("one that is promoted at the moment it leaves gives the lock up") func promotedWhileLeaving() async throws {
+        try await blocked { raft in
+            for round in 0..<4 {
+                let waiter = try raft.work(id: "me", ["--wait"], ["--for", "10"])
+                try await raft.waitForWaiter(waiter, id: "me")
+                #expect(raft.cluster.release("x") && raft.cluster.owner(of: "x") == "me")
+                try await Task.sleep(for: .milliseconds(round * 40))
+                waiter.child.signal(SIGTERM)
+                _ = try await waiter.finish()
+                #expect(raft.cluster.owner(of: "x") == nil && raft.cluster.lock("x")?.waiters == [], "round \(round): \(waiter.errors)")
+                raft.cluster.acquire("x", by: "other", for: .seconds(120))
+            }
+        }
+    }
+
+    @Test("the highest priority comes first") func priority() async throws {
+        try await blocked { raft in
+            var all: [Started] = []
+            for (id, priority) in [("low", "-5"), ("usual", "0"), ("high", "1000")] {
+                let waiter = try raft.box.start(
+                    [
+                        Sandbox.binary, "acquire", "x", "--id", id, "--wait", "--priority=\(priority)", "--", "sh", "-c",
+                        "echo \(id) >>order",
+                    ],
+                    environment: ["QQ_SERVER": raft.cluster.url])
+                try await raft.waitForWaiter(waiter, id: id)
+                all.append(waiter)
+            }
+            #expect(raft.cluster.release("x"))
+            for waiter in all { #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)") }
+            #expect(raft.box.read("order") == "high\nusual\nlow\n")
+            let outside = try await raft.run("acquire", "x", "--wait", "--priority", "1001", "--", "true")
+            #expect(outside.ending == .exited(64), "\(outside.errors)")
+        }
+    }
+
+    @Test("a queue that is full is waited for without a place") func full() async throws {
+        try await blocked { raft in
+            for number in 0..<100 { raft.cluster.enqueue("x", by: "w\(number)", for: .seconds(3)) }
+            let waiter = try raft.work(id: "me", ["--wait"], ["--for", "20"])
+            try await waitUntil("it asks: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") >= 1 }
+            #expect(raft.cluster.lock("x")?.waiters.count == 100)
+            try await waitUntil("the others have gone") { raft.cluster.lock("x")?.waiters.filter { $0 != "me" } == [] }
+            #expect(waiter.child.isRunning)
+            raft.cluster.release("x")
+            #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)")
+        }
+    }
+
+    @Test("a lock that comes free before one stands in it is had all the same") func freeBetween() async throws {
+        try await onRaftLock(.light, clusterSettings { $0.writeTime = .milliseconds(150) }) { raft in
+            raft.cluster.acquire("x", by: "other", for: .seconds(120))
+            let waiter = try raft.work(id: "me", ["--wait"], ["--for", "20"])
+            // It has been refused, and its place is not agreed on yet.
+            try await waitUntil("it stands in line: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") == 1 }
+            raft.cluster.release("x")
+            let run = try await waiter.finish()
+            #expect(run.ending == .exited(0) && raft.box.stamps().begun == 1, "\(run.errors)")
+            #expect(raft.cluster.owner(of: "x") == nil && raft.cluster.lock("x")?.waiters == [])
+        }
+    }
+
+    @Test("a turn that came for half a minute is made as long as it is to be", arguments: ["4s", "15s", "60s"])
+    func promotionLasts(_ ttl: String) async throws {
+        try await onRaftLock { raft in
+            raft.cluster.acquire("x", by: "other", for: .seconds(120))
+            let waiter = try raft.work(id: "me", ["--wait", "--ttl", ttl, "--renew-every", "600ms"])
+            try await raft.waitForWaiter(waiter, id: "me")
+            #expect(raft.cluster.release("x"))
+            #expect((raft.cluster.lock("x")?.remaining ?? .zero) > .seconds(25))
+            let wanted = try DurationText.parse(ttl)
+            try await waitUntil("its lease is as long as wanted: \(waiter.errors)") {
+                guard let lock = raft.cluster.lock("x"), lock.owner == "me" else { return false }
+                return lock.remaining <= wanted && lock.remaining > wanted - .seconds(3)
+            }
+            #expect(waiter.child.isRunning)
+            try await waiter.terminate()
+            #expect(raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test("two of one id do not both run, and both have their turn in the end") func sameID() async throws {
+        try await blocked(.heavy) { raft in
+            for round in 0..<3 {
+                let logs = ["one-\(round)", "two-\(round)"]
+                let both = try logs.map {
+                    try raft.work(id: "same", ["--wait", "--ttl", "3s", "--retries", "20"], log: $0, ["--for", "300"])
+                }
+                try await waitUntil("both wait: \(both.map(\.errors))") {
+                    both.allSatisfy { $0.errors.contains("waiting for") }
+                        && raft.cluster.calls("EnqueueWaiter", by: "same") >= 2 * (round + 1)
+                }
+                #expect(raft.cluster.release("x"))
+                for waiter in both { #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)") }
+                #expect(overlaps(logs.map { raft.box.stamps($0) }) == [], "round \(round)")
+                #expect(logs.allSatisfy { raft.box.stamps($0).begun == 1 })
+                try await waitUntil("nothing is left") { raft.cluster.owner(of: "x") == nil }
+                raft.cluster.acquire("x", by: "other", for: .seconds(120))
+            }
+        }
+    }
+
+    @Test("one process waits for several locks at once, and has each as it comes") func several() async throws {
+        try await onRaftLock { raft in
+            for name in ["a", "b", "c"] { raft.cluster.acquire(name, by: "other", for: .seconds(120)) }
+            let run = try raft.qq("keepalive", "a", "b", "c", "--id", "me", "--ttl", "6s", "--json")
+            for name in ["a", "b", "c"] { try await raft.waitForWaiter(run, id: "me", name) }
+            for name in ["b", "a", "c"] {
+                #expect(raft.cluster.release(name))
+                try await waitUntil("\(name) is led: \(run.output) \(run.errors)") {
+                    try run.told().contains { $0["event"] == "elected" && $0["name"]?.stringValue == name }
+                }
+            }
+            #expect(raft.cluster.mostWritesAtOnce(by: "me") == 1)
+            try await run.terminate()
+            for name in ["a", "b", "c"] { #expect(raft.cluster.owner(of: name) == nil) }
+        }
+    }
+}

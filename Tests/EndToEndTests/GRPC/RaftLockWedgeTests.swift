@@ -1,0 +1,185 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+@Suite("When RaftLock's leader reads and does not write any more") struct RaftLockWedgeTests {
+    /// One that says nothing may as well wait for the other nodes.
+    private func tells(_ errors: String, _ raft: RaftPlace, _ leader: Int, _ wedge: RaftLockCluster.Wedge = .refuses) -> Bool {
+        errors.contains(
+            "leader \(raft.cluster.id(of: leader)) answers reads but "
+                + (wedge == .refuses ? "refuses every write; restart it" : "no write"))
+    }
+
+    @Test("acquire says so, and that the node has to be restarted", arguments: [RaftLockCluster.Wedge.refuses, .hangs])
+    func acquire(_ wedge: RaftLockCluster.Wedge) async throws {
+        try await onRaftLock { raft in
+            let leader = try #require(raft.cluster.leader)
+            raft.cluster.wedge(wedge)
+            let run = try await raft.run("acquire", "x", "--timeout", "1s", "--", "true")
+            #expect(run.ending == .exited(69))
+            #expect(tells(run.errors, raft, leader, wedge), "\(run.errors)")
+            // Once is not enough to be sure of it.
+            let once = try await raft.run("acquire", "x", "--timeout", "1s", "--retries", "0", "--", "true")
+            #expect(once.ending == .exited(69) && !once.errors.contains("restart it"), "\(once.errors)")
+            #expect(run.errors.contains(wedge == .refuses ? "nothing else helps" : "restart it"), "\(run.errors)")
+        }
+    }
+
+    @Test("release and step-down say so, too, and leave what is held", arguments: [RaftLockCluster.Wedge.refuses, .hangs])
+    func release(_ wedge: RaftLockCluster.Wedge) async throws {
+        try await onRaftLock { raft in
+            let leader = try #require(raft.cluster.leader)
+            raft.cluster.acquire("x", by: "me", for: .seconds(60))
+            let version = try #require(raft.cluster.lock("x")?.version)
+            raft.cluster.wedge(wedge)
+            for words in [["release", "x", "--id", "me", "--token", "\(version)"], ["step-down", "x", "--force", "--yes"]] {
+                let run = try await raft.qq(words + ["--timeout", "500ms"], at: raft.cluster.url).finish()
+                #expect(run.ending == .exited(69), "\(words): \(run.errors)")
+                #expect(tells(run.errors, raft, leader, wedge), "\(words): \(run.errors)")
+            }
+            #expect(raft.cluster.owner(of: "x") == "me")
+        }
+    }
+
+    @Test("a restart of the node mends it, also for who has been trying all the while", arguments: [RaftLockCluster.Wedge.refuses, .hangs])
+    func restart(_ wedge: RaftLockCluster.Wedge) async throws {
+        try await onRaftLock { raft in
+            let leader = try #require(raft.cluster.leader)
+            raft.cluster.wedge(wedge)
+            let run = try raft.work(id: "me", ["--retries", "100", "--timeout", "1s", "--backoff", "100ms..300ms"], ["--for", "20"])
+            try await waitUntil("it says so: \(run.errors)") { tells(run.errors, raft, leader, wedge) }
+            await raft.cluster.kill(leader)
+            try await raft.cluster.restart(leader)
+            let end = try await run.finish()
+            #expect(end.ending == .exited(0) && raft.box.stamps().begun == 1, "\(end.errors)")
+            #expect(raft.cluster.owner(of: "x") == nil)
+        }
+    }
+
+    @Test(
+        "a holder says so, its command is dead before the lease ends, and the lease is had again after a restart",
+        arguments: [RaftLockCluster.Wedge.refuses, .hangs])
+    func holding(_ wedge: RaftLockCluster.Wedge) async throws {
+        try await onRaftLock(.heavy) { raft in
+            let leader = try #require(raft.cluster.leader)
+            let holder = try raft.work(id: "me", ["--ttl", "4s", "--kill-after", "1s"], ["--daemon", "--ignore-term"])
+            try await raft.waitForWork(holder)
+            raft.cluster.wedge(wedge)
+            let end = raft.leaseEnd()
+            let run = try await holder.finish()
+            #expect(run.ending == .exited(79), "\(run.errors)")
+            #expect(raft.box.stamps().last < end)
+            #expect(tells(run.errors, raft, leader, wedge), "\(run.errors)")
+            await raft.cluster.kill(leader)
+            try await raft.cluster.restart(leader)
+            try await waitUntil("somebody leads") { raft.cluster.leader != nil }
+            let next = try await raft.run("acquire", "x", "--wait", "--", "true")
+            #expect(next.ending == .exited(0), "\(next.errors)")
+        }
+    }
+
+    @Test("keepalive tells of it, and leads again after a restart") func keepalive() async throws {
+        try await onRaftLock { raft in
+            let leader = try #require(raft.cluster.leader)
+            let holder = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "3s", "--json")
+            try await waitUntil("it leads: \(holder.errors)") { holder.output.contains("elected") }
+            raft.cluster.wedge(.refuses)
+            try await waitUntil("it tells: \(holder.output) \(holder.errors)") { tells(holder.output, raft, leader) }
+            await raft.cluster.kill(leader)
+            try await raft.cluster.restart(leader)
+            try await waitUntil("it leads: \(holder.output) \(holder.errors)") {
+                try holder.told().last?["event"] == "renewed" && raft.cluster.owner(of: "x") == "me"
+            }
+            try await holder.terminate()
+        }
+    }
+
+    @Test("who waits says so after a while, and a wait that ended leaves nobody in the queue after the restart") func waiting() async throws
+    {
+        try await onRaftLock { raft in
+            let leader = try #require(raft.cluster.leader)
+            raft.cluster.acquire("x", by: "other", for: .seconds(60))
+            raft.cluster.wedge(.refuses)
+            let waiter = try await raft.run("acquire", "x", "--wait=3s", "--retries", "2", "--", "true")
+            #expect(waiter.code == 75 || waiter.code == 69, "\(waiter.ending)")
+            #expect(tells(waiter.errors, raft, leader) || waiter.code == 75, "\(waiter.errors)")
+            #expect(raft.cluster.lock("x")?.waiters == [])
+        }
+    }
+
+    @Test("cluster-status shows what can be seen of it, writes nothing, and locks can be read") func reading() async throws {
+        try await onRaftLock { raft in
+            raft.cluster.acquire("x", by: "other", for: .seconds(60))
+            raft.cluster.wedge(.hangs)
+            let run = try await raft.run("cluster-status", "--json")
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            let endpoints = try #require(try object(run.text)["endpoints"]?.arrayValue)
+            #expect(endpoints.count { $0["role"] == "leader" && $0["serving"] == true } == 1, "\(run.text)")
+            #expect(try await raft.run("status", "x").ending == .exited(0))
+            #expect(raft.writes == 0)
+        }
+    }
+
+    @Test("qq's own writes never meet at a leader, however many elections it holds and campaigns for") func neverWedged() async throws {
+        try await onRaftLock(.heavy, clusterSettings { $0.writeTime = .milliseconds(15) }) { raft in
+            raft.cluster.change { $0.wedgesOnOverlap = true }
+            raft.cluster.acquire("e9", by: "other", for: .seconds(4))
+            let names = (0..<10).map { "e\($0)" }
+            let holder = try raft.qq(["keepalive"] + names + ["--id", "me", "--ttl", "6s", "--renew-every", "400ms"], at: raft.cluster.url)
+            try await waitUntil("all are held: \(holder.errors)") { names.allSatisfy { raft.cluster.owner(of: $0) == "me" } }
+            let before = raft.cluster.calls("Renew")
+            try await waitUntil("all are renewed: \(holder.errors)") { raft.cluster.calls("Renew") >= before + 30 }
+            try await holder.terminate()
+            #expect(raft.cluster.mostWritesAtOnce(by: "me") == 1)
+            #expect(names.allSatisfy { raft.cluster.owner(of: $0) == nil })
+        }
+    }
+}
+
+@Suite("When a RaftLock server takes only so many requests") struct RaftLockRateTests {
+    @Test("they are made again after a pause") func retried() async throws {
+        try await onRaftLock { raft in
+            raft.cluster.change { $0.rateLimited = 3 }
+            let run = try await raft.run("acquire", "x", "--id", "me", "--retries", "5", "--", "true")
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            #expect(run.errors.contains("rate limit exceeded") && run.errors.contains("trying again in"), "\(run.errors)")
+            raft.cluster.change { $0.rateLimited = 2 }
+            #expect(try await raft.run("status", "x").ending == .exited(1))
+            raft.cluster.change { $0.rateLimited = 2 }
+            #expect(try await raft.run("status", "--all").ending == .exited(0))
+        }
+    }
+
+    @Test("and the error says so when the retries run out; pauses grow in between") func runsOut() async throws {
+        try await onRaftLock { raft in
+            raft.cluster.change { $0.rateLimited = 100_000 }
+            let began = ContinuousClock.now
+            let run = try await raft.run("acquire", "x", "--id", "host/1", "--retries", "4", "--backoff", "100ms..5s", "--", "true")
+            #expect(run.ending == .exited(69))
+            #expect(run.errors.contains("rate limit exceeded") && run.errors.contains("so many requests a second"), "\(run.errors)")
+            // 100, 200, 400 and 800 ms, less a tenth.
+            #expect(ContinuousClock.now - began > .milliseconds(1300))
+            #expect(raft.calls <= 20, "\(raft.calls)")
+            #expect(try await raft.run("status", "x", "--retries", "1").ending == .exited(69))
+            #expect(try await raft.run("release", "x", "--id", "me", "--token", "1", "--retries", "1").ending == .exited(69))
+            #expect(raft.cluster.lock("x") == nil)
+        }
+    }
+
+    @Test("a holder and a waiter get over it") func gotOver() async throws {
+        try await onRaftLock { raft in
+            let holder = try raft.work(id: "me", ["--ttl", "8s", "--renew-every", "300ms"])
+            try await raft.waitForWork(holder)
+            let waiter = try raft.work(id: "next", ["--wait"], log: "next", ["--for", "20"])
+            try await raft.waitForWaiter(waiter, id: "next")
+            raft.cluster.change { $0.rateLimited = 12 }
+            let before = raft.cluster.calls("Renew", by: "me")
+            try await waitUntil("renewals get through: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 12 }
+            #expect(holder.child.isRunning && holder.errors.contains("rate limit exceeded"), "\(holder.errors)")
+            try await holder.terminate()
+            #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)")
+            #expect(overlaps([raft.box.stamps(), raft.box.stamps("next")]) == [])
+        }
+    }
+}

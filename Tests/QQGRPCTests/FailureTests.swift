@@ -1,0 +1,133 @@
+import GRPCCore
+import GRPCProtobuf
+import QQCore
+import QQNetwork
+import SwiftProtobuf
+import Testing
+
+@testable import QQGRPC
+@testable import Support
+
+@Suite("What a failed call is told as") struct FailureTests {
+    static let kinds: [(RPCError.Code, CoordinationError.Kind, doubtful: Bool)] = [
+        (.cancelled, .unavailable, true), (.unknown, .unavailable, true), (.invalidArgument, .usage, false),
+        (.deadlineExceeded, .unavailable, true), (.notFound, .unavailable, false), (.alreadyExists, .unavailable, false),
+        (.permissionDenied, .denied, false), (.failedPrecondition, .unavailable, false),
+        (.aborted, .unavailable, true), (.outOfRange, .usage, false), (.unimplemented, .brokenData, false),
+        (.internalError, .unavailable, true), (.unavailable, .unavailable, true), (.dataLoss, .brokenData, true),
+        (.unauthenticated, .denied, false),
+    ]
+
+    @Test("its status says what kind of trouble it is, and if the request may have been carried out", arguments: kinds)
+    func kind(code: RPCError.Code, kind: CoordinationError.Kind, doubtful: Bool) {
+        let failure = GRPCFailure(RPCError(code: code, message: "words"), at: "host:1", wasSent: true, tls: nil)
+        let told = failure.told("cannot do it", isChange: true)
+        #expect(told.kind == kind && told.isUncertain == doubtful)
+        #expect(told.description.hasPrefix("cannot do it: ") && told.description.hasSuffix(" (host:1)"))
+        // What was not sent was not carried out, and a question changes nothing.
+        #expect(!failure.told("cannot do it", isChange: false).isUncertain)
+        #expect(
+            !GRPCFailure(RPCError(code: code, message: "words"), at: "h", wasSent: false, tls: nil).told("x", isChange: true).isUncertain)
+    }
+
+    @Test("the server's words are shown without what could write over the terminal, and a code stands for none") func words() {
+        func reason(_ message: String) -> String {
+            GRPCFailure(RPCError(code: .internalError, message: message), at: "h", wasSent: true, tls: nil).reason
+        }
+        #expect(reason("no such thing") == "no such thing")
+        #expect(!reason("\u{1b}[2Jgone").contains("\u{1b}"))
+        #expect(reason("").contains("server says"))
+    }
+
+    @Test("a stream that the server refused was not looked at; one that ended without a status may have been") func streams() {
+        func failure(_ message: String) -> GRPCFailure {
+            GRPCFailure(RPCError(code: .unavailable, message: message), at: "h", wasSent: true, tls: nil)
+        }
+        let refused = failure("Stream unexpectedly closed: received RST_STREAM frame (0x7: refused stream).")
+        #expect(!refused.wasSent && !refused.isAnswer && !refused.told("x", isChange: true).isUncertain)
+        for message in ["Stream unexpectedly closed.", "Stream unexpectedly closed: received RST_STREAM frame (0x8: cancel)."] {
+            #expect(failure(message).wasSent && !failure(message).isAnswer && failure(message).told("x", isChange: true).isUncertain)
+        }
+        #expect(failure("the server is out of service").isAnswer)
+    }
+
+    private func failure(details bytes: [UInt8]) -> GRPCFailure {
+        var metadata = Metadata()
+        metadata.addBinary(bytes, forKey: "grpc-status-details-bin")
+        return GRPCFailure(RPCError(code: .aborted, message: "m", metadata: metadata), at: "h", wasSent: true, tls: nil)
+    }
+
+    private func status(_ details: [(String, [UInt8])]) throws -> [UInt8] {
+        var status = Google_Rpc_Status()
+        status.code = 10
+        status.details = details.map { type, bytes in
+            var any = Google_Protobuf_Any()
+            (any.typeURL, any.value) = (type, .init(bytes))
+            return any
+        }
+        return try status.serializedBytes()
+    }
+
+    @Test("what the server attached is read, whatever else it attached") func details() throws {
+        let value: [UInt8] = try Google_Protobuf_StringValue("here").serializedBytes()
+        let found = failure(
+            details: try status([
+                ("type.googleapis.com/other.Thing", [1, 2, 3]), ("type.googleapis.com/google.protobuf.StringValue", [0xff]),
+                ("type.googleapis.com/google.protobuf.StringValue", value),
+            ]))
+        #expect(found.details.count == 3 && found.code == .aborted)
+        #expect(found.detail(Google_Protobuf_StringValue.self)?.value == "here")
+        #expect(found.detail(Google_Protobuf_Int32Value.self) == nil)
+        // A name that only ends alike is another's.
+        let alike = failure(details: try status([("type.googleapis.com/xgoogle.protobuf.StringValue", value)]))
+        #expect(alike.detail(Google_Protobuf_StringValue.self) == nil)
+    }
+
+    @Test(
+        "junk in place of it is as good as nothing",
+        arguments: [
+            [], [0], [0xff], [0x1a, 0x7f], Array(repeating: 0x1a, count: 10_000),
+            [0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        ])
+    func junk(bytes: [UInt8]) {
+        let found = failure(details: bytes)
+        #expect(found.code == .aborted && found.message == "m" && found.isAnswer)
+        #expect(found.detail(Google_Protobuf_StringValue.self) == nil)
+    }
+
+    @Test("it comes through a real call") func sentDetails() async throws {
+        try await inSandbox { box in
+            let bytes = try status([
+                ("type.googleapis.com/google.protobuf.StringValue", try Google_Protobuf_StringValue("why").serializedBytes())
+            ])
+            let server = try await TestServer(in: box) { text, _ in
+                var metadata = Metadata()
+                metadata.addBinary(text == "junk" ? [0xff, 0, 0x1a] : bytes, forKey: "grpc-status-details-bin")
+                throw RPCError(code: .failedPrecondition, message: "no", metadata: metadata)
+            }
+            let endpoint = GRPCEndpoint.of(server.port)
+            let failure = try #require(await endpoint.failure("x"))
+            #expect(failure.code == .failedPrecondition && failure.message == "no" && failure.isAnswer && failure.wasSent, "\(failure)")
+            #expect(failure.detail(Google_Protobuf_StringValue.self)?.value == "why")
+            let junk = try #require(await endpoint.failure("junk"))
+            #expect(junk.code == .failedPrecondition && junk.details == [])
+            #expect(server.listener.connections == 1, "an answer is no reason to connect anew")
+            endpoint.close()
+        }
+    }
+
+    @Test("an answer of DEADLINE_EXCEEDED or UNAVAILABLE is the server's where it says so itself") func serversOwn() async throws {
+        try await inSandbox { box in
+            let server = try await TestServer(in: box) { text, _ in
+                throw RPCError(code: text == "late" ? .deadlineExceeded : .unavailable, message: "of my own")
+            }
+            let endpoint = GRPCEndpoint.of(server.port)
+            let unavailable = try #require(await endpoint.failure("x"))
+            #expect(unavailable.code == .unavailable && unavailable.reason == "of my own" && unavailable.isAnswer, "\(unavailable)")
+            let late = try #require(await endpoint.failure("late"))
+            #expect(late.code == .deadlineExceeded, "\(late)")
+            #expect(server.questions == ["x", "late"], "nothing is asked twice")
+            endpoint.close()
+        }
+    }
+}

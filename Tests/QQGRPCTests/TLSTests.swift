@@ -1,0 +1,105 @@
+import QQCore
+import QQNetwork
+import Testing
+
+@testable import QQGRPC
+@testable import Support
+
+@Suite("TLS under gRPC") struct TLSTests {
+    private func options(_ certificates: Certificates?, _ change: (inout TLSOptions) -> Void = { _ in }) -> GRPCSettings {
+        var options = TLSOptions()
+        options.authorityFile = certificates?.authority
+        change(&options)
+        return GRPCSettings(tls: options)
+    }
+
+    private func server(_ certificates: Certificates, mutual: Bool = false, in box: Sandbox) async throws -> TestServer {
+        var settings = GRPCServerSettings()
+        settings.tls = .init(certificates, verifiesClients: mutual)
+        return try await TestServer(settings, in: box)
+    }
+
+    @Test("the certificate must have the host's name, or the one that is said") func names() async throws {
+        try await inSandbox { box in
+            let certificates = try await Certificates(in: box, serverNames: "DNS:quest.example")
+            let server = try await server(certificates, in: box)
+            let named = GRPCEndpoint.of(server.port, host: "localhost", options(certificates) { $0.serverName = "quest.example" })
+            #expect(try await named.ask("x") == "x")
+            let unnamed = GRPCEndpoint.of(server.port, host: "localhost", options(certificates))
+            let failure = try #require(await unnamed.failure("x"))
+            #expect(failure.tls?.kind == .configuration && failure.reason.contains("is not for localhost"), "\(failure)")
+            #expect(failure.told("x", isChange: true).kind == .configuration && !failure.told("x", isChange: true).isUncertain)
+            #expect(server.questions == ["x"])
+            named.close()
+            unnamed.close()
+        }
+    }
+
+    @Test("an authority that is not trusted, and an expired certificate, are named") func untrusted() async throws {
+        try await inSandbox { box in
+            let certificates = try await Certificates(in: box)
+            let strangers = try await Certificates(in: box, name: "strangers")
+            let endpoint = GRPCEndpoint.of(try await server(certificates, in: box).port, host: "localhost", options(strangers))
+            let failure = try #require(await endpoint.failure("x"))
+            #expect(
+                failure.tls?.kind == .configuration && failure.reason.contains("not signed by an authority that we trust"), "\(failure)")
+            let old = try await Certificates(in: box, name: "old", serverDays: -1)
+            let late = GRPCEndpoint.of(try await server(old, in: box).port, host: "localhost", options(old))
+            let expired = try #require(await late.failure("x"))
+            #expect(expired.tls?.kind == .configuration && expired.reason.contains("expired"), "\(expired)")
+            endpoint.close()
+            late.close()
+        }
+    }
+
+    @Test("a server that wants our certificate is given it, and says no to another's or none") func mutual() async throws {
+        try await inSandbox { box in
+            let certificates = try await Certificates(in: box)
+            let strangers = try await Certificates(in: box, name: "strangers")
+            let server = try await server(certificates, mutual: true, in: box)
+            func endpoint(_ pair: Certificates.Pair?) -> GRPCEndpoint {
+                GRPCEndpoint.of(
+                    server.port, host: "localhost",
+                    options(certificates) {
+                        $0.certificateFile = pair?.certificate
+                        $0.keyFile = pair?.key
+                    })
+            }
+            let ours = endpoint(certificates.client)
+            #expect(try await ours.ask("x") == "x")
+            for pair in [nil, strangers.client] {
+                let other = endpoint(pair)
+                let failure = try #require(await other.failure("y"))
+                #expect(failure.told("x", isChange: true).kind == .denied, "\(failure)")
+                other.close()
+            }
+            #expect(server.questions == ["x"])
+            ours.close()
+        }
+    }
+
+    @Test("a server that speaks none is told to") func plain() async throws {
+        try await inSandbox { box in
+            let certificates = try await Certificates(in: box)
+            let endpoint = GRPCEndpoint.of(try await TestServer(in: box).port, host: "localhost", options(certificates))
+            let failure = try #require(await endpoint.failure("x", timeout: .seconds(3)))
+            #expect(failure.tls != nil && failure.reason.contains("TLS"), "\(failure)")
+            endpoint.close()
+        }
+    }
+
+    @Test("files that cannot be used are named, and nothing is sent") func files() async throws {
+        try await inSandbox { box in
+            let certificates = try await Certificates(in: box)
+            let server = try await server(certificates, in: box)
+            try box.write("junk", to: "junk.pem")
+            for file in [box.path("missing.pem"), box.path("junk.pem")] {
+                let endpoint = GRPCEndpoint.of(server.port, host: "localhost", options(nil) { $0.authorityFile = file })
+                let failure = try #require(await endpoint.failure("x"))
+                #expect(failure.tls?.kind == .configuration && failure.endpoint == file, "\(failure)")
+                endpoint.close()
+            }
+            #expect(server.questions == [])
+        }
+    }
+}

@@ -1,0 +1,325 @@
+import Glibc
+import QQCore
+import QQGRPC
+import Support
+import Synchronization
+import Testing
+
+@testable import QQQuorumQuest
+
+/// The coordinator against the server for tests.
+@Suite("Elections on a Quorum Quest server") struct QuorumQuestCoordinatorTests {
+    struct SystemClock: LeaseClock {
+        func now() -> BootInstant {
+            var time = timespec()
+            clock_gettime(CLOCK_BOOTTIME, &time)
+            return BootInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+        }
+
+        func sleep(until deadline: BootInstant) async throws {
+            let left = deadline.duration(since: now())
+            if left > .zero { try await Task.sleep(for: min(left, .seconds(600))) }
+            try Task.checkCancellation()
+        }
+    }
+
+    /// What an earlier command has saved.
+    final class Saved: Sendable {
+        private let grants = Mutex<[String: Grant]>([:])
+        subscript(name: String) -> Grant? {
+            get { grants.withLock { $0[name] } }
+            set { grants.withLock { $0[name] = newValue } }
+        }
+    }
+
+    let clock = SystemClock()
+    let saved = Saved()
+
+    func coordinator(_ url: String, timeout: Duration = .seconds(5)) throws -> QuorumQuestCoordinator {
+        let saved = saved
+        return QuorumQuestCoordinator(
+            server: try ServerURL.parse(url), settings: GRPCSettings(), clock: clock,
+            requestTimeout: timeout
+        ) { saved[$0] }
+    }
+
+    func onServer(_ body: (QuorumQuestServer, Sandbox) async throws -> Void) async throws {
+        let left = try await withSandbox { box in try await body(try await QuorumQuestServer.start(in: box), box) }
+        #expect(left.isEmpty)
+    }
+
+    func request(_ id: String = "me", ttl: Duration = .seconds(10), continuing: Grant? = nil) -> AcquireRequest {
+        AcquireRequest(name: "x", identity: id, ttl: ttl, continuing: continuing)
+    }
+
+    func granted(_ answer: AcquireAnswer) throws -> Grant {
+        guard case .granted(let grant, nil) = answer else { throw CannotStart("not granted: \(answer)") }
+        return grant
+    }
+
+    func renewed(_ answer: RenewAnswer) throws -> Grant {
+        guard case .renewed(let grant) = answer else { throw CannotStart("not renewed: \(answer)") }
+        return grant
+    }
+
+    /// The error of what is to fail.
+    func error<Answer>(_ body: () async throws(CoordinationError) -> Answer) async -> CoordinationError? {
+        do throws(CoordinationError) {
+            _ = try await body()
+            return nil
+        } catch { return error }
+    }
+
+    @Test("acquire, renew, release") func round() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            let before = clock.now()
+            let grant = try granted(try await qq.acquire(request()))
+            #expect(grant.token == nil && grant.ttl == .seconds(10))
+            #expect(grant.deadline >= before + .seconds(10) && grant.deadline <= clock.now() + .seconds(10))
+            let other = try coordinator(server.url)
+            guard case .refused(let state) = try await other.acquire(request("other")) else { throw CannotStart("granted to two") }
+            #expect(state.phase == .unknown && state.leader == nil)
+            let longer = try renewed(try await qq.renew(grant))
+            #expect(longer.deadline > grant.deadline && longer.acquiredAt == grant.acquiredAt)
+            #expect(try await qq.release(longer) == .released)
+            #expect(server.holder("x") == nil)
+            #expect(server.calls.methods == ["TryAcquireLock", "KeepAlive", "ReleaseLock"])
+            _ = try granted(try await other.acquire(request("other")))
+        }
+    }
+
+    @Test("reading asks the server nothing, and knows our own leases until they end") func reading() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            #expect(try await qq.read("x").phase == .unknown)
+            let grant = try granted(try await qq.acquire(request(ttl: .seconds(1))))
+            let calls = server.calls
+            let state = try await qq.read("x")
+            #expect(state.phase == .held && state.leader == "me" && state.isOwn == true && state.isTerm(of: grant))
+            #expect((state.remaining ?? .zero) > .zero && (state.remaining ?? .zero) <= .seconds(1))
+            // Another command, with what this one saved.
+            let later = try coordinator(server.url)
+            #expect(try await later.read("x").phase == .unknown)
+            saved["x"] = grant
+            #expect(try await later.read("x").isTerm(of: grant))
+            try await clock.sleep(until: grant.deadline)
+            #expect(try await later.read("x").phase == .unknown)
+            #expect(try await qq.read("x").phase == .unknown)
+            #expect(server.calls == calls)
+            #expect(await error { () throws(CoordinationError) in try await qq.list() }?.kind == .unsupported)
+        }
+    }
+
+    @Test("a saved grant is gone on with, and one that has run out begins a term") func continued() async throws {
+        try await onServer { server, _ in
+            let first = try granted(try await coordinator(server.url).acquire(request(ttl: .seconds(1))))
+            try await Task.sleep(for: .milliseconds(20))
+            let going = try granted(try await coordinator(server.url).acquire(request(continuing: first)))
+            #expect(going.acquiredAt == first.acquiredAt && going.deadline > first.deadline)
+            try await clock.sleep(until: first.deadline)
+            let anew = try granted(try await coordinator(server.url).acquire(request(continuing: first)))
+            #expect(anew.acquiredAt > first.acquiredAt)
+        }
+    }
+
+    @Test("within the lease, a no is asked again and is no loss; the store that forgot it grants it again") func renewing() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            var grant = try granted(try await qq.acquire(request(ttl: .seconds(2))))
+            server.forget("x")
+            grant = try renewed(try await qq.renew(grant))
+            #expect(server.holder("x") == "me" && server.calls["TryAcquireLock"] == 2)
+            server.setStore(.dead(after: .milliseconds(5)))
+            let dead = await error { () throws(CoordinationError) in try await qq.renew(grant) }
+            #expect(dead?.kind == .unavailable && dead?.isUncertain == false && dead?.reason.contains("its store has failed") == true)
+            server.setStore(.alive)
+            grant = try renewed(try await qq.renew(grant))
+            server.grant("x", to: "other", for: .seconds(60))
+            let other = await error { () throws(CoordinationError) in try await qq.renew(grant) }
+            #expect(other?.kind == .unavailable)
+            try await clock.sleep(until: grant.deadline)
+            let calls = server.calls["TryAcquireLock"]
+            guard case .lost = try await qq.renew(grant) else { throw CannotStart("not lost") }
+            #expect(server.calls["TryAcquireLock"] == calls, "after the lease it is not asked for again by a renewal")
+            #expect(server.holder("x") == "other" && server.calls.ids == ["me"])
+        }
+    }
+
+    @Test("a renewal is given half of what is left of the lease, whatever the time limit") func renewalInTime() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url, timeout: .seconds(60))
+            let grant = try granted(try await qq.acquire(request(ttl: .seconds(2))))
+            server.change { $0.lost["KeepAlive"] = 1 }
+            let late = await error { () throws(CoordinationError) in try await qq.renew(grant) }
+            #expect(late?.kind == .unavailable && late?.reason == "no answer in time")
+            #expect(clock.now() < grant.deadline - .milliseconds(500))
+            _ = try renewed(try await qq.renew(grant))
+        }
+    }
+
+    @Test("a release is believed where the store shows that it works, and is an error where it does not") func releasing() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            let grant = try granted(try await qq.acquire(request(ttl: .seconds(60))))
+            server.setStore(.dead(after: .milliseconds(5)))
+            let dead = await error { () throws(CoordinationError) in try await qq.release(grant) }
+            #expect(dead?.kind == .unavailable && dead?.reason.contains("its store has failed") == true)
+            server.setStore(.alive)
+            // A release whose answer is lost, even of one that is not carried out, leaves a second at most.
+            server.change { $0.unavailable["ReleaseLock"] = 1 }
+            #expect(try await qq.release(grant) == .released)
+            #expect((server.remaining("x") ?? .zero) <= .seconds(1))
+            server.forget("x")
+            #expect(try await qq.read("x").phase == .unknown)
+        }
+    }
+
+    @Test("a release of what has run out, and by an id alone, tells what it found") func releasingOther() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            let over = Grant(
+                name: "x", identity: "me", token: nil, ttl: .seconds(10), deadline: clock.now(), acquiredAt: .now(), expiresAt: .now())
+            guard case .notHeld(let state) = try await qq.release(over) else { throw CannotStart("released nothing") }
+            #expect(state.phase == .unknown && server.calls["ReleaseLock", "me"] == 1)
+            server.grant("x", to: "other", for: .seconds(60))
+            guard case .notHeld = try await qq.release(over) else { throw CannotStart("released another's") }
+            #expect(server.holder("x") == "other")
+            server.grant("x", to: "me", for: .seconds(60))
+            #expect(try await qq.release(over) == .released)
+            #expect(server.holder("x") == nil)
+        }
+    }
+
+    @Test(
+        "an acquire that a hung store may carry out later is followed by a release", arguments: [Duration.seconds(5), .milliseconds(700)])
+    func hung(timeout: Duration) async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url, timeout: timeout)
+            server.setStore(.hung(acquire: .milliseconds(1300), others: .milliseconds(300)))
+            let failure = await error { () throws(CoordinationError) in try await qq.acquire(request()) }
+            #expect(failure?.kind == .unavailable && failure?.isUncertain == false, "\(failure as Any)")
+            #expect(server.calls["ReleaseLock", "me"] == 1)
+            server.setStore(.alive)
+            #expect(server.holder("x") == nil)
+        }
+    }
+
+    @Test("an acquire in doubt that cannot be undone is ours for giving up") func doubt() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url, timeout: .milliseconds(500))
+            server.change {
+                $0.lost["TryAcquireLock"] = 1
+                $0.lost["ReleaseLock"] = 1
+            }
+            // Carried out both, and nobody was told; so it is tried again.
+            let failure = await error { () throws(CoordinationError) in try await qq.acquire(request(ttl: .seconds(60))) }
+            #expect(failure?.isUncertain == true && failure?.reason == "no answer in time", "\(failure as Any)")
+            let state = try await qq.read("x")
+            #expect(state.phase == .held && state.leader == "me")
+            let grant = Grant(
+                name: "x", identity: "me", token: nil, ttl: .seconds(60), deadline: clock.now() + .seconds(60), acquiredAt: .now(),
+                expiresAt: .now())
+            #expect(try await qq.release(grant) == .released)
+            #expect(server.calls["ReleaseLock"] == 2 && server.calls["KeepAlive"] == 0)
+            #expect(try await qq.read("x").phase == .unknown)
+        }
+    }
+
+    @Test("an acquire for a term that goes on is not given up for a doubt") func doubtOfOwn() async throws {
+        try await onServer { server, _ in
+            let first = try granted(try await coordinator(server.url).acquire(request(ttl: .seconds(60))))
+            let qq = try coordinator(server.url, timeout: .milliseconds(500))
+            server.change { $0.lost["TryAcquireLock"] = 1 }
+            let failure = await error { () throws(CoordinationError) in try await qq.acquire(request(continuing: first)) }
+            #expect(failure?.kind == .unavailable)
+            #expect(server.holder("x") == "me" && server.calls["ReleaseLock"] == 0)
+        }
+    }
+
+    @Test("what a renewal may bring after the lease is given up at the session's end") func lateRenewal() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            let grant = try granted(try await qq.acquire(request(ttl: .seconds(1))))
+            server.setStore(.hung(acquire: .seconds(3), others: .milliseconds(100)))
+            _ = await error { () throws(CoordinationError) in try await qq.renew(grant) }
+            // Not while the lease may be ours.
+            await qq.leaveQueue(request())
+            #expect(server.calls["ReleaseLock"] == 0 && server.calls["TryAcquireLock"] == 2)
+            try await clock.sleep(until: grant.deadline)
+            await qq.leaveQueue(request())
+            #expect(server.calls["ReleaseLock"] == 1)
+            server.setStore(.alive)
+            #expect(server.holder("x") == nil)
+            await qq.leaveQueue(request())
+            #expect(server.calls["ReleaseLock"] == 1, "once is enough")
+        }
+    }
+
+    @Test("several servers are asked in turn, the one that answered last first", arguments: [false, true])
+    func endpoints(isSilent: Bool) async throws {
+        try await onServer { server, box in
+            let (one, other) = (try Proxy(to: server.port, in: box), try Proxy(to: server.port, in: box))
+            let qq = try coordinator("qq://127.0.0.1:\(one.port),127.0.0.1:\(other.port)", timeout: .seconds(2))
+            var grant = try granted(try await qq.acquire(request(ttl: .seconds(30))))
+            #expect(one.accepted == 1 && other.accepted == 0)
+            if isSilent { one.silence() } else { one.kill() }
+            grant = try renewed(try await qq.renew(grant))
+            #expect(other.accepted == 1)
+            let began = clock.now()
+            grant = try renewed(try await qq.renew(grant))
+            #expect(clock.now().duration(since: began) < .milliseconds(500), "the dead one is not asked first any more")
+            one.pass()
+            other.kill()
+            _ = try renewed(try await qq.renew(grant))
+            let report = await qq.clusterStatus()
+            #expect(report.endpoints.map(\.isReachable) == [true, false])
+        }
+    }
+
+    @Test("changes show what is ours, and its end") func changes() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            var changes = qq.changes(of: ["x", "y"]).makeAsyncIterator()
+            #expect(try await changes.next()?.phase == .unknown)
+            #expect(try await changes.next()?.name == "y")
+            saved["x"] = try granted(try await coordinator(server.url).acquire(request(ttl: .seconds(2))))
+            let held = try await changes.next()
+            #expect(held?.name == "x" && held?.phase == .held && held?.leader == "me")
+            let calls = server.calls
+            #expect(try await changes.next()?.phase == .unknown)
+            #expect(server.calls == calls)
+        }
+    }
+
+    @Test("waiting asks again after a while that grows to two seconds, and not past its limit") func waiting() async throws {
+        try await onServer { server, _ in
+            let qq = try coordinator(server.url)
+            let began = clock.now()
+            let blocker = ElectionState(name: "x", phase: .unknown)
+            try await qq.waitForTurn(request(), behind: blocker, until: .distantFuture)
+            let first = clock.now().duration(since: began)
+            #expect(first >= .milliseconds(150) && first < .milliseconds(900), "\(first)")
+            let limit = clock.now() + .milliseconds(50)
+            try await qq.waitForTurn(request(), behind: blocker, until: limit)
+            #expect(clock.now() >= limit && clock.now() < limit + .milliseconds(400))
+            #expect(server.calls.all == 0)
+        }
+    }
+
+    @Test(
+        "TTLs are whole seconds, from 1 to what fits the protocol",
+        arguments: [
+            (Duration.seconds(1), true), (.seconds(15), true), (.seconds(Int64(Int32.max)), true), (.seconds(Int64(Int32.max) + 1), false),
+            (.zero, false), (.milliseconds(999), false), (.milliseconds(1500), false), (.seconds(1) + .nanoseconds(1), false),
+        ])
+    func ttl(ttl: Duration, isGood: Bool) throws {
+        let qq = try coordinator("qq://127.0.0.1:1")
+        if isGood {
+            try qq.validate(name: "x", identity: "me", ttl: ttl)
+        } else {
+            let error = #expect(throws: CoordinationError.self) { try qq.validate(name: "x", identity: "me", ttl: ttl) }
+            #expect(error?.kind == .usage)
+        }
+    }
+}
