@@ -21,18 +21,24 @@ FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 
 # One binary that needs nothing but libc and libm. SwiftPM links the Swift library statically by itself; for libstdc++, of which the Swift runtime
 # uses a little, the linker is pointed at a folder that holds only the static one. Loading the shared one costs half of a start of qq.
-# Symbols are exported for nobody; looking through them cost a tenth of a start.
-LEAN = -Xlinker --gc-sections -Xlinker --no-export-dynamic
-RELEASE = build -c release --product qq --static-swift-stdlib $(LEAN)
+# Symbols are exported for nobody; looking through them cost a tenth of a start. The binary lies where it was linked for: moving it elsewhere takes as
+# long as all else that a start takes, since every page with a pointer in it is written to, and there are 140,000.
+LEAN = -Xlinker --gc-sections -Xlinker --no-export-dynamic -Xlinker --no-pie
+RELEASE = build -c release --static-swift-stdlib $(LEAN)
 STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
-.PHONY: build demo test lint format bench bench-nats fuzz test-sanitize docs proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
+# What the harnesses share.
+HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift)
+
+.PHONY: build demo test lint format bench bench-nats bench-grpc fuzz test-sanitize docs proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
 .DEFAULT_GOAL := build
 
-build: deps static-libraries ## The release binary (default)
+build: release-qq ## The release binary (default)
+
+release-%: deps static-libraries
 	@if [ -e "$(STATIC)/libstdc++.a" ]; then set -- $(STATIC_CXX); \
 	else set --; echo "note: no libstdc++.a here, so the binary needs libstdc++.so.6 and starts more slowly"; fi; \
-	$(SWIFT) $(RELEASE) "$$@"
+	$(SWIFT) $(RELEASE) --product $* "$$@"
 
 static-libraries: deps
 	@mkdir -p "$(STATIC)"
@@ -55,13 +61,18 @@ bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUND
 	$(SWIFTC) -O -static-stdlib $(LEAN) -Xlinker -L$(STATIC) -Xclang-linker -static-libgcc Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty-like-qq
 	@$(BUILD)/bench/harness $(CURDIR)/$(BINARY) "$$(command -v flock)" $(CURDIR)/$(BUILD)/bench/stamp \
 		$(CURDIR)/$(BUILD)/bench/empty $(CURDIR)/$(BUILD)/bench/empty-like-qq $(BENCH_ROUNDS)
-	@$(MAKE) --no-print-directory bench-nats
+	@$(MAKE) --no-print-directory bench-nats bench-grpc
 
 bench-nats: build deps-bench ## The same over NATS: reading beside etcdctl, hand-over, failover, 1,000 elections
 	@mkdir -p $(BUILD)/bench
-	$(SWIFTC) -O -swift-version 6 Benchmarks/NATS/*.swift Benchmarks/Harness/Process.swift Benchmarks/Harness/Table.swift -o $(BUILD)/bench/harness-nats
+	$(SWIFTC) -O -swift-version 6 Benchmarks/NATS/*.swift $(HARNESS) -o $(BUILD)/bench/harness-nats
 	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
 	@$(BUILD)/bench/harness-nats $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/bench/stamp $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
+
+bench-grpc: release-qq release-bench-grpc deps-bench ## The same over gRPC: a new process beside etcdctl, one session beside grpc-swift, 1,000 leases
+	@mkdir -p $(BUILD)/bench
+	$(SWIFTC) -O -swift-version 6 Benchmarks/GRPC/*.swift $(HARNESS) -o $(BUILD)/bench/harness-grpc
+	@$(BUILD)/bench/harness-grpc $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/release/bench-grpc $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
 
 fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS each
 	@Scripts/fuzz $(FUZZ_SECONDS)

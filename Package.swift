@@ -126,6 +126,18 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
+        .executableTarget(
+            name: "bench-grpc",
+            dependencies: [
+                "Support", "QQCore", "QQLoop", "QQGRPC", "QQQuorumQuest", "QQRaftLock",
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Benchmarks/GRPCTool",
+            swiftSettings: strict),
     ]
 )
 

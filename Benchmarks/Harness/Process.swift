@@ -4,12 +4,16 @@ import Glibc
 struct Child {
     let pid: pid_t
 
-    /// Starts a program in a process group of its own, its output thrown away.
-    init(_ words: [String], environment: [String: String] = [:]) {
+    /// Starts a program in a process group of its own, its output thrown away unless it is told where to put it.
+    init(_ words: [String], environment: [String: String] = [:], input: CInt? = nil, output: CInt? = nil) {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
-        for descriptor: CInt in 0...2 where descriptor != 2 || !isVerbose {
-            posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
+        for (descriptor, given): (CInt, CInt?) in [(0, input), (1, output), (2, isVerbose ? 2 : nil)] {
+            if let given {
+                posix_spawn_file_actions_adddup2(&actions, given, descriptor)
+            } else {
+                posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
+            }
         }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -29,10 +33,14 @@ struct Child {
 
     /// Waits for its end; the exit code, or 128 and the signal.
     @discardableResult
-    func wait() -> Int32 {
+    func wait() -> Int32 { waitForUsage().code }
+
+    /// Waits for its end; the exit code, and the peak of its resident memory in kB. That peak is never below the one of this process when it started it.
+    func waitForUsage() -> (code: Int32, peak: Int) {
         var status: Int32 = 0
-        while waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { return -1 } }
-        return status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f)
+        var usage = rusage()
+        while wait4(pid, &status, 0, &usage) < 0 { guard errno == EINTR else { return (-1, 0) } }
+        return (status & 0x7f == 0 ? (status >> 8) & 0xff : 128 + (status & 0x7f), usage.ru_maxrss)
     }
 
     func kill(_ signal: Int32 = SIGKILL) { Glibc.kill(pid, signal) }
@@ -62,6 +70,15 @@ func text(_ path: String) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
+/// What a process and its children have used, in clock ticks.
+func processorTicks(_ pid: pid_t) -> UInt64 {
+    family(of: pid).map { pid in
+        // Fields 14 and 15 of the whole, 12 and 13 after the name.
+        let fields = text("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
+        return fields.count > 12 ? (UInt64(fields[11]) ?? 0) + (UInt64(fields[12]) ?? 0) : 0
+    }.reduce(0, +)
+}
+
 /// Nanoseconds on the clock that the stamps are taken from.
 func now() -> UInt64 {
     var time = timespec()
@@ -76,6 +93,15 @@ func waitUntil(_ what: String, _ condition: () -> Bool) {
         guard now() < end else { stop("waited in vain: \(what)") }
         usleep(200)
     }
+}
+
+/// From a command's start to its end, which must be a good one.
+func time(_ command: [String]) -> UInt64 {
+    let start = now()
+    let code = Child(command).wait()
+    let time = now() - start
+    guard code == 0 else { stop("\(command.joined(separator: " ")): exit code \(code)") }
+    return time
 }
 
 let isVerbose = getenv("BENCH_VERBOSE") != nil

@@ -50,14 +50,6 @@ func compareReading() {
     show([Row("-s nats://… status x", median(times.ours), "etcdctl get x (3.4)", median(times.etcd), aim: 0.6)])
 }
 
-func time(_ command: [String]) -> UInt64 {
-    let start = now()
-    let code = Child(command).wait()
-    let time = now() - start
-    guard code == 0 else { stop("\(command.joined(separator: " ")): exit code \(code)") }
-    return time
-}
-
 func qqSucceeds(_ arguments: [String]) {
     let code = Child([qq, "-s", nats.url] + arguments).wait()
     guard code == 0 else { stop("qq \(arguments.joined(separator: " ")): exit code \(code)") }
@@ -168,23 +160,8 @@ func measureMany() {
     holder.wait()
 }
 
-/// What a process and its children have used, in clock ticks.
-func processorTicks(_ pid: pid_t) -> UInt64 {
-    family(of: pid).map { pid in
-        // Fields 14 and 15 of the whole, 12 and 13 after the name.
-        let fields = text("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
-        return fields.count > 12 ? (UInt64(fields[11]) ?? 0) + (UInt64(fields[12]) ?? 0) : 0
-    }.reduce(0, +)
-}
-
 func unixMilliseconds() -> Int64 {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-}
-
-func workFolder() -> String {
-    var path = Array("/dev/shm/qq-bench-XXXXXX".utf8CString)
-    guard mkdtemp(&path) != nil else { stop("no folder to work in") }
-    return String(decoding: path.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
 }

