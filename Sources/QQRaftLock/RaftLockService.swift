@@ -238,13 +238,16 @@ final class RaftLockService: Sendable {
         }
     }
 
-    /// Asks an endpoint where a write failed for the id of its node, once: should it fail again, people are told of the node.
+    /// Asks an endpoint where a write failed for the id of its node, until it tells: should it fail again, people are told of the node.
     private func identify(_ index: Int?, after failure: GRPCFailure) async {
         guard let index, LockRefusal(failure) == .unexpected || failure.code == .deadlineExceeded,
             state.withLock({ $0.directory.nodeID(at: index) == nil && $0.asked.insert(index).inserted })
         else { return }
-        let status = try? await ask(LockCalls.status(), at: endpoints[index], timeout: .milliseconds(300))
-        if let status { identified(status.raftStatus.nodeID, at: index) }
+        if let status = try? await ask(LockCalls.status(), at: endpoints[index], timeout: .milliseconds(500)) {
+            identified(status.raftStatus.nodeID, at: index)
+        } else {
+            state.withLock { _ = $0.asked.remove(index) }
+        }
     }
 
     func identified(_ nodeID: String, at index: Int) { state.withLock { $0.directory.identified(nodeID, at: index) } }

@@ -192,11 +192,12 @@ import Testing
     }
 
     @Test(
-        "an acquire that a hung store may carry out later is followed by a release", arguments: [Duration.seconds(5), .milliseconds(700)])
-    func hung(timeout: Duration) async throws {
+        "an acquire that a hung store may carry out later is followed by a release",
+        arguments: zip([Duration.seconds(10), .seconds(3)], [Duration.milliseconds(1300), .seconds(8)]))
+    func hung(timeout: Duration, answersAfter: Duration) async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url, timeout: timeout)
-            server.setStore(.hung(acquire: .milliseconds(1300), others: .milliseconds(300)))
+            server.setStore(.hung(acquire: answersAfter, others: .milliseconds(300)))
             let failure = await error { () throws(CoordinationError) in try await qq.acquire(request()) }
             #expect(failure?.kind == .unavailable && failure?.isUncertain == false, "\(failure as Any)")
             #expect(server.calls["ReleaseLock", "me"] == 1)

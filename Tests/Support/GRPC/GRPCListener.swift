@@ -3,7 +3,7 @@ import GRPCNIOTransportHTTP2Posix
 import NIOCore
 import Synchronization
 
-/// A gRPC server within the process of the tests, on a port of 127.0.0.1 that it keeps over restarts. It is ended with the sandbox at the
+/// A gRPC server within the process of the tests, on a port that it keeps over restarts. It is ended with the sandbox at the
 /// latest.
 final class GRPCListener: Sendable {
     private struct Running {
@@ -21,11 +21,15 @@ final class GRPCListener: Sendable {
     }
 
     private let services: [any RegistrableRPCService]
+    private let host: String
     private let state: Mutex<State>
 
     /// One that does not run yet.
-    init(_ settings: GRPCServerSettings, _ services: [any RegistrableRPCService], in sandbox: Sandbox) {
+    init(
+        _ settings: GRPCServerSettings, _ services: [any RegistrableRPCService], at host: String = "127.0.0.1", in sandbox: Sandbox
+    ) {
         self.services = services
+        self.host = host
         state = Mutex(State(settings: settings))
         sandbox.atClose { self.end() }
     }
@@ -47,7 +51,7 @@ final class GRPCListener: Sendable {
         while true {
             let channels = GRPCChannels()
             let transport = HTTP2ServerTransport.Posix(
-                address: .ipv4(host: "127.0.0.1", port: Int(port)), transportSecurity: settings.security,
+                address: .ipv4(host: host, port: Int(port)), transportSecurity: settings.security,
                 config: settings.configuration(channels))
             let server = GRPCServer(transport: transport, services: services)
             let serving = Task { () -> Void in try? await server.serve() }

@@ -87,7 +87,8 @@ public final class RaftLockCluster: Sendable {
         for node in 0..<3 {
             let listeners = Listeners(
                 service: GRPCListener(settings.connections, [RaftLockNode(cluster: cluster, node: node)], in: sandbox),
-                peer: GRPCListener(GRPCServerSettings(), [], in: sandbox))
+                // At an address where nobody else's clients come by.
+                peer: GRPCListener(GRPCServerSettings(), [], at: peerHost, in: sandbox))
             for listener in listeners.both { try await listener.start() }
             cluster.listeners.withLock { $0.append(listeners) }
         }
@@ -137,9 +138,10 @@ public final class RaftLockCluster: Sendable {
     /// The same of one client id.
     public func mostWritesAtOnce(by id: String) -> Int { state.withLock { $0.mostRunningBy[id] ?? 0 } }
 
+    private static let peerHost = "127.0.0.2"
+
     func address(of node: Int) -> String {
-        let ports = state.withLock(\.faults.redirectsToService) ? ports : peerPorts
-        return "127.0.0.1:\(ports[node])"
+        state.withLock(\.faults.redirectsToService) ? "127.0.0.1:\(ports[node])" : "\(Self.peerHost):\(peerPorts[node])"
     }
 
     // MARK: Time

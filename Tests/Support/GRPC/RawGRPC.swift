@@ -24,11 +24,12 @@ public final class RawGRPC: Sendable {
     ///   - tls: whose authority is trusted; nil for plaintext.
     ///   - showsCertificate: whether the client shows its own.
     public init(
-        _ port: UInt16, waits: Bool = true, tls: Certificates? = nil, showsCertificate: Bool = false, in sandbox: Sandbox
+        _ port: UInt16, at host: String = "127.0.0.1", waits: Bool = true, tls: Certificates? = nil, showsCertificate: Bool = false,
+        in sandbox: Sandbox
     ) throws {
         let client = GRPCClient(
             transport: try HTTP2ClientTransport.Posix(
-                target: .ipv4(address: "127.0.0.1", port: Int(port)),
+                target: .ipv4(address: host, port: Int(port)),
                 transportSecurity: Self.security(tls, showsCertificate)))
         self.client = client
         self.waits = waits

@@ -45,8 +45,8 @@ import Testing
             let cluster = try await RaftLockCluster.start(in: box)
             let follower = try RawGRPC(cluster.ports[0], in: box)
             let refusal = try await acquire(follower, "alice").answer
-            #expect(refusal.message == "server: not leader, redirect to node node2 at 127.0.0.1:\(cluster.peerPorts[1])")
-            #expect(try await acquire(RawGRPC(cluster.peerPorts[1], in: box), "alice").answer.code == "UNIMPLEMENTED")
+            #expect(refusal.message == "server: not leader, redirect to node node2 at 127.0.0.2:\(cluster.peerPorts[1])")
+            #expect(try await acquire(RawGRPC(cluster.peerPorts[1], at: "127.0.0.2", in: box), "alice").answer.code == "UNIMPLEMENTED")
             #expect(cluster.peerConnections == 1)
             cluster.change { $0.redirectsToService = true }
             #expect(try await acquire(follower, "alice").answer.message.hasSuffix(":\(cluster.ports[1])"))

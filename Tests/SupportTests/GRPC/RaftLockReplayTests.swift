@@ -104,8 +104,8 @@ import Testing
     }
 
     private func withoutPort(_ text: String) -> String {
-        guard let port = text.range(of: "127.0.0.1:")?.upperBound else { return text }
-        return text[..<port] + "PORT" + text[port...].drop { $0.isNumber }
+        guard let address = text.range(of: "127.0.0.1:") ?? text.range(of: "127.0.0.2:") else { return text }
+        return text[..<address.lowerBound] + "ADDRESS" + text[address.upperBound...].drop { $0.isNumber }
     }
 
     private struct Details: Hashable {
