@@ -50,6 +50,9 @@ public final class GRPCEndpoint: Sendable {
         self.clock = clock
     }
 
+    /// The library would connect again and again, for nobody.
+    deinit { close() }
+
     /// Begins to connect, so that the first call finds it done. What goes wrong is the first call's to tell.
     public func prepare() { _ = try? line() }
 

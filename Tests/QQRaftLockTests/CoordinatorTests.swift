@@ -167,14 +167,13 @@ import Testing
 
     @Test("a wedged leader is named", arguments: [true, false]) func wedged(refuses: Bool) async throws {
         try await inCluster { cluster in
-            let qq = try coordinator(cluster.url, timeout: .milliseconds(700))
+            let qq = try coordinator(cluster.url, timeout: .seconds(2))
             let grant = try granted(try await qq.acquire(request("alice")))
             cluster.wedge(refuses ? .refuses : .hangs)
             var told: [CoordinationError] = []
             for _ in 0..<2 {
                 do throws(CoordinationError) { _ = try await qq.release(grant) } catch { told.append(error) }
             }
-            for error in told { print(error, error.isUncertain) }
             #expect(told.count == 2 && told.allSatisfy(\.isUncertain))
             // One that says nothing may wait for the others.
             #expect(
@@ -183,7 +182,7 @@ import Testing
                     == true)
             let began = clock.now()
             do throws(CoordinationError) { _ = try await qq.renew(grant) } catch {}
-            #expect(clock.now().duration(since: began) < .seconds(3))
+            #expect(clock.now().duration(since: began) < .seconds(6))
         }
     }
 
