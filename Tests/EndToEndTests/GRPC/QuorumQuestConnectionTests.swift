@@ -16,9 +16,9 @@ struct QuorumQuestConnectionTests {
             ] {
                 let run = try await quest.run(words, at: proxy.questURL)
                 #expect(run.ending == .exited(69), "\(words): \(run.ending)")
-                #expect(
-                    run.errors.contains(arrivals == .refused ? "Connection refused" : "reset") || run.errors.contains("closed"),
-                    "\(run.errors)")
+                // What a reset looks like depends on how far the connection had come.
+                let reasons = arrivals == .refused ? ["Connection refused"] : ["reset", "closed", "ended the connection without a word"]
+                #expect(reasons.contains { run.errors.contains($0) }, "\(run.errors)")
             }
         }
     }
