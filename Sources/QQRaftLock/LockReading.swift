@@ -73,9 +73,9 @@ struct LockReading: Sendable, Hashable {
 
 extension Raftlock_Lock {
     /// Whether it was granted just now, and not before to somebody of the same identity, whose lease this answer extended: that keeps the time it was
-    /// acquired at, so that it lasts longer from there than was asked for.
+    /// acquired at, so that it lasts longer from there than was asked for, if only by a microsecond. One that is new lasts exactly so long.
     func isNewTerm(of ttl: Duration) -> Bool {
         guard hasAcquiredAt, hasExpiresAt, let began = acquiredAt.wallTime, let ends = expiresAt.wallTime else { return true }
-        return ends - began <= ttl + .milliseconds(1)
+        return ends - began <= ttl
     }
 }
