@@ -25,8 +25,6 @@ final class RaftLockService: Sendable {
         var clocks: [Int: Measured] = [:]
         /// Renewals that were answered without saying what became of them, by lock, and when they began.
         var unsettled: [String: BootInstant] = [:]
-        /// Endpoints that were asked for the id of their node when a write had failed there.
-        var asked: Set<Int> = []
 
         /// A leader that is none of our endpoints did what only a leader does.
         mutating func found(_ address: String) { strangeLeader = strangers.first { $0.value.host.description == address }?.key }
@@ -241,13 +239,10 @@ final class RaftLockService: Sendable {
     /// Asks an endpoint where a write failed for the id of its node, until it tells: should it fail again, people are told of the node.
     private func identify(_ index: Int?, after failure: GRPCFailure) async {
         guard let index, LockRefusal(failure) == .unexpected || failure.code == .deadlineExceeded,
-            state.withLock({ $0.directory.nodeID(at: index) == nil && $0.asked.insert(index).inserted })
+            directory.nodeID(at: index) == nil
         else { return }
-        if let status = try? await ask(LockCalls.status(), at: endpoints[index], timeout: .milliseconds(500)) {
-            identified(status.raftStatus.nodeID, at: index)
-        } else {
-            state.withLock { _ = $0.asked.remove(index) }
-        }
+        let status = try? await ask(LockCalls.status(), at: endpoints[index], timeout: .milliseconds(500))
+        if let status { identified(status.raftStatus.nodeID, at: index) }
     }
 
     func identified(_ nodeID: String, at index: Int) { state.withLock { $0.directory.identified(nodeID, at: index) } }

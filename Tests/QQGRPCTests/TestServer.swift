@@ -9,20 +9,6 @@ import Synchronization
 @testable import QQGRPC
 @testable import Support
 
-struct SystemClock: LeaseClock {
-    func now() -> BootInstant {
-        var time = timespec()
-        clock_gettime(CLOCK_BOOTTIME, &time)
-        return BootInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
-    }
-
-    func sleep(until deadline: BootInstant) async throws {
-        let left = deadline.duration(since: now())
-        if left > .zero { try await Task.sleep(for: min(left, .seconds(600))) }
-        try Task.checkCancellation()
-    }
-}
-
 /// A server of one method, whose answers are the test's.
 final class TestServer: Sendable {
     typealias Answer = @Sendable (_ text: String, _ context: ServerContext) async throws -> String

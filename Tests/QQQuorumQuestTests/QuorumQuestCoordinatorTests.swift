@@ -9,20 +9,6 @@ import Testing
 
 /// The coordinator against the server for tests.
 @Suite("Elections on a Quorum Quest server") struct QuorumQuestCoordinatorTests {
-    struct SystemClock: LeaseClock {
-        func now() -> BootInstant {
-            var time = timespec()
-            clock_gettime(CLOCK_BOOTTIME, &time)
-            return BootInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
-        }
-
-        func sleep(until deadline: BootInstant) async throws {
-            let left = deadline.duration(since: now())
-            if left > .zero { try await Task.sleep(for: min(left, .seconds(600))) }
-            try Task.checkCancellation()
-        }
-    }
-
     /// What an earlier command has saved.
     final class Saved: Sendable {
         private let grants = Mutex<[String: Grant]>([:])

@@ -8,20 +8,6 @@ import Testing
 
 /// The coordinator against the cluster for tests.
 @Suite("Elections on a RaftLock cluster") struct CoordinatorTests {
-    struct SystemClock: LeaseClock {
-        func now() -> BootInstant {
-            var time = timespec()
-            clock_gettime(CLOCK_BOOTTIME, &time)
-            return BootInstant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
-        }
-
-        func sleep(until deadline: BootInstant) async throws {
-            let left = deadline.duration(since: now())
-            if left > .zero { try await Task.sleep(for: min(left, .seconds(600))) }
-            try Task.checkCancellation()
-        }
-    }
-
     let clock = SystemClock()
 
     func coordinator(_ url: String, timeout: Duration = .seconds(5), follows: Bool = false, priority: Int32 = 0) throws
