@@ -18,6 +18,13 @@ import Testing
         }
     }
 
+    /// A clock on which nothing takes time but sleep.
+    final class SteppingClock: LeaseClock {
+        private let time = Mutex(BootInstant(nanoseconds: 1_000_000_000_000))
+        func now() -> BootInstant { time.withLock { $0 } }
+        func sleep(until deadline: BootInstant) async throws { time.withLock { $0 = max($0, deadline) } }
+    }
+
     let clock = SystemClock()
     let saved = Saved()
 
@@ -280,18 +287,22 @@ import Testing
     }
 
     @Test("waiting asks again after a while that grows to two seconds, and not past its limit") func waiting() async throws {
-        try await onServer { server, _ in
-            let qq = try coordinator(server.url)
+        let clock = SteppingClock()
+        let qq = QuorumQuestCoordinator(
+            server: try ServerURL.parse("qq://127.0.0.1:1"), settings: GRPCSettings(), clock: clock, requestTimeout: .seconds(5)
+        ) { _ in nil }
+        let blocker = ElectionState(name: "x", phase: .unknown)
+        var pauses: [Duration] = []
+        for _ in 0..<8 {
             let began = clock.now()
-            let blocker = ElectionState(name: "x", phase: .unknown)
             try await qq.waitForTurn(request(), behind: blocker, until: .distantFuture)
-            let first = clock.now().duration(since: began)
-            #expect(first >= .milliseconds(150) && first < .milliseconds(900), "\(first)")
-            let limit = clock.now() + .milliseconds(50)
-            try await qq.waitForTurn(request(), behind: blocker, until: limit)
-            #expect(clock.now() >= limit && clock.now() < limit + .milliseconds(400))
-            #expect(server.calls.all == 0)
+            pauses.append(clock.now().duration(since: began))
         }
+        #expect(pauses[0] >= .milliseconds(150) && pauses[0] < .milliseconds(900), "\(pauses)")
+        #expect(pauses[7] > pauses[0] && pauses.allSatisfy { $0 <= .milliseconds(2500) }, "\(pauses)")
+        let limit = clock.now() + .milliseconds(50)
+        try await qq.waitForTurn(request(), behind: blocker, until: limit)
+        #expect(clock.now() == limit)
     }
 
     @Test(
