@@ -6,6 +6,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 BENCH_ROUNDS ?= 200
+BENCH_SECONDS ?= 60
 
 BUILD := .build
 BINARY := $(BUILD)/release/qq
@@ -18,6 +19,7 @@ MANDIR = $(DESTDIR)$(PREFIX)/share/man
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/qq
 
 # One binary that needs nothing but libc and libm. SwiftPM links the Swift library statically by itself; for libstdc++, of which the Swift runtime
 # uses a little, the linker is pointed at a folder that holds only the static one. Loading the shared one costs half of a start of qq.
@@ -30,7 +32,7 @@ STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgc
 # What the harnesses share.
 HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift)
 
-.PHONY: build demo test lint format bench bench-nats bench-grpc fuzz test-sanitize docs proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
+.PHONY: build demo test lint format bench bench-nats bench-grpc bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: release-qq ## The release binary (default)
@@ -40,8 +42,13 @@ release-%: deps static-libraries
 	else set --; echo "note: no libstdc++.a here, so the binary needs libstdc++.so.6 and starts more slowly"; fi; \
 	$(SWIFT) $(RELEASE) --product $* "$$@"
 
+# libreadline and libtinfo as well: loading them would be paid for by every command, and only a session uses them.
 static-libraries: deps
 	@mkdir -p "$(STATIC)"
+	@for name in readline tinfo; do \
+		archive=$$(cc -print-file-name=lib$$name.a 2>/dev/null); \
+		case $$archive in /*) ln -sf "$$archive" "$(STATIC)/lib$$name.a" ;; esac; \
+	done
 	@for compiler in clang gcc cc; do \
 		archive=$$($$compiler -print-file-name=libstdc++.a 2>/dev/null); \
 		case $$archive in /*) ln -sf "$$archive" "$(STATIC)/libstdc++.a"; exit 0 ;; esac; \
@@ -61,7 +68,7 @@ bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUND
 	$(SWIFTC) -O -static-stdlib $(LEAN) -Xlinker -L$(STATIC) -Xclang-linker -static-libgcc Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty-like-qq
 	@$(BUILD)/bench/harness $(CURDIR)/$(BINARY) "$$(command -v flock)" $(CURDIR)/$(BUILD)/bench/stamp \
 		$(CURDIR)/$(BUILD)/bench/empty $(CURDIR)/$(BUILD)/bench/empty-like-qq $(BENCH_ROUNDS)
-	@$(MAKE) --no-print-directory bench-nats bench-grpc
+	@$(MAKE) --no-print-directory bench-nats bench-grpc bench-session
 
 bench-nats: build deps-bench ## The same over NATS: reading beside etcdctl, hand-over, failover, 1,000 elections
 	@mkdir -p $(BUILD)/bench
@@ -73,6 +80,11 @@ bench-grpc: release-qq release-bench-grpc deps-bench ## The same over gRPC: a ne
 	@mkdir -p $(BUILD)/bench
 	$(SWIFTC) -O -swift-version 6 Benchmarks/GRPC/*.swift $(HARNESS) -o $(BUILD)/bench/harness-grpc
 	@$(BUILD)/bench/harness-grpc $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/release/bench-grpc $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
+
+bench-session: build ## The session at a terminal: its first prompt, events, and the memory of BENCH_SECONDS (60) with 100 leases
+	@mkdir -p $(BUILD)/bench
+	$(SWIFTC) -O -swift-version 6 Benchmarks/Session/*.swift $(addprefix Benchmarks/Harness/,Process.swift Table.swift) -o $(BUILD)/bench/harness-session
+	@$(BUILD)/bench/harness-session $(CURDIR)/$(BINARY) $(BENCH_ROUNDS) $(BENCH_SECONDS)
 
 fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS each
 	@Scripts/fuzz $(FUZZ_SECONDS)
@@ -104,6 +116,10 @@ docs: ## Write man/ and completions/ anew from the declarations
 	@mkdir -p man completions
 	"$$($(SWIFT) build --show-bin-path)/qq" __generate .
 
+transcripts: deps-test ## Run what README.md shows of terminals, and put what they showed there
+	$(SWIFT) build --product qq
+	@Scripts/transcripts "$$($(SWIFT) build --show-bin-path)/qq" README.md
+
 proto: deps-proto ## Generate the Swift code of the .proto files anew
 	$(SWIFT) build --product protoc-gen-swift
 	$(SWIFT) build --product protoc-gen-grpc-swift-2
@@ -117,9 +133,10 @@ install: ## Into PREFIX (/usr/local), below DESTDIR
 	install -m 644 completions/qq.bash "$(BASHDIR)/qq"
 	install -m 644 completions/_qq "$(ZSHDIR)/_qq"
 	install -m 644 completions/qq.fish "$(FISHDIR)/qq.fish"
+	install -D -m 644 packaging/copyright "$(DOCDIR)/copyright"
 
 uninstall: ## What install put there
-	rm -f "$(BINDIR)/qq" "$(BASHDIR)/qq" "$(ZSHDIR)/_qq" "$(FISHDIR)/qq.fish"
+	rm -f "$(BINDIR)/qq" "$(BASHDIR)/qq" "$(ZSHDIR)/_qq" "$(FISHDIR)/qq.fish" "$(DOCDIR)/copyright"
 	@for page in man/*.[0-9]; do rm -f "$(MANDIR)/man$${page##*.}/$${page#man/}"; done
 
 deps: ## What building and running needs

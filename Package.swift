@@ -17,6 +17,7 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf.git", from: "2.4.1"),
         .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
     ],
     targets: [
         .executableTarget(name: "qq", dependencies: ["QQCLI"], swiftSettings: strict),
@@ -24,7 +25,14 @@ let package = Package(
             name: "QQCLI",
             dependencies: [
                 "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQVIP", "QQNetwork", "QQLoop", "QQCore", "CKernel",
+                "QQREPL", .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
+        .target(name: "QQREPL", dependencies: ["QQLoop", "CLineEditor"], swiftSettings: strict),
+        .target(
+            name: "CLineEditor", dependencies: ["CReadline"],
+            linkerSettings: [.linkedLibrary("readline"), .linkedLibrary("tinfo")]),
+        // GNU readline is licensed under GPL-3.0-or-later, and so is a binary that links it: see packaging/copyright.
+        .systemLibrary(name: "CReadline", providers: [.apt(["libreadline-dev"])]),
         .target(name: "QQGuard", dependencies: ["QQLoop", "QQCore", "CGuardian", "CKernel"], swiftSettings: strict),
         .target(name: "QQFile", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
         .target(
@@ -102,6 +110,7 @@ let package = Package(
         .testTarget(name: "QQRaftLockTests", dependencies: ["QQRaftLock", "Support"], swiftSettings: strict),
         .testTarget(name: "QQVIPTests", dependencies: ["QQVIP"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
+        .testTarget(name: "QQREPLTests", dependencies: ["QQREPL"], swiftSettings: strict),
         .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
         .testTarget(
             name: "SupportTests",

@@ -57,7 +57,9 @@ __qq_url() {
 # The value of a flag: $1 the flag, $2 what is typed of it.
 __qq_value() {
     case $1 in
+    --script | -f) __qq_paths -f "$2" ;;
     --server | -s) __qq_url "$2" ;;
+    --context) __qq_names contexts "$2" ;;
     --cluster-config) __qq_paths -f "$2" ;;
     --creds) __qq_paths -f "$2" ;;
     --nkey) __qq_paths -f "$2" ;;
@@ -73,7 +75,10 @@ __qq_value() {
     --format) __qq_words "$2" text shell json ;;
     --pid) __qq_offer "$2" < <(cd /proc && printf '%s\n' [0-9]*) ;;
     --until) __qq_words "$2" led free mine changed leader= ;;
+    --replay) __qq_paths -f "$2" ;;
     --exec) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
+    --record) __qq_paths -f "$2" ;;
+    --from) __qq_paths -f "$2" ;;
     esac
 }
 
@@ -81,36 +86,44 @@ __qq_value() {
 __qq_command() {
     case $1 in
     '')
-        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h --version'
-        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h --version'
+        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     acquire)
-        flags='-- ''--wait --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='-- ''--wait --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     release)
-        flags='--token --cancel-wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--token --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--token --cancel-wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--token --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     keepalive)
-        flags='--once --pid --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--once --pid --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     status)
-        flags='--all --mine --held --contested --owner --match --expires-within --limit --offset --advice --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--all --mine --held --contested --owner --match --expires-within --limit --offset --advice --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     watch)
-        flags='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--until --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--until --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     step-down)
-        flags='--node --token --force --yes -y --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--node --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--node --token --force --yes -y --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--node --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     cluster-status)
-        flags='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        ;;
+    context)
+        flags='--replace --from --from-kubeconfig --effective --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        ;;
+    repl)
+        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
         ;;
     completions)
         flags='--help -h'
@@ -191,16 +204,17 @@ _qq() {
         __qq_words "$cur" $flags
     else
         case $command in
-        '') __qq_words "$cur" acquire release keepalive status watch step-down cluster-status completions man help version ;;
+        '') __qq_words "$cur" acquire release keepalive status watch step-down cluster-status context repl completions man help version ;;
         acquire) ((places == 0)) && __qq_names elections "$cur" ;;
         release) ((places == 0)) && __qq_names grants "$cur" ;;
         keepalive) __qq_names elections "$cur" ;;
         status) __qq_names elections "$cur" ;;
         watch) __qq_names elections "$cur" ;;
         step-down) ((places == 0)) && __qq_names elections "$cur" ;;
+        context) ((places == 0)) && __qq_words "$cur" add list use show remove rename test; ((places == 1)) && __qq_names contexts "$cur" ;;
         completions) ((places == 0)) && __qq_words "$cur" bash zsh fish ;;
-        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-quorum-quest qq-raftlock qq-nats ;;
-        help) ((places == 0)) && __qq_words "$cur" acquire release keepalive status watch step-down cluster-status completions man help version ;;
+        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-quorum-quest qq-raftlock qq-nats ;;
+        help) ((places == 0)) && __qq_words "$cur" acquire release keepalive status watch step-down cluster-status context repl completions man help version ;;
         esac
     fi
 }

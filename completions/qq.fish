@@ -6,7 +6,7 @@ function __qq_read
     set -g __qq_places 0
     set -g __qq_server
     set -g __qq_dashes 0
-    set -l valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+    set -l valued --script -f --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
     set -l wants
     set -l tokens (commandline -opc)
     for place in (seq 2 (count $tokens))
@@ -36,19 +36,23 @@ function __qq_read
             set -g __qq_command $word
             switch $word
             case acquire
-                set valued --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+                set valued --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case release
-                set valued --token --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+                set valued --token --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case keepalive
-                set valued --pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+                set valued --pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case status
-                set valued --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+                set valued --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case watch
-                set valued --until --for --exec --hook-timeout --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+                set valued --until --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case step-down
-                set valued --node --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+                set valued --node --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case cluster-status
-                set valued --server -s --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+                set valued --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+            case context
+                set valued --from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
+            case repl
+                set valued --script -f --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color
             case completions
                 set valued 
             case man
@@ -114,7 +118,10 @@ function __qq_trailing_candidates
 end
 
 complete -c qq -f
+complete -c qq -n __qq_bare -l script -s f -r -F -d 'Run the lines of FILE'
+complete -c qq -n __qq_bare -l keep-going -d 'Go on after a line that fails'
 complete -c qq -n __qq_bare -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n __qq_bare -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n __qq_bare -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n __qq_bare -l id -x -d 'The identity to ask under'
 complete -c qq -n __qq_bare -l timeout -x -d 'Limit for one request'
@@ -141,6 +148,8 @@ complete -c qq -n __qq_bare -a status -d 'Say who leads, since when and for how 
 complete -c qq -n __qq_bare -a watch -d 'Tell each change of leadership as it happens'
 complete -c qq -n __qq_bare -a step-down -d 'Make the present leader let go'
 complete -c qq -n __qq_bare -a cluster-status -d 'Say how the coordination system itself is doing'
+complete -c qq -n __qq_bare -a context -d 'Name places, and choose one'
+complete -c qq -n __qq_bare -a repl -d 'Open a session, or run a script of commands'
 complete -c qq -n __qq_bare -a completions -d 'Print the completion script of a shell'
 complete -c qq -n __qq_bare -a man -d 'Show a manual page'
 complete -c qq -n __qq_bare -a help -d 'Help on qq or on a command'
@@ -165,6 +174,7 @@ complete -c qq -n '__qq_in acquire' -l jitter -x -d 'How much pauses vary, 0 to 
 complete -c qq -n '__qq_in acquire' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in acquire' -l format -x -a 'text shell json' -d 'Print text, shell or json'
 complete -c qq -n '__qq_in acquire' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in acquire' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n '__qq_in acquire' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in acquire' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in acquire' -l timeout -x -d 'Limit for one request'
@@ -193,6 +203,7 @@ complete -c qq -n '__qq_in release' -l backoff-factor -x -d 'How much longer eac
 complete -c qq -n '__qq_in release' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in release' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in release' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in release' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n '__qq_in release' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in release' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in release' -l timeout -x -d 'Limit for one request'
@@ -229,6 +240,7 @@ complete -c qq -n '__qq_in keepalive' -l backoff-factor -x -d 'How much longer e
 complete -c qq -n '__qq_in keepalive' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in keepalive' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in keepalive' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in keepalive' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n '__qq_in keepalive' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in keepalive' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in keepalive' -l timeout -x -d 'Limit for one request'
@@ -264,6 +276,7 @@ complete -c qq -n '__qq_in status' -l backoff-factor -x -d 'How much longer each
 complete -c qq -n '__qq_in status' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in status' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in status' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in status' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n '__qq_in status' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in status' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in status' -l timeout -x -d 'Limit for one request'
@@ -285,9 +298,13 @@ complete -c qq -n '__qq_in status' -l help -s h -d 'This help; --help tells more
 complete -c qq -n '__qq_at status 0 many' -a '(__qq_names elections)'
 complete -c qq -n '__qq_in watch' -l until -x -a 'led free mine changed leader=' -d 'Stop, with exit 0, when this is true'
 complete -c qq -n '__qq_in watch' -l for -x -d 'Stop watching after this time'
+complete -c qq -n '__qq_in watch' -l replay -r -F -d 'Show what --record wrote to FILE'
 complete -c qq -n '__qq_in watch' -l exec -x -a '(__fish_complete_command)' -d 'Run CMD at each change'
 complete -c qq -n '__qq_in watch' -l hook-timeout -x -d 'Limit for one hook'
+complete -c qq -n '__qq_in watch' -l record -r -F -d 'Also write what happens to FILE'
+complete -c qq -n '__qq_in watch' -l speed -x -d 'Replay this many times as fast'
 complete -c qq -n '__qq_in watch' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in watch' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n '__qq_in watch' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in watch' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in watch' -l timeout -x -d 'Limit for one request'
@@ -318,6 +335,7 @@ complete -c qq -n '__qq_in step-down' -l backoff-factor -x -d 'How much longer e
 complete -c qq -n '__qq_in step-down' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in step-down' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in step-down' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in step-down' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n '__qq_in step-down' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in step-down' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in step-down' -l timeout -x -d 'Limit for one request'
@@ -338,6 +356,7 @@ complete -c qq -n '__qq_in step-down' -l verbose -s v -d 'Tell each step on stde
 complete -c qq -n '__qq_in step-down' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at step-down 0' -a '(__qq_names elections)'
 complete -c qq -n '__qq_in cluster-status' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in cluster-status' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
 complete -c qq -n '__qq_in cluster-status' -l cluster-config -r -F -d 'A cluster.json of the Go library'
 complete -c qq -n '__qq_in cluster-status' -l id -x -d 'The identity to ask under'
 complete -c qq -n '__qq_in cluster-status' -l timeout -x -d 'Limit for one request'
@@ -356,10 +375,65 @@ complete -c qq -n '__qq_in cluster-status' -l color -x -a 'auto always never' -d
 complete -c qq -n '__qq_in cluster-status' -l quiet -s q -d 'No messages but errors'
 complete -c qq -n '__qq_in cluster-status' -l verbose -s v -d 'Tell each step on stderr'
 complete -c qq -n '__qq_in cluster-status' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_in context' -l replace -d 'add: in place of the one there'
+complete -c qq -n '__qq_in context' -l from -r -F -d 'add: from a cluster.json'
+complete -c qq -n '__qq_in context' -l from-kubeconfig -d 'add: from the kubeconfig'
+complete -c qq -n '__qq_in context' -l effective -d 'show: what applies, and why'
+complete -c qq -n '__qq_in context' -l ttl -x -d 'How long a lease lasts'
+complete -c qq -n '__qq_in context' -l renew-every -x -d 'Pause between renewals'
+complete -c qq -n '__qq_in context' -l retries -x -d 'Tries after a passing failure'
+complete -c qq -n '__qq_in context' -l backoff -x -d 'First and longest pause'
+complete -c qq -n '__qq_in context' -l backoff-factor -x -d 'How much longer each pause is'
+complete -c qq -n '__qq_in context' -l jitter -x -d 'How much pauses vary, 0 to 1'
+complete -c qq -n '__qq_in context' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
+complete -c qq -n '__qq_in context' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in context' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
+complete -c qq -n '__qq_in context' -l cluster-config -r -F -d 'A cluster.json of the Go library'
+complete -c qq -n '__qq_in context' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in context' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in context' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in context' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in context' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in context' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in context' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in context' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in context' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in context' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in context' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in context' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
+complete -c qq -n '__qq_in context' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in context' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in context' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in context' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in context' -l help -s h -d 'This help; --help tells more'
+complete -c qq -n '__qq_at context 0' -a 'add list use show remove rename test'
+complete -c qq -n '__qq_at context 1' -a '(__qq_names contexts)'
+complete -c qq -n '__qq_in repl' -l script -s f -r -F -d 'Run the lines of FILE'
+complete -c qq -n '__qq_in repl' -l keep-going -d 'Go on after a line that fails'
+complete -c qq -n '__qq_in repl' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
+complete -c qq -n '__qq_in repl' -l context -x -a '(__qq_names contexts)' -d 'The place with this name'
+complete -c qq -n '__qq_in repl' -l cluster-config -r -F -d 'A cluster.json of the Go library'
+complete -c qq -n '__qq_in repl' -l id -x -d 'The identity to ask under'
+complete -c qq -n '__qq_in repl' -l timeout -x -d 'Limit for one request'
+complete -c qq -n '__qq_in repl' -l creds -r -F -d 'Log in by a .creds file'
+complete -c qq -n '__qq_in repl' -l nkey -r -F -d 'Log in by an NKey seed'
+complete -c qq -n '__qq_in repl' -l tls-ca -r -F -d 'Authorities to trust, PEM'
+complete -c qq -n '__qq_in repl' -l tls-cert -r -F -d 'Our own certificate, PEM'
+complete -c qq -n '__qq_in repl' -l tls-key -r -F -d 'The key of our certificate, PEM'
+complete -c qq -n '__qq_in repl' -l tls-name -x -d 'The name in the server'"'"'s certificate'
+complete -c qq -n '__qq_in repl' -l tls-first -d 'NATS: TLS before anything else'
+complete -c qq -n '__qq_in repl' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
+complete -c qq -n '__qq_in repl' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in repl' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
+complete -c qq -n '__qq_in repl' -l json -d 'Print JSON'
+complete -c qq -n '__qq_in repl' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c qq -n '__qq_in repl' -l quiet -s q -d 'No messages but errors'
+complete -c qq -n '__qq_in repl' -l verbose -s v -d 'Tell each step on stderr'
+complete -c qq -n '__qq_in repl' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_in completions' -l help -s h -d 'This help; --help tells more'
 complete -c qq -n '__qq_at completions 0' -a 'bash zsh fish'
 complete -c qq -n '__qq_in man' -l help -s h -d 'This help; --help tells more'
-complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-json qq-quorum-quest qq-raftlock qq-nats'
+complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-quorum-quest qq-raftlock qq-nats'
 complete -c qq -n '__qq_in help' -l help -s h -d 'This help; --help tells more'
-complete -c qq -n '__qq_at help 0' -a 'acquire release keepalive status watch step-down cluster-status completions man help version'
+complete -c qq -n '__qq_at help 0' -a 'acquire release keepalive status watch step-down cluster-status context repl completions man help version'
 complete -c qq -n '__qq_in version' -l help -s h -d 'This help; --help tells more'

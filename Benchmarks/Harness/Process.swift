@@ -6,29 +6,15 @@ struct Child {
 
     /// Starts a program in a process group of its own, its output thrown away unless it is told where to put it.
     init(_ words: [String], environment: [String: String] = [:], input: CInt? = nil, output: CInt? = nil) {
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        for (descriptor, given): (CInt, CInt?) in [(0, input), (1, output), (2, isVerbose ? 2 : nil)] {
-            if let given {
-                posix_spawn_file_actions_adddup2(&actions, given, descriptor)
-            } else {
-                posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
+        pid = startProcess(words, environment: environment, flags: Int16(POSIX_SPAWN_SETPGROUP)) { actions in
+            for (descriptor, given): (CInt, CInt?) in [(0, input), (1, output), (2, isVerbose ? 2 : nil)] {
+                if let given {
+                    posix_spawn_file_actions_adddup2(&actions, given, descriptor)
+                } else {
+                    posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
+                }
             }
         }
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP))
-        defer {
-            posix_spawn_file_actions_destroy(&actions)
-            posix_spawnattr_destroy(&attributes)
-        }
-        for (name, value) in environment { setenv(name, value, 1) }
-        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        var pid: pid_t = 0
-        let problem = posix_spawn(&pid, words[0], &actions, &attributes, &arguments, environ)
-        for argument in arguments { free(argument) }
-        guard problem == 0 else { stop("cannot run \(words[0]): \(String(cString: strerror(problem)))") }
-        self.pid = pid
     }
 
     /// Waits for its end; the exit code, or 128 and the signal.
@@ -46,6 +32,29 @@ struct Child {
     func kill(_ signal: Int32 = SIGKILL) { Glibc.kill(pid, signal) }
 
     func killGroup() { Glibc.kill(-pid, SIGKILL) }
+}
+
+/// Starts a program, with what `prepare` does to its descriptors first.
+func startProcess(
+    _ words: [String], environment: [String: String], flags: Int16, _ prepare: (inout posix_spawn_file_actions_t) -> Void
+) -> pid_t {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    prepare(&actions)
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    posix_spawnattr_setflags(&attributes, flags)
+    defer {
+        posix_spawn_file_actions_destroy(&actions)
+        posix_spawnattr_destroy(&attributes)
+    }
+    for (name, value) in environment { setenv(name, value, 1) }
+    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+    var pid: pid_t = 0
+    let problem = posix_spawn(&pid, words[0], &actions, &attributes, &arguments, environ)
+    for argument in arguments { free(argument) }
+    guard problem == 0 else { stop("cannot run \(words[0]): \(String(cString: strerror(problem)))") }
+    return pid
 }
 
 /// Every process below `pid`, itself included.

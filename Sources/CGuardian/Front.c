@@ -148,6 +148,8 @@ int qq_front_start(int *socket, int *takes_terminal) {
     self.qq = fork();
     if (self.qq == 0) {
         setpgid(0, 0);
+        // Our group is behind the terminal: where it stops those who write from there (stty tostop), a message must not stop the renewing.
+        signal(SIGTTOU, SIG_IGN);
         close(self.terminal);
         close(ends[0]);
         *socket = ends[1];

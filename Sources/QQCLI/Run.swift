@@ -14,6 +14,8 @@ public func runAndExit() -> Never {
     rememberSignals()
     // Who reads our output may go away at any time; while a lease is held that must not end us.
     signal(SIGPIPE, SIG_IGN)
+    // On a terminal Swift would answer Ctrl-\ with a stack trace.
+    if qq_signal_is_ignored(SIGQUIT) == 0 { signal(SIGQUIT, SIG_DFL) }
     let arguments = processArguments().dropFirst().map { String(cString: $0) }
     Hidden.take()
     exit(run(arguments))
@@ -34,6 +36,9 @@ private func run(_ arguments: [String]) -> Int32 {
         case .help(let command, let long):
             let columns = Int(qq_terminal_columns(1))
             return try answer(String(helpText(for: command, long: long, width: columns > 0 ? columns : 80).dropLast()))
+        case .noCommand where isatty(0) == 1 && isatty(1) == 1:
+            guard case .run(let session) = try Parser.parse(["repl"]) else { return ExitCode.usage }
+            return try run(session)
         case .noCommand:
             Messages.error(UsageError("no command given", hint: "see 'qq -h' for the commands"))
             return ExitCode.usage
@@ -55,18 +60,44 @@ private func answer(_ text: String) throws(CoordinationError) -> Int32 {
     return ExitCode.yes
 }
 
-private func run(_ invocation: Invocation) throws -> Int32 {
+/// What needs no server.
+/// - Returns: nil for what does.
+func runWithoutServer(_ invocation: Invocation) throws -> Int32? {
     switch invocation.command.id {
-    case .completions: return try answer(String((Shell(rawValue: invocation.positionals[0]).map(completionScript) ?? "").dropLast()))
-    case .man: return try showManual(invocation.positionals.first)
-    case .generate: return try writeGeneratedFiles(below: invocation.positionals[0])
+    case .completions: try answer(String((Shell(rawValue: invocation.positionals[0]).map(completionScript) ?? "").dropLast()))
+    case .man: try showManual(invocation.positionals.first)
+    case .generate: try writeGeneratedFiles(below: invocation.positionals[0])
+    case .context: try ContextCommand.testing(invocation) == nil ? ContextCommand(invocation).run() : nil
+    default: nil
+    }
+}
+
+private func run(_ invocation: Invocation) throws -> Int32 {
+    if let code = try runWithoutServer(invocation) { return code }
+    let invocation = try ContextCommand.testing(invocation) ?? invocation
+    switch invocation.command.id {
+    case .repl: return try runSession(invocation)
     case .acquire where invocation.trailing != nil: return try runGuarded(invocation)
     default:
         return try onLoop { loop in
+            if let replay = try Replay(invocation, loop: loop) { return try await replay.run() }
             let context = try Context(invocation, loop: loop)
             context.coordinator.prepare()
             return try await context.counting { try await context.run() }
         }
+    }
+}
+
+/// `qq repl`: a session on a terminal, else a script.
+private func runSession(_ invocation: Invocation) throws -> Int32 {
+    let isInteractive = isatty(0) == 1 && isatty(1) == 1 && invocation[Flags.script] == nil
+    if !isInteractive, invocation[Flags.script] == nil, isatty(0) == 1 {
+        throw UsageError("a session needs a terminal for its output, too", hint: "run a script with -f FILE")
+    }
+    return try onLoop { loop in
+        let session = Session(invocation, loop: loop, isInteractive: isInteractive)
+        if isInteractive { return try await session.interact() }
+        return try await session.run(script: invocation[Flags.script], keepsGoing: invocation[Flags.keepGoing])
     }
 }
 
@@ -91,18 +122,18 @@ extension Context {
         return try await body()
     }
 
-    fileprivate func run() async throws -> Int32 {
+    func run() async throws -> Int32 {
         switch invocation.command.id {
         case .acquire: try await acquire()
-        case .release: try await release()
+        case .release: try await asking { try await release() }
         case .keepalive: try await keepalive()
-        case .status: try await status()
+        case .status: try await asking { try await status() }
         case .watch: try await watch()
-        case .stepDown: try await stepDown()
-        case .clusterStatus: try await clusterStatus()
+        case .stepDown: try await asking { try await stepDown() }
+        case .clusterStatus: try await asking { try await clusterStatus() }
         case .complete: await complete()
         // These are answered before a server is chosen.
-        case .completions, .man, .help, .version, .generate: ExitCode.usage
+        case .context, .repl, .completions, .man, .help, .version, .generate: ExitCode.usage
         }
     }
 }

@@ -7,7 +7,7 @@ import Synchronization
 public final class FileCoordinator: Coordinator {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
-        .askNodeToStepDown: "a lease file has no nodes to ask; use --force, which asks the holder through the file",
+        .askNodeToStepDown: "a lease file has no nodes to ask",
         .priority: "waiters for a lease file are served in the order in which they came",
         .cancelWait: "a waiter for a lease file leaves the queue when its process ends",
         .backoffAdvice: "nothing advises waiters for a lease file; acquire --wait sleeps until it is their turn",
@@ -103,7 +103,8 @@ public final class FileCoordinator: Coordinator {
     private func changing(_ name: String) async throws(CoordinationError) -> LeaseTransaction {
         guard let transaction = try await transaction(name, .change) else {
             throw CoordinationError(
-                .unavailable, "cannot make the lease file", because: "it is removed again and again", at: folder.leaseFile(name))
+                .unavailable, "cannot make the lease file", because: "it is removed again and again", at: folder.leaseFile(name),
+                hint: "see what removes it: nothing but qq is to change that folder")
         }
         return transaction
     }
@@ -269,7 +270,7 @@ public final class FileCoordinator: Coordinator {
         for name in try names() {
             do throws(CoordinationError) { states.append(try await read(name)) } catch {
                 // One that cannot be read must not hide the others.
-                var state = ElectionState(name: name, phase: .free)
+                var state = ElectionState(name: name, phase: .unknown)
                 state.problem = error
                 states.append(state)
             }

@@ -36,7 +36,7 @@ extension FileCoordinator {
             return EndpointStatus(
                 endpoint: server.description, isReachable: true, canGrant: isWritable && locksWork, roundTrip: roundTrip, details: details)
         } catch {
-            return EndpointStatus(endpoint: server.description, isReachable: false, canGrant: false, problem: error.description)
+            return EndpointStatus(endpoint: server.description, isReachable: false, canGrant: false, problem: error.reason)
         }
     }
 

@@ -5,6 +5,8 @@ import QQCore
 actor FolderWatch {
     private let coordinator: FileCoordinator
     private let names: [String]
+    private let tellsRenewals: Bool
+    private var leases: [String: SeenLease] = [:]
     private let bell = Bell()
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
@@ -12,9 +14,10 @@ actor FolderWatch {
     /// While the folder is not there, the one above it is watched.
     private var isProvisional = false
 
-    init(_ coordinator: FileCoordinator, names: [String]) {
+    init(_ coordinator: FileCoordinator, names: [String], tellsRenewals: Bool) {
         self.coordinator = coordinator
         self.names = names
+        self.tellsRenewals = tellsRenewals
     }
 
     deinit { if let listening { listening.events.forget(listening.id) } }
@@ -50,13 +53,14 @@ actor FolderWatch {
     private func look() async throws {
         for name in names {
             let state = try await coordinator.read(name)
-            let isNews = last[name].map { !Self.isSame($0, state) } ?? true
+            let isRenewed = leases[name, default: SeenLease()].isRenewed(state, at: coordinator.clock.now())
+            let isNews = last[name].map { !Self.isSame($0, state) } ?? true || (tellsRenewals && isRenewed)
             last[name] = state
             if isNews { pending.append(state) }
         }
     }
 
-    /// Time passing is no change, nor are a renewal and a number of waiters.
+    /// Time passing is no change, nor are by themselves a renewal and a number of waiters.
     private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
         var left = one
         var right = other
@@ -79,8 +83,8 @@ actor FolderWatch {
 }
 
 extension FileCoordinator {
-    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
-        let watch = FolderWatch(self, names: names)
+    public func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
+        let watch = FolderWatch(self, names: names, tellsRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 }

@@ -107,14 +107,18 @@ struct LeaseFolder: Sendable {
 
     /// What a failed system call means for a person.
     func problem(_ error: SystemCallError, with file: String) -> CoordinationError {
-        func say(_ kind: CoordinationError.Kind, _ hint: String?) -> CoordinationError {
-            let what = file == path ? "cannot use the lease folder" : "cannot use the lease file"
-            return CoordinationError(kind, what, because: error.reason, at: file, hint: hint)
+        let isFolder = file == path
+        func say(_ kind: CoordinationError.Kind, _ hint: String?, because reason: String? = nil) -> CoordinationError {
+            let what = isFolder ? "cannot use the lease folder" : "cannot use the lease file"
+            return CoordinationError(kind, what, because: reason ?? error.reason, at: file, hint: hint)
         }
         switch error.code {
         case ENOENT: return say(.configuration, "make the folder first, so that a mistyped one is never taken: mkdir -p \(path)")
         case ENOTDIR: return say(.configuration, "name a folder with -s file:///DIR")
-        case ELOOP: return say(.denied, "it is a symbolic link, which qq does not follow; name the real folder with -s file:///DIR")
+        case ELOOP:
+            return say(
+                .denied, isFolder ? "name the real folder with -s file:///DIR" : "move it away, or choose another name",
+                because: "it is a symbolic link, which qq does not follow")
         case EACCES, EPERM: return say(.denied, "run qq as a user who may write there, or choose another folder with -s file:///DIR")
         case EROFS: return say(.denied, "choose a folder on a file system that can be written, with -s file:///DIR")
         case EISDIR: return say(.brokenData, "move it away, or choose another name")

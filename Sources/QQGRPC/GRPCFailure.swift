@@ -63,8 +63,11 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     ///   - what: what failed, such as "cannot acquire web".
     ///   - isChange: whether it may have changed something if it was carried out.
     public func told(_ what: String, isChange: Bool) -> CoordinationError {
-        CoordinationError(
-            kind, what, because: reason, at: endpoint, hint: tls?.hint ?? hint, isUncertain: isChange && wasSent && isDoubtful)
+        let isUncertain = isChange && wasSent && isDoubtful
+        // What may have been carried out is for the system to tell of, and matters more than the way there.
+        let way = isAnswer || isUncertain ? nil : ConnectFailure.hint(message)
+        return CoordinationError(
+            kind, what, because: reason, at: endpoint, hint: tls?.hint ?? hint ?? way, isUncertain: isUncertain)
     }
 
     private var kind: CoordinationError.Kind {

@@ -61,7 +61,8 @@ final class TLSGuard: Sendable {
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) {
             let certificate = tls.peerCertificate
-            let failure = TLSContext.reason(error, owner.options, certificate: certificate)
+            let failure = TLSContext.reason(
+                error, owner.options, certificate: certificate, hint: "without TLS, the server's URL begins with qq:// or raftlock://")
             // The first one tells; what follows is its consequence.
             owner.found.withLock { $0 = $0 ?? failure }
             context.fireErrorCaught(error)

@@ -10,29 +10,38 @@ public struct GuardedCommand: Sendable {
 
     let guardian: Guardian
     let front: Front?
+    let lifeline: CInt?
     let loop: MainLoop
     let coordinator: any Coordinator
     let lease: LeaseSession.Configuration
     let configuration: GuardSession.Configuration
     let hooks: Hooks
     let environment: Environment
+    let elected: @Sendable () -> Void
     let tell: @Sendable (GuardSession.Message) -> Void
     let hookFailed: @Sendable (String, String) -> Void
 
-    /// - Parameter guardian: forked before any thread was started.
+    /// - Parameters:
+    ///   - guardian: forked before any thread was started.
+    ///   - lifeline: a descriptor whose end says that the session that started us is gone.
+    ///   - elected: called when a term begins, before its hooks and the command.
     public init(
-        guardian: Guardian, front: Front?, loop: MainLoop, coordinator: any Coordinator, lease: LeaseSession.Configuration,
+        guardian: Guardian, front: Front?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Coordinator,
+        lease: LeaseSession.Configuration,
         configuration: GuardSession.Configuration, hooks: Hooks, environment: @escaping Environment,
+        elected: @escaping @Sendable () -> Void,
         tell: @escaping @Sendable (GuardSession.Message) -> Void, hookFailed: @escaping @Sendable (String, String) -> Void
     ) {
         self.guardian = guardian
         self.front = front
+        self.lifeline = lifeline
         self.loop = loop
         self.coordinator = coordinator
         self.lease = lease
         self.configuration = configuration
         self.hooks = hooks
         self.environment = environment
+        self.elected = elected
         self.tell = tell
         self.hookFailed = hookFailed
     }
@@ -65,6 +74,9 @@ public struct GuardedCommand: Sendable {
             if let front {
                 group.addTask { if (try? await loop.readable(front.descriptor)) != nil { post.yield(.event(.frontEnded)) } }
             }
+            if let lifeline {
+                group.addTask { if (try? await loop.readable(lifeline)) != nil { post.yield(.event(.frontEnded)) } }
+            }
             var session = GuardSession(configuration)
             var witness: (any Witness)?
             var timerNumber: UInt64 = 0
@@ -74,6 +86,7 @@ public struct GuardedCommand: Sendable {
                 case .timer(let number) where number != timerNumber: actions = []
                 case .timer: actions = session.handle(.timer, at: loop.now())
                 case .elected(let grant, let given):
+                    elected()
                     witness = given
                     actions = session.handle(.lease(.elected(grant)), at: loop.now())
                 case .event(let event): actions = session.handle(event, at: loop.now())

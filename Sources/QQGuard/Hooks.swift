@@ -81,7 +81,7 @@ public struct ShellCommand: Sendable {
         if !ended { kill(-pid, SIGKILL) }
         var status: CInt = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        if !ended { return "ended after \(DurationText.brief(timeLimit))" }
+        if !ended { return "it ran longer than \(DurationText.brief(timeLimit)), and was ended (--hook-timeout)" }
         switch CommandStatus(waitStatus: status) {
         case .exited(0): return nil
         case .exited(let code): return "exit code \(code)"

@@ -1,5 +1,6 @@
 import Glibc
 import NIOSSL
+import QQCore
 
 /// Certificates and keys for a connection, read anew each time, so that renewed ones are used.
 public enum TLSContext {
@@ -13,15 +14,15 @@ public enum TLSContext {
         configuration.certificateVerification = .noHostnameVerification
         configuration.applicationProtocols = protocols
         if let file = options.authorityFile {
-            let certificates = try reading(file, "the authorities' certificates") { try NIOSSLCertificate.fromPEMFile(file) }
+            let certificates = try reading(file, "the authorities' certificates", "--tls-ca") { try NIOSSLCertificate.fromPEMFile(file) }
             configuration.trustRoots = .certificates(certificates)
         }
         var keyFile: String?
         if let file = options.certificateFile {
-            let chain = try reading(file, "our certificate") { try NIOSSLCertificate.fromPEMFile(file) }
+            let chain = try reading(file, "our certificate", "--tls-cert") { try NIOSSLCertificate.fromPEMFile(file) }
             configuration.certificateChain = chain.map { .certificate($0) }
             let path = options.keyFile ?? file
-            let key = try reading(path, "the key of our certificate") { try NIOSSLPrivateKey(file: path, format: .pem) }
+            let key = try reading(path, "the key of our certificate", "--tls-key") { try NIOSSLPrivateKey(file: path, format: .pem) }
             configuration.privateKey = .privateKey(key)
             keyFile = path
         }
@@ -33,8 +34,15 @@ public enum TLSContext {
         }
     }
 
-    private static func reading<Value>(_ file: String, _ what: String, _ body: () throws -> Value) throws(TLSFailure) -> Value {
-        do { return try body() } catch { throw TLSFailure(.configuration, "\(what) cannot be read: \(brief(error))", at: file) }
+    private static func reading<Value>(
+        _ file: String, _ what: String, _ flag: String, _ body: () throws -> Value
+    ) throws(TLSFailure) -> Value {
+        // The library says of a file that is not there that nothing stands in it.
+        let reason = access(file, R_OK) == 0 ? nil : SystemCallError("access").reason
+        do { return try body() } catch {
+            throw TLSFailure(
+                .configuration, "\(what) cannot be read: \(reason ?? brief(error))", at: file, hint: "\(flag) takes a file in PEM form")
+        }
     }
 
     /// What went wrong, without the library's dump of its internals.

@@ -24,8 +24,8 @@ extension QuorumQuestCoordinator {
     }
 
     /// Whether elections are ours, as that changes.
-    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
-        let watch = OwnershipWatch(names, self)
+    public func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
+        let watch = OwnershipWatch(names, self, tellsRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 }
@@ -34,11 +34,14 @@ extension QuorumQuestCoordinator {
 private actor OwnershipWatch {
     private let coordinator: QuorumQuestCoordinator
     private let names: [String]
+    private let tellsRenewals: Bool
+    private var leases: [String: SeenLease] = [:]
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
 
-    init(_ names: [String], _ coordinator: QuorumQuestCoordinator) {
+    init(_ names: [String], _ coordinator: QuorumQuestCoordinator, tellsRenewals: Bool) {
         self.names = names
+        self.tellsRenewals = tellsRenewals
         self.coordinator = coordinator
     }
 
@@ -53,7 +56,9 @@ private actor OwnershipWatch {
                 }
                 again = min(again, coordinator.clock.now() + .seconds(1))
                 let found = try await coordinator.read(name)
-                if last[name].map({ $0.phase != found.phase || !$0.isSameTerm(as: found) }) ?? true { pending.append(found) }
+                let isRenewed = leases[name, default: SeenLease()].isRenewed(found, at: coordinator.clock.now())
+                let isNews = last[name].map { $0.phase != found.phase || !$0.isSameTerm(as: found) } ?? true
+                if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
                 last[name] = found
             }
             if pending.isEmpty { try await coordinator.clock.sleep(until: again) }

@@ -1,8 +1,8 @@
 import QQCore
 
 extension RaftLockCoordinator {
-    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
-        let watch = LockWatch(names, self)
+    public func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
+        let watch = LockWatch(names, self, tellsRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 
@@ -17,6 +17,7 @@ extension RaftLockCoordinator {
 actor LockWatch {
     private let coordinator: RaftLockCoordinator
     private let clock: any LeaseClock
+    private let tellsRenewals: Bool
     private var watched: [Watched]
     private var pending: [ElectionState] = []
 
@@ -24,6 +25,7 @@ actor LockWatch {
         let name: String
         var pace = PollPace()
         var last: ElectionState?
+        var lease = SeenLease()
         var lookAt: BootInstant
         var advisedAt: BootInstant?
         var failingSince: BootInstant?
@@ -32,8 +34,9 @@ actor LockWatch {
     /// How long advice is followed before it is asked for anew.
     private static let adviceLasts: Duration = .seconds(5)
 
-    init(_ names: [String], _ coordinator: RaftLockCoordinator) {
+    init(_ names: [String], _ coordinator: RaftLockCoordinator, tellsRenewals: Bool) {
         self.coordinator = coordinator
+        self.tellsRenewals = tellsRenewals
         clock = coordinator.clock
         let now = coordinator.clock.now()
         watched = names.map { Watched(name: $0, lookAt: now) }
@@ -64,9 +67,12 @@ actor LockWatch {
             return
         }
         watched[index].failingSince = nil
+        let isRenewed = watched[index].lease.isRenewed(found, at: clock.now())
         if watched[index].last.map({ !Self.isSame($0, found) }) ?? true {
             pending.append(found)
             watched[index].pace.reset()
+        } else if tellsRenewals, isRenewed {
+            pending.append(found)
         }
         watched[index].last = found
         if let pause = coordinator.holdersPause(of: name) {
@@ -81,7 +87,7 @@ actor LockWatch {
         watched[index].lookAt = clock.now() + watched[index].pace.pause(random: .random(in: 0..<1), remaining: remaining)
     }
 
-    /// Time passing is no change, nor is a renewal.
+    /// Time passing is no change, nor is by itself a renewal.
     static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
         one.phase == other.phase && one.isSameTerm(as: other) && one.leader == other.leader
     }

@@ -68,6 +68,7 @@ import Testing
 
                 Server:
                   -s, --server URL             Where the election lives [env: QQ_SERVER]
+                      --context NAME           The place with this name [env: QQ_CONTEXT]
                       --cluster-config FILE    A cluster.json of the Go library
                       --id ID                  The identity to ask under
                       --timeout DURATION       Limit for one request [default: 5s]

@@ -138,6 +138,18 @@ import Testing
         #expect(problem(line)?.message == message)
     }
 
+    @Test func aSessionKeepsWhatItTakes() throws {
+        let line = ["acquire", "x", "--renew-every", "5s"]
+        #expect(throws: UsageError.self) { try Parser.parse(line) }
+        guard case .run(let invocation) = try Parser.parse(line, inSession: true) else {
+            Issue.record("not taken for a command")
+            return
+        }
+        #expect(invocation[Flags.renewEvery] == .seconds(5))
+        // What is about a command still needs one.
+        #expect(throws: UsageError.self) { try Parser.parse(["acquire", "x", "--kill-after", "5s"], inSession: true) }
+    }
+
     @Test func emptyNamesAreRefused() {
         #expect(problem(["status", "web", ""])?.message == "status: NAME is empty")
         #expect(problem(["acquire", ""])?.message == "acquire: NAME is empty")

@@ -56,7 +56,8 @@ struct Case: Sendable, CustomTestStringConvertible {
         var trailing: [String] = []
         for rule in command.rules {
             switch rule {
-            case .onlyWithCommand(let limited) where limited.name == flag.name: trailing = ["--", "true"]
+            case .onlyWithCommand(let limited) where limited.name == flag.name, .onlyWhereKept(let limited) where limited.name == flag.name:
+                trailing = ["--", "true"]
             case .onlyWithoutNames(let limited) where limited.name == flag.name: names = []
             default: break
             }

@@ -225,7 +225,7 @@ struct FileCoordinatorTests {
         for other in ["notes.txt", ".hidden.json", ".json", "sp ace.json", "alpha.json.bak"] { try folder.write("", to: other) }
         let list = try await coordinator.list()
         #expect(list.map { $0.name } == ["alpha", "broken", "zeta"])
-        #expect(list.map { $0.phase } == [.held, .free, .held])
+        #expect(list.map { $0.phase } == [.held, .unknown, .held])
         #expect(list.map { $0.problem?.kind } == [nil, .brokenData, nil])
     }
 

@@ -74,3 +74,15 @@ int qq_reserve(int fd, int64_t offset, int64_t length);
 int qq_file_system_type(int fd, int64_t *type);
 /// TIOCGWINSZ: columns, or 0 when this is no terminal.
 int qq_terminal_columns(int fd);
+/// Whether we are in the foreground of our terminal: our own process group is, or with a process in front of us that one's.
+int qq_terminal_is_ours(int fd, int has_front);
+/// Whether stderr, a terminal, shows a line that is to go when we do: signals that end or stop us clear it first, but for those that are blocked,
+/// ignored or handled.
+void qq_passing_line(int shown);
+
+/// How `qq_spawn_job` starts: in a process group of its own; with the terminal on stdin from its first moment; with nothing on stdin.
+enum { QQ_JOB_OWN_GROUP = 1, QQ_JOB_TERMINAL = 2, QQ_JOB_NO_INPUT = 4 };
+/// posix_spawn of this program, signals at their defaults, with a descriptor that it keeps open. 0, or an errno.
+int qq_spawn_job(char *const arguments[], char *const environment[], int flags, int lifeline, pid_t *pid);
+/// Whether a child has been stopped since this was last asked: 1 or 0. Leaves its end for waitpid.
+int qq_job_stopped(pid_t pid);

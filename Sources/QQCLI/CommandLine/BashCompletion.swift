@@ -199,6 +199,7 @@ enum BashCompletion {
         case .serverURL: return "__qq_url \(typed)"
         case .election: return "__qq_names elections \(typed)"
         case .grant: return "__qq_names grants \(typed)"
+        case .context: return "__qq_names contexts \(typed)"
         case .command: return "__qq_offer \(typed) < <(compgen -c -- \(typed) | sort -u)"
         case .pid: return "__qq_offer \(typed) < <(cd /proc && printf '%s\\n' [0-9]*)"
         case .commandName: return "__qq_words \(typed) \(CompletionSource.commandNames.joined(separator: " "))"

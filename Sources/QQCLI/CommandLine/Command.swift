@@ -78,12 +78,12 @@ struct Positional: Sendable {
     /// True where any number may follow; only the last one can be so.
     let isVariadic: Bool
     let mayBeEmpty: Bool
-    /// The flag that can say it instead.
-    let alternative: AnyFlag?
+    /// The flags each of which can say it instead.
+    let alternatives: [AnyFlag]
 
     init(
         _ name: String, kind: ValueKind, help: String, required: Bool = true, variadic: Bool = false, mayBeEmpty: Bool = false,
-        orBy alternative: AnyFlag? = nil
+        orBy alternatives: AnyFlag...
     ) {
         self.name = name
         self.kind = kind
@@ -91,7 +91,7 @@ struct Positional: Sendable {
         isRequired = required
         isVariadic = variadic
         self.mayBeEmpty = mayBeEmpty
-        self.alternative = alternative
+        self.alternatives = alternatives
     }
 
     /// `NAME`, `NAME...`, `[NAME...]`.
@@ -109,6 +109,8 @@ enum Rule: Sendable {
     case requires(AnyFlag, AnyFlag)
     /// Only where a command follows `--`.
     case onlyWithCommand(AnyFlag)
+    /// Only where a command follows `--`, or a session keeps what is taken.
+    case onlyWhereKept(AnyFlag)
     /// Only where none does.
     case onlyWithoutCommand(AnyFlag)
     /// Only where no NAME is given.

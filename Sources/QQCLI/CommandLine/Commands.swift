@@ -3,6 +3,7 @@ enum CommandName: String, Word {
     case acquire, release, keepalive, status, watch
     case stepDown = "step-down"
     case clusterStatus = "cluster-status"
+    case context, repl
     case completions, man, help, version
     case complete = "__complete"
     case generate = "__generate"
@@ -17,6 +18,8 @@ enum CommandName: String, Word {
         case .watch: Commands.watch
         case .stepDown: Commands.stepDown
         case .clusterStatus: Commands.clusterStatus
+        case .context: Commands.context
+        case .repl: Commands.repl
         case .completions: Commands.completions
         case .man: Commands.man
         case .help: Commands.help
@@ -36,7 +39,7 @@ enum Commands {
     static var visible: [Command] { all.filter { !$0.isHidden } }
 
     /// Those that talk to a system and have a manual page of their own.
-    static let withManPage: [Command] = [acquire, release, keepalive, status, watch, stepDown, clusterStatus]
+    static let withManPage: [Command] = [acquire, release, keepalive, status, watch, stepDown, clusterStatus, context, repl]
 
     /// The command of this name, hidden ones included.
     static func named(_ name: String) -> Command? { CommandName(rawValue: name)?.command }

@@ -151,6 +151,7 @@ enum FishCompletion {
         case .serverURL: "-a '(__qq_url)'"
         case .election: "-a '(__qq_names elections)'"
         case .grant: "-a '(__qq_names grants)'"
+        case .context: "-a '(__qq_names contexts)'"
         case .command: "-a '(__fish_complete_command)'"
         case .pid: "-a '(__fish_complete_pids)'"
         case .commandName: "-a '\(CompletionSource.commandNames.joined(separator: " "))'"

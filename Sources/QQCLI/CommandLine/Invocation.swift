@@ -8,15 +8,7 @@ struct Invocation: Sendable {
     /// Where the trailing command starts among the parsed arguments. Its bytes in the process's own argument vector (one further
     /// on, for argv[0]) are verbatim, where a Swift string would have repaired what is not UTF-8.
     let trailingStart: Int?
-    private let values: [GivenFlag]
-
-    init(command: Command, positionals: [String], trailing: [String]?, trailingStart: Int?, values: [GivenFlag]) {
-        self.command = command
-        self.positionals = positionals
-        self.trailing = trailing
-        self.trailingStart = trailingStart
-        self.values = values
-    }
+    let values: [GivenFlag]
 
     /// The flag's value; nil where it was not given.
     subscript<Value>(_ flag: Flag<Value>) -> Value? { values.last { $0.name == flag.erased.name }?.value as? Value }
@@ -34,10 +26,25 @@ struct Invocation: Sendable {
     func isGiven(_ flag: AnyFlag) -> Bool { values.contains { $0.name == flag.name } }
 }
 
+extension Invocation {
+    /// The flag's value as it was typed; nil where it was not given.
+    func text(_ flag: AnyFlag) -> String? { values.last { $0.name == flag.name }.map { $0.text ?? "" } }
+
+    /// The same line with more flags, as one of another command where that is given: flags that it does not know are left out.
+    func adding(_ more: [GivenFlag], for other: Command? = nil) -> Invocation {
+        let all = values + more
+        return Invocation(
+            command: other ?? command, positionals: other == nil ? positionals : [], trailing: trailing, trailingStart: trailingStart,
+            values: other.map { other in all.filter { given in other.flags.contains { $0.name == given.name } } } ?? all)
+    }
+}
+
 /// A flag as it was typed. A line has a handful, which are found sooner in a list than a dictionary is made.
 struct GivenFlag: Sendable {
     /// The long name without its dashes.
     let name: String
+    /// As it was typed; nil where it stood alone.
+    var text: String?
     let value: any Sendable
 }
 

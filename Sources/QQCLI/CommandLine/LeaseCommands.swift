@@ -16,7 +16,7 @@ extension Commands {
         positionals: [Positional("NAME", kind: .election, help: "The election to lead.", orBy: Flags.clusterConfig.erased)],
         takesTrailingCommand: true,
         rules: globalRules + [
-            .onlyWithCommand(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
+            .onlyWhereKept(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
             .onlyWithoutCommand(Flags.format.erased), .onlyWithoutCommand(Flags.json.erased),
             .exclusive(Flags.json.erased, Flags.format.erased),
             .exclusive(Flags.skipOK.erased, Flags.conflictExitCode.erased),

@@ -30,6 +30,7 @@ enum ManPages {
                         + Overview.commandEnvironment.map { .term("`\($0.name)`", $0.meaning) }),
                 .init("FILES", Overview.files.map { .term($0.name, $0.meaning) }),
                 .init("WHAT IS PROMISED", [.text(Overview.promises)]),
+                .init("LICENSE", [.text(Overview.license)]),
                 .init("SEE ALSO", [.text(seeAlso(Commands.withManPage.map { "qq-\($0.name)(1)" } + additional.map(\.reference)))]),
             ])
     }

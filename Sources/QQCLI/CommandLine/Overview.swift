@@ -64,6 +64,7 @@ enum Overview {
 
     static let environment: [(name: String, meaning: String)] = [
         ("QQ_SERVER", "The server URL where `--server` is not given."),
+        ("QQ_CONTEXT", "The context where `--context` is not given; see qq-context(1)."),
         ("QQ_NATS_CREDS, QQ_NATS_NKEY", "Files to log in to NATS with, where neither flags nor the server URL say how."),
         (
             "QQ_NATS_USER, QQ_NATS_PASSWORD, QQ_NATS_TOKEN",
@@ -71,6 +72,7 @@ enum Overview {
         ),
         ("NO_COLOR", "Where set and not empty, output is not coloured unless `--color=always` says so."),
         ("XDG_STATE_HOME", "Lease files are in `qq/leases` below it by default; `~/.local/state` where it is not set."),
+        ("XDG_CONFIG_HOME", "Contexts are in `qq/contexts.yaml` below it; `~/.config` where it is not set."),
         ("XDG_RUNTIME_DIR", "Saved grants are in `qq` below it."),
     ]
 
@@ -86,6 +88,7 @@ enum Overview {
     ]
 
     static let files: [(name: String, meaning: String)] = [
+        ("`$XDG_CONFIG_HOME/qq/contexts.yaml`", "Contexts: names for places; see qq-context(1)."),
         ("`/var/lib/qq`", "Lease files of root, by default."),
         ("`$XDG_STATE_HOME/qq/leases`", "Lease files of other users, by default."),
         (
@@ -93,6 +96,11 @@ enum Overview {
             "Grants that `qq acquire` left held, readable by their user alone; without XDG_RUNTIME_DIR in `/run/qq` for root, in `/tmp/qq-`*UID* for others."
         ),
     ]
+
+    static let license = """
+        The sources of `qq` are licensed under the Apache License 2.0. The program links GNU readline, which is licensed under the GNU General Public \
+        License, version 3 or later: the program as a whole may be passed on under that licence only.
+        """
 
     static let promises = """
         Reading changes nothing: `status`, `watch`, `cluster-status`, completion and help never create, renew, win or delete anything.

@@ -48,9 +48,9 @@ extension Commands {
     static let complete = Command(
         .complete,
         summary: "Print candidates for completion",
-        description: "Print the names of elections or of saved grants that start with *PREFIX*, one a line. Changes nothing.",
+        description: "Print the names of elections, of saved grants or of contexts that start with *PREFIX*, one a line. Changes nothing.",
         positionals: [
-            Positional("KIND", kind: .choice(["elections", "grants"]), help: "What to list."),
+            Positional("KIND", kind: .choice(["elections", "grants", "contexts"]), help: "What to list."),
             Positional("PREFIX", kind: .text, help: "What the names start with.", required: false, mayBeEmpty: true),
         ],
         hidden: true

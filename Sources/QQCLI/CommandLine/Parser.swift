@@ -1,8 +1,10 @@
 /// Reads a command line by the declarations in ``Commands`` and ``Flags``.
 enum Parser {
-    /// - Parameter arguments: what follows the program's name.
-    static func parse(_ arguments: [String]) throws(UsageError) -> ParseOutcome {
-        var reading = Reading(arguments)
+    /// - Parameters:
+    ///   - arguments: what follows the program's name.
+    ///   - inSession: whether they were typed in a session.
+    static func parse(_ arguments: [String], inSession: Bool = false) throws(UsageError) -> ParseOutcome {
+        var reading = Reading(arguments, inSession: inSession)
         return try reading.run()
     }
 }
@@ -21,8 +23,11 @@ private struct Reading {
     /// The flag before this word, where its value was left out: `--wait 5m` means `--wait=5m`.
     private var loneFlag: AnyFlag?
 
-    init(_ arguments: [String]) {
+    private let inSession: Bool
+
+    init(_ arguments: [String], inSession: Bool) {
         self.arguments = arguments
+        self.inSession = inSession
     }
 
     mutating func run() throws(UsageError) -> ParseOutcome {
@@ -41,6 +46,8 @@ private struct Reading {
         }
         if let decided { return decided }
         guard let command else {
+            // A script needs no command that says so.
+            if values.contains(where: { $0.name == Flags.script.erased.name }) { return try outcome(of: Commands.repl) }
             guard values.isEmpty else { throw UsageError("no command given", hint: "see 'qq -h' for the commands") }
             return .noCommand
         }
@@ -130,6 +137,7 @@ private struct Reading {
 
         loneFlag = nil
         let value: any Sendable
+        var typed = attached
         if let attached {
             value = try self.value(of: flag, spelling: spelling, text: attached)
         } else if let alone = flag.withoutValue {
@@ -138,8 +146,9 @@ private struct Reading {
         } else {
             let text = try nextWord(for: flag, spelling: spelling)
             value = try self.value(of: flag, spelling: spelling, text: text)
+            typed = text
         }
-        values.append(GivenFlag(name: flag.name, value: value))
+        values.append(GivenFlag(name: flag.name, text: typed, value: value))
     }
 
     private mutating func decide(_ outcome: ParseOutcome) {
@@ -198,7 +207,7 @@ private struct Reading {
         try checkPositionals(of: command)
         let invocation = Invocation(
             command: command, positionals: positionals, trailing: trailing, trailingStart: trailingStart, values: values)
-        try command.rules.check(invocation)
+        try command.rules.check(invocation, inSession: inSession)
         if command.id == .version { return .version }
         guard command.id == .help else { return .run(invocation) }
         guard let topic = positionals.first else { return .help(nil, long: true) }
@@ -212,7 +221,7 @@ private struct Reading {
     private func checkPositionals(of command: Command) throws(UsageError) {
         for (place, declared) in command.positionals.enumerated() {
             let given = declared.isVariadic ? positionals.dropFirst(place) : positionals.dropFirst(place).prefix(1)
-            let isSaid = declared.alternative.map { flag in values.contains { $0.name == flag.name } } ?? false
+            let isSaid = declared.alternatives.contains { flag in values.contains { $0.name == flag.name } }
             if declared.isRequired, given.isEmpty, !isSaid {
                 throw UsageError("\(command.name): \(declared.name) is missing", hint: usageHint(command))
             }

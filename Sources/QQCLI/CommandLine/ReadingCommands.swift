@@ -48,26 +48,42 @@ extension Commands {
         description: """
             Print who leads each *NAME* now, then a line for each change as it happens, until stopped or until a condition comes true. \
             Changes nothing.
+
+            On a terminal this is a live view: a row for each election with its leader, its term and token where there are any, and a bar for what is \
+            left of the lease; below, who led when and the last changes. `q` or Ctrl-C leaves it. Lines are printed there, too, with `--exec`, in the \
+            background, and where `TERM` is `dumb`.
             """,
         positionals: [
-            Positional("NAME", kind: .election, help: "The elections to watch.", variadic: true, orBy: Flags.clusterConfig.erased)
+            Positional(
+                "NAME", kind: .election, help: "The elections to watch.", variadic: true,
+                orBy: Flags.clusterConfig.erased, Flags.replay.erased)
         ],
-        rules: globalRules,
+        rules: globalRules + [
+            .exclusive(Flags.record.erased, Flags.replay.erased), .exclusive(Flags.until.erased, Flags.replay.erased),
+            .exclusive(Flags.watchFor.erased, Flags.replay.erased), .exclusive(Flags.exec.erased, Flags.replay.erased),
+            .requires(Flags.speed.erased, Flags.replay.erased),
+        ],
         examples: [
             Example("Look on", "qq watch web"),
             Example("Wait, at most a minute, until somebody leads", "qq watch web --until led --for 1m"),
             Example("Reload a proxy at each change", "qq watch web --exec './point-proxy-at \"$QQ_LEADER\"'"),
+            Example("Keep what happens tonight", "qq watch web db --record tonight.jsonl"),
+            Example("Look at it in the morning", "qq watch --replay tonight.jsonl --speed 60"),
         ],
         exitNotes: [
             ExitNote("0", "the condition of `--until` came true; without one: stopped, or the time of `--for` is over"),
+            ExitNote("65", "`--replay`: the file is not what `--record` writes; the message names the line"),
             ExitNote("75", "the time of `--for` is over and the condition has not come true"),
         ],
         seeAlso: ["qq-status(1)", "qq-json(5)"]
     ) {
         Flags.until
         Flags.watchFor
+        Flags.replay
         Flags.exec
         Flags.hookTimeout
+        Flags.record
+        Flags.speed
         Flags.global
     }
 

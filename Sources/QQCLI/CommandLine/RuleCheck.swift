@@ -1,7 +1,9 @@
 extension [Rule] {
     /// Holds each rule against what was typed.
-    func check(_ invocation: Invocation) throws(UsageError) {
+    /// - Parameter inSession: whether it was typed in a session, which keeps the leases that it takes.
+    func check(_ invocation: Invocation, inSession: Bool) throws(UsageError) {
         for rule in self {
+            if inSession, case .onlyWhereKept = rule { continue }
             guard let problem = rule.problem(in: invocation) else { continue }
             throw UsageError(problem, hint: invocation.command.helpHint)
         }
@@ -16,7 +18,7 @@ extension Rule {
             invocation.isGiven(first) && invocation.isGiven(second) ? "\(first.long) and \(second.long) exclude each other" : nil
         case .requires(let flag, let other):
             invocation.isGiven(flag) && !invocation.isGiven(other) ? "\(flag.long) needs \(other.long)" : nil
-        case .onlyWithCommand(let flag):
+        case .onlyWithCommand(let flag), .onlyWhereKept(let flag):
             invocation.isGiven(flag) && invocation.trailing == nil ? "\(flag.long) needs a command after '--'" : nil
         case .onlyWithoutCommand(let flag):
             invocation.isGiven(flag) && invocation.trailing != nil ? "\(flag.long) and a command exclude each other" : nil

@@ -1,3 +1,5 @@
+import QQCore
+
 /// What is wrong with the command line; exit code 64.
 struct UsageError: Error, Equatable, Sendable {
     /// What is wrong, without `qq:` before it or a full stop after it.
@@ -16,18 +18,8 @@ extension String {
     /// write to the terminal on its own account.
     var quoted: String { "'\(withoutControls)'" }
 
-    /// The text with each control character written as `\u{1b}`.
-    var withoutControls: String {
-        var shown = ""
-        for scalar in unicodeScalars {
-            if scalar.isControl {
-                shown += "\\u{" + String(scalar.value, radix: 16) + "}"
-            } else {
-                shown.unicodeScalars.append(scalar)
-            }
-        }
-        return shown
-    }
+    /// The text with each control character written as `\x1b`.
+    var withoutControls: String { Printable.text(self) }
 }
 
 extension Unicode.Scalar {

@@ -107,6 +107,7 @@ enum ZshCompletion {
         case .serverURL: "_qq_url"
         case .election: "_qq_names elections"
         case .grant: "_qq_names grants"
+        case .context: "_qq_names contexts"
         case .command: "_cmdstring"
         case .pid: "_pids"
         case .commandName: "_qq_commands"

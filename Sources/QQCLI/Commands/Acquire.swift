@@ -5,7 +5,7 @@ import QQLoop
 extension Context {
     /// `acquire NAME`: takes the lease, prints the grant, and leaves it held.
     func acquire() async throws -> Int32 {
-        let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
+        let signals = try stopSignals()
         let plan = try leasePlan(wantsWitness: false)
         switch await campaign(plan.configuration, signals: signals) {
         case .elected(let grant):
@@ -40,12 +40,15 @@ extension Context {
     }
 
     /// Campaigns until elected, refused, or told to stop. The lease is left as it is after an election.
-    private func campaign(_ configuration: LeaseSession.Configuration, signals: SignalSource) async -> Campaign {
+    private func campaign(_ configuration: LeaseSession.Configuration, signals: any StopSignals) async -> Campaign {
         let driver = SessionDriver(configuration, coordinator: coordinator, clock: loop)
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
+        campaignBegins()
+        defer { progress?.end() }
         return await withTaskGroup(of: Campaign?.self) { group in
             group.addTask {
                 let outcome = await driver.run { event, _ in
+                    follow(event)
                     switch event {
                     case .elected(let grant): elected.yield(grant)
                     case .waiting(let state): messages.detail("waiting for \(state.name), \(Rendering.sentence(state, for: identity))")
@@ -80,7 +83,8 @@ extension Context {
         }
     }
 
-    private func print(_ grant: Grant) throws(CoordinationError) {
+    /// - Parameter isKept: whether it is renewed by somebody already.
+    func print(_ grant: Grant, isKept: Bool = false) throws(CoordinationError) {
         switch invocation[Flags.format] ?? (output.form == .json ? .json : .text) {
         case .json: try output.print(json: Schemas.acquired(grant, server: server, now: loop.now()))
         case .shell:
@@ -92,7 +96,7 @@ extension Context {
                 output.color("acquired", .good) + " \(grant.name) for \(DurationText.brief(grant.ttl))"
                     + (grant.token.map { ", token \($0)" } ?? "")
                     + ", as \(Printable.text(grant.identity))")
-            messages.note("renew it with 'qq keepalive \(grant.name)', give it up with 'qq release \(grant.name)'")
+            if !isKept { messages.note("renew it with 'qq keepalive \(grant.name)', give it up with 'qq release \(grant.name)'") }
         case .text: try output.print(record: [grant.name, grant.identity, grant.token?.description, Rendering.seconds(grant.ttl)])
         }
     }

@@ -53,6 +53,7 @@ extension Context {
             guard coordinator.capabilities.has(.listElections) else { break }
             names = ((try? await coordinator.list()) ?? []).map(\.name)
         case "grants": names = GrantStore().names(at: server)
+        case "contexts": names = ((try? ContextsStore().read())?.entries ?? []).map(\.name)
         default: break
         }
         for name in names where name.hasPrefix(prefix) { try? output.print(Printable.text(name)) }

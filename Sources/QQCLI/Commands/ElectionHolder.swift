@@ -14,6 +14,7 @@ actor ElectionHolder {
     private let post: AsyncStream<Job>.Continuation
     /// The addresses that go with the one election; none where several are held.
     private var carriers: [AddressCarrier] = []
+    private var waits = Waits()
 
     private struct Held {
         var configuration: LeaseSession.Configuration
@@ -97,6 +98,7 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
+        context.progress?.wait(for: "giving up \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
         closeAddresses()
         for (name, held) in elections { if held.grant != nil { post.yield(.giveUp(name)) } else { held.driver.stop() } }
@@ -141,6 +143,7 @@ actor ElectionHolder {
     }
 
     private func hold(_ name: String) async {
+        show { $0.set(name, Waiting.asking(context.server, for: name)) }
         await join(name)
         while let driver = elections[name]?.driver {
             let report = reporter(of: name)
@@ -217,6 +220,7 @@ actor ElectionHolder {
 
     private func handle(_ event: SessionEvent, of name: String) async {
         let now = context.loop.now()
+        show { $0.take(event, of: name, for: elections[name]?.configuration.request.identity ?? "", at: context.server) }
         switch event {
         case .elected(let grant):
             await hooks(.elected, grant)
@@ -317,11 +321,21 @@ actor ElectionHolder {
         do { try body() } catch { context.messages.error(error) }
     }
 
+    /// Shows what is waited for, after a change; while stopping, that is what is said of it.
+    private func show(_ change: (inout Waits) -> Void) {
+        guard let progress = context.progress, !isStopping else { return }
+        change(&waits)
+        if let text = waits.text { progress.wait(for: text) } else { progress.end() }
+    }
+
     private func hooks(_ event: HookEvent, _ grant: Grant) async {
         let context = context
+        // They may write to the terminal.
+        context.progress?.pause()
+        defer { context.progress?.goOn() }
         await context.hooks.run(event, environment: leaseVariables(grant, at: context.server, event: event), on: context.loop) {
             command, problem in
-            context.messages.note("hook '\(command)': \(problem)")
+            context.tellFailed(hook: command, problem)
         }
     }
 }

@@ -12,6 +12,7 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
             .configuration, "cannot guard a command", because: "what it starts cannot be found without /proc", at: "/proc",
             hint: "mount it: mount -t proc proc /proc")
     }
+    let lifeline = Lifeline.take()
     // Checked before anything is forked, so that mistakes are told by the process that the user started.
     let front = Front.start()
     becomeSubreaper()
@@ -26,12 +27,15 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     // Only now, since it starts a thread.
     context.coordinator.prepare()
     let command = GuardedCommand(
-        guardian: guardian, front: front, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
+        guardian: guardian, front: front, lifeline: lifeline, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
         configuration: .init(
             minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
-        hooks: context.hooks, environment: { leaseVariables($1, at: context.server, event: $0) }, tell: { context.tell($0) },
-        hookFailed: { context.messages.note("hook '\($0)': \($1)") })
+        hooks: context.hooks, environment: { leaseVariables($1, at: context.server, event: $0) },
+        elected: { context.progress?.end() }, tell: { context.tell($0) },
+        hookFailed: { context.tellFailed(hook: $0, $1) })
+    context.campaignBegins()
     let outcome = loop.run { await context.counting { await command.run(signals: signals) } }
+    context.progress?.end()
     return try context.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
 }
 
@@ -42,11 +46,11 @@ extension Context {
     }
 
     /// What `acquire` asks for, checked.
-    func leasePlan(wantsWitness: Bool) throws(CoordinationError) -> LeasePlan {
+    func leasePlan(wantsWitness: Bool, guardsWork: Bool = true) throws(CoordinationError) -> LeasePlan {
         let timing = try LeaseTiming(
             ttl: ttl, renewEvery: renewEvery(of: ttl), killAfter: invocation[Flags.killAfter])
         let request = AcquireRequest(
-            name: name, identity: identity, ttl: timing.ttl, wantsWitness: wantsWitness)
+            name: name, identity: identity, ttl: timing.ttl, wantsWitness: wantsWitness, guardsWork: guardsWork)
         try checkToken()
         try coordinator.validate(name: request.name, identity: request.identity, ttl: request.ttl)
         let waiting: LeaseSession.Waiting =
@@ -59,10 +63,17 @@ extension Context {
             configuration: .init(request: request, renewEvery: timing.renewEvery, retry: retryPolicy(), waiting: waiting), timing: timing)
     }
 
+    /// A hook that failed changes nothing about what we hold.
+    func tellFailed(hook command: String, _ problem: String) { messages.note("hook '\(command)' failed: \(problem)") }
+
     func tell(_ message: GuardSession.Message) {
         switch message {
-        case .waiting(let state): messages.detail("waiting for \(name), \(Rendering.sentence(state, for: identity))")
-        case .retrying(let error, let pause): messages.note("\(error); trying again in \(DurationText.brief(pause))")
+        case .waiting(let state):
+            messages.detail("waiting for \(name), \(Rendering.sentence(state, for: identity))")
+            follow(.waiting(state))
+        case .retrying(let error, let pause):
+            messages.note("\(error); trying again in \(DurationText.brief(pause))")
+            follow(.retrying(error, after: pause))
         case .leftBehind(let count):
             messages.note("ended \(count) \(count == 1 ? "process" : "processes") that the command had left behind")
         case .survivor(let pid):
@@ -88,11 +99,21 @@ extension Context {
         case .commandEnded(let status): return status.exitCode
         case .commandNotRun(let code):
             let isMissing = code == ENOENT
+            let isPath = command.utf8.contains(UInt8(ascii: "/"))
+            let shown = Printable.text(command)
+            let hint: String? =
+                switch code {
+                case ENOENT where isPath: "see that it is there, and with a script what its first line names: ls -l \(shown)"
+                case ENOENT: "give its path, or see that it is in PATH"
+                case EACCES:
+                    isPath
+                        ? "see that it is a program, and that we may run it: chmod +x \(shown)"
+                        : "see that we may run it: command -v \(shown)"
+                case E2BIG: "its arguments and environment are too large together: put them in a file"
+                default: nil
+                }
             messages.error(
-                CoordinationError(
-                    .usage, "cannot run '\(Printable.text(command))'", because: SystemCallError("execve", code: code).reason,
-                    hint: isMissing
-                        ? "give its path, or see that it is in PATH" : code == EACCES ? "see that it may be executed: chmod +x" : nil))
+                CoordinationError(.usage, "cannot run '\(shown)'", because: SystemCallError("execve", code: code).reason, hint: hint))
             return isMissing ? ExitCode.commandNotFound : ExitCode.commandNotRunnable
         case .lost(let reason):
             throw CoordinationError(.lost, "lost \(name) while the command ran, and ended it", because: reason, at: server.description)

@@ -12,9 +12,11 @@ extension Context {
             throw UsageError("--vip goes with one election, not with \(names.count)", hint: "run one qq keepalive for each")
         }
         try checkToken()
-        if invocation[Flags.once] { return try await renewOnce(names) }
-        let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
+        if invocation[Flags.once] { return try await asking { try await renewOnce(names) } }
+        let signals = try stopSignals()
         let process = try invocation[Flags.pid].map { pid throws(CoordinationError) in try processDescriptor(pid) }
+        progress?.wait(for: Waiting.asking(server))
+        defer { progress?.end() }
         let holder = ElectionHolder(self)
         for name in names { try await holder.add(name) }
         try await holder.carry(addresses)
@@ -42,7 +44,8 @@ extension Context {
         let descriptor = qq_process_open(pid)
         guard descriptor >= 0 else {
             throw CoordinationError(
-                .unavailable, "cannot hold for process \(pid)", because: SystemCallError("pidfd_open").reason, at: "--pid")
+                .unavailable, "cannot hold for process \(pid)", because: SystemCallError("pidfd_open").reason, at: "--pid",
+                hint: "see whether it runs: ps -p \(pid)")
         }
         return descriptor
     }
@@ -53,7 +56,7 @@ extension Context {
         for name in names {
             try coordinator.validate(name: name, identity: identity, ttl: ttl)
             guard var grant = try await ourGrant(of: name) else {
-                messages.note("\(name) is not ours: no grant is saved for it")
+                try await tellNotOurs(name, orElse: "take it first: qq acquire \(name)")
                 code = ExitCode.no
                 continue
             }

@@ -13,18 +13,14 @@ extension Context {
                 try output.print(json: Schemas.released(name, false, try await coordinator.read(name), server: server))
             }
             let words = coordinator.capabilities.has(.fencingToken) ? "--id and --token" : "--id"
-            messages.note("\(name) is not ours: no grant is saved for it; name the lease with \(words)")
+            try await tellNotOurs(name, orElse: "name the lease with \(words)")
             return ExitCode.no
         }
         let answer = try await retrying { () throws(CoordinationError) in try await coordinator.release(grant) }
         GrantStore().forget(grant, server: server)
         switch answer {
         case .released:
-            switch output.form {
-            case .json: try output.print(json: Schemas.released(name, true, nil, server: server))
-            case .terminal: try output.print(output.color("released", .good) + " \(name)")
-            case .plain: try output.print(record: [name, "released"])
-            }
+            try printReleased()
             return ExitCode.yes
         case .notHeld(let state):
             if output.form == .json { try output.print(json: Schemas.released(name, false, state, server: server)) }
@@ -33,6 +29,21 @@ extension Context {
                     ? "\(name) is not ours any more: it is \(Rendering.sentence(state))"
                     : "\(name) is given up; whether \(Printable.text(grant.identity)) held it, the server does not tell")
             return ExitCode.no
+        }
+    }
+
+    /// Says why there is nothing of ours: whose it is, where we know who we are, else that no grant is saved, and what to do then.
+    func tellNotOurs(_ name: String, orElse hint: String) async throws(CoordinationError) {
+        guard let identity = invocation[Flags.id] else { return messages.note("\(name) is not ours: no grant is saved for it; \(hint)") }
+        let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
+        messages.note("\(name) is not held by \(identity): it is \(Rendering.sentence(state))")
+    }
+
+    func printReleased() throws(CoordinationError) {
+        switch output.form {
+        case .json: try output.print(json: Schemas.released(name, true, nil, server: server))
+        case .terminal: try output.print(output.color("released", .good) + " \(name)")
+        case .plain: try output.print(record: [name, "released"])
         }
     }
 

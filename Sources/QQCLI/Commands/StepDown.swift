@@ -19,7 +19,7 @@ extension Context {
             } else {
                 try coordinator.capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
             }
-            try confirm(state)
+            try await confirm(state)
         }
         let byForce = isOurs || invocation[Flags.force]
         switch try await retrying({ () throws(CoordinationError) in
@@ -29,6 +29,7 @@ extension Context {
         case .done: break
         case .changed(let now): return try tell("it has changed hands meanwhile, and is \(Rendering.sentence(now))", now)
         case .asked:
+            progress?.wait(for: "\(name): \(state.leader ?? "the leader") was asked to step down, waiting until it lets go", anew: true)
             let limit = invocation[Flags.stepDownWait] ?? (state.remaining ?? ttl) + .seconds(1)
             guard try await hasLetGo(state, within: limit) else {
                 throw CoordinationError(
@@ -66,7 +67,7 @@ extension Context {
     }
 
     /// - Throws: `.denied` where it is somebody else's, and nobody has said that it is meant.
-    private func confirm(_ state: ElectionState) throws(CoordinationError) {
+    private func confirm(_ state: ElectionState) async throws(CoordinationError) {
         let leader = Printable.text(state.leader ?? "a command whose lease was removed")
         func denied(_ reason: String, _ hint: String) -> CoordinationError {
             CoordinationError(.denied, "left \(state.name) alone", because: reason, at: server.description, hint: hint)
@@ -78,9 +79,12 @@ extension Context {
         if invocation[Flags.yes] { return }
         guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes where nobody can be asked") }
         messages.ask("Make \(leader) let go of \(state.name)? Its work is ended. [y/N] ")
-        guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else {
+        // Read as data: in a session leases are renewed meanwhile.
+        guard Question.isYes(await Question.answer(on: loop)) else {
             throw denied("not confirmed", "answer y, or add --yes")
         }
+        // What the person took to answer is no waiting of ours.
+        progress?.wait(for: Waiting.asking(server), anew: true)
     }
 
     private func hasLetGo(_ state: ElectionState, within limit: Duration) async throws -> Bool {

@@ -73,6 +73,7 @@ extension Flags {
     /// What every command takes that talks to a system, and what may stand before a command's name.
     @FlagListBuilder static var global: [AnyFlag] {
         server
+        context
         clusterConfig
         id
         timeout
@@ -84,8 +85,10 @@ extension Flags {
         help
     }
 
-    /// What `qq` itself takes, before a command.
+    /// What `qq` itself takes, before a command or, with a script, without one.
     @FlagListBuilder static var topLevel: [AnyFlag] {
+        script
+        keepGoing
         global
         version
     }

@@ -88,4 +88,27 @@ extension Flags {
             environment. Its failure is reported and changes nothing.
             """,
         parse: Values.text)
+
+    static let record = Flag<String>(
+        "record", value: "FILE", kind: .file, group: .output,
+        help: "Also write what happens to FILE",
+        more: """
+            Also write what happens to a new file, for `--replay`: a JSON object a line, as `--json` prints them, besides renewals and what \
+            happens to the connection. A file with something in it is left as it is.
+            """,
+        parse: Values.text)
+
+    static let replay = Flag<String>(
+        "replay", value: "FILE", kind: .file, group: .selection,
+        help: "Show what --record wrote to FILE",
+        more: """
+            Show again what `--record` wrote, as if it happened now; no server is asked. Given *NAME*s, only those elections.
+            """,
+        parse: Values.text)
+
+    static let speed = Flag<Double>(
+        "speed", value: "FACTOR", kind: .count, group: .output,
+        help: "Replay this many times as fast",
+        more: "Replay this many times as fast as it happened: `60` shows an hour in a minute, `0.5` takes twice as long.",
+        defaultText: "1", parse: Values.factor)
 }

@@ -15,6 +15,8 @@ enum ValueKind: Sendable, Equatable {
     case election
     /// An election of which this user holds a saved grant, asked for with `qq __complete grants`.
     case grant
+    /// A context, asked for with `qq __complete contexts`.
+    case context
     /// A command line for `sh -c`; its first word is completed.
     case command
     case pid

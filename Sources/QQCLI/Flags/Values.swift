@@ -16,7 +16,7 @@ enum Values {
     /// A duration longer than nothing.
     static func positiveDuration(_ text: String) throws(UsageError) -> Duration {
         let duration = try duration(text)
-        guard duration > .zero else { throw UsageError("must be longer than nothing") }
+        guard duration > .zero else { throw UsageError("must be longer than 0s", hint: "write a duration such as 500ms, 15s, 2m or 1h30m") }
         return duration
     }
 
@@ -40,6 +40,12 @@ enum Values {
             if plain, let number = Double(text), bounds.contains(number) { return number }
             throw UsageError("not a number from \(Int(bounds.lowerBound)) to \(Int(bounds.upperBound))")
         }
+    }
+
+    /// A number above zero, at most a million, in decimal notation.
+    static func factor(_ text: String) throws(UsageError) -> Double {
+        guard let number = try? decimal(0...1_000_000)(text), number > 0 else { throw UsageError("not a number above 0, at most 1000000") }
+        return number
     }
 
     /// Names of failures, joined by commas.

@@ -5,20 +5,23 @@ import QQCore
 struct Messages: Sendable {
     private let isQuiet: Bool
     let isVerbose: Bool
+    private let color: ColorChoice?
 
     init(_ invocation: Invocation) {
         isQuiet = invocation[Flags.quiet]
         isVerbose = invocation[Flags.verbose]
+        color = invocation[Flags.color]
     }
 
     /// An error: told even with `--quiet`.
-    func error(_ error: CoordinationError) { Self.error(error) }
+    func error(_ error: CoordinationError) { Self.error(error, color: color) }
 
-    static func error(_ error: CoordinationError) {
-        write("qq: " + Printable.text(error.description) + "\n" + (error.hint.map { "qq: " + Printable.text($0) + "\n" } ?? ""))
+    /// - Parameter color: what `--color` says; nil for what the arguments of this process say, as far as they can be understood.
+    static func error(_ error: CoordinationError, color: ColorChoice? = nil) {
+        write(error: Printable.text(error.description), hint: error.hint.map { Printable.text($0) }, color)
     }
 
-    static func error(_ error: UsageError) { write("qq: " + error.message + "\n" + (error.hint.map { "qq: " + $0 + "\n" } ?? "")) }
+    static func error(_ error: UsageError, color: ColorChoice? = nil) { write(error: error.message, hint: error.hint, color) }
 
     /// Something to know, but no error.
     func note(_ text: String) { if !isQuiet { Self.write("qq: " + Printable.text(text) + "\n") } }
@@ -31,15 +34,18 @@ struct Messages: Sendable {
     /// A question; the answer is read from stdin.
     func ask(_ question: String) { Self.write(question) }
 
+    /// The name in front of an error stands out where there are colours.
+    private static func write(error: String, hint: String?, _ color: ColorChoice?) {
+        let color = color ?? Colors.typed(processArguments().dropFirst().map { String(cString: $0) })
+        let name = Colors.apply(color, to: STDERR_FILENO) ? "\u{1b}[1;31mqq:\u{1b}[0m " : "qq: "
+        write(name + error + "\n" + (hint.map { "qq: " + $0 + "\n" } ?? ""))
+    }
+
     /// In one piece, so that lines of several processes do not mix. There is nobody to tell that stderr is closed.
     private static func write(_ text: String) {
-        let bytes = Array(text.utf8)
-        var done = 0
-        while done < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(2, $0.baseAddress?.advanced(by: done), bytes.count - done) }
-            if count < 0, errno == EINTR { continue }
-            if count <= 0 { return }
-            done += count
-        }
+        if !Screen.isDiverted(.init(text: text, descriptor: STDERR_FILENO)) { Screen.writing { write(raw: text) } }
     }
+
+    /// Writes to stderr whatever is shown on the terminal.
+    static func write(raw text: String) { try? writeAll(text, to: STDERR_FILENO) }
 }

@@ -14,28 +14,23 @@ struct Output: Sendable {
     private let colors: Bool
 
     init(_ invocation: Invocation) {
-        let isTerminal = isatty(1) == 1
-        form = invocation[Flags.json] ? .json : isTerminal ? .terminal : .plain
-        switch invocation[Flags.color] ?? .auto {
-        case .always: colors = form != .json
-        case .never: colors = false
-        case .auto: colors = form == .terminal && (variable("NO_COLOR") ?? "").isEmpty && variable("TERM") != "dumb"
-        }
+        form = invocation[Flags.json] ? .json : Colors.isTerminal(STDOUT_FILENO) ? .terminal : .plain
+        colors = form != .json && Colors.apply(invocation[Flags.color], to: STDOUT_FILENO)
     }
 
     /// - Throws: `.unavailable` where stdout cannot be written: an answer that nobody got is no answer.
     func print(_ text: String) throws(CoordinationError) { try Self.write(text) }
 
     static func write(_ text: String) throws(CoordinationError) {
-        let bytes = Array((text + "\n").utf8)
-        var done = 0
-        while done < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(1, $0.baseAddress?.advanced(by: done), bytes.count - done) }
-            if count < 0, errno == EINTR { continue }
-            if count < 0 {
-                throw CoordinationError(.unavailable, "cannot write the answer", because: SystemCallError("write").reason, at: "stdout")
-            }
-            done += count
+        if Screen.isDiverted(.init(text: text + "\n", descriptor: STDOUT_FILENO)) { return }
+        var problem: CoordinationError?
+        Screen.writing { do throws(CoordinationError) { try write(raw: text + "\n") } catch { problem = error } }
+        if let problem { throw problem }
+    }
+
+    static func write(raw text: String) throws(CoordinationError) {
+        do throws(SystemCallError) { try writeAll(text, to: STDOUT_FILENO) } catch {
+            throw CoordinationError(.unavailable, "cannot write the answer", because: error.reason, at: "stdout")
         }
     }
 

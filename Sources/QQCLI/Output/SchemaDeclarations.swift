@@ -193,7 +193,33 @@ extension Schemas {
             .init("problem", .text, null: true, "What is wrong with it, such as that it did not answer."),
         ])
 
-    static let all = [acquire, release, keepalive, status, watch, stepDown, clusterStatus, endpoint, member]
+    static let contextList = Schema(
+        name: "context list", about: "`qq context list --json`.",
+        fields: [
+            .init("current", .text, null: true, "The current context."),
+            .init("contexts", .list, "One object for each context, as `qq context show --json` prints it."),
+        ])
+
+    static let contextShow = Schema(
+        name: "context show", about: "`qq context show` *NAME* `--json`.",
+        fields: [
+            .init("name", .text, "The context."), .init("current", .flag, "Whether it is the current one."),
+            .init("server", .text, null: true, "Its server URL; null where a `cluster.json` says it."),
+            .init("settings", .object, "What it says, by the names of flags, as texts."),
+        ])
+
+    static let contextEffective = Schema(
+        name: "context show --effective", about: "`qq context show --effective --json`.",
+        fields: [.init("settings", .list, "One object for each setting: `key`, `value` (null where there is none) and `origin`.")])
+
+    static let contextChange = Schema(
+        name: "context add, use, remove, rename", about: "A change of the contexts, with `--json`.",
+        fields: [.init("action", .text, "What was done."), .init("name", .text, "The context, by its new name.")])
+
+    static let all = [
+        acquire, release, keepalive, status, watch, stepDown, clusterStatus, endpoint, member, contextList, contextShow, contextEffective,
+        contextChange, sessionLease, sessionJob,
+    ]
 
     /// qq-json(5).
     static let manPage = ManPage(

@@ -27,6 +27,11 @@ struct Context: Sendable {
     let addresses: [VirtualAddress]
     /// Counts of the calls, where `--metrics-file` asks for them.
     let metrics: MetricsFile?
+    /// Whether a picture may be drawn on the terminal: not by what a session runs in the background.
+    let mayDraw: Bool
+    /// Shows what is waited for; nil where it is not to be seen.
+    let progress: Progress?
+    private let givenSignals: (any StopSignals)?
     private let file: ClusterFile?
 
     var server: ServerURL { coordinator.server }
@@ -35,7 +40,17 @@ struct Context: Sendable {
     var name: String { names.first ?? "" }
 
     /// The server is chosen, and nothing is asked of it yet.
-    init(_ invocation: Invocation, loop: MainLoop) throws(CoordinationError) {
+    ///
+    /// - Parameters:
+    ///   - signals: where the command hears that it is to end; nil for the process's own signals.
+    ///   - folders: those of the session that this command is one of.
+    init(
+        _ typed: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true, folders: LeaseFolders = LeaseFolders()
+    ) throws(CoordinationError) {
+        self.mayDraw = mayDraw
+        givenSignals = signals
+        // Completion of contexts must work where the file names one that is wrong.
+        let invocation = try ContextChoice(for: typed)?.fill(typed) ?? typed
         self.invocation = invocation
         self.loop = loop
         let messages = Messages(invocation)
@@ -51,8 +66,10 @@ struct Context: Sendable {
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
         metrics = invocation[Flags.metricsFile].map { MetricsFile($0, loop: loop, messages: messages) }
-        coordinator = try Self.coordinator(for: choice, file, invocation, loop, metrics?.counts)
+        coordinator = try Self.coordinator(for: choice, file, invocation, loop, folders, metrics?.counts)
         try Self.checkFlags(invocation, coordinator)
+        let isShown = mayDraw && invocation.command.id != .complete && invocation.command.id != .watch
+        progress = isShown ? Progress.onTerminal(invocation, loop) : nil
     }
 
     /// Flags that are for some systems alone.
@@ -71,7 +88,8 @@ struct Context: Sendable {
     }
 
     private static func coordinator(
-        for choice: ServerChoice, _ file: ClusterFile?, _ invocation: Invocation, _ loop: MainLoop, _ metrics: CallMetrics?
+        for choice: ServerChoice, _ file: ClusterFile?, _ invocation: Invocation, _ loop: MainLoop, _ folders: LeaseFolders,
+        _ metrics: CallMetrics?
     ) throws(CoordinationError) -> any Coordinator {
         let requestTimeout = invocation[Flags.timeout] ?? Defaults.requestTimeout
         switch choice.url.system {
@@ -85,8 +103,8 @@ struct Context: Sendable {
                     .usage, "cannot use \(flag.long)", because: "lease files are not reached over a network", at: choice.url.description,
                     hint: "leave it out, or name a server such as -s nats://HOST:4222")
             }
-            return FileCoordinator(
-                server: choice.url, isDefault: choice.origin == .embedded, clock: loop, ownTTL: invocation[Flags.ttl] ?? Defaults.ttl,
+            return folders.coordinator(
+                choice.url, isDefault: choice.origin == .embedded, clock: loop, ownTTL: invocation[Flags.ttl] ?? Defaults.ttl,
                 requestTimeout: requestTimeout)
         case .quorumQuest:
             let url = choice.url
@@ -131,7 +149,7 @@ struct Context: Sendable {
 
     /// Those of the command line, else the one of the cluster file where the command takes any.
     private static func names(_ invocation: Invocation, _ file: ClusterFile?) throws(CoordinationError) -> [String] {
-        guard let declared = invocation.command.positionals.first, declared.alternative != nil else { return [] }
+        guard let declared = invocation.command.positionals.first, !declared.alternatives.isEmpty else { return [] }
         var names: [String] = []
         for name in invocation.positionals where !names.contains(name) { names.append(name) }
         guard names.isEmpty, let file, !invocation[Flags.all] else { return names }
@@ -152,6 +170,12 @@ struct Context: Sendable {
             throw CoordinationError(
                 .configuration, "cannot use the virtual address", because: error.reason, at: file.path, hint: error.hint)
         }
+    }
+
+    /// Where the command hears that it is to end.
+    func stopSignals() throws(SystemCallError) -> any StopSignals {
+        if let givenSignals { return givenSignals }
+        return try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
     }
 
     // MARK: What applies
@@ -200,6 +224,7 @@ struct Context: Sendable {
                 guard policy.allows(retry: retry, after: error) else { throw error }
                 let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
                 messages.note("\(error); trying again in \(DurationText.brief(pause))")
+                progress?.change(to: Waiting.again(server))
                 guard (try? await loop.sleep(for: pause)) != nil else { throw error }
             }
         }

@@ -70,7 +70,9 @@ struct GrantStore: Sendable {
         defer { close(descriptor) }
         var information = stat()
         guard fstat(descriptor, &information) == 0, information.st_uid == geteuid() else {
-            throw CoordinationError(.denied, "cannot use the saved grant", because: "it belongs to somebody else", at: path)
+            throw CoordinationError(
+                .denied, "cannot use the saved grant", because: "it belongs to somebody else", at: path,
+                hint: "set XDG_RUNTIME_DIR to a folder of your own")
         }
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         let count = read(descriptor, &buffer, buffer.count)
@@ -132,6 +134,6 @@ struct GrantStore: Sendable {
         let error = SystemCallError("open")
         return CoordinationError(
             error.code == EACCES || error.code == EPERM || error.code == EROFS || error.code == ELOOP ? .denied : .unavailable,
-            "cannot \(verb) the saved grant", because: error.reason, at: path, hint: "set XDG_RUNTIME_DIR to a folder of your own")
+            "cannot \(verb) the grant", because: error.reason, at: path, hint: "set XDG_RUNTIME_DIR to a folder of your own")
     }
 }

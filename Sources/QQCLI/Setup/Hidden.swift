@@ -23,6 +23,18 @@ enum Hidden {
         _ = variables
     }
 
+    /// The environment for a `qq` that is to know what we know, which hides it again: what we hid, too, and `more`.
+    static func environment(and more: [String]) -> [String] {
+        var entries: [String] = []
+        var next = environ
+        while let entry = next.pointee {
+            let text = String(cString: entry)
+            if !variables.keys.contains(where: { text.hasPrefix($0 + "=") }) { entries.append(text) }
+            next += 1
+        }
+        return entries + variables.map { "\($0.key)=\($0.value)" } + more
+    }
+
     private static func takeVariables() -> [String: String] {
         var taken: [String: String] = [:]
         for name in names {

@@ -36,7 +36,7 @@ struct ServerChoice: Sendable {
     private func checked(beside file: ClusterFile?, _ name: String) throws(CoordinationError) -> ServerChoice {
         guard file != nil, url.system != .nats else { return self }
         throw CoordinationError(
-            .usage, "cannot use --cluster-config", because: "it is for NATS, and \(name) names \(url.system.name)", at: url.description,
+            .usage, "cannot use --cluster-config", because: "it is for NATS, and \(name) is no nats:// or tls:// URL", at: url.description,
             hint: "leave one of them out")
     }
 

@@ -10,6 +10,22 @@ public enum Capability: String, Sendable, Hashable, CaseIterable {
     case backoffAdvice
     case members
     case waiterCount
+
+    /// What to do where a system cannot do it.
+    var hint: String? {
+        switch self {
+        case .fencingToken: "leave --require-token out, or use a system that gives tokens out"
+        case .readLeader: "--mine asks whether we lead"
+        case .listElections: "name the elections instead"
+        case .stepDownOthers: "have the holder give it up, or wait until its lease ends"
+        case .askNodeToStepDown: "use --force in place of --node"
+        case .priority: "leave --priority out"
+        case .cancelWait: "end the process that waits"
+        case .backoffAdvice: "leave --advice out"
+        case .waiterCount: "leave --contested out"
+        case .members: nil
+        }
+    }
 }
 
 /// What a system can do, and why not where it cannot.
@@ -27,6 +43,6 @@ public struct Capabilities: Sendable {
     /// - Throws: `CoordinationError` of kind `.unsupported` where the system cannot do it.
     public func require(_ capability: Capability, for what: String, at server: ServerURL) throws(CoordinationError) {
         guard let reason = reasons[capability] else { return }
-        throw CoordinationError(.unsupported, "cannot \(what)", because: reason, at: server.description)
+        throw CoordinationError(.unsupported, "cannot \(what)", because: reason, at: server.description, hint: capability.hint)
     }
 }

@@ -43,7 +43,8 @@ public protocol Coordinator: Sendable {
     func backoffAdvice(_ name: String) async throws(CoordinationError) -> BackoffAdvice
 
     /// The states of elections as they change, the present ones first; ends only with an error or when the task that reads is cancelled.
-    func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error>
+    /// - Parameter withRenewals: whether it counts as a change that a lease was renewed, where that can be seen.
+    func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error>
 
     /// The elections at the server, by name: at least those that `filter` lets through, where the system can leave others out. Changes nothing.
     func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState]
@@ -62,10 +63,18 @@ public protocol Coordinator: Sendable {
 
     /// Every endpoint, and every member where the system knows them, and how they do. Changes nothing.
     func clusterStatus() async -> ClusterReport
+
+    /// Gives up connections, for a process that goes on. Nothing is asked of it afterwards; leases stay as they are.
+    func close() async
 }
 
 extension Coordinator {
     public func prepare() {}
+
+    public func close() async {}
+
+    /// The states of elections as they change; a renewal is no change.
+    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> { changes(of: names, withRenewals: false) }
 
     /// Every election at the server.
     public func list() async throws(CoordinationError) -> [ElectionState] { try await list(ElectionFilter()) }
@@ -81,7 +90,7 @@ extension Coordinator {
     private func unsupported(_ capability: Capability, _ what: String) -> CoordinationError {
         CoordinationError(
             .unsupported, "cannot \(what)", because: capabilities.reasonAgainst(capability) ?? "\(server.system.name) has no such thing",
-            at: server.description)
+            at: server.description, hint: capability.hint)
     }
 
     public func join(_ name: String, as identity: String) async throws(CoordinationError) {}

@@ -1,7 +1,7 @@
 /// Percent-encoding of URL parts (RFC 3986, section 2.1).
-enum Percent {
+public enum Percent {
     /// The text that `bytes` stand for, or nil for an incomplete escape or where the result is not UTF-8. `+` means itself.
-    static func decode(_ bytes: some Sequence<UInt8>) -> String? {
+    public static func decode(_ bytes: some Sequence<UInt8>) -> String? {
         var decoded: [UInt8] = []
         var remaining = bytes.makeIterator()
         while let byte = remaining.next() {
@@ -18,7 +18,7 @@ enum Percent {
     }
 
     /// `text` with everything escaped but letters, digits, `-._~` and the characters of `allowed`.
-    static func encode(_ text: String, allowing allowed: String = "") -> String {
+    public static func encode(_ text: String, allowing allowed: String = "") -> String {
         var encoded: [UInt8] = []
         for byte in text.utf8 {
             if isUnreserved(byte) || allowed.utf8.contains(byte) {

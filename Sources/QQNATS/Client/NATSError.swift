@@ -22,7 +22,7 @@ public struct NATSError: Error, Sendable, Hashable, CustomStringConvertible {
     public var kind: Kind
     /// Why, such as "Connection refused".
     public var reason: String
-    /// The server that it concerns, as host:port.
+    /// The server that it concerns, as host:port, or the file.
     public var place: String?
     /// Whether what was asked may have been carried out all the same.
     public var isUncertain: Bool

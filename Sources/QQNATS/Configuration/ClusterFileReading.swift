@@ -80,6 +80,9 @@ extension ClusterFile {
                 let key = "nats.servers[\(index)]"
                 // Go takes a host alone, too.
                 let full = text.utf8.starts(with: "nats:".utf8) || text.contains("://") ? text : "nats://" + text
+                if let scheme = Self.scheme(full), scheme != "nats", scheme != "tls" {
+                    throw Wrong(reason: "\(key) is no nats:// or tls:// URL")
+                }
                 let url: ServerURL
                 do throws(ServerURL.Invalid) { url = try ServerURL.parse(full) } catch {
                     throw Wrong(reason: "\(key): \(error.description)")
@@ -99,6 +102,11 @@ extension ClusterFile {
             do throws(ServerURL.Invalid) { return try ServerURL.parse(text) } catch {
                 throw Wrong(reason: "nats.servers: \(error.description)")
             }
+        }
+
+        private static func scheme(_ text: String) -> String? {
+            guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else { return nil }
+            return text[..<colon].lowercased()
         }
 
         /// What stands before the `@` of a URL that was parsed, as it is written.

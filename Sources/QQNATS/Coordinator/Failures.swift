@@ -1,4 +1,5 @@
 import QQCore
+import QQNetwork
 
 /// How failures of NATS and JetStream are told to an operator.
 extension NATSCoordinator {
@@ -12,7 +13,8 @@ extension NATSCoordinator {
     func failure(_ what: String, _ error: NATSError) -> CoordinationError {
         let (kind, hint): (CoordinationError.Kind, String?) =
             switch error.kind {
-            case .disconnected: (.unavailable, nil)
+            case .disconnected where error.isUncertain: (.unavailable, nil)
+            case .disconnected: (.unavailable, ConnectFailure.hint(error.reason) ?? (error.place == nil ? Self.poolHint : nil))
             case .timedOut: (.unavailable, "the server is there, but does not answer: see qq cluster-status; --timeout waits longer")
             case .noResponders: (.unavailable, Self.jetStreamHint)
             case .denied: (.denied, "see that the credentials are right (--creds, --nkey, the URL), and what the account may do")
@@ -24,6 +26,9 @@ extension NATSCoordinator {
             kind, what, because: error.reason, at: error.place ?? server.description, hint: error.hint ?? hint,
             isUncertain: error.isUncertain)
     }
+
+    /// Where none of several servers would have us.
+    private static let poolHint = "see which of them are there: qq cluster-status"
 
     static let jetStreamHint =
         "nobody answers for JetStream: it may be off (nats-server -js), without a leader just now, or not for this account; see qq cluster-status"

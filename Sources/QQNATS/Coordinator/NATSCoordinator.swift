@@ -84,6 +84,17 @@ public final class NATSCoordinator: Coordinator {
 
     var client: NATSClient { jetStream.client }
 
+    public func close() async {
+        let (client, nodes, followers) = state.withLock { state in
+            defer { (state.nodes, state.followers) = ([:], [:]) }
+            return (state.jetStream?.client, Array(state.nodes.values), Array(state.followers.values))
+        }
+        for node in nodes { node.stop() }
+        for follower in followers { follower.stop() }
+        await client?.close()
+        eventPost.finish()
+    }
+
     var moment: LeaseMoment { LeaseMoment(boot: clock.now(), wall: .now()) }
 
     /// Inside a lease there has to be time for another try.

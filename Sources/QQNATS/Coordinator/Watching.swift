@@ -50,12 +50,12 @@ extension NATSCoordinator {
         }
     }
 
-    public func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> {
-        if names.count == 1, let name = names.first, state.withLock({ $0.held[name] }) != nil {
+    public func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
+        if !withRenewals, names.count == 1, let name = names.first, state.withLock({ $0.held[name] }) != nil {
             let watch = HolderWatch(name, self)
             return AsyncThrowingStream { try await watch.next() }
         }
-        let watch = ElectionWatch(names, self)
+        let watch = ElectionWatch(names, self, tellsRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 }
@@ -64,10 +64,13 @@ extension NATSCoordinator {
 actor ElectionWatch {
     private let followers: [ElectionFollower]
     private let clock: any LeaseClock
+    private let tellsRenewals: Bool
+    private var leases: [String: SeenLease] = [:]
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
 
-    init(_ names: [String], _ coordinator: NATSCoordinator) {
+    init(_ names: [String], _ coordinator: NATSCoordinator, tellsRenewals: Bool) {
+        self.tellsRenewals = tellsRenewals
         followers = names.map { ElectionFollower($0, coordinator) }
         clock = coordinator.clock
     }
@@ -82,7 +85,9 @@ actor ElectionWatch {
                     (found, at) = try await follower.current()
                 }
                 changesAt = min(changesAt, at)
-                if last[found.name].map({ !Self.isSame($0, found) }) ?? true { pending.append(found) }
+                let isRenewed = leases[found.name, default: SeenLease()].isRenewed(found, at: clock.now())
+                let isNews = last[found.name].map { !Self.isSame($0, found) } ?? true
+                if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
                 last[found.name] = found
             }
             if pending.isEmpty { await waitForSomething(until: changesAt) }
@@ -100,7 +105,7 @@ actor ElectionWatch {
         }
     }
 
-    /// Time passing is no change, nor is a renewal.
+    /// Time passing is no change, nor is by itself a renewal.
     private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
         one.phase == other.phase && one.isSameTerm(as: other) && one.leader == other.leader
     }

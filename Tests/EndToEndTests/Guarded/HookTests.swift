@@ -37,7 +37,7 @@ struct HookTests {
                 "acquire", "x", "--on-elected", "exit 9", "--on-lost", "kill -TERM $$", "--", "sh", "-c", "echo work; exit 4")
             #expect(run.ending == .exited(4))
             #expect(run.text == "work\n")
-            #expect(run.errors.contains("hook 'exit 9': exit code 9"))
+            #expect(run.errors.contains("hook 'exit 9' failed: exit code 9"))
             #expect(run.errors.contains("died of signal 15"))
         }
     }
@@ -51,7 +51,7 @@ struct HookTests {
                 within: .seconds(30))
             #expect(run.ending == .exited(0))
             #expect(run.text == "work\n")
-            #expect(run.errors.contains("ended after 300ms"))
+            #expect(run.errors.contains("longer than 300ms"))
             #expect(ContinuousClock.now - start < .seconds(15))
         }
     }

@@ -118,7 +118,7 @@ final class FakeCoordinator: Coordinator {
 
     func leaveQueue(_ request: AcquireRequest) async { state.withLock { $0.queueLeft += 1 } }
 
-    func changes(of names: [String]) -> AsyncThrowingStream<ElectionState, any Error> { watch.stream }
+    func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> { watch.stream }
 
     func list(_ filter: ElectionFilter) -> [ElectionState] { [] }
 

@@ -130,7 +130,7 @@ struct ClusterFileTests {
             (#"{"nats": {"servers": ["n1", null]}}"#, "nats.servers[1] is null, expected a server URL"),
             (#"{"nats": {"servers": ["n1", "n2:x"]}}"#, "nats.servers[1]: the port of host 1 is not a number"),
             (#"{"nats": {"servers": ["file:///x"]}}"#, "nats.servers[0] is no nats:// or tls:// URL"),
-            (#"{"nats": {"servers": ["ws://n1"]}}"#, "nats.servers[0]: unknown scheme ws"),
+            (#"{"nats": {"servers": ["ws://n1"]}}"#, "nats.servers[0] is no nats:// or tls:// URL"),
             (#"{"nats": {"servers": ["nats://n1?domain=x"]}}"#, "nats.servers[0] has a query"),
             (#"{"nats": {"servers": ["a:s3cret@n1", "b:s3cret@n2"]}}"#, "nats.servers[1] has another user or token"),
             (#"{"nats": {"servers": [""]}}"#, "nats.servers[0]: host 1 has no name"),

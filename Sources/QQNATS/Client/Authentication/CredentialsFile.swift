@@ -27,7 +27,9 @@ public struct CredentialsFile: Sendable {
         if let subject = jwt.subject, subject != key.publicKey {
             throw NATSError(.configuration, "the NKey seed belongs to \(key.publicKey), but the JWT to \(Printable.text(subject))")
         }
-        if let expiry = jwt.expiry, expiry <= now { throw NATSError(.denied, "the JWT expired at \(expiry)") }
+        if let expiry = jwt.expiry, expiry <= now {
+            throw NATSError(.denied, "the JWT expired at \(expiry)", hint: "have a new file made, such as with nsc")
+        }
         self.jwt = jwt.text
         self.key = key
         self.isReadableByOthers = isReadableByOthers

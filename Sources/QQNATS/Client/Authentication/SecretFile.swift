@@ -5,9 +5,11 @@ import QQCore
 enum SecretFile {
     static let maximumSize = 64 << 10
 
+    private static let hint = "--creds takes a file as nsc writes it, --nkey one that holds the seed alone"
+
     /// Gives `body` the content of the regular file at `path`, and whether others may read it, and wipes the content from memory.
     ///
-    /// - Throws: ``NATSError`` of kind `configuration` with the path and the system's reason, and what `body` throws, with the path before it.
+    /// - Throws: ``NATSError`` of kind `configuration` with the system's reason, and what `body` throws, each with the path as its place.
     static func read<Result>(
         _ path: String, _ body: (_ content: [UInt8], _ isReadableByOthers: Bool) throws(NATSError) -> Result
     ) throws(NATSError) -> Result {
@@ -17,7 +19,8 @@ enum SecretFile {
         do throws(NATSError) {
             return try body(content, isOpen(mode))
         } catch {
-            throw NATSError(error.kind, "\(Printable.text(path)): \(error.reason)")
+            throw NATSError(
+                error.kind, error.reason, at: Printable.text(path), hint: error.hint ?? (error.kind == .configuration ? Self.hint : nil))
         }
     }
 
@@ -63,6 +66,6 @@ enum SecretFile {
     }
 
     private static func unreadable(_ path: String, _ reason: String) -> NATSError {
-        NATSError(.configuration, "cannot read \(Printable.text(path)): \(reason)")
+        NATSError(.configuration, "what to log in with cannot be read: \(reason)", at: Printable.text(path), hint: hint)
     }
 }

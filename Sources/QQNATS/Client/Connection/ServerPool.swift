@@ -94,6 +94,8 @@ struct ServerPool: Sendable {
             return NATSError(.disconnected, "not connected in time", at: members.first?.address.description)
         }
         if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.place ?? address.description, hint: first.hint) }
+        // What is wrong with a file of ours is wrong with all of them.
+        if let place = first.place, failures.allSatisfy({ $0.1 == first && $0.0.description != place }) { return first }
         // Told apart only where all agree: one server that would have us is enough.
         let kind = failures.allSatisfy { $0.1.kind == first.kind } ? first.kind : .disconnected
         let text = failures.map { "\($0.0): \($0.1.reason)" }.joined(separator: "; ")

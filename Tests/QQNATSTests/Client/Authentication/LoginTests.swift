@@ -60,7 +60,11 @@ import Testing
             let error = #expect(throws: NATSError.self) {
                 try Login.connectOptions(for: .credentialsFile(path), info: Self.info, tlsRequired: false, name: "me")
             }
-            #expect(error == NATSError(.denied, "\(path): the JWT expired at 2001-09-09T01:46:40Z"))
+            #expect(
+                error
+                    == NATSError(
+                        .denied, "the JWT expired at 2001-09-09T01:46:40Z", at: path,
+                        hint: "have a new file made, such as with nsc"))
         }
     }
 

@@ -1,0 +1,37 @@
+// A line on the terminal that is there for a while: what waits says so there. A signal that ends or stops us must not leave it behind.
+#include "CKernel.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t is_shown;
+
+// The action of the signal is the default again when this is called: what it does, it does when we return.
+static void clear_first(int number) {
+    int error = errno;
+    if (is_shown) {
+        static const char clear[] = "\r\033[K";
+        is_shown = 0;
+        ssize_t ignored = write(2, clear, sizeof clear - 1);
+        (void)ignored;
+    }
+    errno = error;
+    raise(number);
+}
+
+void qq_passing_line(int shown) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
+    if (shown && !is_shown) {
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+            struct sigaction present, ours = {.sa_handler = clear_first, .sa_flags = SA_RESETHAND | SA_RESTART};
+            if (sigaction(numbers[i], NULL, &present) == 0 && present.sa_handler == SIG_DFL) sigaction(numbers[i], &ours, NULL);
+        }
+    }
+    is_shown = shown;
+}
+
+int qq_terminal_is_ours(int fd, int has_front) {
+    pid_t owner = tcgetpgrp(fd);
+    return owner > 0 && (owner == getpgrp() || (has_front && owner == getpgid(getppid())));
+}

@@ -1,0 +1,81 @@
+import Glibc
+import QQCore
+
+/// Which context applies to a command line, and what it adds to it.
+struct ContextChoice: Sendable {
+    let entry: ContextsFile.Entry
+    /// Where it was read.
+    let path: String
+
+    /// The context that `--context` or `QQ_CONTEXT` names, else the current one; nil where none applies.
+    ///
+    /// A place that is named otherwise has nothing to do with the current context: what that says of identity and credentials is for another server.
+    init?(for invocation: Invocation) throws(CoordinationError) {
+        let named = invocation[Flags.context] ?? filledVariable("QQ_CONTEXT")
+        if named == nil, invocation.isGiven(Flags.server) || invocation.isGiven(Flags.clusterConfig) || filledVariable("QQ_SERVER") != nil {
+            return nil
+        }
+        let store: ContextsStore
+        do throws(CoordinationError) { store = try ContextsStore() } catch {
+            // Without a home there are no contexts.
+            if named == nil { return nil }
+            throw error
+        }
+        let file = try store.read()
+        guard let name = named ?? file.current else { return nil }
+        guard let found = file[name] else {
+            if named != nil { throw Self.unknown(name, in: file, at: store.path) }
+            throw CoordinationError(
+                .configuration, "cannot use the contexts", because: "the current context '\(Printable.text(name))' is not among them",
+                at: store.path, hint: "choose one: qq context use NAME")
+        }
+        entry = found
+        path = store.path
+    }
+
+    static func unknown(_ name: String, in file: ContextsFile, at path: String) -> CoordinationError {
+        let names = file.entries.map(\.name)
+        return CoordinationError(
+            .configuration, "no context is called '\(Printable.text(name))'", because: "", at: path,
+            hint: Suggestion.hint(for: name, among: names)
+                ?? (names.isEmpty ? "make one: qq context add NAME -s URL" : "there are \(names.joined(separator: ", "))"))
+    }
+
+    /// The value of a key, as a command line would have it: a relative path is meant from the folder of the contexts.
+    func text(_ key: String) -> String? {
+        guard let text = entry[key] else { return nil }
+        guard ContextsFile.pathKeys.contains(key), !text.hasPrefix("/") else { return text }
+        return String(path[...(path.lastIndex(of: "/") ?? path.startIndex)]) + text
+    }
+
+    /// Whether a context's value of `flag` counts beside what was typed and what the environment says.
+    static func applies(_ flag: AnyFlag, to invocation: Invocation) -> Bool {
+        if invocation.isGiven(flag) || flag.environment.map({ filledVariable($0) != nil }) ?? false { return false }
+        switch flag.name {
+        case Flags.creds.erased.name, Flags.nkey.erased.name:
+            // One login: that of the context is not put beside another.
+            let logins = [Flags.creds.erased, Flags.nkey.erased]
+            return !logins.contains { invocation.isGiven($0) || $0.environment.map { filledVariable($0) != nil } ?? false }
+                && !Hidden.names.contains { filledVariable($0) != nil }
+        case Flags.server.erased.name, Flags.clusterConfig.erased.name:
+            return !invocation.isGiven(Flags.server) && !invocation.isGiven(Flags.clusterConfig) && filledVariable("QQ_SERVER") == nil
+        default: return true
+        }
+    }
+
+    /// The command line with the context's values for what it leaves open.
+    func fill(_ invocation: Invocation) throws(CoordinationError) -> Invocation {
+        var values: [GivenFlag] = []
+        for setting in entry.settings {
+            guard let flag = invocation.command.flags.first(where: { $0.name == setting.key }), Self.applies(flag, to: invocation),
+                let text = text(setting.key), !flag.isSwitch || text == "true"
+            else { continue }
+            do throws(UsageError) { values.append(GivenFlag(name: flag.name, text: text, value: try flag.read(text))) } catch {
+                throw CoordinationError(
+                    .configuration, "cannot use '\(setting.key)' of context \(entry.name)", because: error.message,
+                    at: "\(path), line \(setting.line)", hint: error.hint)
+            }
+        }
+        return invocation.adding(values)
+    }
+}

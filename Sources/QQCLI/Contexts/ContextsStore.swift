@@ -1,0 +1,95 @@
+import Glibc
+import QQCore
+
+/// Where the file of contexts is, and how it is read and changed: one process at a time changes it, and it is there as a whole or not at all.
+struct ContextsStore: Sendable {
+    let path: String
+
+    /// `contexts.yaml` in the folder of `qq` below the user's XDG configuration folder.
+    /// - Throws: `.configuration` where no variable tells where that is.
+    init() throws(CoordinationError) {
+        if let folder = filledVariable("XDG_CONFIG_HOME"), folder.hasPrefix("/") {
+            path = folder + "/qq/contexts.yaml"
+        } else if let home = filledVariable("HOME"), home.hasPrefix("/") {
+            path = home + "/.config/qq/contexts.yaml"
+        } else {
+            throw CoordinationError(
+                .configuration, "cannot tell where contexts are", because: "neither XDG_CONFIG_HOME nor HOME names a folder",
+                hint: "set HOME")
+        }
+    }
+
+    init(path: String) { self.path = path }
+
+    /// The contexts; none where there is no file.
+    func read() throws(CoordinationError) -> ContextsFile { try ContextsFile(try text() ?? "", path: path) }
+
+    private static let largest = 1 << 20
+
+    private func text() throws(CoordinationError) -> String? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        if descriptor < 0 {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw failure("cannot read the contexts", "open")
+        }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16384)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            if count < 0 { throw failure("cannot read the contexts", "read") }
+            if count == 0 { break }
+            bytes += chunk[..<count]
+            guard bytes.count <= Self.largest else {
+                throw CoordinationError(.configuration, "cannot use the contexts", because: "the file is larger than 1 MiB", at: path)
+            }
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw CoordinationError(.configuration, "cannot use the contexts", because: "the file is not UTF-8", at: path)
+        }
+        return text
+    }
+
+    /// Reads, changes and writes, with nobody between.
+    /// - Parameter change: what to do with what is there; nil for nothing.
+    func change(
+        _ change: (ContextsFile) throws(CoordinationError) -> ContextsText.Change?
+    ) throws(CoordinationError) {
+        let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+        try makeFolder(folder)
+        // The file itself is replaced: the lock is beside it.
+        let lock = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard lock >= 0 else { throw failure("cannot change the contexts", "open") }
+        defer { close(lock) }
+        while flock(lock, LOCK_EX) != 0 { guard errno == EINTR else { throw failure("cannot change the contexts", "flock") } }
+        let text = try text() ?? ""
+        guard let wanted = try change(try ContextsFile(text, path: path)) else { return }
+        let edited = try ContextsText.apply(wanted, to: text, path: path)
+        // One that is a link, as into a repository of dot files, stays one.
+        let target = realpath(path, nil).map { found in
+            defer { free(found) }
+            return String(cString: found)
+        }
+        do throws(SystemCallError) { try AtomicFile.write(Array(edited.utf8), to: target ?? path, mode: 0o600, isDurable: true) } catch {
+            throw CoordinationError(.unavailable, "cannot write the contexts", because: error.reason, at: path)
+        }
+    }
+
+    private func makeFolder(_ folder: String) throws(CoordinationError) {
+        var made = ""
+        for part in folder.split(separator: "/") {
+            made += "/" + part
+            if mkdir(made, 0o700) != 0, errno != EEXIST {
+                let reason = SystemCallError("mkdir").reason
+                throw CoordinationError(.unavailable, "cannot make the folder of the contexts", because: reason, at: made)
+            }
+        }
+    }
+
+    private func failure(_ what: String, _ call: String) -> CoordinationError {
+        let code = errno
+        return CoordinationError(
+            code == EACCES || code == EPERM ? .denied : .unavailable, what, because: SystemCallError(call, code: code).reason, at: path)
+    }
+}

@@ -1,0 +1,130 @@
+import Glibc
+import QQCore
+import QQLoop
+import Synchronization
+
+/// The live view of `watch`: drawn anew at each change, and several times a second for the time that is left.
+final class LiveDisplay: WatchDisplay {
+    private struct State {
+        var view: LiveView
+        var drawn: [LiveView.Line] = []
+        var size = LiveScreen.Size(width: 0, height: 0)
+        /// The last change of each election.
+        var last: [String: Change] = [:]
+    }
+
+    private let state: Mutex<State>
+    private let lines: LineDisplay
+    private let screen: LiveScreen
+    private let loop: MainLoop
+    /// By which leases grow shorter: the loop's, or that of a replay.
+    private let clock: any LeaseClock
+
+    init(_ view: LiveView, _ lines: LineDisplay, on loop: MainLoop, clock: any LeaseClock) {
+        state = Mutex(State(view: view))
+        self.lines = lines
+        self.loop = loop
+        self.clock = clock
+        screen = LiveScreen(lines.output)
+    }
+
+    func show(_ change: Change) throws(CoordinationError) {
+        state.withLock { state in
+            let word: String? = change.kind == .renewed || change.kind == .state ? nil : change.word
+            state.view.update(change.state, word: word, time: ClockTime.text(change.time), at: clock.now())
+            state.last[change.state.name] = change
+        }
+        try draw()
+    }
+
+    func show(_ event: ConnectionEvent) {
+        let text = event.kind == .notice ? event.text : "\(event.kind.rawValue.split(separator: "_").joined(separator: " ")): \(event.text)"
+        state.withLock { state in
+            switch event.kind {
+            case .notice: break
+            case .connected: state.view.notice = nil
+            case .disconnected, .unreachable, .serverLeaving: state.view.notice = text
+            }
+            state.view.note(text, time: ClockTime.text(.now()))
+        }
+        // The next tick draws it where this fails.
+        try? draw()
+    }
+
+    /// What stands below the title from now on.
+    func notice(_ text: String) { state.withLock { $0.view.notice = text } }
+
+    /// Draws until `q` is typed.
+    func run() async throws {
+        defer { screen.close() }
+        try open()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.keepDrawn() }
+            group.addTask { try await self.stopWhereAsked() }
+            group.addTask { try await self.readKeys() }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    /// A line each for what was seen last, where the picture was.
+    func printLast() throws(CoordinationError) {
+        for change in state.withLock({ $0.last }).values.sorted(by: { $0.state.name < $1.state.name }) {
+            try lines.show(Change(change.kind == .renewed ? .state : change.kind, change.state, at: change.time))
+        }
+    }
+
+    private func open() throws(CoordinationError) {
+        try screen.open { [self] text in
+            state.withLock { $0.view.note(text, time: ClockTime.text(.now())) }
+            try? draw()
+        }
+        state.withLock { $0.drawn = [] }
+        try draw()
+    }
+
+    private func keepDrawn() async throws {
+        while true {
+            try await loop.sleep(for: .milliseconds(200))
+            if screen.isOpen { try draw() } else if LiveScreen.isUsable { try open() }
+        }
+    }
+
+    /// Ctrl-Z: the shell gets its screen back while we are stopped.
+    private func stopWhereAsked() async throws {
+        let signals = try SignalSource([SIGTSTP], on: loop)
+        while true {
+            _ = try await signals.next()
+            screen.close()
+            kill(getpid(), SIGSTOP)
+            if LiveScreen.isUsable { try open() }
+        }
+    }
+
+    private func readKeys() async throws {
+        while true {
+            guard isatty(STDIN_FILENO) == 1 else { return try await loop.sleep(until: .distantFuture) }
+            try await loop.readable(STDIN_FILENO)
+            var keys = [UInt8](repeating: 0, count: 64)
+            let count = screen.isOpen ? read(STDIN_FILENO, &keys, keys.count) : 0
+            if keys.prefix(max(count, 0)).contains(where: { $0 == UInt8(ascii: "q") || $0 == UInt8(ascii: "Q") }) { return }
+            // Where nothing can be read, there is nothing to do but look again.
+            if count <= 0 { try await loop.sleep(for: .milliseconds(200)) }
+        }
+    }
+
+    private func draw() throws(CoordinationError) {
+        guard screen.isOpen else { return }
+        let size = LiveScreen.size
+        let (picture, isNewSize) = state.withLock { state -> ([LiveView.Line]?, Bool) in
+            let picture = state.view.frame(width: size.width, height: size.height, at: clock.now())
+            let isNewSize = state.size != size
+            defer {
+                state.drawn = picture
+                state.size = size
+            }
+            return (picture == state.drawn && !isNewSize ? nil : picture, isNewSize)
+        }
+        if let picture { try screen.draw(picture, clearing: isNewSize) }
+    }
+}

@@ -1,0 +1,115 @@
+import Glibc
+import QQCore
+
+/// What ``Recorder`` wrote, read back.
+struct Recording: Sendable {
+    /// A line.
+    struct Entry: Sendable {
+        enum Event: Sendable {
+            case change(Change)
+            case connection(ConnectionEvent)
+        }
+
+        let time: WallTime
+        let event: Event
+        /// As it stands in the file.
+        let json: JSONValue
+        let server: String
+    }
+
+    var entries: [Entry]
+    /// Whether the last line was cut off, and left out.
+    let isCutOff: Bool
+
+    /// - Throws: `.configuration` where the file cannot be read; `.brokenData` with the line where it is no recording.
+    init(path: String) throws(CoordinationError) {
+        let bytes = try Self.read(path)
+        var entries: [Entry] = []
+        var isCutOff = false
+        var rest = bytes[...]
+        var number = 0
+        while !rest.isEmpty {
+            number += 1
+            let end = rest.firstIndex(of: UInt8(ascii: "\n"))
+            let line = rest[..<(end ?? rest.endIndex)]
+            rest = end.map { rest[($0 + 1)...] } ?? []
+            if line.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }) { continue }
+            do throws(Invalid) { entries.append(try Self.entry(line)) } catch {
+                if end == nil, error.isNoJSON, !entries.isEmpty {
+                    isCutOff = true
+                    break
+                }
+                throw CoordinationError(
+                    .brokenData, "cannot replay", because: "line \(number): \(error.reason)", at: path,
+                    hint: "give a file that 'qq watch --record' wrote")
+            }
+        }
+        guard !entries.isEmpty else { throw CoordinationError(.brokenData, "cannot replay", because: "nothing was recorded", at: path) }
+        self.entries = entries
+        self.isCutOff = isCutOff
+    }
+
+    /// The elections, in the order in which they are first told of.
+    var names: [String] {
+        var names: [String] = []
+        for case .change(let change) in entries.map(\.event) where !names.contains(change.state.name) { names.append(change.state.name) }
+        return names
+    }
+
+    private struct Invalid: Error {
+        var reason: String
+        var isNoJSON = false
+    }
+
+    private static func read(_ path: String) throws(CoordinationError) -> [UInt8] {
+        func failed() -> CoordinationError {
+            CoordinationError(.configuration, "cannot replay", because: SystemCallError("read").reason, at: path)
+        }
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failed() }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failed() }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+        }
+    }
+
+    private static func entry(_ line: ArraySlice<UInt8>) throws(Invalid) -> Entry {
+        let json: JSONValue
+        do { json = try JSONValue.parse(line) } catch { throw Invalid(reason: "no JSON: \(error.reason)", isNoJSON: true) }
+        let time: WallTime
+        do { time = try WallTime.parse(rfc3339: try text("time", of: json)) } catch let error as WallTime.Invalid {
+            throw Invalid(reason: "time \(error.reason)")
+        } catch { throw (error as? Invalid) ?? Invalid(reason: "\(error)") }
+        let word = try text("event", of: json)
+        let server = try text("server", of: json)
+        if let kind = ConnectionEvent.Kind(rawValue: word) {
+            return Entry(time: time, event: .connection(ConnectionEvent(kind, try text("reason", of: json))), json: json, server: server)
+        }
+        guard let kind = Change.Kind(rawValue: word) else { throw Invalid(reason: "no such event: \(Printable.text(word))") }
+        return Entry(time: time, event: .change(Change(kind, try state(json), at: time)), json: json, server: server)
+    }
+
+    private static func state(_ json: JSONValue) throws(Invalid) -> ElectionState {
+        let word = try text("state", of: json)
+        guard let phase = ElectionState.Phase(rawValue: word) else { throw Invalid(reason: "no such state: \(Printable.text(word))") }
+        var state = ElectionState(name: try text("name", of: json), phase: phase)
+        // `--json` has no last_leader.
+        state.leader = json["leader"]?.stringValue ?? json["last_leader"]?.stringValue
+        state.token = json["token"]?.uint64Value.map { FencingToken($0) }
+        state.epoch = json["epoch"]?.uint64Value
+        state.ttl = json["ttl"]?.doubleValue.map { .seconds($0) }
+        state.remaining = json["expires_in"]?.doubleValue.map { .seconds($0) }
+        return state
+    }
+
+    private static func text(_ key: String, of json: JSONValue) throws(Invalid) -> String {
+        guard let text = json[key]?.stringValue else { throw Invalid(reason: "no text under '\(key)'") }
+        return text
+    }
+}

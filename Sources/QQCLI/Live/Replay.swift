@@ -1,0 +1,109 @@
+import Glibc
+import QQCore
+import QQLoop
+
+/// `watch --replay`: what was recorded, as if it happened now.
+struct Replay: Sendable {
+    private let recording: Recording
+    private let names: [String]
+    private let display: any WatchDisplay
+    private let clock: ReplayClock
+    private let loop: MainLoop
+    private let signals: any StopSignals
+    private let output: Output
+
+    /// - Parameter signals: where to hear that it is to end; nil for the process's own signals.
+    /// - Returns: nil where nothing is to be replayed.
+    /// - Throws: `CoordinationError`: what is wrong with the file, or the names.
+    init?(_ invocation: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true) throws {
+        guard invocation.command.id == .watch, let path = invocation[Flags.replay] else { return nil }
+        var recording = try Recording(path: path)
+        let messages = Messages(invocation)
+        if recording.isCutOff { messages.note("\(path): the last line is cut off; left out") }
+        names = try Self.names(invocation.positionals, in: recording, at: path)
+        let wanted = Set(names)
+        recording.entries.removeAll { if case .change(let change) = $0.event { !wanted.contains(change.state.name) } else { false } }
+        self.recording = recording
+        self.loop = loop
+        self.signals = try signals ?? SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
+        output = Output(invocation)
+        clock = ReplayClock(loop: loop, speed: invocation[Flags.speed] ?? 1)
+        let place = recording.entries.first?.server ?? ""
+        // Only what a line says of the server would need it, and those lines are printed as they were recorded.
+        let lines = LineDisplay(output: output, messages: messages, server: try ServerURL.parse("file:///"), clock: clock)
+        if mayDraw, output.form == .terminal, LiveScreen.isUsable {
+            display = LiveDisplay(LiveView(names, at: "\(place), replayed", isUnicode: Letters.areUnicode), lines, on: loop, clock: clock)
+        } else {
+            display = lines
+        }
+    }
+
+    private static func names(_ given: [String], in recording: Recording, at path: String) throws(CoordinationError) -> [String] {
+        let found = recording.names
+        for name in given where !found.contains(name) {
+            throw CoordinationError(
+                .usage, "cannot replay \(Printable.text(name))", because: "nothing was recorded of it", at: path,
+                hint: "recorded: \(found.map { Printable.text($0) }.joined(separator: ", "))")
+        }
+        return given.isEmpty ? found : found.filter { given.contains($0) }
+    }
+
+    /// - Returns: the exit code.
+    func run() async throws -> Int32 {
+        try await withThrowingTaskGroup(of: Int32.self) { group in
+            group.addTask {
+                try await display.run()
+                return ExitCode.yes
+            }
+            group.addTask {
+                _ = try await signals.next()
+                return ExitCode.yes
+            }
+            group.addTask {
+                try await play()
+                // A picture is looked at until somebody has seen enough of it.
+                guard let live = display as? LiveDisplay else { return ExitCode.yes }
+                live.notice("the end of the recording")
+                try await loop.sleep(until: .distantFuture)
+                return ExitCode.yes
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? ExitCode.unavailable
+        }
+    }
+
+    private func play() async throws {
+        guard let first = recording.entries.first?.time else { return }
+        let start = clock.now()
+        for entry in recording.entries {
+            // Wall clocks step back; what was recorded later is shown later.
+            try await clock.sleep(until: start + max(entry.time - first, .zero))
+            switch entry.event {
+            case .connection(let event): display.show(event)
+            case .change(let change) where output.form == .json:
+                if change.kind != .renewed { try output.print(json: entry.json) }
+            case .change(let change): try display.show(change)
+            }
+        }
+    }
+}
+
+/// A clock that runs faster or slower than the loop's.
+private struct ReplayClock: LeaseClock {
+    let loop: MainLoop
+    let speed: Double
+    let began: BootInstant
+
+    init(loop: MainLoop, speed: Double) {
+        self.loop = loop
+        self.speed = speed
+        began = loop.now()
+    }
+
+    func now() -> BootInstant { began + loop.now().duration(since: began) * speed }
+
+    func sleep(until deadline: BootInstant) async throws {
+        guard deadline != .distantFuture else { return try await loop.sleep(until: deadline) }
+        try await loop.sleep(until: began + deadline.duration(since: began) / speed)
+    }
+}

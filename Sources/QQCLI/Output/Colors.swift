@@ -1,0 +1,26 @@
+import Glibc
+
+/// Whether colours are used. Nothing is told by colour alone.
+enum Colors {
+    /// Whether a stream gets colours: as `--color` says, else where it is a terminal that has them and NO_COLOR is not set.
+    static func apply(_ choice: ColorChoice?, to descriptor: CInt) -> Bool {
+        switch choice ?? .auto {
+        case .always: true
+        case .never: false
+        case .auto: isTerminal(descriptor) && (variable("NO_COLOR") ?? "").isEmpty && variable("TERM") != "dumb"
+        }
+    }
+
+    static func isTerminal(_ descriptor: CInt) -> Bool { isatty(descriptor) == 1 }
+
+    /// What `--color` says among words that have not been understood yet, or cannot be.
+    static func typed(_ words: [String]) -> ColorChoice? {
+        var choice: ColorChoice?
+        for (index, word) in words.enumerated() {
+            if word == "--" { break }
+            if word.hasPrefix("--color=") { choice = ColorChoice(rawValue: String(word.dropFirst("--color=".count))) ?? choice }
+            if word == "--color", index + 1 < words.count { choice = ColorChoice(rawValue: words[index + 1]) ?? choice }
+        }
+        return choice
+    }
+}

@@ -1,0 +1,171 @@
+import CKernel
+import Glibc
+import QQCore
+import QQLoop
+import QQNATS
+import QQREPL
+
+// A session that a person types.
+extension Session {
+    /// Reads lines and runs them until the end of input, `exit` or a signal; then everything is given up.
+    func interact() async throws -> Int32 {
+        // Started behind a shell's prompt, it waits for its turn at the terminal.
+        for _ in 0..<16 where tcgetpgrp(STDIN_FILENO) != getpgrp() { kill(0, SIGTTIN) }
+        let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCHLD], on: loop)
+        // Taking the terminal back from a guarded command must not stop us, nor Ctrl-Z: leases are to be renewed.
+        for number in [SIGTTOU, SIGTSTP, SIGQUIT] { signal(number, SIG_IGN) }
+        let editor = LineEditor(name: "qq", loop: loop) { [self] before, start in candidates(before, start) }
+        Screen.write { body in LineEditor.above(body) }
+        defer { Screen.write(through: nil) }
+        leases.whenChanged { [self] in LineEditor.setPrompt(prompt) }
+        let watching = Task(executorPreference: loop) { [self] in
+            while let number = try? await signals.next() { take(number) }
+        }
+        // Time goes by. A dumb terminal would show each prompt.
+        let prompting = Task(executorPreference: loop) { [self] in
+            while !isDumb, (try? await loop.sleep(for: .seconds(1))) != nil { LineEditor.setPrompt(prompt) }
+        }
+        defer {
+            watching.cancel()
+            prompting.cancel()
+        }
+        refreshElections(withMembers: true)
+        await readLines(editor)
+        await leave()
+        let signal = state.withLock { $0.leaving }
+        return signal.map { ExitCode.signal($0) } ?? ExitCode.yes
+    }
+
+    private func readLines(_ editor: LineEditor) async {
+        let history = History(path: Self.historyPath)
+        history.load()
+        var isKept = true
+        while state.withLock({ $0.leaving }) == nil {
+            let text: String?
+            do { text = try await read(editor) } catch { return }
+            guard let text else {
+                if await mayLeave() { return }
+                continue
+            }
+            // What was pasted may be several lines.
+            for text in text.split(separator: "\n", omittingEmptySubsequences: false).map({ String($0) }) {
+                if !history.add(text), isKept {
+                    isKept = false
+                    messages.note("the history is not kept: cannot write \(Self.historyPath ?? ""): \(String(cString: strerror(errno)))")
+                }
+                if await runLine(text) == .leave, await mayLeave() { return }
+                if state.withLock({ $0.leaving }) != nil { return }
+            }
+        }
+    }
+
+    private func read(_ editor: LineEditor) async throws -> String? {
+        refreshPlace()
+        let reading = Task(executorPreference: loop) { [self] in try await editor.line(prompt: prompt) }
+        state.withLock { $0.reading = reading }
+        defer { state.withLock { $0.reading = nil } }
+        return try await reading.value
+    }
+
+    private func runLine(_ text: String) async -> Step {
+        do {
+            let line: CommandLine
+            do throws(CommandLine.Invalid) { line = try CommandLine(text) { variable($0) } } catch {
+                throw UsageError(error.reason, hint: error.hint)
+            }
+            return try await run(line, text: text)
+        } catch { return .goOn(Self.told(error, messages)) }
+    }
+
+    private func take(_ number: CInt) {
+        switch number {
+        case SIGINT: interrupt()
+        case SIGWINCH: LineEditor.resized()
+        case SIGCHLD: lookForStopped()
+        default: end(by: number)
+        }
+    }
+
+    // MARK: Leaving
+
+    /// Guarded commands end with the session: that is asked first.
+    private func mayLeave() async -> Bool {
+        let guarded = state.withLock { $0.jobs }.values.filter { if case .process = $0.work { true } else { false } }
+        guard !guarded.isEmpty, isatty(STDIN_FILENO) == 1 else { return true }
+        messages.ask("End \(guarded.map { Printable.text($0.line) }.sorted().joined(separator: ", ")) and leave? [y/N] ")
+        let loop = loop
+        let question = Task(executorPreference: loop) { await Question.answer(on: loop) }
+        state.withLock { $0.question = question }
+        defer { state.withLock { $0.question = nil } }
+        let answer = await question.value
+        if answer == nil { messages.ask("\n") }
+        if state.withLock({ $0.leaving }) != nil { return true }
+        // Nobody is there any more to say no.
+        return Question.isYes(answer) || (answer == nil && !question.isCancelled)
+    }
+
+    /// Ends what runs, and gives up what is held. Ctrl-C leaves to run out what cannot be given up soon.
+    func leave() async {
+        let (jobs, processes) = state.withLock { ($0.jobs, $0.processes) }
+        for job in jobs.values {
+            guard case .task(let button, let task) = job.work else { continue }
+            button.press(SIGTERM)
+            if !button.isListenedTo { task.cancel() }
+        }
+        for process in processes.values { process.signal(SIGTERM, isGroup: isInteractive) }
+        let ending = Task(executorPreference: loop) { [self] in
+            await leases.releaseAll()
+            // Guarded commands have as long as their lease: they release it themselves.
+            let deadline = loop.now() + .seconds(15)
+            while state.withLock({ !$0.jobs.isEmpty || !$0.processes.isEmpty }), loop.now() < deadline {
+                guard (try? await loop.sleep(for: .milliseconds(5))) != nil else { return }
+            }
+        }
+        state.withLock { $0.ending = ending }
+        let patience = Task(executorPreference: loop) { [self] in
+            guard (try? await loop.sleep(for: .seconds(1))) != nil else { return }
+            let names = leases.standing.map { Printable.text($0.name) }.joined(separator: ", ")
+            if !names.isEmpty { messages.note("still releasing \(names); Ctrl-C leaves it to end by itself") }
+        }
+        await ending.value
+        patience.cancel()
+    }
+
+    /// `$XDG_STATE_HOME/qq/history`, else below the home folder.
+    static var historyPath: String? {
+        if let folder = filledVariable("XDG_STATE_HOME"), folder.hasPrefix("/") { return folder + "/qq/history" }
+        if let home = filledVariable("HOME"), home.hasPrefix("/") { return home + "/.local/state/qq/history" }
+        return nil
+    }
+
+    // MARK: The prompt
+
+    private var isDumb: Bool { (filledVariable("TERM") ?? "dumb") == "dumb" }
+
+    /// Context, system, and what is held with the time left.
+    var prompt: String {
+        let now = loop.now()
+        let place = state.withLock { $0.place }
+        let leases = leases.standing.map {
+            SessionPrompt.Lease(name: $0.name, left: $0.grant.deadline.duration(since: now), ttl: $0.grant.ttl)
+        }
+        let pieces = SessionPrompt(context: place.context, system: place.system, leases: leases).pieces(columns: columns)
+        return pieces.map { output.color($0.text, $0.color) }.joined(separator: " ") + "> "
+    }
+
+    /// Looks where lines go that do not say it themselves.
+    private func refreshPlace() {
+        let place = standingPlace
+        state.withLock { $0.place = place }
+    }
+
+    private var standingPlace: (context: String?, system: String) {
+        guard case .run(let line)? = try? Parser.parse(["status", "x"]) else { return (nil, "qq") }
+        let filled = filled(line)
+        let choice = (try? ContextChoice(for: filled)) ?? nil
+        let whole = (try? choice?.fill(filled)) ?? filled
+        let file = whole[Flags.clusterConfig].flatMap { try? ClusterFile.read($0) }
+        guard let url = try? ServerChoice.resolve(flag: whole[Flags.server], file: file).url else { return (choice?.entry.name, "?") }
+        return (choice?.entry.name, url.system.name)
+    }
+}

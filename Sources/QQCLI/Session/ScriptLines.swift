@@ -1,0 +1,71 @@
+import Glibc
+import QQCore
+import QQLoop
+
+/// The lines of a script, read as they are asked for.
+actor ScriptLines {
+    /// Bytes of the longest line.
+    static let longest = 1 << 20
+
+    /// How errors call the script.
+    let name: String
+    private let descriptor: CInt
+    private let loop: MainLoop
+    private var pending: [UInt8] = []
+    private var isAtEnd = false
+    private var count = 0
+
+    /// - Parameter path: nil for stdin.
+    init(_ path: String?, _ loop: MainLoop) throws(CoordinationError) {
+        name = path ?? "script"
+        self.loop = loop
+        descriptor = path.map { open($0, O_RDONLY | O_CLOEXEC | O_NOCTTY) } ?? STDIN_FILENO
+        guard descriptor >= 0 else { throw Self.failure(SystemCallError("open"), name) }
+    }
+
+    private static func failure(_ error: SystemCallError, _ name: String) -> CoordinationError {
+        CoordinationError(.configuration, "cannot read the script", because: error.reason, at: name)
+    }
+
+    /// The next line without its end; nil behind the last one.
+    /// - Throws: `CoordinationError`, or `CancellationError`.
+    func next() async throws -> String? {
+        var searched = 0
+        while true {
+            if let end = pending[searched...].firstIndex(of: UInt8(ascii: "\n")) {
+                defer { pending.removeSubrange(...end) }
+                return line(pending[..<end])
+            }
+            searched = pending.count
+            guard searched <= Self.longest else {
+                throw CoordinationError(
+                    .brokenData, "cannot read the script", because: "a line is longer than 1 MiB", at: "\(name), line \(count + 1)")
+            }
+            if isAtEnd {
+                defer { pending = [] }
+                return pending.isEmpty ? nil : line(pending[...])
+            }
+            try await readMore()
+        }
+    }
+
+    private func line(_ bytes: ArraySlice<UInt8>) -> String {
+        count += 1
+        var bytes = bytes
+        if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+        // Editors of some systems put a mark there.
+        if count == 1, bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func readMore() async throws {
+        // A pipe may have nothing yet. A file always has: it cannot be waited for.
+        do { try await loop.readable(descriptor) } catch is CancellationError { throw CancellationError() } catch {}
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        let count = read(descriptor, &chunk, chunk.count)
+        if count < 0, errno == EINTR || errno == EAGAIN { return }
+        guard count >= 0 else { throw Self.failure(SystemCallError("read"), name) }
+        isAtEnd = count == 0
+        pending += chunk[..<count]
+    }
+}

@@ -1,0 +1,257 @@
+import CKernel
+import Glibc
+import QQCore
+import QQLoop
+import QQREPL
+import Synchronization
+
+/// A session: lines that are run one after the other in one process, which holds leases between them. A person types them, or a script holds them.
+final class Session: Sendable {
+    struct State {
+        /// The context that `use` chose; nil for what applies without it.
+        var context: String?
+        var jobs: [Int: Job] = [:]
+        var foreground: Foreground?
+        /// The guarded command that is waited for.
+        var process: SessionProcess?
+        /// Every guarded command that lives.
+        var processes: [pid_t: SessionProcess] = [:]
+        /// What guarded commands are given to know when we are gone.
+        var lifeline: CInt?
+        /// The line that is being typed, or the next one of a script.
+        var reading: Task<String?, any Error>?
+        /// What a person is being asked.
+        var question: Task<String?, Never>?
+        /// The signal that ends the session.
+        var leaving: CInt?
+        /// What gives everything up, at the end.
+        var ending: Task<Void, Never>?
+        /// Where lines go that do not say it themselves, for the prompt.
+        var place: (context: String?, system: String) = (nil, "qq")
+        /// What the last look at the server found, for completion.
+        var elections: [ElectionState] = []
+        var members: Set<String> = []
+
+        var nextNumber: Int { (jobs.keys.max() ?? 0) + 1 }
+
+        func number(of process: SessionProcess) -> Int? {
+            jobs.first { if case .process(let found) = $0.value.work { found === process } else { false } }?.key
+        }
+    }
+
+    /// What runs while the next line is typed.
+    struct Job: Sendable {
+        /// As it may be shown.
+        let line: String
+        let startedAt: BootInstant
+        let work: Work
+        var isStopped = false
+
+        enum Work: Sendable {
+            case task(StopButton, Task<Int32, Never>)
+            case process(SessionProcess)
+        }
+    }
+
+    /// What the session waits for.
+    struct Foreground: Sendable {
+        let button: StopButton
+        let task: Task<Int32, Never>
+        var interrupts = 0
+    }
+
+    /// What becomes of the session after a line.
+    enum Step: Sendable, Equatable {
+        case goOn(Int32)
+        case leave
+    }
+
+    let loop: MainLoop
+    /// The line that began the session: what it says of server, identity and output holds for each line in it.
+    let base: Invocation
+    let leases: SessionLeases
+    private let folders = LeaseFolders()
+    let messages: Messages
+    let output: Output
+    let state = Mutex(State())
+    let isInteractive: Bool
+    /// Whether the script comes in on stdin: then nothing that is started may read there.
+    let scriptIsInput: Bool
+
+    init(_ base: Invocation, loop: MainLoop, isInteractive: Bool) {
+        self.base = base
+        self.loop = loop
+        self.isInteractive = isInteractive
+        scriptIsInput = !isInteractive && base[Flags.script] == nil
+        let messages = Messages(base)
+        self.messages = messages
+        let output = Output(base)
+        self.output = output
+        leases = SessionLeases(loop: loop) { text, color in
+            // In a script stdout is for answers.
+            if isInteractive, output.form == .terminal { Session.tell(text, color, output) } else { messages.note(text) }
+        }
+    }
+
+    /// Something that happened meanwhile.
+    func tell(_ text: String, _ color: Output.Color) { leases.tell(text, color) }
+
+    /// Something that happened meanwhile, with its time.
+    static func tell(_ text: String, _ color: Output.Color, _ output: Output) {
+        try? output.print(output.color(ClockTime.text(.now()), .faint) + "  " + output.color(Printable.text(text), color))
+    }
+
+    // MARK: One line
+
+    /// Runs a line.
+    /// - Throws: `UsageError`, `CoordinationError`: what is wrong with it.
+    func run(_ line: CommandLine, text: String) async throws -> Step {
+        guard let first = line.words.first else { return .goOn(ExitCode.yes) }
+        if let own = SessionCommand(rawValue: first) {
+            guard !line.isInBackground else { throw UsageError("'\(first)' does not run in the background", hint: nil) }
+            return try await run(own, Array(line.words.dropFirst()))
+        }
+        if first == CommandName.help.rawValue, line.words.count == 2, let own = SessionCommand(rawValue: line.words[1]) {
+            try output.print(own.summary)
+            return .goOn(ExitCode.yes)
+        }
+        if !first.hasPrefix("-"), Commands.named(first) == nil {
+            let near = Suggestion.hint(for: first, among: Commands.visible.map(\.name) + SessionCommand.allCases.map(\.rawValue))
+            throw UsageError("unknown command \(first.quoted)", hint: near ?? "see 'help' for the commands")
+        }
+        switch try Parser.parse(line.words, inSession: true) {
+        case .version: try Output.write("qq \(version)")
+        case .noCommand: throw UsageError("no command given", hint: "see 'help' for the commands")
+        case .help(let command, let long):
+            try Output.write(String(helpText(for: command, long: long, width: columns).dropLast()))
+            guard command == nil else { break }
+            try Output.write(["", "In a session:"].joined(separator: "\n"))
+            for own in SessionCommand.allCases where own != .quit { try Output.write("  " + own.summary) }
+        case .run(let invocation): return .goOn(try await run(invocation, line, text))
+        }
+        return .goOn(ExitCode.yes)
+    }
+
+    var columns: Int {
+        let columns = Int(qq_terminal_columns(1))
+        return columns > 0 ? columns : 80
+    }
+
+    private func run(_ invocation: Invocation, _ line: CommandLine, _ text: String) async throws -> Int32 {
+        let invocation = filled(invocation)
+        if invocation.command.id == .repl { throw UsageError("a session runs already", hint: "leave it with 'exit'") }
+        // A page of the manual is read in a program of its own, too.
+        if invocation.trailing != nil || (isInteractive && invocation.command.id == .man) {
+            return try await runProcess(invocation, isInBackground: line.isInBackground, text)
+        }
+        let button = StopButton()
+        let task = Task(executorPreference: loop) { [self] () async -> Int32 in
+            do { return try await evaluate(invocation, button, isInBackground: line.isInBackground) } catch {
+                return Self.told(error, messages)
+            }
+        }
+        guard line.isInBackground else { return await inForeground(button, task) }
+        start(text, .task(button, task))
+        return ExitCode.yes
+    }
+
+    /// The line with what the session's own says, where it does not say it itself.
+    func filled(_ invocation: Invocation) -> Invocation {
+        let ofPlaces = ContextsFile.flags.map(\.name) + [Flags.context.erased.name]
+        var values = base.values.filter { $0.name != Flags.help.erased.name }
+        let context = state.withLock { $0.context }
+        // A place in the line itself is another one than the session's, and so is the one of a context that was chosen.
+        let isElsewhere = [Flags.server.erased, Flags.clusterConfig.erased, Flags.context.erased].contains { invocation.isGiven($0) }
+        if isElsewhere || context != nil { values.removeAll { ofPlaces.contains($0.name) } }
+        if !isElsewhere, let context { values += place(of: context) }
+        // Of two that exclude each other, the line's is the one that is meant.
+        for rule in invocation.command.rules {
+            guard case .exclusive(let one, let other) = rule, invocation.isGiven(one) || invocation.isGiven(other) else { continue }
+            values.removeAll { $0.name == one.name || $0.name == other.name }
+        }
+        return invocation.adding(
+            values.filter { value in
+                invocation.command.flags.contains { $0.name == value.name } && !invocation.values.contains { $0.name == value.name }
+            })
+    }
+
+    /// A context that was chosen in the session, and what it says of the server: that counts more than what the environment said before.
+    private func place(of context: String) -> [GivenFlag] {
+        var values = [GivenFlag(name: Flags.context.erased.name, text: context, value: context)]
+        guard case .run(let line)? = try? Parser.parse(["status", "--all"]),
+            let choice = (try? ContextChoice(for: line.adding(values))) ?? nil
+        else { return values }
+        for flag in [Flags.server.erased, Flags.clusterConfig.erased] {
+            if let text = choice.text(flag.name) { values.append(GivenFlag(name: flag.name, text: text, value: text)) }
+        }
+        return values
+    }
+
+    private func evaluate(_ invocation: Invocation, _ button: StopButton, isInBackground: Bool) async throws -> Int32 {
+        if let code = try runWithoutServer(invocation) { return code }
+        if let replay = try Replay(invocation, loop: loop, signals: button, mayDraw: !isInBackground) { return try await replay.run() }
+        let invocation = try ContextCommand.testing(invocation) ?? invocation
+        // What is kept shares a folder; other commands are as they are outside of a session.
+        let folders = invocation.command.id == .acquire ? folders : LeaseFolders()
+        let context = try Context(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
+        switch invocation.command.id {
+        // The lease keeps its connection.
+        case .acquire: return try await leases.acquire(context, signals: button)
+        case .release where !invocation[Flags.cancelWait] && context.givenIdentity == nil && leases.holds(context.name, at: context.server),
+            .stepDown where leases.holds(context.name, at: context.server) && !invocation.isGiven(Flags.node):
+            try await leases.release(context.name, at: context.server)
+            try context.printReleased()
+            return ExitCode.yes
+        default: break
+        }
+        let result: Result<Int32, any Error>
+        do { result = .success(try await context.counting { try await context.run() }) } catch { result = .failure(error) }
+        await context.coordinator.close()
+        refreshElections()
+        return try result.get()
+    }
+
+    /// What went wrong, on stderr.
+    /// - Returns: the exit code that says so.
+    static func told(_ error: any Error, _ messages: Messages) -> Int32 {
+        switch error {
+        case let error as UsageError:
+            Messages.error(error)
+            return ExitCode.usage
+        case let error as CoordinationError:
+            messages.error(error)
+            return error.exitCode
+        case is CancellationError: return ExitCode.signal(SIGINT)
+        default:
+            messages.error(CoordinationError(.unavailable, "cannot go on", because: "\(error)"))
+            return ExitCode.unavailable
+        }
+    }
+
+    // MARK: Completion's knowledge
+
+    /// Looks at what elections there are, for completion alone: what goes wrong does not matter.
+    /// - Parameter withMembers: whether to ask who takes part, too, where a system knows that.
+    func refreshElections(withMembers: Bool = false) {
+        guard isInteractive else { return }
+        Task(executorPreference: loop) { [self] in
+            guard let coordinator = quietContext()?.coordinator else { return }
+            if coordinator.capabilities.has(.listElections), let found = try? await coordinator.list() {
+                state.withLock { $0.elections = found }
+            }
+            if withMembers, coordinator.capabilities.has(.members) {
+                let members = await coordinator.clusterStatus().members
+                state.withLock { $0.members = Set(members.map(\.id)) }
+            }
+            await coordinator.close()
+        }
+    }
+
+    /// The place where lines go that do not say it themselves; nil where that cannot be told.
+    func quietContext() -> Context? {
+        guard case .run(let line)? = try? Parser.parse(["status", "--all", "--timeout", "2s", "--retries", "0", "--quiet"]) else {
+            return nil
+        }
+        return try? Context(filled(line), loop: loop, signals: StopButton(), mayDraw: false)
+    }
+}

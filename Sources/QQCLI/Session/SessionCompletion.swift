@@ -1,0 +1,88 @@
+import QQCore
+import QQREPL
+
+// What Tab offers. It is asked on the terminal's time: nothing is waited for, and what a server knows was asked for before.
+extension Session {
+    func candidates(_ before: String, _ start: Int) -> Candidates {
+        let words = CommandLine.unfinished(before)
+        let last = words.last ?? ""
+        guard words.count > 1 else {
+            return Candidates(
+                (Commands.visible.map(\.name) + SessionCommand.allCases.map(\.rawValue)).filter { $0.hasPrefix(last) }.sorted())
+        }
+        if let own = SessionCommand(rawValue: words[0]) {
+            return Candidates(words.count == 2 ? names(for: own).filter { $0.hasPrefix(last) } : [])
+        }
+        guard let command = Commands.named(words[0]), !command.isHidden else { return Candidates() }
+        // What follows `--` is another program's.
+        if command.takesTrailingCommand, words.dropLast().contains("--") { return Candidates(areFiles: true) }
+        let flags = command.flags.filter { !$0.isHidden }
+        if let flag = flags.first(where: { $0.takesNextWord && $0.spellings.contains(words[words.count - 2]) }) {
+            return offer(flag.kind, for: last, of: flag)
+        }
+        // The editor takes what stands behind the sign for a word of its own.
+        if last.hasPrefix("--"), let sign = last.firstIndex(of: "=") {
+            guard let flag = flags.first(where: { $0.long == last[..<sign] }) else { return Candidates() }
+            return offer(flag.kind, for: String(last[last.index(after: sign)...]), of: flag)
+        }
+        if last.hasPrefix("-") {
+            return Candidates(flags.flatMap(\.spellings).filter { $0.hasPrefix("--") && $0.hasPrefix(last) }.sorted())
+        }
+        guard let positional = positional(of: command, words, flags) else { return Candidates() }
+        return offer(positional.kind, for: last, of: nil)
+    }
+
+    /// What the word at the cursor is.
+    private func positional(of command: Command, _ words: [String], _ flags: [AnyFlag]) -> Positional? {
+        var place = 0
+        var isValue = false
+        for word in words.dropFirst().dropLast() {
+            if isValue {
+                isValue = false
+            } else if word.hasPrefix("-") {
+                isValue = flags.contains { $0.takesNextWord && $0.spellings.contains(word) }
+            } else {
+                place += 1
+            }
+        }
+        if place < command.positionals.count { return command.positionals[place] }
+        return command.positionals.last.flatMap { $0.isVariadic ? $0 : nil }
+    }
+
+    private func offer(_ kind: ValueKind, for word: String, of flag: AnyFlag?) -> Candidates {
+        let found = state.withLock { $0.elections }
+        let names: [String]
+        switch kind {
+        case .none, .duration, .count, .pid: return Candidates()
+        case .text:
+            // Of those that lead or take part, it can be told.
+            guard [Flags.node.erased.name, Flags.owner.erased.name].contains(flag?.name) else { return Candidates() }
+            names = Set(found.filter(\.isLed).compactMap(\.leader)).union(state.withLock { $0.members }).sorted()
+        case .choice(let words): names = words
+        case .file, .directory, .command: return Candidates(areFiles: true)
+        case .serverURL:
+            return Candidates(
+                ["file:///", "nats://", "tls://", "qq://", "qqs://", "raftlock://", "raftlocks://"].filter { $0.hasPrefix(word) },
+                ends: false)
+        case .election: names = Set(found.map(\.name) + leases.standing.map(\.name)).sorted()
+        case .grant: names = Set(leases.standing.map(\.name) + savedGrants).sorted()
+        case .context: names = contexts
+        case .commandName: names = Commands.visible.map(\.name) + SessionCommand.allCases.map(\.rawValue)
+        case .manPage: names = CompletionSource.manPageNames
+        }
+        return Candidates(names.filter { $0.hasPrefix(word) })
+    }
+
+    /// What the only word behind one of our own commands can be.
+    private func names(for command: SessionCommand) -> [String] {
+        switch command {
+        case .use: contexts
+        case .fg, .stop: state.withLock { $0.jobs.keys.sorted() }.map { "\($0)" }
+        case .leases, .jobs, .history, .exit, .quit: []
+        }
+    }
+
+    private var savedGrants: [String] { quietContext().map { GrantStore().names(at: $0.server) } ?? [] }
+
+    private var contexts: [String] { ((try? ContextsStore().read())?.entries ?? []).map(\.name).sorted() }
+}

@@ -1,0 +1,87 @@
+import Glibc
+import QQCore
+import QQLoop
+import QQREPL
+
+// What runs in the foreground and in the background, and what ends it.
+extension Session {
+    func inForeground(_ button: StopButton, _ task: Task<Int32, Never>) async -> Int32 {
+        state.withLock { $0.foreground = Foreground(button: button, task: task) }
+        defer {
+            let wasInterrupted = state.withLock { state in
+                defer { state.foreground = nil }
+                return (state.foreground?.interrupts ?? 0) > 0
+            }
+            if wasInterrupted { beginLine() }
+        }
+        return await task.value
+    }
+
+    /// The terminal shows a key that interrupts as `^C`, and nothing behind it.
+    func beginLine() { if isInteractive { messages.ask("\n") } }
+
+    /// Ctrl-C: the command that runs is told to end, and made to, the second time. Commands that wait for no signal are ended at once.
+    func interrupt() {
+        let (found, question, ending) = state.withLock { state in
+            state.foreground?.interrupts += 1
+            return (state.foreground, state.question, state.ending)
+        }
+        // The second thoughts of somebody who is leaving: what cannot be given up soon is left to run out.
+        if let ending {
+            ending.cancel()
+            return leases.abandon()
+        }
+        if let question { return question.cancel() }
+        guard let found else { return LineEditor.abandon() }
+        found.button.press(SIGINT)
+        if found.interrupts > 1 || !found.button.isListenedTo { found.task.cancel() }
+    }
+
+    /// A signal that ends the session: what runs gets it, and what is waited for is not waited for any more.
+    func end(by number: CInt) {
+        let state = state.withLock { state in
+            if state.leaving == nil { state.leaving = number }
+            return state
+        }
+        if state.ending != nil { return interrupt() }
+        state.foreground?.button.press(number)
+        if state.foreground?.button.isListenedTo == false { state.foreground?.task.cancel() }
+        state.question?.cancel()
+        state.reading?.cancel()
+        // On a terminal it was sent Ctrl-C itself.
+        guard let process = state.process, number != SIGINT || tcgetpgrp(STDIN_FILENO) != getpgrp() else { return }
+        process.signal(number, isGroup: isInteractive)
+    }
+
+    func start(_ text: String, _ work: Job.Work) {
+        let line = Self.shown(text)
+        let number = state.withLock { state in
+            let number = state.nextNumber
+            state.jobs[number] = Job(line: line, startedAt: loop.now(), work: work)
+            return number
+        }
+        messages.note("[\(number)] \(line)")
+        guard case .task(_, let task) = work else { return }
+        Task(executorPreference: loop) { [self] in
+            let code = await task.value
+            ended(number, code)
+        }
+    }
+
+    func ended(_ number: Int, _ code: Int32) {
+        guard let job = state.withLock({ $0.jobs.removeValue(forKey: number) }) else { return }
+        tell("[\(number)] ended with \(code): \(job.line)", code == 0 ? .good : .warning)
+    }
+
+    /// A line as others may see it: without its `&`, and without the credentials of URLs.
+    static func shown(_ text: String) -> String {
+        var shown: [UInt8] = []
+        for (index, word) in text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).enumerated() {
+            if index > 0 { shown.append(UInt8(ascii: " ")) }
+            var bytes = Array(word)
+            if let range = Hidden.credentials(in: bytes) { bytes.replaceSubrange(range, with: Array("***".utf8)) }
+            shown += bytes
+        }
+        return String(decoding: shown, as: UTF8.self)
+    }
+}

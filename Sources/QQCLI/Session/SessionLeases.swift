@@ -1,0 +1,248 @@
+import Glibc
+import QQCore
+import QQLoop
+import Synchronization
+
+/// The leases that a session took: each is renewed in the background until it is released, or lost.
+final class SessionLeases: Sendable {
+    /// One of them, as it stands.
+    struct Standing: Sendable {
+        let name: String
+        let server: ServerURL
+        let grant: Grant
+    }
+
+    private struct Held {
+        /// Which campaign it is: an election may be campaigned for again.
+        let number: Int
+        let context: Context
+        let driver: SessionDriver
+        let ended: Task<SessionOutcome, Never>
+        var grant: Grant?
+        /// Whether somebody waits for its end, who will tell of it.
+        var isGivenUp = false
+    }
+
+    private struct Key: Hashable {
+        let name: String
+        let server: String
+    }
+
+    private struct State {
+        var held: [Key: Held] = [:]
+        var campaigns = 0
+        /// The elections that were lost, the latest one last.
+        var lost: [String] = []
+        /// Why a lease could not be given up, by the campaign's number, for who waits for its end.
+        var failures: [Int: CoordinationError] = [:]
+        var changed: @Sendable () -> Void = {}
+    }
+
+    private let state = Mutex(State())
+    private let loop: MainLoop
+    /// Tells what happens.
+    let tell: @Sendable (String, Output.Color) -> Void
+
+    init(loop: MainLoop, tell: @escaping @Sendable (String, Output.Color) -> Void) {
+        self.loop = loop
+        self.tell = tell
+    }
+
+    /// Has `changed` called whenever what is held is another, or a late lease was renewed.
+    func whenChanged(_ changed: @escaping @Sendable () -> Void) { state.withLock { $0.changed = changed } }
+
+    /// In the order of their names.
+    var standing: [Standing] {
+        state.withLock { $0.held.values.compactMap { held in held.grant.map { ($0, held.context) } } }
+            .map { Standing(name: $0.name, server: $1.server, grant: $0) }.sorted {
+                $0.name == $1.name ? $0.server.description < $1.server.description : $0.name < $1.name
+            }
+    }
+
+    /// The elections that were lost since this was last asked.
+    func takeLosses() -> [String] {
+        state.withLock { state in
+            defer { state.lost = [] }
+            return state.lost
+        }
+    }
+
+    func holds(_ name: String, at server: ServerURL) -> Bool {
+        state.withLock { $0.held[Key(name: name, server: server.description)]?.grant != nil }
+    }
+
+    // MARK: Taking
+
+    /// `acquire NAME`: campaigns, and keeps what it got.
+    func acquire(_ context: Context, signals: any StopSignals) async throws -> Int32 {
+        let key = Key(name: context.name, server: context.server.description)
+        if let present = state.withLock({ $0.held[key] }) {
+            guard present.grant != nil else {
+                throw UsageError("this session waits for \(context.name.quoted) already", hint: "see 'jobs', and end that one with 'stop'")
+            }
+            context.messages.note("\(context.name) is held by this session already")
+            return ExitCode.yes
+        }
+        let plan = try context.leasePlan(wantsWitness: true, guardsWork: false)
+        let driver = SessionDriver(plan.configuration, coordinator: context.coordinator, clock: loop)
+        let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
+        let number = state.withLock { state in
+            state.campaigns += 1
+            return state.campaigns
+        }
+        let ended = Task(executorPreference: loop) {
+            let outcome = await driver.run { event, _ in
+                self.note(event, key, context)
+                if case .elected(let grant) = event { elected.yield(grant) }
+            }
+            self.forget(key, number)
+            await context.coordinator.close()
+            elected.finish()
+            return outcome
+        }
+        state.withLock { $0.held[key] = Held(number: number, context: context, driver: driver, ended: ended) }
+        followConnection(of: context, until: ended)
+        let stopping = Task(executorPreference: loop) {
+            guard (try? await signals.next()) != nil else { return }
+            driver.stop()
+        }
+        context.campaignBegins()
+        defer {
+            stopping.cancel()
+            context.progress?.end()
+        }
+        for await grant in elections {
+            try context.print(grant, isKept: true)
+            return ExitCode.yes
+        }
+        // Made to end: what may be granted all the same is not wanted.
+        if Task.isCancelled { driver.stop() }
+        switch await ended.value {
+        case .refused(let state):
+            if context.output.form == .json { try context.output.print(json: Schemas.refused(state, server: context.server)) }
+            return context.refused(state)
+        case .timedOut(let state): throw context.timedOut(state)
+        case .failed(let error): throw error
+        case .lost(let reason): throw CoordinationError(.lost, "lost \(context.name)", because: reason.description)
+        case .stopped: return ExitCode.signal(SIGINT)
+        }
+    }
+
+    private func note(_ event: SessionEvent, _ key: Key, _ context: Context) {
+        context.follow(event)
+        switch event {
+        case .elected(let grant), .extended(let grant):
+            set(grant, key)
+            save(grant, context, isNew: event == .elected(grant))
+        case .waiting(let state): context.messages.detail("waiting for \(state.name), \(Rendering.sentence(state))")
+        case .retrying(let error, let pause):
+            tell("\(key.name): \(error); trying again in \(DurationText.brief(pause))", .warning)
+        case .stepDownAsked(let by):
+            tell("\(key.name): \(by) asks us to step down; letting go", .warning)
+            state.withLock { $0.held[key] }?.driver.stop()
+        case .lost(let grant, let reason):
+            GrantStore().forget(grant, server: context.server)
+            state.withLock { $0.lost.append(key.name) }
+            set(nil, key)
+            tell("\(key.name): lost: \(reason)", .bad)
+        case .released(let grant):
+            GrantStore().forget(grant, server: context.server)
+            let isTold = state.withLock { $0.held[key]?.isGivenUp ?? true }
+            set(nil, key)
+            if !isTold { tell("\(key.name): released", .good) }
+        case .releaseFailed(let grant, let error):
+            GrantStore().forget(grant, server: context.server)
+            let isTold = state.withLock { state in
+                guard let held = state.held[key], held.isGivenUp else { return false }
+                state.failures[held.number] = error
+                return true
+            }
+            set(nil, key)
+            if !isTold { tell("\(key.name): \(error); the lease ends by itself", .warning) }
+        }
+    }
+
+    /// A renewal in time is no news: thousands of them must not cost anything.
+    private func set(_ grant: Grant?, _ key: Key) {
+        let now = loop.now()
+        let changed = state.withLock { state -> (@Sendable () -> Void)? in
+            let before = state.held[key]?.grant
+            state.held[key]?.grant = grant
+            guard let before, grant != nil else { return state.changed }
+            let lease = SessionPrompt.Lease(name: key.name, left: before.deadline.duration(since: now), ttl: before.ttl)
+            return lease.isLate ? state.changed : nil
+        }
+        changed?()
+    }
+
+    /// Saved grants tell other processes of this user, and `status`, what is ours. Where nobody tells who leads, the time left is in them as well.
+    private func save(_ grant: Grant, _ context: Context, isNew: Bool) {
+        guard isNew || !context.coordinator.capabilities.has(.readLeader) else { return }
+        do throws(CoordinationError) { try GrantStore().save(grant, server: context.server) } catch { context.messages.note("\(error)") }
+    }
+
+    private func forget(_ key: Key, _ number: Int) {
+        state.withLock { if $0.held[key]?.number == number { $0.held[key] = nil } }
+    }
+
+    /// Tells what happens to the connection for as long as the lease stands.
+    private func followConnection(of context: Context, until ended: Task<SessionOutcome, Never>) {
+        let events = context.coordinator.connectionEvents
+        let following = Task(executorPreference: loop) {
+            var wasCut = false
+            for await event in events {
+                switch event.kind {
+                case .notice: context.messages.detail(event.text)
+                case .connected where !wasCut: break
+                case .connected: self.tell("\(context.name): connected again: \(event.text)", .good)
+                default:
+                    wasCut = true
+                    self.tell(
+                        "\(context.name): \(event.kind.rawValue.split(separator: "_").joined(separator: " ")): \(event.text)", .warning)
+                }
+            }
+        }
+        Task(executorPreference: loop) {
+            _ = await ended.value
+            following.cancel()
+        }
+    }
+
+    // MARK: Giving up
+
+    /// Gives up a lease that is held.
+    /// - Throws: `CoordinationError` where that could not be done, or it was lost before.
+    func release(_ name: String, at server: ServerURL) async throws(CoordinationError) {
+        let key = Key(name: name, server: server.description)
+        let found = state.withLock { state in
+            state.held[key]?.isGivenUp = true
+            return state.held[key]
+        }
+        guard let found else { return }
+        found.driver.stop()
+        let outcome = await found.ended.value
+        if var failure = state.withLock({ $0.failures.removeValue(forKey: found.number) }) {
+            failure.hint = failure.hint ?? "the lease ends by itself"
+            throw failure
+        }
+        if case .lost(let reason) = outcome {
+            throw CoordinationError(.lost, "cannot release \(name)", because: reason.description, at: server.description)
+        }
+    }
+
+    /// Gives all of them up, side by side, and tells of each.
+    func releaseAll() async {
+        let all = state.withLock { $0.held.values.map { ($0.driver, $0.ended) } }
+        for (driver, _) in all { driver.stop() }
+        for (_, ended) in all { _ = await ended.value }
+    }
+
+    /// Leaves what is still held to run out.
+    func abandon() {
+        let all = state.withLock { $0.held }
+        for (key, found) in all {
+            found.ended.cancel()
+            if found.grant != nil { tell("\(key.name): left to end by itself", .warning) }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import QQCore
+
+/// What stands before the line that is typed: `prod nats web 12s> `. Pure.
+struct SessionPrompt {
+    /// A lease that is held.
+    struct Lease: Equatable {
+        let name: String
+        let left: Duration
+        let ttl: Duration
+
+        /// Whether it should have been renewed by now.
+        var isLate: Bool { left < ttl / 2 }
+
+        /// With a mark where it is late: it is not told by a colour alone.
+        var text: String { "\(Printable.text(name)) \(Int(max(left, .zero).seconds.rounded(.up)))s" + (isLate ? "!" : "") }
+
+        var color: Output.Color { isLate ? (left < ttl / 4 ? .bad : .warning) : .good }
+    }
+
+    struct Piece: Equatable {
+        let text: String
+        var color: Output.Color?
+    }
+
+    let context: String?
+    let system: String
+    let leases: [Lease]
+
+    /// The prompt in pieces that are set apart by spaces, the last one being the `>`. It takes at most half of a line, so that there is room to type; what does
+    /// not fit is counted. Leases that are late come first.
+    func pieces(columns: Int) -> [Piece] {
+        let room = max(columns / 2, 1)
+        let ordered = leases.filter(\.isLate) + leases.filter { !$0.isLate }
+        let short = [context.map { Piece(text: $0, color: .strong) } ?? Piece(text: system, color: .faint)]
+        let whole = short + (context == nil ? [] : [Piece(text: system, color: .faint)])
+        // One lease by its name is worth more than the place.
+        let named = min(ordered.count, 1)
+        for (place, least) in [(whole, named), (short, named), ([], named), (short, 0), ([], 0)] {
+            for shown in stride(from: ordered.count, through: least, by: -1) {
+                let names = ordered.prefix(shown).map { Piece(text: $0.text, color: $0.color) }
+                let pieces = place + names + rest(ordered.dropFirst(shown), isAll: shown == 0)
+                if Self.width(pieces) <= room { return pieces }
+            }
+        }
+        return []
+    }
+
+    /// How many are not shown.
+    private func rest(_ leases: ArraySlice<Lease>, isAll: Bool) -> [Piece] {
+        if leases.isEmpty { return [] }
+        let isLate = leases.contains(where: \.isLate)
+        return [Piece(text: (isAll ? "" : "+") + "\(leases.count)" + (isLate ? "!" : ""), color: isLate ? .warning : nil)]
+    }
+
+    /// With the `> ` behind it.
+    private static func width(_ pieces: [Piece]) -> Int { pieces.map { $0.text.count + 1 }.reduce(0, +) + 1 }
+}

@@ -1,0 +1,29 @@
+import QQCore
+import QQFile
+import QQLoop
+import Synchronization
+
+/// The lease folders in which a session keeps leases, each opened and watched once, however many leases it holds there: each write to a folder wakes whoever watches it.
+final class LeaseFolders: Sendable {
+    private struct Key: Hashable {
+        let server: String
+        let isDefault: Bool
+        let ttl: Duration
+        let requestTimeout: Duration
+    }
+
+    private let all = Mutex<[Key: FileCoordinator]>([:])
+
+    func coordinator(
+        _ server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration
+    ) -> FileCoordinator {
+        let key = Key(server: server.description, isDefault: isDefault, ttl: ownTTL, requestTimeout: requestTimeout)
+        return all.withLock { all in
+            if let found = all[key] { return found }
+            let made = FileCoordinator(
+                server: server, isDefault: isDefault, clock: clock, ownTTL: ownTTL, requestTimeout: requestTimeout)
+            all[key] = made
+            return made
+        }
+    }
+}

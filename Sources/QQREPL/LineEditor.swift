@@ -1,0 +1,124 @@
+import CLineEditor
+import Glibc
+import QQLoop
+import Synchronization
+
+/// What completion offers for the word at the cursor.
+public struct Candidates: Sendable, Equatable {
+    public var words: [String] = []
+    /// Whether a space follows the only one.
+    public var ends = true
+    /// Whether names of files are meant instead.
+    public var areFiles = false
+
+    public init(_ words: [String] = [], ends: Bool = true, areFiles: Bool = false) {
+        self.words = words
+        self.ends = ends
+        self.areFiles = areFiles
+    }
+}
+
+/// The line that a person types, edited by GNU readline through its callback interface, so that other things can happen and be told meanwhile.
+///
+/// There is one terminal, and one editor for it; it is used on the loop's thread alone.
+public final class LineEditor: Sendable {
+    /// - Parameters:
+    ///   - before: the line up to the cursor.
+    ///   - start: where its last word begins, in bytes.
+    public typealias Complete = @Sendable (_ before: String, _ start: Int) -> Candidates
+
+    private struct State {
+        var isEditing = false
+        /// What was entered and is not taken yet; nil for the end of input.
+        var entered: [String?] = []
+        var complete: Complete = { _, _ in Candidates() }
+        var prompt = ""
+    }
+
+    private static let state = Mutex(State())
+    private let loop: MainLoop
+
+    public init(name: StaticString, loop: MainLoop, complete: @escaping Complete) {
+        self.loop = loop
+        Self.state.withLock { $0.complete = complete }
+        name.withUTF8Buffer { _ in
+            qq_editor_begin(
+                name.utf8Start.withMemoryRebound(to: CChar.self, capacity: name.utf8CodeUnitCount + 1) { $0 },
+                { line in
+                    LineEditor.state.withLock { $0.entered.append(line.map { String(cString: $0) }) }
+                    qq_editor_free(line)
+                    // What follows the line belongs to the command that it starts.
+                    qq_editor_remove()
+                },
+                { before, start in
+                    guard let before else { return }
+                    let complete = LineEditor.state.withLock { $0.complete }
+                    let found = complete(String(cString: before), Int(start))
+                    if found.areFiles { return qq_editor_offer_files() }
+                    for word in found.words { qq_editor_offer(word, found.ends ? 1 : 0) }
+                })
+        }
+    }
+
+    /// Reads a line. `prompt` may hold colours.
+    /// - Returns: nil at the end of input (Ctrl-D on an empty line).
+    /// - Throws: `CancellationError`; the terminal is given back.
+    public func line(prompt: String) async throws -> String? {
+        Self.state.withLock { state in
+            state.isEditing = true
+            state.prompt = prompt
+        }
+        qq_editor_install(Self.marked(prompt))
+        defer {
+            // Of a line that was entered nothing is left to leave.
+            qq_editor_leave()
+            Self.state.withLock { $0.isEditing = false }
+        }
+        while true {
+            if let line = Self.state.withLock({ $0.entered.isEmpty ? nil : .some($0.entered.removeFirst()) }) { return line }
+            try await loop.readable(STDIN_FILENO)
+            qq_editor_read()
+        }
+    }
+
+    /// Another prompt for the line that is being edited, without touching what was typed.
+    public static func setPrompt(_ prompt: String) {
+        let isNew = state.withLock { state in
+            defer { state.prompt = prompt }
+            return state.isEditing && state.prompt != prompt
+        }
+        if isNew { qq_editor_set_prompt(marked(prompt)) }
+    }
+
+    /// Lets `body` write above the line that is being edited.
+    public static func above<Result>(_ body: () throws -> Result) rethrows -> Result {
+        guard state.withLock({ $0.isEditing }) else { return try body() }
+        qq_editor_hide()
+        defer { qq_editor_show() }
+        return try body()
+    }
+
+    /// Drops what has been typed.
+    public static func abandon() { if state.withLock({ $0.isEditing }) { qq_editor_abandon() } }
+
+    /// The terminal has another size.
+    public static func resized() { if state.withLock({ $0.isEditing }) { qq_editor_resized() } }
+
+    /// Tells readline which bytes of a prompt take no room: those of colours.
+    static func marked(_ prompt: String) -> String {
+        var marked = ""
+        var isEscape = false
+        for character in prompt.unicodeScalars {
+            if character == "\u{1b}" {
+                marked.unicodeScalars.append("\u{1}")
+                isEscape = true
+            }
+            marked.unicodeScalars.append(character)
+            if isEscape, character == "m" {
+                marked.unicodeScalars.append("\u{2}")
+                isEscape = false
+            }
+        }
+        return marked
+    }
+}

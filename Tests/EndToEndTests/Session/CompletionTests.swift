@@ -1,0 +1,96 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("Tab in a session")
+struct SessionCompletionTests {
+    /// Types the beginning of a line, and presses Tab until the whole of it is there: what a server knows may take a moment to be known.
+    private func complete(_ begin: String, _ whole: String, at terminal: Tmux) async throws {
+        try await terminal.type(begin)
+        try await waitForLine(whole, at: terminal)
+        try await terminal.press("C-a", "C-k")
+        try await terminal.wait(for: "an empty line") { AtPrompt.last($0).hasSuffix(">") }
+    }
+
+    private func waitForLine(_ whole: String, at terminal: Tmux) async throws {
+        let end = ContinuousClock.now + .seconds(20)
+        while ContinuousClock.now < end {
+            try await terminal.press("Tab")
+            if (try? await terminal.wait(for: whole, isJoined: true, within: .milliseconds(300)) {
+                AtPrompt.last($0).hasSuffix("> " + whole)
+            }) != nil {
+                return
+            }
+        }
+        throw TimedOut("Tab does not make '\(whole)':\n\(try await terminal.screen())")
+    }
+
+    @Test("completes commands, flags and their values")
+    func words() async throws {
+        try await inSandbox { box in
+            let person = try await AtPrompt(in: box)
+            let terminal = person.terminal
+            try await complete("clu", "cluster-status", at: terminal)
+            try await complete("hist", "history", at: terminal)
+            try await complete("status --exp", "status --expires-within", at: terminal)
+            try await complete("status --color n", "status --color never", at: terminal)
+            try await complete("status --color=nev", "status --color=never", at: terminal)
+            try await complete("help clus", "help cluster-status", at: terminal)
+            try await person.leave()
+        }
+    }
+
+    @Test("completes elections, holders and jobs")
+    func elections() async throws {
+        try await inSandbox { box in
+            _ = try await box.run("acquire", "web-front", "--id", "node-7")
+            let person = try await AtPrompt(in: box)
+            let terminal = person.terminal
+            try await complete("status we", "status web-front", at: terminal)
+            try await complete("watch --json we", "watch --json web-front", at: terminal)
+            try await complete("step-down web-front --node no", "step-down web-front --node node-7", at: terminal)
+            try await complete("release w", "release web-front", at: terminal)
+            try await person.run("acquire deploy-prod", "acquired")
+            try await complete("release d", "release deploy-prod", at: terminal)
+            try await person.run("watch web-front &", "[1]")
+            try await complete("stop ", "stop 1", at: terminal)
+            try await person.leave()
+        }
+    }
+
+    @Test("completes contexts, and files where a flag takes one, quoted where they need it")
+    func files() async throws {
+        try await inSandbox { box in
+            let environment = try box.writeContexts("prod", "test")
+            try box.write("x", to: "with space.creds")
+            try box.write("x", to: "plain.creds")
+            let person = try await AtPrompt(in: box, environment: environment)
+            let terminal = person.terminal
+            try await complete("use pr", "use prod", at: terminal)
+            try await complete("status --context te", "status --context test", at: terminal)
+            try await complete("status --context=te", "status --context=test", at: terminal)
+            try await complete("status --creds \(box.path("pl"))", "status --creds \(box.path("plain.creds"))", at: terminal)
+            try await complete("status --creds=\(box.path("pl"))", "status --creds=\(box.path("plain.creds"))", at: terminal)
+            try await complete("status --creds \(box.path("wi"))", "status --creds '\(box.path("with space.creds"))'", at: terminal)
+            try await person.leave()
+        }
+    }
+
+    @Test("lists many without asking, so that nothing has to wait for an answer")
+    func many() async throws {
+        try await inSandbox { box in
+            _ = try await box.run("acquire", "e0")
+            for number in 1...150 { try box.write(readText(box.leaseFile("e0")), to: "leases/e\(number).json") }
+            let person = try await AtPrompt(in: box)
+            try await person.terminal.type("status e")
+            let end = ContinuousClock.now + .seconds(20)
+            while ContinuousClock.now < end, try await !person.terminal.screen().contains("e99") { try await person.terminal.press("Tab") }
+            try await person.terminal.expect("e99")
+            try await person.terminal.type("1")
+            try await person.terminal.expectLast("file> status e1")
+            try await person.terminal.press("C-c")
+            try await person.isBack()
+            try await person.leave()
+        }
+    }
+}

@@ -1,0 +1,298 @@
+import Glibc
+import Support
+import Testing
+
+/// What stands on a screen in place of the time, which is another one each time.
+private let turn = "x: held by n1, waiting for its turn"
+
+@Suite("What a command waits for is shown") struct ProgressTests {
+    /// A command on a screen of its own, and then its exit code.
+    private func onScreen(
+        _ line: String, in box: Sandbox, columns: Int = 80, environment: [String: String] = [:]
+    ) async throws -> Tmux {
+        // A shell that a Ctrl-C for the command does not end.
+        try await Tmux(
+            ["sh", "-c", "trap : INT; \(line); echo code $?; exec sleep 600"], in: box, columns: columns,
+            environment: ["QQ": Sandbox.binary].merging(environment) { $1 })
+    }
+
+    /// Takes `x` for somebody called n1.
+    private func hold(in box: Sandbox) async throws { #expect(try await box.run("acquire", "x", "--id", "n1", "--ttl", "60s").code == 0) }
+
+    private func letGo(in box: Sandbox) async throws { #expect(try await box.run("release", "x", "--id", "n1").code == 0) }
+
+    @Test("acquire --wait names the holder, and leaves no trace when it is elected") func elected() async throws {
+        try await inSandbox { box in
+            try await hold(in: box)
+            let screen = try await onScreen("$QQ acquire x --wait --id me", in: box)
+            try await screen.expect(turn)
+            // It moves.
+            let first = try await screen.screen()
+            try await screen.wait(for: "another time") { $0 != first && $0.contains(turn) }
+            try await letGo(in: box)
+            let shown = try await screen.expect("code 0").split(separator: "\n")
+            #expect(shown.count == 3 && shown[0].hasPrefix("acquired x for 15s") && shown[1].hasPrefix("qq: renew it"), "\(shown)")
+        }
+    }
+
+    @Test("Ctrl-C takes it away with everything else", arguments: ["", " -- true"]) func interrupted(command: String) async throws {
+        try await inSandbox { box in
+            try await hold(in: box)
+            let screen = try await onScreen("$QQ acquire x --wait" + command, in: box)
+            try await screen.expect(turn)
+            try await screen.press("C-c")
+            #expect(try await screen.expect("code 130") == "code 130")
+        }
+    }
+
+    @Test("a guarded command finds an empty line") func guarded() async throws {
+        try await inSandbox { box in
+            try await hold(in: box)
+            let screen = try await onScreen("$QQ acquire x --wait -- sh -c 'printf work; sleep 1.2; echo \" done\"'", in: box)
+            try await screen.expect(turn)
+            try await letGo(in: box)
+            #expect(try await screen.expect("code 0") == "work done\ncode 0")
+        }
+    }
+
+    @Test("a hook finds an empty line") func hooks() async throws {
+        try await inSandbox { box in
+            try await hold(in: box)
+            let hook = "--on-elected 'printf hook; sleep 1.2; echo \" done\"'"
+            let screen = try await onScreen("$QQ keepalive x --id me --json \(hook) >/dev/null", in: box)
+            try await screen.expect(turn)
+            try await letGo(in: box)
+            #expect(try await screen.expect("hook done") == "hook done")
+            try await screen.press("C-c")
+            try await screen.expect("code 0")
+        }
+    }
+
+    @Test("keepalive shows it until it holds, and not after") func keepalive() async throws {
+        try await inSandbox { box in
+            try await hold(in: box)
+            let screen = try await onScreen("$QQ keepalive x --id me", in: box)
+            try await screen.expect(turn)
+            try await letGo(in: box)
+            try await screen.expect("elected")
+            try await Task.sleep(for: .milliseconds(800))
+            let lines = try await screen.screen().split(separator: "\n")
+            #expect(lines.last?.contains("elected  token") == true, "\(lines)")
+            #expect(lines.dropLast().allSatisfy { $0.hasPrefix("20") && $0.contains("Z  x  waiting  token") }, "\(lines)")
+            try await screen.press("C-c")
+            try await screen.expect("code 0")
+        }
+    }
+
+    @Test("while a silent server is asked, in place of nothing; the error stands alone") func silentServer() async throws {
+        try await inSandbox { box in
+            let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
+            for words in [
+                "status x --retries 0", "release x --id me --retries 0", "step-down x --node me --retries 0", "cluster-status",
+                "keepalive x --once --id me --retries 0", "context test",
+            ] {
+                let screen = try await onScreen("$QQ \(words) -s \(url) --timeout 1s >/dev/null", in: box)
+                try await screen.expect("asking \(url)")
+                let shown = try await screen.expect("code 69")
+                #expect(shown.hasPrefix("qq: ") && !shown.contains("asking"), "\(words): \(shown)")
+            }
+        }
+    }
+
+    @Test("that it tries again, below the message that says why") func tryingAgain() async throws {
+        try await inSandbox { box in
+            let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
+            let screen = try await onScreen("$QQ status x -s \(url) --timeout 700ms --retries 1 --backoff 700ms..1s", in: box)
+            let shown = try await screen.expect("trying again at \(url)").split(separator: "\n")
+            #expect(shown.count == 2 && shown[0].hasPrefix("qq: ") && shown[0].contains("trying again in"), "\(shown)")
+            let end = try await screen.expect("code 69")
+            #expect(!end.contains("trying again at"), "\(end)")
+        }
+    }
+
+    @Test("signals that end or stop a command take it away first", arguments: ["INT", "TERM", "HUP", "QUIT"])
+    func signals(name: String) async throws {
+        try await inSandbox { box in
+            let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
+            let at = try AtTerminal(
+                ["sh", "-c", "ulimit -c 0; exec $QQ status x -s \(url) --timeout 20s"], in: box, environment: ["QQ": Sandbox.binary])
+            try await at.expect("asking \(url)")
+            at.child.signal(["INT": SIGINT, "TERM": SIGTERM, "HUP": SIGHUP, "QUIT": SIGQUIT][name] ?? SIGTERM)
+            _ = try await at.ending()
+            #expect(at.screen.hasSuffix("\r\u{1b}[K"), "\(at.screen.debugDescription)")
+        }
+    }
+
+    @Test("Ctrl-Z leaves the line to the shell, and fg brings it back; with & it never shows") func shell() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x", "--id", "n1")
+            let screen = try await Tmux(
+                ["bash", "--norc", "--noprofile", "-i"], in: box, environment: ["PS1": "ready> ", "QQ": Sandbox.binary])
+            try await screen.expectLast("ready>")
+            try await screen.enter("$QQ acquire x --wait")
+            try await screen.expect(turn)
+            try await screen.press("C-z")
+            try await screen.expect("Stopped")
+            #expect(try await !screen.expectLast("ready>").contains(turn))
+            try await screen.enter("fg")
+            try await screen.expect(turn)
+            try await screen.press("C-c")
+            #expect(try await !screen.expectLast("ready>").contains(turn))
+            try await screen.enter("$QQ acquire x --wait &")
+            try await waitUntil("it waits") { try waiters("x", in: box) == 1 }
+            try await Task.sleep(for: .milliseconds(900))
+            #expect(try await !screen.screen(isWhole: true).contains(turn))
+            try await screen.enter("kill %1; wait; exit")
+            try await screen.end()
+            try await holder.terminate()
+        }
+    }
+
+    @Test("a question stands alone on its line") func question() async throws {
+        try await inSandbox { box in
+            let server = try await NATSServer.start(in: box)
+            let proxy = try Proxy(to: server.port, in: box)
+            #expect(try await box.run("acquire", "x", "--id", "n1", "--ttl", "60s", "-s", server.url).code == 0)
+            proxy.line.delay = .milliseconds(300)
+            let url = "nats://127.0.0.1:\(proxy.port)"
+            let screen = try await onScreen("$QQ step-down x --force --id me -s \(url)", in: box)
+            try await screen.expect("asking \(url)")
+            let question = "Make n1 let go of x? Its work is ended. [y/N]"
+            #expect(try await screen.expect(question) == question)
+            try await screen.enter("y")
+            let shown = try await screen.expect("code 0")
+            #expect(shown == "\(question) y\nstepped down n1 from x\ncode 0")
+        }
+    }
+
+    @Test("never wraps, however narrow the terminal") func narrow() async throws {
+        try await inSandbox { box in
+            try await hold(in: box)
+            let screen = try await onScreen("$QQ acquire x --wait", in: box, columns: 20)
+            try await screen.expect("x: held ")
+            for _ in 0..<20 { #expect(try await screen.screen().split(separator: "\n").count == 1) }
+            try await screen.press("C-c")
+            #expect(try await screen.expect("code 130") == "code 130")
+        }
+    }
+
+    @Test("in the foreground of a session, and never beside its prompt") func session() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x", "--id", "n1")
+            let screen = try await Tmux([Sandbox.binary], in: box)
+            try await screen.expect("file>")
+            try await screen.enter("acquire x --wait &")
+            try await waitUntil("it waits") { try waiters("x", in: box) == 1 }
+            try await Task.sleep(for: .milliseconds(900))
+            #expect(try await !screen.screen().contains(turn))
+            try await screen.enter("stop 1")
+            try await screen.expect("[1] ended")
+            try await screen.enter("acquire x --wait")
+            try await screen.expect(turn)
+            try await screen.press("C-c")
+            #expect(try await !screen.expectLast("file>").contains(turn))
+            try await screen.press("C-d")
+            try await screen.end()
+            try await holder.terminate()
+        }
+    }
+}
+
+@Suite("What a command waits for is not shown") struct NoProgressTests {
+    /// Every step of it ends so.
+    private let mark = "\u{1b}[K"
+
+    private func slow(in box: Sandbox) throws -> [String] {
+        let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
+        return [Sandbox.binary, "status", "x", "-s", url, "--timeout", "1s", "--retries", "0"]
+    }
+
+    @Test(
+        "with --quiet, on a dumb terminal, and on one that nobody names",
+        arguments: [([], ["TERM": "dumb"]), ([], ["TERM": ""]), (["--quiet"], ["TERM": "xterm"])] as [([String], [String: String])])
+    func turnedOff(flags: [String], environment: [String: String]) async throws {
+        try await inSandbox { box in
+            let run = try AtTerminal(slow(in: box) + flags, in: box, environment: environment)
+            #expect(try await run.ending() == .exited(69))
+            #expect(!run.screen.contains(mark) && !run.screen.contains("asking"), "\(run.screen.debugDescription)")
+            #expect(run.screen.contains("cannot read x"))
+        }
+    }
+
+    @Test("in a pipe or a file, also where stdout is a terminal") func piped() async throws {
+        try await inSandbox { box in
+            let run = try await box.start(slow(in: box)).finish()
+            #expect(run.code == 69 && run.errors.hasPrefix("qq: cannot read x") && !run.errors.contains(mark), "\(run.errors)")
+            let words = try slow(in: box).joined(separator: " ")
+            let terminal = try AtTerminal(["sh", "-c", "\(words) 2>errors"], in: box)
+            #expect(try await terminal.ending() == .exited(69))
+            #expect(terminal.screen.isEmpty && !box.read("errors").contains(mark), "\(terminal.screen.debugDescription)")
+        }
+    }
+
+    @Test(
+        "for what is over at once", arguments: [["status", "x"], ["acquire", "x"], ["cluster-status"], ["acquire", "x", "--", "true"]])
+    func fast(words: [String]) async throws {
+        try await inSandbox { box in
+            let run = try AtTerminal([Sandbox.binary] + words, in: box)
+            _ = try await run.ending()
+            #expect(!run.screen.contains(mark), "\(run.screen.debugDescription)")
+        }
+    }
+
+    @Test(
+        "in colour where colours are turned off",
+        arguments: [(["--color=never"], [:]), ([], ["NO_COLOR": "1"])] as [([String], [String: String])])
+    func colors(flags: [String], environment: [String: String]) async throws {
+        try await inSandbox { box in
+            let plain = try AtTerminal(slow(in: box) + flags, in: box, environment: environment)
+            try await plain.expect("asking nats://")
+            #expect(try await plain.ending() == .exited(69))
+            #expect(!plain.screen.contains("\u{1b}[2m") && !plain.screen.contains("\u{1b}[1"), "\(plain.screen.debugDescription)")
+            #expect(plain.screen.contains("qq: cannot read x"))
+        }
+    }
+
+    @Test("without colours being turned off it has them, and the error's name as well") func colored() async throws {
+        try await inSandbox { box in
+            let run = try AtTerminal(slow(in: box), in: box)
+            #expect(try await run.ending() == .exited(69))
+            #expect(
+                run.screen.contains("\u{1b}[2m") && run.screen.contains("\u{1b}[1;31mqq:\u{1b}[0m cannot read x"),
+                "\(run.screen.debugDescription)")
+        }
+    }
+
+    @Test("where the letters are missing, plain ones do", arguments: [["LC_ALL": "C"], ["TERM": "linux"]]) func plain(
+        environment: [String: String]
+    ) async throws {
+        try await inSandbox { box in
+            let run = try AtTerminal(slow(in: box), in: box, environment: environment)
+            _ = try await run.ending()
+            #expect(run.screen.contains("\rasking") == false && run.screen.contains(" asking nats://"))
+            #expect(run.screen.utf8.allSatisfy { $0 < 0x80 }, "\(run.screen.debugDescription)")
+        }
+    }
+
+    @Test("by stopping: a message from behind the terminal stops nothing (stty tostop)") func writesFromBehind() async throws {
+        try await inSandbox { box in
+            let closed = try Proxy(to: 1, in: box)
+            closed.refuse()
+            let line = "stty tostop; $QQ acquire x -s nats://127.0.0.1:\(closed.port) --retries 2 -- true; echo code $?"
+            let run = try AtTerminal(["bash", "-c", line], in: box, environment: ["QQ": Sandbox.binary])
+            try await run.expect("trying again")
+            try await run.expect("code 69")
+            _ = try await run.ending()
+        }
+    }
+}
+
+extension Socket {
+    /// A port where connections are taken and never a word is said.
+    static func silence(in box: Sandbox) throws -> UInt16 {
+        let descriptor = try bind()
+        guard listen(descriptor, 64) == 0 else { throw SocketError("listen", code: errno) }
+        box.atClose { close(descriptor) }
+        return port(of: descriptor)
+    }
+}

@@ -1,0 +1,125 @@
+import QQCore
+import Testing
+
+@testable import QQCLI
+
+private let written = """
+    current: prod   # since May
+    # Ours.
+    contexts:
+      # The live one.
+      prod:
+        server: nats://n1,n2   # both halls
+        ttl: 10s
+
+      lab:
+        server: file:///srv/qq
+
+    """
+
+@Suite("Contexts in their file") struct ContextsTextTests {
+    private func read(_ text: String) throws(CoordinationError) -> ContextsFile { try ContextsFile(text, path: "contexts.yaml") }
+
+    private func edited(_ change: ContextsText.Change, _ text: String = written) throws(CoordinationError) -> String {
+        try ContextsText.apply(change, to: text, path: "contexts.yaml")
+    }
+
+    private func problem(_ text: String) -> CoordinationError? {
+        do throws(CoordinationError) {
+            _ = try read(text)
+            return nil
+        } catch { return error }
+    }
+
+    @Test("are read, whatever they look like") func reading() throws {
+        let file = try read(written)
+        #expect(file.current == "prod" && file.entries.map(\.name) == ["prod", "lab"])
+        #expect(file["prod"]?["ttl"] == "10s" && file["prod"]?.settings.map(\.line) == [6, 7])
+        let flow = try read(#"{contexts: {a: {server: "file:///x", tls-first: true, retries: 5}}}"#)
+        #expect(flow["a"]?["retries"] == "5" && flow["a"]?["tls-first"] == "true")
+        for nothing in ["", "# nothing\n", "contexts:\n", "---\n"] { #expect(try read(nothing) == ContextsFile()) }
+    }
+
+    @Test("name the line of what is wrong") func wrong() {
+        for (text, line, reason) in [
+            ("contexts:\n  a:\n    sever: x\n", 3, "unknown key 'sever'"),
+            ("contexts:\n  a:\n    server: [x]\n", 3, "'server' is a list"),
+            ("contexts:\n  a:\n    id:\n", 3, "'id' is nothing"),
+            ("contexts:\n  a:\n    ttl: 5\n", 3, "'ttl': not a duration"),
+            ("contexts:\n  a:\n    tls-first: maybe\n", 3, "true or false"),
+            ("contexts:\n  a: 5\n", 2, "'a' is no mapping"),
+            ("contexts:\n  -a: {}\n", 2, "cannot be the name"),
+            ("contexts:\n  a:\n    server: nats://me:s3cret@n1\n", 3, "it holds a secret"),
+            ("contexts:\n  a:\n    server: gopher://n1\n", 3, "'server'"),
+            ("contxts: {}\n", 1, "unknown key 'contxts'"), ("contexts: [a]\n", 1, "'contexts' is no mapping"),
+            ("current: [a]\n", 1, "'current' is not"), ("contexts:\n  a: {}\n  a: {}\n", 2, "twice"),
+            ("contexts: {a: \"b\n", 1, "not YAML"),
+        ] {
+            let error = problem(text)
+            #expect(error?.kind == .configuration && error?.reason.contains(reason) == true, "\(text): \(error as Any)")
+            #expect(error?.place?.contains("line ") == true, "\(text): \(error as Any)")
+            if !reason.contains("YAML"), !reason.contains("twice") { #expect(error?.place == "contexts.yaml, line \(line)", "\(text)") }
+            #expect(error?.description.contains("s3cret") == false)
+        }
+        // A current one that is not there is told when it is to be used: another can be chosen then.
+        #expect(problem("current: b\ncontexts:\n  a: {}\n") == nil)
+    }
+
+    @Test("keep every line of a person's but those that change") func edits() throws {
+        #expect(try edited(.use("lab")) == written.replacing("current: prod   # since May", with: "current: lab   # since May"))
+        #expect(try edited(.rename("lab", to: "dev")) == written.replacing("  lab:", with: "  dev:"))
+        #expect(
+            try edited(.rename("prod", to: "live"))
+                == written.replacing("current: prod ", with: "current: live ").replacing("  prod:", with: "  live:"))
+        #expect(try edited(.remove("lab")) == written.replacing("  lab:\n    server: file:///srv/qq\n", with: ""))
+        let entry = ContextsFile.Entry(name: "third", settings: [.init("server", "qq://h"), .init("id", "web: 1 #x")])
+        #expect(try edited(.add(entry)) == written + "  third:\n    server: qq://h\n    id: \"web: 1 #x\"\n")
+    }
+
+    @Test("are left alone where a comment would be lost, and the change is refused") func refusals() throws {
+        for change in [
+            ContextsText.Change.remove("prod"), .add(.init(name: "prod", settings: [.init("server", "qq://h")])),
+        ] {
+            #expect(throws: CoordinationError.self) { try edited(change) }
+        }
+        #expect(throws: CoordinationError.self) { try edited(.remove("a"), "contexts:\n  a: {server: \"qq://h\"} # flow\n") }
+        #expect(throws: CoordinationError.self) { try edited(.remove("a"), "contexts:\n  a:\n    id: it's # mine\n") }
+        // What stands in quotes is no comment.
+        for id in ["\"a # b\"", "'a # b'", "\"a \\\" # b\"", "a#b"] {
+            #expect(try edited(.remove("a"), "contexts:\n  a:\n    id: \(id)\n") == "contexts: {}\n")
+        }
+        // Without one, the text is ours to write.
+        #expect(try edited(.remove("a"), "{contexts: {a: {}, b: {server: \"qq://h\"}}}") == "contexts:\n  b:\n    server: qq://h\n")
+    }
+
+    @Test("say after each change what they are to say, whatever they said before") func random() throws {
+        var numbers = SystemRandomNumberGenerator()
+        let texts = ["qq://h", "file:///a b", "nats://n1:4222,[::1]:4222", "raftlock://h"]
+        let ids = [
+            "a", "true", "null", "- x", "it's", "\"quoted\"", "a: b", "#c", "5", "1.5", "~", " x ", "é", "a\\b", "@x", "%x", "0x10", "yes",
+        ]
+        var text = ""
+        var file = ContextsFile()
+        for _ in 0..<400 {
+            let names = file.entries.map(\.name)
+            let change: ContextsText.Change
+            switch Int.random(in: 0..<5, using: &numbers) {
+            case 0 where !names.isEmpty: change = .use(names.randomElement(using: &numbers) ?? "")
+            case 1 where !names.isEmpty: change = .remove(names.randomElement(using: &numbers) ?? "")
+            case 2 where !names.isEmpty:
+                let new = "n\(Int.random(in: 0..<1000, using: &numbers))"
+                if names.contains(new) { continue }
+                change = .rename(names.randomElement(using: &numbers) ?? "", to: new)
+            default:
+                let settings = [
+                    ContextsFile.Setting("server", (texts.randomElement(using: &numbers) ?? "").replacing(" ", with: "%20")),
+                    .init("id", ids.randomElement(using: &numbers) ?? ""),
+                ]
+                change = .add(.init(name: "c\(Int.random(in: 0..<8, using: &numbers))", settings: settings))
+            }
+            file = ContextsText.result(of: change, on: file)
+            text = try edited(change, text)
+            #expect(try read(text) == file, "\(text)")
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import QQLoop
+import QQREPL
+import Testing
+
+@testable import QQCLI
+
+@Suite("A session") struct SessionUnitTests {
+    private func session(_ line: String = "repl -s file:///nowhere --id me") throws -> Session {
+        Session(try invocation(line), loop: try MainLoop(), isInteractive: true)
+    }
+
+    @Test("adds what its own line says, where another does not") func filled() throws {
+        let session = try session("repl -s file:///a --id me --quiet")
+        let plain = session.filled(try invocation("status web"))
+        #expect(plain[Flags.server] == "file:///a" && plain[Flags.id] == "me" && plain[Flags.quiet])
+        let own = session.filled(try invocation("status web --id other"))
+        #expect(own[Flags.id] == "other" && own.values.filter { $0.name == "id" }.count == 1)
+        // Who asks and how is of the place.
+        let elsewhere = session.filled(try invocation("status web -s file:///b"))
+        #expect(elsewhere[Flags.server] == "file:///b" && elsewhere[Flags.id] == nil)
+        let loud = session.filled(try invocation("status web --verbose"))
+        #expect(loud[Flags.verbose] && !loud[Flags.quiet])
+    }
+
+    @Test("hands a guarded command on word for word") func words() throws {
+        let session = try session()
+        let line = try invocation(["acquire", "x", "--wait=5s", "--require-token", "--", "sh", "-c", "a  'b'", ""])
+        #expect(
+            session.words(of: session.filled(line)) == [
+                "qq", "acquire", "--wait=5s", "--require-token", "--server=file:///nowhere", "--id=me", "x", "--", "sh", "-c", "a  'b'", "",
+            ])
+        let alone = try invocation(["acquire", "x", "--wait", "-s", "file:///b", "--", "true"])
+        #expect(session.words(of: session.filled(alone)) == ["qq", "acquire", "--wait", "--server=file:///b", "x", "--", "true"])
+        #expect(try invocation(Array(session.words(of: session.filled(line)).dropFirst())).trailing == line.trailing)
+    }
+
+    @Test("shows no credentials") func shown() {
+        #expect(Session.shown("watch web -s nats://me:p@n1:4222 &") == "watch web -s nats://***@n1:4222 &")
+        #expect(Session.shown("status --server=tls://token@n1  x") == "status --server=tls://***@n1  x")
+        #expect(Session.shown("status -s file:///a@b") == "status -s file:///a@b")
+    }
+
+    @Test("offers what can stand at the cursor") func candidates() throws {
+        let session = try session()
+        func words(_ before: String) -> [String] { session.candidates(before, 0).words }
+        #expect(words("st") == ["status", "step-down", "stop"])
+        #expect(words("").contains("leases") && words("").contains("acquire") && !words("").contains("__complete"))
+        #expect(words("status --exp") == ["--expires-within"])
+        #expect(words("status --color ") == ["auto", "always", "never"])
+        #expect(words("status --color=a") == ["auto", "always"])
+        #expect(words("status --no-such=a").isEmpty)
+        #expect(words("help sta") == ["status"])
+        #expect(words("help hist") == ["history"])
+        #expect(words("completions ") == ["bash", "zsh", "fish"])
+        #expect(words("status -s na") == ["nats://"])
+        #expect(words("nonsense ").isEmpty && words("__complete ").isEmpty && words("leases ").isEmpty)
+        #expect(session.candidates("status --creds ", 0).areFiles && session.candidates("status --creds=", 0).areFiles)
+        #expect(session.candidates("acquire x -- ", 0).areFiles && !session.candidates("status ", 0).areFiles)
+    }
+
+    @Test("a script alone is a session of its own") func script() throws {
+        let parsed = try invocation(["-f", "file", "--keep-going"])
+        #expect(parsed.command.id == .repl && parsed[Flags.script] == "file" && parsed[Flags.keepGoing])
+        #expect(problem(["-f", "file", "status", "x"])?.message == "--script is no flag of status")
+        #expect(problem(["--keep-going"])?.message == "no command given")
+        #expect(problem(["-f"])?.message == "-f needs a value")
+    }
+}

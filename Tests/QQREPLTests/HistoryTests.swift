@@ -1,0 +1,73 @@
+import Foundation
+import Testing
+
+@testable import QQREPL
+
+@Suite("The history") struct HistoryTests {
+    @Test(
+        "keeps no line with a secret",
+        arguments: [
+            "status -s nats://me:p@n1", "status --server='tls://t@n1' x", "status -s \"nats://a,nats://me:p@n1\"",
+            "acquire x -- mysql --password=p",
+            "acquire x -- curl --password p", "acquire x -- env DB_PASSWORD=p run", "acquire x -- sh -c 'SECRET=p ./run'",
+        ])
+    func secrets(line: String) { #expect(History.holdsSecret(line) && !History.isKept(line)) }
+
+    @Test(
+        "keeps the others",
+        arguments: [
+            "status web", "status -s file:///a@b", "status -s nats://n1", "status me@x", "status -s k8s://me@cluster/space",
+            "acquire password", "release x --token 7",
+        ])
+    func others(line: String) { #expect(History.isKept(line)) }
+
+    @Test(
+        "keeps nothing that is empty, begins with a space, or is no line of a file",
+        arguments: ["", " ", "\t", " status web", "two\nlines", String(repeating: "x", count: 5000)])
+    func dropped(line: String) { #expect(!History.isKept(line)) }
+
+    private func withFolder(_ body: (String) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("qq-history-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try body(folder.path)
+    }
+
+    @Test("its file keeps the newest, whoever wrote them") func file() throws {
+        try withFolder { folder in
+            let path = folder + "/a/b/history"
+            for number in 1...25 { #expect(HistoryFile.append("line \(number)", to: path, limit: 10)) }
+            let lines = HistoryFile.read(path)
+            #expect(lines.last == "line 25" && (10...11).contains(lines.count))
+            #expect(lines == (25 - lines.count + 1...25).map { "line \($0)" })
+            let entries = try FileManager.default.contentsOfDirectory(atPath: folder + "/a/b")
+            #expect(entries == ["history"])
+        }
+    }
+
+    @Test("its file loses no line of sessions that write at once") func atOnce() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("qq-history-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.path + "/history"
+        await withTaskGroup(of: Void.self) { group in
+            for writer in 0..<4 {
+                group.addTask { for number in 0..<50 { _ = HistoryFile.append("\(writer) \(number)", to: path, limit: 1000) } }
+            }
+        }
+        let lines = HistoryFile.read(path)
+        #expect(Set(lines).count == 200 && lines.count == 200)
+    }
+
+    @Test("its file is for its user alone, also where it was not") func mode() throws {
+        try withFolder { folder in
+            let path = folder + "/history"
+            _ = FileManager.default.createFile(atPath: path, contents: Data("old\n".utf8), attributes: [.posixPermissions: 0o644])
+            #expect(HistoryFile.append("new", to: path, limit: 10))
+            let attributes = try FileManager.default.attributesOfItem(atPath: path)
+            #expect(attributes[.posixPermissions] as? Int == 0o600)
+            #expect(HistoryFile.read(path) == ["old", "new"])
+            #expect(!HistoryFile.append("x", to: "/proc/nowhere/history", limit: 10))
+        }
+    }
+}
