@@ -42,10 +42,10 @@ release-%: deps static-libraries
 	else set --; echo "note: no libstdc++.a here, so the binary needs libstdc++.so.6 and starts more slowly"; fi; \
 	$(SWIFT) $(RELEASE) --product $* "$$@"
 
-# libreadline and libtinfo as well: loading them would be paid for by every command, and only a session uses them.
+# libreadline, libtinfo and libz as well: loading them would be paid for by every command, and few use them.
 static-libraries: deps
 	@mkdir -p "$(STATIC)"
-	@for name in readline tinfo; do \
+	@for name in readline tinfo z; do \
 		archive=$$(cc -print-file-name=lib$$name.a 2>/dev/null); \
 		case $$archive in /*) ln -sf "$$archive" "$(STATIC)/lib$$name.a" ;; esac; \
 	done

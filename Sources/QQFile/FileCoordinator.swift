@@ -255,10 +255,13 @@ public final class FileCoordinator: Coordinator {
 
     // MARK: Reading
 
-    public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
+    public func read(_ name: String) async throws(CoordinationError) -> ElectionState { try await read(name, countingWaiters: true) }
+
+    /// - Parameter countingWaiters: whether those that wait are counted, for which every lock of the machine is looked at.
+    func read(_ name: String, countingWaiters: Bool) async throws(CoordinationError) -> ElectionState {
         guard let transaction = try await transaction(name, .read) else { return ElectionState(name: name, phase: .free) }
         var found = try state(transaction)
-        if found.phase != .free, let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read) {
+        if countingWaiters, found.phase != .free, let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read) {
             found.waiters = waiters(side)
         }
         return found

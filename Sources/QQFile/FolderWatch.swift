@@ -52,7 +52,7 @@ actor FolderWatch {
 
     private func look() async throws {
         for name in names {
-            let state = try await coordinator.read(name)
+            let state = try await coordinator.read(name, countingWaiters: false)
             let isRenewed = leases[name, default: SeenLease()].isRenewed(state, at: coordinator.clock.now())
             let isNews = last[name].map { !Self.isSame($0, state) } ?? true || (tellsRenewals && isRenewed)
             last[name] = state
