@@ -261,7 +261,9 @@ public final class FileCoordinator: Coordinator {
     func read(_ name: String, countingWaiters: Bool) async throws(CoordinationError) -> ElectionState {
         guard let transaction = try await transaction(name, .read) else { return ElectionState(name: name, phase: .free) }
         var found = try state(transaction)
-        if countingWaiters, found.phase != .free, let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read) {
+        if countingWaiters, found.phase != .free,
+            let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read)
+        {
             found.waiters = waiters(side)
         }
         return found
