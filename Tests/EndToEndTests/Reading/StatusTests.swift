@@ -80,7 +80,7 @@ struct StatusTests {
     @Test("--all lists, filters and pages in the order of names")
     func all() async throws {
         try await inSandbox { box in
-            for (name, ttl) in [("web-1", "100s"), ("web-2", "5s"), ("db", "100s"), ("old", "100s")] {
+            for (name, ttl) in [("web-1", "500s"), ("web-2", "60s"), ("db", "500s"), ("old", "500s")] {
                 _ = try await box.run("acquire", name, "--id", "owner of \(name)", "--ttl", ttl)
             }
             _ = try await box.run("release", "old")
@@ -93,7 +93,7 @@ struct StatusTests {
             let held = try await names("--held")
             let matching = try await names("--match", "web")
             let owned = try await names("--owner", "of db")
-            let ending = try await names("--expires-within", "10s")
+            let ending = try await names("--expires-within", "100s")
             let page = try await names("--limit", "2", "--offset", "1")
             let beyond = try await names("--offset", "9")
             #expect(everything == ["db", "old", "web-1", "web-2"])
