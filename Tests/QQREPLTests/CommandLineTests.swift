@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A line of a session") struct CommandLineTests {
     private func read(_ text: String) throws(CommandLine.Invalid) -> CommandLine {
-        try CommandLine(text) { ["HOME": "/root", "EMPTY": "", "TWO": "a b"][$0] }
+        try CommandLine(text) { ["HOME": "/home/me", "EMPTY": "", "TWO": "a b"][$0] }
     }
 
     private func problem(_ text: String) -> String? {
@@ -17,10 +17,10 @@ import Testing
     static let samples: [(String, [String])] = [
         ("status web", ["status", "web"]), ("  a\t b  ", ["a", "b"]), ("", []), ("# all", []), ("a # b", ["a"]), ("a#b", ["a#b"]),
         (#"a "b c" 'd e'"#, ["a", "b c", "d e"]), (#"a "" ''"#, ["a", "", ""]), (##"a\ b \# \$x"##, ["a b", "#", "$x"]),
-        (#"x"y"'z'"#, ["xyz"]), ("$HOME/x ${HOME}y", ["/root/x", "/rooty"]), (#""$TWO" '$TWO' $TWO"#, ["a b", "$TWO", "a b"]),
+        (#"x"y"'z'"#, ["xyz"]), ("$HOME/x ${HOME}y", ["/home/me/x", "/home/mey"]), (#""$TWO" '$TWO' $TWO"#, ["a b", "$TWO", "a b"]),
         ("a=$EMPTY", ["a="]), ("$5 $", ["$5", "$"]), (#""a\"b\\c""#, [#"a"b\c"#]),
         ("acquire x -- sh -c 'a | b'", ["acquire", "x", "--", "sh", "-c", "a | b"]), ("a\r\nb", ["a", "b"]), ("a\r", ["a"]),
-        ("~ ~/x a~ '~' \"~/x\" ~me \\~", ["/root", "/root/x", "a~", "~", "~/x", "~me", "~"]),
+        ("~ ~/x a~ '~' \"~/x\" ~me \\~", ["/home/me", "/home/me/x", "a~", "~", "~/x", "~me", "~"]),
         ("'a'\u{301} \"b\"\u{301}", ["a\u{301}", "b\u{301}"]),
     ]
 
