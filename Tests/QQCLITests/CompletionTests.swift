@@ -46,11 +46,11 @@ struct Completed: Sendable, CustomTestStringConvertible {
 
 @Suite(.serialized) struct Completions {
     @Test(arguments: Completed.all)
-    func offer(_ expected: Completed) throws {
+    func offer(_ expected: Completed) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         if expected.shell == .bash, expected.line.contains(" -- ") { return }  // A test of its own: bash-completion does it.
-        var offered = try candidates(expected.shell, for: expected.line, in: sandbox)
+        var offered = try await candidates(expected.shell, for: expected.line, in: sandbox)
         if expected.shell == .fish, expected.line.hasSuffix(" -") {
             // fish offers bundles: -qh stands for -q and -h.
             offered = offered.union(["-q", "-s", "-v", "-h", "-y"].filter { short in expected.offered.contains(short) })
@@ -60,11 +60,11 @@ struct Completed: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: Shell.allCases)
-    func completeTheFlagsOfEveryCommand(in shell: Shell) throws {
+    func completeTheFlagsOfEveryCommand(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         for command in Commands.visible {
-            let offered = try candidates(shell, for: "qq \(command.name) --", in: sandbox)
+            let offered = try await candidates(shell, for: "qq \(command.name) --", in: sandbox)
             for flag in CompletionSource.flags(of: command) {
                 #expect(offered.contains(flag.long) || offered.contains(flag.long + "="), "\(shell): \(command.name) \(flag.long)")
             }
@@ -72,52 +72,52 @@ struct Completed: Sendable, CustomTestStringConvertible {
     }
 
     @Test(arguments: Shell.allCases)
-    func completeTheCommandAfterDashes(in shell: Shell) throws {
+    func completeTheCommandAfterDashes(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write("", to: "unheard-of")
-        #expect(try candidates(shell, for: "qq acquire backup -- timeo", in: sandbox).contains("timeout"))
-        #expect(try candidates(shell, for: "qq acquire backup -- cat unhea", in: sandbox) == ["unheard-of"])
+        #expect(try await candidates(shell, for: "qq acquire backup -- timeo", in: sandbox).contains("timeout"))
+        #expect(try await candidates(shell, for: "qq acquire backup -- cat unhea", in: sandbox) == ["unheard-of"])
     }
 
     @Test(arguments: Shell.allCases)
-    func completeHooks(in shell: Shell) throws {
+    func completeHooks(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
-        #expect(try candidates(shell, for: "qq keepalive web --on-lost timeo", in: sandbox).contains("timeout"))
+        #expect(try await candidates(shell, for: "qq keepalive web --on-lost timeo", in: sandbox).contains("timeout"))
     }
 
     @Test(arguments: Shell.allCases)
-    func completeFoldersOfServerURLs(in shell: Shell) throws {
+    func completeFoldersOfServerURLs(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write("", to: "not-a-folder")
-        #expect(try candidates(shell, for: "qq status -s ", in: sandbox) == ["file:///"])
-        let offered = try candidates(shell, for: "qq status -s file://\(sandbox.folder.path)/", in: sandbox)
+        #expect(try await candidates(shell, for: "qq status -s ", in: sandbox) == ["file:///"])
+        let offered = try await candidates(shell, for: "qq status -s file://\(sandbox.folder.path)/", in: sandbox)
         #expect(offered.count == 1)
         #expect(offered.first?.hasSuffix("bin/") == true || offered.first == "bin")
     }
 
     @Test(arguments: Shell.allCases)
-    func completeProcesses(in shell: Shell) throws {
+    func completeProcesses(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
-        #expect(try !candidates(shell, for: "qq keepalive web --pid ", in: sandbox).isEmpty)
+        #expect(try await !candidates(shell, for: "qq keepalive web --pid ", in: sandbox).isEmpty)
     }
 
     @Test(arguments: Shell.allCases)
-    func askForNamesAndDoNothingElse(in shell: Shell) throws {
+    func askForNamesAndDoNothingElse(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         for line in ["qq ", "qq acquire ba", "qq release -s file:///other d", "qq status --color "] {
-            _ = try candidates(shell, for: line, in: sandbox)
+            _ = try await candidates(shell, for: line, in: sandbox)
         }
         let calls = Set(sandbox.read("calls").filledLines)
         #expect(calls == ["__complete elections -- ba", "__complete grants -s file:///other -- d"])
         for call in calls { #expect(problem(call) == nil) }
     }
 
-    @Test func handTheCommandToBashCompletionWhereItIsLoaded() throws {
+    @Test func handTheCommandToBashCompletionWhereItIsLoaded() async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write(completionScript(for: .bash), to: "qq.bash")
@@ -126,16 +126,16 @@ struct Completed: Sendable, CustomTestStringConvertible {
             source ./qq.bash
             _command_offset() { printf '%s ' "$1" "${COMP_WORDS[$1]}" >candidates; }
             """, to: "rc")
-        _ = try sandbox.run(
+        _ = try await sandbox.run(
             ["bash", "--noprofile", "--rcfile", "rc", "-i"], input: "qq -s file:///x acquire backup -- git sta\t\u{15}exit\n")
         #expect(sandbox.read("candidates") == "8 git ")
     }
 
-    @Test func loadInZshWithSourceToo() throws {
+    @Test func loadInZshWithSourceToo() async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write(completionScript(for: .zsh), to: "_qq")
-        let result = try sandbox.run(["zsh", "-f", "-c", "autoload -Uz compinit; compinit -u -D; source ./_qq; print $_comps[qq]"])
+        let result = try await sandbox.run(["zsh", "-f", "-c", "autoload -Uz compinit; compinit -u -D; source ./_qq; print $_comps[qq]"])
         #expect(result.output == "_qq\n" && result.errors == "")
     }
 }

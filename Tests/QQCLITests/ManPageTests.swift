@@ -5,23 +5,23 @@ import Testing
 
 @Suite struct ManualPages {
     @Test(arguments: ManPages.all.map(\.path))
-    func renderWithoutAWarning(path: String) throws {
+    func renderWithoutAWarning(path: String) async throws {
         let page = try #require(ManPages.all.first { $0.path == path })
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write(page.roff, to: "page")
-        let mandoc = try sandbox.run(["mandoc", "-T", "lint", "page"])
+        let mandoc = try await sandbox.run(["mandoc", "-T", "lint", "page"])
         #expect(mandoc.code == 0 && mandoc.output == "" && mandoc.errors == "")
-        let groff = try sandbox.run(["groff", "-man", "-ww", "-z", "page"])
+        let groff = try await sandbox.run(["groff", "-man", "-ww", "-z", "page"])
         #expect(groff.code == 0 && groff.output == "" && groff.errors == "")
     }
 
     @Test(arguments: Commands.withManPage)
-    func holdEveryFlagOfTheirCommand(command: Command) throws {
+    func holdEveryFlagOfTheirCommand(command: Command) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write(manPage(for: command).roff, to: "page")
-        let text = try sandbox.run(["mandoc", "-T", "ascii", "-O", "width=1000", "page"]).output.withoutOverstrikes.unwrapped
+        let text = try await sandbox.run(["mandoc", "-T", "ascii", "-O", "width=1000", "page"]).output.withoutOverstrikes.unwrapped
         for flag in command.flags {
             #expect(text.contains(flag.usage), "\(flag.usage)")
             #expect(text.contains(Markup.plain(flag.more).unwrapped), "\(flag.more)")

@@ -30,8 +30,8 @@ struct Sandbox {
 
     func read(_ name: String) -> String { (try? String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)) ?? "" }
 
-    /// Runs a program of the system in the folder; at most 60 seconds.
-    func run(_ arguments: [String], input: String = "") throws -> (output: String, errors: String, code: Int32) {
+    /// Runs a program of the system in the folder; at most 60 seconds. No thread waits for it: the other tests have few.
+    func run(_ arguments: [String], input: String = "") async throws -> (output: String, errors: String, code: Int32) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         process.arguments = ["timeout", "60"] + arguments
@@ -47,8 +47,10 @@ struct Sandbox {
         process.standardInput = try FileHandle(forReadingFrom: folder.appendingPathComponent("stdin"))
         process.standardOutput = try FileHandle(forWritingTo: folder.appendingPathComponent("stdout"))
         process.standardError = try FileHandle(forWritingTo: folder.appendingPathComponent("stderr"))
-        try process.run()
-        process.waitUntilExit()
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            process.terminationHandler = { _ in continuation.resume() }
+            do { try process.run() } catch { continuation.resume(throwing: error) }
+        }
         return (read("stdout"), read("stderr"), process.terminationStatus)
     }
 }

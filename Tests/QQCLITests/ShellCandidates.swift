@@ -4,16 +4,16 @@ import Testing
 @testable import QQCLI
 
 /// What a real shell offers when TAB is pressed at the end of a line.
-func candidates(_ shell: Shell, for line: String, in sandbox: Sandbox) throws -> Set<String> {
+func candidates(_ shell: Shell, for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     switch shell {
-    case .bash: try bashCandidates(for: line, in: sandbox)
-    case .zsh: try zshCandidates(for: line, in: sandbox)
-    case .fish: try fishCandidates(for: line, in: sandbox)
+    case .bash: try await bashCandidates(for: line, in: sandbox)
+    case .zsh: try await zshCandidates(for: line, in: sandbox)
+    case .fish: try await fishCandidates(for: line, in: sandbox)
     }
 }
 
 /// An interactive bash reads the line with readline and is asked what its completion function answered.
-private func bashCandidates(for line: String, in sandbox: Sandbox) throws -> Set<String> {
+private func bashCandidates(for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     try sandbox.write(completionScript(for: .bash), to: "qq.bash")
     try sandbox.write(
         """
@@ -22,15 +22,15 @@ private func bashCandidates(for line: String, in sandbox: Sandbox) throws -> Set
         complete -p qq >registered
         complete -F spy qq
         """, to: "rc")
-    _ = try sandbox.run(["bash", "--noprofile", "--rcfile", "rc", "-i"], input: line + "\t\u{15}exit\n")
+    _ = try await sandbox.run(["bash", "--noprofile", "--rcfile", "rc", "-i"], input: line + "\t\u{15}exit\n")
     #expect(sandbox.read("registered") == "complete -F _qq qq\n")
     return Set(sandbox.read("candidates").filledLines)
 }
 
 /// fish answers for itself; a flag's value comes with its flag.
-private func fishCandidates(for line: String, in sandbox: Sandbox) throws -> Set<String> {
+private func fishCandidates(for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     try sandbox.write(completionScript(for: .fish), to: "qq.fish")
-    let result = try sandbox.run(["fish", "--no-config", "-c", "source ./qq.fish; complete -C $argv[1]", line])
+    let result = try await sandbox.run(["fish", "--no-config", "-c", "source ./qq.fish; complete -C $argv[1]", line])
     #expect(result.errors == "")
     return Set(
         result.output.filledLines.map { answer in
@@ -41,7 +41,7 @@ private func fishCandidates(for line: String, in sandbox: Sandbox) throws -> Set
 }
 
 /// A zsh on a terminal of its own, with `compadd` made to print what it adds.
-private func zshCandidates(for line: String, in sandbox: Sandbox) throws -> Set<String> {
+private func zshCandidates(for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     try sandbox.write(completionScript(for: .zsh), to: "_qq")
     try sandbox.write(
         """
@@ -86,7 +86,7 @@ private func zshCandidates(for line: String, in sandbox: Sandbox) throws -> Set<
         done
         zpty -d z
         """, to: "outer.zsh")
-    let result = try sandbox.run(["zsh", "-f", "outer.zsh", line])
+    let result = try await sandbox.run(["zsh", "-f", "outer.zsh", line])
     #expect(result.code == 0)
     return Set(result.output.filledLines)
 }

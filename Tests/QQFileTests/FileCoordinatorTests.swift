@@ -159,7 +159,7 @@ struct FileCoordinatorTests {
     @Test func leaveNoDescriptorOpen() async throws {
         let coordinator = try folder.coordinator(clock)
         for count in 0..<20 {
-            let held = try await coordinator.get(ask("a", witness: count % 2 == 0))
+            let held = try await coordinator.takeOver(ask("a", witness: count % 2 == 0))
             _ = try await coordinator.read("backup")
             _ = try await coordinator.list()
             _ = try await coordinator.renew(held.grant)
@@ -264,7 +264,7 @@ struct FileCoordinatorTests {
         try folder.write("", to: "backup.json")
         #expect(try await coordinator.blocker(of: ask("b")).alive == true)
         held.witness?.close()
-        #expect(try await coordinator.takeOver(ask("b")).token == FencingToken(2))
+        #expect(try await coordinator.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
     @Test func withALiveHolderAreRefusedToTheSameIdentity() async throws {
@@ -280,7 +280,7 @@ struct FileCoordinatorTests {
         #expect(try await other.blocker(of: ask("b")).alive == true)
         held.witness?.close()
         try await eventually("the death") { try await other.read("backup").alive == false }
-        #expect(try await other.takeOver(ask("b")).token == FencingToken(2))
+        #expect(try await other.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
     @Test("are still held, and renewed, when somebody deletes their lock file", arguments: [false, true])
@@ -296,7 +296,7 @@ struct FileCoordinatorTests {
         }
         #expect(try await coordinator.release(held.grant) == .released)
         held.witness?.close()
-        #expect(try await coordinator.takeOver(ask("b")).token == FencingToken(2))
+        #expect(try await coordinator.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
     @Test func areHeldByAChildThatInheritedTheWitness() async throws {
@@ -306,7 +306,7 @@ struct FileCoordinatorTests {
         held.witness?.close()
         #expect(try await coordinator.blocker(of: ask("b")).alive == true)
         child.end()
-        _ = try await coordinator.takeOver(ask("b"))
+        try await coordinator.takeOver(ask("b"))
     }
 
     @Test func areGrantedOnlyOnceTheSurvivorsOfAnEndedLeaseAreDead() async throws {
@@ -328,7 +328,7 @@ struct FileCoordinatorTests {
         let error = await failure { _ = try await coordinator.acquire(ask("b")) }
         #expect(error?.kind == .unavailable)
         held.witness?.close()
-        _ = try await coordinator.takeOver(ask("b"))
+        try await coordinator.takeOver(ask("b"))
     }
 
     @Test func areTakenOverWithoutHarmToAProcessThatHasTheirFilesOpen() async throws {

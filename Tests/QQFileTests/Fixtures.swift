@@ -103,14 +103,14 @@ extension FileCoordinator {
     }
 
     /// Takes a lease whose witness was closed. A process that another test starts at that moment has a copy of it until it has begun its own program.
-    func takeOver(_ request: AcquireRequest) async throws -> Grant {
-        let taken = Noted<Grant?>(nil)
-        try await eventually("the takeover") {
-            if case .granted(let grant, _) = try await acquire(request) { taken.change { $0 = grant } }
-            return taken.value != nil
+    @discardableResult
+    func takeOver(_ request: AcquireRequest) async throws -> (grant: Grant, witness: (any Witness)?) {
+        let end = ContinuousClock.now + .seconds(30)
+        while true {
+            do { return try await get(request) } catch is NotGranted where ContinuousClock.now < end {
+                try await Task.sleep(for: .milliseconds(1))
+            }
         }
-        guard let grant = taken.value else { throw NotRefused() }
-        return grant
     }
 
     func blocker(of request: AcquireRequest) async throws -> ElectionState {

@@ -158,7 +158,8 @@ private struct Met: CustomTestStringConvertible {
             let addresses = [
                 "{refused}": "127.0.0.1:\(refused.port)", "{silent}": "127.0.0.1:\(silent)", "{ssh}": "127.0.0.1:\(ssh.port)",
             ]
-            let flags = " --timeout 500ms --retries 0"
+            // Only where nothing comes is the time waited out.
+            let (flags, brief) = (" --timeout 15s --retries 0", " --timeout 500ms --retries 0")
             var all: [Met] = []
             for url in ["nats://u:s3cret@", "raftlock://"] {
                 all += [
@@ -176,9 +177,9 @@ private struct Met: CustomTestStringConvertible {
                         hint: "nothing listens"),
                     Met("status --all -s \(url){refused}" + flags, 69, "cannot list elections", at: "{refused}", hint: "nothing listens"),
                     Met(
-                        "cluster-status --timeout 500ms -s \(url){refused}", 69, "nothing answers", at: url.dropSecret + "{refused}",
+                        "cluster-status --timeout 15s -s \(url){refused}", 69, "nothing answers", at: url.dropSecret + "{refused}",
                         hint: "nothing listens"),
-                    Met("status x -s \(url){silent}" + flags, 69, "cannot read x: no", at: "{silent}", hint: "--timeout waits longer"),
+                    Met("status x -s \(url){silent}" + brief, 69, "cannot read x: no", at: "{silent}", hint: "--timeout waits longer"),
                     Met(
                         "status x -s \(url)no.such.host.invalid:1" + flags, 69, "no such host", at: "no.such.host.invalid:1",
                         hint: "getent hosts"),
@@ -188,7 +189,7 @@ private struct Met: CustomTestStringConvertible {
                 Met(
                     "acquire x -s qq://{refused}" + flags, 69, "cannot acquire x: Connection refused", at: "{refused}",
                     hint: "nothing listens there"),
-                Met("acquire x -s qq://{silent}" + flags, 69, "cannot acquire x: no answer in time", at: "{silent}", hint: "--timeout"),
+                Met("acquire x -s qq://{silent}" + brief, 69, "cannot acquire x: no answer in time", at: "{silent}", hint: "--timeout"),
                 Met("acquire x -s qq://{ssh}" + flags, 69, "does not speak HTTP/2", at: "{ssh}", hint: "the right port"),
                 Met("status x -s nats://{ssh}" + flags, 65, "what answers there is not NATS", at: "{ssh}", hint: "is this a NATS server?"),
                 Met("status x -s qq://{refused}", 80, "Quorum Quest tells nobody who leads", at: "qq://{refused}", hint: "--mine"),

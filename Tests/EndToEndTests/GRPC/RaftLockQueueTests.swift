@@ -152,7 +152,7 @@ import Testing
             for round in 0..<3 {
                 let logs = ["one-\(round)", "two-\(round)"]
                 let both = try logs.map {
-                    try raft.work(id: "same", ["--wait", "--ttl", "3s", "--retries", "20"], log: $0, ["--for", "300"])
+                    try raft.work(id: "same", ["--wait", "--retries", "20"], log: $0, ["--for", "300"])
                 }
                 try await waitUntil("both wait: \(both.map(\.errors))") {
                     both.allSatisfy { $0.errors.contains("waiting for") }
