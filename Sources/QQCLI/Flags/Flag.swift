@@ -19,14 +19,14 @@ struct Flag<Value: Sendable>: Sendable {
     ///   - withoutValue: what the flag means when it stands alone; a flag that has this takes its value only after `=`.
     init(
         _ name: String, short: Character? = nil, value: String, kind: ValueKind, group: FlagGroup,
-        help: String, more: String, defaultText: String? = nil, environment: String? = nil,
+        help: String, more: @autoclosure @escaping @Sendable () -> String, defaultText: String? = nil, environment: String? = nil,
         repeatable: Bool = false, withoutValue: Value? = nil, hidden: Bool = false,
         parse: @escaping @Sendable (String) throws(UsageError) -> Value
     ) {
         self.parse = parse
         let alone: (any Sendable)? = withoutValue
         erased = AnyFlag(
-            name: name, short: short, valueName: value, kind: kind, group: group, help: help, more: more,
+            name: name, short: short, valueName: value, kind: kind, group: group, help: help, makeMore: more,
             defaultText: defaultText, environment: environment, isRepeatable: repeatable, isHidden: hidden,
             withoutValue: alone
         ) { (text: String) throws(UsageError) -> any Sendable in try parse(text) }
@@ -35,10 +35,13 @@ struct Flag<Value: Sendable>: Sendable {
 
 extension Flag<Bool> {
     /// A switch: present or absent, never with a value.
-    init(switch name: String, short: Character? = nil, group: FlagGroup, help: String, more: String, hidden: Bool = false) {
+    init(
+        switch name: String, short: Character? = nil, group: FlagGroup, help: String, more: @autoclosure @escaping @Sendable () -> String,
+        hidden: Bool = false
+    ) {
         parse = { (_: String) throws(UsageError) -> Bool in true }
         erased = AnyFlag(
-            name: name, short: short, valueName: nil, kind: .none, group: group, help: help, more: more,
+            name: name, short: short, valueName: nil, kind: .none, group: group, help: help, makeMore: more,
             defaultText: nil, environment: nil, isRepeatable: false, isHidden: hidden, withoutValue: true
         ) { (_: String) throws(UsageError) -> any Sendable in true }
     }
@@ -54,7 +57,8 @@ struct AnyFlag: Sendable {
     let kind: ValueKind
     let group: FlagGroup
     let help: String
-    let more: String
+    /// Made when it is asked for: most commands print none of it.
+    let makeMore: @Sendable () -> String
     let defaultText: String?
     /// The environment variable that stands in for the flag.
     let environment: String?
@@ -63,6 +67,8 @@ struct AnyFlag: Sendable {
     /// The value of the flag standing alone; nil where it must have one.
     let withoutValue: (any Sendable)?
     let read: @Sendable (String) throws(UsageError) -> any Sendable
+
+    var more: String { makeMore() }
 
     var isSwitch: Bool { valueName == nil }
 
