@@ -1,17 +1,28 @@
 import QQCore
 import Synchronization
 
-/// Lets one write at a time through, in the order of their coming: two at the same moment wedge a leader for good.
+/// Lets one write at a time through, for two at the same moment wedge a leader for good. Whoever has the least time left goes first, and of those who have
+/// the same, whoever came first: a renewal does not wait behind requests for new leases until its own is over.
 final class WriteLine: Sendable {
     private struct State {
         var isTaken = false
         var lastID: UInt64 = 0
-        var waiting: [(id: UInt64, continuation: CheckedContinuation<Bool, Never>)] = []
+        /// By deadline and coming.
+        var waiting: [(id: UInt64, deadline: BootInstant, continuation: CheckedContinuation<Bool, Never>)] = []
+
+        mutating func wait(_ id: UInt64, until deadline: BootInstant, _ continuation: CheckedContinuation<Bool, Never>) {
+            // Most come with the latest deadline.
+            let place = waiting.lastIndex { ($0.deadline, $0.id) < (deadline, id) }.map { $0 + 1 } ?? 0
+            waiting.insert((id, deadline, continuation), at: place)
+        }
     }
 
     private let state = Mutex(State())
 
     init() {}
+
+    /// How many wait to get in.
+    var waiters: Int { state.withLock { $0.waiting.count } }
 
     /// The one line of this process to a cluster.
     static func to(_ endpoints: [String]) -> WriteLine {
@@ -68,7 +79,7 @@ final class WriteLine: Sendable {
                         state.isTaken = true
                         return true
                     }
-                    state.waiting.append((id, continuation))
+                    state.wait(id, until: deadline, continuation)
                     return nil
                 }
                 if let isIn { continuation.resume(returning: isIn) }

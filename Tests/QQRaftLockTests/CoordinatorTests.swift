@@ -212,12 +212,12 @@ import Testing
     @Test("many sessions write one after the other") func serial() async throws {
         try await inCluster { cluster in
             cluster.change { $0.wedgesOnOverlap = true }
-            let (one, two) = (try coordinator(cluster.url, timeout: .seconds(60)), try coordinator(cluster.url, timeout: .seconds(60)))
+            let (one, two) = (try coordinator(cluster.url, timeout: .seconds(600)), try coordinator(cluster.url, timeout: .seconds(600)))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<100 {
                     let qq = number % 2 == 0 ? one : two
                     group.addTask {
-                        let grant = try granted(try await qq.acquire(request("alice", "web-\(number)")))
+                        let grant = try granted(try await qq.acquire(request("alice", "web-\(number)", ttl: .seconds(300))))
                         guard case .renewed = try await qq.renew(grant) else { throw CannotStart("lost") }
                         guard case .released = try await qq.release(grant) else { throw CannotStart("not held") }
                     }

@@ -1,4 +1,5 @@
 import QQCore
+import Support
 import Synchronization
 import Testing
 
@@ -19,18 +20,21 @@ import Testing
         }
     }
 
-    /// How many are in, and how many were at the most.
+    /// How many are in, how many were at the most, and who.
     private final class Inside: Sendable {
         private struct Count {
             var now = 0
             var most = 0
+            var names: [String] = []
         }
 
         private let count = Mutex(Count())
         var most: Int { count.withLock { $0.most } }
+        var names: [String] { count.withLock { $0.names } }
 
-        func enter() {
+        func enter(_ name: String = "") {
             count.withLock { count in
+                count.names.append(name)
                 count.now += 1
                 count.most = max(count.most, count.now)
             }
@@ -56,6 +60,26 @@ import Testing
         }
         #expect(inside.most == 1)
         #expect(await line.enter(until: clock.now() + .seconds(1), clock))
+    }
+
+    @Test("whoever has the least time left goes first") func order() async throws {
+        let (line, clock, inside) = (WriteLine(), clock, Inside())
+        #expect(await line.enter(until: .distantFuture, clock))
+        let now = clock.now()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (place, (name, seconds)) in [("new", 900), ("newer", 900), ("renewal", 600), ("urgent", 300)].enumerated() {
+                group.addTask {
+                    #expect(await line.enter(until: now + .seconds(seconds), clock))
+                    inside.enter(name)
+                    inside.leave()
+                    line.leave()
+                }
+                try await waitUntil("\(name) to stand in line") { line.waiters == place + 1 }
+            }
+            line.leave()
+            try await group.waitForAll()
+        }
+        #expect(inside.names == ["urgent", "renewal", "new", "newer"])
     }
 
     @Test("whoever waits too long does not get in, and stands in nobody's way") func deadline() async {
