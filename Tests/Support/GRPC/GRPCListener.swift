@@ -1,6 +1,8 @@
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
 import NIOCore
+import NIOPosix
+import QQGRPC
 import Synchronization
 
 /// A gRPC server within the process of the tests, on a port that it keeps over restarts. It is ended with the sandbox at the
@@ -19,6 +21,11 @@ final class GRPCListener: Sendable {
         /// Connections to those that run no more.
         var earlier = 0
     }
+
+    /// One thread for all of them and what they do, so that an answer waits neither for the threads that the tests run on, nor to be handed from one to
+    /// the next.
+    private static let threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private static let executor = EventLoopExecutor(threads.next())
 
     private let services: [any RegistrableRPCService]
     private let host: String
@@ -52,9 +59,9 @@ final class GRPCListener: Sendable {
             let channels = GRPCChannels()
             let transport = HTTP2ServerTransport.Posix(
                 address: .ipv4(host: host, port: Int(port)), transportSecurity: settings.security,
-                config: settings.configuration(channels))
+                config: settings.configuration(channels), eventLoopGroup: Self.threads)
             let server = GRPCServer(transport: transport, services: services)
-            let serving = Task { () -> Void in try? await server.serve() }
+            let serving = Task(executorPreference: Self.executor) { () -> Void in try? await server.serve() }
             if let bound = try? await transport.listeningAddress.ipv4?.port {
                 state.withLock {
                     $0.port = UInt16(clamping: bound)
