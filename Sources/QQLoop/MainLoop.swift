@@ -11,6 +11,8 @@ public final class MainLoop: TaskExecutor {
     struct State {
         var jobs: [UnownedJob] = []
         var timers = TimerQueue()
+        /// What the kernel's timer is set to; nil where it is not set.
+        var alarm: BootInstant?
         var readers: [CInt: Waiter] = [:]
         var finished = false
         /// Whether the loop has been woken since it last looked: once is enough.
@@ -109,6 +111,7 @@ public final class MainLoop: TaskExecutor {
             if descriptor == wake || descriptor == timer {
                 var ignored: UInt64 = 0
                 _ = read(descriptor, &ignored, 8)
+                if descriptor == timer { state.withLock { $0.alarm = nil } }
             } else if let waiter = state.withLock({ $0.readers.removeValue(forKey: descriptor) }) {
                 waiter.continuation.resume()
             }
@@ -117,15 +120,18 @@ public final class MainLoop: TaskExecutor {
         for waiter in due { waiter.continuation.resume() }
     }
 
+    /// Has the kernel wake us when the next timer is due. One that was set for a timer that has gone meanwhile stays: waking up for nothing is cheaper than
+    /// setting it twice for each request.
     private func armTimer() {
-        let next = state.withLock { $0.timers.earliest }
-        var specification = itimerspec()
-        if let next {
-            let at = max(next.nanoseconds, 1)
-            if at != .max {
-                specification.it_value = timespec(tv_sec: Int(at / 1_000_000_000), tv_nsec: Int(at % 1_000_000_000))
-            }
+        let next = state.withLock { state -> BootInstant? in
+            guard let next = state.timers.earliest, next < state.alarm ?? .distantFuture else { return nil }
+            state.alarm = next
+            return next
         }
+        guard let next else { return }
+        let at = max(next.nanoseconds, 1)
+        var specification = itimerspec()
+        specification.it_value = timespec(tv_sec: Int(at / 1_000_000_000), tv_nsec: Int(at % 1_000_000_000))
         timerfd_settime(timer, CInt(TFD_TIMER_ABSTIME), &specification, nil)
     }
 
