@@ -14,9 +14,10 @@ public final class GRPCEndpoint: Sendable {
     public let host: ServerURL.Host
     private let settings: GRPCSettings
     private let clock: any LeaseClock
+    private let deadlines: Deadlines
     private let current = Mutex<Line?>(nil)
 
-    private typealias Client = GRPCClient<HTTP2ClientTransport.Posix>
+    private typealias Transport = HTTP2ClientTransport.Posix
 
     /// One thread serves all connections of the process; it starts with the first of them. Signals are not for it: those that nobody has blocked yet would
     /// end the process there.
@@ -31,15 +32,16 @@ public final class GRPCEndpoint: Sendable {
     /// thread takes longer than the steps.
     private static let executor = EventLoopExecutor(thread)
 
-    /// A client, which holds one connection.
+    /// The library's transport, which holds one connection. Its client is for streams of messages and calls that are sent again: one request and one answer
+    /// would pass through all of that for nothing.
     private final class Line: Sendable {
-        let client: Client
+        let transport: Transport
         let tls: TLSGuard?
         /// Whether a call got through over it.
         let isProven = Atomic(false)
 
-        init(_ client: Client, _ tls: TLSGuard?) {
-            self.client = client
+        init(_ transport: Transport, _ tls: TLSGuard?) {
+            self.transport = transport
             self.tls = tls
         }
     }
@@ -48,10 +50,16 @@ public final class GRPCEndpoint: Sendable {
         self.host = host
         self.settings = settings
         self.clock = clock
+        deadlines = Deadlines(clock, on: Self.executor, failure: RPCError(code: .deadlineExceeded, message: "no answer in time"))
     }
 
     /// The library would connect again and again, for nobody.
     deinit { close() }
+
+    /// Runs calls that follow on each other where their answers come in, so that they are not handed from thread to thread in between.
+    public static func inARow<Value: Sendable>(_ calls: @Sendable () async -> Value) async -> Value {
+        await withTaskExecutorPreference(executor) { await calls() }
+    }
 
     /// Begins to connect, so that the first call finds it done. What goes wrong is the first call's to tell.
     public func prepare() { _ = try? line() }
@@ -82,8 +90,6 @@ public final class GRPCEndpoint: Sendable {
         return response
     }
 
-    // Bytes from here on: for one type of messages the compiler makes a version of the library's code; for any type, types would be looked up at each
-    // step of each call.
     private func call(
         _ method: MethodDescriptor, _ request: [UInt8], isRepeatable: Bool, timeout: Duration
     ) async throws(GRPCFailure) -> [UInt8] {
@@ -120,57 +126,61 @@ public final class GRPCEndpoint: Sendable {
         options.maxRequestMessageBytes = settings.maximumMessage
         options.maxResponseMessageBytes = settings.maximumMessage
         let fixedOptions = options
-        let timeout = RequestTimeout.text(deadline.duration(since: clock.now()))
-        let stream = StreamingClientRequest(of: [UInt8].self, metadata: [RequestTimeout.key: .string(timeout)]) { writer in
-            sent.set()
-            try await writer.write(request)
-        }
+        let metadata: Metadata = [RequestTimeout.key: .string(RequestTimeout.text(deadline.duration(since: clock.now())))]
         // The library would keep time with threads of its own (`CallOptions.timeout`), and on another clock than ours. Nor does it always wake a call that
         // is cancelled while it waits for its connection: so nobody waits for the call itself, but for whatever comes first.
         let answer = FirstAnswer()
         let asking = Task(executorPreference: Self.executor) {
             do {
-                let bytes = try await line.client.bidirectionalStreaming(
-                    request: stream, descriptor: method, serializer: MessageBytes(), deserializer: MessageBytes(), options: fixedOptions
-                ) { response in
-                    var message: [UInt8]?
-                    for try await part in try response.accepted.get().bodyParts {
-                        if case .message(let part) = part { message = part }
-                    }
-                    guard let message else { throw RPCError(code: .dataLoss, message: "the server answered without a message") }
-                    return message
+                try await line.transport.withStream(descriptor: method, options: fixedOptions) { stream, _ in
+                    // Nobody waits for the stream to be put away.
+                    answer.give(.success(try await Self.ask(stream, [.metadata(metadata), .message(Transport.Bytes(request))], sent)))
                 }
-                answer.give(.success(bytes))
             } catch { answer.give(.failure(error)) }
         }
+        let watch = deadlines.watch(answer, until: deadline)
         let found = await withTaskCancellationHandler {
-            await withTaskGroup(of: Void.self) { group in
-                group.addTask { if (try? await self.clock.sleep(until: deadline)) != nil { answer.give(.failure(Self.late)) } }
-                defer { group.cancelAll() }
-                return await answer.wait()
-            }
+            await answer.wait()
         } onCancel: {
             answer.give(.failure(CancellationError()))
         }
-        asking.cancel()
+        deadlines.forget(watch)
         do { return try found.get() } catch {
+            asking.cancel()
             throw GRPCFailure(error, at: host.description, wasSent: sent.isSet, tls: line.tls?.failure)
         }
     }
 
-    /// Messages as they are on the wire.
-    private struct MessageBytes: MessageSerializer, MessageDeserializer {
-        func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes { Bytes(message) }
-
-        func deserialize<Bytes: GRPCContiguousBytes>(_ bytes: Bytes) throws -> [UInt8] { bytes.withUnsafeBytes { Array($0) } }
+    /// Writes a request, and reads the message that answers it.
+    private static func ask(
+        _ stream: RPCStream<Transport.Inbound, Transport.Outbound>, _ request: [RPCRequestPart<Transport.Bytes>], _ sent: Mark
+    ) async throws -> [UInt8] {
+        sent.set()
+        do {
+            try await stream.outbound.write(contentsOf: request)
+            await stream.outbound.finish()
+        } catch {
+            // Nothing of it has gone (NIOAsyncWriter), and why, the stream may know better.
+            sent.clear()
+            await stream.outbound.finish(throwing: error)
+        }
+        var message: [UInt8]?
+        for try await part in stream.inbound {
+            switch part {
+            case .metadata: break
+            case .message(let bytes): message = bytes.withUnsafeBytes { Array($0) }
+            case .status(let status, let metadata): if let error = RPCError(status: status, metadata: metadata) { throw error }
+            }
+        }
+        guard let message else { throw RPCError(code: .dataLoss, message: "the server answered without a message") }
+        return message
     }
-
-    private static let late = RPCError(code: .deadlineExceeded, message: "no answer in time")
 
     private final class Mark: Sendable {
         private let mark = Atomic(false)
         var isSet: Bool { mark.load(ordering: .relaxed) }
         func set() { mark.store(true, ordering: .relaxed) }
+        func clear() { mark.store(false, ordering: .relaxed) }
     }
 
     // MARK: The connection
@@ -199,9 +209,8 @@ public final class GRPCEndpoint: Sendable {
                 }
             },
             eventLoopGroup: Self.thread)
-        let client = Client(transport: transport)
-        Task(executorPreference: Self.executor) { try? await client.runConnections() }
-        return Line(client, tls)
+        Task(executorPreference: Self.executor) { try? await transport.connect() }
+        return Line(transport, tls)
     }
 
     /// An address needs no resolving, which takes threads of its own.
@@ -217,7 +226,7 @@ public final class GRPCEndpoint: Sendable {
     /// Calls under way over it go on to their end.
     private func drop(_ line: Line) {
         current.withLock { current in if current === line { current = nil } }
-        line.client.beginGracefulShutdown()
+        line.transport.beginGracefulShutdown()
     }
 
     /// Ends the connection.
@@ -226,6 +235,6 @@ public final class GRPCEndpoint: Sendable {
             defer { current = nil }
             return current
         }
-        line?.client.beginGracefulShutdown()
+        line?.transport.beginGracefulShutdown()
     }
 }

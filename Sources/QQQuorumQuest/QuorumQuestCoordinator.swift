@@ -180,18 +180,26 @@ public final class QuorumQuestCoordinator: Coordinator {
         let what = "cannot release \(grant.name)"
         let isOver = clock.now() >= grant.deadline
         let isInDoubt = own.withLock { $0[grant.name].map { $0.isInDoubt && $0.grant.identity == grant.identity } ?? false }
-        var isCut = false
-        do throws(GRPCFailure) {
-            if !isInDoubt { isCut = try await cutDown(name, grant.identity) }
-            try await service.release(name, grant.identity, timeout: isCut ? min(requestTimeout, .seconds(1)) : requestTimeout)
-        } catch {
-            guard isCut else { throw error.told(what, isChange: false) }
-        }
+        let outcome = await GRPCEndpoint.inARow { await self.giveUp(name, grant.identity, isInDoubt: isInDoubt) }
+        let isCut: Bool
+        do throws(GRPCFailure) { isCut = try outcome.get() } catch { throw error.told(what, isChange: false) }
         guard isCut || isInDoubt || isOver else {
             throw CoordinationError(.unavailable, what, because: Self.alike, at: server.description)
         }
         own.withLock { $0[grant.name] = nil }
         return isCut || isInDoubt ? .released : .notHeld(unknown(grant.name))
+    }
+
+    /// - Returns: whether it was ours, and ends soon in any case.
+    private func giveUp(_ name: ElectionName, _ identity: String, isInDoubt: Bool) async -> Result<Bool, GRPCFailure> {
+        var isCut = false
+        do throws(GRPCFailure) {
+            if !isInDoubt { isCut = try await cutDown(name, identity) }
+            try await service.release(name, identity, timeout: isCut ? min(requestTimeout, .seconds(1)) : requestTimeout)
+        } catch {
+            guard isCut else { return .failure(error) }
+        }
+        return .success(isCut)
     }
 
     /// - Returns: whether it was ours, and lasts no longer than a second now.

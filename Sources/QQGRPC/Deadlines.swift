@@ -1,0 +1,66 @@
+import QQCore
+import Synchronization
+
+/// Ends calls whose time is over. One task sleeps for all of them, since nearly every call is answered long before.
+final class Deadlines: Sendable {
+    private struct State {
+        var open: [UInt64: (deadline: BootInstant, answer: FirstAnswer)] = [:]
+        var lastID: UInt64 = 0
+        /// When the task that sleeps wakes; nil where none sleeps.
+        var wakesAt: BootInstant?
+
+        /// Takes out those whose time is over at `instant`, and sets when to look again.
+        mutating func takeLate(at instant: BootInstant) -> [FirstAnswer] {
+            let late = open.filter { $0.value.deadline <= instant }
+            for id in late.keys { open[id] = nil }
+            wakesAt = open.values.map(\.deadline).min()
+            return late.values.map(\.answer)
+        }
+    }
+
+    private let state = Mutex(State())
+    private let clock: any LeaseClock
+    private let executor: any TaskExecutor
+    private let failure: any Error
+
+    /// - Parameters:
+    ///   - executor: where the task that sleeps runs.
+    ///   - failure: what a call whose time is over comes to.
+    init(_ clock: any LeaseClock, on executor: any TaskExecutor, failure: any Error) {
+        self.clock = clock
+        self.executor = executor
+        self.failure = failure
+    }
+
+    /// Has `answer` given at `deadline`, unless it is taken back by the number returned.
+    func watch(_ answer: FirstAnswer, until deadline: BootInstant) -> UInt64 {
+        let (id, isNext) = state.withLock { state in
+            state.lastID += 1
+            state.open[state.lastID] = (deadline, answer)
+            let isNext = deadline < state.wakesAt ?? .distantFuture
+            if isNext { state.wakesAt = deadline }
+            return (state.lastID, isNext)
+        }
+        if isNext { Task(executorPreference: executor) { await self.keepWatch(from: deadline) } }
+        return id
+    }
+
+    func forget(_ id: UInt64) { state.withLock { $0.open[id] = nil } }
+
+    private func keepWatch(from first: BootInstant) async {
+        var next: BootInstant? = first
+        while let instant = next {
+            guard (try? await clock.sleep(until: instant)) != nil else { return }
+            let late = state.withLock { state -> [FirstAnswer] in
+                // Another task sleeps, for one that has less time.
+                guard state.wakesAt == instant else {
+                    next = nil
+                    return []
+                }
+                defer { next = state.wakesAt }
+                return state.takeLate(at: instant)
+            }
+            for answer in late { answer.give(.failure(failure)) }
+        }
+    }
+}
