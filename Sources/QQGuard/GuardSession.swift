@@ -123,6 +123,8 @@ public struct GuardSession: Sendable {
 
     private mutating func lease(_ event: SessionEvent, at now: BootInstant) -> [Action] {
         switch event {
+        // Elected while being stopped: the lease is on its way back already, and nothing may begin under it.
+        case .elected where pendingSignal != nil: return []
         case .elected(let grant):
             electedAt = now
             deadline = grant.deadline

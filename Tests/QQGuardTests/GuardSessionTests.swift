@@ -52,6 +52,16 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(3)))])
     }
 
+    @Test("begins nothing when it is elected at the moment it is told to end", arguments: [SIGTERM, SIGINT, SIGHUP, SIGKILL])
+    func electedWhileStopping(_ signal: Int32) {
+        var run = Run()
+        #expect(run.feed(signal == SIGKILL ? .frontEnded : .signal(signal)) == [.stopLease])
+        #expect(run.feed(.lease(.elected(run.grant))).isEmpty)
+        #expect(run.feed(.timer).isEmpty)
+        #expect(run.feed(.lease(.released(run.grant))).isEmpty)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.signalled(signal))])
+    }
+
     @Test("waits for everything to be gone before it gives the lease up")
     func goneBeforeRelease() {
         var run = Run()

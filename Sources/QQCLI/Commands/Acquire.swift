@@ -68,18 +68,26 @@ extension Context {
                 driver.stop()
                 return .signalled(number)
             }
-            var result: Campaign = .ended(.stopped)
+            var (granted, signal, outcome): (Grant?, Int32?, SessionOutcome?) = (nil, nil, nil)
             for await found in group {
-                guard let found else { continue }
-                result = found
-                if case .signalled = found {
-                    // The session's own end follows.
-                    for await rest in group { if case .ended = rest { break } }
+                switch found {
+                case .elected(let grant):
+                    granted = grant
+                    // Told to stop, the session gives it up, and ends.
+                    if signal == nil { group.cancelAll() }
+                case .signalled(let number): signal = number
+                case .ended(let found):
+                    outcome = found
+                    group.cancelAll()
+                case nil: break
                 }
-                break
             }
-            group.cancelAll()
-            return result
+            if let signal {
+                // Both at the same moment: nobody is told of the lease, so nobody would give it up.
+                if let granted, outcome == nil { _ = try? await coordinator.release(granted) }
+                return .signalled(signal)
+            }
+            return granted.map { .elected($0) } ?? .ended(outcome ?? .stopped)
         }
     }
 

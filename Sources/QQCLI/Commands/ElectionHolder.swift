@@ -101,7 +101,14 @@ actor ElectionHolder {
         context.progress?.wait(for: "giving up \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
         closeAddresses()
-        for (name, held) in elections { if held.grant != nil { post.yield(.giveUp(name)) } else { held.driver.stop() } }
+        for (name, held) in elections {
+            if held.grant != nil {
+                post.yield(.giveUp(name))
+            } else {
+                elections[name]?.isGivenUp = true
+                held.driver.stop()
+            }
+        }
     }
 
     /// Before anything is released, and at once: no hook that still runs keeps them here.
@@ -223,9 +230,8 @@ actor ElectionHolder {
         show { $0.take(event, of: name, for: elections[name]?.configuration.request.identity ?? "", at: context.server) }
         switch event {
         case .elected(let grant):
-            await hooks(.elected, grant)
-            // The signal came while nothing was held yet.
-            if isStopping { post.yield(.giveUp(name)) }
+            // Elected while being stopped: the lease is on its way back already, and nothing may begin under it.
+            if elections[name]?.isGivenUp == false { await hooks(.elected, grant) }
         case .extended(let grant):
             elections[name]?.grant = grant
             context.messages.detail("renewed \(name) for \(DurationText.brief(grant.ttl))")

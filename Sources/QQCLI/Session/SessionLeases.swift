@@ -21,6 +21,8 @@ final class SessionLeases: Sendable {
         var grant: Grant?
         /// Whether somebody waits for its end, who will tell of it.
         var isGivenUp = false
+        /// Whether it was made to end before it was elected, as far as anybody was told.
+        var isUnwanted = false
     }
 
     private struct Key: Hashable {
@@ -104,6 +106,7 @@ final class SessionLeases: Sendable {
         followConnection(of: context, until: ended)
         let stopping = Task(executorPreference: loop) {
             guard (try? await signals.next()) != nil else { return }
+            self.state.withLock { $0.held[key]?.isUnwanted = true }
             driver.stop()
         }
         context.campaignBegins()
@@ -112,6 +115,8 @@ final class SessionLeases: Sendable {
             context.progress?.end()
         }
         for await grant in elections {
+            // Elected while being made to end: it is on its way back already.
+            if state.withLock({ $0.held[key]?.isUnwanted ?? true }) { break }
             try context.print(grant, isKept: true)
             return ExitCode.yes
         }

@@ -181,6 +181,28 @@ import Testing
         }
     }
 
+    @Test("told to end as it is elected, it has either begun or not, and leaves no lease that nobody knows of", arguments: 0..<6)
+    func toldToEndElected(_ round: Int) async throws {
+        try await onLeader { raft in
+            raft.cluster.setMajority(false)
+            let url = raft.cluster.url
+            let hooks = ["--on-elected", "echo elected >>hooks", "--on-lost", "echo lost >>hooks"]
+            let keeping = try raft.qq(["keepalive", "x", "--id", "keeper", "--timeout", "10s"] + hooks, at: url)
+            let taking = try raft.qq(["acquire", "y", "--id", "taker", "--timeout", "10s", "--ttl", "60s"], at: url)
+            try await waitUntil("both were asked for") { raft.cluster.calls("Acquire") == 2 }
+            raft.cluster.setMajority(true)
+            if round % 2 == 1 { try await Task.sleep(for: .milliseconds(round)) }
+            keeping.child.signal(SIGTERM)
+            taking.child.signal(SIGTERM)
+            let kept = try await keeping.finish()
+            #expect(kept.ending == .exited(0), "\(kept.errors)")
+            #expect(raft.cluster.owner(of: "x") == nil)
+            #expect(["", "elected\nlost\n"].contains(raft.box.read("hooks")), "\(raft.box.read("hooks"))")
+            let taken = try await taking.finish()
+            #expect(taken.ending == .exited(raft.cluster.owner(of: "y") == nil ? 128 + SIGTERM : 0), "\(taken.output) \(taken.errors)")
+        }
+    }
+
     @Test("a saved grant is renewed and released in doubt as well") func savedGrant() async throws {
         try await onLeader { raft in
             #expect(try await raft.run("acquire", "x", "--id", "me", "--ttl", "20s").ending == .exited(0))
