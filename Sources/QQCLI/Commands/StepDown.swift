@@ -78,6 +78,8 @@ extension Context {
         }
         if invocation[Flags.yes] { return }
         guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes where nobody can be asked") }
+        // The question stands alone until it is answered.
+        progress?.end()
         messages.ask("Make \(leader) let go of \(state.name)? Its work is ended. [y/N] ")
         // Read as data: in a session leases are renewed meanwhile.
         guard Question.isYes(await Question.answer(on: loop)) else {

@@ -159,6 +159,9 @@ private let turn = "x: held by n1, waiting for its turn"
             try await screen.expect("asking \(url)")
             let question = "Make n1 let go of x? Its work is ended. [y/N]"
             #expect(try await screen.expect(question) == question)
+            // Nothing comes in its place while it is thought about.
+            try await Task.sleep(for: .milliseconds(900))
+            #expect(try await screen.expect(question) == question)
             try await screen.enter("y")
             let shown = try await screen.expect("code 0")
             #expect(shown == "\(question) y\nstepped down n1 from x\ncode 0")
