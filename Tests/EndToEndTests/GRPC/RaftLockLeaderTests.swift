@@ -118,7 +118,8 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         try await onRaftLock(.heavy) { raft in
             let holder = try raft.work(id: "me", ["--ttl", "4s", "--kill-after", "1s"], log: "one", ["--daemon", "--ignore-term"])
             try await raft.waitForWork(holder, log: "one")
-            let next = try raft.work(id: "next", ["--wait", "--ttl", "4s"], log: "two", ["--for", "20"])
+            // It tries for longer than the lease lasts, on a busy machine, too.
+            let next = try raft.work(id: "next", ["--wait", "--ttl", "4s", "--retries", "30"], log: "two", ["--for", "20"])
             try await raft.waitForWaiter(next, id: "next")
             for node in 0..<3 { await raft.cluster.kill(node) }
             let end = raft.leaseEnd()
