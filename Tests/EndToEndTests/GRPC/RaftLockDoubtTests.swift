@@ -174,6 +174,9 @@ import Testing
             let run = try raft.work(id: id, ["--timeout", "10s", "--ttl", "60s"])
             try await waitUntil("it was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
             run.child.signal(SIGTERM)
+            // Else the grant may be the first to be heard of.
+            let status = "/proc/\(run.child.pid)/status"
+            try await waitUntil("the signal is taken") { readText(status).contains("ShdPnd:\t0000000000000000") }
             raft.cluster.setMajority(true)
             let end = try await run.finish()
             #expect(end.ending == .exited(128 + SIGTERM), "\(end.errors)")
