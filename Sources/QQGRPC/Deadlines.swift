@@ -20,13 +20,13 @@ final class Deadlines: Sendable {
 
     private let state = Mutex(State())
     private let clock: any LeaseClock
-    private let executor: any TaskExecutor
+    private let executor: @Sendable () -> any TaskExecutor
     private let failure: any Error
 
     /// - Parameters:
-    ///   - executor: where the task that sleeps runs.
+    ///   - executor: where the task that sleeps runs; asked for when there is one, since it may start a thread.
     ///   - failure: what a call whose time is over comes to.
-    init(_ clock: any LeaseClock, on executor: any TaskExecutor, failure: any Error) {
+    init(_ clock: any LeaseClock, on executor: @escaping @Sendable () -> any TaskExecutor, failure: any Error) {
         self.clock = clock
         self.executor = executor
         self.failure = failure
@@ -41,7 +41,7 @@ final class Deadlines: Sendable {
             if isNext { state.wakesAt = deadline }
             return (state.lastID, isNext)
         }
-        if isNext { Task(executorPreference: executor) { await self.keepWatch(from: deadline) } }
+        if isNext { Task(executorPreference: executor()) { await self.keepWatch(from: deadline) } }
         return id
     }
 

@@ -50,15 +50,18 @@ public final class GRPCEndpoint: Sendable {
         self.host = host
         self.settings = settings
         self.clock = clock
-        deadlines = Deadlines(clock, on: Self.executor, failure: RPCError(code: .deadlineExceeded, message: "no answer in time"))
+        // Nothing here may start the thread: a guarded run forks after this.
+        deadlines = Deadlines(clock, on: { Self.executor }, failure: RPCError(code: .deadlineExceeded, message: "no answer in time"))
     }
 
     /// The library would connect again and again, for nobody.
     deinit { close() }
 
     /// Runs calls that follow on each other where their answers come in, so that they are not handed from thread to thread in between.
-    public static func inARow<Value: Sendable>(_ calls: @Sendable () async -> Value) async -> Value {
-        await withTaskExecutorPreference(executor) { await calls() }
+    public static func inARow<Value: Sendable>(
+        _ calls: @Sendable () async throws(GRPCFailure) -> Value
+    ) async throws(GRPCFailure) -> Value {
+        try await withTaskExecutorPreference(executor) { () async throws(GRPCFailure) in try await calls() }
     }
 
     /// Begins to connect, so that the first call finds it done. What goes wrong is the first call's to tell.

@@ -10,6 +10,9 @@ public struct Front: Sendable {
 
     /// Forks where there is a terminal: from then on this is the child. nil where there is none, or no process to be had: then signals come to us
     /// directly, and only job control is missing.
+    ///
+    /// Nothing before this may lock a `Mutex`: the standard library keeps the number of the thread that did (`_swift_stdlib_gettid`), and the child would
+    /// go on under its parent's, until two threads want one lock and it is ended for that.
     public static func start() -> Front? {
         var socket: CInt = -1
         var givesTerminal: CInt = 0

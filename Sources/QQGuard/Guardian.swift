@@ -51,6 +51,7 @@ public final class Guardian: Sendable {
     /// - Parameter arguments: the command's, ended by nil, byte for byte as they are to reach it.
     /// - Throws: `SystemCallError` where the kernel has no process to give.
     public init(arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, loop: MainLoop) throws(SystemCallError) {
+        assert(Self.threads == 1, "a thread was started before the guardian: what it holds at this moment is held in the guardian for ever")
         var socket: CInt = -1
         pid = try SystemCallError.check("fork", qq_guardian_start(arguments, &socket))
         self.socket = socket
@@ -58,6 +59,12 @@ public final class Guardian: Sendable {
     }
 
     deinit { close(socket) }
+
+    /// How many threads this process has: for each there is a folder, beside the two links that any folder has (proc_pid_task(5)).
+    private static var threads: Int {
+        var information = stat()
+        return stat("/proc/self/task", &information) == 0 ? Int(information.st_nlink) - 2 : 1
+    }
 
     /// Starts the command under the lease.
     /// - Throws: `SystemCallError` where the guardian is gone.

@@ -180,9 +180,12 @@ public final class QuorumQuestCoordinator: Coordinator {
         let what = "cannot release \(grant.name)"
         let isOver = clock.now() >= grant.deadline
         let isInDoubt = own.withLock { $0[grant.name].map { $0.isInDoubt && $0.grant.identity == grant.identity } ?? false }
-        let outcome = await GRPCEndpoint.inARow { await self.giveUp(name, grant.identity, isInDoubt: isInDoubt) }
         let isCut: Bool
-        do throws(GRPCFailure) { isCut = try outcome.get() } catch { throw error.told(what, isChange: false) }
+        do throws(GRPCFailure) {
+            isCut = try await GRPCEndpoint.inARow { () async throws(GRPCFailure) in
+                try await giveUp(name, grant.identity, isInDoubt: isInDoubt)
+            }
+        } catch { throw error.told(what, isChange: false) }
         guard isCut || isInDoubt || isOver else {
             throw CoordinationError(.unavailable, what, because: Self.alike, at: server.description)
         }
@@ -191,15 +194,15 @@ public final class QuorumQuestCoordinator: Coordinator {
     }
 
     /// - Returns: whether it was ours, and ends soon in any case.
-    private func giveUp(_ name: ElectionName, _ identity: String, isInDoubt: Bool) async -> Result<Bool, GRPCFailure> {
+    private func giveUp(_ name: ElectionName, _ identity: String, isInDoubt: Bool) async throws(GRPCFailure) -> Bool {
         var isCut = false
         do throws(GRPCFailure) {
             if !isInDoubt { isCut = try await cutDown(name, identity) }
             try await service.release(name, identity, timeout: isCut ? min(requestTimeout, .seconds(1)) : requestTimeout)
         } catch {
-            guard isCut else { return .failure(error) }
+            guard isCut else { throw error }
         }
-        return .success(isCut)
+        return isCut
     }
 
     /// - Returns: whether it was ours, and lasts no longer than a second now.

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Deadlines of calls") struct DeadlinesTests {
     private let clock = SystemClock()
-    private var deadlines: Deadlines { Deadlines(clock, on: globalConcurrentExecutor, failure: Late()) }
+    private var deadlines: Deadlines { Deadlines(clock, on: { globalConcurrentExecutor }, failure: Late()) }
 
     private struct Late: Error {}
 
