@@ -120,8 +120,8 @@ public final class MainLoop: TaskExecutor {
         for waiter in due { waiter.continuation.resume() }
     }
 
-    /// Has the kernel wake us when the next timer is due. One that was set for a timer that has gone meanwhile stays: waking up for nothing is cheaper than
-    /// setting it twice for each request.
+    /// Has the kernel wake us when the next timer is due, and asks it nothing where that is not sooner than what it is set to. What it was set to for a
+    /// timer that has gone meanwhile stays: it wakes us once for nothing.
     private func armTimer() {
         let next = state.withLock { state -> BootInstant? in
             guard let next = state.timers.earliest, next < state.alarm ?? .distantFuture else { return nil }
