@@ -140,7 +140,10 @@ import Testing
             let election = ObservedElection(.v2, ttl: .seconds(30))
             // While there is no bucket, it listens to the key's subject, without the flow control that a consumer has.
             let watcher = try box.qq(["watch", "x"], at: server.url, .v2)
-            try await waitUntil("it watches: \(watcher.errors)") { !watcher.output.isEmpty }
+            try await waitUntil("it listens: \(watcher.output) \(watcher.errors)") {
+                let connections = try server.page("/connz?subs=1")["connections"]?.arrayValue ?? []
+                return connections.contains { $0["subscriptions_list"]?.arrayValue?.contains(.string(election.subject)) ?? false }
+            }
             watcher.child.signal(SIGSTOP)
             let text = String(repeating: " ", count: 50_000)
             try await waitUntil("the server has thrown it out", within: .seconds(60)) {

@@ -39,6 +39,8 @@ public final class GoNode: Sendable {
         /// nil while it lasts.
         public var to: UInt64?
         public var epoch: Int64
+        /// When it asked the server to delete its lease, as it steps down. From then on somebody else may lead, and it believes until the answer is there.
+        public var gaveUp: UInt64?
     }
 
     struct State: Sendable {
@@ -122,6 +124,11 @@ extension GoNode.State {
     mutating func beginBelief(epoch: Int64) {
         if beliefs.last.map({ $0.to == nil }) ?? false { return }
         beliefs.append(GoNode.Belief(from: bootNow(), to: nil, epoch: epoch))
+    }
+
+    mutating func giveUp() {
+        guard let last = beliefs.indices.last, beliefs[last].to == nil else { return }
+        beliefs[last].gaveUp = bootNow()
     }
 
     mutating func endBelief() {

@@ -139,6 +139,7 @@ final class GoNodeV1 {
     private func stepDown() throws {
         guard leads else { return }
         try bucket.setCooldown(cooldownKey, settings.ttl)
+        node.state.withLock { $0.giveUp() }
         try bucket.delete("lease")
         leads = false
         lease = nil

@@ -167,6 +167,7 @@ final class GoNodeV2 {
     private func stepDown() throws -> String? {
         guard leads else { return "not the leader" }
         try bucket.setCooldown(cooldownKey, settings.ttl)
+        node.state.withLock { $0.giveUp() }
         try bucket.delete("leader")
         leads = false
         lease = nil
