@@ -114,9 +114,10 @@ enum Overview {
         `qq keepalive`, stop anything when they are lost: hooks tell, nothing is killed. Nor that programs which write lease files \
         without the kernel's locks keep the rules of these. Nor that work which the command hands to another daemon (docker, systemd-run, at, \
         ssh to another machine), or runs as another user through sudo, is ended with it. In a folder that machines share, a lease is judged by their \
-        wall clocks once its holder is out of reach. Across a network (NATS) nobody sees what of a command survives `qq` and its guardian, should both \
+        wall clocks once its holder is out of reach. Across a network nobody sees what of a command survives `qq` and its guardian, should both \
         be killed in one instant.
 
-        This version knows `file://`, `nats://` and `tls://`; other systems come later.
+        The guardian works at a real-time priority, the lowest above the command's, where it may (as root, or under a limit RLIMIT_RTPRIO that allows \
+        it), so that it ends the command in time on a machine that has too much to do as well. The command keeps the priority that `qq` has.
         """
 }
