@@ -129,6 +129,7 @@ import Testing
                 election.acquire(["--timeout", "20s"], id: "a", log: box.path("stamps"), work: ["--for", "50"]), at: url(proxy), format)
             let first = try await waitFor("the lease that nobody was told of: \(holder.errors)") { try election.lease(client) }
             #expect(box.stamps().all.isEmpty)
+            try await mute.hasFired()
             mute.disarm()
             proxy.cut()
             proxy.pass()
@@ -157,6 +158,7 @@ import Testing
             let holder = try box.qq(
                 election.acquire(["--retries", "1"], id: "a", log: box.path("stamps")), at: url(proxy), .v2)
             let lease = try await waitFor("the lease that nobody was told of: \(holder.errors)") { try election.lease(client) }
+            try await mute.hasFired()
             proxy.kill()
             // Another takes over when the lease has run out, however the first one fares.
             let next = try box.qq(election.acquire(id: "b", log: box.path("next"), work: ["--for", "10"]), at: server.url, .v2)
@@ -202,9 +204,22 @@ import Testing
 
 /// What a proxy's tap is to do, given when the proxy is there.
 final class Mute: Sendable {
-    private let action: Mutex<(@Sendable () -> Void)?> = Mutex(nil)
+    private struct State {
+        var action: (@Sendable () -> Void)?
+        var hasFired = false
+    }
 
-    func arm(_ new: @escaping @Sendable () -> Void) { action.withLock { $0 = new } }
-    func disarm() { action.withLock { $0 = nil } }
-    func fire() { action.withLock { $0 }?() }
+    private let state = Mutex(State())
+
+    func arm(_ new: @escaping @Sendable () -> Void) { state.withLock { $0.action = new } }
+    func disarm() { state.withLock { $0.action = nil } }
+
+    func fire() {
+        guard let action = state.withLock(\.action) else { return }
+        action()
+        state.withLock { $0.hasFired = true }
+    }
+
+    /// What the tap sees has been passed on already: the other end may have answered before it is done.
+    func hasFired() async throws { try await waitUntil("the tap has done it") { state.withLock(\.hasFired) } }
 }
