@@ -57,7 +57,7 @@ private actor OwnershipWatch {
                 again = min(again, coordinator.clock.now() + .seconds(1))
                 let found = try await coordinator.read(name)
                 let isRenewed = leases[name, default: SeenLease()].isRenewed(found, at: coordinator.clock.now())
-                let isNews = last[name].map { $0.phase != found.phase || !$0.isSameTerm(as: found) } ?? true
+                let isNews = last[name].map { !$0.isAlike(found) } ?? true
                 if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
                 last[name] = found
             }

@@ -61,14 +61,15 @@ actor LockWatch {
             let now = clock.now()
             let since = watched[index].failingSince ?? now
             watched[index].failingSince = since
-            // Leaders change.
-            guard error.isPassing, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
+            // Leaders change. Who has been told something is told of that at once, unless it is the holder: renewing tells him.
+            let isPatient = watched[index].last == nil || coordinator.holdersPause(of: name) != nil
+            guard isPatient, error.isPassing, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
             watched[index].lookAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)
             return
         }
         watched[index].failingSince = nil
         let isRenewed = watched[index].lease.isRenewed(found, at: clock.now())
-        if watched[index].last.map({ !Self.isSame($0, found) }) ?? true {
+        if watched[index].last.map({ !$0.isAlike(found) }) ?? true {
             pending.append(found)
             watched[index].pace.reset()
         } else if tellsRenewals, isRenewed {
@@ -85,10 +86,5 @@ actor LockWatch {
         }
         let remaining = found.phase == .held ? found.remaining : nil
         watched[index].lookAt = clock.now() + watched[index].pace.pause(random: .random(in: 0..<1), remaining: remaining)
-    }
-
-    /// Time passing is no change, nor is by itself a renewal.
-    static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
-        one.phase == other.phase && one.isSameTerm(as: other) && one.leader == other.leader
     }
 }

@@ -83,10 +83,10 @@ import Testing
 
     @Test("time passing and renewals are no changes; another holder or version is") func changes() {
         let one = state(info(), after: .seconds(1))
-        #expect(LockWatch.isSame(one, state(info(ttl: .seconds(20)), after: .seconds(2))))
-        #expect(!LockWatch.isSame(one, state(info(), after: .seconds(10))))
-        #expect(!LockWatch.isSame(one, state(info(version: 8), after: .seconds(1))))
-        #expect(!LockWatch.isSame(one, state(info(owner: "bob"), after: .seconds(1))))
-        #expect(!LockWatch.isSame(one, state(info(owner: ""), after: .seconds(1))))
+        #expect(one.isAlike(state(info(ttl: .seconds(20)), after: .seconds(2))))
+        #expect(!one.isAlike(state(info(), after: .seconds(10))))
+        #expect(!one.isAlike(state(info(version: 8), after: .seconds(1))))
+        #expect(!one.isAlike(state(info(owner: "bob"), after: .seconds(1))))
+        #expect(!one.isAlike(state(info(owner: ""), after: .seconds(1))))
     }
 }

@@ -47,7 +47,7 @@ extension Commands {
         summary: "Tell each change of leadership as it happens",
         description: """
             Print who leads each *NAME* now, then a line for each change as it happens, until stopped or until a condition comes true. \
-            Changes nothing.
+            Changes nothing. Once it has begun, it goes on when the system cannot be reached for a while, and says so on stderr.
 
             On a terminal this is a live view: a row for each election with its leader, its term and token where there are any, and a bar for what is \
             left of the lease; below, who led when and the last changes. `q` or Ctrl-C leaves it. Lines are printed there, too, with `--exec`, in the \

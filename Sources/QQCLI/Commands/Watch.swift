@@ -16,20 +16,18 @@ extension Context {
                 try await display.run()
                 return ExitCode.yes
             }
-            group.addTask { try await follow(names, display, recorder) }
+            let sight = Sight { event in
+                try recorder?.write(event, at: .now(), server: server)
+                display.show(event)
+            }
+            group.addTask { try await follow(names, display, recorder, sight) }
             group.addTask {
                 _ = try await signals.next()
                 return ExitCode.yes
             }
             let events = coordinator.connectionEvents
             group.addTask {
-                var wasCut = false
-                for await event in events {
-                    try recorder?.write(event, at: .now(), server: server)
-                    if event.kind == .disconnected { wasCut = true }
-                    if event.kind == .connected, !wasCut { continue }
-                    display.show(event)
-                }
+                for await event in events { try sight.report(event) }
                 try await loop.sleep(until: .distantFuture)
                 return ExitCode.yes
             }
@@ -56,11 +54,35 @@ extension Context {
         return LiveDisplay(LiveView(names, at: server.description, isUnicode: Letters.areUnicode), lines, on: loop, clock: loop)
     }
 
-    private func follow(_ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?) async throws -> Int32 {
+    /// What has begun goes on when the system cannot be reached for a while.
+    private func follow(_ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?, _ sight: Sight) async throws -> Int32 {
         var states: [String: ElectionState] = [:]
         var hasChanged = false
-        for try await state in coordinator.changes(of: names, withRenewals: recorder != nil || display is LiveDisplay) {
+        func begin() -> AsyncThrowingStream<ElectionState, any Error>.Iterator {
+            coordinator.changes(of: names, withRenewals: recorder != nil || display is LiveDisplay).makeAsyncIterator()
+        }
+        var changes = begin()
+        // Those that are told anew after an outage.
+        var hidden: Set<String> = []
+        while true {
+            let next: ElectionState?
+            do { next = try await changes.next() } catch let error as CoordinationError
+                where error.isPassing && states.count == Set(names).count && !Task.isCancelled
+            {
+                try sight.lost(error)
+                hidden = Set(names)
+                try await loop.sleep(for: Self.pauseOutOfSight)
+                changes = begin()
+                continue
+            }
+            guard let state = next else { return ExitCode.unavailable }
+            let wasHidden = hidden.remove(state.name) != nil
+            if wasHidden { try sight.found(at: server) }
             let before = states.updateValue(state, forKey: state.name)
+            if wasHidden, before?.isAlike(state) ?? false {
+                try display.show(Change(.renewed, state, at: .now()))
+                continue
+            }
             let change = Change(from: before, to: state)
             if before != nil { hasChanged = true }
             try display.show(change)
@@ -69,8 +91,10 @@ extension Context {
             if try isFulfilled(states, of: names, hasChanged: hasChanged) { return ExitCode.yes }
             if invocation[Flags.until] == .mine, state.isLed, try await becomesOurs(states, of: names) { return ExitCode.yes }
         }
-        return ExitCode.unavailable
     }
+
+    /// Before it is looked again whether elections can be seen.
+    private static let pauseOutOfSight: Duration = .seconds(1)
 
     /// `acquire` saves its grant a moment after the lease was taken, which is when we saw it.
     private func becomesOurs(_ states: [String: ElectionState], of names: [String]) async throws -> Bool {

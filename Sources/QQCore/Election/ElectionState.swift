@@ -59,6 +59,9 @@ public struct ElectionState: Sendable, Hashable {
         return leader == other.leader && token == other.token
     }
 
+    /// Whether both show the same holding, or that there is none. Time passing is no change, nor is by itself a renewal.
+    public func isAlike(_ other: ElectionState) -> Bool { phase == other.phase && isSameTerm(as: other) && leader == other.leader }
+
     /// Whether `grant` is the term that this state shows.
     public func isTerm(of grant: Grant) -> Bool {
         guard phase != .free, leader == grant.identity else { return false }

@@ -86,7 +86,7 @@ actor ElectionWatch {
                 }
                 changesAt = min(changesAt, at)
                 let isRenewed = leases[found.name, default: SeenLease()].isRenewed(found, at: clock.now())
-                let isNews = last[found.name].map { !Self.isSame($0, found) } ?? true
+                let isNews = last[found.name].map { !$0.isAlike(found) } ?? true
                 if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
                 last[found.name] = found
             }
@@ -103,10 +103,5 @@ actor ElectionWatch {
             await group.next()
             group.cancelAll()
         }
-    }
-
-    /// Time passing is no change, nor is by itself a renewal.
-    private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
-        one.phase == other.phase && one.isSameTerm(as: other) && one.leader == other.leader
     }
 }

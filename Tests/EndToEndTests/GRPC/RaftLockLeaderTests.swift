@@ -113,6 +113,24 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
+    @Test("with all nodes gone and back, watch tells of it, once each, and goes on") func watching() async throws {
+        try await onRaftLock { raft in
+            raft.cluster.acquire("x", by: "one", for: .seconds(60))
+            let watch = try raft.qq("watch", "x", "--json")
+            try await waitUntil("it watches: \(watch.errors)") { !watch.output.isEmpty }
+            for node in 0..<3 { await raft.cluster.kill(node) }
+            try await waitUntil("it is told of: \(watch.errors)") { watch.errors.contains("unreachable: ") }
+            try await Task.sleep(for: .seconds(2))
+            for node in 0..<3 { try await raft.cluster.restart(node) }
+            try await waitUntil("it sees again: \(watch.errors)") { watch.errors.contains("connected: raftlock://") }
+            raft.cluster.release("x")
+            try await waitUntil("it tells: \(watch.output) \(watch.errors)") { watch.output.contains("released") }
+            try await watch.terminate()
+            #expect(try watch.told().map { $0["event"]?.stringValue } == ["state", "released"])
+            #expect(watch.errors.split(separator: "\n").count == 2, "\(watch.errors)")
+        }
+    }
+
     @Test("with all nodes gone for longer, the command is dead before the lease ends; those who wait get it when they are back")
     func allGone() async throws {
         try await onRaftLock(.heavy) { raft in

@@ -5,7 +5,6 @@ import Testing
 
 @testable import QQCLI
 
-/// Runs a test on a cluster with settings of its own.
 /// The usual settings of a cluster with some changes.
 func clusterSettings(_ change: (inout RaftLockCluster.Settings) -> Void) -> RaftLockCluster.Settings {
     var settings = RaftLockCluster.Settings()
@@ -13,6 +12,7 @@ func clusterSettings(_ change: (inout RaftLockCluster.Settings) -> Void) -> Raft
     return settings
 }
 
+/// Runs a test on a cluster of its own.
 func onRaftLock(
     _ load: Gate.Load = .light, _ settings: RaftLockCluster.Settings = .init(), _ body: (RaftPlace) async throws -> Void
 ) async throws {
