@@ -2,6 +2,7 @@ import Glibc
 import QQCore
 import QQGuard
 import QQLoop
+import Synchronization
 
 extension Context {
     /// `watch NAME…`: each change, until stopped or until a condition comes true.
@@ -20,7 +21,15 @@ extension Context {
                 try recorder?.write(event, at: .now(), server: server)
                 display.show(event)
             }
-            group.addTask { try await follow(names, display, recorder, sight) }
+            let seen = Seen()
+            group.addTask { try await follow(names, display, recorder, sight, seen) }
+            if invocation[Flags.until] == .mine {
+                group.addTask {
+                    // A grant is saved a moment after the lease was taken, which is when it was seen.
+                    while try !isFulfilled(seen.states, of: names, hasChanged: true) { try await loop.sleep(for: .milliseconds(50)) }
+                    return ExitCode.yes
+                }
+            }
             group.addTask {
                 _ = try await signals.next()
                 return ExitCode.yes
@@ -55,8 +64,9 @@ extension Context {
     }
 
     /// What has begun goes on when the system cannot be reached for a while.
-    private func follow(_ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?, _ sight: Sight) async throws -> Int32 {
-        var states: [String: ElectionState] = [:]
+    private func follow(
+        _ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?, _ sight: Sight, _ seen: Seen
+    ) async throws -> Int32 {
         var hasChanged = false
         func begin() -> AsyncThrowingStream<ElectionState, any Error>.Iterator {
             coordinator.changes(of: names, withRenewals: recorder != nil || display is LiveDisplay).makeAsyncIterator()
@@ -67,7 +77,7 @@ extension Context {
         while true {
             let next: ElectionState?
             do { next = try await changes.next() } catch let error as CoordinationError
-                where error.isPassing && states.count == Set(names).count && !Task.isCancelled
+                where error.isPassing && seen.states.count == Set(names).count && !Task.isCancelled
             {
                 try sight.lost(error)
                 hidden = Set(names)
@@ -78,7 +88,7 @@ extension Context {
             guard let state = next else { return ExitCode.unavailable }
             let wasHidden = hidden.remove(state.name) != nil
             if wasHidden { try sight.found(at: server) }
-            let before = states.updateValue(state, forKey: state.name)
+            let before = seen.update(state)
             if wasHidden, before?.isAlike(state) ?? false {
                 try display.show(Change(.renewed, state, at: .now()))
                 continue
@@ -88,22 +98,12 @@ extension Context {
             try display.show(change)
             try recorder?.write(change, server: server)
             if let command = invocation[Flags.exec], before != nil { await run(command, change) }
-            if try isFulfilled(states, of: names, hasChanged: hasChanged) { return ExitCode.yes }
-            if invocation[Flags.until] == .mine, state.isLed, try await becomesOurs(states, of: names) { return ExitCode.yes }
+            if try isFulfilled(seen.states, of: names, hasChanged: hasChanged) { return ExitCode.yes }
         }
     }
 
     /// Before it is looked again whether elections can be seen.
     private static let pauseOutOfSight: Duration = .seconds(1)
-
-    /// `acquire` saves its grant a moment after the lease was taken, which is when we saw it.
-    private func becomesOurs(_ states: [String: ElectionState], of names: [String]) async throws -> Bool {
-        for _ in 0..<20 {
-            try await loop.sleep(for: .milliseconds(25))
-            if try isFulfilled(states, of: names, hasChanged: true) { return true }
-        }
-        return false
-    }
 
     private func run(_ command: String, _ change: Change) async {
         if change.kind == .renewed { return }
@@ -134,4 +134,14 @@ extension Context {
         }
         return true
     }
+}
+
+/// The elections as they were seen last.
+private final class Seen: Sendable {
+    private let all = Mutex<[String: ElectionState]>([:])
+
+    var states: [String: ElectionState] { all.withLock { $0 } }
+
+    /// - Returns: how it was seen before.
+    func update(_ state: ElectionState) -> ElectionState? { all.withLock { $0.updateValue(state, forKey: state.name) } }
 }
