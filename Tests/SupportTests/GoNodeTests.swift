@@ -39,7 +39,7 @@ import Testing
             _ = try client.request("cluster_demo.status.node-b")
             _ = try client.request("cluster_demo.ping.node-b")
             for subject in ["$SRV.PING", "$SRV.INFO.cluster_demo", "$SRV.STATS.cluster_demo"] {
-                #expect(try client.requestMany(subject, quiet: .milliseconds(150)).count == 2)
+                #expect(try client.requestMany(subject, expected: 2, quiet: .milliseconds(150)).count == 2)
             }
             #expect(try client.request("cluster_demo.control.node-b.stepdown").json == ["ok": false, "error": "not the leader"])
             #expect(try client.request("cluster_demo.control.node-a.stepdown").json == ["ok": true])

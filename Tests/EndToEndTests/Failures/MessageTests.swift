@@ -289,11 +289,11 @@ private struct Met: CustomTestStringConvertible {
 
     @Test("hooks that fail") func hooks() async throws {
         try await inSandbox { box in
-            for (hook, problem) in [
-                ("exit 3", "exit code 3"), ("kill -9 $$", "died of signal 9"),
-                ("sleep 60", "it ran longer than 200ms, and was ended (--hook-timeout)"),
+            for (hook, limit, problem) in [
+                ("exit 3", "20s", "exit code 3"), ("kill -9 $$", "20s", "died of signal 9"),
+                ("sleep 60", "200ms", "it ran longer than 200ms, and was ended (--hook-timeout)"),
             ] {
-                let run = try await box.run("acquire", "x", "--on-elected", hook, "--hook-timeout", "200ms", "--", "true")
+                let run = try await box.run("acquire", "x", "--on-elected", hook, "--hook-timeout", limit, "--", "true")
                 #expect(run.code == 0 && run.errors == "qq: hook '\(hook)' failed: \(problem)\n", "\(run.errors)")
             }
         }

@@ -78,8 +78,8 @@ struct QuorumQuestCommandTests {
 
     @Test("that read do not cut short what a keepalive beside them holds") func readingBesideHolder() async throws {
         try await onQuorumQuest { quest in
-            let holder = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "1500ms", "--json")
-            try await quest.waitForCall("KeepAlive", by: "me", after: 1, holder)
+            let holder = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "20s", "--renew-every", "6s", "--json")
+            try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
             let (end, renewals) = (try #require(quest.end(of: "x", by: "me")), quest.server.calls["KeepAlive"])
             for words in [["status", "x"], ["status", "x", "--mine"], ["watch", "x", "--until", "changed", "--for", "50ms"]] {
                 _ = try await quest.run(words)
@@ -131,7 +131,7 @@ struct QuorumQuestCommandTests {
             #expect(quest.server.calls["KeepAlive", "me"] == 1 && quest.server.calls["TryAcquireLock"] == 1)
             // A store that has lost it gives it to us again.
             quest.server.forget("x")
-            #expect(try await quest.run("keepalive", "x", "--once", "--ttl", "3s").ending == .exited(0))
+            #expect(try await quest.run("keepalive", "x", "--once", "--ttl", "8s").ending == .exited(0))
             #expect(quest.server.holder("x") == "me")
             // Within our lease a no is not believed; after it, it is.
             quest.server.grant("x", to: "other", for: .seconds(60))

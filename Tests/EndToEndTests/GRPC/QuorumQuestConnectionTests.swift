@@ -85,7 +85,8 @@ struct QuorumQuestConnectionTests {
             proxy.line.delay = .milliseconds(120)
             proxy.line.bytesPerSecond = 20_000
             let run = try await quest.run(
-                ["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--for", "4000", "--every", "10"), at: proxy.questURL)
+                ["acquire", "x", "--id", "me", "--ttl", "6s", "--renew-every", "1s"] + quest.stamping("--for", "7000", "--every", "10"),
+                at: proxy.questURL)
             #expect(run.ending == .exited(0), "\(run.errors)")
             #expect(quest.box.stamps().terms.count == 1)
             #expect(quest.server.calls["KeepAlive"] >= 2 && quest.server.holder("x") == nil)
@@ -200,7 +201,7 @@ struct QuorumQuestConnectionTests {
     {
         try await onQuorumQuest { quest in
             let keeper = try quest.qq("keepalive", "kept", "--ttl", "2s", "--json")
-            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "2s"] + quest.stamping("--daemon", "--ignore-term"))
+            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "5s"] + quest.stamping("--daemon", "--ignore-term"))
             _ = try await quest.box.waitForTerms(1)
             try await waitUntil("it leads: \(keeper.errors)") { keeper.eventNames.contains("elected") }
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)

@@ -24,7 +24,7 @@ struct QuorumQuestStoreTests {
         async throws
     {
         try await onQuorumQuest { quest in
-            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--daemon", "--ignore-term"))
+            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "5s"] + quest.stamping("--daemon", "--ignore-term"))
             _ = try await quest.box.waitForTerms(1)
             let renewed = quest.server.calls["KeepAlive", "me"]
             try await quest.waitForCall("KeepAlive", by: "me", after: renewed, holder)
@@ -44,7 +44,7 @@ struct QuorumQuestStoreTests {
     @Test("for longer than the lease, work is dead before the lease ends as the server counts it") func dead() async throws {
         try await onQuorumQuest { quest in
             let holder = try quest.qq(
-                ["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--child", "--daemon", "--ignore-term"))
+                ["acquire", "x", "--id", "me", "--ttl", "5s"] + quest.stamping("--child", "--daemon", "--ignore-term"))
             _ = try await quest.box.waitForTerms(1)
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
             let end = try #require(quest.end(of: "x", by: "me"))
@@ -117,12 +117,12 @@ struct QuorumQuestStoreTests {
 
     @Test("a hung one that goes on after the lease does not give it to who has lost it") func hungForALongTime() async throws {
         try await onQuorumQuest { quest in
-            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "3s"] + quest.stamping("--daemon", "--ignore-term"))
+            let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "5s"] + quest.stamping("--daemon", "--ignore-term"))
             _ = try await quest.box.waitForTerms(1)
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
             let end = try #require(quest.end(of: "x", by: "me"))
             // Answered late enough for the second question, which could be granted late, to be asked.
-            quest.server.setStore(.hung(acquire: .seconds(6), others: .milliseconds(200)))
+            quest.server.setStore(.hung(acquire: .seconds(9), others: .milliseconds(200)))
             let run = try await holder.finish()
             #expect(run.ending == .exited(79), "\(run.errors)")
             #expect(try #require(quest.box.stamps().terms.first).last < end)

@@ -27,7 +27,7 @@ import Testing
         try await onLeader { raft in
             try await expect([], raft)
             for (name, owner, ttl) in [
-                ("web-1", "a/1", 100), ("web-2", "a/2", 8), ("db", "b/1", 100), ("old", "b/2", 100), ("*", "c", 100),
+                ("web-1", "a/1", 100), ("web-2", "a/2", 60), ("db", "b/1", 100), ("old", "b/2", 100), ("*", "c", 100),
             ] {
                 raft.cluster.acquire(name, by: owner, for: .seconds(ttl))
             }
@@ -43,7 +43,7 @@ import Testing
             try await expect(["web-1", "web-2"], raft, "--match", "eb-")
             try await expect(["*"], raft, "--match", "*")
             try await expect(["web-2"], raft, "--match", "web", "--owner", "/2")
-            try await expect(["web-2"], raft, "--expires-within", "10s")
+            try await expect(["web-2"], raft, "--expires-within", "70s")
             try await expect(["web-1", "web-2"], raft, "--expires-within", "200s", "--match", "web")
             try await expect(["db", "old"], raft, "--limit", "2", "--offset", "1")
             try await expect(["web-1", "web-2"], raft, "--held", "--limit", "2", "--offset", "2")

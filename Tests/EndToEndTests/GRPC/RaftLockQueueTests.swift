@@ -60,7 +60,7 @@ import Testing
 
     @Test("a wait that runs out leaves it, with 75") func runsOut() async throws {
         try await blocked { raft in
-            let run = try await raft.run("acquire", "x", "--id", "me", "--wait=1s", "--", "true")
+            let run = try await raft.run("acquire", "x", "--id", "me", "--wait=4s", "--", "true")
             #expect(run.ending == .exited(75) && run.errors.contains("held by other"), "\(run.errors)")
             #expect(raft.cluster.calls("EnqueueWaiter", by: "me") == 1 && raft.cluster.lock("x")?.waiters == [])
         }
@@ -104,7 +104,7 @@ import Testing
 
     @Test("a queue that is full is waited for without a place") func full() async throws {
         try await blocked { raft in
-            for number in 0..<100 { raft.cluster.enqueue("x", by: "w\(number)", for: .seconds(3)) }
+            for number in 0..<100 { raft.cluster.enqueue("x", by: "w\(number)", for: .seconds(10)) }
             let waiter = try raft.work(id: "me", ["--wait"], ["--for", "20"])
             try await waitUntil("it asks: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") >= 1 }
             #expect(raft.cluster.lock("x")?.waiters.count == 100)

@@ -9,7 +9,7 @@ struct SignalTests {
         try await inSandbox { box in
             // The command itself and a child in its group both note it.
             let script =
-                "trap 'echo parent; sleep 0.1; exit 9' \(signal); (trap 'echo child; exit' \(signal); echo ready; while :; do sleep 0.01; done) & while :; do sleep 0.01; done"
+                "trap 'echo parent; wait; exit 9' \(signal); (trap 'echo child; exit' \(signal); echo ready; while :; do sleep 0.01; done) & while :; do sleep 0.01; done"
             let run = try box.qq("acquire", "x", "--", "bash", "-c", script)
             try await waitUntil("the command is ready") { run.output.contains("ready") }
             run.child.signal(signal)
@@ -61,13 +61,15 @@ struct SignalTests {
     @Test("SIGTSTP stops the command, SIGCONT lets it go on, and the lease is renewed all the while")
     func stopped() async throws {
         try await inSandbox { box in
-            let run = try box.qq("acquire", "x", "--ttl", "900ms", "--", Sandbox.stamp, box.path("stamps"), "--catch-term")
+            let run = try box.qq(
+                "acquire", "x", "--ttl", "3s", "--renew-every", "300ms", "--kill-after", "100ms", "--", Sandbox.stamp, box.path("stamps"),
+                "--catch-term")
             _ = try await box.waitForTerms(1)
             run.child.signal(SIGTSTP)
             let command = try await waitFor("the command stops") {
                 LivingProcess.below(run.pid).first { $0.name == "stamp" && $0.isStopped }
             }
-            try await Task.sleep(for: .milliseconds(1500))
+            try await Task.sleep(for: .milliseconds(3500))
             #expect(LivingProcess(command.pid)?.isStopped == true)
             #expect(try await box.run("status", "x").ending == .exited(0))
             run.child.signal(SIGCONT)

@@ -22,8 +22,8 @@ struct KeepaliveTests {
     @Test("goes on with a saved grant: the same term, the same token")
     func goesOn() async throws {
         try await inSandbox { box in
-            _ = try await box.run("acquire", "x", "--ttl", "2s", "--id", "me")
-            let run = try box.qq("keepalive", "x", "--json")
+            _ = try await box.run("acquire", "x", "--ttl", "20s", "--id", "me")
+            let run = try box.qq("keepalive", "x", "--renew-every", "500ms", "--json")
             let elected = try await waitForEvent("elected", of: run)
             #expect(elected["token"]?.uint64Value == 1)
             #expect(elected["id"]?.stringValue == "me")
@@ -99,7 +99,8 @@ struct KeepaliveTests {
     func stopped() async throws {
         try await inSandbox { box in
             let run = try box.qq(
-                "keepalive", "x", "--ttl", "1s", "--json", "--on-elected", "echo up >>log", "--on-lost", "echo down >>log")
+                "keepalive", "x", "--ttl", "4s", "--renew-every", "500ms", "--json", "--on-elected", "echo up >>log", "--on-lost",
+                "echo down >>log")
             _ = try await waitForEvent("elected", of: run)
             try await box.stop(run, holding: "x")
             let other = try await box.run("acquire", "x", "--wait", "--", "true")
@@ -122,7 +123,8 @@ struct KeepaliveTests {
     func takenAway() async throws {
         try await inSandbox { box in
             let run = try box.qq(
-                "keepalive", "x", "--ttl", "1s", "--json", "--on-elected", "echo up >>log", "--on-lost", "echo down >>log")
+                "keepalive", "x", "--ttl", "4s", "--renew-every", "500ms", "--json", "--on-elected", "echo up >>log", "--on-lost",
+                "echo down >>log")
             _ = try await waitForEvent("elected", of: run)
             try await waitUntil("the hook ran") { box.read("log") == "up\n" }
             try ForeignWriterTests.write(ForeignWriterTests.goRecord("go-node"), to: box.leaseFile("x"))
@@ -171,7 +173,7 @@ struct KeepaliveTests {
     func outputGone() async throws {
         try await inSandbox { box in
             let pipe = Pipe()
-            var launch = box.launch([Sandbox.binary, "keepalive", "x", "--json", "--ttl", "600ms"])
+            var launch = box.launch([Sandbox.binary, "keepalive", "x", "--json", "--ttl", "4s", "--renew-every", "300ms"])
             launch.output = .descriptor(pipe.writing)
             let run = try Started(launch, in: box)
             pipe.closeWriting()
@@ -181,7 +183,7 @@ struct KeepaliveTests {
                 return String(decoding: bytes, as: UTF8.self).contains("elected")
             }
             pipe.closeReading()
-            try await Task.sleep(for: .milliseconds(900))
+            try await Task.sleep(for: .milliseconds(4500))
             #expect(run.child.isRunning)
             #expect(try await box.run("status", "x").ending == .exited(0))
             try await run.terminate()

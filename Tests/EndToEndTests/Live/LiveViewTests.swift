@@ -33,7 +33,7 @@ struct LiveViewTests {
     @Test("the bar shortens while nothing else happens, to an end that is told")
     func bar() async throws {
         try await inSandbox { box in
-            _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "3s")
+            _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "10s")
             let view = try await watch(in: box, environment: ["LC_ALL": "C"])
             @Sendable func hashes(_ screen: String) -> Int { screen.count { $0 == "#" } }
             let first = try await view.wait(for: "a bar") { hashes($0) > 10 }

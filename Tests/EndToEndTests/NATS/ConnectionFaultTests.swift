@@ -62,9 +62,8 @@ import Testing
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
             let client = try RawNATS(server.port)
-            let election = ObservedElection(.v2)
-            let holder = try box.qq(
-                election.acquire(id: "a", log: box.path("stamps"), work: ["--for", "4000"]), at: url(proxy), .v2)
+            let election = ObservedElection(.v2, ttl: .seconds(4))
+            let holder = try box.qq(election.acquire(id: "a", log: box.path("stamps")), at: url(proxy), .v2)
             _ = try await box.waitForTerms(1)
             for garbage in ["\u{0}\u{1}garbage\r\n", "MSG x 1 99999999999\r\n", "+OK\n", "-ERR 'Slow Consumer'\r\n"] {
                 let before = proxy.accepted
@@ -73,8 +72,8 @@ import Testing
                 let lease = try election.lease(client)
                 try await waitUntil("a renewal") { try election.lease(client)?.revision != lease?.revision }
             }
-            #expect(try await holder.finish().ending == .exited(0))
-            #expect(box.stamps().terms.count == 1)
+            #expect(holder.child.isRunning && box.stamps().terms.count == 1, "\(holder.errors)")
+            try await holder.terminate()
         }
     }
 
@@ -195,7 +194,7 @@ import Testing
                 try election.lease(client).flatMap { $0.revision == lost.revision ? nil : $0 }
             }
             #expect(next.node == "a")
-            #expect(next.written < back + 1_200_000_000, "\((next.written - back) / 1_000_000) ms")
+            #expect(next.written < back + 2_000_000_000, "\((next.written - back) / 1_000_000) ms")
             #expect(next.written < lost.written + election.nanoseconds)
             try await holder.terminate()
         }

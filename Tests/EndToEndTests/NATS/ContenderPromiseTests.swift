@@ -9,7 +9,7 @@ import Testing
     func contenders(format: GoNode.Format, version: NATSVersion) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(version, in: box)
-            let election = ObservedElection(format)
+            let election = ObservedElection(format, ttl: .seconds(6))
             let all = try box.contenders(10, terms: 6, election, at: server.url)
             for contender in all { _ = try await contender.finish(within: .seconds(120)) }
             let stamps = box.stamps()
@@ -23,7 +23,7 @@ import Testing
     @Test("under one and the same node id, too") func sameIdentity() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
-            let election = ObservedElection(.v2)
+            let election = ObservedElection(.v2, ttl: .seconds(6))
             let all = try (0..<6).map { _ in
                 try box.qq(election.acquire(id: "host", log: box.path("stamps"), work: ["--for", "20"]), at: server.url, .v2)
             }

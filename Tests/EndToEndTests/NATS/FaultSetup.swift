@@ -34,11 +34,20 @@ struct ObservedElection: Sendable {
     /// nil where nobody has it.
     func lease(_ client: RawNATS) throws -> Lease? {
         guard let message = try client.key(key, in: bucket), !message.isDeletion else { return nil }
-        let age = WallTime.now() - (try WallTime.parse(rfc3339: message.time))
-        let boot = Int64(bootNow()) - Int64(age / .nanoseconds(1))
+        let now = clocks()
+        let age = now.wall - (try WallTime.parse(rfc3339: message.time))
+        let boot = Int64(now.boot) - Int64(age / .nanoseconds(1))
         return Lease(
             revision: message.sequence, node: message.json?["node_id"]?.stringValue, epoch: message.json?["epoch"]?.int64Value,
             written: UInt64(max(0, boot)))
+    }
+
+    /// Both clocks at one moment: read again where we were kept from it in between.
+    private func clocks() -> (boot: UInt64, wall: WallTime) {
+        while true {
+            let (before, wall, after) = (bootNow(), WallTime.now(), bootNow())
+            if after - before < 1_000_000 { return (before, wall) }
+        }
     }
 
     /// The bucket of a cluster that runs already.

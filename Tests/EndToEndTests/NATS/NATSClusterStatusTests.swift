@@ -30,13 +30,23 @@ struct NATSClusterStatusTests {
             #expect(endpoint["jetstream"] == true)
             #expect(endpoint["can_grant"] == true)
             #expect(endpoint["streams"] == 0)
-            #expect((endpoint["round_trip"]?.doubleValue).map { $0 > 0 && $0 < 1 } == true)
+            #expect((endpoint["round_trip"]?.doubleValue).map { $0 > 0 && $0 < 5 } == true)
             #expect(endpoint["meta_leader"]?.isNull == true)
             let plain = try await nats.run("cluster-status")
             #expect(plain.ending == .exited(0))
             #expect(plain.text.hasPrefix("127.0.0.1:\(nats.server.port)\treachable\t"))
             #expect(plain.text.contains("\tjetstream=yes\t"))
         }
+    }
+
+    /// Runs `cluster-status` until it tells what it should, ten times at the most.
+    private func asking(_ nats: NATSPlace, _ options: String..., until isEnough: (Run) throws -> Bool) async throws -> Run {
+        var run = try await nats.run(["cluster-status"] + options)
+        for _ in 0..<9 {
+            if try isEnough(run) { break }
+            run = try await nats.run(["cluster-status"] + options)
+        }
+        return run
     }
 
     @Test("names the members with their roles: qq and Go nodes, of both formats", arguments: NATSVersion.allCases)
@@ -52,7 +62,8 @@ struct NATSClusterStatusTests {
                 environment: ["QQ_SERVER": nats.server.url + "?format=v1", "XDG_RUNTIME_DIR": nats.box.path("state")])
             try await older.event("elected")
             try await waitUntil("the Go node follows") { follower.leader == "qq-1" }
-            let run = try await nats.run("cluster-status", "--json")
+            // Who takes longer than the others to answer may be left out.
+            let run = try await asking(nats, "--json") { try check($0).members.count == 4 }
             #expect(run.ending == .exited(0))
             let members = try check(run).members
             #expect(members.map { $0["id"]?.stringValue } == ["qq-4", "go-2", "qq-1", "qq-3"])
@@ -61,7 +72,7 @@ struct NATSClusterStatusTests {
             #expect(members.dropFirst().allSatisfy { $0["leader"] == "qq-1" && $0["epoch"] == 1 && $0["version"] == "1.0.0" })
             #expect(members.allSatisfy { ($0["uptime"]?.doubleValue ?? -1) >= 0 && ($0["round_trip"]?.doubleValue ?? -1) > 0 })
             #expect(elected["token"] == 1)
-            let plain = try await nats.run("cluster-status")
+            let plain = try await asking(nats) { $0.records.count { $0[0] == "member" } == 4 }
             let records = plain.records.filter { $0[0] == "member" }
             #expect(records.count == 4)
             #expect(records.contains { $0[1] == "x" && $0[2] == "qq-1" && $0[3] == "leader" && $0[4] == "qq-1" && $0[5] == "1" })

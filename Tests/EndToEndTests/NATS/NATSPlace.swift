@@ -59,6 +59,10 @@ struct NATSPlace: Sendable {
         try await box.start([Sandbox.binary] + words, environment: self.environment(environment)).finish(sourceLocation)
     }
 
+    func run(_ words: [String]) async throws -> Run {
+        try await box.start([Sandbox.binary] + words, environment: environment([:])).finish()
+    }
+
     /// Holds an election under guard with a command that does nothing until it is ended.
     func hold(_ name: String = "x", _ options: String..., environment: [String: String] = [:]) async throws -> Started {
         let holder = try box.start(

@@ -65,7 +65,7 @@ struct NATSReadingTests {
     @Test("and who reads is no node, and does not lead when the lease is free", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func noNode(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
-            _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "2s")
+            _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "5s")
             let watch = try nats.qq("watch", "x", "never", "--id", "watcher", "--json")
             try await watch.event("state", count: 2)
             #expect(try nats.services() == 0)

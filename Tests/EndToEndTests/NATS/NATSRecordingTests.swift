@@ -131,7 +131,7 @@ struct NATSRecordingTests {
             _ = try client.request("cluster_demo.status.node-b")
             _ = try client.request("cluster_demo.ping.node-b")
             for subject in ["$SRV.PING", "$SRV.INFO.cluster_demo", "$SRV.STATS.cluster_demo"] {
-                #expect(try client.requestMany(subject, quiet: .milliseconds(150)).count == 2)
+                #expect(try client.requestMany(subject, expected: 2, quiet: .milliseconds(150)).count == 2)
             }
             _ = try client.request("cluster_demo.control.node-b.stepdown")
             _ = try client.request("cluster_demo.control.node-a.stepdown")

@@ -38,7 +38,9 @@ struct NATSServiceTests {
     }
 
     private func verbs(_ nats: NATSPlace) throws {
-        func answers(_ subject: String) throws -> [JSONObject] { try nats.raw.requestMany(subject).compactMap { $0.json?.objectValue } }
+        func answers(_ subject: String, of count: Int = 2) throws -> [JSONObject] {
+            try nats.raw.requestMany(subject, expected: count).compactMap { $0.json?.objectValue }
+        }
         let pings = try answers("$SRV.PING")
         #expect(pings.count == 2)
         #expect(Set(pings.map { $0["id"]?.stringValue }).count == 2, "each has an id of its own")
@@ -50,7 +52,7 @@ struct NATSServiceTests {
                 #expect(found.allSatisfy { $0["name"]?.stringValue == Self.service && $0["version"] == "1.0.0" })
             }
             let id = try #require(pings[0]["id"]?.stringValue)
-            let one = try answers("$SRV.\(verb).\(Self.service).\(id)")
+            let one = try answers("$SRV.\(verb).\(Self.service).\(id)", of: 1)
             #expect(one.map { $0["id"]?.stringValue } == [id])
         }
         let infos = try answers("$SRV.INFO")
@@ -89,7 +91,7 @@ struct NATSServiceTests {
     @Test("v2: who does not lead refuses to step down, and who leads does before it answers", arguments: NATSVersion.allCases)
     func stepDown(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
-            let leader = try nats.qq("keepalive", "x", "--id", "a", "--ttl", "3s", "--json")
+            let leader = try nats.qq("keepalive", "x", "--id", "a", "--ttl", "9s", "--json")
             try await leader.event("elected")
             let follower = try nats.qq("keepalive", "x", "--id", "b", "--json", environment: nats.elsewhere)
             try await follower.event("waiting")
@@ -101,7 +103,7 @@ struct NATSServiceTests {
             let after = try nats.raw.key(nats.leaseKey, in: nats.bucket())
             #expect((after?.sequence ?? 0) > before.sequence && (after?.isDeletion == true || after?.json?["node_id"] == "b"))
             #expect(try nats.cooldown("a") != nil)
-            try await follower.event("elected", within: .seconds(2))
+            try await follower.event("elected", within: .seconds(5))
             try await leader.event("waiting")
             let status = try nats.raw.request("\(Self.service).status.a").json
             #expect(status?["role"] == "PASSIVE")
@@ -149,7 +151,7 @@ struct NATSServiceTests {
             // v1 knows no services.
             #expect(try nats.services() == 0)
             try await leader.terminate()
-            try await follower.event("elected", within: .seconds(2))
+            try await follower.event("elected", within: .seconds(5))
             #expect(try nats.raw.request("cluster.x.health.b").json?["role"] == "PRIMARY")
             #expect(try nats.raw.request("cluster.x.health.a").status == 503)
             try await follower.terminate()

@@ -70,9 +70,9 @@ struct NATSStatusTests {
     @Test("shows a lease that has ended as free or expired, and never as held", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func expired(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
-            _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "1s")
+            _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "3s")
             let written = try WallTime.parse(rfc3339: try #require(try nats.lease()).time)
-            try await waitUntil("its end") { WallTime.now() - written > .milliseconds(1050) }
+            try await waitUntil("its end") { WallTime.now() - written > .milliseconds(3050) }
             let run = try await nats.run("status", "x", "--json")
             #expect(run.ending == .exited(1))
             let state = try run.json()

@@ -80,12 +80,14 @@ struct NATSStepDownTests {
     @Test("--node asks a Go node, and a waiting qq follows at once", arguments: NATSVersion.allCases)
     func goNode(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
-            let node = try await GoNode.start(.init(.v2, cluster: "x", node: "go-1", port: nats.server.port), in: nats.box)
+            var settings = GoNode.Settings(.v2, cluster: "x", node: "go-1", port: nats.server.port)
+            settings.ttl = .seconds(9)
+            let node = try await GoNode.start(settings, in: nats.box)
             try await waitUntil("it leads") { node.isLeader }
             let next = try nats.qq("keepalive", "x", "--id", "me", "--json")
             try await next.event("waiting")
             #expect(try await nats.run("step-down", "x", "--node", "go-1", "--yes").ending == .exited(0))
-            try await next.event("elected", within: .seconds(2))
+            try await next.event("elected", within: .seconds(5))
             #expect(!node.isLeader)
             #expect(try nats.cooldown("go-1") != nil)
             try await next.terminate()
@@ -116,14 +118,16 @@ struct NATSStepDownTests {
     @Test("--force of a Go node that does not answer: it is cooled down, and the next one leads", arguments: GoNode.Format.allCases)
     func forcedGoNode(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
-            let node = try await GoNode.start(.init(format, cluster: "x", node: "go-1", port: nats.server.port), in: nats.box)
+            var settings = GoNode.Settings(format, cluster: "x", node: "go-1", port: nats.server.port)
+            settings.ttl = .seconds(9)
+            let node = try await GoNode.start(settings, in: nats.box)
             try await waitUntil("it leads") { node.isLeader }
             node.pause()
             let next = try nats.qq("keepalive", "x", "--id", "me", "--json")
             try await next.event("waiting")
             let run = try await nats.run("step-down", "x", "--force", "--yes", "--timeout", "500ms")
             #expect(run.ending == .exited(0), "\(run.errors)")
-            try await next.event("elected", within: .seconds(3))
+            try await next.event("elected", within: .seconds(5))
             node.resume()
             try await next.event("renewed", count: 2)
             #expect(try nats.lease()?.json?["node_id"] == "me")

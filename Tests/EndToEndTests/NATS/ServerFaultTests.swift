@@ -116,7 +116,7 @@ import Testing
     @Test("killed and started again, a watch goes on and misses nothing that counts") func watchGoesOn() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
-            let election = ObservedElection(.v2, ttl: .seconds(3))
+            let election = ObservedElection(.v2, ttl: .seconds(30))
             try election.createBucket(try RawNATS(server.port))
             let watcher = try box.qq(["watch", "x"], at: server.url, .v2)
             try await waitUntil("it watches: \(watcher.errors)") { !watcher.output.isEmpty }

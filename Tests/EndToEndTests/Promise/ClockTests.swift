@@ -82,7 +82,7 @@ struct ClockTests {
     func noLoss(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await faked(
-                shift, [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", Sandbox.stamp, box.path("stamps"), "--for", "4500"], in: box
+                shift, [Sandbox.binary, "acquire", "x", "--ttl", "5s", "--", Sandbox.stamp, box.path("stamps"), "--for", "6500"], in: box
             )
             _ = try await box.waitForTerms(1)
             let other = try box.start(

@@ -113,8 +113,8 @@ struct ForeignWriterTests {
     @Test("a holder of the Go package counts until its TTL is over, and is then taken over")
     func goHolder() async throws {
         try await inSandbox { box in
-            try Self.write(Self.goRecord("go-node"), to: box.leaseFile("x"))
             let start = bootNow()
+            try Self.write(Self.goRecord("go-node"), to: box.leaseFile("x"))
             let refused = try await box.run("acquire", "x", "--ttl", "2s", "--", "true")
             #expect(refused.ending == .exited(1))
             #expect(refused.errors.contains("go-node"))

@@ -18,7 +18,7 @@ struct WatchTests {
             _ = try await box.run("keepalive", "x", "--once")
             _ = try await box.run("release", "x")
             try await waitUntil("released") { try events() == ["state", "elected", "released"] }
-            _ = try await box.run("acquire", "x", "--id", "b", "--ttl", "200ms")
+            _ = try await box.run("acquire", "x", "--id", "b", "--ttl", "3s")
             try await waitUntil("expired") { try events() == ["state", "elected", "released", "elected", "expired"] }
             let holder = try await box.hold("x")
             try await waitUntil("elected") { try events().count == 6 }

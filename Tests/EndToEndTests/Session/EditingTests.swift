@@ -132,8 +132,9 @@ struct EditingTests {
             try await terminal.type("status one-election and-another-one")
             try await terminal.press("C-a", "M-f", "M-f")
             try await terminal.type("-more")
-            let screen = try await terminal.expect("another-one")
-            #expect(screen.filter { $0 != "\n" }.contains("file> status one-more-election and-another-one"), "\(screen)")
+            try await terminal.wait(for: "the line as it was edited", isJoined: true, isWhole: true) { screen in
+                screen.filter { $0 != "\n" }.contains("file> status one-more-election and-another-one")
+            }
             try await terminal.press("C-a", "C-k")
             try await terminal.expectLast("file>")
             try await person.leave()

@@ -61,14 +61,15 @@ struct GuardedInSessionTests {
     func suspend() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
-            try await person.terminal.enter("acquire job --ttl 2s -- sh -c 'echo at work; read line; echo got $line'")
+            let often = "--ttl 3s --renew-every 300ms --kill-after 100ms"
+            try await person.terminal.enter("acquire job \(often) -- sh -c 'echo at work; read line; echo got $line'")
             try await person.terminal.expectLine("at work")
             try await person.terminal.press("C-z")
             try await person.terminal.expect("[1] stopped: acquire job")
             try await person.isBack()
             try await person.run("jobs", "[1] stopped  ")
             let asked = ContinuousClock.now
-            try await waitUntil("more than a lease") { ContinuousClock.now - asked > .milliseconds(2500) }
+            try await waitUntil("more than a lease") { ContinuousClock.now - asked > .milliseconds(3500) }
             #expect(!box.holder("job").isEmpty)
             try await person.terminal.enter("fg 1")
             try await person.terminal.type("a line")

@@ -124,7 +124,8 @@ struct ScriptTests {
     @Test("holds what it acquired while a later line waits, and stops where that is lost")
     func holding() async throws {
         try await inSandbox { box in
-            let held = try await run("acquire web --ttl 1s --id me\nacquire job -- sleep 2.5\nstatus web --json\n", in: box)
+            let held = try await run(
+                "acquire web --ttl 3s --renew-every 300ms --id me\nacquire job -- sleep 4\nstatus web --json\n", in: box)
             #expect(held.code == 0, "\(held.errors)")
             #expect(held.text.contains("\"leader\":\"me\"") || held.text.contains("\"leader\": \"me\""), "\(held.text)")
             try box.write(

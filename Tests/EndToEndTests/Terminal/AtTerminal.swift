@@ -34,8 +34,10 @@ final class AtTerminal {
     func ending(within limit: Duration = .seconds(20)) async throws -> Ending {
         do {
             return try await waitFor("its end", within: limit) {
+                // What it wrote last is there when it has ended.
+                let ending = child.ending
                 screen += terminal.read()
-                return child.ending
+                return ending
             }
         } catch { throw TimedOut("it did not end; the screen shows: \(screen.debugDescription)") }
     }

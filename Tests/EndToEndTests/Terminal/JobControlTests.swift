@@ -4,17 +4,20 @@ import Testing
 
 @Suite("In an interactive shell")
 struct JobControlTests {
+    /// A lease that ends soon where it is not renewed, and is renewed often.
+    private static let often = "--ttl 3s --renew-every 300ms --kill-after 100ms"
+
     @Test("Ctrl-Z stops the job while the lease is renewed; fg goes on with it; Ctrl-C ends it")
     func suspend() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
-            try await shell.run("$QQ acquire x --ttl 1s -- sh -c 'echo at work; exec $STAMP stamps'", "at work")
+            try await shell.run("$QQ acquire x \(Self.often) -- sh -c 'echo at work; exec $STAMP stamps'", "at work")
             _ = try await box.waitForTerms(1)
             shell.at.type(Terminal.suspend)
             try await shell.at.expect("Stopped")
             try await shell.prompt()
             let stopped = box.stamps().all.count
-            try await Task.sleep(for: .milliseconds(2200))
+            try await Task.sleep(for: .milliseconds(3500))
             #expect(box.stamps().all.count == stopped)
             #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
             shell.at.type("fg\n")
@@ -69,10 +72,11 @@ struct JobControlTests {
     func readsBehind() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
-            shell.at.type("$QQ acquire x --ttl 1s -- sh -c 'read line; echo got $line' &\n")
+            shell.at.type("$QQ acquire x \(Self.often) -- sh -c 'read line; echo got $line' &\n")
             try await waitUntil("the command is stopped") { box.living.contains { $0.name == "sh" && $0.isStopped } }
-            try await shell.run("sleep 0.3; jobs", "Stopped")
-            try await Task.sleep(for: .milliseconds(1200))
+            try await waitUntil("the shell's job is stopped") { box.living.contains { $0.name == "qq-front" && $0.isStopped } }
+            try await shell.run("jobs", "Stopped")
+            try await Task.sleep(for: .milliseconds(3500))
             #expect(try await box.run("status", "x").ending == .exited(0))
             shell.at.type("fg\n")
             try await Task.sleep(for: .milliseconds(200))

@@ -91,7 +91,7 @@ private let turn = "x: held by n1, waiting for its turn"
                 "status x --retries 0", "release x --id me --retries 0", "step-down x --node me --retries 0", "cluster-status",
                 "keepalive x --once --id me --retries 0", "context test",
             ] {
-                let screen = try await onScreen("$QQ \(words) -s \(url) --timeout 1s >/dev/null", in: box)
+                let screen = try await onScreen("$QQ \(words) -s \(url) --timeout 4s >/dev/null", in: box)
                 try await screen.expect("asking \(url)")
                 let shown = try await screen.expect("code 69")
                 #expect(shown.hasPrefix("qq: ") && !shown.contains("asking"), "\(words): \(shown)")
@@ -102,7 +102,7 @@ private let turn = "x: held by n1, waiting for its turn"
     @Test("that it tries again, below the message that says why") func tryingAgain() async throws {
         try await inSandbox { box in
             let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
-            let screen = try await onScreen("$QQ status x -s \(url) --timeout 700ms --retries 1 --backoff 700ms..1s", in: box)
+            let screen = try await onScreen("$QQ status x -s \(url) --timeout 2s --retries 1 --backoff 2s..3s", in: box)
             let shown = try await screen.expect("trying again at \(url)").split(separator: "\n")
             #expect(shown.count == 2 && shown[0].hasPrefix("qq: ") && shown[0].contains("trying again in"), "\(shown)")
             let end = try await screen.expect("code 69")

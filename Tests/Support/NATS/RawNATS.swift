@@ -126,13 +126,15 @@ public final class RawNATS: Sendable {
         }
     }
 
-    /// Sends one request, and collects every answer that comes until `quiet` passes without one.
-    public func requestMany(_ subject: String, _ payload: String = "", quiet: Duration = .milliseconds(300)) throws -> [NATSDelivery] {
+    /// Sends one request, and collects every answer that comes until `quiet` passes without one; longer for the first `expected`.
+    public func requestMany(
+        _ subject: String, _ payload: String = "", expected: Int = 0, quiet: Duration = .milliseconds(300)
+    ) throws -> [NATSDelivery] {
         let answers = "_INBOX.many\(UInt32.random(in: 0...UInt32.max)).1"
         let subscription = try subscribe(answers)
         try publish(subject, payload, reply: answers)
         var found: [NATSDelivery] = []
-        while let answer = try next(subscription, within: quiet) { found.append(answer) }
+        while let answer = try next(subscription, within: found.count < expected ? .seconds(5) : quiet) { found.append(answer) }
         return found
     }
 
