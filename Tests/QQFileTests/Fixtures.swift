@@ -154,12 +154,28 @@ final class Sleeper: Sendable {
         var pid: pid_t = 0
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
         defer { for argument in arguments { free(argument) } }
-        let result = posix_spawnp(&pid, "sleep", &actions, nil, &arguments, environ)
-        guard result == 0 else { throw SystemCallError("posix_spawn", code: result) }
+        while true {
+            let result = posix_spawnp(&pid, "sleep", &actions, nil, &arguments, environ)
+            guard result == 0 else { throw SystemCallError("posix_spawn", code: result) }
+            if Self.becomesSleep(pid) { break }
+            // Another test ended whoever had a copy of its witness, and this one had, until it became another program.
+            waitpid(pid, nil, 0)
+        }
         self.pid = pid
     }
 
-    var isAlive: Bool {
+    /// Whether it lives until it is the program that it is to become, whose name it gets a moment after it was started.
+    private static func becomesSleep(_ pid: pid_t) -> Bool {
+        while isAlive(pid) {
+            if (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "sleep\n" { return true }
+            usleep(100)
+        }
+        return false
+    }
+
+    var isAlive: Bool { Self.isAlive(pid) }
+
+    private static func isAlive(_ pid: pid_t) -> Bool {
         var information = siginfo_t()
         waitid(P_PID, id_t(pid), &information, WEXITED | WNOHANG | WNOWAIT)
         return information.si_signo == 0

@@ -27,7 +27,7 @@ import Testing
     @Test("an answer that came first stays, and one that is taken back is not given") func answered() async throws {
         let deadlines = deadlines
         let (answered, forgotten, last) = (FirstAnswer(), FirstAnswer(), FirstAnswer())
-        let soon = clock.now() + .milliseconds(50)
+        let soon = clock.now() + .seconds(1)
         _ = deadlines.watch(answered, until: soon)
         answered.give(.success([1]))
         deadlines.forget(deadlines.watch(forgotten, until: soon))

@@ -66,7 +66,7 @@ import Testing
                 proxy.cut(reset: round.isMultiple(of: 2))
                 try await waitUntil("it is cut") { proxy.live == 0 }
                 // Until the client has heard of it, too.
-                try await Task.sleep(for: .milliseconds(400))
+                try await Task.sleep(for: .seconds(1))
             }
             #expect(server.questions == ["1", "2", "3", "4"])
             #expect(proxy.accepted == 4)
@@ -217,8 +217,8 @@ import Testing
             let proxy = try Proxy(to: UInt16(server.port), in: box)
             var settings = GRPCSettings()
             // The library waits for an answer anew with each ping, so that this must be the shorter one.
-            settings.keepalive?.interval = .milliseconds(900)
-            settings.keepalive?.timeout = .milliseconds(600)
+            settings.keepalive?.interval = .milliseconds(1600)
+            settings.keepalive?.timeout = .milliseconds(1400)
             let endpoint = GRPCEndpoint.of(Int(proxy.port), settings)
             #expect(try await endpoint.ask("first") == "first")
             // While it is answered, pings change nothing.

@@ -232,8 +232,8 @@ import Testing
 
     @Test("what a renewal may bring after the lease is given up at the session's end") func lateRenewal() async throws {
         try await onServer { server, _ in
-            let qq = try coordinator(server.url)
-            let grant = try granted(try await qq.acquire(request(ttl: .seconds(4))))
+            let qq = try coordinator(server.url, timeout: .seconds(2))
+            let grant = try granted(try await qq.acquire(request(ttl: .seconds(60))))
             server.setStore(.hung(acquire: .seconds(3), others: .milliseconds(100)))
             _ = await error { () throws(CoordinationError) in try await qq.renew(grant) }
             // Not while the lease may be ours.
@@ -253,15 +253,15 @@ import Testing
     func endpoints(isSilent: Bool) async throws {
         try await onServer { server, box in
             let (one, other) = (try Proxy(to: server.port, in: box), try Proxy(to: server.port, in: box))
-            let qq = try coordinator("qq://127.0.0.1:\(one.port),127.0.0.1:\(other.port)", timeout: .seconds(4))
-            var grant = try granted(try await qq.acquire(request(ttl: .seconds(30))))
+            let qq = try coordinator("qq://127.0.0.1:\(one.port),127.0.0.1:\(other.port)", timeout: .seconds(8))
+            var grant = try granted(try await qq.acquire(request(ttl: .seconds(60))))
             #expect(one.accepted == 1 && other.accepted == 0)
             if isSilent { one.silence() } else { one.kill() }
             grant = try renewed(try await qq.renew(grant))
             #expect(other.accepted == 1)
             let began = clock.now()
             grant = try renewed(try await qq.renew(grant))
-            #expect(clock.now().duration(since: began) < .seconds(2), "the dead one is not asked first any more")
+            #expect(clock.now().duration(since: began) < .milliseconds(3500), "the dead one is not asked first any more")
             one.pass()
             other.kill()
             _ = try renewed(try await qq.renew(grant))

@@ -52,7 +52,12 @@ import Testing
         let path = folder.path + "/history"
         await withTaskGroup(of: Void.self) { group in
             for writer in 0..<4 {
-                group.addTask { for number in 0..<50 { _ = HistoryFile.append("\(writer) \(number)", to: path, limit: 1000) } }
+                group.addTask {
+                    for number in 0..<50 {
+                        // The others are waited for only for a moment, which may be too short.
+                        for _ in 0..<100 where HistoryFile.append("\(writer) \(number)", to: path, limit: 1000) { break }
+                    }
+                }
             }
         }
         let lines = HistoryFile.read(path)

@@ -72,9 +72,11 @@ import Testing
         try await with { proxy, listener in
             let pair = try await Pair(proxy, listener)
             proxy.line.arrivals = .reset
-            let other = try Socket.connect(proxy.port)
-            #expect(throws: SocketError.self) { try receive(other) }
-            close(other)
+            #expect(throws: SocketError.self) {
+                let other = try Socket.connect(proxy.port)
+                defer { close(other) }
+                _ = try receive(other)
+            }
             try Socket.write(pair.client, Array("x".utf8))
             #expect(try receive(pair.server) == "x")
             proxy.cut()

@@ -127,12 +127,12 @@ import Testing
     @Test("is wedged by two writes at once until it is restarted, where it is told to")
     func wedge() async throws {
         var settings = RaftLockCluster.Settings()
-        settings.writeTime = .seconds(1)
+        settings.writeTime = .seconds(3)
         settings.electionTime = .milliseconds(50)
         try await inCluster(settings) { cluster, nodes in
             cluster.change { $0.wedgesOnOverlap = true }
-            async let one = acquire(nodes[1], "alice", "one", within: .seconds(4))
-            async let other = acquire(nodes[1], "alice", "other", within: .seconds(4))
+            async let one = acquire(nodes[1], "alice", "one", within: .seconds(8))
+            async let other = acquire(nodes[1], "alice", "other", within: .seconds(8))
             let codes = try await Set([one.answer.code, other.answer.code])
             #expect(codes == ["OK", "DEADLINE_EXCEEDED"])
             #expect(cluster.mostWritesAtOnce(by: "alice") == 2 && cluster.mostWritesAtOnce == 2)
