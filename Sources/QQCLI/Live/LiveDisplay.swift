@@ -38,7 +38,7 @@ final class LiveDisplay: WatchDisplay {
     }
 
     func show(_ event: ConnectionEvent) {
-        let text = event.kind == .notice ? event.text : "\(event.kind.rawValue.split(separator: "_").joined(separator: " ")): \(event.text)"
+        let text = event.told
         state.withLock { state in
             switch event.kind {
             case .notice: break

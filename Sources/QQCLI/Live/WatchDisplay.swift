@@ -13,6 +13,11 @@ protocol WatchDisplay: Sendable {
     func run() async throws
 }
 
+extension ConnectionEvent {
+    /// What a person reads: `server leaving: n1:4222 is shutting down`.
+    var told: String { kind == .notice ? text : kind.rawValue.split(separator: "_").joined(separator: " ") + ": " + text }
+}
+
 /// A line a change.
 struct LineDisplay: WatchDisplay {
     let output: Output
@@ -42,7 +47,8 @@ struct LineDisplay: WatchDisplay {
     }
 
     func show(_ event: ConnectionEvent) {
-        if event.kind == .notice { messages.detail(event.text) } else { messages.note("\(event.kind.rawValue): \(event.text)") }
+        if event.kind == .notice { return messages.detail(event.told) }
+        messages.note(WallTime.now().rfc3339(fractionDigits: 3) + "  " + event.told)
     }
 
     func run() async throws { try await clock.sleep(until: .distantFuture) }

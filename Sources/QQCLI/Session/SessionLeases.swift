@@ -202,8 +202,7 @@ final class SessionLeases: Sendable {
                 case .connected: self.tell("\(context.name): connected again: \(event.text)", .good)
                 default:
                     wasCut = true
-                    self.tell(
-                        "\(context.name): \(event.kind.rawValue.split(separator: "_").joined(separator: " ")): \(event.text)", .warning)
+                    self.tell("\(context.name): \(event.told)", .warning)
                 }
             }
         }
