@@ -324,7 +324,10 @@ public final class FileCoordinator: Coordinator {
 
     func keepPlace(_ place: QueuePlace, in name: String) { places.withLock { $0[name] = place } }
 
-    public func leaveQueue(_ request: AcquireRequest) async { _ = places.withLock { $0.removeValue(forKey: request.name) } }
+    public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
+        _ = places.withLock { $0.removeValue(forKey: request.name) }
+        return nil
+    }
 
     // MARK: Watching
 

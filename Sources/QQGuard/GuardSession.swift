@@ -57,6 +57,7 @@ public struct GuardSession: Sendable {
         case notRenewed(signal: Int32)
         case guardianKilled
         case releaseFailed(CoordinationError)
+        case notWithdrawn(CoordinationError)
         case holding(until: BootInstant)
     }
 
@@ -148,6 +149,7 @@ public struct GuardSession: Sendable {
             return endCommand(reason.description, softly: false, nil)
         case .released: return []
         case .releaseFailed(_, let error): return [.message(.releaseFailed(error))]
+        case .notWithdrawn(let error): return [.message(.notWithdrawn(error))]
         }
     }
 

@@ -18,9 +18,10 @@ extension QuorumQuestCoordinator {
         }
     }
 
-    public func leaveQueue(_ request: AcquireRequest) async {
+    public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
         turns.withLock { $0[request.name] = nil }
         await giveUpLate(request)
+        return nil
     }
 
     /// Whether elections are ours, as that changes.

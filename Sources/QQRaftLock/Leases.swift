@@ -7,7 +7,7 @@ extension RaftLockCoordinator {
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         let claim = Claim(name: request.name, identity: request.identity)
         do throws(CoordinationError) {
-            let answer = try await ask(request, claim)
+            let answer = try await ask(request, claim, until: requestDeadline)
             state.withLock { $0.places[claim]?.awaySince = nil }
             return answer
         } catch {
@@ -28,33 +28,27 @@ extension RaftLockCoordinator {
         }
     }
 
-    private func ask(_ request: AcquireRequest, _ claim: Claim) async throws(CoordinationError) -> AcquireAnswer {
+    private func ask(
+        _ request: AcquireRequest, _ claim: Claim, until deadline: BootInstant
+    ) async throws(CoordinationError) -> AcquireAnswer {
         let what = "cannot acquire \(Printable.text(request.name))"
-        let deadline = requestDeadline
-        let askedAt = clock.now()
+        let lookedAt = clock.now()
         let look = try await look(request, what, until: deadline)
-        if case .rival(let state) = look { return .refused(state) }
+        if case .others(let state) = look { return .refused(state) }
+        let length = lengthToAsk(request)
         let sentAt = clock.now()
-        let response: Raftlock_AcquireResponse
+        let answer: Raftlock_AcquireResponse?
         do throws(GRPCFailure) {
-            response = try await service.write(
-                LockCalls.acquire(request.name, request.identity, ttl: request.ttl, priority: priority), until: deadline)
+            answer = try await service.write(
+                LockCalls.acquire(request.name, request.identity, ttl: length, priority: priority), until: deadline,
+                beginBy: look == .own ? lookedAt + Self.lookLasts : nil)
         } catch {
             // Nobody has asked for this with `wait`, but a server may answer so.
             if LockRefusal(error) == .lockHeld { return .refused(await present(request.name, otherwise: .held, until: requestDeadline)) }
-            var told = told(error, what, isChange: true)
-            if told.isUncertain {
-                state.withLock { state in
-                    // What the queue brought us is extended by this, and began before it.
-                    let isPromoted = state.places[claim] != nil
-                    state.doubts[claim] = Doubt(
-                        since: isPromoted ? sentAt - .seconds(5) : sentAt, ttl: request.ttl, isPending: !error.isAnswer)
-                }
-                told.hint =
-                    told.hint ?? "it may still be carried out; the lease then ends by itself after \(DurationText.format(request.ttl))"
-            }
-            throw told
+            throw inDoubt(error, claim, length, sentAt: sentAt, what)
         }
+        // It took its turn too late: what was seen may have changed.
+        guard let response = answer else { return try await ask(request, claim, until: deadline) }
         guard response.acquired else {
             if response.hasError, let refusal = LockRefusal(response.error), refusal != .lockHeld {
                 throw told(GRPCFailure(response.error, at: server.description), what, isChange: false)
@@ -66,18 +60,17 @@ extension RaftLockCoordinator {
             throw CoordinationError(
                 .brokenData, what, because: "the server grants it without a version", at: server.description, isUncertain: true)
         }
-        var isOurs = lock.isNewTerm(of: request.ttl)
-        if !isOurs, mayExtend(request, claim, look) {
-            isOurs = look == .notNeeded ? true : await isAlone(claim, lock.version, since: askedAt)
-        }
+        var isOurs = look == .notNeeded || began(lock, claim, by: length)
+        if !isOurs, look != .free { isOurs = await isAlone(claim, lock.version, lookedAt: look == .own ? lookedAt : nil) }
         guard isOurs else {
-            // Another process of our identity has taken it since we looked: the server takes us for one.
+            // Another process of our identity has taken it since we looked, or may have: the server takes us for one.
             state.withLock { _ = $0.rivals.insert(claim) }
             return .refused(await present(request.name, otherwise: .held, until: requestDeadline))
         }
         let hasPlace = state.withLock { state in
             let doubt = state.doubts.removeValue(forKey: claim)
             state.rivals.remove(claim)
+            state.extended[claim] = nil
             state.held[claim] = Held(
                 version: lock.version, ttl: request.ttl, expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil,
                 isDoubtful: doubt != nil)
@@ -86,62 +79,27 @@ extension RaftLockCoordinator {
         // Else it would come to us a second time when we give it up.
         if hasPlace { await giveUpPlace(claim, until: clock.now() + min(request.ttl / 4, .seconds(1))) }
         return .granted(
-            grant(claim, version: lock.version, ttl: request.ttl, from: sentAt, began: request.continuing?.acquiredAt), nil)
+            grant(claim, version: lock.version, ttl: min(request.ttl, length), from: sentAt, began: request.continuing?.acquiredAt), nil)
     }
 
-    /// What stood there before a lock was asked for.
-    private enum Look: Sendable, Hashable {
-        /// Nobody else has our identity.
-        case notNeeded
-        case free
-        /// Ours, or somebody's whom the request will be refused for.
-        case held
-        /// Another's of our identity.
-        case rival(ElectionState)
-        case failed
+    /// Remembers a request that may have been carried out although it failed.
+    private func inDoubt(
+        _ failure: GRPCFailure, _ claim: Claim, _ length: Duration, sentAt: BootInstant, _ what: String
+    ) -> CoordinationError {
+        var told = told(failure, what, isChange: true)
+        guard told.isUncertain else { return told }
+        let before = doubt(of: claim)?.asked ?? []
+        let doubt = Doubt(since: sentAt, asked: before.contains(length) ? before : before + [length], isPending: !failure.isAnswer)
+        state.withLock { $0.doubts[claim] = doubt }
+        told.hint =
+            told.hint ?? "it may still be carried out; the lease then ends by itself after \(DurationText.format(length))"
+        return told
     }
 
-    /// Whether it may be a lease of ours that the server extended: one that goes on, that a request in doubt brought, or the queue.
-    private func mayExtend(_ request: AcquireRequest, _ claim: Claim, _ look: Look) -> Bool {
-        state.withLock { state in
-            if state.doubts[claim] != nil { return true }
-            // Whoever extends what was free has been forestalled.
-            return look != .free && (request.continuing != nil || state.held[claim] != nil || state.places[claim] != nil)
-        }
-    }
-
-    /// For so long at the most may it take from the look at a lock to the answer to acquire, and so long is waited for others who took as long.
-    private static let settling: Duration = .seconds(1)
-
-    /// Whether no other process of our identity has acquired the same lease at the same moment, which the server takes for one that asks twice. All of
-    /// them saw it as it was before, and the last one's version stays: whoever took longer than is waited gives way, and the others look again once
-    /// all who did not are through.
-    private func isAlone(_ claim: Claim, _ version: Int64, since askedAt: BootInstant) async -> Bool {
-        let answeredAt = clock.now()
-        guard answeredAt < askedAt + Self.settling, (try? await clock.sleep(until: answeredAt + Self.settling)) != nil,
-            let (reading, _) = try? await service.lockInfo(claim.name, until: requestDeadline)
-        else { return false }
-        return reading.owner == claim.identity && reading.version == version
-    }
-
-    /// The server extends a lease for whoever has its holder's name, and two processes may have one name: then both would lead. So where a name is not
-    /// this process's alone, the lock is looked at before it is asked for.
-    private func look(_ request: AcquireRequest, _ what: String, until deadline: BootInstant) async throws(CoordinationError) -> Look {
-        let isUnique = request.identity.hasPrefix("\(Identity.hostName())/\(getpid())/")
-        guard !isUnique || request.continuing != nil else { return .notNeeded }
-        let claim = Claim(name: request.name, identity: request.identity)
-        do throws(GRPCFailure) {
-            let (reading, endpoint) = try await service.lockInfo(request.name, until: deadline)
-            guard reading.owner == request.identity else { return reading.owner == nil ? .free : .held }
-            if let token = request.continuing?.token, UInt64(exactly: reading.version) == token.value { return .held }
-            if isOwn(reading, await service.serverClock(at: endpoint)) == true { return .held }
-            state.withLock { _ = $0.rivals.insert(claim) }
-            return .rival(await electionState(reading, from: endpoint))
-        } catch {
-            // Asking for it tells why nobody leads, and where else the leader may be; what is granted then is looked at, too.
-            if error.isAnswer, error.code == .unavailable { return .failed }
-            throw told(error, what, isChange: false)
-        }
+    /// Whether a request of ours has begun the term that we were granted; else we have extended one.
+    private func began(_ lock: Raftlock_Lock, _ claim: Claim, by length: Duration) -> Bool {
+        guard let lasts = lock.length else { return true }
+        return lasts <= length || doubt(of: claim)?.asked.contains(lasts) ?? false
     }
 
     func grant(_ claim: Claim, version: Int64, ttl: Duration, from sentAt: BootInstant, began: WallTime?) -> Grant {
@@ -188,6 +146,7 @@ extension RaftLockCoordinator {
         state.withLock { state in
             state.held[claim] = nil
             state.doubts[claim] = nil
+            state.extended[claim] = nil
         }
     }
 

@@ -26,6 +26,15 @@ struct LockReading: Sendable, Hashable {
     var modifiedAt: WallTime?
     var waiters = 0
 
+    /// Whether nobody has touched it since its term began, by an acquire or from the queue.
+    var isUntouched: Bool { modifiedAt == nil || modifiedAt == acquiredAt }
+
+    /// From the beginning of the term to its present end.
+    var length: Duration? {
+        guard let acquiredAt, let expiresAt else { return nil }
+        return expiresAt - acquiredAt
+    }
+
     /// A lock that the server does not know.
     init(unknown name: String) { self.name = name }
 
@@ -72,10 +81,12 @@ struct LockReading: Sendable, Hashable {
 }
 
 extension Raftlock_Lock {
-    /// Whether it was granted just now, and not before to somebody of the same identity, whose lease this answer extended: that keeps the time it was
-    /// acquired at, so that it lasts longer from there than was asked for, if only by a microsecond. One that is new lasts exactly so long.
-    func isNewTerm(of ttl: Duration) -> Bool {
-        guard hasAcquiredAt, hasExpiresAt, let began = acquiredAt.wallTime, let ends = expiresAt.wallTime else { return true }
-        return ends - began <= ttl
+    /// From the beginning of the term to its end.
+    ///
+    /// A lease that was granted just now lasts for what was asked for, or less where the server keeps less of it. One that somebody of the same identity
+    /// had, and that was extended by this answer, keeps the time it was acquired at, and so lasts longer from there, if only by a microsecond.
+    var length: Duration? {
+        guard hasAcquiredAt, hasExpiresAt, let began = acquiredAt.wallTime, let ends = expiresAt.wallTime else { return nil }
+        return ends - began
     }
 }

@@ -19,6 +19,8 @@ public final class RaftLockCoordinator: Coordinator {
     let requestTimeout: Duration
     let priority: Int32
     let state = Mutex(State())
+    /// By so much the leases that we ask for differ from others of our identity, where they may be confused.
+    let mark = Duration.milliseconds(Int.random(in: 1...99))
 
     /// The port of a host that is given without one.
     public static let defaultPort = 5051
@@ -37,6 +39,8 @@ public final class RaftLockCoordinator: Coordinator {
         var places: [Claim: Place] = [:]
         /// Places that may have brought us the lock when nobody wanted it any more.
         var unwanted: [Claim: Place] = [:]
+        /// What we have asked for and were granted without being sure that it is ours alone.
+        var extended: [Claim: Extended] = [:]
         /// Locks that others of the same identity hold.
         var rivals: Set<Claim> = []
     }
@@ -53,12 +57,28 @@ public final class RaftLockCoordinator: Coordinator {
         var isReleaseDoubtful = false
     }
 
+    /// Requests for a lease without our being told what became of them.
     struct Doubt: Sendable {
-        /// What was acquired before is another's.
+        /// When the last one was made.
         var since: BootInstant
-        var ttl: Duration
-        /// Whether nothing was heard of it: then it may be carried out yet.
-        var isPending = true
+        /// For how long each asked.
+        var asked: [Duration]
+        /// Whether nothing was heard of the last one: then it may be carried out yet.
+        var isPending: Bool
+
+        /// A request in doubt may still be carried out for so long after its lease would have ended.
+        private static let lasts: Duration = .seconds(60)
+
+        func isOver(at now: BootInstant) -> Bool { now >= since + (asked.max() ?? .zero) + Self.lasts }
+    }
+
+    /// A lease that an acquire of ours has extended.
+    struct Extended: Sendable {
+        /// What it got by that.
+        var version: Int64
+        /// Whether that took so little time that nobody else of our identity can have begun to work before: then it is ours as long as it has this
+        /// version. Else it may be theirs until it ends.
+        var wasQuick: Bool
     }
 
     /// A place in a lock's queue.
@@ -73,9 +93,11 @@ public final class RaftLockCoordinator: Coordinator {
         var namesake: Term?
 
         /// Whether the lock has come to us by the queue: a promotion is a new term, with a version and a beginning of its own, and nobody has touched it
-        /// since. Another of our identity that waits shares our place, and may have been quicker.
+        /// since. Another of our identity that waits shares our place, and may have been quicker. One that does not wait asks for a lease that does not
+        /// last whole seconds.
         func isPromotion(_ reading: LockReading) -> Bool {
-            guard reading.modifiedAt == nil || reading.modifiedAt == reading.acquiredAt else { return false }
+            guard reading.owner != nil, reading.isUntouched else { return false }
+            if let length = reading.length, length.components.attoseconds != 0 { return false }
             guard let namesake else { return true }
             return reading.version != namesake.version && reading.acquiredAt != namesake.acquiredAt
         }
@@ -148,27 +170,24 @@ public final class RaftLockCoordinator: Coordinator {
     func electionState(_ reading: LockReading, from endpoint: Int?) async -> ElectionState {
         let serverClock = reading.owner == nil ? nil : await service.serverClock(at: endpoint)
         var found = reading.state(at: clock.now(), wall: .now(), clock: serverClock)
-        found.isOwn = isOwn(reading, serverClock)
+        found.isOwn = isOwn(reading)
         return found
     }
 
-    /// For so long after it would have ended by itself, a request in doubt may still be carried out.
-    static let doubtLasts: Duration = .seconds(60)
-
     /// Whether the present term was granted to this process; nil where that cannot be told.
-    func isOwn(_ reading: LockReading, _ serverClock: ServerClock?) -> Bool? {
+    func isOwn(_ reading: LockReading) -> Bool? {
         guard let owner = reading.owner else { return nil }
         let claim = Claim(name: reading.name, identity: owner)
         let now = clock.now()
         return state.withLock { state in
             if state.held[claim]?.version == reading.version { return true }
-            if let doubt = state.doubts[claim], now < doubt.since + doubt.ttl + Self.doubtLasts {
-                // What was acquired before we asked is another's of our name.
-                guard let acquiredAt = reading.acquiredAt, let serverClock else { return true }
-                return acquiredAt >= serverClock.time(at: doubt.since) - .seconds(1)
-            }
-            if let place = state.places[claim] { return place.isPromotion(reading) }
-            if state.held[claim] != nil || state.rivals.contains(claim) { return false }
+            let doubt = state.doubts[claim].flatMap { $0.isOver(at: now) ? nil : $0 }
+            // Nobody else can have been granted it.
+            if Self.isUnique(owner), doubt != nil || state.held[claim] == nil { return true }
+            if let doubt, let length = reading.length, doubt.asked.contains(length) { return true }
+            if let extended = state.extended[claim], extended.wasQuick, extended.version == reading.version { return true }
+            if let place = state.places[claim] ?? state.unwanted[claim] { return place.isPromotion(reading) }
+            if state.held[claim] != nil || doubt != nil || state.rivals.contains(claim) { return false }
             // Only who has asked can say what is its own.
             let asked = [state.held.keys.map(\.name), state.places.keys.map(\.name), state.doubts.keys.map(\.name)].joined()
             return asked.contains(reading.name) ? false : nil

@@ -89,12 +89,36 @@ final class RaftLockService: Sendable {
     func write<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant
     ) async throws(GRPCFailure) -> Response {
+        try await enterLine(until: deadline)
+        return try await send(call, until: deadline)
+    }
+
+    /// - Parameter beginBy: until when what it was decided upon is worth something; nil for ever.
+    /// - Returns: nil where its turn came after that; it was not sent then.
+    func write<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ call: LockCall<Request, Response>, until deadline: BootInstant, beginBy: BootInstant?
+    ) async throws(GRPCFailure) -> Response? {
+        try await enterLine(until: deadline)
+        if let beginBy, clock.now() > beginBy {
+            line.leave()
+            return nil
+        }
+        return try await send(call, until: deadline)
+    }
+
+    private func enterLine(until deadline: BootInstant) async throws(GRPCFailure) {
         guard await line.enter(until: deadline, clock) else {
             let place = endpoints.first?.host.description ?? ""
             if Task.isCancelled { throw GRPCFailure(.cancelled, "interrupted", at: place, wasSent: false, isAnswer: false) }
             throw GRPCFailure(
                 .deadlineExceeded, "other requests of this process took all the time there was", at: place, wasSent: false, isAnswer: false)
         }
+    }
+
+    /// For who is in the line; leaves it.
+    private func send<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
+        _ call: LockCall<Request, Response>, until deadline: BootInstant
+    ) async throws(GRPCFailure) -> Response {
         let line = line
         let task = Task(executorPreference: executor) { () async -> Result<Response, GRPCFailure> in
             defer { line.leave() }

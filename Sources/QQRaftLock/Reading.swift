@@ -62,7 +62,7 @@ extension RaftLockCoordinator {
         let (now, wall) = (clock.now(), WallTime.now())
         return found.values.sorted { $0.name < $1.name }.map { reading in
             var state = reading.state(at: now, wall: wall, clock: serverClock)
-            state.isOwn = isOwn(reading, serverClock)
+            state.isOwn = isOwn(reading)
             return state
         }.filter { filter.admits($0) }
     }

@@ -4,7 +4,7 @@ import QQGRPC
 // Waiting in the server's queue. A waiter is promoted without being asked, and whether it lives or not, so places are short and refreshed.
 extension RaftLockCoordinator {
     /// How long a place lasts that is not refreshed.
-    private static let placeLasts: Duration = .seconds(15)
+    static let placeLasts: Duration = .seconds(15)
     private static let refreshEvery: Duration = .seconds(5)
     /// For so long the cluster may be without a leader, or away, before a wait fails. A new leader takes 3 to 11 s.
     static let patience: Duration = .seconds(15)
@@ -64,7 +64,7 @@ extension RaftLockCoordinator {
         do throws(GRPCFailure) {
             let (reading, endpoint) = try await service.lockInfo(claim.name, until: deadline)
             guard let owner = reading.owner else { return nil }
-            if owner == claim.identity, state.withLock({ $0.places[claim]?.isPromotion(reading) ?? false }) { return nil }
+            if owner == claim.identity, isOwn(reading) == true { return nil }
             return await electionState(reading, from: endpoint)
         } catch { throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: false) }
     }
@@ -96,78 +96,5 @@ extension RaftLockCoordinator {
             state.withLock { $0.places[claim]?.refreshedAt = nil }
             throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: true)
         }
-    }
-
-    // MARK: Leaving
-
-    public func leaveQueue(_ request: AcquireRequest) async {
-        let claim = Claim(name: request.name, identity: request.identity)
-        guard state.withLock({ $0.places[claim] != nil || $0.doubts[claim] != nil }) else { return }
-        // Whoever is told to stop leaves, too.
-        await Task(executorPreference: executor) {
-            let deadline = self.clock.now() + min(self.requestTimeout, Self.timeToLeave)
-            if self.state.withLock({ $0.places[claim] != nil }) { await self.giveUpPlace(claim, until: deadline) }
-            await self.giveUpUnwanted(claim, until: deadline)
-        }.value
-    }
-
-    private static let timeToLeave: Duration = .seconds(3)
-
-    /// Leaves the queue of a lock, whoever stood in it.
-    /// - Returns: whether somebody of that identity was in it.
-    public func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool {
-        do throws(GRPCFailure) {
-            let response = try await service.write(LockCalls.cancelWait(name, identity), until: requestDeadline)
-            if response.hasError, !response.cancelled { throw GRPCFailure(response.error, at: server.description) }
-            return response.cancelled
-        } catch {
-            if LockRefusal(error) == .notWaiting || LockRefusal(error) == .notFound { return false }
-            throw told(error, "cannot leave the queue for \(Printable.text(name))", isChange: true)
-        }
-    }
-
-    /// A place that cannot be given up ends by itself; but while it lasts, it may bring us the lock once more.
-    func giveUpPlace(_ claim: Claim, until deadline: BootInstant) async {
-        guard let place = state.withLock({ $0.places[claim] }) else { return }
-        var (isGone, wasThere) = (true, true)
-        do throws(GRPCFailure) {
-            wasThere = try await service.write(LockCalls.cancelWait(claim.name, claim.identity), until: deadline).cancelled
-        } catch {
-            let refusal = LockRefusal(error)
-            wasThere = false
-            isGone = refusal == .notWaiting || refusal == .notFound
-        }
-        state.withLock { state in
-            let isHeld = state.held[claim] != nil
-            // Whoever holds the lock tries again when it is given up.
-            if isGone || !isHeld { state.places[claim] = nil }
-            if !wasThere, !isHeld { state.unwanted[claim] = place }
-        }
-    }
-
-    /// Gives up a lock that came to us, by the queue or by a request in doubt, when nobody wanted it any more.
-    private func giveUpUnwanted(_ claim: Claim, until deadline: BootInstant) async {
-        let (place, doubt, isHeld) = state.withLock { state in
-            (state.unwanted.removeValue(forKey: claim), state.doubts[claim], state.held[claim] != nil)
-        }
-        guard !isHeld, place != nil || doubt != nil else { return }
-        repeat {
-            if let (reading, endpoint) = try? await service.lockInfo(claim.name, until: deadline), let owner = reading.owner {
-                guard owner == claim.identity else { return }
-                let isOurs: Bool
-                if let place {
-                    isOurs = place.isPromotion(reading)
-                } else {
-                    isOurs = isOwn(reading, await service.serverClock(at: endpoint)) == true
-                }
-                if isOurs {
-                    _ = try? await service.write(LockCalls.release(claim.name, claim.identity, version: reading.version), until: deadline)
-                }
-                return
-            }
-            // What was not answered may be carried out yet, as when most of the nodes find each other again.
-            guard doubt?.isPending == true else { return }
-            await pause(.milliseconds(200), until: deadline)
-        } while clock.now() < deadline
     }
 }

@@ -100,7 +100,7 @@ public final class AddressCarrier: Sendable {
         case .extended(let grant): return perform(.extended(until: grant.deadline))
         case .lost(_, let reason): return perform(.ended("lost: \(reason)"))
         case .released, .releaseFailed: return perform(.ended("released"))
-        case .waiting, .retrying, .stepDownAsked: return []
+        case .waiting, .retrying, .stepDownAsked, .notWithdrawn: return []
         }
     }
 

@@ -103,7 +103,7 @@ struct WaitingTests {
         #expect(!returned.value)
         held.witness?.close()
         try await waiting.value
-        await coordinator.leaveQueue(request)
+        #expect(await coordinator.leaveQueue(request) == nil)
     }
 
     @Test func endsAtItsDeadline() async throws {
@@ -142,7 +142,7 @@ struct WaitingTests {
         let blocker = try await coordinator.blocker(of: ask("b"))
         try await coordinator.waitForTurn(ask("b"), behind: blocker, until: .distantFuture)
         #expect(try await coordinator.read("backup").waiters == 1)
-        await coordinator.leaveQueue(ask("b"))
+        #expect(await coordinator.leaveQueue(ask("b")) == nil)
         try await waiters(coordinator, are: 0)
     }
 

@@ -237,14 +237,14 @@ import Testing
             server.setStore(.hung(acquire: .seconds(3), others: .milliseconds(100)))
             _ = await error { () throws(CoordinationError) in try await qq.renew(grant) }
             // Not while the lease may be ours.
-            await qq.leaveQueue(request())
+            #expect(await qq.leaveQueue(request()) == nil)
             #expect(server.calls["ReleaseLock"] == 0 && server.calls["TryAcquireLock"] == 2)
             clock.skip(to: grant.deadline)
-            await qq.leaveQueue(request())
+            #expect(await qq.leaveQueue(request()) == nil)
             #expect(server.calls["ReleaseLock"] == 1)
             server.setStore(.alive)
             #expect(server.holder("x") == nil)
-            await qq.leaveQueue(request())
+            #expect(await qq.leaveQueue(request()) == nil)
             #expect(server.calls["ReleaseLock"] == 1, "once is enough")
         }
     }

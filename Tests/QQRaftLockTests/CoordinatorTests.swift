@@ -44,7 +44,7 @@ import Testing
             let grant = try granted(try await qq.acquire(request("alice")))
             let state = try await qq.read("web")
             #expect(state.phase == .held && state.leader == "alice" && state.isOwn == true && state.token == grant.token)
-            #expect((state.remaining ?? .zero) > .seconds(1) && (state.remaining ?? .zero) <= .seconds(10))
+            #expect((state.remaining ?? .zero) > .seconds(1) && (state.remaining ?? .zero) < .milliseconds(10_100))
             #expect(state.isTerm(of: grant))
             guard case .renewed(let renewed) = try await qq.renew(grant) else { throw CannotStart("not renewed") }
             #expect(renewed.token == grant.token && renewed.deadline > grant.deadline)
@@ -97,12 +97,12 @@ import Testing
             let second = try coordinator(cluster.url)
             try await second.waitForTurn(request("bob"), behind: blocker, until: clock.now() + .seconds(10))
             #expect(cluster.lock("web")?.waiters == ["bob"])
-            await second.leaveQueue(request("bob"))
+            #expect(await second.leaveQueue(request("bob")) == nil)
             #expect(cluster.lock("web")?.waiters == [])
             try await second.waitForTurn(request("bob"), behind: blocker, until: clock.now() + .seconds(10))
             #expect(try await qq.release(grant) == .released)
             #expect(cluster.owner(of: "web") == "bob")
-            await second.leaveQueue(request("bob"))
+            #expect(await second.leaveQueue(request("bob")) == nil)
             #expect(cluster.owner(of: "web") == nil)
         }
     }
@@ -201,7 +201,7 @@ import Testing
             try await Task.sleep(for: .milliseconds(200))
             let state = try await qq.read("web")
             #expect(state.leader == nil || state.isOwn == true)
-            await qq.leaveQueue(request("alice"))
+            #expect(await qq.leaveQueue(request("alice")) == nil)
             #expect(cluster.owner(of: "web") == nil)
             cluster.acquire("web", by: "bob", for: .seconds(20))
             #expect(try await qq.askToStepDown(try await qq.read("web"), by: "alice", byForce: true) == .done)

@@ -72,13 +72,30 @@ import Testing
         #expect(state(info(), after: .seconds(-3600)).remaining == .seconds(10))
     }
 
-    @Test("a lease that was extended is told from a new one") func newTerm() {
+    @Test("how long a lease lasts from its beginning to its end") func length() {
         var lock = Raftlock_Lock()
-        (lock.acquiredAt, lock.expiresAt) = (time(began), time(began + .seconds(10)))
-        #expect(lock.isNewTerm(of: .seconds(10)))
-        #expect(!lock.isNewTerm(of: .seconds(5)))
-        lock.expiresAt = time(began + .milliseconds(10_005))
-        #expect(!lock.isNewTerm(of: .seconds(10)))
+        #expect(lock.length == nil)
+        (lock.acquiredAt, lock.expiresAt) = (time(began), time(began + .milliseconds(10_005)))
+        #expect(lock.length == .milliseconds(10_005))
+        #expect(LockReading(info()).length == .seconds(10))
+        lock.expiresAt = time(.goZero)
+        #expect(lock.length == nil)
+        #expect(LockReading(unknown: "web").length == nil)
+    }
+
+    @Test("the queue has brought a lease that nobody has touched and that lasts whole seconds, but not the one that was there before")
+    func promotion() {
+        var place = RaftLockCoordinator.Place(refreshedAt: nil)
+        var info = info(owner: "bob")
+        #expect(place.isPromotion(LockReading(info)))
+        info.expiresAt = time(began + .milliseconds(10_007))
+        #expect(!place.isPromotion(LockReading(info)), "somebody has asked for it")
+        info = self.info(owner: "bob")
+        info.lastModifiedAt = time(began + .milliseconds(1))
+        #expect(!place.isPromotion(LockReading(info)), "somebody has touched it")
+        place.namesake = .init(version: 7, acquiredAt: began)
+        #expect(!place.isPromotion(LockReading(self.info(owner: "bob"))))
+        #expect(!place.isPromotion(LockReading(unknown: "web")))
     }
 
     @Test("time passing and renewals are no changes; another holder or version is") func changes() {

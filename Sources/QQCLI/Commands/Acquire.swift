@@ -53,6 +53,7 @@ extension Context {
                     case .elected(let grant): elected.yield(grant)
                     case .waiting(let state): messages.detail("waiting for \(state.name), \(Rendering.sentence(state, for: identity))")
                     case .retrying(let error, let pause): messages.note("\(error); trying again in \(DurationText.brief(pause))")
+                    case .notWithdrawn(let error): messages.note(error)
                     default: break
                     }
                 }

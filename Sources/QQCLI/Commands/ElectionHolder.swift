@@ -276,6 +276,7 @@ actor ElectionHolder {
         case .releaseFailed(let grant, let error):
             forget(grant)
             context.messages.note("\(error); the lease of \(name) ends by itself")
+        case .notWithdrawn(let error): context.messages.note(error)
         }
     }
 

@@ -84,6 +84,7 @@ extension Context {
             messages.note("the lease of \(name) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")
         case .guardianKilled: messages.note("the guardian was killed: the command was ended")
         case .releaseFailed(let error): messages.note("\(error); the lease of \(name) ends by itself")
+        case .notWithdrawn(let error): messages.note(error)
         case .holding(let until):
             messages.detail(
                 "the command has ended; holding \(name) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")

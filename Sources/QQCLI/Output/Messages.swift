@@ -26,6 +26,9 @@ struct Messages: Sendable {
     /// Something to know, but no error.
     func note(_ text: String) { if !isQuiet { Self.write("qq: " + Printable.text(text) + "\n") } }
 
+    /// What went wrong and is no reason to end.
+    func note(_ error: CoordinationError) { note(error.description + (error.hint.map { "; \($0)" } ?? "")) }
+
     /// Something to know with `--verbose`, with its time.
     func detail(_ text: @autoclosure () -> String) {
         if isVerbose { Self.write("qq: \(WallTime.now().rfc3339(fractionDigits: 3)) " + Printable.text(text()) + "\n") }

@@ -19,7 +19,7 @@ extension Context {
         switch event {
         case .waiting(let state): progress.change(to: Waiting.turn(state, for: identity))
         case .retrying: progress.change(to: Waiting.again(server, for: name))
-        case .elected, .extended, .lost, .released, .releaseFailed: progress.end()
+        case .elected, .extended, .lost, .released, .releaseFailed, .notWithdrawn: progress.end()
         case .stepDownAsked: break
         }
     }
@@ -62,7 +62,7 @@ struct Waits {
         case .waiting(let state): set(name, Waiting.turn(state, for: identity))
         case .retrying: set(name, Waiting.again(server, for: name))
         case .lost: set(name, Waiting.asking(server, for: name))
-        case .elected, .extended, .released, .releaseFailed: set(name, nil)
+        case .elected, .extended, .released, .releaseFailed, .notWithdrawn: set(name, nil)
         case .stepDownAsked: break
         }
     }

@@ -30,8 +30,9 @@ public protocol Coordinator: Sendable {
     /// `deadline` has come. Waits in the kernel or at the server where the system can; the place in the queue is kept until `leaveQueue`.
     func waitForTurn(_ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant) async throws(CoordinationError)
 
-    /// Gives up the place in the queue, if `waitForTurn` took one.
-    func leaveQueue(_ request: AcquireRequest) async
+    /// Gives up the place in the queue, if `waitForTurn` took one, and what was granted when nobody wanted it any more.
+    /// - Returns: what cannot be given up, and ends by itself.
+    func leaveQueue(_ request: AcquireRequest) async -> CoordinationError?
 
     /// Gives up a place in the queue that another process took under this identity.
     /// - Returns: whether there was one.

@@ -48,7 +48,7 @@ public final class SessionDriver: Sendable {
                     switch action {
                     case .end(let outcome):
                         group.cancelAll()
-                        await coordinator.leaveQueue(configuration.request)
+                        if let error = await coordinator.leaveQueue(configuration.request) { report(.notWithdrawn(error), nil) }
                         return outcome
                     case .report(let event):
                         report(event, witness)

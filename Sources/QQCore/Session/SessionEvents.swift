@@ -16,6 +16,8 @@ public indirect enum SessionEvent: Sendable, Hashable {
     case released(Grant)
     /// The lease could not be given up; it ends by itself at its deadline.
     case releaseFailed(Grant, CoordinationError)
+    /// The campaign is over, and not all of it could be taken back: a place in a queue or a lease ends by itself.
+    case notWithdrawn(CoordinationError)
 }
 
 /// Why a term ended against our will.

@@ -37,8 +37,9 @@ extension NATSCoordinator {
     /// After so long a watch that does not show what is known from elsewhere is begun anew.
     private static let timeToCatchUp: Duration = .seconds(1)
 
-    public func leaveQueue(_ request: AcquireRequest) async {
+    public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
         state.withLock { $0.followers.removeValue(forKey: request.name) }?.stop()
+        return nil
     }
 
     private func follower(_ name: String) -> ElectionFollower {

@@ -8,8 +8,11 @@ import Testing
     private static let identities: [String?] = [nil, "me"]
 
     /// The first endpoint leads: no call is lost to a follower.
-    private func onLeader(_ load: Gate.Load = .light, _ body: (RaftPlace) async throws -> Void) async throws {
-        try await onRaftLock(load, clusterSettings { $0.leader = 0 }, body)
+    private func onLeader(
+        _ load: Gate.Load = .light, promotionLasts: Duration = .seconds(30), _ body: (RaftPlace) async throws -> Void
+    ) async throws {
+        let settings = clusterSettings { ($0.leader, $0.defaultTTL) = (0, promotionLasts) }
+        try await onRaftLock(load, settings, body)
     }
 
     @Test("a lost answer to acquire is settled by reading: work begins once, and nothing is left behind", arguments: identities)
@@ -101,9 +104,11 @@ import Testing
         "lost answers in the queue cost no turn, and work begins once",
         arguments: ["EnqueueWaiter", "CancelWait", "Acquire", "GetLockInfo"])
     func lostInTheQueue(_ method: String) async throws {
-        try await onLeader { raft in
+        // What another of the name may have been granted is waited for.
+        let (promotion, ttl): (Duration, String) = method == "Acquire" ? (.seconds(5), "4s") : (.seconds(30), "15s")
+        try await onLeader(promotionLasts: promotion) { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
-            let waiter = try raft.work(id: "me", ["--wait", "--timeout", "1s"], ["--for", "20"])
+            let waiter = try raft.work(id: "me", ["--wait", "--timeout", "1s", "--ttl", ttl], ["--for", "20"])
             try await raft.waitForWaiter(waiter, id: "me")
             raft.cluster.change { $0.calls.lost = [method: 2] }
             if method == "EnqueueWaiter" {

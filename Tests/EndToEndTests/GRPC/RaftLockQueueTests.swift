@@ -170,6 +170,33 @@ import Testing
         }
     }
 
+    @Test("a turn that was long in coming, and may be another's of one id, is waited for to its end, and left to it by who is stopped")
+    func tooSlow() async throws {
+        try await onRaftLock(.light, clusterSettings { $0.defaultTTL = .seconds(6) }) { raft in
+            for isStopped in [false, true] {
+                raft.cluster.acquire("x", by: "other", for: .seconds(120))
+                let log = "stopped-\(isStopped)"
+                let waiter = try raft.work(id: "me", ["--wait", "--ttl", "3s", "--timeout", "5s"], log: log, ["--for", "100"])
+                try await raft.waitForWaiter(waiter, id: "me")
+                raft.cluster.change { $0.calls.late["Acquire"] = [.milliseconds(1500)] }
+                #expect(raft.cluster.release("x"))
+                try await waitUntil("it waits again: \(waiter.errors)") { waiter.errors.contains("held by me") }
+                let end = raft.leaseEnd()
+                if isStopped {
+                    waiter.child.signal(SIGTERM)
+                    let run = try await waiter.finish()
+                    #expect(run.errors.contains("cannot release x: another process with the identity me may hold it"), "\(run.errors)")
+                    #expect(run.errors.contains("the lease ends by itself within"), "\(run.errors)")
+                    #expect(raft.cluster.owner(of: "x") == "me" && raft.box.stamps(log).all.isEmpty)
+                } else {
+                    let run = try await waiter.finish()
+                    #expect(run.ending == .exited(0), "\(run.errors)")
+                    #expect(raft.box.stamps(log).begun == 1 && raft.box.stamps(log).first > end, "\(run.errors)")
+                }
+            }
+        }
+    }
+
     @Test("one process waits for several locks at once, and has each as it comes") func several() async throws {
         try await onRaftLock { raft in
             for name in ["a", "b", "c"] { raft.cluster.acquire(name, by: "other", for: .seconds(120)) }

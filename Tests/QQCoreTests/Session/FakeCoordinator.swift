@@ -26,6 +26,7 @@ final class FakeCoordinator: Coordinator {
         var mostAtOnce = 0
         var atOnce = 0
         var queueLeft = 0
+        var notWithdrawn: CoordinationError?
     }
 
     let server: ServerURL
@@ -38,6 +39,11 @@ final class FakeCoordinator: Coordinator {
     var seen: [Request] { state.withLock { $0.seen } }
     var mostAtOnce: Int { state.withLock { $0.mostAtOnce } }
     var queueLeft: Int { state.withLock { $0.queueLeft } }
+    /// What leaving the queue leaves behind.
+    var notWithdrawn: CoordinationError? {
+        get { state.withLock { $0.notWithdrawn } }
+        set { state.withLock { $0.notWithdrawn = newValue } }
+    }
 
     func observe(_ state: ElectionState) { watch.continuation.yield(state) }
 
@@ -116,7 +122,12 @@ final class FakeCoordinator: Coordinator {
         if case .failure(let error) = await ask(.waitForTurn, cancelled: .turn) { throw error }
     }
 
-    func leaveQueue(_ request: AcquireRequest) async { state.withLock { $0.queueLeft += 1 } }
+    func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
+        state.withLock { state in
+            state.queueLeft += 1
+            return state.notWithdrawn
+        }
+    }
 
     func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> { watch.stream }
 

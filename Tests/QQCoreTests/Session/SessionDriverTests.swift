@@ -89,6 +89,16 @@ struct SessionDriverTests {
         #expect(run.coordinator.queueLeft == 1)
     }
 
+    @Test func tellsWhatItCannotTakeBack() async throws {
+        let run = try Run(waiting: .forever)
+        run.coordinator.notWithdrawn = down
+        try await run.coordinator.answer(.acquire, .refused(theirs))
+        try await eventually("the wait") { run.coordinator.seen.last == .waitForTurn }
+        run.driver.stop()
+        #expect(try await run.ended() == .stopped)
+        #expect(run.events == [.waiting(theirs), .notWithdrawn(down)])
+    }
+
     @Test func stopsWhileItPauses() async throws {
         let run = try Run()
         try await run.coordinator.answer(.acquire, .failure(down))

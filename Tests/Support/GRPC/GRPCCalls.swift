@@ -21,6 +21,8 @@ public struct GRPCCallFaults: Sendable {
     public var delay = Duration.zero
     /// By method: so many calls are carried out and never answered.
     public var lost: [String: Int] = [:]
+    /// By method: how much later the next answers come.
+    public var late: [String: [Duration]] = [:]
     /// By method: so many calls are refused with UNAVAILABLE, without being carried out.
     public var unavailable: [String: Int] = [:]
 
@@ -31,5 +33,12 @@ public struct GRPCCallFaults: Sendable {
         guard let left = counts[method], left > 0 else { return false }
         counts[method] = left - 1
         return true
+    }
+
+    /// How much later than it could the next answer comes.
+    mutating func takeDelay(_ method: String) -> Duration {
+        guard let next = late[method]?.first else { return delay }
+        late[method]?.removeFirst()
+        return delay + next
     }
 }

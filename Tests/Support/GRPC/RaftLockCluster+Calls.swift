@@ -31,7 +31,7 @@ extension RaftLockCluster {
         let result: Result<Response, any Error>
         do { result = .success(try await body()) } catch { result = .failure(error) }
         let (isLost, delay) = state.withLock { state in
-            (GRPCCallFaults.take(&state.faults.calls.lost, method), state.faults.calls.delay)
+            (GRPCCallFaults.take(&state.faults.calls.lost, method), state.faults.calls.takeDelay(method))
         }
         if isLost { try await context.neverAnswer() }
         if delay > .zero { try await Task.sleep(for: delay) }

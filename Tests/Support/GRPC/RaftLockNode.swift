@@ -12,7 +12,7 @@ struct RaftLockNode: Raftlock_RaftLock.SimpleServiceProtocol {
     func acquire(request: Raftlock_AcquireRequest, context: ServerContext) async throws -> Raftlock_AcquireResponse {
         try await cluster.serve("Acquire", by: request.clientID, on: node, context) {
             try RaftLockLimits.check(request)
-            let ttl = request.hasTtl ? request.ttl.nanoseconds : cluster.settings.defaultTTL.nanoseconds
+            let ttl = request.hasTtl ? request.ttl.logged : cluster.settings.defaultTTL.nanoseconds
             let answer = try await cluster.write(
                 .acquire(request.lockID, by: request.clientID, ttl: ttl), by: request.clientID, on: node, context)
             var response = Raftlock_AcquireResponse()
@@ -45,7 +45,7 @@ struct RaftLockNode: Raftlock_RaftLock.SimpleServiceProtocol {
         try await cluster.serve("Renew", by: request.clientID, on: node, context) {
             try RaftLockLimits.check(request)
             let outcome = try await done(
-                .renew(request.lockID, by: request.clientID, version: request.version, ttl: request.newTtl.nanoseconds),
+                .renew(request.lockID, by: request.clientID, version: request.version, ttl: request.newTtl.logged),
                 request.clientID, context)
             guard cluster.state.withLock(\.faults.isMended) else { throw RPCError.unexpected }
             var response = Raftlock_RenewResponse()

@@ -40,6 +40,9 @@ extension Google_Protobuf_Duration {
     /// Held within `Int64`, as Go does.
     var nanoseconds: Int64 { (Duration.seconds(seconds) + .nanoseconds(Int64(nanos))).nanoseconds }
 
+    /// What the log of a RaftLock cluster keeps of it (its source, `types.Command`): whole milliseconds.
+    var logged: Int64 { nanoseconds / 1_000_000 * 1_000_000 }
+
     /// As Go prints it: `10m0s`, `1.5s`, `500ms`, `0s`.
     var goText: String {
         let count = nanoseconds

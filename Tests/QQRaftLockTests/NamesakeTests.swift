@@ -1,0 +1,147 @@
+import QQCore
+import Support
+import Testing
+
+@testable import QQRaftLock
+
+// Processes that were given one identity, whom the servers take for one.
+extension CoordinatorTests {
+    /// Two of them; their leases can be told apart.
+    private func twins(_ url: String, timeout: Duration = .seconds(5)) throws -> (RaftLockCoordinator, RaftLockCoordinator) {
+        let one = try coordinator(url, timeout: timeout)
+        while true {
+            let other = try coordinator(url, timeout: timeout)
+            if other.mark != one.mark { return (one, other) }
+        }
+    }
+
+    /// Has it wait behind `holder`.
+    private func enqueue(_ qq: RaftLockCoordinator, in cluster: RaftLockCluster) async throws {
+        cluster.acquire("web", by: "holder", for: .seconds(60))
+        let blocker = try refused(try await qq.acquire(request("same")))
+        try await qq.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(10))
+        #expect(cluster.lock("web")?.waiters == ["same"])
+    }
+
+    @Test("what the queue brought and took long to be granted may be another's: it is left to end, and that is told")
+    func tooSlow() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url)
+            try await enqueue(qq, in: cluster)
+            cluster.release("web")
+            cluster.change { $0.calls.late["Acquire"] = [.milliseconds(1100)] }
+            let blocker = try refused(try await qq.acquire(request("same")))
+            #expect(blocker.leader == "same" && blocker.isOwn == false)
+            // Asking again is no better.
+            #expect(try refused(try await qq.acquire(request("same"))).token == blocker.token)
+            let left = try #require(await qq.leaveQueue(request("same")))
+            #expect(left.reason == "another process with the identity same may hold it")
+            #expect(left.hint?.contains("ends by itself within") == true)
+            #expect(cluster.lock("web")?.owner == "same" && cluster.lock("web")?.waiters == [])
+            #expect(cluster.calls("Release") == 0)
+        }
+    }
+
+    @Test("what was granted in time is ours, even where that could not be settled: it is given up, or asked for again")
+    func unsettled() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url)
+            for isWanted in [true, false] {
+                try await enqueue(qq, in: cluster)
+                cluster.release("web")
+                let promoted = cluster.lock("web")?.version
+                let asking = Task { try await qq.acquire(request("same")) }
+                try await waitUntil("it was granted") { cluster.lock("web")?.version != promoted }
+                asking.cancel()
+                _ = try refused(try await asking.value)
+                if isWanted {
+                    let grant = try granted(try await qq.acquire(request("same")))
+                    #expect(try await qq.release(grant) == .released)
+                }
+                #expect(await qq.leaveQueue(request("same")) == nil)
+                #expect(cluster.lock("web")?.owner == nil)
+            }
+        }
+    }
+
+    @Test("a look that took long is not acted upon") func oldLook() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url)
+            try await enqueue(qq, in: cluster)
+            cluster.release("web")
+            cluster.change { $0.calls.late["GetLockInfo"] = [.milliseconds(700)] }
+            let before = cluster.calls("Acquire")
+            let grant = try granted(try await qq.acquire(request("same")))
+            #expect(cluster.calls("Acquire") == before + 1)
+            #expect(try await qq.release(grant) == .released)
+        }
+    }
+
+    @Test("what another has taken since it came free was not brought by the queue") func notPromoted() async throws {
+        try await inCluster { cluster in
+            let (one, other) = try twins(cluster.url)
+            try await enqueue(other, in: cluster)
+            cluster.forgetLocks()
+            let grant = try granted(try await one.acquire(request("same")))
+            let blocker = try refused(try await other.acquire(request("same")))
+            #expect(blocker.isOwn == false && blocker.token == grant.token)
+            #expect(await other.leaveQueue(request("same")) == nil)
+            guard case .renewed = try await one.renew(grant) else { throw CannotStart("lost") }
+        }
+    }
+
+    @Test("what another was granted is not taken for what a request in doubt brought") func notInDoubt() async throws {
+        try await inCluster { cluster in
+            let (one, other) = try twins(cluster.url, timeout: .milliseconds(800))
+            cluster.setMajority(false)
+            do throws(CoordinationError) {
+                _ = try await other.acquire(request("same"))
+                Issue.record("granted")
+            } catch { #expect(error.isUncertain) }
+            // What had not been agreed on is lost with the leader.
+            cluster.loseLeader()
+            cluster.setMajority(true)
+            cluster.moveLeader(to: 0)
+            let grant = try granted(try await one.acquire(request("same")))
+            #expect(try await other.read("web").isOwn == false)
+            #expect(await other.leaveQueue(request("same")) == nil)
+            guard case .renewed = try await one.renew(grant) else { throw CannotStart("lost") }
+        }
+    }
+
+    @Test(
+        "a lease is asked for with a mark, which the servers take and keep",
+        arguments: ["1s", "1999ms", "2s", "2950ms", "15s", "299950ms", "299999ms", "5m"])
+    func marks(_ ttl: String) throws {
+        let ttl = try DurationText.parse(ttl)
+        for _ in 0..<50 {
+            let qq = try coordinator("raftlock://127.0.0.1")
+            let length = qq.lengthToAsk(request("same", ttl: ttl))
+            #expect(LockRules.problem(withTTL: length) == nil)
+            #expect(length != ttl && abs(Double((length - ttl) / .milliseconds(1))) <= 100)
+            let (seconds, attoseconds) = length.components
+            #expect(attoseconds % 1_000_000_000_000_000 == 0 && attoseconds != 0, "\(seconds) s")
+            // Nobody else has a generated one.
+            #expect(qq.lengthToAsk(request(Identity.generated(), ttl: ttl)) == ttl)
+        }
+    }
+
+    @Test("of several requests in doubt that are carried out in the end, the lease is known as ours, and given up")
+    func severalInDoubt() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url, timeout: .milliseconds(500))
+            cluster.setMajority(false)
+            for _ in 0..<3 {
+                do throws(CoordinationError) {
+                    _ = try await qq.acquire(request("same"))
+                    Issue.record("granted")
+                } catch { #expect(error.isUncertain, "\(error)") }
+            }
+            cluster.setMajority(true)
+            try await waitUntil("they are carried out") { cluster.owner(of: "web") == "same" }
+            #expect(try await qq.read("web").isOwn == true)
+            #expect(await qq.leaveQueue(request("same")) == nil)
+            #expect(cluster.owner(of: "web") == nil)
+        }
+    }
+}
