@@ -36,10 +36,8 @@ private func run(_ arguments: [String]) -> Int32 {
         case .help(let command, let long):
             let columns = Int(qq_terminal_columns(1))
             return try answer(String(helpText(for: command, long: long, width: columns > 0 ? columns : 80).dropLast()))
-        case .noCommand where isatty(0) == 1 && isatty(1) == 1:
-            guard case .run(let session) = try Parser.parse(["repl"]) else { return ExitCode.usage }
-            return try run(session)
-        case .noCommand:
+        case .noCommand(let session):
+            if let session, isatty(0) == 1, isatty(1) == 1 { return try run(session) }
             Messages.error(UsageError("no command given", hint: "see 'qq -h' for the commands"))
             return ExitCode.usage
         }

@@ -45,8 +45,12 @@ import Testing
         #expect(problem("-q status -q")?.message == "-q given twice")
     }
 
-    @Test func nothingAtAllIsItsOwnOutcome() throws {
-        guard case .noCommand = try Parser.parse([]) else { throw NotRun() }
+    @Test func noCommandMeansASessionOnATerminal() throws {
+        guard case .noCommand(let plain?) = try Parser.parse([]) else { throw NotRun() }
+        #expect(plain.command.id == .repl && plain.values.isEmpty)
+        guard case .noCommand(let session?) = try Parser.parse(["-q", "-s", "file:///x"]) else { throw NotRun() }
+        #expect(session.command.id == .repl && session[Flags.quiet] && session[Flags.server] == "file:///x")
+        guard case .noCommand(nil) = try Parser.parse(["-q"], inSession: true) else { throw NotRun() }
     }
 
     @Test(arguments: ["--version", "version", "-q --version", "--version --bogus"])
@@ -84,7 +88,6 @@ import Testing
             ("frobnicate", "unknown command 'frobnicate'", "see 'qq -h' for the commands"),
             ("help statsu", "no help on unknown command 'statsu'", "did you mean status?"),
             ("help frobnicate", "no help on unknown command 'frobnicate'", "see 'qq -h' for the commands"),
-            ("-q", "no command given", "see 'qq -h' for the commands"),
             ("-- status", "a command comes first, then '--'", "see 'qq -h' for the commands"),
             ("acquire x --wiat", "unknown flag --wiat", "did you mean --wait?"),
             ("acquire x --conflict", "unknown flag --conflict", "did you mean --conflict-exit-code?"),
@@ -97,7 +100,6 @@ import Testing
             ("--mine status", "--mine is a flag of status", "write it after the command: qq status --mine"),
             ("--json version", "--json is no flag of version", "see 'qq version -h'"),
             ("status --version", "--version stands alone", "try 'qq --version'"),
-            ("-q", "no command given", "see 'qq -h' for the commands"),
             ("acquire x --wait 5m", "--wait takes its value after '='", "did you mean --wait=5m?"),
             ("acquire --wait 5m x", "--wait takes its value after '='", "did you mean --wait=5m?"),
             ("acquire x true", "unexpected argument 'true'", "put -- before the command: qq acquire x -- true"),

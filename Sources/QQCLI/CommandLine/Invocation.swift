@@ -54,6 +54,6 @@ enum ParseOutcome: Sendable {
     /// Help on a command, or on `qq` as a whole.
     case help(Command?, long: Bool)
     case version
-    /// `qq` alone.
-    case noCommand
+    /// No command, with flags or without; what that means on a terminal, where it is not in a session already.
+    case noCommand(Invocation?)
 }

@@ -48,8 +48,8 @@ private struct Reading {
         guard let command else {
             // A script needs no command that says so.
             if values.contains(where: { $0.name == Flags.script.erased.name }) { return try outcome(of: Commands.repl) }
-            guard values.isEmpty else { throw UsageError("no command given", hint: "see 'qq -h' for the commands") }
-            return .noCommand
+            guard !inSession, case .run(let session) = try outcome(of: Commands.repl) else { return .noCommand(nil) }
+            return .noCommand(session)
         }
         return try outcome(of: command)
     }

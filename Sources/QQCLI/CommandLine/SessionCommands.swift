@@ -4,7 +4,7 @@ extension Commands {
         .repl,
         summary: "Open a session, or run a script of commands",
         description: """
-            Open a session: the same commands as on the command line, without `qq` before them. `qq` alone on a terminal does so, too. Leases that \
+            Open a session: the same commands as on the command line, without `qq` before them. `qq` without a command does so on a terminal, too. Leases that \
             `acquire` takes are renewed in the background until `release` or the end of the session; what happens to them is told at once, \
             above the line that is being typed. A command with `&` at its end runs in the background. A guarded command is a process of its own, with the \
             terminal; Ctrl-Z gives the terminal back, and `fg` goes on with the command. When the session is killed, so is what it guards.

@@ -25,6 +25,18 @@ struct PromptTests {
         }
     }
 
+    @Test("comes without a command, with flags or without")
+    func noCommand() async throws {
+        try await inSandbox { box in
+            for flags in [[], ["-s", "file://" + box.path("elsewhere"), "--quiet"]] {
+                let terminal = try await Tmux([Sandbox.binary] + flags, in: box)
+                try await terminal.expectLast("file>")
+                try await terminal.enter("exit")
+                #expect(try await terminal.end() == .exited(0))
+            }
+        }
+    }
+
     @Test("counts the time down while nothing is typed, and up again with each renewal")
     func time() async throws {
         try await inSandbox { box in

@@ -62,7 +62,6 @@ import Testing
         let parsed = try invocation(["-f", "file", "--keep-going"])
         #expect(parsed.command.id == .repl && parsed[Flags.script] == "file" && parsed[Flags.keepGoing])
         #expect(problem(["-f", "file", "status", "x"])?.message == "--script is no flag of status")
-        #expect(problem(["--keep-going"])?.message == "no command given")
         #expect(problem(["-f"])?.message == "-f needs a value")
     }
 }
