@@ -7,6 +7,11 @@ extension RaftLockCoordinator {
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         let claim = Claim(name: request.name, identity: request.identity)
         do throws(CoordinationError) {
+            // Asking for it, we do not hold it any more; but it may still be there.
+            state.withLock { state in
+                guard let held = state.held.removeValue(forKey: claim) else { return }
+                state.extended[claim] = Extended(version: held.version, began: held.began, wasQuick: true)
+            }
             let answer = try await ask(request, claim, until: requestDeadline)
             state.withLock { $0.places[claim]?.awaySince = nil }
             return answer
@@ -29,7 +34,7 @@ extension RaftLockCoordinator {
     }
 
     private func ask(
-        _ request: AcquireRequest, _ claim: Claim, until deadline: BootInstant
+        _ request: AcquireRequest, _ claim: Claim, until deadline: BootInstant, after tries: Int = 0
     ) async throws(CoordinationError) -> AcquireAnswer {
         let what = "cannot acquire \(Printable.text(request.name))"
         let lookedAt = clock.now()
@@ -41,14 +46,14 @@ extension RaftLockCoordinator {
         do throws(GRPCFailure) {
             answer = try await service.write(
                 LockCalls.acquire(request.name, request.identity, ttl: length, priority: priority), until: deadline,
-                beginBy: look == .own ? lookedAt + Self.lookLasts : nil)
+                beginBy: worth(of: look, since: lookedAt, after: tries))
         } catch {
             // Nobody has asked for this with `wait`, but a server may answer so.
             if LockRefusal(error) == .lockHeld { return .refused(await present(request.name, otherwise: .held, until: requestDeadline)) }
             throw inDoubt(error, claim, length, sentAt: sentAt, what)
         }
         // It took its turn too late: what was seen may have changed.
-        guard let response = answer else { return try await ask(request, claim, until: deadline) }
+        guard let response = answer else { return try await ask(request, claim, until: deadline, after: tries + 1) }
         guard response.acquired else {
             if response.hasError, let refusal = LockRefusal(response.error), refusal != .lockHeld {
                 throw told(GRPCFailure(response.error, at: server.description), what, isChange: false)
@@ -60,26 +65,29 @@ extension RaftLockCoordinator {
             throw CoordinationError(
                 .brokenData, what, because: "the server grants it without a version", at: server.description, isUncertain: true)
         }
-        var isOurs = look == .notNeeded || began(lock, claim, by: length)
-        if !isOurs, look != .free { isOurs = await isAlone(claim, lock.version, lookedAt: look == .own ? lookedAt : nil) }
+        let isNew = began(lock, claim, by: length)
+        var isOurs = isNew
+        if !isOurs { isOurs = await self.isOurs(lock, claim, after: look, at: lookedAt) }
         guard isOurs else {
             // Another process of our identity has taken it since we looked, or may have: the server takes us for one.
             state.withLock { _ = $0.rivals.insert(claim) }
-            return .refused(await present(request.name, otherwise: .held, until: requestDeadline))
+            let present = await present(request.name, otherwise: .held, until: requestDeadline)
+            if mayBeNamesakes(present, claim) { await giveUpPlace(claim, until: clock.now() + .seconds(1)) }
+            return .refused(present)
         }
         let hasPlace = state.withLock { state in
             let doubt = state.doubts.removeValue(forKey: claim)
             state.rivals.remove(claim)
             state.extended[claim] = nil
             state.held[claim] = Held(
-                version: lock.version, ttl: request.ttl, expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil,
+                version: lock.version, began: lock.began, ttl: request.ttl, expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil,
                 isDoubtful: doubt != nil)
             return state.places[claim] != nil
         }
         // Else it would come to us a second time when we give it up.
         if hasPlace { await giveUpPlace(claim, until: clock.now() + min(request.ttl / 4, .seconds(1))) }
-        return .granted(
-            grant(claim, version: lock.version, ttl: min(request.ttl, length), from: sentAt, began: request.continuing?.acquiredAt), nil)
+        let acquiredAt = isNew ? nil : request.continuing?.acquiredAt
+        return .granted(grant(claim, version: lock.version, ttl: min(request.ttl, length), from: sentAt, began: acquiredAt), nil)
     }
 
     /// Remembers a request that may have been carried out although it failed.
@@ -88,8 +96,10 @@ extension RaftLockCoordinator {
     ) -> CoordinationError {
         var told = told(failure, what, isChange: true)
         guard told.isUncertain else { return told }
-        let before = doubt(of: claim)?.asked ?? []
-        let doubt = Doubt(since: sentAt, asked: before.contains(length) ? before : before + [length], isPending: !failure.isAnswer)
+        var doubt = doubt(of: claim) ?? Doubt(since: sentAt, asked: [], isPending: false)
+        doubt.since = sentAt
+        if !doubt.asked.contains(length) { doubt.asked.append(length) }
+        if !failure.isAnswer { doubt.isPending = true }
         state.withLock { $0.doubts[claim] = doubt }
         told.hint =
             told.hint ?? "it may still be carried out; the lease then ends by itself after \(DurationText.format(length))"

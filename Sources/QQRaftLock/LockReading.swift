@@ -86,7 +86,10 @@ extension Raftlock_Lock {
     /// A lease that was granted just now lasts for what was asked for, or less where the server keeps less of it. One that somebody of the same identity
     /// had, and that was extended by this answer, keeps the time it was acquired at, and so lasts longer from there, if only by a microsecond.
     var length: Duration? {
-        guard hasAcquiredAt, hasExpiresAt, let began = acquiredAt.wallTime, let ends = expiresAt.wallTime else { return nil }
+        guard let began, hasExpiresAt, let ends = expiresAt.wallTime else { return nil }
         return ends - began
     }
+
+    /// When the term began, as the leader has it: each node writes its own time.
+    var began: WallTime? { hasAcquiredAt ? acquiredAt.wallTime : nil }
 }

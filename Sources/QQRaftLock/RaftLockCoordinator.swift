@@ -37,9 +37,7 @@ public final class RaftLockCoordinator: Coordinator {
         /// What was asked for without our being told what became of it.
         var doubts: [Claim: Doubt] = [:]
         var places: [Claim: Place] = [:]
-        /// Places that may have brought us the lock when nobody wanted it any more.
-        var unwanted: [Claim: Place] = [:]
-        /// What we have asked for and were granted without being sure that it is ours alone.
+        /// What we were granted without being sure that it is ours alone, or that it still is.
         var extended: [Claim: Extended] = [:]
         /// Locks that others of the same identity hold.
         var rivals: Set<Claim> = []
@@ -48,6 +46,8 @@ public final class RaftLockCoordinator: Coordinator {
     /// A lease of this process.
     struct Held: Sendable {
         var version: Int64
+        /// When its term began, as far as that is known.
+        var began: WallTime?
         /// For how long it is to be renewed.
         var ttl: Duration
         /// When it ends, as the server had it last; nil where that is not known.
@@ -63,7 +63,7 @@ public final class RaftLockCoordinator: Coordinator {
         var since: BootInstant
         /// For how long each asked.
         var asked: [Duration]
-        /// Whether nothing was heard of the last one: then it may be carried out yet.
+        /// Whether nothing was heard of one: then it may be carried out yet.
         var isPending: Bool
 
         /// A request in doubt may still be carried out for so long after its lease would have ended.
@@ -72,13 +72,17 @@ public final class RaftLockCoordinator: Coordinator {
         func isOver(at now: BootInstant) -> Bool { now >= since + (asked.max() ?? .zero) + Self.lasts }
     }
 
-    /// A lease that an acquire of ours has extended.
+    /// A lease that an acquire of ours has extended, or that we held.
     struct Extended: Sendable {
         /// What it got by that.
         var version: Int64
+        /// When its term began.
+        var began: WallTime?
         /// Whether that took so little time that nobody else of our identity can have begun to work before: then it is ours as long as it has this
         /// version. Else it may be theirs until it ends.
         var wasQuick: Bool
+
+        func isOurs(_ reading: LockReading) -> Bool { wasQuick && version == reading.version && began == reading.acquiredAt }
     }
 
     /// A place in a lock's queue.
@@ -93,8 +97,8 @@ public final class RaftLockCoordinator: Coordinator {
         var namesake: Term?
 
         /// Whether the lock has come to us by the queue: a promotion is a new term, with a version and a beginning of its own, and nobody has touched it
-        /// since. Another of our identity that waits shares our place, and may have been quicker. One that does not wait asks for a lease that does not
-        /// last whole seconds.
+        /// since. Another of our identity that waits shares our place, and may have been quicker. A qq that does not wait asks for a lease that does not
+        /// last whole seconds, if its identity may be another's.
         func isPromotion(_ reading: LockReading) -> Bool {
             guard reading.owner != nil, reading.isUntouched else { return false }
             if let length = reading.length, length.components.attoseconds != 0 { return false }
@@ -179,14 +183,15 @@ public final class RaftLockCoordinator: Coordinator {
         guard let owner = reading.owner else { return nil }
         let claim = Claim(name: reading.name, identity: owner)
         let now = clock.now()
+        let isOurAlone = Identity.isOurAlone(owner)
         return state.withLock { state in
             if state.held[claim]?.version == reading.version { return true }
             let doubt = state.doubts[claim].flatMap { $0.isOver(at: now) ? nil : $0 }
             // Nobody else can have been granted it.
-            if Self.isUnique(owner), doubt != nil || state.held[claim] == nil { return true }
+            if isOurAlone, doubt != nil || state.held[claim] == nil { return true }
             if let doubt, let length = reading.length, doubt.asked.contains(length) { return true }
-            if let extended = state.extended[claim], extended.wasQuick, extended.version == reading.version { return true }
-            if let place = state.places[claim] ?? state.unwanted[claim] { return place.isPromotion(reading) }
+            if let extended = state.extended[claim], extended.isOurs(reading) { return true }
+            if let place = state.places[claim] { return place.isPromotion(reading) }
             if state.held[claim] != nil || doubt != nil || state.rivals.contains(claim) { return false }
             // Only who has asked can say what is its own.
             let asked = [state.held.keys.map(\.name), state.places.keys.map(\.name), state.doubts.keys.map(\.name)].joined()

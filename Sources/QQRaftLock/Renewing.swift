@@ -14,7 +14,7 @@ extension RaftLockCoordinator {
         let deadline = requestDeadline(within: grant.deadline)
         var held =
             state.withLock { $0.held[claim].flatMap { $0.version == version ? $0 : nil } }
-            ?? Held(version: version, ttl: grant.ttl, expiresAt: nil, isDoubtful: true)
+            ?? Held(version: version, began: nil, ttl: grant.ttl, expiresAt: nil, isDoubtful: true)
         // After its end it may be another's of our identity, and the servers would take this renewal for theirs.
         if held.isDoubtful || held.expiresAt == nil || sentAt >= grant.deadline {
             // What moves the end after this look is not older than it, whichever renewal it comes from: so `sentAt` may be counted from.
@@ -23,7 +23,7 @@ extension RaftLockCoordinator {
                 guard reading.owner == grant.identity, reading.version == version else {
                     return .lost(await lost(claim, reading, endpoint))
                 }
-                held.expiresAt = reading.expiresAt
+                (held.began, held.expiresAt) = (reading.acquiredAt, reading.expiresAt)
             } catch { throw told(error, what, isChange: false) }
         }
         do throws(GRPCFailure) {
@@ -76,7 +76,7 @@ extension RaftLockCoordinator {
     /// - Parameter sentAt: from when the lease counts: nobody can have renewed it before.
     private func extended(_ grant: Grant, _ claim: Claim, _ held: Held, from sentAt: BootInstant) -> Grant {
         state.withLock { $0.held[claim] = held }
-        return self.grant(claim, version: held.version, ttl: grant.ttl, from: sentAt, began: grant.acquiredAt)
+        return self.grant(claim, version: held.version, ttl: held.ttl, from: sentAt, began: grant.acquiredAt)
     }
 
     private func lost(_ claim: Claim, _ reading: LockReading, _ endpoint: Int?) async -> ElectionState {

@@ -19,6 +19,7 @@ extension RaftLockCoordinator {
         var advisedAt: BootInstant?
         var failingSince: BootInstant?
         var expiredSince: BootInstant?
+        var present = blocker
         while clock.now() < deadline {
             if Task.isCancelled { throw interrupted(request.name) }
             // A server that hangs does not make the wait much longer.
@@ -27,15 +28,17 @@ extension RaftLockCoordinator {
                 var queueFailure: CoordinationError?
                 do throws(CoordinationError) {
                     // It may have come free before we stood in the queue, and then nobody is promoted: ask again.
-                    if try await standInLine(claim, behind: blocker, until: limit) { return }
+                    if !mayBeNamesakes(present, claim), try await standInLine(claim, behind: blocker, until: limit) { return }
                 } catch { queueFailure = error }
                 // Without a place, too: it may be free, and that it can be read at all tells what is wrong.
                 guard let state = try await look(claim, until: limit) else { return }
+                present = state
                 if let queueFailure { throw queueFailure }
                 failingSince = nil
                 let now = clock.now()
                 expiredSince = state.phase == .expired ? expiredSince ?? now : nil
-                if let expiredSince, now >= expiredSince + Self.overdue { return }
+                // With an identity that may be another's nothing is asked for that somebody has.
+                if let expiredSince, now >= expiredSince + Self.overdue, Identity.isOurAlone(claim.identity) { return }
                 if advisedAt.map({ now >= $0 + Self.refreshEvery }) ?? true {
                     advisedAt = now
                     pace.advice = (try? await backoffAdvice(request.name)) ?? pace.advice

@@ -49,10 +49,10 @@ enum RaftLockManual {
         up to a second after its end. One process writes one thing at a time: it can keep some hundred leases, renewed every 5 s, where a write takes \
         a few milliseconds.
 
-        An identity given with `--id` may be another process's, too, and the servers take the two for one. Then a lock that is got by waiting, or \
+        An identity given with `--id`, or saved with a grant, may be another process's, too, and the servers take the two for one. Then a lock that is got by waiting, or \
         gone on with, is looked at again after a second before work begins. Where the servers took longer than that to grant it, nobody can tell whether \
         the other process works under it: it is waited for to its end, which comes after 30 seconds or the TTL, and whoever is stopped meanwhile leaves \
-        it and says so. Without `--id` an identity is one process's alone, and none of this takes place.
+        it and says so. An identity that a process makes for itself, as it does where none is given, is its own, and none of this takes place.
         """
 
     static let page = ManPage(

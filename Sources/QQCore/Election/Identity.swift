@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// The id under which an election is asked for.
 public enum Identity {
@@ -9,8 +10,16 @@ public enum Identity {
     public static func generated() -> String {
         let random = UInt32.random(in: .min ... .max)
         let hex = String(random, radix: 16)
-        return "\(hostName())/\(getpid())/" + String(repeating: "0", count: 8 - hex.count) + hex
+        let identity = "\(hostName())/\(getpid())/" + String(repeating: "0", count: 8 - hex.count) + hex
+        made.withLock { _ = $0.insert(identity) }
+        return identity
     }
+
+    private static let made = Mutex<Set<String>>([])
+
+    /// Whether this process has generated it, so that it is nobody else's. One that was given, or saved by another process, may be another's too, however
+    /// it looks.
+    public static func isOurAlone(_ identity: String) -> Bool { made.withLock { $0.contains(identity) } }
 
     /// A random UUID (RFC 9562, version 4), for systems whose identities say nothing else.
     public static func uuid() -> String {

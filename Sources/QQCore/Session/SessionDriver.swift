@@ -48,7 +48,9 @@ public final class SessionDriver: Sendable {
                     switch action {
                     case .end(let outcome):
                         group.cancelAll()
-                        if let error = await coordinator.leaveQueue(configuration.request) { report(.notWithdrawn(error), nil) }
+                        let left = await coordinator.leaveQueue(configuration.request)
+                        // A campaign that failed in doubt says so itself.
+                        if let left, !outcome.isInDoubt { report(.notWithdrawn(left), nil) }
                         return outcome
                     case .report(let event):
                         report(event, witness)

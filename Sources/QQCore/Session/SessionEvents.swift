@@ -50,4 +50,7 @@ public enum SessionOutcome: Sendable, Hashable {
     case lost(LossReason)
     /// We held it and gave it up, or were stopped before we held it.
     case stopped
+
+    /// Whether the last request may still be carried out.
+    var isInDoubt: Bool { if case .failed(let error) = self { error.isUncertain } else { false } }
 }

@@ -21,6 +21,8 @@ public struct GRPCCallFaults: Sendable {
     public var delay = Duration.zero
     /// By method: so many calls are carried out and never answered.
     public var lost: [String: Int] = [:]
+    /// Methods whose calls wait before they are carried out, for as long as they are here.
+    public var held: Set<String> = []
     /// By method: how much later the next answers come.
     public var late: [String: [Duration]] = [:]
     /// By method: so many calls are refused with UNAVAILABLE, without being carried out.

@@ -28,6 +28,7 @@ extension RaftLockCluster {
         case .hung: try await context.neverAnswer()
         case .usual: break
         }
+        while state.withLock({ $0.faults.calls.held.contains(method) }) { try await Task.sleep(for: .milliseconds(2)) }
         let result: Result<Response, any Error>
         do { result = .success(try await body()) } catch { result = .failure(error) }
         let (isLost, delay) = state.withLock { state in

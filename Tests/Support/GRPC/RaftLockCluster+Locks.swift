@@ -40,6 +40,12 @@ extension RaftLockCluster {
         return perform(.release(id, by: owner, version: lock.version))
     }
 
+    /// Has whoever holds a lock renew it with a version, as an old request does that is carried out late.
+    @discardableResult public func renew(_ id: String, version: Int64, for ttl: Duration) -> Bool {
+        guard let owner = owner(of: id) else { return false }
+        return perform(.renew(id, by: owner, version: version, ttl: ttl.nanoseconds))
+    }
+
     /// Has somebody else wait for a lock.
     @discardableResult public func enqueue(_ id: String, by client: String, priority: Int32 = 0, for timeout: Duration) -> Bool {
         perform(.enqueue(id, by: client, priority: priority, timeout: timeout.nanoseconds))
