@@ -80,8 +80,9 @@ extension RaftLockCoordinator {
             state.rivals.remove(claim)
             state.extended[claim] = nil
             state.held[claim] = Held(
-                version: lock.version, began: lock.began, ttl: request.ttl, expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil,
-                isDoubtful: doubt != nil)
+                version: lock.version, began: lock.began,
+                isPrivate: request.wantsWitness && request.guardsWork && request.continuing == nil, ttl: request.ttl,
+                expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil, isDoubtful: doubt != nil)
             return state.places[claim] != nil
         }
         // Else it would come to us a second time when we give it up.
@@ -122,34 +123,52 @@ extension RaftLockCoordinator {
     // MARK: Giving up
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        let claim = Claim(name: grant.name, identity: grant.identity)
         let what = "cannot release \(Printable.text(grant.name))"
         guard let token = grant.token else {
             throw CoordinationError(.usage, what, because: "its token is not known", at: server.description, hint: "give it with --token")
         }
         let version = Int64(clamping: token.value)
         do throws(GRPCFailure) {
-            let response = try await service.write(LockCalls.release(grant.name, grant.identity, version: version), until: requestDeadline)
-            if !response.released { throw GRPCFailure(response.error, at: server.description) }
-            forget(claim)
-            return .released
-        } catch {
-            if LockRefusal(error)?.isAboutHolder == true {
-                let wasDoubtful = state.withLock { $0.held[claim]?.isReleaseDoubtful ?? false }
-                forget(claim)
-                // An earlier try was carried out, then.
-                if wasDoubtful { return .released }
-                return .notHeld(await present(grant.name, otherwise: .free, until: requestDeadline))
+            do throws(GRPCFailure) { try await release(grant, version: version) } catch {
+                // Another of our identity that gave way has changed the version.
+                guard LockRefusal(error)?.isAboutHolder == true,
+                    let (reading, _) = try? await service.lockInfo(grant.name, until: requestDeadline),
+                    reading.owner == grant.identity, reading.version != version, asHeld(reading).version == version
+                else { throw error }
+                try await release(grant, version: reading.version)
             }
-            let told = told(error, what, isChange: true)
-            guard told.isUncertain else { throw told }
-            // It may have been carried out although it failed.
-            state.withLock { $0.held[claim]?.isReleaseDoubtful = true }
-            guard let (reading, _) = try? await service.lockInfo(grant.name, until: requestDeadline) else { throw told }
-            guard reading.owner != grant.identity || reading.version != version else { throw self.told(error, what, isChange: true) }
-            forget(claim)
             return .released
+        } catch { return try await settleRelease(of: grant, version: version, error, what) }
+    }
+
+    private func release(_ grant: Grant, version: Int64) async throws(GRPCFailure) {
+        let response = try await service.write(LockCalls.release(grant.name, grant.identity, version: version), until: requestDeadline)
+        if !response.released { throw GRPCFailure(response.error, at: server.description) }
+        forget(Claim(name: grant.name, identity: grant.identity))
+    }
+
+    /// Finds out what became of a release that failed.
+    private func settleRelease(
+        of grant: Grant, version: Int64, _ failure: GRPCFailure, _ what: String
+    ) async throws(CoordinationError) -> ReleaseAnswer {
+        let claim = Claim(name: grant.name, identity: grant.identity)
+        if LockRefusal(failure)?.isAboutHolder == true {
+            let wasDoubtful = state.withLock { $0.held[claim]?.isReleaseDoubtful ?? false }
+            forget(claim)
+            // An earlier try was carried out, then.
+            if wasDoubtful { return .released }
+            return .notHeld(await present(grant.name, otherwise: .free, until: requestDeadline))
         }
+        let told = told(failure, what, isChange: true)
+        guard told.isUncertain else { throw told }
+        // It may have been carried out although it failed.
+        state.withLock { $0.held[claim]?.isReleaseDoubtful = true }
+        guard let (reading, _) = try? await service.lockInfo(grant.name, until: requestDeadline) else { throw told }
+        guard reading.owner != grant.identity || asHeld(reading).version != version else {
+            throw self.told(failure, what, isChange: true)
+        }
+        forget(claim)
+        return .released
     }
 
     private func forget(_ claim: Claim) {

@@ -35,6 +35,12 @@ struct LockReading: Sendable, Hashable {
         return expiresAt - acquiredAt
     }
 
+    /// Whether it was asked for last by a qq whose identity may be another's: by what does not last whole seconds from then on.
+    var isMarked: Bool {
+        guard let modifiedAt, let expiresAt else { return false }
+        return (expiresAt - modifiedAt).components.attoseconds != 0
+    }
+
     /// A lock that the server does not know.
     init(unknown name: String) { self.name = name }
 

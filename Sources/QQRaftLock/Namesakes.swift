@@ -77,6 +77,17 @@ extension RaftLockCoordinator {
         return reading.owner == claim.identity && extended.isOurs(reading)
     }
 
+    /// The lock with the version that we know, where another of our identity has asked for it and given way, which changed that. Nobody else can work under
+    /// a term that is private; but what another's client was granted without a mark, it takes for its own.
+    func asHeld(_ reading: LockReading) -> LockReading {
+        guard let owner = reading.owner else { return reading }
+        let held = state.withLock { $0.held[Claim(name: reading.name, identity: owner)] }
+        guard let held, held.isPrivate, held.began != nil, held.began == reading.acquiredAt, reading.isMarked else { return reading }
+        var found = reading
+        found.version = held.version
+        return found
+    }
+
     /// Whether a lease that we have extended may be another's of our identity, and is to be waited for: standing in the queue, it would come to us again in
     /// the same way.
     func mayBeNamesakes(_ present: ElectionState, _ claim: Claim) -> Bool {

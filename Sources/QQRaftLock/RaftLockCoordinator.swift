@@ -48,6 +48,8 @@ public final class RaftLockCoordinator: Coordinator {
         var version: Int64
         /// When its term began, as far as that is known.
         var began: WallTime?
+        /// Whether no other process can go on with the term: it guards a command, and its token is saved nowhere.
+        var isPrivate = false
         /// For how long it is to be renewed.
         var ttl: Duration
         /// When it ends, as the server had it last; nil where that is not known.
@@ -172,6 +174,7 @@ public final class RaftLockCoordinator: Coordinator {
 
     /// - Parameter endpoint: who was read, by whose clock times count.
     func electionState(_ reading: LockReading, from endpoint: Int?) async -> ElectionState {
+        let reading = asHeld(reading)
         let serverClock = reading.owner == nil ? nil : await service.serverClock(at: endpoint)
         var found = reading.state(at: clock.now(), wall: .now(), clock: serverClock)
         found.isOwn = isOwn(reading)

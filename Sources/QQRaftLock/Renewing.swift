@@ -20,7 +20,7 @@ extension RaftLockCoordinator {
             // What moves the end after this look is not older than it, whichever renewal it comes from: so `sentAt` may be counted from.
             do throws(GRPCFailure) {
                 let (reading, endpoint) = try await service.lockInfo(grant.name, until: deadline)
-                guard reading.owner == grant.identity, reading.version == version else {
+                guard reading.owner == grant.identity, asHeld(reading).version == version else {
                     return .lost(await lost(claim, reading, endpoint))
                 }
                 (held.began, held.expiresAt) = (reading.acquiredAt, reading.expiresAt)
@@ -50,7 +50,7 @@ extension RaftLockCoordinator {
         var held = before
         do throws(GRPCFailure) {
             let (reading, endpoint) = try await service.lockInfo(grant.name, until: requestDeadline(within: grant.deadline))
-            guard reading.owner == grant.identity, reading.version == held.version else {
+            guard reading.owner == grant.identity, asHeld(reading).version == held.version else {
                 service.settled(.refused, of: grant.name, at: failure.endpoint)
                 return .lost(await lost(claim, reading, endpoint))
             }

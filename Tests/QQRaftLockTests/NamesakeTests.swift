@@ -119,6 +119,34 @@ extension CoordinatorTests {
         }
     }
 
+    @Test("who works under a term that nobody else can go on with is not disturbed by another that asks for it and gives way")
+    func disturbed() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url)
+            var wanted = request("same")
+            wanted.wantsWitness = true
+            let grant = try granted(try await qq.acquire(wanted))
+            let version = cluster.lock("web")?.version
+            cluster.acquire("web", by: "same", for: .milliseconds(10_150))
+            #expect(cluster.lock("web")?.version != version)
+            #expect(try await qq.read("web").isTerm(of: grant))
+            guard case .renewed = try await qq.renew(grant) else { throw CannotStart("lost") }
+            #expect(cluster.lock("web")?.version == version)
+            // What another's client asks for, it takes for granted.
+            cluster.acquire("web", by: "same", for: .seconds(60))
+            #expect(try await !qq.read("web").isTerm(of: grant))
+            cluster.acquire("web", by: "same", for: .milliseconds(60_150))
+            #expect(try await qq.release(grant) == .released)
+            #expect(cluster.owner(of: "web") == nil)
+            // Whoever has the saved grant may have gone on with the term.
+            wanted.guardsWork = false
+            let saved = try granted(try await qq.acquire(wanted))
+            cluster.acquire("web", by: "same", for: .milliseconds(10_150))
+            #expect(try await !qq.read("web").isTerm(of: saved))
+            guard case .notHeld = try await qq.release(saved) else { throw CannotStart("released another's") }
+        }
+    }
+
     @Test("what we held is known again, but not another's term with its version") func heldBefore() async throws {
         try await inCluster { cluster in
             let (one, other) = try twins(cluster.url)
