@@ -15,6 +15,8 @@ final class HolderWatch: Sendable {
         var node: ClusterNode?
         /// At first for what was written before the subscription stood.
         var mustLook = true
+        /// When to look again, the next time first.
+        var looks: [BootInstant] = []
         /// Whether it has been told that somebody asks for it to step down: once is enough.
         var hasToldOfStepDown = false
     }
@@ -32,7 +34,11 @@ final class HolderWatch: Sendable {
         let subscription = coordinator.client.subscribe(subject) { [weak self] delivery in
             guard let self else { return false }
             if isNews(delivery) {
-                state.withLock { $0.mustLook = true }
+                let now = coordinator.clock.now()
+                state.withLock { state in
+                    state.mustLook = true
+                    if case .message = delivery { state.looks = Self.looksAfterMessage.map { now + $0 } }
+                }
                 bell.ring()
             }
             return true
@@ -50,6 +56,9 @@ final class HolderWatch: Sendable {
         if let subscription { coordinator.client.unsubscribe(subscription) }
         node?.stop()
     }
+
+    /// A server passes a message on before the stream has stored it: who reads at once may be shown what was there before.
+    private static let looksAfterMessage: [Duration] = [.milliseconds(50), .milliseconds(500), .seconds(2)]
 
     private func isNews(_ delivery: NATSDelivery) -> Bool {
         switch delivery {
@@ -72,12 +81,15 @@ final class HolderWatch: Sendable {
                 found.stepDownAskedBy = "a request to this node"
                 return found
             }
-            let mustLook = state.withLock { state in
+            let now = coordinator.clock.now()
+            let (mustLook, next) = state.withLock { state in
+                let isDue = state.looks.first.map { now >= $0 } ?? false
+                if isDue { state.looks.removeFirst() }
                 defer { state.mustLook = false }
-                return state.mustLook
+                return (state.mustLook || isDue, state.looks.first)
             }
             if mustLook { return try await look() }
-            await bell.wait(until: .distantFuture, coordinator.clock)
+            await bell.wait(until: next ?? .distantFuture, coordinator.clock)
             try Task.checkCancellation()
         }
     }

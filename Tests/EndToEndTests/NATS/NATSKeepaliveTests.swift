@@ -149,6 +149,27 @@ struct NATSKeepaliveTests {
         }
     }
 
+    @Test("a change that cannot be read yet when its message comes is noticed all the same", arguments: GoNode.Format.allCases)
+    func storedLater(_ format: GoNode.Format) async throws {
+        try await onNATS(.latest, format) { nats in
+            let run = try nats.qq("keepalive", "x", "--id", "me", "--ttl", "60s", "--json")
+            try await run.event("elected")
+            let subject = JSONValue.string("$KV.\(nats.bucket()).\(nats.leaseKey)")
+            try await waitUntil("it watches") {
+                let connections = try nats.server.page("/connz?subs=1")["connections"]?.arrayValue ?? []
+                return connections.contains { $0["subscriptions_list"]?.arrayValue?.contains(subject) == true }
+            }
+            let reads = try nats.raw.subscribe("$JS.API.>")
+            // Servers pass on what their stream refuses, too: a message, and nothing new behind it.
+            #expect(throws: (any Error).self) { try nats.raw.put(nats.leaseKey, other(format), in: nats.bucket(), expected: 999) }
+            _ = try #require(try nats.raw.next(reads))
+            // Nobody is told of this.
+            _ = try nats.raw.jetStream("STREAM.PURGE.KV_\(nats.bucket())")
+            try await run.event("lost", within: .seconds(8))
+            try await run.terminate()
+        }
+    }
+
     /// Another node's lease.
     private func other(_ format: GoNode.Format) -> String {
         let now = WallTime.now()
