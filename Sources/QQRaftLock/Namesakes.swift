@@ -77,12 +77,13 @@ extension RaftLockCoordinator {
         return reading.owner == claim.identity && extended.isOurs(reading)
     }
 
-    /// The lock with the version that we know, where another of our identity has asked for it and given way, which changed that. Nobody else can work under
-    /// a term that is private; but what another's client was granted without a mark, it takes for its own.
+    /// The lock with the version that we know, where another of our identity has asked for it and given way, or a request of ours was carried out late, which
+    /// changed that. Nobody else can work under a term that is private; but what another's client was granted without a mark, it takes for its own.
     func asHeld(_ reading: LockReading) -> LockReading {
         guard let owner = reading.owner else { return reading }
         let held = state.withLock { $0.held[Claim(name: reading.name, identity: owner)] }
-        guard let held, held.isPrivate, held.began != nil, held.began == reading.acquiredAt, reading.isMarked else { return reading }
+        guard let held, held.began != nil, held.began == reading.acquiredAt else { return reading }
+        guard Identity.isOurAlone(owner) || (held.isPrivate && reading.isMarked) else { return reading }
         var found = reading
         found.version = held.version
         return found

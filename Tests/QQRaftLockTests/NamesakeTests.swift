@@ -147,6 +147,20 @@ extension CoordinatorTests {
         }
     }
 
+    @Test("a request of ours that is carried out late does not end what we hold under a name of our own") func late() async throws {
+        try await inCluster { cluster in
+            let qq = try coordinator(cluster.url)
+            let me = Identity.generated()
+            let grant = try granted(try await qq.acquire(request(me)))
+            cluster.acquire("web", by: me, for: .seconds(20))
+            #expect(try await qq.read("web").isTerm(of: grant))
+            guard case .renewed = try await qq.renew(grant) else { throw CannotStart("lost") }
+            cluster.acquire("web", by: me, for: .seconds(20))
+            #expect(try await qq.release(grant) == .released)
+            #expect(cluster.owner(of: "web") == nil)
+        }
+    }
+
     @Test("what we held is known again, but not another's term with its version") func heldBefore() async throws {
         try await inCluster { cluster in
             let (one, other) = try twins(cluster.url)
