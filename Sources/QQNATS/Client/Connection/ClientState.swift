@@ -64,6 +64,8 @@ struct ClientState: Sendable {
     private var lastReceived = BootInstant(nanoseconds: 0)
     /// When a request was answered last that says something of more than the server.
     private var lastAnswered = BootInstant(nanoseconds: 0)
+    /// When one was that changes something.
+    private var lastChanged = BootInstant(nanoseconds: 0)
     private var unansweredPings = 0
     private var pingDue = BootInstant.distantFuture
 
@@ -310,6 +312,7 @@ struct ClientState: Sendable {
             return finish(id, .failure(NATSError(.noResponders, "nobody answers on \(request.subject)", at: server?.description)), at: now)
         }
         if !request.isLocal { lastAnswered = now }
+        if !request.isLocal, !request.isRepeatable { lastChanged = now }
         return finish(id, .success(message), at: now)
     }
 
@@ -338,15 +341,20 @@ struct ClientState: Sendable {
         let error = NATSError(
             .timedOut, isSilent ? "the server is silent" : "no answer in time", at: server?.description, isUncertain: !request.isRepeatable)
         let actions = finish(id, .failure(error), at: now)
-        guard let server else { return actions }
+        // One that was sent again over a new connection, with little of its time left, says nothing about that.
+        guard let server, sentAt > connectedAt || now >= sentAt + Self.fairTime else { return actions }
         // Not even the ping was answered: there is no reason to trust this connection with the next request.
         if isSilent { return actions + cut(NATSError(.disconnected, "the server is silent"), at: now) }
-        // The server lives, but nobody behind it answers: it may be parted from the rest of its cluster, and another one not.
-        if lastAnswered <= sentAt, pool.hasOther(than: server) {
+        // The server lives, but nobody behind it answers: it may be parted from the rest of its cluster, and another one not. One that led the cluster goes
+        // on to answer what changes nothing for a while.
+        if (request.isRepeatable ? lastAnswered : lastChanged) <= sentAt, pool.hasOther(than: server) {
             return actions + cut(NATSError(.disconnected, "no request is answered through this server"), at: now)
         }
         return actions
     }
+
+    /// So long a connection has to answer a request that it was made with.
+    static let fairTime: Duration = .milliseconds(250)
 
     /// Whoever asked does not wait any more.
     mutating func forget(_ id: UInt64, at now: BootInstant) -> [Action] {

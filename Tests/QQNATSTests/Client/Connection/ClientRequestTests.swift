@@ -113,6 +113,30 @@ import Testing
         }
     }
 
+    @Test("that change something have another server tried where only reads were answered") func unchanged() {
+        for isRead in [true, false] {
+            let play = ClientPlay("a", "b").connected()
+            play.after(2000)
+            let first = play.request("w").id
+            let second = play.request("r", repeatable: isRead).id
+            play.after(500)
+            _ = play.answer(second)
+            #expect(play.timedOut(first).contains("connect b") == isRead)
+        }
+    }
+
+    @Test("whose time ends soon after they were sent again say nothing about the new connection", arguments: [(10, false), (250, true)])
+    func sentAgain(_ milliseconds: UInt64, _ isCut: Bool) {
+        let play = ClientPlay("a", "b").connected()
+        play.after(2000)
+        let read = play.request("r", repeatable: true).id
+        #expect(play.cut().last == "connect b")
+        #expect(play.ready().contains { $0.hasPrefix("PUB r") })
+        play.after(milliseconds)
+        let said = play.timedOut(read)
+        #expect(said.first == "\(read) fails: timedOut" && said.contains("disconnect") == isCut)
+    }
+
     @Test("that nobody waits for any more are forgotten; those that were sent are uncertain") func forgotten() {
         let play = ClientPlay("a")
         let queued = play.request("q").id
