@@ -185,11 +185,9 @@ public final class RaftLockCoordinator: Coordinator {
     func isOwn(_ reading: LockReading) -> Bool? {
         guard let owner = reading.owner else { return nil }
         let claim = Claim(name: reading.name, identity: owner)
-        let now = clock.now()
-        let isOurAlone = Identity.isOurAlone(owner)
+        let (doubt, isOurAlone) = (doubt(of: claim), Identity.isOurAlone(owner))
         return state.withLock { state in
             if state.held[claim]?.version == reading.version { return true }
-            let doubt = state.doubts[claim].flatMap { $0.isOver(at: now) ? nil : $0 }
             // Nobody else can have been granted it.
             if isOurAlone, doubt != nil || state.held[claim] == nil { return true }
             if let doubt, let length = reading.length, doubt.asked.contains(length) { return true }

@@ -27,7 +27,7 @@ struct Messages: Sendable {
     func note(_ text: String) { if !isQuiet { Self.write("qq: " + Printable.text(text) + "\n") } }
 
     /// What went wrong and is no reason to end.
-    func note(_ error: CoordinationError) { note(error.description + (error.hint.map { "; \($0)" } ?? "")) }
+    func note(_ error: CoordinationError) { note(error.inOneLine) }
 
     /// Something to know with `--verbose`, with its time.
     func detail(_ text: @autoclosure () -> String) {
@@ -51,4 +51,9 @@ struct Messages: Sendable {
 
     /// Writes to stderr whatever is shown on the terminal.
     static func write(raw text: String) { try? writeAll(text, to: STDERR_FILENO) }
+}
+
+extension CoordinationError {
+    /// With its hint behind it.
+    var inOneLine: String { description + (hint.map { "; \($0)" } ?? "") }
 }

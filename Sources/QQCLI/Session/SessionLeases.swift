@@ -164,7 +164,7 @@ final class SessionLeases: Sendable {
             }
             set(nil, key)
             if !isTold { tell("\(key.name): \(error); the lease ends by itself", .warning) }
-        case .notWithdrawn(let error): tell("\(key.name): \(error)" + (error.hint.map { "; \($0)" } ?? ""), .warning)
+        case .notWithdrawn(let error): tell("\(key.name): \(error.inOneLine)", .warning)
         }
     }
 
