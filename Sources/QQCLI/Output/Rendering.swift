@@ -17,7 +17,7 @@ enum Rendering {
 
     /// Seconds to the millisecond: more says nothing of a lease, and makes lines hard to read.
     static func rounded(_ duration: Duration?) -> JSONValue {
-        duration.map { .double(Double(($0.nanoseconds + 500_000) / 1_000_000) / 1000) } ?? .null
+        duration.map { .double(Double($0.milliseconds) / 1000) } ?? .null
     }
 
     /// `held by web1/42/9f (token 7) for 12.3s more`, as messages say it.

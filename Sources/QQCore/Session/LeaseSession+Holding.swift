@@ -5,7 +5,7 @@ extension LeaseSession {
         let spread = configuration.retry.jitter * configuration.random()
         // A system that grants less than was asked is renewed that much oftener.
         let share = min(grant.ttl.seconds / configuration.request.ttl.seconds, 1)
-        let due = sentAt + .seconds(configuration.renewEvery.seconds * share * (1 - spread))
+        let due = sentAt + .seconds(saturating: configuration.renewEvery.seconds * share * (1 - spread))
         let grid = UInt64(max(configuration.renewalGrid.nanoseconds, 0))
         return grid == 0 ? due : max(BootInstant(nanoseconds: due.nanoseconds - due.nanoseconds % grid), sentAt)
     }

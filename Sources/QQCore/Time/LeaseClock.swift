@@ -16,22 +16,20 @@ public struct BootInstant: Sendable, Hashable, Comparable {
 
     /// Saturates at both ends.
     public static func + (instant: BootInstant, duration: Duration) -> BootInstant {
-        let delta = duration.nanoseconds
-        if delta >= 0 {
-            let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(UInt64(delta))
-            return BootInstant(nanoseconds: overflow ? .max : sum)
-        }
-        let (difference, overflow) = instant.nanoseconds.subtractingReportingOverflow(delta.magnitude)
-        return BootInstant(nanoseconds: overflow ? 0 : difference)
+        BootInstant(wideNanoseconds: Int128(instant.nanoseconds) + Int128(duration.nanoseconds))
     }
 
     /// Saturates at both ends.
-    public static func - (instant: BootInstant, duration: Duration) -> BootInstant { instant + (.zero - duration) }
+    public static func - (instant: BootInstant, duration: Duration) -> BootInstant {
+        BootInstant(wideNanoseconds: Int128(instant.nanoseconds) - Int128(duration.nanoseconds))
+    }
 
-    /// How long from `earlier` to this moment; negative if `earlier` is later.
+    private init(wideNanoseconds: Int128) { nanoseconds = UInt64(clamping: wideNanoseconds) }
+
+    /// How long from `earlier` to this moment, held within `Int64` nanoseconds (about 292 years); negative if `earlier` is later.
     public func duration(since earlier: BootInstant) -> Duration {
-        if self >= earlier { return .nanoseconds(Int64(clamping: nanoseconds - earlier.nanoseconds)) }
-        return .nanoseconds(-Int64(clamping: earlier.nanoseconds - nanoseconds))
+        if self >= earlier { return .nanoseconds(saturating: nanoseconds - earlier.nanoseconds) }
+        return .zero - .nanoseconds(saturating: earlier.nanoseconds - nanoseconds)
     }
 }
 

@@ -104,6 +104,41 @@ struct DurationNumbersTests {
         #expect(Duration.nanoseconds(saturating: 5 as UInt8) == .nanoseconds(5))
     }
 
+    @Test("give milliseconds, rounded")
+    func milliseconds() {
+        #expect(Duration.nanoseconds(1_499_999).milliseconds == 1)
+        #expect(Duration.nanoseconds(1_500_000).milliseconds == 2)
+        #expect(Duration.nanoseconds(-1_500_000).milliseconds == -2)
+        #expect(Duration.nanoseconds(Int64.max).milliseconds == 9_223_372_036_855)
+        #expect(Duration(attoseconds: .max).milliseconds == .max)
+        #expect(Duration(attoseconds: .min).milliseconds == .min)
+    }
+
+    @Test("are made from any number of seconds")
+    func saturation() {
+        #expect(Duration.seconds(saturating: 1.5) == .milliseconds(1500))
+        #expect(Duration.seconds(saturating: 1e-300) == .zero)
+        #expect(Duration.seconds(saturating: .nan) == .zero)
+        for count in [Double.infinity, 1e300, 9_223_372_037] { #expect(Duration.seconds(saturating: count) == .nanoseconds(Int64.max)) }
+        for count in [-Double.infinity, -1e300] { #expect(Duration.seconds(saturating: count) == .nanoseconds(Int64.min)) }
+        #expect(Duration.seconds(saturating: 1, nanoseconds: -1) == .nanoseconds(999_999_999))
+        #expect(Duration.seconds(saturating: .max, nanoseconds: .max) == .nanoseconds(Int64.max))
+        #expect(Duration.seconds(saturating: .min, nanoseconds: .min) == .nanoseconds(Int64.min))
+        #expect(Duration.milliseconds(saturating: -5) == .milliseconds(-5))
+        #expect(Duration.milliseconds(saturating: .max) == .nanoseconds(Int64.max))
+    }
+
+    @Test("have every number and every text, whatever their length")
+    func extremes() {
+        let made = Extremes.doubles.map { Duration.seconds(saturating: $0) } + Extremes.signed.map { Duration.milliseconds(saturating: $0) }
+        for duration in Extremes.durations + made {
+            #expect(duration.seconds.isFinite)
+            #expect(!DurationText.format(duration).isEmpty)
+            #expect(!DurationText.brief(duration).isEmpty)
+            #expect((duration.milliseconds <= 0) == (duration.nanoseconds < 500_000))
+        }
+    }
+
     @Test("give seconds with their fraction")
     func seconds() {
         #expect(Duration.milliseconds(1500).seconds == 1.5)

@@ -102,6 +102,19 @@ struct WallTimeTests {
         #expect(WallTime(seconds: .min, nanoseconds: .min) == .goZero)
     }
 
+    @Test("take every number and every duration, and are written")
+    func extremes() throws {
+        let made = Extremes.signed.flatMap { seconds in Extremes.signed.map { WallTime(seconds: seconds, nanoseconds: $0) } }
+        let moved = Extremes.times.flatMap { time in Extremes.durations.flatMap { [time + $0, time - $0] } }
+        for time in Extremes.times + made + moved {
+            #expect(try WallTime.parse(rfc3339: time.rfc3339Nano) == time)
+            for other in Extremes.times {
+                #expect((time - other >= .zero) == (time >= other))
+                #expect(!DurationText.brief(time - other).isEmpty)
+            }
+        }
+    }
+
     @Test("tell the present")
     func present() {
         let before = Date()

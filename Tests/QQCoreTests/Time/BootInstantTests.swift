@@ -29,6 +29,22 @@ struct BootInstantTests {
         #expect(boot.duration(since: .distantFuture) == .nanoseconds(-Int64.max))
     }
 
+    @Test("take every duration from every instant, and add it")
+    func extremes() {
+        for nanoseconds in Extremes.unsigned {
+            let instant = BootInstant(nanoseconds: nanoseconds)
+            for duration in Extremes.durations {
+                #expect((instant + duration >= instant) == (duration.nanoseconds >= 0 || instant.nanoseconds == 0))
+                #expect((instant - duration <= instant) == (duration.nanoseconds >= 0 || instant == .distantFuture))
+            }
+            for other in Extremes.unsigned.map(BootInstant.init) {
+                let apart = instant.duration(since: other)
+                #expect(apart == .zero - other.duration(since: instant))
+                #expect((apart >= .zero) == (instant >= other))
+            }
+        }
+    }
+
     @Test func sortByTime() {
         #expect(BootInstant(nanoseconds: 1) < BootInstant(nanoseconds: 2))
         #expect(BootInstant(nanoseconds: 2) < .distantFuture)
