@@ -81,8 +81,9 @@ static int take_message(struct front *self) {
 /// The end of qq. If it was killed, the guardian is ending the command at this moment, and comes to us as a child: see it through.
 static void finish(struct front *self, int status) {
     if (WIFSIGNALED(status)) {
-        for (int rounds = 0; waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD; rounds++) {
-            if (rounds > 2000) qq_signal_descendants(SIGKILL, NULL);
+        // One that cannot be killed must not keep the shell waiting for ever.
+        for (int rounds = 0; rounds < 20000 && (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD); rounds++) {
+            if (rounds > 2000) qq_signal_descendants(SIGKILL, 0, NULL);
             usleep(1000);
         }
     }

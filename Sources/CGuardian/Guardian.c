@@ -1,7 +1,6 @@
 #define _GNU_SOURCE
 #include "Internal.h"
 
-#include <CKernel.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,9 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
-enum { WITNESS_MINIMUM = 100, LARGEST_ORDER = 64 * 1024 };
+enum { WITNESS_MINIMUM = 100, LARGEST_ORDER = 64 * 1024, ORDERS_AT_ONCE = 1000 };
 
 /// How far the end of the command has come. It only ever goes forward. GONE: nothing lives below us; we stay, and with us the witness, until qq
 /// has written that the lease is given up (it closes the socket), or the lease has ended.
@@ -26,54 +23,39 @@ enum phase { WAITING, RUNNING, ENDING_SOFTLY, ENDING_HARD, GONE };
 /// After this many rounds of SIGKILL what is left sleeps in the kernel or is not ours to kill: look less often.
 enum { QUICK_ROUNDS = 200 };
 
+/// A wall clock that went ahead by more than this may have been set after a pause of the whole machine, which CLOCK_BOOTTIME does not count.
+static const int64_t LARGEST_SLEW = 100000000;
+/// How long a renewal may take to show that the lease is still ours after such a pause.
+static const uint64_t CONFIRMATION = 1000000000;
+
 struct guardian {
     char *const *arguments;
-    int socket, children, timer;
+    const char *cgroup_name, *mark;
+    char cgroup[QQ_CGROUP_PATH];  // its folder; empty if there is none
+    int socket, children, timer, clock;
+    int failure;  // the pipe that tells whether the command could be run; -1 once that is known
     enum phase phase;
     pid_t command;
     int command_ended, left_behind, survivor, rounds;
     uint64_t deadline, margin, grace;
-    uint64_t kill_at;  // while ENDING_SOFTLY
+    uint64_t kill_at;    // while ENDING_SOFTLY
+    uint64_t jumped_at;  // when the wall clock was last seen to have gone ahead
+    int64_t wall_offset;
 };
 
 static uint64_t saturating_difference(uint64_t left, uint64_t right) { return left > right ? left - right : 0; }
 
-static void report(const struct guardian *self, uint32_t kind, int32_t value) {
-    struct qq_report message = {.kind = kind, .value = value};
+static uint64_t saturating_sum(uint64_t left, uint64_t right) { return left > UINT64_MAX - right ? UINT64_MAX : left + right; }
+
+static void report_number(const struct guardian *self, uint32_t kind, int32_t value, uint64_t number) {
+    struct qq_report message = {.kind = kind, .value = value, .number = number};
     // Nobody may be listening: that is no reason to stop.
     (void)send(self->socket, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static void report(const struct guardian *self, uint32_t kind, int32_t value) { report_number(self, kind, value, 0); }
+
 // Running the command
-
-static void add_environment(char *entries, size_t length) {
-    for (size_t at = 0; at < length;) {
-        char *entry = entries + at;
-        at += strnlen(entry, length - at) + 1;
-        if (at > length) return;
-        char *equals = strchr(entry, '=');
-        if (!equals) continue;
-        *equals = 0;
-        setenv(entry, equals + 1, 1);
-    }
-}
-
-static void become_command(char *const *arguments, int witness, int take_terminal, pid_t guardian, int failure) {
-    setpgid(0, 0);
-    if (take_terminal) {
-        int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
-        signal(SIGTTOU, SIG_IGN);
-        if (terminal >= 0) tcsetpgrp(terminal, getpid());
-    }
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != guardian) _exit(137);
-    if (witness >= 0) qq_set_cloexec(witness, 0);
-    qq_signals_restore();
-    execvp(arguments[0], arguments);
-    int error = errno;
-    (void)!write(failure, &error, sizeof error);
-    _exit(127);
-}
 
 static void close_standard_streams(void) {
     // They are the command's own: who reads its output must see the end of it when the command closes it.
@@ -93,7 +75,7 @@ static void go_before_command(void) {
 }
 
 static void run(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int witness) {
-    int failure[2], error = 0;
+    int failure[2];
     pid_t guardian = getpid();
     if (qq_boot_now() >= saturating_difference(self->deadline, self->margin)) {
         // The order was long under way, as when we were stopped: there is no time left to run under this lease.
@@ -102,35 +84,49 @@ static void run(struct guardian *self, const struct qq_order *order, char *envir
         self->phase = GONE;
         return;
     }
-    add_environment(environment, length);
-    if (pipe2(failure, O_CLOEXEC) != 0) {
+    qq_environment_add(environment, length);
+    qq_show_mark(self->mark);
+    if (pipe2(failure, O_CLOEXEC | O_NONBLOCK) != 0) {
         report(self, QQ_REPORT_NOT_RUN, errno);
         self->phase = GONE;
         return;
     }
-    pid_t pid = fork();
-    if (pid == 0) become_command(self->arguments, witness, order->value & QQ_ORDER_TAKE_TERMINAL, guardian, failure[1]);
-    error = pid < 0 ? errno : 0;
+    qq_cgroup_make(self->cgroup_name, self->cgroup);
+    pid_t pid = qq_cgroup_fork(self->cgroup);
+    if (pid == 0) qq_become_command(self->arguments, witness, order->value & QQ_ORDER_TAKE_TERMINAL, guardian, failure[1]);
+    int error = errno;
     close(failure[1]);
-    if (pid > 0) {
-        setpgid(pid, pid);
-        go_before_command();
-        ssize_t got;
-        do got = read(failure[0], &error, sizeof error);
-        while (got < 0 && errno == EINTR);
-        if (got != (ssize_t)sizeof error) error = 0;
-    }
-    close(failure[0]);
-    if (error != 0) {
-        if (pid > 0) waitpid(pid, NULL, 0);
+    if (pid < 0) {
+        close(failure[0]);
+        qq_cgroup_remove(self->cgroup);
         report(self, QQ_REPORT_NOT_RUN, error);
         self->phase = GONE;
         return;
     }
+    setpgid(pid, pid);
+    go_before_command();
     self->command = pid;
     self->phase = RUNNING;
+    // An exec can hang, on a file system that does not answer. It is not waited for: the deadline counts meanwhile.
+    self->failure = failure[0];
+}
+
+/// Whether the command could be run: the pipe closes with exec, or brings an errno.
+static void take_outcome_of_exec(struct guardian *self) {
+    int error;
+    if (self->failure < 0) return;
+    ssize_t got = read(self->failure, &error, sizeof error);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    close(self->failure);
+    self->failure = -1;
     close_standard_streams();
-    report(self, QQ_REPORT_STARTED, pid);
+    if (got != (ssize_t)sizeof error) {
+        report(self, QQ_REPORT_STARTED, self->command);
+        return;
+    }
+    report(self, QQ_REPORT_NOT_RUN, error);
+    // Its process ends by itself, and is reaped as any child of ours.
+    self->phase = GONE;
 }
 
 // Ending everything
@@ -144,16 +140,17 @@ static void end_softly(struct guardian *self, uint64_t grace) {
     if (self->phase == WAITING) self->phase = GONE;
     if (self->phase != RUNNING) return;
     self->phase = ENDING_SOFTLY;
-    self->kill_at = qq_boot_now() + grace;
-    qq_signal_descendants(SIGTERM, NULL);
-    qq_signal_descendants(SIGCONT, NULL);
+    self->kill_at = saturating_sum(qq_boot_now(), grace);
+    qq_signal_descendants(SIGTERM, 0, NULL);
+    qq_signal_descendants(SIGCONT, 0, NULL);
 }
 
 /// SIGKILL until nothing is left. What a killed parent leaves comes back to us as a child, so the round after sees it.
 static void kill_round(struct guardian *self) {
     pid_t denied = 0;
     self->rounds++;
-    int living = qq_signal_descendants(SIGKILL, &denied);
+    qq_cgroup_kill(self->cgroup);
+    int living = qq_signal_descendants(SIGKILL, 0, &denied);
     if (living < 0 && self->command && !self->command_ended) kill(-self->command, SIGKILL);
     if (denied && denied != self->survivor) {
         self->survivor = denied;
@@ -166,23 +163,53 @@ static void reap(struct guardian *self) {
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
         if (pid != self->command) continue;
-        if (WIFSTOPPED(status)) {
-            report(self, QQ_REPORT_STOPPED, WSTOPSIG(status));
-        } else {
-            self->command_ended = 1;
-            report(self, QQ_REPORT_EXITED, status);
-        }
+        // A command that could not be run has ended by the time that its errno is read.
+        take_outcome_of_exec(self);
+        if (!WIFSTOPPED(status)) self->command_ended = 1;
+        if (self->phase == GONE) continue;
+        if (WIFSTOPPED(status)) report(self, QQ_REPORT_STOPPED, WSTOPSIG(status)); else report(self, QQ_REPORT_EXITED, status);
     }
-    if (pid < 0 && errno == ECHILD && self->phase > WAITING && self->phase < GONE) {
+    if (pid < 0 && errno == ECHILD && self->phase > WAITING && self->phase < GONE && !qq_cgroup_is_populated(self->cgroup)) {
+        qq_show_mark("");
         report(self, QQ_REPORT_GONE, self->left_behind);
         self->phase = GONE;
     } else if (self->command_ended && self->phase == RUNNING) {
-        self->left_behind = qq_signal_descendants(0, NULL);
+        self->left_behind = qq_signal_descendants(0, 0, NULL);
         end_softly(self, self->grace);
     }
 }
 
 // Time
+
+int64_t qq_clock_jump(int64_t *before) {
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    int64_t now = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - (int64_t)qq_boot_now();
+    int64_t jump = *before == 0 ? 0 : now - *before;
+    *before = now == 0 ? 1 : now;
+    return jump;
+}
+
+/// A machine that was paused as a whole, as virtual machines are, finds its wall clock set ahead when it goes on, and CLOCK_BOOTTIME as if nothing had
+/// been. The lease is then taken to be older by as much, until a renewal that was sent after the pause says how long it lasts.
+static void look_at_wall_clock(struct guardian *self) {
+    int64_t jump = qq_clock_jump(&self->wall_offset);
+    if (jump < LARGEST_SLEW || (self->phase != RUNNING && self->phase != ENDING_SOFTLY)) return;
+    uint64_t now = qq_boot_now();
+    uint64_t earliest = saturating_sum(saturating_sum(now, CONFIRMATION), self->margin);
+    uint64_t shifted = saturating_difference(self->deadline, (uint64_t)jump);
+    self->jumped_at = now;
+    if (shifted < earliest) shifted = earliest;
+    if (shifted < self->deadline) self->deadline = shifted;
+    report(self, QQ_REPORT_CLOCK, jump / 1000000 > INT32_MAX ? INT32_MAX : (int32_t)(jump / 1000000));
+}
+
+/// Asks the kernel to wake us when the wall clock is set, once.
+static void watch_wall_clock(struct guardian *self) {
+    // timerfd_create(2): a timer on CLOCK_REALTIME that is cancelled by a discontinuous change. The moment itself never comes.
+    struct itimerspec never = {.it_value = {.tv_sec = (time_t)1 << 40}};
+    if (self->clock >= 0) timerfd_settime(self->clock, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
+}
 
 /// The next moment at which something is due, 0 if nothing is.
 static uint64_t next_moment(const struct guardian *self) {
@@ -197,6 +224,7 @@ static uint64_t next_moment(const struct guardian *self) {
 }
 
 static void look_at_clock(struct guardian *self) {
+    look_at_wall_clock(self);
     uint64_t now = qq_boot_now();
     uint64_t kill_at = saturating_difference(self->deadline, self->margin);
     if (self->phase == RUNNING && now >= saturating_difference(kill_at, self->grace) && now < kill_at) {
@@ -221,16 +249,21 @@ static void set_timer(const struct guardian *self) {
 // Orders
 
 static void obey(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int witness) {
+    // A signal that comes late has been sent by qq itself.
+    int is_late = order->kind == QQ_ORDER_SIGNAL && qq_boot_now() > order->deadline_ns;
+    if (order->number != 0 && !is_late) report_number(self, QQ_REPORT_OBEYED, 0, order->number);
     switch (order->kind) {
         case QQ_ORDER_RUN:
         case QQ_ORDER_DEADLINE:
+            // An answer to what was asked before the machine was paused says nothing about now.
+            if (order->sent_ns < self->jumped_at) break;
             self->deadline = order->deadline_ns;
             self->margin = order->margin_ns;
             self->grace = order->grace_ns;
             if (order->kind == QQ_ORDER_RUN && self->phase == WAITING) run(self, order, environment, length, witness);
             break;
         case QQ_ORDER_SIGNAL:
-            if (self->command && !self->command_ended) kill(-self->command, order->value);
+            if (!is_late && self->command && !self->command_ended) kill(-self->command, order->value);
             break;
         case QQ_ORDER_TERMINATE: end_softly(self, order->grace_ns); break;
         case QQ_ORDER_KILL: end_hard(self); break;
@@ -238,7 +271,7 @@ static void obey(struct guardian *self, const struct qq_order *order, char *envi
     }
 }
 
-/// 0 at the end of the stream.
+/// 1 if an order was taken, 0 if there is none now, -1 at the end of the stream.
 static int take_order(struct guardian *self) {
     static char buffer[LARGEST_ORDER];
     union {
@@ -248,8 +281,8 @@ static int take_order(struct guardian *self) {
     struct iovec vector = {.iov_base = buffer, .iov_len = sizeof buffer - 1};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t length = recvmsg(self->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (length < 0) return errno == EAGAIN || errno == EINTR;
-    if ((size_t)length < sizeof(struct qq_order)) return 0;
+    if (length < 0) return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -1;
+    if ((size_t)length < sizeof(struct qq_order)) return -1;
     int witness = -1;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
@@ -266,9 +299,20 @@ static int take_order(struct guardian *self) {
     return 1;
 }
 
-static void prepare(struct guardian *self) {
+static void prepare(struct guardian *self, const struct qq_guardian_setup *start) {
     sigset_t mask;
-    prctl(PR_SET_NAME, "qq-guardian", 0, 0, 0);
+    int count = 0;
+    // What we were started with is written over, so all that is still needed is copied.
+    while (start->arguments[count]) count++;
+    char **arguments = calloc((size_t)count + 1, sizeof *arguments);
+    for (int i = 0; arguments && i < count; i++)
+        if (!(arguments[i] = strdup(start->arguments[i]))) _exit(71);
+    if (!arguments) _exit(71);
+    self->arguments = arguments;
+    self->cgroup_name = start->cgroup;
+    self->mark = start->mark;
+    qq_environment_copy();
+    qq_take_title(qq_guardian_name, start->title);
     // Out of qq's process group, so that what is meant for qq (Ctrl-C, kill of the group) leaves the guardian to do its work.
     setpgid(0, 0);
     qq_become_subreaper();
@@ -278,49 +322,69 @@ static void prepare(struct guardian *self) {
     sigaddset(&mask, SIGCHLD);
     self->children = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     self->timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    self->clock = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    watch_wall_clock(self);
+    qq_clock_jump(&self->wall_offset);
 }
 
 static void guard(struct guardian *self) {
-    prepare(self);
     if (self->children < 0 || self->timer < 0) _exit(71);
     while (self->phase != GONE || (self->socket >= 0 && qq_boot_now() < self->deadline)) {
         set_timer(self);
         struct pollfd items[] = {
-            {.fd = self->socket, .events = POLLIN}, {.fd = self->children, .events = POLLIN}, {.fd = self->timer, .events = POLLIN}};
-        if (poll(items, 3, -1) < 0) continue;
+            {.fd = self->socket, .events = POLLIN}, {.fd = self->children, .events = POLLIN}, {.fd = self->timer, .events = POLLIN},
+            {.fd = self->clock, .events = POLLIN}, {.fd = self->failure, .events = POLLIN}};
+        if (poll(items, sizeof items / sizeof *items, -1) < 0) continue;
         struct signalfd_siginfo information;
         while (read(self->children, &information, sizeof information) > 0) {}
         uint64_t expirations;
         (void)!read(self->timer, &expirations, sizeof expirations);
-        if (self->socket >= 0 && items[0].revents && !take_order(self)) {
+        if (items[3].revents) {
+            (void)!read(self->clock, &expirations, sizeof expirations);
+            watch_wall_clock(self);
+            // Before the orders: an extension that was asked for before the clock was set may be among them.
+            look_at_wall_clock(self);
+        }
+        // All orders come before a look at the clock: after a stop, the extensions that have come meanwhile decide.
+        for (int i = 0, more = self->socket >= 0 && items[0].revents; i < ORDERS_AT_ONCE && more > 0; i++) {
+            more = take_order(self);
+            if (more >= 0) continue;
             close(self->socket);
             self->socket = -1;
             end_hard(self);
         }
+        take_outcome_of_exec(self);
         reap(self);
         look_at_clock(self);
     }
+    qq_cgroup_remove(self->cgroup);
     _exit(0);
 }
 
-pid_t qq_guardian_start(char *const argv[], int *socket) {
+int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *process, pid_t *pid) {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return -1;
-    pid_t pid = fork();
-    if (pid == 0) {
+    *pid = fork();
+    if (*pid == 0) {
+        static struct guardian self;
         close(ends[0]);
-        struct guardian self = {.arguments = argv, .socket = ends[1], .phase = WAITING};
+        self = (struct guardian){.socket = ends[1], .failure = -1, .phase = WAITING};
+        prepare(&self, start);
         guard(&self);
     }
+    int error = errno;
     close(ends[1]);
-    if (pid < 0) {
-        int error = errno;
-        close(ends[0]);
-        errno = error;
-        return -1;
+    // A child that has not been reaped keeps its number, so this is the guardian.
+    *process = *pid < 0 ? -1 : qq_process_open(*pid);
+    if (*process >= 0) {
+        *socket = ends[0];
+        return 0;
     }
-    *socket = ends[0];
-    return pid;
+    if (*pid > 0) error = errno;
+    // One that was forked and cannot be named sees the end of its socket, and ends.
+    close(ends[0]);
+    errno = error;
+    return -1;
 }
 
 int qq_guardian_send(int socket, const struct qq_order *order, const char *environment, size_t length, int witness) {

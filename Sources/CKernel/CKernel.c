@@ -9,7 +9,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,12 +38,16 @@ int qq_set_cloexec(int fd, int on) { return fcntl(fd, F_SETFD, on ? FD_CLOEXEC :
 
 static int argument_count;
 static char **argument_values;
+static char *const *first_environment;
 
-// glibc hands main's arguments to constructors as well.
+// glibc hands main's arguments to constructors as well. The kernel puts the pointers to the environment right behind them.
 __attribute__((constructor)) static void remember_arguments(int count, char **values) {
     argument_count = count;
     argument_values = values;
+    first_environment = values + count + 1;
 }
+
+char *const *qq_first_environment(void) { return first_environment; }
 
 char *const *qq_arguments(int *count) {
     *count = argument_count;
@@ -86,10 +89,6 @@ int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid) {
     posix_spawnattr_destroy(&attributes);
     return result;
 }
-
-int qq_process_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
-
-int qq_process_kill(int process) { return (int)syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0); }
 
 int qq_status_exited(int status, int *value) {
     *value = WEXITSTATUS(status);

@@ -20,6 +20,8 @@ public final class FileCoordinator: Coordinator {
     private let requestTimeout: Duration
     /// Places in queues that we hold, by election.
     private let places = Mutex<[String: QueuePlace]>([:])
+    /// The terms that this process took with a lock of its own.
+    private let ownTerms = Mutex<Set<UInt64>>([])
     /// The watch of the folder, made when it is first needed.
     private let folderEvents = Mutex<FolderEvents?>(nil)
 
@@ -34,6 +36,14 @@ public final class FileCoordinator: Coordinator {
     }
 
     // MARK: Names
+
+    /// The folder by what it is, for it can be reached by several paths; by its path while it does not exist.
+    public func electionKeys(_ name: String) -> [String] {
+        let byPath = "file \(folder.path) \(name)"
+        var information = stat()
+        guard stat(folder.path, &information) == 0 else { return [byPath] }
+        return ["file \(information.st_dev):\(information.st_ino) \(name)", byPath]
+    }
 
     /// The longest name, in bytes: with what is put before and behind it, it fits into a file name.
     public static let longestName = 128
@@ -181,7 +191,10 @@ public final class FileCoordinator: Coordinator {
             throw error
         }
         _ = places.withLock { $0.removeValue(forKey: request.name) }
-        return .granted(grantFrom(record, name: request.name, deadline: now.boot + request.ttl), lock)
+        if lock != nil { _ = ownTerms.withLock { $0.insert(token) } }
+        var grant = grantFrom(record, name: request.name, deadline: now.boot + request.ttl)
+        grant.followsCleanEnd = transaction.record.isClean && transaction.record.holder.isEmpty
+        return .granted(grant, lock)
     }
 
     private func grantFrom(_ record: LeaseRecord, name: String, deadline: BootInstant) -> Grant {
@@ -213,12 +226,16 @@ public final class FileCoordinator: Coordinator {
             return .notHeld(ElectionState(name: grant.name, phase: .free))
         }
         guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
-        try vacate(transaction)
+        // Whoever guards work gives its lease up when nothing of it is left. Another process with the grant knows nothing of that.
+        let token = transaction.record.token ?? 0
+        let isOwn = ownTerms.withLock { $0.remove(token) != nil }
+        try vacate(transaction, isClean: !grant.leavesProcesses && (isOwn || !transaction.record.isLocked))
         return .released
     }
 
-    private func vacate(_ transaction: LeaseTransaction) throws(CoordinationError) {
+    private func vacate(_ transaction: LeaseTransaction, isClean: Bool) throws(CoordinationError) {
         var record = LeaseRecord(holder: "", renewTime: moment.wall)
+        record.isClean = isClean
         record.token = transaction.record.token
         try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
     }
@@ -314,7 +331,7 @@ public final class FileCoordinator: Coordinator {
             try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
             return .asked
         }
-        try vacate(transaction)
+        try vacate(transaction, isClean: !transaction.record.isLocked)
         return .done
     }
 

@@ -24,6 +24,8 @@ struct LeaseRecord: Sendable, Hashable {
     var endsByTimeAlone = false
     /// Who asks the holder to step down.
     var stepDown: String?
+    /// Whether the term before has ended together with all processes that worked under it: nobody need look for any.
+    var isClean = false
 
     /// Tokens are bytes that are locked, far behind the journal; the kernel has no more of them.
     static let largestToken: UInt64 = 1 << 60
@@ -61,6 +63,7 @@ struct LeaseRecord: Sendable, Hashable {
         lockFile = try Self.number("lockFile", in: object)
         endsByTimeAlone = try Self.truth("endsByTimeAlone", in: object) ?? false
         stepDown = try Self.text("stepDown", in: object)
+        isClean = try Self.truth("clean", in: object) ?? false
     }
 
     init(holder: String, renewTime: WallTime) {
@@ -111,6 +114,7 @@ struct LeaseRecord: Sendable, Hashable {
         add("lockFile", lockFile.map { .number($0) })
         add("endsByTimeAlone", endsByTimeAlone ? true : nil)
         add("stepDown", stepDown.map { .string($0) })
+        add("clean", isClean ? true : nil)
         return JSONWriter.bytes(.object(JSONObject(members)), style: .goIndented) + [UInt8(ascii: "\n")]
     }
 }

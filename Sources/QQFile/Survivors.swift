@@ -14,26 +14,20 @@ struct Survivors {
         Self.numbers(in: "/proc").filter { $0 != getpid() && holds($0) }
     }
 
-    /// Sends SIGKILL to them. One round can miss those that are just being forked.
+    /// Sends SIGKILL to them, to their guardian, and to everything below: children that closed what they inherited are found only while their parents
+    /// live. One round can miss those that are just being forked.
     func end() {
-        // The newest first, at once, and with its group: one that forks again and again has gone on as another process by the time that all have
-        // been looked at.
-        for pid in Self.numbers(in: "/proc").reversed() where pid != getpid() {
-            // Through a descriptor: the number may become another process's between the look and the signal.
-            let process = qq_process_open(pid)
-            guard process >= 0 || errno == ENOSYS else { continue }
-            defer { if process >= 0 { close(process) } }
-            guard holds(pid) else { continue }
-            let group = getpgid(pid)
-            if group > 1, group != getpgrp(), hasOnlyHolders(group) { kill(-group, SIGKILL) }
-            if process >= 0 { _ = qq_process_kill(process) } else { kill(pid, SIGKILL) }
+        var list = qq_processes()
+        guard qq_processes_read(&list) == 0 else { return }
+        defer { qq_processes_free(&list) }
+        for index in 0..<Int(list.count) {
+            let pid = list.items[index].pid
+            if pid == getpid() { list.items[index].is_spared = 1 } else if holds(pid) { list.items[index].is_chosen = 1 }
         }
-    }
-
-    /// Whether nothing lives in a process group but what holds the lock.
-    private func hasOnlyHolders(_ group: pid_t) -> Bool {
-        Self.numbers(in: "/proc").allSatisfy { pid in
-            getpgid(pid) != group || holds(pid) || Self.numbers(in: "/proc/\(pid)/fd").isEmpty
+        qq_processes_choose_guarded(&list)
+        // The newest first: one that forks again and again has gone on as another process by the time that all have been looked at.
+        for index in (0..<Int(list.count)).reversed() where list.items[index].is_chosen != 0 && list.items[index].is_spared == 0 {
+            _ = qq_process_signal(list.items + index, SIGKILL)
         }
     }
 

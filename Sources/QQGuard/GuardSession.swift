@@ -24,22 +24,35 @@ public struct GuardSession: Sendable {
         /// The guardian is gone and did not say that everything below it is.
         case guardianEnded
         case signal(Int32)
+        /// A round of `.endByForce` is through.
+        case forced(Guardian.Round)
         /// The process on the terminal was killed.
         case frontEnded
         case timer
     }
 
     public enum Action: Sendable, Hashable {
+        /// Run the hooks for an event once those before them are through.
         case hooks(HookEvent, Grant)
-        case run(Grant)
+        /// End the hook that runs.
+        case endHook
+        /// End the hook that runs, and run none of those that wait.
+        case endHooks
+        /// Orders to the guardian, with the number that it reports back.
+        case run(Grant, UInt64)
+        case pass(Int32, UInt64, validUntil: BootInstant)
+        case terminate(UInt64)
+        case kill(UInt64)
         case extend(Grant)
-        case pass(Int32)
-        case terminate
-        case kill
-        /// End the guardian and everything below us ourselves.
+        /// One round of ending the guardian and everything below this process; `.forced` follows.
         case endByForce
+        /// Do what the guardian does not.
+        case passByForce(Int32, to: Int32)
+        case terminateByForce
         /// Give the lease up, or stop campaigning.
         case stopLease
+        /// Show by a renewal that the lease is still ours.
+        case renewNow
         case commandRuns(Int32)
         case commandStopped(Int32)
         case message(Message)
@@ -56,6 +69,10 @@ public struct GuardSession: Sendable {
         case steppingDown(by: String)
         case notRenewed(signal: Int32)
         case guardianKilled
+        case guardianSilent
+        case clockJumped(Duration)
+        /// These processes live on, and the lease is left to expire.
+        case leftAlive(Int32)
         case releaseFailed(CoordinationError)
         case notWithdrawn(CoordinationError)
         case holding(until: BootInstant)
@@ -98,9 +115,26 @@ public struct GuardSession: Sendable {
     /// Whether the session holds no lease any more, so that there is nothing to give up.
     private var leaseIsOver = false
     private var status: CommandStatus?
-    private var pendingSignal: Int32?
-    /// Batches of hooks that have been started and are not through; they run one after the other.
+    /// Why the campaign is being called off.
+    private var pendingOutcome: Outcome?
+    /// Batches of hooks that have been asked for and are not through; they run one after the other.
     private var hooksOut = 0
+    private var orders = Orders()
+    private var command: Int32?
+    /// A process that may not be killed.
+    private var survivor: Int32?
+    /// When SIGTERM has been sent to everything by this process, and SIGKILL is to follow.
+    private var killAt: BootInstant?
+    /// Ending everything by force, once it has begun.
+    private var force: Force?
+    /// What the timer is set to.
+    private var alarm: BootInstant?
+
+    private struct Force: Sendable {
+        var rounds = 0
+        var emptyRounds = 0
+        var next: BootInstant?
+    }
 
     public init(_ configuration: Configuration) {
         self.configuration = configuration
@@ -108,16 +142,24 @@ public struct GuardSession: Sendable {
     }
 
     public mutating func handle(_ event: Event, at now: BootInstant) -> [Action] {
+        let actions: [Action]
         switch event {
-        case .lease(let event): return lease(event, at: now)
-        case .leaseEnded(let outcome): return leaseEnded(outcome)
-        case .hooksRan: return hooksRan(at: now)
-        case .guardian(let report): return guardian(report, at: now)
-        case .guardianEnded: return guardianEnded(at: now)
-        case .signal(let number): return signal(number)
-        case .frontEnded: return frontEnded()
-        case .timer: return timer(at: now)
+        case .lease(let event): actions = lease(event, at: now)
+        case .leaseEnded(let outcome): actions = leaseEnded(outcome)
+        case .hooksRan: actions = hooksRan(at: now)
+        case .guardian(let report): actions = guardian(report, at: now)
+        case .guardianEnded: actions = guardianEnded()
+        case .signal(let number): actions = signal(number, at: now)
+        case .forced(let round): actions = forced(round, at: now)
+        case .frontEnded: actions = frontEnded(at: now)
+        case .timer:
+            alarm = nil
+            actions = timer(at: now)
         }
+        let all = actions + leaveIfOver()
+        guard let next = nextMoment, next != alarm else { return all }
+        alarm = next
+        return all + [.timer(next)]
     }
 
     // MARK: The lease
@@ -125,14 +167,14 @@ public struct GuardSession: Sendable {
     private mutating func lease(_ event: SessionEvent, at now: BootInstant) -> [Action] {
         switch event {
         // Elected while being stopped: the lease is on its way back already, and nothing may begin under it.
-        case .elected where pendingSignal != nil: return []
+        case .elected where pendingOutcome != nil: return []
         case .elected(let grant):
             electedAt = now
             deadline = grant.deadline
             timing = configuration.timing.fitting(grant.ttl)
             phase = .preparing(grant)
             hooksOut += 1
-            return [.hooks(.elected, grant), .timer(watchdogMoment)]
+            return [.hooks(.elected, grant)]
         case .extended(let grant):
             deadline = grant.deadline
             switch phase {
@@ -140,27 +182,28 @@ public struct GuardSession: Sendable {
             case .running: phase = .running(grant)
             default: break
             }
-            return [.extend(grant), .timer(nextMoment)]
+            return [.extend(grant)]
         case .waiting(let state): return [.message(.waiting(state))]
         case .retrying(let error, let pause): return [.message(.retrying(error, after: pause))]
-        case .stepDownAsked(let by): return endCommand("asked to step down by \(Printable.text(by))", softly: true, .steppingDown(by: by))
+        case .stepDownAsked(let by):
+            return endCommand("asked to step down by \(Printable.text(by))", softly: true, .steppingDown(by: by), at: now)
         case .lost(_, let reason):
             leaseIsOver = true
-            return endCommand(reason.description, softly: false, nil)
+            return endCommand(reason.description, softly: false, nil, at: now)
         case .released: return []
         case .releaseFailed(_, let error): return [.message(.releaseFailed(error))]
         case .notWithdrawn(let error): return [.message(.notWithdrawn(error))]
         }
     }
 
-    private mutating func endCommand(_ reason: String, softly: Bool, _ message: Message?) -> [Action] {
+    private mutating func endCommand(_ reason: String, softly: Bool, _ message: Message?, at now: BootInstant) -> [Action] {
         let said: [Action] = message.map { [.message($0)] } ?? []
         switch phase {
-        case .preparing(let grant): return said + conclude(grant, .lost(reason))
+        case .preparing(let grant): return said + [.endHooks] + conclude(grant, .lost(reason))
         case .running(let grant):
             phase = .ending(grant, reason)
-            return said + [softly ? .terminate : .kill]
-        case .ending: return softly ? [] : [.kill]
+            return said + order(softly ? .terminate : .kill, at: now)
+        case .ending: return softly ? [] : order(.kill, at: now)
         // The command had ended while the lease was ours: what it did stands.
         case .keeping(let grant, let status, _): return said + conclude(grant, .commandEnded(status))
         case .campaigning, .concluding, .releasing, .done: return []
@@ -173,8 +216,8 @@ public struct GuardSession: Sendable {
         case (.releasing(let result), _): return exit(result)
         case (.campaigning, .refused(let state)): return exit(.refused(state))
         case (.campaigning, .timedOut(let state)): return exit(.timedOut(state))
-        case (.campaigning, .failed(let error)): return exit(.failed(error))
-        case (.campaigning, _): return exit(pendingSignal.map { .signalled($0) } ?? .lost("stopped"))
+        case (.campaigning, .failed(let error)): return exit(pendingOutcome ?? .failed(error))
+        case (.campaigning, _): return exit(pendingOutcome ?? .lost("stopped"))
         // Its end has been told by `.lost`; the command is being ended.
         case (_, _): return []
         }
@@ -194,7 +237,7 @@ public struct GuardSession: Sendable {
         case .preparing(let grant):
             guard now < deadline - timing.margin else { return [] }
             phase = .running(grant)
-            return [.run(grant)]
+            return order(.run, at: now)
         case .concluding(_, let outcome):
             if leaseIsOver { return exit(outcome) }
             phase = .releasing(outcome)
@@ -205,9 +248,15 @@ public struct GuardSession: Sendable {
 
     private mutating func guardian(_ report: Guardian.Report, at now: BootInstant) -> [Action] {
         switch report {
-        case .started(let pid): return [.commandRuns(pid)]
+        case .started(let pid):
+            command = pid
+            return [.commandRuns(pid)]
         case .stopped(let number): return [.commandStopped(number)]
-        case .survivor(let pid): return [.message(.survivor(pid))]
+        case .survivor(let pid): return survives(pid)
+        case .obeyed(let number):
+            orders.taken(number)
+            return []
+        case .clockJumped(let jump): return leaseIsOver ? [] : [.message(.clockJumped(jump)), .renewNow]
         case .notRun(let code):
             guard case .running(let grant) = phase else { return gone(leftBehind: 0, at: now) }
             return conclude(grant, .commandNotRun(code))
@@ -224,18 +273,28 @@ public struct GuardSession: Sendable {
 
     private mutating func gone(leftBehind: Int, at now: BootInstant) -> [Action] {
         let said: [Action] = leftBehind > 0 ? [.message(.leftBehind(leftBehind))] : []
+        orders.forget()
+        killAt = nil
+        force = nil
+        survivor = nil
         switch phase {
         case .running(let grant):
             let ended = status ?? .died(signal: SIGKILL)
             let until = electedAt + configuration.minimumHold
             if now < until {
                 phase = .keeping(grant, ended, until: until)
-                return said + [.message(.holding(until: until)), .timer(nextMoment)]
+                return said + [.message(.holding(until: until))]
             }
             return said + conclude(grant, .commandEnded(ended))
         case .ending(let grant, let reason): return conclude(grant, .lost(reason))
         default: return said
         }
+    }
+
+    private mutating func survives(_ pid: Int32) -> [Action] {
+        guard survivor != pid else { return [] }
+        survivor = pid
+        return [.message(.survivor(pid))]
     }
 
     private mutating func conclude(_ grant: Grant, _ outcome: Outcome) -> [Action] {
@@ -244,35 +303,108 @@ public struct GuardSession: Sendable {
         return [.hooks(leaseIsOver ? .lost : .released, grant)]
     }
 
-    private mutating func guardianEnded(at now: BootInstant) -> [Action] {
+    // MARK: The guardian
+
+    private mutating func order(_ order: Orders.Order, at now: BootInstant) -> [Action] {
+        guard force == nil, let sent = orders.send(order, at: now) else { return [] }
+        switch (order, phase) {
+        case (.run, .running(let grant)): return [.run(grant, sent.number)]
+        case (.run, _): return []
+        case (.pass(let signal), _): return [.pass(signal, sent.number, validUntil: sent.due - Orders.patience / 4)]
+        case (.terminate, _): return [.terminate(sent.number)]
+        case (.kill, _): return [.kill(sent.number)]
+        }
+    }
+
+    /// What the guardian did not do in time, this process does.
+    private mutating func carryOut(_ order: Orders.Order, at now: BootInstant) -> [Action] {
+        switch (order, phase) {
+        case (.run, .running(let grant)):
+            phase = .ending(grant, "its guardian does not answer")
+            return [.message(.guardianSilent)] + forceEnd()
+        case (.pass(let signal), .running), (.pass(let signal), .ending): return command.map { [.passByForce(signal, to: $0)] } ?? []
+        case (.terminate, .ending):
+            killAt = now + configuration.timing.grace
+            return [.message(.guardianSilent), .terminateByForce]
+        case (.kill, .ending): return [.message(.guardianSilent)] + forceEnd()
+        default: return []
+        }
+    }
+
+    private mutating func forceEnd() -> [Action] {
+        guard force == nil else { return [] }
+        force = Force()
+        orders.forget()
+        killAt = nil
+        return [.endByForce]
+    }
+
+    /// After this many rounds what is left hangs in the kernel, or is not ours to kill.
+    private static let quickRounds = 200
+
+    private mutating func forced(_ round: Guardian.Round, at now: BootInstant) -> [Action] {
+        guard var force else { return [] }
+        force.rounds += 1
+        force.emptyRounds = round.living == 0 ? force.emptyRounds + 1 : 0
+        if round.isOver || force.emptyRounds >= 2 { return gone(leftBehind: 0, at: now) }
+        force.next = now + (force.rounds < Self.quickRounds ? .milliseconds(2) : .milliseconds(100))
+        self.force = force
+        return round.denied.map { survives($0) } ?? []
+    }
+
+    private mutating func guardianEnded() -> [Action] {
         switch phase {
+        case .campaigning:
+            guard pendingOutcome == nil else { return [] }
+            pendingOutcome = .failed(
+                CoordinationError(
+                    .unavailable, "cannot guard the command", because: "its guardian was killed", hint: "see who killed it, and try again"))
+            return [.stopLease]
+        case .preparing(let grant): return [.endHooks] + conclude(grant, .lost("its guardian was killed"))
         case .running(let grant):
-            phase = .ending(grant, "the guardian was killed")
-            return [.message(.guardianKilled), .endByForce] + gone(leftBehind: 0, at: now)
-        case .ending: return [.endByForce] + gone(leftBehind: 0, at: now)
+            phase = .ending(grant, "its guardian was killed")
+            return [.message(.guardianKilled)] + forceEnd()
+        case .ending: return forceEnd()
         default: return []
         }
     }
 
     // MARK: The operator
 
-    private mutating func signal(_ number: Int32) -> [Action] {
+    private mutating func signal(_ number: Int32, at now: BootInstant) -> [Action] {
         let ends = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(number)
         switch phase {
-        case .running, .ending: return [.pass(number)]
+        // Nothing is left to be told but what may not be killed: the lease is left as it is.
+        case .running where ends && survivor != nil, .ending where ends && survivor != nil: return leave(survivor ?? 0)
+        case .running, .ending: return order(.pass(number), at: now)
         case .campaigning where ends:
-            pendingSignal = pendingSignal ?? number
+            pendingOutcome = pendingOutcome ?? .signalled(number)
             return [.stopLease]
-        case .preparing(let grant) where ends: return conclude(grant, .signalled(number))
+        case .preparing(let grant) where ends: return [.endHooks] + conclude(grant, .signalled(number))
+        case .concluding where ends: return [.endHook]
         // The lease is left to end by itself: that it is held so long is what was asked for.
         case .keeping where ends: return exit(.signalled(number))
         default: return []
         }
     }
 
-    private mutating func frontEnded() -> [Action] {
-        guard phase == .campaigning else { return endCommand("qq was killed", softly: false, nil) }
-        pendingSignal = SIGKILL
+    /// Without a lease nothing is gained by waiting for a process that may not be killed.
+    private mutating func leaveIfOver() -> [Action] {
+        guard leaseIsOver, let survivor, force.map({ $0.rounds >= Self.quickRounds }) ?? true else { return [] }
+        switch phase {
+        case .running, .ending: return leave(survivor)
+        default: return []
+        }
+    }
+
+    private mutating func leave(_ pid: Int32) -> [Action] {
+        let reason = if case .ending(_, let reason) = phase { reason } else { "stopped" }
+        return [.message(.leftAlive(pid))] + exit(.lost(reason))
+    }
+
+    private mutating func frontEnded(at now: BootInstant) -> [Action] {
+        guard phase == .campaigning else { return endCommand("qq was killed", softly: false, nil, at: now) }
+        pendingOutcome = pendingOutcome ?? .signalled(SIGKILL)
         return [.stopLease]
     }
 
@@ -281,22 +413,41 @@ public struct GuardSession: Sendable {
     /// When everything must be dead whatever the guardian does: half-way between its own SIGKILL and the end of the lease.
     private var watchdogMoment: BootInstant { deadline - timing.margin / 2 }
 
-    private var nextMoment: BootInstant {
-        if case .keeping(_, _, let until) = phase { return until }
-        return watchdogMoment
+    /// When to look at the clock again; nil while nothing is due.
+    private var nextMoment: BootInstant? {
+        switch phase {
+        case .keeping(_, _, let until): return until
+        case .preparing: return watchdogMoment
+        case .running, .ending:
+            if let force { return force.next }
+            return [orders.due, killAt, watchdogMoment].compactMap { $0 }.min()
+        default: return nil
+        }
     }
 
     private mutating func timer(at now: BootInstant) -> [Action] {
         switch phase {
-        case .keeping(let grant, let status, let until):
-            return now >= until ? conclude(grant, .commandEnded(status)) : [.timer(until)]
-        case .running(let grant) where now >= watchdogMoment:
-            phase = .ending(grant, LossReason.expired(nil).description)
-            return [.endByForce] + gone(leftBehind: 0, at: now)
-        case .ending where now >= watchdogMoment: return [.endByForce] + gone(leftBehind: 0, at: now)
-        case .preparing(let grant) where now >= watchdogMoment: return conclude(grant, .lost(LossReason.expired(nil).description))
-        case .running, .ending, .preparing: return [.timer(watchdogMoment)]
+        case .keeping(let grant, let status, let until): return now >= until ? conclude(grant, .commandEnded(status)) : []
+        case .preparing(let grant) where now >= watchdogMoment:
+            return [.endHooks] + conclude(grant, .lost(LossReason.expired(nil).description))
+        case .running, .ending: return look(at: now)
         default: return []
         }
+    }
+
+    private mutating func look(at now: BootInstant) -> [Action] {
+        if let next = force?.next, now >= next {
+            force?.next = nil
+            return [.endByForce]
+        }
+        guard force == nil else { return [] }
+        if now >= watchdogMoment {
+            if case .running(let grant) = phase { phase = .ending(grant, LossReason.expired(nil).description) }
+            return forceEnd()
+        }
+        var actions: [Action] = []
+        for order in orders.takeLate(at: now) { actions += carryOut(order, at: now) }
+        if let killAt, now >= killAt { actions += forceEnd() }
+        return actions
     }
 }

@@ -16,6 +16,7 @@ public struct GuardedCommand: Sendable {
     let lease: LeaseSession.Configuration
     let configuration: GuardSession.Configuration
     let hooks: Hooks
+    let clearing: SessionDriver.Clearing?
     let environment: Environment
     let elected: @Sendable () -> Void
     let tell: @Sendable (GuardSession.Message) -> Void
@@ -24,11 +25,12 @@ public struct GuardedCommand: Sendable {
     /// - Parameters:
     ///   - guardian: forked before any thread was started.
     ///   - lifeline: a descriptor whose end says that the session that started us is gone.
+    ///   - clearing: ends what earlier terms have left, before a grant counts.
     ///   - elected: called when a term begins, before its hooks and the command.
     public init(
         guardian: Guardian, front: Front?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Coordinator,
         lease: LeaseSession.Configuration,
-        configuration: GuardSession.Configuration, hooks: Hooks, environment: @escaping Environment,
+        configuration: GuardSession.Configuration, hooks: Hooks, clearing: SessionDriver.Clearing?, environment: @escaping Environment,
         elected: @escaping @Sendable () -> Void,
         tell: @escaping @Sendable (GuardSession.Message) -> Void, hookFailed: @escaping @Sendable (String, String) -> Void
     ) {
@@ -40,14 +42,16 @@ public struct GuardedCommand: Sendable {
         self.lease = lease
         self.configuration = configuration
         self.hooks = hooks
+        self.clearing = clearing
         self.environment = environment
         self.elected = elected
         self.tell = tell
         self.hookFailed = hookFailed
     }
 
-    /// Signals that are the command's, not qq's.
+    /// Signals that are the command's, not qq's; and SIGCHLD, for the orphans of hooks, which come to this process.
     public static let forwarded = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP]
+    public static let signals = forwarded + [SIGCHLD]
 
     private enum Input: Sendable {
         case event(GuardSession.Event)
@@ -58,7 +62,9 @@ public struct GuardedCommand: Sendable {
     /// Returns how it ended, when the command and everything that it started is gone and the lease is given up.
     public func run(signals: SignalSource) async -> GuardSession.Outcome {
         let (inputs, post) = AsyncStream.makeStream(of: Input.self)
-        let driver = SessionDriver(lease, coordinator: coordinator, clock: loop)
+        let driver = SessionDriver(lease, coordinator: coordinator, clock: loop, clearing: clearing)
+        let queue = HookQueue(hooks, on: loop, failed: hookFailed)
+        var leavesSurvivors = false
         let outcome = await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 let outcome = await driver.run { event, witness in
@@ -70,7 +76,12 @@ public struct GuardedCommand: Sendable {
                 while let report = try? await guardian.next() { post.yield(.event(.guardian(report))) }
                 if !Task.isCancelled { post.yield(.event(.guardianEnded)) }
             }
-            group.addTask { while let signal = try? await signals.next() { post.yield(.event(.signal(signal))) } }
+            group.addTask {
+                while let signal = try? await signals.next() {
+                    if signal == SIGCHLD { queue.reapOrphans() } else { post.yield(.event(.signal(signal))) }
+                }
+            }
+            group.addTask { await queue.run { post.yield(.event(.hooksRan)) } }
             if let front {
                 group.addTask { if (try? await loop.readable(front.descriptor)) != nil { post.yield(.event(.frontEnded)) } }
             }
@@ -103,38 +114,36 @@ public struct GuardedCommand: Sendable {
                         timerNumber += 1
                         let number = timerNumber
                         group.addTask { if (try? await loop.sleep(until: instant)) != nil { post.yield(.timer(number)) } }
-                    case .hooks(let event, let grant):
-                        if hooks.commands(for: event).isEmpty {
-                            post.yield(.event(.hooksRan))
-                        } else {
-                            group.addTask {
-                                await hooks.run(event, environment: environment(event, grant), on: loop, failed: hookFailed)
-                                post.yield(.event(.hooksRan))
-                            }
-                        }
-                    case .run(let grant):
-                        do throws(SystemCallError) { try start(under: grant, witness: witness) } catch {
+                    case .hooks(let event, let grant): queue.add(event, environment: environment(event, grant))
+                    case .endHook: queue.endHook(withBatches: false)
+                    case .endHooks: queue.endHook(withBatches: true)
+                    case .run(let grant, let number):
+                        do throws(SystemCallError) { try start(number, under: grant, witness: witness) } catch {
                             // A guardian that is gone ends its reports as well; anything else, such as too large an environment, is told here.
                             if error.code != EPIPE, error.code != ECONNRESET { post.yield(.event(.guardian(.notRun(error.code)))) }
                         }
                         // The guardian and the command have it now: it must not outlive them in us.
                         witness?.close()
                     case .stopLease: driver.stop()
+                    case .renewNow: driver.renewNow()
+                    case .endByForce: post.yield(.event(.forced(guardian.endByForce())))
+                    case .message(let message):
+                        if case .leftAlive = message { leavesSurvivors = true }
+                        tell(message)
                     default: carryOut(action)
                     }
                 }
             }
             return .lost("stopped")
         }
-        guardian.dismiss()
+        guardian.dismiss(withSurvivors: leavesSurvivors)
         return outcome
     }
 
-    private func start(under grant: Grant, witness: (any Witness)?) throws(SystemCallError) {
+    private func start(_ number: UInt64, under grant: Grant, witness: (any Witness)?) throws(SystemCallError) {
         try guardian.run(
-            environment: environment(.elected, grant), deadline: grant.deadline, timing: configuration.timing.fitting(grant.ttl),
-            witness: witness,
-            takesTerminal: front?.givesTerminal ?? false)
+            number, environment: environment(.elected, grant), grant: grant, timing: configuration.timing.fitting(grant.ttl),
+            witness: witness, takesTerminal: front?.givesTerminal ?? false)
         closeStandardStreams()
     }
 
@@ -149,15 +158,15 @@ public struct GuardedCommand: Sendable {
 
     private func carryOut(_ action: GuardSession.Action) {
         switch action {
-        case .extend(let grant): guardian.extend(to: grant.deadline, timing: configuration.timing.fitting(grant.ttl))
-        case .pass(let signal): guardian.pass(signal)
-        case .terminate: guardian.terminate(grace: configuration.timing.grace)
-        case .kill: guardian.kill()
-        case .endByForce: guardian.endByForce()
+        case .extend(let grant): guardian.extend(to: grant, timing: configuration.timing.fitting(grant.ttl))
+        case .pass(let signal, let number, let end): guardian.pass(signal, number, validUntil: end)
+        case .terminate(let number): guardian.terminate(grace: configuration.timing.grace, number)
+        case .kill(let number): guardian.kill(number)
+        case .passByForce(let signal, let group): guardian.passByForce(signal, to: group)
+        case .terminateByForce: guardian.terminateByForce()
         case .commandRuns(let pid): front?.commandRuns(pid)
         case .commandStopped(let signal): front?.commandStopped(by: signal)
-        case .message(let message): tell(message)
-        case .hooks, .run, .stopLease, .timer, .exit: break
+        case .message, .hooks, .endHook, .endHooks, .run, .stopLease, .renewNow, .endByForce, .timer, .exit: break
         }
     }
 }

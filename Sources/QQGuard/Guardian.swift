@@ -7,7 +7,10 @@ import QQLoop
 /// The process between qq and the command that it guards. What it promises stands in CGuardian.h.
 public final class Guardian: Sendable {
     private let socket: CInt
+    /// Names the guardian for good, unlike its number, which another process may get once it has been reaped.
+    private let process: CInt
     private let pid: pid_t
+    private let mark: TermMark
     private let loop: MainLoop
 
     /// What the guardian tells.
@@ -25,6 +28,10 @@ public final class Guardian: Sendable {
         case survivor(pid_t)
         /// Nothing lives any more; so many had been left behind.
         case gone(leftBehind: Int)
+        /// The order with this number was taken.
+        case obeyed(UInt64)
+        /// The wall clock was set ahead by this much: the machine may have been paused.
+        case clockJumped(Duration)
     }
 
     /// When the guardian acts, counted back from the deadline of the lease.
@@ -48,17 +55,34 @@ public final class Guardian: Sendable {
     }
 
     /// Forks. Nothing of this process may have started a thread.
-    /// - Parameter arguments: the command's, ended by nil, byte for byte as they are to reach it.
+    /// - Parameters:
+    ///   - arguments: the command's, ended by nil, byte for byte as they are to reach it.
+    ///   - name: the election, for the guardian's title.
     /// - Throws: `SystemCallError` where the kernel has no process to give.
-    public init(arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, loop: MainLoop) throws(SystemCallError) {
+    public init(
+        arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, name: String, mark: TermMark, loop: MainLoop
+    ) throws(SystemCallError) {
         assert(Self.threads == 1, "a thread was started before the guardian: what it holds at this moment is held in the guardian for ever")
         var socket: CInt = -1
-        pid = try SystemCallError.check("fork", qq_guardian_start(arguments, &socket))
+        var process: CInt = -1
+        var pid: pid_t = 0
+        // Not the name of this program: what is sent to every qq by its name leaves the guardian to do its work.
+        let words = ["lease-guardian \(Printable.text(name))", mark.entry, mark.cgroup]
+        let texts = words.map { (word: String) in strdup(word) }
+        defer { for text in texts { free(text) } }
+        var start = qq_guardian_setup(arguments: arguments, title: texts[0], mark: texts[1], cgroup: texts[2])
+        _ = try SystemCallError.check("fork", qq_guardian_start(&start, &socket, &process, &pid))
         self.socket = socket
+        self.process = process
+        self.pid = pid
+        self.mark = mark
         self.loop = loop
     }
 
-    deinit { close(socket) }
+    deinit {
+        close(socket)
+        close(process)
+    }
 
     /// How many threads this process has: for each there is a folder, beside the two links that any folder has (proc_pid_task(5)).
     private static var threads: Int {
@@ -69,40 +93,38 @@ public final class Guardian: Sendable {
     /// Starts the command under the lease.
     /// - Throws: `SystemCallError` where the guardian is gone.
     public func run(
-        environment: [(name: String, value: String)], deadline: BootInstant, timing: Timing, witness: (any Witness)?, takesTerminal: Bool
+        _ number: UInt64, environment: [(name: String, value: String)], grant: Grant, timing: Timing, witness: (any Witness)?,
+        takesTerminal: Bool
     ) throws(SystemCallError) {
-        var order = order(QQ_ORDER_RUN, deadline: deadline, timing: timing)
+        var order = order(QQ_ORDER_RUN, grant, timing: timing)
+        order.number = number
         order.value = takesTerminal ? CInt(QQ_ORDER_TAKE_TERMINAL) : 0
         var entries: [CChar] = []
-        for entry in environment { entries += (entry.name + "=" + entry.value).utf8CString }
+        for entry in environment + [(TermMark.variable, mark.value)] { entries += (entry.name + "=" + entry.value).utf8CString }
         _ = try SystemCallError.check("sendmsg", qq_guardian_send(socket, &order, entries, entries.count, witness?.descriptor ?? -1))
     }
 
     /// The lease was extended.
-    public func extend(to deadline: BootInstant, timing: Timing) { send(order(QQ_ORDER_DEADLINE, deadline: deadline, timing: timing)) }
+    public func extend(to grant: Grant, timing: Timing) { send(order(QQ_ORDER_DEADLINE, grant, timing: timing)) }
 
     /// Passes a signal on to the command's process group.
-    public func pass(_ signal: CInt) {
-        var order = qq_order()
-        order.kind = QQ_ORDER_SIGNAL.rawValue
+    /// - Parameter validUntil: when it is too late for that, since the signal has been sent in another way.
+    public func pass(_ signal: CInt, _ number: UInt64, validUntil: BootInstant) {
+        var order = order(QQ_ORDER_SIGNAL, number)
         order.value = signal
+        order.deadline_ns = validUntil.nanoseconds
         send(order)
     }
 
     /// SIGTERM to everything, SIGKILL after the grace or when the lease demands it.
-    public func terminate(grace: Duration) {
-        var order = qq_order()
-        order.kind = QQ_ORDER_TERMINATE.rawValue
+    public func terminate(grace: Duration, _ number: UInt64) {
+        var order = order(QQ_ORDER_TERMINATE, number)
         order.grace_ns = UInt64(max(0, grace.nanoseconds))
         send(order)
     }
 
     /// SIGKILL to everything, now.
-    public func kill() {
-        var order = qq_order()
-        order.kind = QQ_ORDER_KILL.rawValue
-        send(order)
-    }
+    public func kill(_ number: UInt64) { send(order(QQ_ORDER_KILL, number)) }
 
     /// The next report; nil when the guardian has ended.
     /// - Throws: `CancellationError`.
@@ -119,39 +141,82 @@ public final class Guardian: Sendable {
         }
     }
 
-    /// Ends the guardian, whatever it is doing, and everything below this process: for when it is stopped, or was killed.
-    public func endByForce() {
-        Glibc.kill(pid, SIGKILL)
-        waitpid(pid, nil, 0)
-        // What the guardian had below it comes to us, now or when what is between us dies. One round of SIGKILL can miss a process that is just being
-        // forked, so it is over when we have no children any more.
-        for _ in 0..<1000 {
-            var denied: pid_t = 0
-            _ = qq_signal_descendants(SIGKILL, &denied)
-            var reaped: pid_t
-            repeat { reaped = waitpid(-1, nil, WNOHANG) } while reaped > 0
-            if reaped < 0 || denied != 0 { return }
-            usleep(500)
+    // MARK: In the guardian's place
+
+    /// What one round of ending everything has come to.
+    public struct Round: Sendable, Hashable {
+        /// How many processes below this one were found alive, the guardian left out.
+        public var living: Int
+        /// Whether this process has no children any more, and so nothing below it.
+        public var isOver: Bool
+        /// One that may not be killed.
+        public var denied: pid_t?
+
+        public init(living: Int, isOver: Bool = false, denied: pid_t? = nil) {
+            self.living = living
+            self.isOver = isOver
+            self.denied = denied
         }
     }
 
-    /// Lets the guardian go, once the lease has been given up, and waits until it has ended: with it goes the last copy of the witness.
-    public func dismiss() {
-        shutdown(socket, CInt(SHUT_WR))
-        // It may have been stopped by somebody; there is nothing left for it to guard.
-        Glibc.kill(pid, SIGCONT)
-        var end = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-        var report = qq_report()
-        // Its end of the socket closes when it ends; what it still had to say comes before that.
-        while poll(&end, 1, 1000) > 0, qq_guardian_receive(socket, &report) == 1 {}
-        Glibc.kill(pid, SIGKILL)
-        waitpid(pid, nil, 0)
+    /// Ends the guardian, whatever it is doing, and everything below this process: for when it is stopped, or was killed. One round of that, which waits
+    /// for nothing. What the guardian had below it comes to this process, now or when what is between them dies; a round can miss a process that is just
+    /// being forked.
+    public func endByForce() -> Round {
+        // A guardian that is frozen, or hangs in the kernel, dies later, and does nothing until then.
+        _ = qq_process_send(process, SIGKILL)
+        qq_cgroup_end(mark.cgroup)
+        var denied: pid_t = 0
+        let living = qq_signal_descendants(SIGKILL, livingPID, &denied)
+        var reaped: pid_t
+        repeat { reaped = waitpid(-1, nil, WNOHANG) } while reaped > 0
+        let isOver = reaped < 0 && errno == ECHILD
+        return Round(living: living < 0 ? 1 : Int(living), isOver: isOver, denied: denied == 0 ? nil : denied)
     }
 
-    private func order(_ kind: qq_order_kind, deadline: BootInstant, timing: Timing) -> qq_order {
+    /// SIGTERM to everything but the guardian.
+    public func terminateByForce() {
+        _ = qq_signal_descendants(SIGTERM, livingPID, nil)
+        _ = qq_signal_descendants(SIGCONT, livingPID, nil)
+    }
+
+    /// The guardian's number while it is its own; 0 once it has ended.
+    private var livingPID: pid_t {
+        var end = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
+        return poll(&end, 1, 0) == 0 ? pid : 0
+    }
+
+    /// Sends a signal to the command's process group.
+    public func passByForce(_ signal: CInt, to group: pid_t) { _ = qq_signal_group_below(group, signal) }
+
+    // MARK: Its end
+
+    /// Lets the guardian go, once the lease has been given up, and waits for a second at most until it has ended: with it goes the last copy of the witness.
+    /// - Parameter withSurvivors: whether it stays, since not all that it guards could be ended.
+    public func dismiss(withSurvivors: Bool) {
+        shutdown(socket, CInt(SHUT_WR))
+        if withSurvivors { return }
+        // It may have been stopped by somebody; there is nothing left for it to guard.
+        _ = qq_process_send(process, SIGCONT)
+        var end = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
+        if poll(&end, 1, 1000) == 0 {
+            _ = qq_process_send(process, SIGKILL)
+            _ = poll(&end, 1, 200)
+        }
+        waitpid(pid, nil, WNOHANG)
+    }
+
+    private func order(_ kind: qq_order_kind, _ number: UInt64) -> qq_order {
         var order = qq_order()
         order.kind = kind.rawValue
-        order.deadline_ns = deadline.nanoseconds
+        order.number = number
+        return order
+    }
+
+    private func order(_ kind: qq_order_kind, _ grant: Grant, timing: Timing) -> qq_order {
+        var order = order(kind, 0)
+        order.deadline_ns = grant.deadline.nanoseconds
+        order.sent_ns = (grant.deadline - grant.ttl).nanoseconds
         order.margin_ns = UInt64(max(0, timing.margin.nanoseconds))
         order.grace_ns = UInt64(max(0, timing.grace.nanoseconds))
         return order
@@ -199,6 +264,8 @@ extension Guardian.Report {
         case QQ_REPORT_DEADLINE: self = .deadline(report.value)
         case QQ_REPORT_SURVIVOR: self = .survivor(report.value)
         case QQ_REPORT_GONE: self = .gone(leftBehind: Int(report.value))
+        case QQ_REPORT_OBEYED: self = .obeyed(report.number)
+        case QQ_REPORT_CLOCK: self = .clockJumped(.milliseconds(Int64(report.value)))
         default: return nil
         }
     }

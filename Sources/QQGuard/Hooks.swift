@@ -38,12 +38,12 @@ public struct Hooks: Sendable {
         }
     }
 
-    /// Runs the commands for `event` to their end.
+    /// Runs the commands for `event` to their end, one after the other; those that are left when the task is cancelled do not run.
     /// - Parameter failed: called with the command and what went wrong.
     public func run(
         _ event: HookEvent, environment: [(name: String, value: String)], on loop: MainLoop, failed: @Sendable (String, String) -> Void
     ) async {
-        for command in commands(for: event) {
+        for command in commands(for: event) where !Task.isCancelled {
             if let problem = await ShellCommand(command, environment: environment).run(timeLimit: timeLimit, on: loop) {
                 failed(command, problem)
             }
@@ -69,7 +69,7 @@ public struct ShellCommand: Sendable {
         self.environment = entries + environment.map { $0.name + "=" + $0.value }
     }
 
-    /// Runs it to its end; what went wrong, or nil.
+    /// Runs it until it ends, the time is over, or the task is cancelled; what went wrong, or nil.
     public func run(timeLimit: Duration, on loop: MainLoop) async -> String? {
         var entries: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
         entries.append(nil)
@@ -77,11 +77,48 @@ public struct ShellCommand: Sendable {
         var pid: pid_t = 0
         let problem = qq_spawn_shell(command, entries, &pid)
         if problem != 0 { return SystemCallError("posix_spawn", code: problem).reason }
-        let ended = await waitForEnd(of: pid, timeLimit: timeLimit, on: loop)
+        return await ShellProcess(pid, on: loop).end(within: timeLimit)
+    }
+}
+
+/// A child that was started for a hook, in a process group of its own.
+private struct ShellProcess {
+    let pid: pid_t
+    let loop: MainLoop
+    /// How long one that was killed has until it is given up: it may hang in the kernel.
+    private static let patience = Duration.seconds(1)
+
+    init(_ pid: pid_t, on loop: MainLoop) {
+        self.pid = pid
+        self.loop = loop
+    }
+
+    /// Waits for its end, and sees to it when the time is over or the task is cancelled; what went wrong, or nil.
+    func end(within limit: Duration) async -> String? {
+        let descriptor = qq_process_open(pid)
+        guard descriptor >= 0 else {
+            kill(-pid, SIGKILL)
+            return SystemCallError("pidfd_open").reason
+        }
+        defer {
+            loop.forget(descriptor)
+            close(descriptor)
+        }
+        let ended = await hasEnded(descriptor, within: limit)
+        let wasCancelled = Task.isCancelled
+        // It has not been reaped, so its number and its group's are its own.
         if !ended { kill(-pid, SIGKILL) }
+        // A task of its own, since ours may be cancelled.
+        let isDead = ended ? true : await Task(executorPreference: loop) { await hasEnded(descriptor, within: Self.patience) }.value
         var status: CInt = 0
-        while waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        if !ended { return "it ran longer than \(DurationText.brief(timeLimit)), and was ended (--hook-timeout)" }
+        let isReaped = waitpid(pid, &status, WNOHANG) == pid
+        if !isDead { return "it does not end, although it was killed: process \(pid)" }
+        if !ended {
+            return wasCancelled
+                ? "it was ended, for qq was told to go on without it"
+                : "it ran longer than \(DurationText.brief(limit)), and was ended (--hook-timeout)"
+        }
+        guard isReaped else { return nil }
         switch CommandStatus(waitStatus: status) {
         case .exited(0): return nil
         case .exited(let code): return "exit code \(code)"
@@ -89,17 +126,11 @@ public struct ShellCommand: Sendable {
         }
     }
 
-    private func waitForEnd(of pid: pid_t, timeLimit: Duration, on loop: MainLoop) async -> Bool {
-        let descriptor = qq_process_open(pid)
-        guard descriptor >= 0 else { return true }
-        defer {
-            loop.forget(descriptor)
-            close(descriptor)
-        }
-        return await withTaskGroup(of: Bool.self) { group in
+    private func hasEnded(_ descriptor: CInt, within limit: Duration) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
             group.addTask { (try? await loop.readable(descriptor)) != nil }
             group.addTask {
-                try? await loop.sleep(for: timeLimit)
+                try? await loop.sleep(for: limit)
                 return false
             }
             let first = await group.next() ?? false

@@ -114,7 +114,7 @@ extension Sandbox {
 
     /// The guardian of a `qq`.
     func guardian(of qq: Started) async throws -> LivingProcess {
-        try await waitFor("the guardian of \(qq.pid)") { LivingProcess.below(qq.pid).first { $0.name == "qq-guardian" } }
+        try await waitFor("the guardian of \(qq.pid)") { LivingProcess.below(qq.pid).first { $0.name == "lease-guardian" } }
     }
 }
 

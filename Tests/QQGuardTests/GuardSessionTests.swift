@@ -20,12 +20,26 @@ struct Run {
             expiresAt: WallTime(seconds: 10))
     }
 
-    mutating func feed(_ event: GuardSession.Event) -> [GuardSession.Action] { session.handle(event, at: now) }
+    /// What the session wants to be called back at.
+    private(set) var alarm: BootInstant?
+
+    /// What is to be done, but for the timer.
+    mutating func feed(_ event: GuardSession.Event) -> [GuardSession.Action] {
+        session.handle(event, at: now).filter { action in
+            guard case .timer(let instant) = action else { return true }
+            alarm = instant
+            return false
+        }
+    }
+
+    /// When qq ends everything itself.
+    var watchdog: BootInstant { grant.deadline - session.configuration.timing.margin / 2 }
 
     /// Elected, hooks through, command running.
     mutating func run() {
         _ = feed(.lease(.elected(grant)))
         _ = feed(.hooksRan)
+        _ = feed(.guardian(.obeyed(1)))
         _ = feed(.guardian(.started(42)))
     }
 
@@ -43,8 +57,8 @@ struct GuardSessionTests {
     @Test("runs the hooks, then the command, then releases, and exits as the command did")
     func wholeRun() {
         var run = Run()
-        #expect(run.feed(.lease(.elected(run.grant))).first == .hooks(.elected, run.grant))
-        #expect(run.feed(.hooksRan) == [.run(run.grant)])
+        #expect(run.feed(.lease(.elected(run.grant))) == [.hooks(.elected, run.grant)])
+        #expect(run.feed(.hooksRan) == [.run(run.grant, 1)])
         #expect(run.feed(.guardian(.started(42))) == [.commandRuns(42)])
         #expect(run.feed(.guardian(.exited(.exited(3)))).isEmpty)
         #expect(run.feed(.guardian(.gone(leftBehind: 0))) == [.hooks(.released, run.grant)])
@@ -67,7 +81,8 @@ struct GuardSessionTests {
         var run = Run()
         run.run()
         #expect(run.feed(.guardian(.exited(.exited(0)))).isEmpty)
-        #expect(run.feed(.timer) == [.timer(run.grant.deadline - run.session.configuration.timing.margin / 2)])
+        #expect(run.feed(.timer).isEmpty)
+        #expect(run.alarm == run.watchdog)
         #expect(run.feed(.guardian(.gone(leftBehind: 2))) == [.message(.leftBehind(2)), .hooks(.released, run.grant)])
     }
 
@@ -75,7 +90,7 @@ struct GuardSessionTests {
     func loss() {
         var run = Run()
         run.run()
-        #expect(run.feed(.lease(.lost(run.grant, .takenOver(by: "other")))) == [.kill])
+        #expect(run.feed(.lease(.lost(run.grant, .takenOver(by: "other")))) == [.kill(2)])
         #expect(run.feed(.leaseEnded(.lost(.takenOver(by: "other")))).isEmpty)
         #expect(run.end(.exited(0)) == [.hooks(.lost, run.grant)])
         #expect(run.feed(.hooksRan) == [.exit(.lost("taken over by other"))])
@@ -85,7 +100,7 @@ struct GuardSessionTests {
     func lossDuringHooks() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
-        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.hooks(.lost, run.grant)])
+        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.endHooks, .hooks(.lost, run.grant)])
         #expect(run.feed(.hooksRan).isEmpty, "the hooks of the election are through; those of the loss are not")
         #expect(run.feed(.hooksRan) == [.exit(.lost("the lease was removed"))])
     }
@@ -97,7 +112,7 @@ struct GuardSessionTests {
         run.now = run.grant.deadline - .milliseconds(100)
         #expect(run.feed(.hooksRan).isEmpty)
         run.now = run.grant.deadline
-        #expect(run.feed(.timer) == [.hooks(.released, run.grant)])
+        #expect(run.feed(.timer) == [.endHooks, .hooks(.released, run.grant)])
     }
 
     @Test("moves the guardian's deadline with each renewal")
@@ -106,18 +121,22 @@ struct GuardSessionTests {
         run.run()
         var later = run.grant
         later.deadline = run.grant.deadline + .seconds(5)
-        let watchdog = later.deadline - run.session.configuration.timing.margin / 2
-        #expect(run.feed(.lease(.extended(later))) == [.extend(later), .timer(watchdog)])
+        #expect(run.feed(.lease(.extended(later))) == [.extend(later)])
+        #expect(run.alarm == later.deadline - run.session.configuration.timing.margin / 2)
         run.now = run.grant.deadline
-        #expect(run.feed(.timer) == [.timer(watchdog)], "the old deadline is of no concern any more")
+        #expect(run.feed(.timer).isEmpty, "the old deadline is of no concern any more")
     }
 
     @Test("ends everything itself when the guardian has not, shortly before the lease ends")
-    func watchdog() {
+    func watchdog() throws {
         var run = Run()
         run.run()
-        run.now = run.grant.deadline - run.session.configuration.timing.margin / 2
-        #expect(run.feed(.timer) == [.endByForce, .hooks(.released, run.grant)])
+        run.now = run.watchdog
+        #expect(run.feed(.timer) == [.endByForce])
+        #expect(run.feed(.forced(.init(living: 3))).isEmpty)
+        run.now = try #require(run.alarm)
+        #expect(run.feed(.timer) == [.endByForce])
+        #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
         _ = run.feed(.hooksRan)
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
     }
@@ -126,9 +145,10 @@ struct GuardSessionTests {
     func guardianKilled() {
         var run = Run()
         run.run()
-        #expect(run.feed(.guardianEnded) == [.message(.guardianKilled), .endByForce, .hooks(.released, run.grant)])
+        #expect(run.feed(.guardianEnded) == [.message(.guardianKilled), .endByForce])
+        #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
         #expect(run.feed(.hooksRan) == [.stopLease])
-        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("the guardian was killed"))])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("its guardian was killed"))])
     }
 
     @Test("takes the guardian's end after the command's for what it is")
@@ -143,7 +163,7 @@ struct GuardSessionTests {
     func stepDown() {
         var run = Run()
         run.run()
-        #expect(run.feed(.lease(.stepDownAsked(by: "ops"))) == [.message(.steppingDown(by: "ops")), .terminate])
+        #expect(run.feed(.lease(.stepDownAsked(by: "ops"))) == [.message(.steppingDown(by: "ops")), .terminate(2)])
         #expect(run.end(.died(signal: SIGTERM)) == [.hooks(.released, run.grant)])
         #expect(run.feed(.hooksRan) == [.stopLease])
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("asked to step down by ops"))])
@@ -154,7 +174,7 @@ struct GuardSessionTests {
         var run = Run()
         run.run()
         _ = run.feed(.lease(.stepDownAsked(by: "ops")))
-        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.kill])
+        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.kill(3)])
     }
 
     @Test("says that the lease was not renewed in time when the guardian acts")
@@ -174,11 +194,13 @@ struct GuardSessionTests {
         run.run()
         run.now = run.start + .seconds(2)
         let until = run.start + .seconds(60)
-        #expect(run.end(.exited(0)) == [.message(.holding(until: until)), .timer(until)])
+        #expect(run.end(.exited(0)) == [.message(.holding(until: until))])
+        #expect(run.alarm == until)
         run.now = run.start + .seconds(5)
         var later = run.grant
         later.deadline = run.now + .seconds(10)
-        #expect(run.feed(.lease(.extended(later))) == [.extend(later), .timer(until)], "renewed as long as it is held")
+        #expect(run.feed(.lease(.extended(later))) == [.extend(later)], "renewed as long as it is held")
+        #expect(run.alarm == until)
         run.now = until
         #expect(run.feed(.timer) == [.hooks(.released, run.grant)])
         _ = run.feed(.hooksRan)
@@ -214,7 +236,7 @@ struct GuardSessionTests {
     func signals(signal: Int32) {
         var run = Run()
         run.run()
-        #expect(run.feed(.signal(signal)) == [.pass(signal)])
+        #expect(run.feed(.signal(signal)) == [.pass(signal, 2, validUntil: run.now + .milliseconds(150))])
     }
 
     @Test("stops campaigning on a signal, and exits as one that died of it", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
@@ -234,7 +256,7 @@ struct GuardSessionTests {
     func signalWhilePreparing() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
-        #expect(run.feed(.signal(SIGTERM)) == [.hooks(.released, run.grant)])
+        #expect(run.feed(.signal(SIGTERM)) == [.endHooks, .hooks(.released, run.grant)])
         #expect(run.feed(.hooksRan).isEmpty)
         #expect(run.feed(.hooksRan) == [.stopLease])
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.signalled(SIGTERM))])
@@ -254,7 +276,7 @@ struct GuardSessionTests {
     func frontEnded() {
         var run = Run()
         run.run()
-        #expect(run.feed(.frontEnded) == [.kill])
+        #expect(run.feed(.frontEnded) == [.kill(2)])
         #expect(run.end(.died(signal: SIGKILL)) == [.hooks(.released, run.grant)])
     }
 
@@ -292,6 +314,140 @@ struct GuardSessionTests {
     }
 }
 
+/// What happens when the guardian does not do its work.
+@Suite("A guarded run with a guardian that is stopped or gone")
+struct GuardianFailureTests {
+    private func after(_ milliseconds: Int, _ run: inout Run, _ expected: [GuardSession.Action]) {
+        run.now = run.now + .milliseconds(milliseconds)
+        #expect(run.feed(.timer) == expected)
+    }
+
+    @Test("carries out the order to kill itself, 200 ms after the guardian did not take it")
+    func killNotTaken() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.lease(.lost(run.grant, .removed)))
+        #expect(run.alarm == run.now + .milliseconds(200))
+        after(200, &run, [.message(.guardianSilent), .endByForce])
+    }
+
+    @Test("leaves to the guardian what it has taken")
+    func killTaken() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.lease(.lost(run.grant, .removed)))
+        #expect(run.feed(.guardian(.obeyed(2))).isEmpty)
+        after(200, &run, [])
+    }
+
+    @Test("sends SIGTERM itself when asked to step down, and SIGKILL after the grace")
+    func terminateNotTaken() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.lease(.stepDownAsked(by: "ops")))
+        after(200, &run, [.message(.guardianSilent), .terminateByForce])
+        after(3000, &run, [.endByForce])
+    }
+
+    @Test("passes a signal on itself, once, however often it came meanwhile")
+    func signalNotTaken() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.signal(SIGTERM)).count == 1)
+        #expect(run.feed(.signal(SIGTERM)).isEmpty)
+        after(200, &run, [.passByForce(SIGTERM, to: 42)])
+        #expect(run.feed(.signal(SIGTERM)).count == 1)
+    }
+
+    @Test("gives up when the guardian does not begin")
+    func runNotTaken() {
+        var run = Run()
+        _ = run.feed(.lease(.elected(run.grant)))
+        _ = run.feed(.hooksRan)
+        after(4999, &run, [])
+        after(1, &run, [.message(.guardianSilent), .endByForce])
+        #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
+    }
+
+    @Test("calls the campaign off when the guardian is killed while it waits, and begins nothing with what is granted then")
+    func killedWhileWaiting() {
+        var run = Run()
+        #expect(run.feed(.guardianEnded) == [.stopLease])
+        #expect(run.feed(.lease(.elected(run.grant))).isEmpty)
+        guard case .exit(.failed(let error))? = run.feed(.leaseEnded(.stopped)).first else {
+            Issue.record("it does not fail")
+            return
+        }
+        #expect(error.kind == .unavailable)
+    }
+
+    @Test("gives the lease back when the guardian is killed while hooks run")
+    func killedWhilePreparing() {
+        var run = Run()
+        _ = run.feed(.lease(.elected(run.grant)))
+        #expect(run.feed(.guardianEnded) == [.endHooks, .hooks(.released, run.grant)])
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.hooksRan) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("its guardian was killed"))])
+    }
+
+    @Test("keeps the lease while a process lives that may not be killed, and gives it up when that has ended")
+    func survivor() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.guardianEnded)
+        #expect(run.feed(.forced(.init(living: 1, denied: 99))) == [.message(.survivor(99))])
+        for _ in 0..<300 {
+            run.now = run.alarm ?? run.now
+            #expect(run.feed(.timer) == [.endByForce])
+            var later = run.grant
+            later.deadline = run.now + .seconds(10)
+            _ = run.feed(.lease(.extended(later)))
+            #expect(run.feed(.forced(.init(living: 1, denied: 99))).isEmpty, "told of once, and not released")
+        }
+        run.now = run.alarm ?? run.now
+        _ = run.feed(.timer)
+        #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
+    }
+
+    @Test("leaves the lease to expire when told to end while a process lives that may not be killed")
+    func leavesSurvivor() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.guardianEnded)
+        _ = run.feed(.forced(.init(living: 1, denied: 99)))
+        #expect(run.feed(.signal(SIGTERM)) == [.message(.leftAlive(99)), .exit(.lost("its guardian was killed"))])
+    }
+
+    @Test("takes two rounds that find nothing for the end, unless no child is left")
+    func twoRounds() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.guardianEnded)
+        #expect(run.feed(.forced(.init(living: 0))).isEmpty)
+        run.now = run.alarm ?? run.now
+        #expect(run.feed(.timer) == [.endByForce])
+        #expect(run.feed(.forced(.init(living: 0))) == [.hooks(.released, run.grant)])
+    }
+
+    @Test("has the lease confirmed when the wall clock went ahead")
+    func clock() {
+        var run = Run()
+        run.run()
+        #expect(run.feed(.guardian(.clockJumped(.seconds(30)))) == [.message(.clockJumped(.seconds(30))), .renewNow])
+    }
+
+    @Test("ends the hook that runs after the command when told to end, and what follows follows")
+    func signalWhileConcluding() {
+        var run = Run()
+        run.run()
+        _ = run.end(.exited(3))
+        #expect(run.feed(.signal(SIGTERM)) == [.endHook])
+        #expect(run.feed(.hooksRan) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(3)))])
+    }
+}
+
 @Suite("Hooks")
 struct HooksTests {
     let hooks = Hooks(onElected: ["e"], onLost: ["l"], onChange: ["c"])
@@ -312,5 +468,26 @@ struct CommandStatusTests {
         #expect(CommandStatus(waitStatus: 0).exitCode == 0)
         #expect(CommandStatus(waitStatus: 7 << 8).exitCode == 7)
         #expect(CommandStatus(waitStatus: SIGKILL).exitCode == 137)
+    }
+}
+
+@Suite("The mark of a term")
+struct TermMarkTests {
+    @Test("has the election, its kind and the term, and the marks that it was started with")
+    func value() {
+        let outer = TermMark(election: "a", kind: "b", inherited: nil, unique: 1)
+        #expect(outer.value.hasSuffix("-0000000000000001"))
+        #expect(outer.value.utf8.count == 50)
+        let inner = TermMark(election: "c", kind: "d", inherited: outer.value, unique: 2)
+        #expect(inner.value == inner.text + "," + outer.text)
+        #expect(inner.text.prefix(16) != outer.text.prefix(16))
+    }
+
+    @Test("does not grow without end, nor pass on what is no mark")
+    func bounds() {
+        var mark = TermMark(election: "a", kind: "b", inherited: "junk," + String(repeating: "x", count: 9999))
+        #expect(mark.value == mark.text)
+        for _ in 0..<20 { mark = TermMark(election: "a", kind: "b", inherited: mark.value) }
+        #expect(mark.value.split(separator: ",").count == 8)
     }
 }

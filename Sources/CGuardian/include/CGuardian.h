@@ -2,15 +2,16 @@
 //
 // It is forked before qq has any thread, is the command's parent and the subreaper of everything that the command starts, and holds the lease's
 // deadline, which each renewal moves by an order on a socket. It ends everything below it when the deadline comes near (SIGTERM early, SIGKILL in
-// time), when it is told to, and at once when the socket closes, which is what SIGKILL of qq looks like. It knows nothing of any system.
+// time), when it is told to, and at once when the socket closes, which is what SIGKILL of qq looks like. It knows nothing of any system. Its name and
+// command line are its own, so that `pkill qq` and `killall qq` leave it to do its work.
 //
 // What each layer covers:
 //   qq killed                 the socket closes: SIGKILL to the whole tree, at once
 //   qq stopped or wedged      no order moves the deadline: SIGTERM, then SIGKILL, in time
 //   guardian killed           the command dies by PDEATHSIG, orphans come to qq (a subreaper too), which kills them
-//   guardian stopped          qq's own watchdog kills it before the deadline: as above
-// Not covered: qq and the guardian both killed in the same instant leave grandchildren; where a system can tell (a lease file's lock, which the
-// tree inherits), the election is not granted to another until they are gone.
+//   guardian stopped          an order that is not obeyed in time is carried out by qq itself; its watchdog ends everything before the deadline
+//   both killed or stopped    whoever is granted the election next on this machine ends what is left first (Leftovers.c)
+// Not covered: both killed or stopped, and the next holder on another machine.
 #pragma once
 
 #include <stdint.h>
@@ -19,7 +20,7 @@
 enum qq_order_kind {
     QQ_ORDER_RUN = 1,        // start the command; `environment` follows, the witness descriptor is attached if there is one
     QQ_ORDER_DEADLINE = 2,   // the lease was extended
-    QQ_ORDER_SIGNAL = 3,     // pass `value` on to the command's process group
+    QQ_ORDER_SIGNAL = 3,     // pass `value` on to the command's process group, unless it is past `deadline_ns`: then qq has done it
     QQ_ORDER_TERMINATE = 4,  // SIGTERM to everything, SIGKILL after `grace_ns` or at the deadline, whichever is first
     QQ_ORDER_KILL = 5,       // SIGKILL to everything, now
 };
@@ -27,7 +28,9 @@ enum qq_order_kind {
 struct qq_order {
     uint32_t kind;
     int32_t value;
+    uint64_t number;       // reported back when the order was taken; 0: nobody waits for that
     uint64_t deadline_ns;  // CLOCK_BOOTTIME: when the lease ends
+    uint64_t sent_ns;      // CLOCK_BOOTTIME: when the request was sent that the lease was granted or extended by
     uint64_t margin_ns;    // SIGKILL is sent this long before the deadline
     uint64_t grace_ns;     // SIGTERM is sent this long before SIGKILL
 };
@@ -40,18 +43,28 @@ enum qq_report_kind {
     QQ_REPORT_DEADLINE = 5,   // value: the signal sent because the lease was not renewed in time
     QQ_REPORT_SURVIVOR = 6,   // value: a pid that may not be killed (EPERM)
     QQ_REPORT_GONE = 7,       // value: how many processes the command left behind; nothing lives below the guardian any more
+    QQ_REPORT_OBEYED = 8,     // number: an order was taken
+    QQ_REPORT_CLOCK = 9,      // value: milliseconds by which the wall clock went ahead of CLOCK_BOOTTIME; the lease has to be confirmed
 };
 
 struct qq_report {
     uint32_t kind;
     int32_t value;
+    uint64_t number;
 };
 
 enum { QQ_ORDER_TAKE_TERMINAL = 1 };  // RUN's value: make the command's group the terminal's foreground group
 
-/// Forks the guardian for `argv`. Call before the process has threads. `mask` is the signal mask to give to the command. Returns its pid and the
-/// socket, or -1 with errno.
-pid_t qq_guardian_start(char *const argv[], int *socket);
+/// What a guardian is started with.
+struct qq_guardian_setup {
+    char *const *arguments;  // the command, ended by NULL
+    const char *title;       // the guardian's command line
+    const char *mark;        // NAME=VALUE: the entry in the environment that marks the command's processes, and the guardian
+    const char *cgroup;      // the name of the cgroup to make for the command, below our own
+};
+
+/// Forks the guardian. Call before the process has threads. Returns 0, the guardian's socket, and its pidfd; or -1 with errno.
+int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *process, pid_t *pid);
 
 /// Sends an order; `environment` is NUL-separated `NAME=VALUE` entries, `witness` a descriptor or -1. 0, or -1 with errno.
 int qq_guardian_send(int socket, const struct qq_order *order, const char *environment, size_t length, int witness);
@@ -59,9 +72,32 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
 /// 1 and a report, 0 at the end of the stream, -1 with errno (EAGAIN when there is none now).
 int qq_guardian_receive(int socket, struct qq_report *report);
 
-/// Sends `signal` (0: none, only count) to every process below this one, and to their process groups where those hold nothing else.
-/// Returns how many there are, or -1 with errno when /proc cannot be read. *denied is a pid that may not be signalled, or 0.
-int qq_signal_descendants(int signal, pid_t *denied);
+/// Sends `signal` (0: none, only count) to every process below this one but `except`, and to their process groups where those hold nothing else.
+/// Returns how many live, or -1 with errno when /proc cannot be read. *denied is a pid that may not be signalled, or 0.
+int qq_signal_descendants(int signal, pid_t except, pid_t *denied);
+
+/// Sends `signal` to the processes below this one that are in the group. Returns how many were reached.
+int qq_signal_group_below(pid_t group, int signal);
+
+/// Reaps the children of this process that have ended.
+void qq_reap_orphans(void);
+
+/// Ends what lives in the cgroup of this name below our own, and removes it once nothing does. Does nothing where there is none.
+void qq_cgroup_end(const char *name);
+
+/// What to look for before work begins under an election: see Leftovers.c.
+struct qq_leftovers {
+    const char *variable;       // the name of the marking variable
+    const char **exact;   // marks of this very election, as they begin; ended by NULL
+    const char *loose;          // the part that elections of this name have in common
+};
+
+/// One round: SIGKILL to all that earlier terms of the election have left on this machine. Returns how many were found, their numbers in `pids` (at most
+/// `room`), or -1 with errno.
+int qq_leftovers_end(const struct qq_leftovers *leftovers, pid_t *pids, int room);
+
+/// How far the wall clock has moved on CLOCK_BOOTTIME from `before`, in nanoseconds; `before` becomes what it is now (0: not asked yet).
+int64_t qq_clock_jump(int64_t *before);
 
 /// The process on the terminal, which the shell sees. Forks: returns 0 in the child, which goes on as qq with `*socket` to it; never returns in the
 /// parent, which passes signals on, stops and goes on with the command as a shell's job does, and exits as the child does.

@@ -43,6 +43,8 @@ int qq_set_cloexec(int fd, int on);
 /// The arguments of this process, as the kernel gave them, ended by NULL. Swift's own search for them goes astray where a preloaded library (faketime,
 /// sanitizers) has moved the environment before main.
 char *const *qq_arguments(int *count);
+/// The environment as the kernel gave it, ended by NULL; later changes are not in it.
+char *const *qq_first_environment(void);
 
 /// Whether a signal's disposition is SIG_IGN: 1 or 0.
 int qq_signal_is_ignored(int number);
@@ -63,6 +65,49 @@ int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid);
 int qq_process_open(pid_t pid);
 /// SIGKILL through such a descriptor. 0, or -1 with errno.
 int qq_process_kill(int process);
+/// Any signal through such a descriptor. 0, or -1 with errno.
+int qq_process_send(int process, int number);
+
+/// A process as proc_pid_stat(5) shows it. The number and the start together name one process for as long as the machine runs.
+struct qq_process {
+    pid_t pid, parent, group;
+    uint64_t started;  // clock ticks after the boot
+    char name[16];
+    unsigned char is_zombie, is_chosen, is_spared;
+};
+
+/// Processes, sorted by their numbers once `qq_processes_read` has filled the list.
+struct qq_processes {
+    struct qq_process *items;
+    int count, room;
+};
+
+/// Reads a file of a process, of which at most `room - 1` bytes, and ends it with a NUL. The length, or -1 with errno. `proc` is /proc.
+ssize_t qq_proc_read(int proc, pid_t pid, const char *file, char *buffer, size_t room);
+/// Reads one process. 1, or 0 if there is none.
+int qq_process_read(int proc, pid_t pid, struct qq_process *process);
+/// Appends a process, if there is one. 0 only without memory.
+int qq_processes_add(struct qq_processes *list, int proc, pid_t pid);
+/// Every process of the machine. 0, or -1 with errno.
+int qq_processes_read(struct qq_processes *list);
+void qq_processes_free(struct qq_processes *list);
+/// The process with this number, or NULL.
+struct qq_process *qq_processes_find(const struct qq_processes *list, pid_t pid);
+/// Chooses everything below `root` (0: none) and below what is chosen already, but for what is spared.
+void qq_processes_choose_below(struct qq_processes *list, pid_t root);
+/// The name of guardians (Sources/CGuardian), at most 15 bytes as any name of a process: none that `pkill qq` or `killall qq` looks for.
+extern const char qq_guardian_name[];
+int qq_process_is_guardian(const struct qq_process *process);
+/// Chooses the guardians above what is chosen, what has come to their qq as orphans (but not that qq itself), and everything below all of these.
+void qq_processes_choose_guarded(struct qq_processes *list);
+/// Sends a signal (0: none) to the process that was read, and to no other that has its number now. 0, or -1 with errno.
+int qq_process_signal(const struct qq_process *process, int number);
+
+/// What keeps this process from finding and ending others: /proc is missing, belongs to another pid namespace, or the kernel has no pidfd_open(2).
+enum { QQ_PROC_USABLE = 0, QQ_PROC_MISSING = 1, QQ_PROC_FOREIGN = 2, QQ_PROC_NO_DESCRIPTORS = 3 };
+int qq_proc_problem(void);
+/// Whether /proc hides the processes of other users from this one (proc(5), hidepid): 1 or 0.
+int qq_proc_hides(void);
 
 /// 1 if the wait(2) status says so, and the number in *value.
 int qq_status_exited(int status, int *value);

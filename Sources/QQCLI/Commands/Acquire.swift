@@ -41,7 +41,7 @@ extension Context {
 
     /// Campaigns until elected, refused, or told to stop. The lease is left as it is after an election.
     private func campaign(_ configuration: LeaseSession.Configuration, signals: any StopSignals) async -> Campaign {
-        let driver = SessionDriver(configuration, coordinator: coordinator, clock: loop)
+        let driver = SessionDriver(configuration, coordinator: coordinator, clock: loop, clearing: clearing(configuration.request.name))
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
         campaignBegins()
         defer { progress?.end() }

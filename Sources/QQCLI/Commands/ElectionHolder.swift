@@ -75,7 +75,8 @@ actor ElectionHolder {
     }
 
     private func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
-        SessionDriver(configuration, coordinator: context.coordinator, clock: context.loop)
+        SessionDriver(
+            configuration, coordinator: context.coordinator, clock: context.loop, clearing: context.clearing(configuration.request.name))
     }
 
     /// Holds until `stop`, or until an election fails for good; what went wrong, or nil.

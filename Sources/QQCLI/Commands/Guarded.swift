@@ -7,30 +7,27 @@ import QQLoop
 /// `acquire NAME -- CMD…`: everything that has to happen before the first thread, then the guarded run.
 func runGuarded(_ invocation: Invocation) throws -> Int32 {
     guard let start = invocation.trailingStart else { return ExitCode.usage }
-    if access("/proc/self/stat", R_OK) != 0 {
-        throw CoordinationError(
-            .configuration, "cannot guard a command", because: "what it starts cannot be found without /proc", at: "/proc",
-            hint: "mount it: mount -t proc proc /proc")
-    }
+    try checkProc()
     let lifeline = Lifeline.take()
     // Checked before anything is forked, so that mistakes are told by the process that the user started.
     let front = Front.start()
     becomeSubreaper()
     let loop = try MainLoop()
-    let signals = try SignalSource(GuardedCommand.forwarded, on: loop)
+    let signals = try SignalSource(GuardedCommand.signals, on: loop)
     let context = try Context(invocation, loop: loop)
     var plan = try context.leasePlan(wantsWitness: true)
     plan.configuration.watchesAfter = min(.milliseconds(250), plan.configuration.renewEvery)
     // The command's words byte for byte, whatever their encoding: argv[0] is qq itself.
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
-    let guardian = try Guardian(arguments: words, loop: loop)
+    let mark = context.mark(of: context.name)
+    let guardian = try Guardian(arguments: words, name: context.name, mark: mark, loop: loop)
     // Only now, since it starts a thread.
     context.coordinator.prepare()
     let command = GuardedCommand(
         guardian: guardian, front: front, lifeline: lifeline, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
         configuration: .init(
             minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
-        hooks: context.hooks, environment: { leaseVariables($1, at: context.server, event: $0) },
+        hooks: context.hooks, clearing: context.clearing(context.name), environment: { leaseVariables($1, at: context.server, event: $0) },
         elected: { context.progress?.end() }, tell: { context.tell($0) },
         hookFailed: { context.tellFailed(hook: $0, $1) })
     context.campaignBegins()
@@ -39,7 +36,53 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     return try context.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
 }
 
+/// What the guard is to end it has to find in /proc, and to name by descriptors.
+private func checkProc() throws(CoordinationError) {
+    func failure(_ reason: String, _ hint: String) -> CoordinationError {
+        CoordinationError(.configuration, "cannot guard a command", because: reason, at: "/proc", hint: hint)
+    }
+    switch Int(qq_proc_problem()) {
+    case Int(QQ_PROC_USABLE): break
+    case Int(QQ_PROC_FOREIGN):
+        throw failure(
+            "it belongs to another pid namespace, so what the command starts is not found there",
+            "mount it for this one: mount -t proc proc /proc, or unshare --mount-proc")
+    case Int(QQ_PROC_NO_DESCRIPTORS):
+        throw failure(
+            "processes cannot be named by descriptors here (pidfd_open: \(SystemCallError("pidfd_open").reason))",
+            "use Linux 5.3 or later, and a container runtime that lets this call pass")
+    default: throw failure("what it starts cannot be found without /proc", "mount it: mount -t proc proc /proc")
+    }
+    if qq_proc_hides() != 0 {
+        throw failure(
+            "it hides the processes of other users (hidepid), so one that the command turns into is not found there",
+            "mount it without hidepid, or add this user to the group of its gid option")
+    }
+}
+
 extension Context {
+    /// The system and the name alone, however the servers are named.
+    private func kind(of name: String) -> String { "\(server.system.name) \(name)" }
+
+    /// Marks what is guarded under the next term of an election.
+    func mark(of name: String) -> TermMark {
+        TermMark(
+            election: coordinator.electionKeys(name).first ?? name, kind: kind(of: name),
+            inherited: getenv(TermMark.variable).map { String(cString: $0) })
+    }
+
+    /// Ends what earlier terms of an election have left on this machine, before a grant counts.
+    func clearing(_ name: String) -> SessionDriver.Clearing {
+        { grant throws(CoordinationError) in
+            let leftovers = Leftovers(elections: coordinator.electionKeys(name), kind: kind(of: name), loop: loop) { count in
+                messages.note(
+                    "ended \(count) \(count == 1 ? "process" : "processes") that an earlier term of \(Printable.text(name)) had left behind"
+                )
+            }
+            try await leftovers.end(before: grant)
+        }
+    }
+
     struct LeasePlan {
         var configuration: LeaseSession.Configuration
         var timing: LeaseTiming
@@ -82,7 +125,14 @@ extension Context {
         case .steppingDown(let by): messages.note("\(by) asks us to step down from \(name): ending the command")
         case .notRenewed(let signal):
             messages.note("the lease of \(name) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")
-        case .guardianKilled: messages.note("the guardian was killed: the command was ended")
+        case .guardianKilled: messages.note("the guardian was killed: ending the command")
+        case .guardianSilent: messages.note("the guardian does not answer: qq does its work")
+        case .clockJumped(let jump):
+            messages.note(
+                "the wall clock went ahead by \(DurationText.brief(jump)): if the machine was paused, the lease may be over; renewing it at once"
+            )
+        case .leftAlive(let pid):
+            messages.note("process \(pid) lives on; the lease of \(name) is not given up, and expires by itself")
         case .releaseFailed(let error): messages.note("\(error); the lease of \(name) ends by itself")
         case .notWithdrawn(let error): messages.note(error)
         case .holding(let until):

@@ -86,7 +86,8 @@ final class SessionLeases: Sendable {
             return ExitCode.yes
         }
         let plan = try context.leasePlan(wantsWitness: true, guardsWork: false)
-        let driver = SessionDriver(plan.configuration, coordinator: context.coordinator, clock: loop)
+        let driver = SessionDriver(
+            plan.configuration, coordinator: context.coordinator, clock: loop, clearing: context.clearing(context.name))
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
         let number = state.withLock { state in
             state.campaigns += 1

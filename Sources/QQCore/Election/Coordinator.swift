@@ -7,6 +7,10 @@ public protocol Coordinator: Sendable {
     var server: ServerURL { get }
     var capabilities: Capabilities { get }
 
+    /// Texts that name an election as every process of this machine does that takes part in it, the preferred one first: by them the processes of its
+    /// earlier terms are found.
+    func electionKeys(_ name: String) -> [String]
+
     /// Begins what takes a while before the first request can be made, such as connecting. Asks nothing, and may start a thread.
     func prepare()
 
@@ -70,6 +74,12 @@ public protocol Coordinator: Sendable {
 }
 
 extension Coordinator {
+    public func electionKeys(_ name: String) -> [String] {
+        // One cluster can be named by its servers in any order.
+        let hosts = server.hosts.map(\.description).sorted().joined(separator: ",")
+        return ["\(server.system.name) \(hosts) \(server.path) \(name)"]
+    }
+
     public func prepare() {}
 
     public func close() async {}

@@ -18,6 +18,10 @@ public struct Grant: Sendable, Hashable {
     public var acquiredAt: WallTime
     /// When the lease ends, by this machine's wall clock. For people; nothing is decided by it.
     public var expiresAt: WallTime
+    /// Whether the term before this one is known to have ended together with all processes that worked under it.
+    public var followsCleanEnd = false
+    /// Whether processes of an earlier term may live: giving this lease up is then no clean end.
+    public var leavesProcesses = false
 
     public init(
         name: String, identity: String, token: FencingToken?, termID: String? = nil, epoch: UInt64? = nil, ttl: Duration,

@@ -35,6 +35,9 @@ extension LeaseSession {
         case (.readFailed(let error), .settling(let retry)):
             lastFailure = error
             return renewAgain(grant, retry: retry, after: error, at: now)
+        case (.clockJumped, _) where doubtedAt != now:
+            doubtedAt = now
+            return holding(.watchFailed, grant: grant, renewal: renewal, at: now)
         case (.watchFailed, .due(_, let retry)):
             // Renewing now tells at once.
             state = .holding(grant, .sent(at: now, retry: retry))
@@ -49,7 +52,8 @@ extension LeaseSession {
         extended.deadline = max(sentAt + answer.ttl, grant.deadline)
         lastFailure = nil
         if stopping { return release(extended, attempt: 1) }
-        let due = renewalDue(of: extended, after: sentAt)
+        let isDoubted = doubtedAt.map { sentAt < $0 } ?? false
+        let due = isDoubted ? now : renewalDue(of: extended, after: sentAt)
         state = .holding(extended, .due(at: due, retry: 0))
         return [.report(.extended(extended)), .timer(min(due, extended.deadline))]
     }

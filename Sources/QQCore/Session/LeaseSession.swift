@@ -61,6 +61,8 @@ public struct LeaseSession: Sendable {
         case observed(ElectionState)
         /// The watch ended: what it watched may be gone.
         case watchFailed
+        /// This machine may have been paused: only a renewal that is sent from now on shows that the lease is still ours.
+        case clockJumped
         case timer
         /// Stop campaigning, or give up what is held.
         case stop
@@ -116,6 +118,8 @@ public struct LeaseSession: Sendable {
     /// Why the campaign ends once a grant that was never told of is given back: it has been tried as often as is allowed.
     var triedEnough: CoordinationError?
     var stepDownSeen: String?
+    /// When the lease was last doubted: the answer to a renewal that was sent before says nothing.
+    var doubtedAt: BootInstant?
 
     public init(_ configuration: Configuration) { self.configuration = configuration }
 

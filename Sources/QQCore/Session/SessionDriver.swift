@@ -3,7 +3,11 @@ public final class SessionDriver: Sendable {
     /// Called for every event, in order, and not allowed to block: renewals wait behind it. The witness comes with `.elected`.
     public typealias Report = @Sendable (SessionEvent, (any Witness)?) -> Void
 
+    /// Called with a grant before it counts as one. An error gives the lease back.
+    public typealias Clearing = @Sendable (Grant) async throws(CoordinationError) -> Void
+
     private let coordinator: any Coordinator
+    private let clearing: Clearing?
     private let clock: any LeaseClock
     private let configuration: LeaseSession.Configuration
     private let mailbox: AsyncStream<Input>
@@ -17,15 +21,22 @@ public final class SessionDriver: Sendable {
         case nothing
     }
 
-    public init(_ configuration: LeaseSession.Configuration, coordinator: any Coordinator, clock: any LeaseClock) {
+    /// - Parameter clearing: makes sure that nothing of an earlier term is at work on this machine.
+    public init(
+        _ configuration: LeaseSession.Configuration, coordinator: any Coordinator, clock: any LeaseClock, clearing: Clearing? = nil
+    ) {
         self.configuration = configuration
         self.coordinator = coordinator
+        self.clearing = clearing
         self.clock = clock
         (mailbox, post) = AsyncStream.makeStream(of: Input.self)
     }
 
     /// Stops campaigning, or gives up what is held; `run` returns when that is done.
     public func stop() { post.yield(.event(.stop)) }
+
+    /// Renews now, and again if a renewal is under way: the machine may have been paused.
+    public func renewNow() { post.yield(.event(.clockJumped)) }
 
     /// Campaigns, holds and renews until the session ends. Run it once.
     ///
@@ -99,7 +110,7 @@ public final class SessionDriver: Sendable {
         case .acquire(let request):
             do throws(CoordinationError) {
                 switch try await coordinator.acquire(request) {
-                case .granted(let grant, let witness): return .granted(grant, witness)
+                case .granted(let grant, let witness): return await cleared(grant, witness)
                 case .refused(let state): return .event(.refused(state))
                 }
             } catch { return .event(.acquireFailed(error)) }
@@ -122,6 +133,20 @@ public final class SessionDriver: Sendable {
             }
         case .timer, .report, .end: return .nothing
         }
+    }
+
+    private func cleared(_ grant: Grant, _ witness: (any Witness)?) async -> Input {
+        do throws(CoordinationError) { try await clearing?(grant) } catch {
+            witness?.close()
+            var told = error
+            var uncleared = grant
+            uncleared.leavesProcesses = true
+            do throws(CoordinationError) { _ = try await coordinator.release(uncleared) } catch let failure {
+                told.reason += "; the lease could not be given back and expires by itself: \(failure)"
+            }
+            return .event(.acquireFailed(told))
+        }
+        return .granted(grant, witness)
     }
 
     private func watch(from begin: BootInstant) async {

@@ -1,0 +1,85 @@
+import CGuardian
+import QQCore
+import QQLoop
+import Synchronization
+
+/// Batches of hooks, which run one after the other, whatever happens meanwhile.
+final class HookQueue: Sendable {
+    private struct Batch: Sendable {
+        let number: Int
+        let event: HookEvent
+        let environment: [(name: String, value: String)]
+    }
+
+    private struct State {
+        /// The batch that was added last, and the last one that is to be passed over.
+        var added = 0
+        var ended = 0
+        var running: Task<String?, Never>?
+    }
+
+    private let hooks: Hooks
+    private let loop: MainLoop
+    private let failed: @Sendable (String, String) -> Void
+    private let batches: AsyncStream<Batch>
+    private let post: AsyncStream<Batch>.Continuation
+    private let state = Mutex(State())
+
+    /// - Parameter failed: called with a command and what went wrong with it.
+    init(_ hooks: Hooks, on loop: MainLoop, failed: @escaping @Sendable (String, String) -> Void) {
+        self.hooks = hooks
+        self.loop = loop
+        self.failed = failed
+        (batches, post) = AsyncStream.makeStream(of: Batch.self)
+    }
+
+    func add(_ event: HookEvent, environment: [(name: String, value: String)]) {
+        let number = state.withLock { state in
+            state.added += 1
+            return state.added
+        }
+        post.yield(Batch(number: number, event: event, environment: environment))
+    }
+
+    /// Ends the hook that runs.
+    /// - Parameter withBatches: whether what has been added so far is not to run any more.
+    func endHook(withBatches: Bool) {
+        let running = state.withLock { state in
+            if withBatches { state.ended = state.added }
+            return state.running
+        }
+        running?.cancel()
+    }
+
+    /// Runs batches as they come, until the task is cancelled.
+    /// - Parameter ran: called after each batch.
+    func run(ran: @Sendable () -> Void) async {
+        for await batch in batches {
+            for command in hooks.commands(for: batch.event) {
+                guard let task = start(command, of: batch) else { break }
+                if let problem = await task.value { failed(command, problem) }
+                state.withLock { $0.running = nil }
+                reapOrphans()
+            }
+            ran()
+        }
+    }
+
+    private func start(_ command: String, of batch: Batch) -> Task<String?, Never>? {
+        let (loop, limit) = (loop, hooks.timeLimit)
+        return state.withLock { state in
+            guard batch.number > state.ended else { return nil }
+            let task = Task(executorPreference: loop) {
+                await ShellCommand(command, environment: batch.environment).run(timeLimit: limit, on: loop)
+            }
+            state.running = task
+            return task
+        }
+    }
+
+    /// Reaps what hooks have left behind: it comes to this process, which is a subreaper. Not while a hook runs, whose own status would be lost.
+    func reapOrphans() {
+        let isIdle = state.withLock { $0.running == nil }
+        if isIdle { qq_reap_orphans() }
+    }
+}

@@ -1,0 +1,131 @@
+import CGuardian
+import CKernel
+import Glibc
+import QQCore
+import QQLoop
+
+/// Ends what earlier terms of an election have left on this machine, before work begins under a new one.
+public struct Leftovers: Sendable {
+    private let exact: [String]
+    private let loose: String
+    private let loop: MainLoop
+    private let told: @Sendable (Int) -> Void
+
+    /// How long the processes have until they are dead.
+    private static let limit = Duration.seconds(2)
+
+    /// - Parameters:
+    ///   - elections: how the election is named by every process that takes part in it (`Coordinator.electionKeys`).
+    ///   - kind: the system and the name of the election alone.
+    ///   - told: called with the number of processes that were ended, if there were any.
+    public init(elections: [String], kind: String, loop: MainLoop, told: @escaping @Sendable (Int) -> Void) {
+        exact = elections.map { TermMark.digits($0) + "-" }
+        loose = TermMark.digits(kind) + "-"
+        self.loop = loop
+        self.told = told
+    }
+
+    /// Returns once nothing of an earlier term lives, as far as this process can see. Starts a thread: looking into another process can hang in the kernel.
+    /// - Throws: `CoordinationError` of kind `.unavailable` if something lives on, or nothing can be seen in time.
+    public func end(before grant: Grant) async throws(CoordinationError) {
+        if grant.followsCleanEnd { return }
+        let limit = min(Self.limit, grant.ttl / 4)
+        let (results, result) = AsyncStream.makeStream(of: Result.self)
+        let end = loop.now() + limit
+        let (exact, loose) = (exact, loose)
+        let problem = startThread { result.yield(Self.end(exact: exact, loose: loose, until: end)) }
+        guard problem == 0 else {
+            throw failure(grant, "no thread can be started: \(SystemCallError("pthread_create", code: problem).reason)")
+        }
+        let loop = loop
+        let found = await withTaskGroup(of: Result?.self) { group in
+            group.addTask {
+                for await result in results { return result }
+                return nil
+            }
+            group.addTask {
+                try? await loop.sleep(until: end + limit)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+        guard let found else {
+            throw failure(grant, "looking for processes of its earlier terms takes longer than \(DurationText.brief(limit * 2))")
+        }
+        if let code = found.problem {
+            throw failure(grant, "the processes of this machine cannot be listed: \(SystemCallError("opendir", code: code).reason)")
+        }
+        guard found.living.isEmpty else {
+            let pids = found.living.map { String($0) }.joined(separator: ", ")
+            throw failure(
+                grant, "processes of an earlier term live on and cannot be ended from here: \(pids)",
+                hint: "end them, as their user or as root, and try again; see them: ps -fp \(pids.filter { $0 != " " })")
+        }
+        if found.ended > 0 { told(found.ended) }
+    }
+
+    private func failure(_ grant: Grant, _ reason: String, hint: String? = nil) -> CoordinationError {
+        CoordinationError(.unavailable, "cannot begin under the lease of \(Printable.text(grant.name))", because: reason, hint: hint)
+    }
+
+    private struct Result: Sendable {
+        var ended = 0
+        /// What could not be ended, of which only the first are listed.
+        var living: [pid_t] = []
+        var problem: CInt?
+    }
+
+    /// Rounds of SIGKILL until two in a row find nothing: one round can miss a process that is just being forked. Runs on a thread of its own.
+    private static func end(exact: [String], loose: String, until deadline: BootInstant) -> Result {
+        let texts = exact.map { strdup($0) }
+        let (kind, variable) = (strdup(loose), strdup(TermMark.variable))
+        defer { for text in texts + [kind, variable] { free(text) } }
+        var marks = texts.map { UnsafePointer($0) } + [nil]
+        var result = Result()
+        var pids = [pid_t](repeating: 0, count: 8)
+        var seen: Set<pid_t> = []
+        var emptyRounds = 0
+        return marks.withUnsafeMutableBufferPointer { marks in
+            var leftovers = qq_leftovers()
+            leftovers.variable = UnsafePointer(variable)
+            leftovers.exact = marks.baseAddress
+            leftovers.loose = UnsafePointer(kind)
+            while true {
+                let count = qq_leftovers_end(&leftovers, &pids, CInt(pids.count))
+                guard count >= 0 else {
+                    result.problem = errno
+                    return result
+                }
+                seen.formUnion(pids.prefix(Int(count)))
+                emptyRounds = count == 0 ? emptyRounds + 1 : 0
+                if emptyRounds >= (seen.isEmpty ? 1 : 2) { break }
+                if qq_boot_now() >= deadline.nanoseconds {
+                    result.living = Array(pids.prefix(Int(count)))
+                    return result
+                }
+                usleep(2000)
+            }
+            result.ended = seen.count
+            return result
+        }
+    }
+}
+
+/// Runs `body` on a thread of its own. 0, or the errno of pthread_create(3).
+private func startThread(_ body: @escaping @Sendable () -> Void) -> CInt {
+    final class Work: Sendable {
+        let body: @Sendable () -> Void
+        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+    }
+    let work = Unmanaged.passRetained(Work(body))
+    let problem = qq_thread_start(
+        { argument in
+            guard let argument else { return nil }
+            Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
+            return nil
+        }, work.toOpaque())
+    if problem != 0 { work.release() }
+    return problem
+}
