@@ -17,8 +17,13 @@ public func runAndExit() -> Never {
     // On a terminal Swift would answer Ctrl-\ with a stack trace.
     if qq_signal_is_ignored(SIGQUIT) == 0 { signal(SIGQUIT, SIG_DFL) }
     let arguments = processArguments().dropFirst().map { String(cString: $0) }
+    let environment: UsageError?
+    do throws(UsageError) {
+        try GivenText.checkEnvironment()
+        environment = nil
+    } catch { environment = error }
     Hidden.take()
-    exit(run(arguments))
+    exit(run(arguments, environment))
 }
 
 /// The words that this process was started with, its own name first, byte for byte.
@@ -28,10 +33,15 @@ func processArguments() -> [UnsafeMutablePointer<CChar>] {
     return (0..<Int(count)).compactMap { words[$0] }
 }
 
-private func run(_ arguments: [String]) -> Int32 {
+/// - Parameter problem: what is wrong with the environment.
+private func run(_ arguments: [String], _ problem: UsageError?) -> Int32 {
     do {
         switch try Parser.parse(arguments) {
-        case .run(let invocation): return try run(invocation)
+        case .run(let invocation):
+            if let problem { throw problem }
+            // What follows `--` is the guarded command's, byte for byte.
+            try GivenText.check(words: processArguments().dropFirst().prefix(invocation.trailingStart ?? .max))
+            return try run(invocation)
         case .version: return try answer("qq \(version)")
         case .help(let command, let long):
             let columns = Int(qq_terminal_columns(1))

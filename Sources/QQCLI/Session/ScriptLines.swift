@@ -34,7 +34,7 @@ actor ScriptLines {
         while true {
             if let end = pending[searched...].firstIndex(of: UInt8(ascii: "\n")) {
                 defer { pending.removeSubrange(...end) }
-                return line(pending[..<end])
+                return try line(pending[..<end])
             }
             searched = pending.count
             guard searched <= Self.longest else {
@@ -43,19 +43,23 @@ actor ScriptLines {
             }
             if isAtEnd {
                 defer { pending = [] }
-                return pending.isEmpty ? nil : line(pending[...])
+                return pending.isEmpty ? nil : try line(pending[...])
             }
             try await readMore()
         }
     }
 
-    private func line(_ bytes: ArraySlice<UInt8>) -> String {
+    private func line(_ bytes: ArraySlice<UInt8>) throws(CoordinationError) -> String {
         count += 1
         var bytes = bytes
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
         // Editors of some systems put a mark there.
         if count == 1, bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }
-        return String(decoding: bytes, as: UTF8.self)
+        // A replacement character would make one of two identities.
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw CoordinationError(.usage, "cannot read the script", because: "it is not valid UTF-8", at: "\(name), line \(count)")
+        }
+        return text
     }
 
     private func readMore() async throws {

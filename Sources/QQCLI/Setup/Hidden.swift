@@ -17,7 +17,7 @@ enum Hidden {
         for word in processArguments().dropFirst() {
             // What follows is the guarded command's, byte for byte.
             if strcmp(word, "--") == 0 { break }
-            guard let range = credentials(in: Array(String(cString: word).utf8)) else { continue }
+            guard let range = credentials(in: GivenText.bytes(word)) else { continue }
             memset(word + range.lowerBound, CInt(UInt8(ascii: "*")), range.count)
         }
         _ = variables
@@ -70,7 +70,7 @@ enum Hidden {
 }
 
 /// An environment variable as it was when we were started; nil where it was not set.
-func variable(_ name: String) -> String? { Hidden.variables[name] ?? getenv(name).map { String(cString: $0) } }
+func variable(_ name: String) -> String? { Hidden.variables[name] ?? getenv(name).map { UTF8Text.escaping(GivenText.bytes($0)) } }
 
 /// An environment variable that says something; nil where it is not set, or empty.
 func filledVariable(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }

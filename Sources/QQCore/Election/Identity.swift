@@ -34,11 +34,11 @@ public enum Identity {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// This machine's name, as gethostname(2) has it.
+    /// This machine's name, as gethostname(2) has it; bytes that are no text as `\xNN`, so that two machines do not become one.
     public static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return UTF8Text.escaping(buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) })
     }
 
     /// Why `identity` cannot be used; nil if it can. Identities are 1 to 256 bytes and hold no control characters.
