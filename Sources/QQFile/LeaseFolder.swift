@@ -19,8 +19,9 @@ struct LeaseFolder: Sendable {
         file.hasPrefix(".") && file.hasSuffix(".lock") && file.utf8.count > 6 ? String(file.dropFirst().dropLast(5)) : nil
     }
 
+    /// - Parameter changing: whether something in it is to be changed.
     /// - Throws: `CoordinationError` that says what is wrong with the folder.
-    func open(creating: Bool) throws(CoordinationError) -> Descriptor {
+    func open(creating: Bool, changing: Bool = false) throws(CoordinationError) -> Descriptor {
         var number = openDirectory()
         if number < 0, errno == ENOENT, creating, isDefault {
             try make()
@@ -34,6 +35,7 @@ struct LeaseFolder: Sendable {
                 .denied, "cannot use the lease folder", because: "everybody may replace files in it", at: path,
                 hint: "take the right to write from others, or set the sticky bit: chmod +t \(path)")
         }
+        if changing, isDefault, Permissions.areTooWide(information) { Permissions.makePrivate(folder, path) }
         return folder
     }
 
@@ -49,8 +51,10 @@ struct LeaseFolder: Sendable {
         var made = ""
         for part in path.split(separator: "/") {
             made += "/" + part
-            // Leases tell who works on what: for the user's own eyes, but for root's, which every user of the machine may ask about.
-            if mkdir(made, geteuid() == 0 ? 0o755 : 0o700) != 0, errno != EEXIST { throw problem(SystemCallError("mkdir"), with: made) }
+            // Leases tell who works on what, and whoever can open one can lock it: for the user's own eyes. What is above root's folder is everybody's.
+            if mkdir(made, geteuid() == 0 && made != path ? 0o755 : 0o700) != 0, errno != EEXIST {
+                throw problem(SystemCallError("mkdir"), with: made)
+            }
         }
     }
 
@@ -66,21 +70,30 @@ struct LeaseFolder: Sendable {
     func openFile(_ file: String, in folder: Descriptor, _ access: Access) throws(CoordinationError) -> Descriptor? {
         let flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (access == .read ? O_RDONLY : O_RDWR)
         let full = path + "/" + file
+        let around = try reporting(path) { () throws(SystemCallError) in try folder.information() }
         var number = openat(folder.number, file, flags)
         if number < 0, errno == ENOENT, access == .change {
-            number = openat(folder.number, file, flags | O_CREAT | O_EXCL, 0o644)
+            number = openat(folder.number, file, flags | O_CREAT | O_EXCL, Permissions.ofNewFile(in: around))
             if number < 0, errno == EEXIST { number = openat(folder.number, file, flags) }
+        }
+        var tries = 0
+        while number < 0, errno == EACCES, Permissions.isGroups(around), tries < 5 {
+            // Another member of the group may be in the middle of making it.
+            usleep(1000)
+            number = openat(folder.number, file, flags)
+            tries += 1
         }
         if number < 0, errno == ENOENT, access != .change { return nil }
         guard number >= 0 else { throw problem(SystemCallError("open"), with: full) }
         let descriptor = Descriptor(number)
-        try checkOwner(of: descriptor, in: folder, full)
+        let own = try reporting(full) { () throws(SystemCallError) in try descriptor.information() }
+        try check(own, in: around, full)
+        if access != .read { Permissions.settle(descriptor, own, in: around) }
         return descriptor
     }
 
     /// In a folder where everybody may put files, only our own, and those of the folder's owner, are believed (as fs.protected_regular has it).
-    private func checkOwner(of file: Descriptor, in folder: Descriptor, _ full: String) throws(CoordinationError) {
-        let (own, around) = try reporting(full) { () throws(SystemCallError) in (try file.information(), try folder.information()) }
+    private func check(_ own: stat, in around: stat, _ full: String) throws(CoordinationError) {
         guard own.st_mode & S_IFMT == S_IFREG else {
             throw CoordinationError(
                 .brokenData, "cannot use the lease file", because: "it is not a regular file", at: full,

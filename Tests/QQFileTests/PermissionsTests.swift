@@ -1,0 +1,126 @@
+import Glibc
+import QQCore
+import Testing
+
+@testable import QQFile
+
+private let isRoot = geteuid() == 0
+
+@Suite("The permissions of lease files", .timeLimit(.minutes(1)))
+struct PermissionsTests {
+    let folder = TemporaryFolder()
+
+    private func mode(_ name: String) -> mode_t {
+        var information = stat()
+        return lstat(folder.file(name), &information) == 0 ? information.st_mode & 0o7777 : 0
+    }
+
+    private func change() async throws {
+        let coordinator = try folder.coordinator()
+        _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
+    }
+
+    private var modes: [mode_t] { ["backup.json", ".backup.lock"].map { mode($0) } }
+
+    @Test("are for their owner alone, unless the folder is shared", arguments: [0o700, 0o755, 0o750] as [mode_t])
+    func alone(folderMode: mode_t) async throws {
+        chmod(folder.path, folderMode)
+        try await change()
+        #expect(modes == [0o600, 0o600])
+        #expect(mode(".") == folderMode, "a folder that was named is its owner's to see to")
+    }
+
+    @Test("become so at the next change where an earlier version made them")
+    func migrated() async throws {
+        try await change()
+        for name in ["backup.json", ".backup.lock"] { chmod(folder.file(name), 0o644) }
+        _ = try await folder.coordinator().read("backup")
+        #expect(modes == [0o644, 0o644], "reading changes nothing")
+        try await change()
+        #expect(modes == [0o600, 0o600])
+    }
+
+    @Test("stay where somebody let others write on purpose")
+    func onPurpose() async throws {
+        try await change()
+        for name in ["backup.json", ".backup.lock"] { chmod(folder.file(name), 0o666) }
+        try await change()
+        #expect(modes == [0o666, 0o666])
+    }
+
+    @Test("are for the group in a group's folder", arguments: [0o2775, 0o2770, 0o770] as [mode_t])
+    func group(folderMode: mode_t) async throws {
+        chmod(folder.path, folderMode)
+        try await change()
+        #expect(modes == [0o660, 0o660])
+        // As the Go package and earlier versions make them.
+        for name in ["backup.json", ".backup.lock"] { chmod(folder.file(name), 0o644) }
+        try await change()
+        #expect(modes == [0o664, 0o664])
+    }
+
+    @Test("are the folder's group's, whatever ours is", .enabled(if: isRoot), arguments: [0o2770, 0o770] as [mode_t])
+    func groupOfTheFolder(folderMode: mode_t) async throws {
+        chown(folder.path, 0, 12345)
+        chmod(folder.path, folderMode)
+        try await change()
+        var information = stat()
+        lstat(folder.file("backup.json"), &information)
+        #expect(information.st_gid == 12345)
+        #expect(modes == [0o660, 0o660])
+    }
+
+    @Test("are the folder's owner's where root makes them", .enabled(if: isRoot))
+    func madeByRoot() async throws {
+        chown(folder.path, 12345, 12345)
+        try await change()
+        for name in ["backup.json", ".backup.lock"] {
+            var information = stat()
+            lstat(folder.file(name), &information)
+            #expect(information.st_uid == 12345)
+        }
+        #expect(modes == [0o600, 0o600])
+    }
+
+    // MARK: The default folder
+
+    private func changeInDefault() async throws {
+        let coordinator = try folder.coordinator(isDefault: true)
+        _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
+    }
+
+    @Test("close the default folder at the next change, with all that is in it")
+    func defaultFolder() async throws {
+        try await change()
+        try folder.write("{\"holder\": \"go\"}", to: "other.json")
+        for name in ["backup.json", ".backup.lock", "other.json"] { chmod(folder.file(name), 0o644) }
+        _ = try await folder.coordinator(isDefault: true).list()
+        #expect(mode(".") == 0o755)
+        try await changeInDefault()
+        #expect(mode(".") == 0o700)
+        #expect(modes + [mode("other.json")] == [0o600, 0o600, 0o600])
+    }
+
+    @Test("leave a default folder open that a group shares on purpose")
+    func sharedDefault() async throws {
+        chmod(folder.path, 0o2775)
+        try await changeInDefault()
+        #expect(mode(".") == 0o2775)
+    }
+
+    @Test("leave a default folder open that has files of others in it", .enabled(if: isRoot))
+    func othersInDefault() async throws {
+        try folder.write("", to: "theirs.json")
+        chown(folder.file("theirs.json"), 12345, 12345)
+        try await changeInDefault()
+        #expect(mode(".") == 0o755)
+        #expect(mode("theirs.json") == 0o644)
+    }
+
+    @Test("a default folder is made for its user alone")
+    func made() async throws {
+        rmdir(folder.path)
+        try await changeInDefault()
+        #expect(mode(".") == 0o700)
+    }
+}
