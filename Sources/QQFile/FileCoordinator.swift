@@ -75,7 +75,7 @@ public final class FileCoordinator: Coordinator {
     // MARK: Transactions
 
     var moment: LeaseMoment {
-        LeaseMoment(boot: clock.now(), wall: .now(), bootID: BootIdentity.id, isShared: false)
+        LeaseMoment(boot: clock.now(), wall: .now(), bootID: BootIdentity.own.text, isShared: false)
     }
 
     private func rules(_ transaction: LeaseTransaction) -> LeaseRules {
@@ -88,9 +88,13 @@ public final class FileCoordinator: Coordinator {
     }
 
     /// Opens a lease file, waiting for whoever is in the middle of a change.
-    private func transaction(_ name: String, _ access: LeaseFolder.Access) async throws(CoordinationError) -> LeaseTransaction? {
+    /// - Parameter patience: how long to wait at most, if that is less than the request timeout.
+    private func transaction(
+        _ name: String, _ access: LeaseFolder.Access, patience: Duration? = nil
+    ) async throws(CoordinationError) -> LeaseTransaction? {
         try Self.validate(name: name)
-        let end = clock.now() + requestTimeout
+        let patience = min(patience ?? requestTimeout, requestTimeout)
+        let end = clock.now() + patience
         var pause = Duration.microseconds(200)
         while true {
             switch try LeaseTransaction.open(name, in: folder, access) {
@@ -100,10 +104,7 @@ public final class FileCoordinator: Coordinator {
             }
             // Looked at before the pause: a process that slept long, as its machine may, tries once more.
             if clock.now() >= end {
-                throw CoordinationError(
-                    .unavailable, "cannot read the lease of \(name)",
-                    because: "another process has kept its file locked for \(DurationText.brief(requestTimeout))",
-                    at: folder.leaseFile(name), hint: "see who: fuser -v \(folder.leaseFile(name))")
+                throw lockedOut(name, access, after: patience)
             }
             do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
             pause = min(pause * 2, .milliseconds(10))
@@ -170,14 +171,16 @@ public final class FileCoordinator: Coordinator {
         _ request: AcquireRequest, token: UInt64, isNew: Bool, _ transaction: LeaseTransaction
     ) throws(CoordinationError) -> AcquireAnswer {
         var lock: LiveLock?
+        try transaction.checkToken(token)
         if request.wantsWitness {
             lock = try LiveLock(token: token, request.guardsWork ? .work : .holder, in: folder, transaction.directory, name: request.name)
-            // Nobody else has this byte: we hold the file's lock, and nothing live was seen under it.
-            guard lock != nil else { return .refused(try state(transaction)) }
+            // No term has this byte: we hold the file's lock, and nothing live was seen under it.
+            guard lock != nil else { throw lockedByStranger(request.name, token, request.guardsWork ? .work : .holder) }
         }
         let now = moment
         var record = LeaseRecord(holder: request.identity, renewTime: now.wall)
         record.acquireTime = isNew ? now.wall : transaction.record.acquireTime ?? now.wall
+        record.leaseDuration = request.ttl
         record.ttl = request.ttl
         record.token = token
         record.host = Identity.hostName()
@@ -198,14 +201,16 @@ public final class FileCoordinator: Coordinator {
     }
 
     private func grantFrom(_ record: LeaseRecord, name: String, deadline: BootInstant) -> Grant {
-        let ttl = record.ttl ?? ownTTL
+        let ttl = record.lasts ?? ownTTL
         return Grant(
             name: name, identity: record.holder, token: record.token.map { FencingToken($0) }, ttl: ttl, deadline: deadline,
             acquiredAt: record.acquireTime ?? record.renewTime, expiresAt: record.renewTime + ttl)
     }
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
-        guard let transaction = try await transaction(grant.name, .amend) else {
+        // Less than what is left of the lease: who is in the way is to be told before it ends.
+        let patience = max(grant.deadline.duration(since: clock.now()) / 4, .milliseconds(20))
+        guard let transaction = try await transaction(grant.name, .amend, patience: patience) else {
             return .lost(ElectionState(name: grant.name, phase: .free))
         }
         let present = try state(transaction)
@@ -214,6 +219,7 @@ public final class FileCoordinator: Coordinator {
         let now = moment
         var record = transaction.record
         record.renewTime = now.wall
+        record.leaseDuration = grant.ttl
         record.ttl = grant.ttl
         record.bootID = now.bootID
         record.bootDeadline = now.boot + grant.ttl
@@ -234,7 +240,9 @@ public final class FileCoordinator: Coordinator {
     }
 
     private func vacate(_ transaction: LeaseTransaction, isClean: Bool) throws(CoordinationError) {
-        var record = LeaseRecord(holder: "", renewTime: moment.wall)
+        // As the Go package does: the time of the last renewal stays, and for how long it was.
+        var record = LeaseRecord(holder: "", renewTime: transaction.record.renewTime)
+        record.leaseDuration = transaction.record.lasts
         record.isClean = isClean
         record.token = transaction.record.token
         try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
@@ -291,7 +299,8 @@ public final class FileCoordinator: Coordinator {
         var states: [ElectionState] = []
         for name in try names() {
             do throws(CoordinationError) { states.append(try await read(name)) } catch {
-                // One that cannot be read must not hide the others.
+                // What lies beside leases and is none is no election. One that cannot be read must not hide the others.
+                if error.kind == .brokenData, LeaseTransaction.isForeign(name, in: folder) { continue }
                 var state = ElectionState(name: name, phase: .unknown)
                 state.problem = error
                 states.append(state)

@@ -35,7 +35,7 @@ struct LeaseFolder: Sendable {
                 .denied, "cannot use the lease folder", because: "everybody may replace files in it", at: path,
                 hint: "take the right to write from others, or set the sticky bit: chmod +t \(path)")
         }
-        if changing, isDefault, Permissions.areTooWide(information) { Permissions.makePrivate(folder, path) }
+        if changing, isDefault, Permissions.areTooWide(information) { Permissions.makePrivate(folder, of: self) }
         return folder
     }
 
@@ -72,8 +72,10 @@ struct LeaseFolder: Sendable {
         let full = path + "/" + file
         let around = try reporting(path) { () throws(SystemCallError) in try folder.information() }
         var number = openat(folder.number, file, flags)
+        var isNew = false
         if number < 0, errno == ENOENT, access == .change {
             number = openat(folder.number, file, flags | O_CREAT | O_EXCL, Permissions.ofNewFile(in: around))
+            isNew = number >= 0
             if number < 0, errno == EEXIST { number = openat(folder.number, file, flags) }
         }
         var tries = 0
@@ -88,7 +90,7 @@ struct LeaseFolder: Sendable {
         let descriptor = Descriptor(number)
         let own = try reporting(full) { () throws(SystemCallError) in try descriptor.information() }
         try check(own, in: around, full)
-        if access != .read { Permissions.settle(descriptor, own, in: around) }
+        if isNew { Permissions.settle(descriptor, own, in: around) }
         return descriptor
     }
 

@@ -7,14 +7,17 @@ struct LeaseRecord: Sendable, Hashable {
     var renewTime: WallTime
     /// When the term began.
     var acquireTime: WallTime?
-    /// For how long the lease was taken; the Go format does not say, so each client brings its own.
+    /// For how long the lease was taken, as the present generation of the Go package writes it; the older one's files do not say. More than a day, and
+    /// what is no whole number of nanoseconds, is passed over. A node of the present generation takes a lease for over that does not say.
+    var leaseDuration: Duration?
+    /// The same in seconds, for versions of `qq` that know nothing of `leaseDuration`.
     var ttl: Duration?
     var token: UInt64?
     /// The machine of the holder, for people.
     var host: String?
-    /// The kernel that `bootDeadline` and the lock belong to: /proc/sys/kernel/random/boot_id.
+    /// The kernel that the lock belongs to, and its clock that `bootDeadline` is on: a `BootIdentity`.
     var bootID: String?
-    /// When the lease ends on that kernel's CLOCK_BOOTTIME.
+    /// When the lease ends on that CLOCK_BOOTTIME.
     var bootDeadline: BootInstant?
     /// Whether a kernel lock shows that the holder lives (see `LiveLock`).
     var isLocked = false
@@ -30,13 +33,22 @@ struct LeaseRecord: Sendable, Hashable {
     /// Tokens are bytes that are locked, far behind the journal; the kernel has no more of them.
     static let largestToken: UInt64 = 1 << 60
 
+    /// No lease lasts longer than what is believed of another program's word for it.
+    static let longestLease: Duration = .seconds(24 * 3600)
+
     static let nobody = LeaseRecord(holder: "", renewTime: .goZero)
 
     struct Broken: Error, Hashable {
         var reason: String
+        /// Whether it is some other program's data rather than a lease that was damaged.
+        var isForeign = false
     }
 
-    /// An empty file means nobody. Unknown fields are passed over.
+    /// How long the lease lasts; nil where the file does not say. Programs that rewrite the file drop `ttlSeconds` or carry along an earlier
+    /// holder's: so `leaseDuration` counts where both are there.
+    var lasts: Duration? { leaseDuration ?? ttl }
+
+    /// An empty file means nobody. Unknown fields are passed over; without a `holder` it is no lease file.
     init(parsing bytes: [UInt8]) throws(Broken) {
         if bytes.isEmpty {
             self = .nobody
@@ -44,12 +56,14 @@ struct LeaseRecord: Sendable, Hashable {
         }
         let value: JSONValue
         do throws(JSONError) { value = try JSONValue.parse(bytes) } catch { throw Broken(reason: error.description) }
-        guard let object = value.objectValue else { throw Broken(reason: "not a JSON object") }
+        guard let object = value.objectValue else { throw Broken(reason: "not a JSON object", isForeign: true) }
+        guard object["holder"] != nil else { throw Broken(reason: "it has no \"holder\", so it is no lease", isForeign: true) }
         holder = try Self.text("holder", in: object) ?? ""
         renewTime = try Self.time("renewTime", in: object) ?? .goZero
+        leaseDuration = Self.leaseDuration(in: object)
         acquireTime = try Self.time("acquireTime", in: object)
         if let seconds = object["ttlSeconds"], !seconds.isNull {
-            guard let number = seconds.doubleValue, number > 0, number <= DurationText.maximum.seconds else {
+            guard let number = seconds.doubleValue, number >= 1e-9, number <= DurationText.maximum.seconds else {
                 throw Broken(reason: "\"ttlSeconds\" is not a number of seconds")
             }
             ttl = .nanoseconds(Int64((number * 1e9).rounded()))
@@ -69,6 +83,14 @@ struct LeaseRecord: Sendable, Hashable {
     init(holder: String, renewTime: WallTime) {
         self.holder = holder
         self.renewTime = renewTime
+    }
+
+    /// As Go's decoder has it: only what is written without point and exponent is an integer.
+    private static func leaseDuration(in object: JSONObject) -> Duration? {
+        guard case .integer(let nanoseconds)? = object["leaseDuration"], nanoseconds > 0, nanoseconds <= longestLease.nanoseconds else {
+            return nil
+        }
+        return .nanoseconds(nanoseconds)
     }
 
     private static func text(_ key: String, in object: JSONObject) throws(Broken) -> String? {
@@ -104,6 +126,7 @@ struct LeaseRecord: Sendable, Hashable {
         func add(_ key: String, _ value: JSONValue?) {
             if let value { members.append(.init(name: key, value: value)) }
         }
+        add("leaseDuration", leaseDuration.map { .integer($0.nanoseconds) })
         add("acquireTime", acquireTime.map { .string($0.rfc3339Nano) })
         add("ttlSeconds", ttl.map { .double($0.seconds) })
         add("token", token.map { .number($0) })

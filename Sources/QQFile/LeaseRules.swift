@@ -4,6 +4,7 @@ import QQCore
 struct LeaseMoment: Sendable, Hashable {
     var boot: BootInstant
     var wall: WallTime
+    /// A `BootIdentity`.
     var bootID: String
     /// Whether other machines may write the folder: a network file system.
     var isShared: Bool
@@ -37,13 +38,25 @@ struct LeaseRules: Sendable, Hashable {
         var ahead: Duration
     }
 
-    /// A kernel that does not tell its boot is never the same.
-    private var isSameKernel: Bool { !moment.bootID.isEmpty && record.bootID == moment.bootID }
+    /// Whether the record was written on this kernel, whose locks we see; one that does not tell its boot is never the same.
+    private var isSameKernel: Bool {
+        BootIdentity(moment.bootID).isSameKernel(as: BootIdentity(record.bootID ?? ""))
+    }
 
-    /// How long the lease still runs; negative after its end. `ownTTL` counts where the record does not say, as in the Go format.
+    /// How long the lease still runs by the boot clock; nil where its deadline is not on the clock that we read.
+    private var remainingByBootClock: Duration? {
+        guard BootIdentity(moment.bootID).isSameClock(as: BootIdentity(record.bootID ?? "")), let deadline = record.bootDeadline else {
+            return nil
+        }
+        let left = deadline.duration(since: moment.boot)
+        // Nobody has more left of a lease than it lasts: such a deadline is of another clock, or of none.
+        return left <= (record.lasts ?? LeaseRecord.longestLease) + .milliseconds(1) ? left : nil
+    }
+
+    /// How long the lease still runs; negative after its end. `ownTTL` counts where the record does not say, as in files of the older Go package.
     func remaining(ownTTL: Duration) throws(FromTheFuture) -> Duration {
-        if isSameKernel, let deadline = record.bootDeadline { return deadline.duration(since: moment.boot) }
-        let ttl = record.ttl ?? ownTTL
+        if let left = remainingByBootClock { return left }
+        let ttl = record.lasts ?? ownTTL
         let age = moment.wall - record.renewTime
         // A little ahead is skew between machines; a whole lease ahead is a clock that was stepped, or a date that makes no sense.
         if age < .zero - ttl { throw FromTheFuture(renewTime: record.renewTime, ahead: .zero - age) }
@@ -99,7 +112,7 @@ struct LeaseRules: Sendable, Hashable {
         state.token = record.token.map { FencingToken($0) }
         state.acquiredAt = record.acquireTime
         state.renewedAt = record.renewTime
-        state.ttl = record.ttl
+        state.ttl = record.lasts
         state.remaining = max(left, .zero)
         if record.isLocked { state.alive = holderIsDead ? false : holderLives || liveToken == record.token ? true : nil }
         state.host = record.host

@@ -37,7 +37,7 @@ struct LeaseTransaction {
     static func open(_ name: String, in folder: LeaseFolder, _ access: LeaseFolder.Access) throws(CoordinationError) -> Opened {
         // A folder that is gone took its leases with it; one that was never there and was named is a mistake to be told of.
         if access == .amend || (access == .read && folder.isDefault), folder.isMissing { return .missing }
-        let directory = try folder.open(creating: access == .change)
+        let directory = try folder.open(creating: access == .change, changing: access != .read)
         // The file may be replaced between opening and locking it; then the lock is worth nothing, and we look again.
         for _ in 0..<10 {
             guard let file = try folder.openFile(name + LeaseFolder.suffix, in: directory, access) else { return .missing }
@@ -76,23 +76,28 @@ struct LeaseTransaction {
         self.directory = directory
         self.file = file
         let path = folder.leaseFile(name)
-        side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access == .read ? .read : .change)
+        var side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access == .read ? .read : .amend)
         raw = try folder.reporting(path) { () throws(SystemCallError) in try file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1) }
         if let side {
             journal = try folder.reporting(path) { () throws(SystemCallError) in try Self.readJournal(side) }
-            lockFile = UInt64(try folder.reporting(path) { () throws(SystemCallError) in try side.information() }.st_ino)
         } else {
             journal = nil
-            lockFile = nil
         }
         isShared = FileSystem(of: directory).isShared
         guard raw.count <= LeaseJournal.largestLeaseFile else {
-            throw Self.broken("it is larger than \(LeaseJournal.largestLeaseFile) bytes", path)
+            throw Self.broken(.init(reason: "it is larger than \(LeaseJournal.largestLeaseFile) bytes", isForeign: true), path)
         }
         content = journal?.settled(raw) ?? raw
         let record: LeaseRecord
-        do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw Self.broken(error.reason, path) }
+        do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw Self.broken(error, path) }
         self.record = record
+        // Only now, so that nothing is put beside what turns out to be some other program's file.
+        if side == nil, access != .read { side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change) }
+        self.side = side
+        if access != .read { for file in [file, side] { Permissions.settle(file, in: directory) } }
+        lockFile = try side.map { side throws(CoordinationError) in
+            UInt64(try folder.reporting(path) { () throws(SystemCallError) in try side.information() }.st_ino)
+        }
         liveToken = side.flatMap { LiveLock.findWork($0, expected: record.token) }
         holderLives = side.map { side in record.token.map { LiveLock.isHeld($0, .holder, side) } ?? false } ?? false
     }
@@ -109,10 +114,38 @@ struct LeaseTransaction {
         return LeaseJournal.newest(of: slots)
     }
 
-    private static func broken(_ reason: String, _ path: String) -> CoordinationError {
+    private static func broken(_ problem: LeaseRecord.Broken, _ path: String) -> CoordinationError {
         CoordinationError(
-            .brokenData, "cannot understand the lease file", because: reason, at: path,
-            hint: "look at it; if nobody works under this lease, empty it: truncate -s 0 \(path)")
+            .brokenData, "cannot understand the lease file", because: problem.reason, at: path,
+            hint: problem.isForeign
+                ? "choose another name: this file is some other program's, and stays as it is"
+                : "look at it; if nobody works under this lease, empty it: truncate -s 0 \(path)")
+    }
+
+    /// Whether a file of the folder has the name of a lease file and is some other program's: valid JSON that is no lease, or far too
+    /// much of it, beside which no `qq` has left
+    /// anything.
+    static func isForeign(_ name: String, in folder: LeaseFolder) -> Bool {
+        var side = stat()
+        guard let directory = try? folder.open(creating: false),
+            fstatat(directory.number, LeaseFolder.sideFile(name), &side, AT_SYMLINK_NOFOLLOW) != 0, errno == ENOENT,
+            let file = (try? folder.openFile(name + LeaseFolder.suffix, in: directory, .read)) ?? nil,
+            let bytes = try? file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1)
+        else {
+            return false
+        }
+        if bytes.count > LeaseJournal.largestLeaseFile { return true }
+        do throws(LeaseRecord.Broken) { _ = try LeaseRecord(parsing: bytes) } catch { return error.isForeign }
+        return false
+    }
+
+    /// - Throws: `.brokenData` where a term with this token is one too many.
+    func checkToken(_ token: UInt64) throws(CoordinationError) {
+        guard max(token, highestToken) <= LeaseRecord.largestToken else {
+            throw CoordinationError(
+                .brokenData, "cannot write the lease file", because: "the fencing tokens are used up", at: folder.leaseFile(name),
+                hint: "choose another name; tokens must never start again while anything remembers the larger ones")
+        }
     }
 
     /// Replaces the record. The old content stays wherever that fails before the first byte is overwritten, and can be restored where it fails after.
@@ -125,9 +158,7 @@ struct LeaseTransaction {
         guard let side, after.count <= LeaseJournal.largestLeaseFile else {
             throw CoordinationError(.usage, "cannot write the lease file", because: "its content would be too large", at: path)
         }
-        guard max(token, highestToken) <= LeaseRecord.largestToken else {
-            throw CoordinationError(.brokenData, "cannot write the lease file", because: "the fencing tokens are used up", at: path)
-        }
+        try checkToken(token)
         let entry = LeaseJournal(sequence: (journal?.sequence ?? 0) + 1, token: max(token, highestToken), before: raw, after: after)
         let encoded = entry.encoded
         try folder.reporting(path) { () throws(SystemCallError) in

@@ -53,7 +53,8 @@ final class LiveLock: Witness {
     static func isHeld(_ token: UInt64, _ kind: Kind, _ side: Descriptor) -> Bool {
         var at: Int64 = 0
         // A reading lock conflicts with holders only, not with waiters that pass through.
-        return byte(of: token, kind).map { qq_ofd_find(side.number, F_RDLCK, $0, 1, &at) == 1 } ?? false
+        // A lock that begins elsewhere is no term's.
+        return byte(of: token, kind).map { qq_ofd_find(side.number, F_RDLCK, $0, 1, &at) == 1 && at == $0 } ?? false
     }
 
     /// The token of a term under which work lives: `expected`, or any other.

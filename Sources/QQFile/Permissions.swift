@@ -26,14 +26,20 @@ enum Permissions {
         if geteuid() == 0, folder.st_uid != 0 { fchown(file.number, folder.st_uid, folder.st_gid) }
     }
 
+    /// The same for a file that is to be changed. Where it cannot be done the change may be possible all the same.
+    static func settle(_ file: Descriptor?, in folder: Descriptor) {
+        guard let file, let own = try? file.information(), let around = try? folder.information() else { return }
+        settle(file, own, in: around)
+    }
+
     /// Whether a default folder is ours and lets others look, without being shared on purpose: earlier versions made root's that way.
     static func areTooWide(_ folder: stat) -> Bool {
         folder.st_uid == geteuid() && folder.st_mode & 0o077 != 0 && folder.st_mode & (S_IWGRP | S_IWOTH) == 0
     }
 
     /// Closes a default folder, and the lease files in it, to others; unless there are files of others in it.
-    static func makePrivate(_ folder: Descriptor, _ path: String) {
-        guard let entries = opendir(path) else { return }
+    static func makePrivate(_ folder: Descriptor, of leaseFolder: LeaseFolder) {
+        guard let entries = opendir(leaseFolder.path) else { return }
         defer { closedir(entries) }
         var leases: [String] = []
         while let entry = readdir(entries) {
@@ -41,8 +47,11 @@ enum Permissions {
             var information = stat()
             guard name != ".", name != "..", fstatat(folder.number, name, &information, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
             guard information.st_uid == geteuid() else { return }
-            let isLease = name.hasSuffix(LeaseFolder.suffix) || LeaseFolder.name(ofSideFile: name) != nil
-            if isLease, information.st_mode & S_IFMT == S_IFREG, information.st_mode & 0o022 == 0 { leases.append(name) }
+            guard information.st_mode & S_IFMT == S_IFREG, information.st_mode & 0o022 == 0 else { continue }
+            let isLease =
+                name.hasSuffix(LeaseFolder.suffix)
+                && !LeaseTransaction.isForeign(String(name.dropLast(LeaseFolder.suffix.count)), in: leaseFolder)
+            if isLease || LeaseFolder.name(ofSideFile: name) != nil { leases.append(name) }
         }
         guard fchmod(folder.number, 0o700) == 0 else { return }
         // Nobody else can reach into the folder any more, to put a link in the place of a file.

@@ -186,6 +186,7 @@ struct FileCoordinatorTests {
         let error = await failure { _ = try await coordinator.renew(held.grant) }
         #expect(error?.kind == .unavailable)
         #expect(error?.isUncertain == false)
+        #expect(error?.reason.hasPrefix("process \(getpid()) (") == true, "\(error?.reason ?? "")")
         #expect(try await coordinator.read("backup").isLed, "who only reads needs no lock while somebody holds the lease")
     }
 
@@ -222,11 +223,69 @@ struct FileCoordinatorTests {
         _ = try await coordinator.get(ask("a", "zeta"))
         _ = try await coordinator.get(ask("a", "alpha"))
         try folder.write("{", to: "broken.json")
+        for (file, text) in [("config", "{\"debug\": true}"), ("list", "[1, 2]"), ("number", "7")] {
+            try folder.write(text, to: file + ".json")
+        }
+        try folder.write("{\"packages\": \"" + String(repeating: "x", count: 20_000) + "\"}", to: "package-lock.json")
         for other in ["notes.txt", ".hidden.json", ".json", "sp ace.json", "alpha.json.bak"] { try folder.write("", to: other) }
         let list = try await coordinator.list()
         #expect(list.map { $0.name } == ["alpha", "broken", "zeta"])
         #expect(list.map { $0.phase } == [.held, .unknown, .held])
         #expect(list.map { $0.problem?.kind } == [nil, .brokenData, nil])
+    }
+
+    @Test func thatLostTheirHolderAreListedAsAProblemAllTheSame() async throws {
+        let coordinator = try folder.coordinator(clock)
+        _ = try await coordinator.get(ask("a"))
+        try folder.write("{}", to: "backup.json")
+        #expect(try await coordinator.list().map { $0.problem?.kind } == [.brokenData])
+    }
+
+    @Test(
+        "are somebody else's without a holder: nothing is changed, and nothing put beside",
+        arguments: ["{}", "{\"name\": \"qq\"}", "[]", "7"])
+    func foreign(text: String) async throws {
+        try folder.write(text, to: "backup.json")
+        let coordinator = try folder.coordinator(clock)
+        let before = try folder.snapshot()
+        let grant = term(of: "a", FencingToken(1), ttl: .seconds(15))
+        let led = ElectionState(name: "backup", phase: .held)
+        for error in [
+            await failure { _ = try await coordinator.acquire(ask("a", witness: true)) },
+            await failure { _ = try await coordinator.acquire(ask("a", continuing: FencingToken(1))) },
+            await failure { _ = try await coordinator.renew(grant) }, await failure { _ = try await coordinator.release(grant) },
+            await failure { _ = try await coordinator.askToStepDown(led, by: "b", byForce: true) },
+            await failure { _ = try await coordinator.read("backup") },
+        ] {
+            #expect(error?.kind == .brokenData)
+            #expect(error?.hint?.contains("choose another name") == true)
+        }
+        #expect(try folder.snapshot() == before)
+    }
+
+    @Test func areWrittenForEachGenerationOfTheGoPackage() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let grant = try await coordinator.get(ask("a", ttl: .milliseconds(10_500))).grant
+        func lines() -> [Substring] { (folder.text("backup.json") ?? "").split(separator: "\n") }
+        #expect(lines()[1] == "  \"holder\": \"a\",")
+        #expect(lines()[2].hasPrefix("  \"renewTime\": \""))
+        #expect(lines()[3] == "  \"leaseDuration\": 10500000000,")
+        _ = try await coordinator.renew(grant)
+        #expect(lines()[3] == "  \"leaseDuration\": 10500000000,")
+        let renewed = lines()[2]
+        _ = try await coordinator.release(grant)
+        #expect(lines()[1...3] == ["  \"holder\": \"\",", renewed, "  \"leaseDuration\": 10500000000,"])
+    }
+
+    @Test func atTheLargestTokenAreRefusedWithTheReason() async throws {
+        try folder.write("{\"holder\": \"\", \"token\": \(LeaseRecord.largestToken)}", to: "backup.json")
+        let coordinator = try folder.coordinator(clock)
+        for witness in [true, false] {
+            errno = EAGAIN
+            let error = await failure { _ = try await coordinator.acquire(ask("a", witness: witness)) }
+            #expect(error?.kind == .brokenData)
+            #expect(error?.reason == "the fencing tokens are used up")
+        }
     }
 
     @Test func thatAreMissingAreFree() async throws {

@@ -45,7 +45,7 @@ struct LeaseRecordTests {
     @Test(
         "means nobody",
         arguments: [
-            "", "{}", "{\"holder\": \"\"}", "{\"holder\": null, \"renewTime\": null}",
+            "", "{\"holder\": \"\"}", "{\"holder\": null, \"renewTime\": null}",
             "{\"holder\":\"\",\"renewTime\":\"0001-01-01T00:00:00Z\"}",
         ])
     func nobody(text: String) throws {
@@ -55,6 +55,7 @@ struct LeaseRecordTests {
     @Test func carriesOurFieldsBehindGos() throws {
         var record = LeaseRecord(holder: "a", renewTime: Self.goTime)
         record.acquireTime = WallTime(seconds: 1_795_260_600)
+        record.leaseDuration = .milliseconds(15_500)
         record.ttl = .milliseconds(15_500)
         record.token = 7
         record.host = "db1"
@@ -70,6 +71,7 @@ struct LeaseRecordTests {
                 {
                   "holder": "a",
                   "renewTime": "2026-11-21T11:30:59.123456789Z",
+                  "leaseDuration": 15500000000,
                   "acquireTime": "2026-11-21T11:30:00Z",
                   "ttlSeconds": 15.5,
                   "token": 7,
@@ -100,15 +102,79 @@ struct LeaseRecordTests {
         arguments: [
             ("holder", "1"), ("holder", "{}"), ("renewTime", "5"), ("renewTime", "\"yesterday\""), ("acquireTime", "true"),
             ("acquireTime", "\"\""),
-            ("ttlSeconds", "\"15\""), ("ttlSeconds", "0"), ("ttlSeconds", "-1"), ("ttlSeconds", "1e300"), ("token", "\"7\""),
-            ("token", "-1"),
+            ("ttlSeconds", "\"15\""), ("ttlSeconds", "0"), ("ttlSeconds", "-1"), ("ttlSeconds", "1e300"), ("ttlSeconds", "1e-300"),
+            ("token", "\"7\""), ("token", "-1"),
             ("token", "1.5"), ("token", "18446744073709551615"), ("token", "1e30"), ("host", "[]"), ("bootId", "7"),
             ("bootDeadline", "\"1\""),
             ("bootDeadline", "-1"), ("locked", "\"yes\""), ("locked", "1"), ("lockFile", "true"), ("stepDown", "false"),
         ])
     func wrongType(field: String, value: String) {
-        let error = #expect(throws: LeaseRecord.Broken.self) { try parse("{\"\(field)\": \(value)}") }
+        let error = #expect(throws: LeaseRecord.Broken.self) { try parse("{\"holder\": \"a\", \"\(field)\": \(value)}") }
         #expect(error?.reason.hasPrefix("\"\(field)\" is ") == true)
+    }
+
+    // MARK: The present generation of the Go package, and the one before, as recorded
+
+    /// A step, and what the file holds after it.
+    static let recorded: [(generation: String, holder: String, nanoseconds: Int64?, text: String)] = [
+        (
+            "present: acquired", "node-a", 10_000_000_000,
+            "{\n  \"holder\": \"node-a\",\n  \"renewTime\": \"2026-11-29T16:21:55.956332049Z\",\n  \"leaseDuration\": 10000000000\n}\n"
+        ),
+        (
+            "present: released", "", 10_000_000_000,
+            "{\n  \"holder\": \"\",\n  \"renewTime\": \"2026-11-29T16:21:57.955590981Z\",\n  \"leaseDuration\": 10000000000\n}\n"
+        ),
+        (
+            "present: acquired what was released", "node-b", 5_000_000_000,
+            "{\n  \"holder\": \"node-b\",\n  \"renewTime\": \"2026-11-29T16:22:01.561772741Z\",\n  \"leaseDuration\": 5000000000\n}\n"
+        ),
+        (
+            "old: renewed", "old-a", nil,
+            "{\n  \"holder\": \"old-a\",\n  \"renewTime\": \"2026-11-29T16:22:21.496353973Z\"\n}\n"
+        ),
+    ]
+
+    @Test("is read, and written byte for byte, as each generation of the Go package writes it", arguments: recorded)
+    func generations(_ sample: (generation: String, holder: String, nanoseconds: Int64?, text: String)) throws {
+        let record = try parse(sample.text)
+        #expect(record.holder == sample.holder)
+        #expect(record.lasts == sample.nanoseconds.map { .nanoseconds($0) })
+        #expect(String(decoding: record.encoded, as: UTF8.self) == sample.text)
+    }
+
+    @Test(
+        "passes over a leaseDuration that makes no sense, and then what qq says counts",
+        arguments: [
+            "\"10s\"", "\"10000000000\"", "-1", "0", "1.5", "10000000000.0", "1e10", "1e300", "86400000000001", "18446744073709551615",
+            "9223372036854775807", "true", "null", "{}", "[10]",
+        ])
+    func nonsense(value: String) throws {
+        let go = "\"holder\": \"a\", \"renewTime\": \"2026-11-21T11:30:59.123456789Z\", \"leaseDuration\": \(value)"
+        #expect(try parse("{\(go)}").lasts == nil)
+        #expect(try parse("{\(go), \"ttlSeconds\": 15}").lasts == .seconds(15))
+    }
+
+    @Test func leaseDurationCountsBeforeOurOwn() throws {
+        let text = "{\"holder\": \"a\", \"leaseDuration\": 5000000000, \"ttlSeconds\": 15}"
+        #expect(try parse(text).lasts == .seconds(5))
+        #expect(try parse("{\"holder\": \"a\", \"leaseDuration\": 1}").lasts == .nanoseconds(1))
+        #expect(try parse("{\"holder\": \"a\", \"leaseDuration\": 86400000000000}").lasts == .seconds(24 * 3600))
+    }
+
+    @Test(
+        "is no lease without a holder, but some other program's data",
+        arguments: [
+            "{}", "{\"name\": \"config\"}", "{\"Holder\": \"a\"}", "{\"leaseDuration\": 1}", "[]", "[{\"holder\": \"a\"}]", "7", "null",
+            "\"a\"",
+        ])
+    func foreign(text: String) {
+        #expect(#expect(throws: LeaseRecord.Broken.self) { try parse(text) }?.isForeign == true)
+    }
+
+    @Test("is damaged rather than another program's", arguments: ["{", "{\"holder\": \"a", "{\"holder\": 1}", " ", "\u{0}"])
+    func damaged(text: String) {
+        #expect(#expect(throws: LeaseRecord.Broken.self) { try parse(text) }?.isForeign == false)
     }
 
     @Test("is broken", arguments: ["[]", "7", "null", "\"a\"", "{", "{\"holder\": \"a\"", "{} {}", "\u{0}", " ", "{\"holder\": \"a\",}"])

@@ -61,6 +61,30 @@ struct LeaseRulesTests {
         #expect(try Self.decide(record) == .refuse)
     }
 
+    // MARK: The present generation's records
+
+    /// As the present generation of the Go package writes it.
+    private static func present(_ holder: String = "them", ago: Duration, lasts: Duration = .seconds(10)) -> LeaseRecord {
+        var record = go(holder, ago: ago)
+        record.leaseDuration = lasts
+        return record
+    }
+
+    @Test func aHolderOfThePresentGenerationCountsForItsOwnLease() throws {
+        #expect(try Self.decide(Self.present(ago: .seconds(9)), Self.ask(ttl: .seconds(1))) == .refuse)
+        #expect(try Self.decide(Self.present(ago: .seconds(10)), Self.ask(ttl: .seconds(600))) == .newTerm(token: 1))
+        let state = try Self.state(Self.present(ago: .seconds(4)))
+        #expect(state.ttl == .seconds(10))
+        #expect(state.remaining == .seconds(6))
+    }
+
+    @Test func whatAnEarlierHolderOfOursLeftInTheFileDoesNotCountForAForeignOne() throws {
+        // A program that keeps the fields that it does not know.
+        var record = Self.present(ago: .seconds(20), lasts: .seconds(30))
+        record.ttl = .seconds(15)
+        #expect(try Self.decide(record) == .refuse)
+    }
+
     // MARK: Clocks
 
     @Test("a stepped wall clock changes nothing about qq's own leases", arguments: [-36_000, -3600, -16, 16, 3600, 36_000])
@@ -79,6 +103,74 @@ struct LeaseRulesTests {
         var record = Self.qq(left: .seconds(-1), bootID: "before")
         record.bootDeadline = .distantFuture
         #expect(try Self.decide(record) == .newTerm(token: 8))
+    }
+
+    @Test("a deadline on the boot clock that no lease can have is not believed", arguments: [26, 3600, 1_000_000, Int64(1) << 34])
+    func impossibleDeadline(seconds: Int64) throws {
+        var record = Self.qq(left: .seconds(-1))
+        record.bootDeadline = Self.boot + .seconds(seconds)
+        #expect(try Self.decide(record) == .newTerm(token: 8))
+        #expect(try Self.state(record).phase == .expired)
+        record.renewTime = Self.wall
+        #expect(try Self.decide(record) == .refuse)
+    }
+
+    @Test("numbers at their ends are judged, and nothing traps", arguments: [0, UInt64(Int64.max), .max - 1, .max])
+    func endsOfNumbers(nanoseconds: UInt64) throws {
+        for moment in [0, Self.boot.nanoseconds, UInt64(Int64.max), .max] {
+            for ttl in [nil, Duration.nanoseconds(1), .nanoseconds(Int64.max)] {
+                for time in [WallTime.goZero, Self.wall, .latest] {
+                    var record = Self.qq()
+                    record.renewTime = time
+                    record.bootDeadline = BootInstant(nanoseconds: nanoseconds)
+                    record.leaseDuration = ttl
+                    record.ttl = ttl
+                    var here = Self.here
+                    here.boot = BootInstant(nanoseconds: moment)
+                    _ = try? Self.decide(record, at: here)
+                    _ = try? Self.state(record, at: here)
+                }
+            }
+        }
+    }
+
+    // MARK: Time namespaces
+
+    private static func inNamespace(_ namespace: String) -> LeaseMoment {
+        var moment = here
+        moment.bootID = "this" + namespace
+        moment.boot = boot + .seconds(1_000_000)
+        return moment
+    }
+
+    @Test("another time namespace is judged by the wall clock", arguments: ["/1000000.0", "/time:[7]"])
+    func namespace(_ namespace: String) throws {
+        let there = Self.inNamespace(namespace)
+        #expect(try Self.decide(Self.qq(), at: there) == .refuse)
+        #expect(try Self.decide(Self.qq(left: .seconds(-1)), at: there) == .newTerm(token: 8))
+        #expect(try Self.state(Self.qq(left: .seconds(4)), at: there).remaining == .seconds(4))
+        // The other way round.
+        #expect(try Self.decide(Self.qq(left: .seconds(1), bootID: "this" + namespace)) == .refuse)
+        var record = Self.qq(left: .seconds(-1), bootID: "this" + namespace)
+        record.bootDeadline = Self.boot + .seconds(1_000_000)
+        #expect(try Self.decide(record) == .newTerm(token: 8))
+    }
+
+    @Test("a lock tells of a holder in another time namespace of the same kernel")
+    func lockAcrossNamespaces() throws {
+        let there = Self.inNamespace("/1000000.0")
+        #expect(try Self.decide(Self.qq(locked: true), live: 7, at: there) == .refuse)
+        #expect(try Self.decide(Self.qq(locked: true), at: there) == .newTerm(token: 8), "its lock was let go")
+        // What outlives its holder, or has a lock that cannot be seen any more, counts until the lease ends: the kernel has not been restarted.
+        var record = Self.qq(locked: true)
+        record.endsByTimeAlone = true
+        #expect(try Self.decide(record, at: there) == .refuse)
+        record = Self.qq(locked: true)
+        record.lockFile = 6
+        #expect(try Self.decide(record, at: there) == .refuse)
+        // The kernel's own boot is another matter.
+        record.bootID = "before/20.0"
+        #expect(try Self.decide(record, at: there) == .newTerm(token: 8))
     }
 
     @Test func aBootThatTellsNoNameIsNotTheSame() throws {

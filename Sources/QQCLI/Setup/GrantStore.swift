@@ -30,13 +30,15 @@ struct GrantStore: Sendable {
     /// - Throws: `CoordinationError` where it cannot be saved.
     func save(_ grant: Grant, server: ServerURL) throws(CoordinationError) {
         let path = path(name: grant.name, server: server)
+        let now = BootInstant(nanoseconds: qq_boot_now())
         try prepareFolder()
         let value: JSONValue = [
             "name": .string(grant.name), "server": .string(server.description), "id": .string(grant.identity),
             "token": Rendering.json(grant.token), "term": Rendering.json(grant.termID),
             "epoch": grant.epoch.map { .number($0) } ?? .null, "ttl": .double(grant.ttl.seconds),
             "acquired_at": .string(grant.acquiredAt.rfc3339Nano),
-            "deadline": .number(grant.deadline.nanoseconds),
+            "deadline": .number(grant.deadline.nanoseconds), "boot": .string(BootIdentity.own.text),
+            "expires_at": .string((WallTime.now() + grant.deadline.duration(since: now)).rfc3339Nano),
         ]
         let bytes = JSONWriter.bytes(value, style: .indented) + [UInt8(ascii: "\n")]
         do throws(SystemCallError) { try AtomicFile.write(bytes, to: path, mode: 0o600) } catch {
@@ -85,18 +87,30 @@ struct GrantStore: Sendable {
         return grant
     }
 
-    private static func parse(_ bytes: ArraySlice<UInt8>) -> Grant? {
+    /// - Parameters:
+    ///   - boot: the clock that is read now.
+    static func parse(
+        _ bytes: ArraySlice<UInt8>, boot: BootIdentity = .own, now: BootInstant = BootInstant(nanoseconds: qq_boot_now()),
+        wall: WallTime = .now()
+    ) -> Grant? {
         guard let object = (try? JSONValue.parse(bytes))?.objectValue, let name = object["name"]?.stringValue,
             let id = object["id"]?.stringValue,
-            let ttl = object["ttl"]?.doubleValue, ttl > 0, ttl <= DurationText.maximum.seconds,
+            let ttl = object["ttl"]?.doubleValue, ttl >= 1e-9, ttl <= DurationText.maximum.seconds,
             let deadline = object["deadline"]?.uint64Value,
             let acquired = object["acquired_at"]?.stringValue, let acquiredAt = try? WallTime.parse(rfc3339: acquired)
         else { return nil }
+        var left = BootInstant(nanoseconds: deadline).duration(since: now)
+        if let saved = object["boot"]?.stringValue, !BootIdentity(saved).isSameClock(as: boot) {
+            // The deadline is on another clock. What the wall clock said then is the best there is; without that it has ended.
+            let expires = object["expires_at"]?.stringValue.flatMap { try? WallTime.parse(rfc3339: $0) }
+            left = max(expires.map { $0 - wall } ?? .zero, .zero)
+        }
+        let lasts = Duration.nanoseconds(Int64((ttl * 1e9).rounded()))
+        left = min(left, lasts)
         return Grant(
             name: name, identity: id, token: object["token"]?.uint64Value.map { FencingToken($0) },
-            termID: object["term"]?.stringValue, epoch: object["epoch"]?.uint64Value, ttl: .nanoseconds(Int64(ttl * 1e9)),
-            deadline: BootInstant(nanoseconds: deadline), acquiredAt: acquiredAt,
-            expiresAt: .now() + BootInstant(nanoseconds: deadline).duration(since: BootInstant(nanoseconds: qq_boot_now())))
+            termID: object["term"]?.stringValue, epoch: object["epoch"]?.uint64Value, ttl: lasts, deadline: now + left,
+            acquiredAt: acquiredAt, expiresAt: wall + left)
     }
 
     /// Forgets a grant, if it is the one that is saved.

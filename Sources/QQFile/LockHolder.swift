@@ -1,0 +1,130 @@
+import CKernel
+import Glibc
+import QQCore
+
+/// A process that has a kernel lock on a file, as /proc shows it.
+struct LockHolder: Sendable, Hashable {
+    var pid: pid_t
+    /// The program's name; empty where it is not to be read.
+    var program: String
+    /// The user's name, or number where the machine's own list has no name for it; empty where it is not to be read.
+    var user: String
+
+    /// As the subject of a sentence: `process 12 (flock) of user alice`.
+    var description: String {
+        "process \(pid)" + (program.isEmpty ? "" : " (\(Printable.text(program)))")
+            + (user.isEmpty ? "" : " of user \(Printable.text(user))")
+    }
+
+    /// What kind of lock is looked for, and where in the file.
+    enum Kind: Sendable {
+        /// flock(2), on the file as a whole.
+        case whole
+        /// fcntl(2), of either kind, that covers this byte.
+        case byte(Int64)
+    }
+
+    /// - Returns: a process that has such a lock; nil where none can be found, as from another pid namespace or another machine.
+    static func find(_ kind: Kind, on file: stat) -> LockHolder? {
+        let pids = text("/proc/locks", limit: 1 << 20).split(separator: "\n").compactMap { pid(inLock: $0, kind, on: file) }
+        // A lock that was inherited, or is an open file description's, is listed under a process that is gone, or none.
+        if let pid = pids.first(where: { $0 > 0 && access("/proc/\($0)", F_OK) == 0 }) { return LockHolder(pid) }
+        return pids.isEmpty ? nil : search(kind, file).map { LockHolder($0) }
+    }
+
+    private init(_ pid: pid_t) {
+        self.pid = pid
+        program = String(Self.text("/proc/\(pid)/comm", limit: 64).prefix { $0 != "\n" })
+        // The owner of /proc/PID itself is root wherever a program has changed its user.
+        let status = Self.text("/proc/\(pid)/status", limit: 8192).split(separator: "\n").first { $0.hasPrefix("Uid:") }
+        let number = status?.split(whereSeparator: { $0 == "\t" || $0 == " " }).dropFirst().first.map(String.init) ?? ""
+        user = Self.userName(number, in: Self.text("/etc/passwd", limit: 1 << 20)) ?? number
+    }
+
+    /// From the machine's own list alone: others are asked over a network, and may not answer.
+    static func userName(_ number: String, in list: String) -> String? {
+        for line in list.split(separator: "\n") {
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+            if fields.count > 2, fields[2] == number, !fields[0].isEmpty { return String(fields[0]) }
+        }
+        return nil
+    }
+
+    /// The process of a line of /proc/locks, or of a `lock:` line of /proc/PID/fdinfo, that shows such a lock on the file; -1 for a lock that is no
+    /// single process's; nil for any other line. `1: OFDLCK ADVISORY READ -1 fe:00:42 0 EOF`.
+    static func pid(inLock line: Substring, _ kind: Kind, on file: stat) -> pid_t? {
+        var words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
+        if words.first == "lock:" { words.removeFirst() }
+        // A line with an arrow is of one that waits.
+        guard words.count == 8, words[5].hasSuffix(":\(file.st_ino)"), let pid = pid_t(words[4]) else { return nil }
+        switch kind {
+        case .whole: return words[1] == "FLOCK" ? pid : nil
+        case .byte(let byte):
+            guard words[1] == "POSIX" || words[1] == "OFDLCK", let first = Int64(words[6]),
+                let last = words[7] == "EOF" ? .max : Int64(words[7])
+            else { return nil }
+            return first <= byte && byte <= last ? pid : nil
+        }
+    }
+
+    /// Looks at what processes have open, as far as we may, and for no longer than a moment.
+    private static func search(_ kind: Kind, _ file: stat) -> pid_t? {
+        let end = BootInstant(nanoseconds: qq_boot_now()) + .milliseconds(100)
+        for pid in entries("/proc") {
+            for number in entries("/proc/\(pid)/fd") {
+                guard BootInstant(nanoseconds: qq_boot_now()) < end else { return nil }
+                var target = stat()
+                guard stat("/proc/\(pid)/fd/\(number)", &target) == 0, target.st_ino == file.st_ino, target.st_dev == file.st_dev else {
+                    continue
+                }
+                let lines = text("/proc/\(pid)/fdinfo/\(number)", limit: 8192).split(separator: "\n")
+                if lines.contains(where: { $0.hasPrefix("lock:") && Self.pid(inLock: $0, kind, on: file) != nil }) { return pid }
+            }
+        }
+        return nil
+    }
+
+    private static func entries(_ path: String) -> [pid_t] {
+        guard let directory = opendir(path) else { return [] }
+        defer { closedir(directory) }
+        var numbers: [pid_t] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+            if let number = pid_t(name) { numbers.append(number) }
+        }
+        return numbers
+    }
+
+    /// Up to `limit` bytes of a file, read to its end: files of /proc come in pieces.
+    private static func text(_ path: String, limit: Int) -> String {
+        let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard number >= 0 else { return "" }
+        let file = Descriptor(number)
+        return String(decoding: (try? file.read(at: 0, count: limit)) ?? [], as: UTF8.self)
+    }
+}
+
+// Those who have a lock, and by that no term.
+extension FileCoordinator {
+    /// Another process has kept the lease file locked.
+    func lockedOut(_ name: String, _ access: LeaseFolder.Access, after patience: Duration) -> CoordinationError {
+        let path = folder.leaseFile(name)
+        var file = stat()
+        let holder = stat(path, &file) == 0 ? LockHolder.find(.whole, on: file) : nil
+        return CoordinationError(
+            .unavailable, "cannot \(access == .read ? "read" : "change") the lease of \(name)",
+            because: "\(holder?.description ?? "another process") has kept its file locked for \(DurationText.brief(patience))", at: path,
+            hint: holder.map { "have it let go, or end it: kill \($0.pid)" } ?? "see who: fuser -v \(path)")
+    }
+
+    /// Somebody has locked what only the holder of a term is to lock.
+    func lockedByStranger(_ name: String, _ token: UInt64, _ kind: LiveLock.Kind) -> CoordinationError {
+        let path = folder.path + "/" + LeaseFolder.sideFile(name)
+        var file = stat()
+        let holder = stat(path, &file) == 0 ? LiveLock.byte(of: token, kind).flatMap { LockHolder.find(.byte($0), on: file) } : nil
+        return CoordinationError(
+            .unavailable, "cannot acquire \(name)",
+            because: "\(holder?.description ?? "another process") has locked its file without holding a term", at: path,
+            hint: holder.map { "have it let go, or end it: kill \($0.pid)" } ?? "see who: fuser -v \(path)")
+    }
+}
