@@ -1,0 +1,207 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+/// Users and groups that no process here has but those of these tests.
+private let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+
+@Suite("Users who hold no term", .enabled(if: isRoot, "only root can be other users"))
+struct StrangerTests {
+    /// The name that the machine has for the stranger.
+    private var strangersName: String {
+        for line in readText("/etc/passwd").split(separator: "\n") {
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+            if fields.count > 2, fields[2] == "65534" { return String(fields[0]) }
+        }
+        return "65534"
+    }
+
+    /// Has a stranger lock a file for as long as the returned process lives, flock(1) with a child.
+    private func lock(_ file: String, in box: Sandbox) async throws -> Started {
+        let locker = try box.start(nobody + ["flock", "-s", file, "sh", "-c", "echo locked; exec sleep 600"])
+        try await waitUntil("the file is locked: \(locker.errors)") { locker.output == "locked\n" }
+        return locker
+    }
+
+    private func stop(_ locker: Started) async throws {
+        kill(-locker.pid, SIGKILL)
+        _ = try await locker.finish()
+    }
+
+    /// Makes the folder everybody's.
+    private func share(_ box: Sandbox) {
+        chmod(box.folder, 0o755)
+        chmod(box.leases, 0o1777)
+    }
+
+    @Test("cannot open the lease files of a folder that is not shared", arguments: [0o755, 0o700] as [mode_t])
+    func closed(folder: mode_t) async throws {
+        try await inSandbox { box in
+            chmod(box.folder, 0o755)
+            chmod(box.leases, folder)
+            let holder = try await box.hold("x")
+            for name in ["x.json", ".x.lock"] {
+                #expect(mode(box.leases + "/" + name) == 0o600)
+                let run = try await box.start(nobody + ["flock", "-s", box.leases + "/" + name, "true"]).finish()
+                #expect(run.errors.contains("Permission denied"))
+            }
+            let run = try await box.start(nobody + [Sandbox.binary, "status", "x"]).finish()
+            #expect(run.ending == .exited(77))
+            try await holder.terminate()
+        }
+    }
+
+    @Test("cannot open root's own, also where an earlier version left them open")
+    func roots() async throws {
+        try await inSandbox { box in
+            let script = """
+                mount -t tmpfs tmpfs /var/lib || exit 99
+                mkdir -m 755 /var/lib/qq
+                echo '{"holder": "", "renewTime": "2026-01-01T00:00:00Z"}' >/var/lib/qq/old.json
+                chmod 644 /var/lib/qq/old.json
+                "$0" status old
+                stat -c %a /var/lib/qq /var/lib/qq/old.json
+                "$0" acquire x -- true && stat -c %a /var/lib/qq /var/lib/qq/*.json /var/lib/qq/.x.lock
+                rm -r /var/lib/qq
+                "$0" acquire x -- true && stat -c %a /var/lib/qq /var/lib/qq/x.json
+                """
+            let run = try await box.start(["unshare", "-m", "sh", "-c", script, Sandbox.binary], environment: ["QQ_SERVER": ""]).finish()
+            guard run.code != 99 else {
+                print("no small file system to be had here: \(run.errors)")
+                return
+            }
+            #expect(run.lines.dropFirst().map { String($0) } == ["755", "644", "700", "600", "600", "600", "700", "600"], "\(run.errors)")
+        }
+    }
+
+    @Test("cannot stop an acquire in silence: what they locked, who they are and by which process is told, with 69, also under --skip-ok")
+    func acquire() async throws {
+        try await inSandbox { box in
+            share(box)
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(0))
+            let locker = try await lock(box.leaseFile("x"), in: box)
+            for options in [[], ["--skip-ok"], ["-E", "9"]] {
+                let run = try await box.start(
+                    [Sandbox.binary, "acquire", "x", "--retries", "0", "--timeout", "300ms"] + options + ["--", "touch", box.path("ran")]
+                ).finish()
+                #expect(run.ending == .exited(69), "\(options): \(run.errors)")
+                #expect(
+                    run.errors.contains("process \(locker.pid) (flock) of user \(strangersName) has kept its file locked"), "\(run.errors)")
+                #expect(!run.errors.contains("held by nobody"))
+            }
+            for words in [
+                ["release", "x", "--id", "me"], ["step-down", "x", "--force", "--yes"], ["keepalive", "x", "--once", "--id", "me"],
+            ] {
+                let run = try await box.start([Sandbox.binary] + words + ["--retries", "0", "--timeout", "300ms"]).finish()
+                // Nobody leads, so there may be nothing to do; but nothing is held by nobody.
+                #expect([69, 1, 0].contains(run.code), "\(words): \(run.errors)")
+            }
+            #expect(access(box.path("ran"), F_OK) != 0)
+            // It holds the election open for whoever comes when it has let go.
+            let waiter = try box.qq("acquire", "x", "--wait", "--retries", "100", "--timeout", "300ms", "--", "true")
+            try await waitUntil("it tells whom it waits for") { waiter.errors.contains("process \(locker.pid)") }
+            try await stop(locker)
+            #expect(try await waiter.finish().ending == .exited(0))
+        }
+    }
+
+    @Test("are told of where they have locked the side file", arguments: [CInt(F_RDLCK), CInt(F_WRLCK)])
+    func sideFile(type: CInt) async throws {
+        try await inSandbox { box in
+            #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(0))
+            let side = open(box.leases + "/.x.lock", O_RDWR | O_CLOEXEC)
+            defer { close(side) }
+            var lock = Glibc.flock()
+            lock.l_type = Int16(type)
+            // A lock of this process, by fcntl(2): also given up by any other descriptor that is closed on the file.
+            #expect(fcntl(side, F_SETLK, &lock) == 0)
+            for options in [[], ["--skip-ok"]] {
+                let run = try await box.start(
+                    [Sandbox.binary, "acquire", "x", "--retries", "0"] + options + ["--", "touch", box.path("ran")]
+                ).finish()
+                #expect(run.ending == .exited(69), "\(options): \(run.errors)")
+                #expect(run.errors.contains("process \(getpid()) ("), "\(run.errors)")
+                #expect(run.errors.contains("without holding a term"))
+                #expect(!run.errors.contains("held by nobody"))
+            }
+            #expect(access(box.path("ran"), F_OK) != 0)
+            #expect(try await box.run("status", "x").ending == .exited(1))
+        }
+    }
+
+    @Test("cannot end a running command by a lock that is shorter than its lease")
+    func shortLock() async throws {
+        try await inSandbox(.heavy) { box in
+            share(box)
+            let holder = try box.start(
+                [Sandbox.binary, "acquire", "x", "--ttl", "6s", "--", Sandbox.stamp, box.path("stamps"), "--for", "10000"])
+            _ = try await box.waitForTerms(1)
+            let locker = try await lock(box.leaseFile("x"), in: box)
+            // A renewal was due and could not be made.
+            try await waitUntil("the holder tells who is in its way") {
+                holder.errors.contains("process \(locker.pid) (flock) of user \(strangersName)")
+            }
+            try await stop(locker)
+            #expect(try await holder.finish().ending == .exited(0))
+            #expect(box.stamps().violations.isEmpty)
+        }
+    }
+
+    @Test("are named when their lock has cost a command its lease")
+    func longLock() async throws {
+        try await inSandbox(.heavy) { box in
+            share(box)
+            let holder = try box.start([Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--daemon"])
+            _ = try await box.waitForTerms(1)
+            let locker = try await lock(box.leaseFile("x"), in: box)
+            let end = try await holder.finish()
+            #expect(end.ending == .exited(79))
+            #expect(end.errors.contains("process \(locker.pid) (flock) of user \(strangersName)"), "\(end.errors)")
+            try await stop(locker)
+            #expect(box.living.isEmpty)
+        }
+    }
+
+    // MARK: Members of a group
+
+    @Test("but share a group and its folder share its elections", arguments: ["002", "022", "077"])
+    func group(umask: String) async throws {
+        try await inSandbox { box in
+            chmod(box.folder, 0o755)
+            chown(box.leases, 0, 12345)
+            chmod(box.leases, 0o2770)
+            func member(_ user: Int, _ words: String) -> [String] {
+                [
+                    "setpriv", "--reuid", String(user), "--regid", String(user), "--groups", "12345", "sh", "-c",
+                    "umask \(umask); exec \"$0\" \(words)", Sandbox.binary,
+                ]
+            }
+            #expect(try await box.start(member(65533, "acquire x -- true")).finish().ending == .exited(0))
+            let second = try await box.start(member(65534, "acquire x -- sh -c 'echo $QQ_TOKEN'")).finish()
+            #expect(second.ending == .exited(0), "\(second.errors)")
+            #expect(second.text == "2\n")
+            #expect(try await box.run("acquire", "y", "--", "true").ending == .exited(0), "root takes part")
+            #expect(try await box.start(member(65534, "acquire y -- true")).finish().ending == .exited(0))
+            for name in ["x.json", ".x.lock", "y.json", ".y.lock"] { #expect(mode(box.leases + "/" + name) == 0o660) }
+            // Who is no member does not.
+            #expect(try await box.start(nobody + [Sandbox.binary, "acquire", "x", "--", "true"]).finish().ending == .exited(77))
+        }
+    }
+
+    @Test("keep their own elections to themselves by default")
+    func ownDefault() async throws {
+        try await inSandbox { box in
+            chmod(box.folder, 0o755)
+            mkdir(box.path("theirs"), 0o755)
+            chown(box.path("theirs"), 65534, 65534)
+            let run = try await box.start(
+                nobody + [Sandbox.binary, "acquire", "x", "--", "true"],
+                environment: ["QQ_SERVER": "", "XDG_STATE_HOME": box.path("theirs"), "XDG_RUNTIME_DIR": ""]
+            ).finish()
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            #expect(mode(box.path("theirs/qq/leases")) == 0o700)
+            #expect(mode(box.path("theirs/qq/leases/x.json")) == 0o600)
+        }
+    }
+}
