@@ -89,8 +89,12 @@ enum Overview {
 
     static let files: [(name: String, meaning: String)] = [
         ("`$XDG_CONFIG_HOME/qq/contexts.yaml`", "Contexts: names for places; see qq-context(1)."),
-        ("`/var/lib/qq`", "Lease files of root, by default."),
-        ("`$XDG_STATE_HOME/qq/leases`", "Lease files of other users, by default."),
+        ("`/var/lib/qq`", "Lease files of root, by default; for root alone."),
+        (
+            "`$XDG_STATE_HOME/qq/leases`",
+            "Lease files of other users, by default; for their user alone. In any other folder the members of a group share elections if the group may write "
+                + "there: `install -d -m 2770 -g` *GROUP DIR*."
+        ),
         (
             "`$XDG_RUNTIME_DIR/qq`",
             "Grants that `qq acquire` left held, readable by their user alone; without XDG_RUNTIME_DIR in `/run/qq` for root, in `/tmp/qq-`*UID* for others."
