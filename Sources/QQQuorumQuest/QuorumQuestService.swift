@@ -45,7 +45,7 @@ final class QuorumQuestService: Sendable {
         var request = Quorum_Quest_Api_V1_KeepAliveRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
         let response: Quorum_Quest_Api_V1_KeepAliveResponse = try await call(Self.keepAlive, of: name, request, timeout)
-        let length = Duration.seconds(response.leaseLength.seconds) + .nanoseconds(Int64(response.leaseLength.nanos))
+        let length = Duration.seconds(saturating: response.leaseLength.seconds, nanoseconds: Int64(response.leaseLength.nanos))
         return length > .zero ? length : nil
     }
 

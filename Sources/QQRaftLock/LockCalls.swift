@@ -118,7 +118,8 @@ extension Google_Protobuf_Duration {
         self.init(seconds: seconds, nanos: Int32(nanoseconds))
     }
 
-    var length: Duration { .seconds(seconds) + .nanoseconds(Int64(nanos)) }
+    /// Held within what counts in nanoseconds: a server may send any number.
+    var length: Duration { .seconds(saturating: seconds, nanoseconds: Int64(nanos)) }
 }
 
 extension Google_Protobuf_Timestamp {

@@ -230,6 +230,8 @@ final class RaftLockService: Sendable {
         return told
     }
 
+    private static let mostStrangers = 16
+
     private func stranger(_ address: String) -> GRPCEndpoint? {
         guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (1...65535).contains(port)
         else { return nil }
@@ -238,6 +240,10 @@ final class RaftLockService: Sendable {
         guard !name.isEmpty else { return nil }
         return state.withLock { state in
             if let known = state.strangers[address] { return known }
+            // A node may name another leader each time.
+            if state.strangers.count >= Self.mostStrangers, let other = state.strangers.keys.first(where: { $0 != state.strangeLeader }) {
+                state.strangers[other] = nil
+            }
             let made = GRPCEndpoint(.init(name: name, port: port), settings, clock: clock)
             state.strangers[address] = made
             return made

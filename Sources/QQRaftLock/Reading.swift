@@ -25,12 +25,16 @@ extension RaftLockCoordinator {
 
     /// The most that a server lists at once.
     private static let page: Int32 = 1000
+    /// Bounds what a server can make us remember, of which the names are a part.
+    private static let mostBytes = 64 << 20
+    private static let bytesOfLock = 256
 
     /// The servers leave out what the filter does not want, as far as they can: "pattern" means contains to them, and `only_contested` nothing.
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let what = "cannot list elections"
         let lockFilter = await lockFilter(filter)
         var found: [String: LockReading] = [:]
+        var bytes = 0
         var total: Int
         var endpoint: Int
         do throws(GRPCFailure) {
@@ -40,12 +44,19 @@ extension RaftLockCoordinator {
                 let response: Raftlock_GetLocksResponse
                 (response, endpoint) = try await service.askAny(
                     LockCalls.locks(lockFilter, limit: Self.page, offset: offset), until: requestDeadline)
-                for info in response.locks { found[info.lockID] = LockReading(info) }
+                for info in response.locks {
+                    if found[info.lockID] == nil { bytes += info.lockID.utf8.count + info.ownerID.utf8.count + Self.bytesOfLock }
+                    found[info.lockID] = LockReading(info)
+                }
+                guard bytes <= Self.mostBytes else {
+                    throw GRPCFailure(
+                        .dataLoss, "the server lists more than \(found.count) locks; ask for fewer", at: server.description, wasSent: true)
+                }
                 total = Int(response.totalMatchingFilter)
                 asked += 1
                 // Pages come in no fixed order, so that some locks come twice and others not at all: then they are gone through again.
                 if response.hasMore_p, !response.locks.isEmpty {
-                    offset += Int32(clamping: response.locks.count)
+                    offset = Int32(clamping: Int(offset) + response.locks.count)
                 } else if found.count < total, asked < Self.mostPages(total) {
                     offset = 0
                 } else {

@@ -223,7 +223,7 @@ struct LiveView: Sendable {
     // MARK: Text
 
     /// Whole seconds, begun ones counted: `9s`, `2m5s`.
-    private static func seconds(_ duration: Duration) -> String { DurationText.brief(.seconds(Int64(duration.seconds.rounded(.up)))) }
+    private static func seconds(_ duration: Duration) -> String { DurationText.brief(.seconds(saturating: duration.seconds.rounded(.up))) }
 
     /// Filled up to a width, or cut to it with a mark.
     private func padded(_ text: String, _ width: Int) -> String {

@@ -103,8 +103,8 @@ struct Recording: Sendable {
         state.leader = json["leader"]?.stringValue ?? json["last_leader"]?.stringValue
         state.token = json["token"]?.uint64Value.map { FencingToken($0) }
         state.epoch = json["epoch"]?.uint64Value
-        state.ttl = json["ttl"]?.doubleValue.map { .seconds($0) }
-        state.remaining = json["expires_in"]?.doubleValue.map { .seconds($0) }
+        state.ttl = json["ttl"]?.doubleValue.map { .seconds(saturating: $0) }
+        state.remaining = json["expires_in"]?.doubleValue.map { .seconds(saturating: $0) }
         return state
     }
 

@@ -100,10 +100,10 @@ private struct ReplayClock: LeaseClock {
         began = loop.now()
     }
 
-    func now() -> BootInstant { began + loop.now().duration(since: began) * speed }
+    func now() -> BootInstant { began + .seconds(saturating: loop.now().duration(since: began).seconds * speed) }
 
     func sleep(until deadline: BootInstant) async throws {
         guard deadline != .distantFuture else { return try await loop.sleep(until: deadline) }
-        try await loop.sleep(until: began + deadline.duration(since: began) / speed)
+        try await loop.sleep(until: began + .seconds(saturating: deadline.duration(since: began).seconds / speed))
     }
 }

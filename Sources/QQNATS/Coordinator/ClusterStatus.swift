@@ -12,8 +12,8 @@ extension NATSCoordinator {
         var asked: Set<NATSOptions.Address> = []
         var serverIDs: Set<String> = []
         // Those that we are told to use, and then those that they know of.
-        while !addresses.isEmpty {
-            let round = addresses.filter { asked.insert($0).inserted }
+        while !addresses.isEmpty, asked.count < ServerPool.mostAnnounced {
+            let round = addresses.prefix(ServerPool.mostAnnounced - asked.count).filter { asked.insert($0).inserted }
             addresses = []
             await withTaskGroup(of: Endpoint.self) { group in
                 for address in round { group.addTask { await self.endpoint(address, timeout: limit) } }
@@ -183,7 +183,7 @@ extension NATSCoordinator {
             }
             member.leader = object["leader"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
             member.epoch = object["epoch"]?.uint64Value
-            member.uptime = object["uptimeMs"]?.int64Value.map { .milliseconds($0) }
+            member.uptime = object["uptimeMs"]?.int64Value.map { .milliseconds(saturating: $0) }
         } catch { member.problem = error.reason }
         return member
     }

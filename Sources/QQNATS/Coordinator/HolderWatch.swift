@@ -66,7 +66,7 @@ final class HolderWatch: Sendable {
             guard let mark = message.headers["Nats-Msg-Id"].flatMap({ TermMark($0) }) else { return true }
             return mark.nonce != coordinator.state.withLock { $0.held[name]?.term.nonce }
         case .reconnected: return true
-        case .disconnected, .overrun, .failed: return false
+        case .disconnected, .failed: return false
         }
     }
 

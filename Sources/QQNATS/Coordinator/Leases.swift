@@ -111,7 +111,7 @@ extension NATSCoordinator {
 
     private func take(_ name: String, _ term: LeaseTerm, _ write: KeyValueWrite) async throws(JetStreamFailure) -> UInt64? {
         // Before it is sent: from then on it may be there.
-        state.withLock { _ = $0.doubtful[name, default: []].insert(term.nonce) }
+        state.withLock { state in state.doubtful[name] = (state.doubtful[name] ?? []).suffix(Self.mostDoubtful - 1) + [term.nonce] }
         do throws(JetStreamFailure) {
             let bucket = term.format.bucket(cluster: name)
             let answer = try await jetStream.write(bucket: bucket, write, timeout: timeout(ttl: term.ttl))
@@ -128,9 +128,12 @@ extension NATSCoordinator {
         }
     }
 
+    /// What an older attempt left behind is long over, or counts as another's until it is.
+    private static let mostDoubtful = 256
+
     private func settled(_ name: String, _ nonce: String) {
         state.withLock { state in
-            state.doubtful[name]?.remove(nonce)
+            state.doubtful[name]?.removeAll { $0 == nonce }
             if state.doubtful[name]?.isEmpty == true { state.doubtful[name] = nil }
         }
     }
@@ -159,7 +162,9 @@ extension NATSCoordinator {
 
     /// - Returns: nil where it was written to by somebody else, or by ourselves without our being told.
     private func renew(_ name: String, _ held: HeldLease) async throws(JetStreamFailure) -> Grant? {
-        let write = held.term.renewal(held.renewals + 1, token: held.token, over: held.revision, wall: .now())
+        // Read back, the number is whatever somebody wrote: after the last one it begins anew.
+        let number = max(held.renewals &+ 1, 1)
+        let write = held.term.renewal(number, token: held.token, over: held.revision, wall: .now())
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(
                 bucket: held.term.format.bucket(cluster: name), write, timeout: timeout(ttl: held.term.ttl))
@@ -167,7 +172,7 @@ extension NATSCoordinator {
             if answer.isDuplicate { return nil }
             var renewed = held
             renewed.revision = answer.sequence
-            renewed.renewals += 1
+            renewed.renewals = number
             state.withLock { $0.held[name] = renewed }
             sighted(name, answer.sequence, at: clock.now())
             return grant(name, renewed)

@@ -58,14 +58,18 @@ extension NATSCoordinator {
     }
 
     private func askedToStepDown(_ name: String, _ answer: @escaping ClusterNode.StepDownAnswer) {
-        let bell: Bell? = state.withLock { state in
-            guard state.held[name] != nil else { return nil }
+        let refusal: String? = state.withLock { state in
+            guard state.held[name] != nil, let bell = state.bells[name] else { return NodeAnswer.notLeader }
+            guard state.stepDowns[name, default: []].count < Self.mostStepDowns else { return NodeAnswer.busy }
             state.stepDowns[name, default: []].append(answer)
-            return state.bells[name]
+            bell.ring()
+            return nil
         }
-        guard let bell else { return answer(NodeAnswer.notLeader) }
-        bell.ring()
+        if let refusal { answer(refusal) }
     }
+
+    /// As many of those who ask for one step-down are answered when it is done.
+    private static let mostStepDowns = 64
 
     func isAskedToStepDown(_ name: String) -> Bool { state.withLock { !($0.stepDowns[name] ?? []).isEmpty } }
 

@@ -31,8 +31,8 @@ public final class NATSCoordinator: Coordinator {
         /// The format that a cluster was found to use.
         var formats: [String: LeaseFormat] = [:]
         var held: [String: HeldLease] = [:]
-        /// Nonces of attempts to take a lease whose outcome we were not told.
-        var doubtful: [String: Set<String>] = [:]
+        /// Nonces of attempts to take a lease whose outcome we were not told, the newest last.
+        var doubtful: [String: [String]] = [:]
         var sightings: [String: Sighting] = [:]
         var followers: [String: ElectionFollower] = [:]
         var nodes: [String: ClusterNode] = [:]

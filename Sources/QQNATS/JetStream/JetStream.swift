@@ -24,11 +24,17 @@ struct JetStream: Sendable {
         return try StreamInfo(answer)
     }
 
+    /// Bounds what a server can make us remember; it lists 256 a page.
+    private static let mostPages = 1000
+
     /// Every bucket of the account, page by page.
     func buckets(timeout: Duration) async throws(JetStreamFailure) -> [(bucket: String, stream: StreamInfo)] {
         var found: [(bucket: String, stream: StreamInfo)] = []
         var offset: Int? = 0
+        var pages = 0
         while let start = offset {
+            pages += 1
+            guard pages <= Self.mostPages else { throw .malformed("JetStream's list of streams does not end") }
             let answer = try await ask(api.streamList, JetStreamRequest.streams(offset: start), isRepeatable: true, timeout: timeout)
             let page = try StreamPage<StreamInfo>(infos: answer)
             found += page.buckets

@@ -61,7 +61,7 @@ struct KeyValueWatch: Sendable {
                 switch delivery {
                 case .disconnected: box.value.handle(.disconnected, box)
                 case .reconnected: box.value.handle(.reconnected, box)
-                case .message, .overrun, .failed: break
+                case .message, .failed: break
                 }
                 return true
             }
@@ -110,7 +110,7 @@ struct KeyValueWatch: Sendable {
             switch delivery {
             case .message(let message): handle(.delivery(message), box)
             // `line` tells of the connection; the consumer's own count shows what is missing.
-            case .disconnected, .reconnected, .overrun: break
+            case .disconnected, .reconnected: break
             case .failed(let error):
                 handle(.stop, box)
                 sink(.failed(.failed(error)))

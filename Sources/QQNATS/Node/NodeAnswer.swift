@@ -26,6 +26,7 @@ enum NodeAnswer {
     static func notSteppedDown(_ reason: String) -> JSONValue { ["ok": false, "error": .string(reason)] }
 
     static let notLeader = "not the leader"
+    static let busy = "too many ask for it already"
 
     /// Format v1.
     static func health(_ view: NodeView, node: String, uptime: Duration, at now: WallTime) -> JSONValue {

@@ -75,6 +75,12 @@ public enum Socket {
         return descriptor
     }
 
+    /// How much the kernel keeps for a connection in each direction, at most.
+    public static func setBuffers(_ descriptor: CInt, bytes: CInt) {
+        set(descriptor, level: SOL_SOCKET, SO_RCVBUF, bytes)
+        set(descriptor, level: SOL_SOCKET, SO_SNDBUF, bytes)
+    }
+
     /// Closes with a reset (RST) instead of an orderly end.
     public static func reset(_ descriptor: CInt) {
         var linger = linger(l_onoff: 1, l_linger: 0)

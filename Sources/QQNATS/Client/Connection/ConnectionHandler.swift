@@ -68,6 +68,12 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelReadComplete()
     }
 
+    /// A server that does not read is not read from either: it would be owed a PONG for each PING, without end. It says nothing then, and is cut for that.
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        try? context.channel.syncOptions?.setOption(.autoRead, value: context.channel.isWritable)
+        context.fireChannelWritabilityChanged()
+    }
+
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case TLSUserEvent.handshakeCompleted = event {
             do throws(TLSFailure) { try CertificateNames.check(tls?.peerCertificate, isFor: expectedNames) } catch {

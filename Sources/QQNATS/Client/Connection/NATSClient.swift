@@ -84,32 +84,8 @@ public final class NATSClient: Sendable {
 
     // MARK: Subscriptions
 
-    /// How many messages wait for a slow reader before some are dropped, and the reader is told.
-    public static let subscriptionBuffer = 8192
-
-    /// Subscribes; the subscription outlives cuts of the connection.
+    /// Subscribes, and calls `receiver` on the event loop, which must not be kept waiting. The subscription outlives cuts of the connection.
     /// - Parameter queue: the queue group, of whose members each message reaches one.
-    public func subscribe(_ subject: String, queue: String? = nil) -> NATSSubscription {
-        let (deliveries, post) = AsyncStream.makeStream(of: NATSDelivery.self, bufferingPolicy: .bufferingNewest(Self.subscriptionBuffer))
-        let sid = subscribe(subject, queue: queue) { [self] delivery in
-            switch post.yield(delivery) {
-            case .dropped:
-                onLoop { $0.report(.slowConsumer(subject: subject, dropped: 1)) }
-                post.yield(.overrun)
-            case .terminated: return false
-            case .enqueued: break
-            @unknown default: break
-            }
-            if case .failed = delivery { post.finish() }
-            return true
-        }
-        return NATSSubscription(subject: subject, deliveries: deliveries) { [self] in
-            unsubscribe(sid)
-            post.finish()
-        }
-    }
-
-    /// Subscribes, and calls `receiver` on the event loop, which must not be kept waiting.
     func subscribe(_ subject: String, queue: String? = nil, receiver: @escaping ClientCore.Receiver) -> UInt64 {
         let sid = nextNumber()
         onLoop { $0.subscribe(sid, ClientState.Subscription(subject: subject, queue: queue), receiver) }
@@ -137,28 +113,29 @@ public final class NATSClient: Sendable {
         }
     }
 
-    /// Asks everybody, and collects answers until none came for `pause`, or until `timeout`.
+    /// Asks everybody, and collects answers until none came for `pause`, or until `timeout`, or until there are too many.
     func collect(_ subject: String, pause: Duration, timeout: Duration) async throws(NATSError) -> [NATSMessage] {
         // What is published without a connection is lost.
         try await roundTrip(timeout: timeout)
         let inbox = newInbox()
-        let (answers, post) = AsyncStream.makeStream(of: NATSMessage.self, bufferingPolicy: .bufferingNewest(Self.subscriptionBuffer))
-        let counter = Counter()
-        let eventLoop = eventLoop
+        let (collected, post) = AsyncStream.makeStream(of: [NATSMessage].self, bufferingPolicy: .bufferingNewest(1))
+        let answers = NIOLoopBoundBox.makeBoxSendingValue(
+            Answers(pause: pause) {
+                post.yield($0)
+                post.finish()
+            }, eventLoop: eventLoop)
         let sid = subscribe(inbox) { delivery in
             guard case .message(let message) = delivery, message.headers.status != 503 else {
-                post.finish()
+                answers.value.end()
                 return false
             }
-            post.yield(message)
-            let number = counter.next()
-            eventLoop.scheduleTask(in: .nanoseconds(pause.nanoseconds)) { if counter.isLast(number) { post.finish() } }
-            return true
+            return answers.value.add(message, answers)
         }
         publish(subject, reply: inbox)
-        eventLoop.scheduleTask(in: .nanoseconds(timeout.nanoseconds)) { post.finish() }
+        let limit = eventLoop.scheduleTask(in: .nanoseconds(timeout.nanoseconds)) { answers.value.end() }
         var found: [NATSMessage] = []
-        for await answer in answers { found.append(answer) }
+        for await answers in collected { found = answers }
+        limit.cancel()
         unsubscribe(sid)
         return found
     }
@@ -172,28 +149,4 @@ public final class NATSClient: Sendable {
             }
         }
     }
-}
-
-/// A subscription: what arrives on its subject, for one reader.
-public struct NATSSubscription: Sendable {
-    public let subject: String
-    /// Ends after `unsubscribe`, and after `.failed`.
-    public let deliveries: AsyncStream<NATSDelivery>
-    private let end: @Sendable () -> Void
-
-    init(subject: String, deliveries: AsyncStream<NATSDelivery>, end: @escaping @Sendable () -> Void) {
-        self.subject = subject
-        self.deliveries = deliveries
-        self.end = end
-    }
-
-    public func unsubscribe() { end() }
-}
-
-/// Numbers from 1 on.
-private final class Counter: Sendable {
-    private let last = Atomic<UInt64>(0)
-
-    func next() -> UInt64 { last.add(1, ordering: .relaxed).newValue }
-    func isLast(_ number: UInt64) -> Bool { last.load(ordering: .relaxed) == number }
 }

@@ -5,8 +5,6 @@ public enum NATSDelivery: Sendable, Hashable {
     case disconnected
     /// The subscription stands again; what was sent meanwhile was missed.
     case reconnected
-    /// Messages came faster than they were read, and some were dropped.
-    case overrun
     /// The subscription has ended.
     case failed(NATSError)
 }

@@ -11,8 +11,6 @@ public enum NATSEvent: Sendable, Hashable {
     case leaving(NATSOptions.Address)
     /// Servers that we did not know of.
     case discovered([NATSOptions.Address])
-    /// Messages on this subject came faster than they were read, and this many were dropped.
-    case slowConsumer(subject: String, dropped: Int)
     /// The server complains, and the connection lives on.
     case complaint(String)
 }
@@ -27,7 +25,6 @@ extension ConnectionEvent {
         case .leaving(let address): self.init(.serverLeaving, "\(address) is shutting down")
         case .discovered(let addresses):
             self.init(.notice, "also there: " + addresses.map(\.description).joined(separator: ", "))
-        case .slowConsumer(let subject, let dropped): self.init(.notice, "\(dropped) messages dropped on \(Printable.text(subject))")
         case .complaint(let text): self.init(.notice, "the server says: " + Printable.text(text))
         }
     }

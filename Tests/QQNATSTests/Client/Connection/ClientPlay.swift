@@ -104,7 +104,6 @@ final class ClientPlay {
         case .report(.unreachable(let error, let pause)): "unreachable (\(error.kind)), again in \(Int(pause / .milliseconds(1)))"
         case .report(.leaving(let address)): "\(address.host) is leaving"
         case .report(.discovered(let addresses)): "found " + addresses.map(\.host).joined(separator: " ")
-        case .report(.slowConsumer(let subject, _)): "slow on \(subject)"
         case .report(.complaint(let text)): "complaint: \(text)"
         }
     }
