@@ -11,12 +11,13 @@ function __qq_read
     set -l tokens (commandline -opc)
     for place in (seq 2 (count $tokens))
         set -l word $tokens[$place]
-        if test -n "$wants"
+        if test $__qq_dashes -gt 0
+            set -g __qq_places (math $__qq_places + 1)
+        else if test -n "$wants"
             contains -- $wants -s --server; and set -g __qq_server $word
             set wants
         else if test "$word" = --
             set -g __qq_dashes $place
-            break
         else if string match -q -- '--server=*' $word
             set -g __qq_server (string replace -- --server= '' $word)
         else if string match -q -- '--*' $word
@@ -82,7 +83,11 @@ end
 
 # At a place of a command: the first is 0, and many takes all from there.
 function __qq_at
-    __qq_in $argv[1]; or return
+    __qq_read
+    test "$__qq_command" = "$argv[1]"; or return
+    if contains -- $argv[1] acquire
+        test $__qq_dashes -eq 0; or return
+    end
     test $__qq_places -eq $argv[2]; or test "$argv[3]" = many -a $__qq_places -ge $argv[2]
 end
 
@@ -92,11 +97,19 @@ function __qq_trailing
     test "$__qq_command" = "$argv[1]" -a $__qq_dashes -gt 0
 end
 
+# fish looks for what is typed itself, and quotes what it inserts. A name that begins with - would be taken for a flag.
 function __qq_names
     __qq_read
     set -l at
     test -n "$__qq_server"; and set at -s $__qq_server
-    qq __complete $argv[1] $at -- (commandline -ct) 2>/dev/null </dev/null
+    set -l names (qq __complete $argv[1] $at -- '' 2>/dev/null </dev/null)
+    # fish inserts a ~ at the beginning as it is, but within quotes.
+    string match -q -r '^[\'"]' -- (commandline -ct); or set names (string match -v -- '~*' $names)
+    if test $__qq_dashes -eq 0
+        string match -v -- '-*' $names
+    else
+        string match -- '*' $names
+    end
 end
 
 function __qq_url

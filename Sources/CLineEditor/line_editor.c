@@ -60,11 +60,8 @@ void qq_editor_offer_files(void) { offers_files = 1; }
 static char *next_candidate(const char *text, int state) {
     static size_t next;
     if (!state) next = 0;
-    while (next < candidate_count) {
-        const char *found = candidates[next++];
-        if (strncmp(found, text, strlen(text)) == 0) return strdup(found);
-    }
-    return NULL;
+    (void)text; // They go on as the line does, though perhaps quoted otherwise.
+    return next < candidate_count ? strdup(candidates[next++]) : NULL;
 }
 
 static char **complete(const char *text, int start, int end) {
@@ -91,11 +88,26 @@ static void took_line(char *line) {
     on_line(line);
 }
 
+// Whether a backslash or quotes take the meaning from a character of the line.
+static int is_quoted(char *line, int index) {
+    char quote = 0;
+    for (int i = 0; i < index && line[i]; i++) {
+        if (line[i] == '\\' && quote != '\'') {
+            if (++i == index) return 1;
+        } else if (quote) {
+            if (line[i] == quote) quote = 0;
+        } else if (line[i] == '\'' || line[i] == '"') {
+            quote = line[i];
+        }
+    }
+    return quote != 0;
+}
+
 // In `--flag=VALUE` the value is a word of its own.
 static char *word_breaks(void) {
     static char usual[] = " \t\n\"'", of_flag[] = " \t\n\"'=";
     int start = rl_point;
-    while (start > 0 && !strchr(usual, rl_line_buffer[start - 1])) start--;
+    while (start > 0 && (!strchr(usual, rl_line_buffer[start - 1]) || is_quoted(rl_line_buffer, start - 1))) start--;
     return strncmp(rl_line_buffer + start, "--", 2) == 0 ? of_flag : usual;
 }
 
@@ -128,6 +140,7 @@ void qq_editor_begin(const char *name, qq_editor_line line, qq_editor_complete c
     // Names have dots, slashes and dashes; a word ends at a space.
     rl_completion_word_break_hook = word_breaks;
     rl_completer_quote_characters = "'\"";
+    rl_char_is_quoted_p = is_quoted;
     rl_filename_quote_characters = " \t\n\\\"'$&#|;<>`*?()";
     using_history();
 }

@@ -18,11 +18,14 @@ public struct CommandLine: Sendable, Equatable {
     }
 
     /// The words of a line that is not finished, for completion: the last one is at the cursor. Quotes may be open, and variables stay as they are.
-    public static func unfinished(_ text: String) -> [String] {
+    public static func unfinished(_ text: String) -> [String] { lenient(text).words }
+
+    /// - Returns: the quote that is open at the end, too.
+    static func lenient(_ text: String) -> (words: [String], quote: Unicode.Scalar?) {
         var reading = Reading(text)
         reading.isLenient = true
         let words = (try? reading.read { _ in nil })?.words ?? []
-        return reading.endsBetween ? words + [""] : words
+        return (reading.endsBetween ? words + [""] : words, reading.openQuote)
     }
 }
 
@@ -34,6 +37,8 @@ private struct Reading {
     var isLenient = false
     /// Whether the end of the text is at no word.
     private(set) var endsBetween = false
+    /// The quote that the end of the text is in.
+    private(set) var openQuote: Unicode.Scalar?
 
     init(_ text: String) { self.text = Array(text.unicodeScalars) }
 
@@ -86,6 +91,7 @@ private struct Reading {
     private mutating func readSingleQuoted() throws(CommandLine.Invalid) {
         let end = text[next...].firstIndex(of: "'")
         guard end != nil || isLenient else { throw invalid("a quote is not closed") }
+        if end == nil { openQuote = "'" }
         var content = String.UnicodeScalarView()
         content.append(contentsOf: text[next..<(end ?? text.count)])
         add(String(content))
@@ -107,6 +113,7 @@ private struct Reading {
             }
         }
         guard isLenient else { throw invalid("a quote is not closed") }
+        openQuote = "\""
     }
 
     /// What a `~` at the beginning of a word stands for: where a path follows, or nothing, our home.

@@ -5,6 +5,7 @@ import Synchronization
 
 /// What completion offers for the word at the cursor.
 public struct Candidates: Sendable, Equatable {
+    /// Whole and without quotes, also where only a part of one is still to be typed.
     public var words: [String] = []
     /// Whether a space follows the only one.
     public var ends = true
@@ -24,14 +25,13 @@ public struct Candidates: Sendable, Equatable {
 public final class LineEditor: Sendable {
     /// - Parameters:
     ///   - before: the line up to the cursor.
-    ///   - start: where its last word begins, in bytes.
-    public typealias Complete = @Sendable (_ before: String, _ start: Int) -> Candidates
+    public typealias Complete = @Sendable (_ before: String) -> Candidates
 
     private struct State {
         var isEditing = false
         /// What was entered and is not taken yet; nil for the end of input.
         var entered: [String?] = []
-        var complete: Complete = { _, _ in Candidates() }
+        var complete: Complete = { _ in Candidates() }
         var prompt = ""
     }
 
@@ -53,9 +53,11 @@ public final class LineEditor: Sendable {
                 { before, start in
                     guard let before else { return }
                     let complete = LineEditor.state.withLock { $0.complete }
-                    let found = complete(String(cString: before), Int(start))
+                    let line = String(cString: before)
+                    let found = complete(line)
                     if found.areFiles { return qq_editor_offer_files() }
-                    for word in found.words { qq_editor_offer(word, found.ends ? 1 : 0) }
+                    let insertion = Insertion(line, Int(start))
+                    for text in found.words.compactMap({ insertion.text(of: $0) }) { qq_editor_offer(text, found.ends ? 1 : 0) }
                 })
         }
     }

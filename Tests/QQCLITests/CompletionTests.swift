@@ -113,7 +113,9 @@ struct Completed: Sendable, CustomTestStringConvertible {
             _ = try await candidates(shell, for: line, in: sandbox)
         }
         let calls = Set(sandbox.read("calls").filledLines)
-        #expect(calls == ["__complete elections -- ba", "__complete grants -s file:///other -- d"])
+        // fish looks for what is typed itself.
+        let (elections, grants) = shell == .fish ? ("", "") : (" ba", " d")
+        #expect(calls == ["__complete elections --" + elections, "__complete grants -s file:///other --" + grants])
         for call in calls { #expect(problem(call) == nil) }
     }
 

@@ -19,8 +19,14 @@ struct Sandbox {
             *grants*) printf 'deploy\\n' ;;
             esac
             """, to: "bin/qq")
-        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.appendingPathComponent("bin/qq").path)
+        try makeExecutable("bin/qq")
     }
+
+    func makeExecutable(_ name: String) throws {
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: folder.appendingPathComponent(name).path)
+    }
+
+    func has(_ name: String) -> Bool { FileManager.default.fileExists(atPath: folder.appendingPathComponent(name).path) }
 
     func remove() { try? FileManager.default.removeItem(at: folder) }
 

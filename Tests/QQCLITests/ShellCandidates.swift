@@ -18,7 +18,7 @@ private func bashCandidates(for line: String, in sandbox: Sandbox) async throws 
     try sandbox.write(
         """
         source ./qq.bash
-        spy() { _qq; printf '%s\\n' "${COMPREPLY[@]}" >candidates; }
+        spy() { _qq "$@"; printf '%s\\n' "${COMPREPLY[@]}" >candidates; }
         complete -p qq >registered
         complete -F spy qq
         """, to: "rc")

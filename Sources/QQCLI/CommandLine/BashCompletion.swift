@@ -1,49 +1,91 @@
 /// The completion script for bash. It needs no other package, and uses bash-completion's `_command_offset` where there is one.
 enum BashCompletion {
     static var script: String {
-        """
-        \(CompletionSource.notice)
+        #"""
+        \#(CompletionSource.notice)
 
-        # Words as typed: readline splits them at = and :, which stand within flags and URLs.
-        __qq_split() {
-            local i piece line=${COMP_LINE:0:COMP_POINT}
-            words=() raw=()
-            for ((i = 0; i <= COMP_CWORD; i++)); do
-                piece=${COMP_WORDS[i]}
-                if ((i > 1)) && [[ $line != [[:space:]]* && ($piece == [=:]* || ${COMP_WORDS[i - 1]} == *[=:]) ]]; then
-                    words[${#words[@]} - 1]+=$piece
-                else
-                    words+=("$piece") raw+=("$i")
-                fi
-                line=${line#"${line%%[![:space:]]*}"}
-                line=${line#"$piece"}
+        # Reads the line up to the cursor as the shell would: the words without their quotes, the last of them in cur. Of that, head is what stands before
+        # $1, which is what readline replaces: it cuts words at = and : as well. open is the quote that $1 stands in.
+        __qq_read() {
+            local line=${COMP_LINE:0:COMP_POINT} at c next quote= word= started= i
+            at=${line%"$1"}
+            at=${#at}
+            words=() head= open=
+            for ((i = 0; i < ${#line}; i++)); do
+                if ((i <= at)); then head=$word open=$quote; fi
+                c=${line:i:1}
+                case $quote$c in
+                \'\' | \"\") quote= ;;
+                \"\\)
+                    next=${line:++i:1}
+                    [[ $next == [\"\\\$\`] ]] || word+=\\
+                    word+=$next
+                    ;;
+                \'? | \"?) word+=$c ;;
+                \' | \") quote=$c started=1 ;;
+                \\) word+=${line:++i:1} started=1 ;;
+                [[:space:]])
+                    [[ -n $started ]] && words+=("$word")
+                    word= started=
+                    ;;
+                *) word+=$c started=1 ;;
+                esac
             done
-            cur=${words[${#words[@]} - 1]#[\\"\\']}
+            if ((i <= at)); then head=$word open=$quote; fi
+            words+=("$word")
+            cur=$word
         }
 
-        # Offers those of the given lines that start with $1, without what readline counts as another word.
+        # Quotes $1 as it has to be where it is inserted, so that the shell makes nothing else of it: into quoted.
+        __qq_quote() {
+            local c i
+            quoted=
+            if [[ -z $open ]]; then
+                [[ -z $1 ]] || printf -v quoted %q "$1"
+                return
+            fi
+            for ((i = 0; i < ${#1}; i++)); do
+                c=${1:i:1}
+                case $open$c in
+                \'\') quoted+="'\\''" ;;
+                \"[\"\\\$\`]) quoted+=\\$c ;;
+                \"!) quoted+='"\!"' ;;
+                *) quoted+=$c ;;
+                esac
+            done
+            quoted+=$open
+            # Readline takes a quote at the beginning for the one that is there.
+            if [[ $quoted == "$open"?* ]]; then quoted=$open$quoted; fi
+        }
+
+        # Offers those of the given lines that start with $1. Readline quotes names of files itself.
         __qq_offer() {
-            local start=$1 line last=${COMP_WORDS[COMP_CWORD]#[\\"\\']}
-            local cut=${cur%"$last"}
-            [[ $last == [=:] ]] && cut=$cur
+            local line quoted
             while IFS= read -r line; do
-                [[ -n $line && $line == "$start"* ]] || continue
+                [[ -n $line && $line == "$1"* && $before$line == "$head"* ]] || continue
                 line=$before$line
-                COMPREPLY+=("${line#"$cut"}")
+                quoted=${line#"$head"}
+                [[ -n $files ]] || __qq_quote "$quoted"
+                COMPREPLY+=("$quoted")
             done
         }
 
         __qq_words() {
             local start=$1
             shift
-            __qq_offer "$start" < <(printf '%s\\n' "$@")
+            __qq_offer "$start" < <(printf '%s\n' "$@")
         }
 
+        # A name that begins with - would be taken for a flag.
         __qq_names() {
-            __qq_offer "$2" < <(qq __complete "$1" ${server:+-s "$server"} -- "$2" 2>/dev/null </dev/null)
+            local dashed=-
+            [[ -z $before$wants$dashes ]] || dashed=
+            __qq_offer "$2" < <(qq __complete "$1" ${server:+-s "$server"} -- "$2" 2>/dev/null </dev/null |
+                while IFS= read -r name; do [[ -n $dashed && $name == -* ]] || printf '%s\n' "$name"; done)
         }
 
         __qq_paths() {
+            local files=1
             compopt -o filenames 2>/dev/null
             __qq_offer "$2" < <(compgen "$1" -- "$2")
         }
@@ -61,7 +103,7 @@ enum BashCompletion {
         # The value of a flag: $1 the flag, $2 what is typed of it.
         __qq_value() {
             case $1 in
-        \(valueCases)
+        \#(valueCases)
             esac
         }
 
@@ -69,19 +111,24 @@ enum BashCompletion {
         __qq_command() {
             case $1 in
             '')
-                flags=\(flagWords(Flags.topLevel.filter { !$0.isHidden }))
-                valued=\(valuedWords(Flags.topLevel))
+                flags=\#(flagWords(Flags.topLevel.filter { !$0.isHidden }))
+                valued=\#(valuedWords(Flags.topLevel))
                 ;;
-        \(commandCases)
+        \#(commandCases)
             *) flags= valued= ;;
             esac
         }
 
-        # The command after --: $1 is the place of its first word in COMP_WORDS.
+        # The command after the -- that is word $1: it begins somewhere else in COMP_WORDS, which readline has cut.
         __qq_trailing() {
+            local i skipped=0
+            for ((i = 0; i < $1; i++)); do [[ ${words[i]} != -- ]] || ((++skipped)); done
+            for ((i = 1; i < COMP_CWORD; i++)); do
+                [[ ${COMP_WORDS[i]} != -- ]] || ((skipped-- > 0)) || break
+            done
             if declare -F _command_offset >/dev/null; then
-                _command_offset "$1"
-            elif ((COMP_CWORD == $1)); then
+                _command_offset $((i + 1))
+            elif ((COMP_CWORD == i + 1)); then
                 __qq_offer "$cur" < <(compgen -c -- "$cur" | sort -u)
             else
                 __qq_paths -f "$cur"
@@ -89,21 +136,27 @@ enum BashCompletion {
         }
 
         _qq() {
-            local cur flags valued command= server= before= wants= word letter i places=0
-            local -a words raw
-            local IFS=$' \\t\\n'
+            local cur head open flags valued files= command= server= before= wants= dashes= word letter i places=0
+            local -a words
+            local IFS=$' \t\n'
             COMPREPLY=()
-            __qq_split
+            __qq_read "$2"
             __qq_command ''
             for ((i = 1; i < ${#words[@]} - 1; i++)); do
                 word=${words[i]}
-                if [[ -n $wants ]]; then
+                if [[ -n $dashes ]]; then
+                    ((++places))
+                elif [[ -n $wants ]]; then
                     [[ $wants == -s || $wants == --server ]] && server=$word
                     wants=
                 elif [[ $word == -- ]]; then
                     case $command in
-                    \(trailingCommands)) __qq_trailing $((raw[i] + 1)) && return ;;
+                    \#(trailingCommands))
+                        __qq_trailing "$i"
+                        return
+                        ;;
                     esac
+                    dashes=1
                 elif [[ $word == --server=* ]]; then
                     server=${word#*=}
                 elif [[ $word == --* ]]; then
@@ -124,27 +177,27 @@ enum BashCompletion {
                     command=$word
                     __qq_command "$command"
                 else
-                    ((places++))
+                    ((++places))
                 fi
             done
             if [[ -n $wants ]]; then
                 __qq_value "$wants" "$cur"
-            elif [[ $cur == --*=* ]]; then
+            elif [[ -z $dashes && $cur == --*=* ]]; then
                 before=${cur%%=*}=
                 __qq_value "${cur%%=*}" "${cur#*=}"
-            elif [[ $cur == -* ]]; then
+            elif [[ -z $dashes && $cur == -* ]]; then
                 __qq_words "$cur" $flags
             else
                 case $command in
-                '') __qq_words "$cur" \(CompletionSource.commandNames.joined(separator: " ")) ;;
-        \(positionalCases)
+                '') __qq_words "$cur" \#(CompletionSource.commandNames.joined(separator: " ")) ;;
+        \#(positionalCases)
                 esac
             fi
         }
 
         complete -F _qq qq
 
-        """
+        """#
     }
 
     private static func flagWords(_ flags: [AnyFlag]) -> String {

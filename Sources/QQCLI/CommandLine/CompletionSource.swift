@@ -1,3 +1,5 @@
+import QQCore
+
 /// What the three completion scripts have in common.
 enum CompletionSource {
     static let notice = "# Completion for qq, generated from the declarations of commands and flags by `make docs`; do not edit."
@@ -19,6 +21,11 @@ enum CompletionSource {
     static func spellingsWithValue(_ flags: [AnyFlag]) -> [String] { flags.filter(\.takesNextWord).flatMap(\.spellings) }
 
     static var commandNames: [String] { Commands.visible.map(\.name) }
+
+    /// Whether a name that a server or a file tells of can be offered: what a terminal does not show as it is, nobody can mean.
+    static func isOffered(_ name: String) -> Bool {
+        !name.isEmpty && Printable.text(name) == name && !name.unicodeScalars.contains("\u{FFFD}")
+    }
 
     static var manPageNames: [String] { ManPages.all.map(\.name) }
 

@@ -5,14 +5,17 @@ enum ZshCompletion {
         #compdef qq
         \(CompletionSource.notice)
 
-        # The last argument is the kind of names; those before it are for compadd.
+        # The last argument is the kind of names; those before it are for compadd, which quotes what it inserts.
         _qq_names() {
             local kind=${@[-1]} server=${opt_args[-s]:-${opt_args[--server]:-$_qq_server}}
             local -a names given
             server=${server//\\\\:/:}  # _arguments escapes colons in what it hands on
-            names=(${(f)"$(_call_program $kind qq __complete $kind ${server:+-s ${(q)server}} -- ${(q)PREFIX} 2>/dev/null </dev/null)"})
-            given=(${words[1,CURRENT - 1]})
+            server=${(Q)server}
+            names=(${(f)"$(_call_program $kind qq __complete $kind ${server:+-s ${(q)server}} -- ${(q)${(Q)PREFIX}} 2>/dev/null </dev/null)"})
+            given=(${(Q)words[1,CURRENT - 1]})
             names=(${names:|given})
+            # One that begins with - would be taken for a flag.
+            (( ${words[(I)--]} && ${words[(I)--]} < CURRENT )) || names=(${names:#-*})
             compadd "${@[1,-2]}" -a names
         }
 

@@ -56,7 +56,7 @@ extension Context {
         case "contexts": names = ((try? ContextsStore().read())?.entries ?? []).map(\.name)
         default: break
         }
-        for name in names where name.hasPrefix(prefix) { try? output.print(Printable.text(name)) }
+        for name in names where name.hasPrefix(prefix) && CompletionSource.isOffered(name) { try? output.print(name) }
         return ExitCode.yes
     }
 }

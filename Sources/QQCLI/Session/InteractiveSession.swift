@@ -14,7 +14,7 @@ extension Session {
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCHLD], on: loop)
         // Taking the terminal back from a guarded command must not stop us, nor Ctrl-Z: leases are to be renewed.
         for number in [SIGTTOU, SIGTSTP, SIGQUIT] { signal(number, SIG_IGN) }
-        let editor = LineEditor(name: "qq", loop: loop) { [self] before, start in candidates(before, start) }
+        let editor = LineEditor(name: "qq", loop: loop) { [self] in candidates($0) }
         Screen.write { body in LineEditor.above(body) }
         defer { Screen.write(through: nil) }
         leases.whenChanged { [self] in LineEditor.setPrompt(prompt) }

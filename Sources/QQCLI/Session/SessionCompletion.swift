@@ -3,7 +3,7 @@ import QQREPL
 
 // What Tab offers. It is asked on the terminal's time: nothing is waited for, and what a server knows was asked for before.
 extension Session {
-    func candidates(_ before: String, _ start: Int) -> Candidates {
+    func candidates(_ before: String) -> Candidates {
         let words = CommandLine.unfinished(before)
         let last = words.last ?? ""
         guard words.count > 1 else {
@@ -14,30 +14,41 @@ extension Session {
             return Candidates(words.count == 2 ? names(for: own).filter { $0.hasPrefix(last) } : [])
         }
         guard let command = Commands.named(words[0]), !command.isHidden else { return Candidates() }
-        // What follows `--` is another program's.
-        if command.takesTrailingCommand, words.dropLast().contains("--") { return Candidates(areFiles: true) }
         let flags = command.flags.filter { !$0.isHidden }
+        if words.dropLast().contains("--") {
+            // What follows is another program's, or only names.
+            if command.takesTrailingCommand { return Candidates(areFiles: true) }
+            guard let positional = positional(of: command, words, flags) else { return Candidates() }
+            return offer(positional.kind, for: last, of: nil)
+        }
         if let flag = flags.first(where: { $0.takesNextWord && $0.spellings.contains(words[words.count - 2]) }) {
             return offer(flag.kind, for: last, of: flag)
         }
-        // The editor takes what stands behind the sign for a word of its own.
         if last.hasPrefix("--"), let sign = last.firstIndex(of: "=") {
             guard let flag = flags.first(where: { $0.long == last[..<sign] }) else { return Candidates() }
-            return offer(flag.kind, for: String(last[last.index(after: sign)...]), of: flag)
+            return offer(flag.kind, for: String(last[last.index(after: sign)...]), of: flag, after: String(last[...sign]))
         }
         if last.hasPrefix("-") {
             return Candidates(flags.flatMap(\.spellings).filter { $0.hasPrefix("--") && $0.hasPrefix(last) }.sorted())
         }
         guard let positional = positional(of: command, words, flags) else { return Candidates() }
-        return offer(positional.kind, for: last, of: nil)
+        var found = offer(positional.kind, for: last, of: nil)
+        // It would be taken for a flag.
+        found.words.removeAll { $0.hasPrefix("-") }
+        return found
     }
 
     /// What the word at the cursor is.
     private func positional(of command: Command, _ words: [String], _ flags: [AnyFlag]) -> Positional? {
         var place = 0
         var isValue = false
+        var areNames = false
         for word in words.dropFirst().dropLast() {
-            if isValue {
+            if areNames {
+                place += 1
+            } else if word == "--", !isValue {
+                areNames = true
+            } else if isValue {
                 isValue = false
             } else if word.hasPrefix("-") {
                 isValue = flags.contains { $0.takesNextWord && $0.spellings.contains(word) }
@@ -49,7 +60,8 @@ extension Session {
         return command.positionals.last.flatMap { $0.isVariadic ? $0 : nil }
     }
 
-    private func offer(_ kind: ValueKind, for word: String, of flag: AnyFlag?) -> Candidates {
+    /// - Parameter before: what stands before the value in the same word: the flag.
+    private func offer(_ kind: ValueKind, for word: String, of flag: AnyFlag?, after before: String = "") -> Candidates {
         let found = state.withLock { $0.elections }
         let names: [String]
         switch kind {
@@ -62,7 +74,9 @@ extension Session {
         case .file, .directory, .command: return Candidates(areFiles: true)
         case .serverURL:
             return Candidates(
-                ["file:///", "nats://", "tls://", "qq://", "qqs://", "raftlock://", "raftlocks://"].filter { $0.hasPrefix(word) },
+                ["file:///", "nats://", "tls://", "qq://", "qqs://", "raftlock://", "raftlocks://"].filter { $0.hasPrefix(word) }.map {
+                    before + $0
+                },
                 ends: false)
         case .election: names = Set(found.map(\.name) + leases.standing.map(\.name)).sorted()
         case .grant: names = Set(leases.standing.map(\.name) + savedGrants).sorted()
@@ -70,7 +84,7 @@ extension Session {
         case .commandName: names = Commands.visible.map(\.name) + SessionCommand.allCases.map(\.rawValue)
         case .manPage: names = CompletionSource.manPageNames
         }
-        return Candidates(names.filter { $0.hasPrefix(word) })
+        return Candidates(names.filter { $0.hasPrefix(word) && CompletionSource.isOffered($0) }.map { before + $0 })
     }
 
     /// What the only word behind one of our own commands can be.

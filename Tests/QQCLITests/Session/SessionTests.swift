@@ -1,3 +1,4 @@
+import QQCore
 import QQLoop
 import QQREPL
 import Testing
@@ -42,20 +43,33 @@ import Testing
 
     @Test("offers what can stand at the cursor") func candidates() throws {
         let session = try session()
-        func words(_ before: String) -> [String] { session.candidates(before, 0).words }
+        func words(_ before: String) -> [String] { session.candidates(before).words }
         #expect(words("st") == ["status", "step-down", "stop"])
         #expect(words("").contains("leases") && words("").contains("acquire") && !words("").contains("__complete"))
         #expect(words("status --exp") == ["--expires-within"])
         #expect(words("status --color ") == ["auto", "always", "never"])
-        #expect(words("status --color=a") == ["auto", "always"])
+        #expect(words("status --color=a") == ["--color=auto", "--color=always"])
         #expect(words("status --no-such=a").isEmpty)
         #expect(words("help sta") == ["status"])
         #expect(words("help hist") == ["history"])
         #expect(words("completions ") == ["bash", "zsh", "fish"])
         #expect(words("status -s na") == ["nats://"])
         #expect(words("nonsense ").isEmpty && words("__complete ").isEmpty && words("leases ").isEmpty)
-        #expect(session.candidates("status --creds ", 0).areFiles && session.candidates("status --creds=", 0).areFiles)
-        #expect(session.candidates("acquire x -- ", 0).areFiles && !session.candidates("status ", 0).areFiles)
+        #expect(session.candidates("status --creds ").areFiles && session.candidates("status --creds=").areFiles)
+        #expect(session.candidates("acquire x -- ").areFiles && !session.candidates("status ").areFiles)
+    }
+
+    @Test("offers names that can be typed, and none that would be taken for a flag") func names() throws {
+        let session = try session()
+        session.state.withLock { state in
+            state.elections = ["web", "$(x) y", "-x", "--all", "a\nb", "\u{1b}[2J", "a\u{FFFD}", ""].map {
+                ElectionState(name: $0, phase: .free)
+            }
+        }
+        #expect(session.candidates("status ").words == ["$(x) y", "web"])
+        #expect(session.candidates("status '$(x").words == ["$(x) y"])
+        #expect(session.candidates("status -- ").words == ["$(x) y", "--all", "-x", "web"])
+        #expect(session.candidates("status -- -").words == ["--all", "-x"])
     }
 
     @Test("a script alone is a session of its own") func script() throws {
