@@ -9,5 +9,8 @@ extension Flags {
     static let keepGoing = Flag(
         switch: "keep-going", group: .selection,
         help: "Go on after a line that fails",
-        more: "Run the whole of a script, also after a line that fails. The exit code is that of the first one that did.")
+        more: """
+            Run the whole of a script, also after a line that fails. The exit code is that of the first one that did. A lost lease ends the \
+            script all the same, with exit code 79.
+            """)
 }

@@ -13,6 +13,8 @@ extension Session {
             while let number = try? await signals.next() { end(by: number) }
         }
         defer { watching.cancel() }
+        // A script that waits for its next line ends as well.
+        leases.whenLost { [self] in state.withLock { $0.reading }?.cancel() }
         let result: Result<Int32?, any Error>
         do { result = .success(try await runLines(of: try ScriptLines(path, loop), keepsGoing: keepsGoing)) } catch {
             result = .failure(error)
@@ -32,40 +34,44 @@ extension Session {
             return !keepsGoing
         }
         while let text = try await nextLine(of: script) {
+            // The line may count on a lease that was acquired before it. With --keep-going, too: a lost lease is no line that failed.
+            if hasLost(of: script, after: number) { return ExitCode.lost }
             number += 1
             let line: CommandLine
             do throws(CommandLine.Invalid) { line = try CommandLine(text) { variable($0) } } catch {
                 Messages.error(UsageError(error.reason, hint: error.hint))
-                if fail(ExitCode.usage, told(number, text, of: script, ExitCode.usage)) { break }
+                if fail(ExitCode.usage, told(number, text, of: script, ExitCode.usage)) { return failed }
                 continue
             }
             if line.words.isEmpty { continue }
-            // What follows may count on what was acquired before it.
-            let lost = leases.takeLosses()
-            if !lost.isEmpty, fail(ExitCode.lost, "\(script.name), line \(number): \(Self.lost(lost)) before it") { break }
             let code: Int32
             do {
                 guard case .goOn(let found) = try await run(line, text: text) else { return failed }
                 code = found
             } catch { code = Self.told(error, messages) }
             if state.withLock({ $0.leaving }) != nil { return failed }
-            if code != ExitCode.yes, fail(code, told(number, text, of: script, code)) { break }
+            if code != ExitCode.yes, fail(code, told(number, text, of: script, code)) { return failed }
         }
-        let lost = leases.takeLosses()
-        if !lost.isEmpty, failed == nil { _ = fail(ExitCode.lost, "\(script.name): \(Self.lost(lost)) before its end") }
-        return failed
+        return hasLost(of: script, after: number) ? ExitCode.lost : failed
     }
 
-    private static func lost(_ names: [String]) -> String { "\(names.map { Printable.text($0) }.joined(separator: ", ")) was lost" }
+    /// Reports the leases that the script has lost, which ends it.
+    private func hasLost(of script: ScriptLines, after number: Int) -> Bool {
+        let names = leases.takeLosses()
+        if names.isEmpty { return false }
+        let list = names.map { Printable.text($0) }.joined(separator: ", ")
+        Messages.error(CoordinationError(.lost, "\(script.name), after line \(number): \(list) was lost", because: ""))
+        return true
+    }
 
     private func told(_ number: Int, _ text: String, of script: ScriptLines, _ code: Int32) -> String {
         let line = Printable.text(Self.shown(text))
         return "\(script.name), line \(number): exit code \(code): " + (line.count > 200 ? line.prefix(200) + "…" : line)
     }
 
-    /// Reading is given up when a signal comes.
+    /// Reading is given up when a signal comes, or a lease is lost.
     private func nextLine(of script: ScriptLines) async throws -> String? {
-        if state.withLock({ $0.leaving }) != nil { return nil }
+        if state.withLock({ $0.leaving }) != nil || leases.hasLosses { return nil }
         let reading = Task(executorPreference: loop) { try await script.next() }
         state.withLock { $0.reading = reading }
         defer { state.withLock { $0.reading = nil } }

@@ -33,8 +33,9 @@ final class SessionLeases: Sendable {
     private struct State {
         var held: [Key: Held] = [:]
         var campaigns = 0
-        /// The elections that were lost, the latest one last.
+        /// The elections that ended without being given up by the session, the latest one last.
         var lost: [String] = []
+        var whenLost: @Sendable () -> Void = {}
         /// Why a lease could not be given up, by the campaign's number, for who waits for its end.
         var failures: [Int: CoordinationError] = [:]
         var changed: @Sendable () -> Void = {}
@@ -61,12 +62,31 @@ final class SessionLeases: Sendable {
             }
     }
 
-    /// The elections that were lost since this was last asked.
+    /// Has `whenLost` called as soon as an election ends that the session did not give up.
+    func whenLost(_ whenLost: @escaping @Sendable () -> Void) { state.withLock { $0.whenLost = whenLost } }
+
+    /// Whether `takeLosses` has elections to report.
+    var hasLosses: Bool { state.withLock { !$0.lost.isEmpty } }
+
+    /// The elections that ended since the last call without being given up by the session: taken over, run out, or asked for by another process.
+    ///
+    /// A lease whose time is over counts also if its end was not reported yet, as after a suspend.
     func takeLosses() -> [String] {
-        state.withLock { state in
+        let now = loop.now()
+        return state.withLock { state in
+            let overdue = state.held.filter { held in held.value.grant.map { $0.deadline <= now } ?? false }.map(\.key.name)
             defer { state.lost = [] }
-            return state.lost
+            return state.lost + overdue.filter { !state.lost.contains($0) }.sorted()
         }
+    }
+
+    /// Notes that a lease ends which the session still wanted.
+    private func lose(_ key: Key) {
+        let whenLost = state.withLock { state -> @Sendable () -> Void in
+            if !state.lost.contains(key.name) { state.lost.append(key.name) }
+            return state.whenLost
+        }
+        whenLost()
     }
 
     func holds(_ name: String, at server: ServerURL) -> Bool {
@@ -145,11 +165,12 @@ final class SessionLeases: Sendable {
             tell("\(key.name): \(error); trying again in \(DurationText.brief(pause))", .warning)
         case .stepDownAsked(let by):
             tell("\(key.name): \(by) asks us to step down; letting go", .warning)
+            lose(key)
             state.withLock { $0.held[key] }?.driver.stop()
         case .lost(let grant, let reason):
             GrantStore().forget(grant, server: context.server)
-            state.withLock { $0.lost.append(key.name) }
             set(nil, key)
+            lose(key)
             tell("\(key.name): lost: \(reason)", .bad)
         case .released(let grant):
             GrantStore().forget(grant, server: context.server)
@@ -189,7 +210,13 @@ final class SessionLeases: Sendable {
     }
 
     private func forget(_ key: Key, _ number: Int) {
-        state.withLock { if $0.held[key]?.number == number { $0.held[key] = nil } }
+        let isLost = state.withLock { state in
+            guard let held = state.held[key], held.number == number else { return false }
+            state.held[key] = nil
+            // A session of a lease that ends with a failure while it is held.
+            return held.grant != nil && !held.isGivenUp
+        }
+        if isLost { lose(key) }
     }
 
     /// Tells what happens to the connection for as long as the lease stands.

@@ -138,7 +138,7 @@ struct ScriptTests {
             try box.write("", to: "go")
             let lost = try await started.finish()
             #expect(lost.code == 79)
-            #expect(lost.errors.contains("line 3: web was lost before it"), "\(lost.errors)")
+            #expect(lost.errors.contains("after line 2: web was lost"), "\(lost.errors)")
             #expect(access(box.leaseFile("late"), F_OK) != 0)
             #expect(box.holder("web") == "intruder")
         }
