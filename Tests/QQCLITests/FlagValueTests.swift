@@ -37,6 +37,22 @@ import Testing
         #expect(problem(line)?.message.hasSuffix("must be longer than 0s") == true)
     }
 
+    @Test(arguments: [
+        ("acquire x --ttl 1ns", "50ms"), ("keepalive x --renew-every 1ns", "10ms"), ("acquire x --renew-every 9ms -- a", "10ms"),
+        ("acquire x --backoff 1ns..1ns", "1ms"), ("status --timeout 1ns", "1ms"), ("acquire x --hook-timeout 1us -- a", "1ms"),
+    ])
+    func aTimeThatWouldSpinIsRefused(line: String, shortest: String) {
+        #expect(problem(line)?.message.hasSuffix("must be at least \(shortest)") == true, "\(problem(line)?.message as Any)")
+    }
+
+    @Test(arguments: ["0", "0.0000001", "0.00000000000000000000001", "1000001", "1e3"]) func aSpeedIsWithinReason(text: String) {
+        #expect(problem("watch --replay f --speed \(text)")?.message.hasSuffix("not a number from 0.000001 to 1000000") == true)
+    }
+
+    @Test func aTTLFromAFileIsNotTooShortEither() {
+        #expect(throws: CoordinationError.self) { try LeaseTiming(ttl: .milliseconds(1), renewEvery: nil, killAfter: .zero) }
+    }
+
     @Test(arguments: ["acquire x --kill-after 0s -- a", "acquire x --min-hold 0s -- a", "step-down x --wait 0s"])
     func someDurationsMayBeNothing(line: String) { #expect(problem(line) == nil) }
 

@@ -66,12 +66,8 @@ struct ContextsStore: Sendable {
         let text = try text() ?? ""
         guard let wanted = try change(try ContextsFile(text, path: path)) else { return }
         let edited = try ContextsText.apply(wanted, to: text, path: path)
-        // One that is a link, as into a repository of dot files, stays one.
-        let target = realpath(path, nil).map { found in
-            defer { free(found) }
-            return String(cString: found)
-        }
-        do throws(SystemCallError) { try AtomicFile.write(Array(edited.utf8), to: target ?? path, mode: 0o600, isDurable: true) } catch {
+        // A link, as into a repository of dot files, stays one.
+        do throws(AtomicFile.Failure) { try AtomicFile.write(Array(edited.utf8), to: path, mode: 0o600, isDurable: true) } catch {
             throw CoordinationError(.unavailable, "cannot write the contexts", because: error.reason, at: path)
         }
     }

@@ -42,7 +42,7 @@ extension Flags {
             How long one hook may run before it is killed. Hooks run one after the other; one that fails or is killed is reported and \
             changes nothing.
             """,
-        defaultText: DurationText.format(Defaults.hookTimeout), parse: Values.positiveDuration)
+        defaultText: DurationText.format(Defaults.hookTimeout), parse: Values.duration(atLeast: Defaults.shortestTimeout))
 
     /// The hooks and their limit.
     @FlagListBuilder static var hooks: [AnyFlag] {

@@ -3,6 +3,11 @@ enum Defaults {
     static let ttl: Duration = .seconds(15)
     /// What the nodes of the Go library have, who join no bucket with another one.
     static let natsTTL: Duration = .seconds(10)
+    /// The shortest that are taken. A lease or a pause below that would keep a processor busy, or a server, and protect nothing.
+    static let shortestTTL: Duration = .milliseconds(50)
+    static let shortestRenewal: Duration = .milliseconds(10)
+    static let shortestBackoff: Duration = .milliseconds(1)
+    static let shortestTimeout: Duration = .milliseconds(1)
     static let hookTimeout: Duration = .seconds(30)
     static let requestTimeout: Duration = .seconds(5)
     static let retries = 3

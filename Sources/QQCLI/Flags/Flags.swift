@@ -33,7 +33,7 @@ extension Flags {
             How long one request to the system may take. A request that ran out of time is counted as uncertain, read back and, where \
             that is safe, tried again; see `--retries`. How long to wait for a turn is `--wait`, not this.
             """,
-        defaultText: DurationText.format(Defaults.requestTimeout), parse: Values.positiveDuration)
+        defaultText: DurationText.format(Defaults.requestTimeout), parse: Values.duration(atLeast: Defaults.shortestTimeout))
 
     static let json = Flag(
         switch: "json", group: .output,

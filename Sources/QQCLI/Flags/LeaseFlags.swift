@@ -21,13 +21,13 @@ extension Flags {
             one TTL for all: where there is one with another TTL, a TTL given here is refused.
             """,
         defaultText: "\(DurationText.format(Defaults.ttl)), NATS \(DurationText.format(Defaults.natsTTL))",
-        parse: Values.positiveDuration)
+        parse: Values.duration(atLeast: Defaults.shortestTTL))
 
     static let renewEvery = Flag<Duration>(
         "renew-every", value: "DURATION", kind: .duration, group: .lease,
         help: "Pause between renewals",
         more: "How often the lease is renewed. It must be shorter than the TTL, and should leave room for retries.",
-        defaultText: "ttl/\(Defaults.ttlDivisor)", parse: Values.positiveDuration)
+        defaultText: "ttl/\(Defaults.ttlDivisor)", parse: Values.duration(atLeast: Defaults.shortestRenewal))
 
     static let minHold = Flag<Duration>(
         "min-hold", value: "DURATION", kind: .duration, group: .lease,

@@ -20,6 +20,18 @@ enum Values {
         return duration
     }
 
+    /// A duration that is not so short that what it times would be nothing but a loop.
+    static func duration(atLeast shortest: Duration) -> @Sendable (String) throws(UsageError) -> Duration {
+        { (text: String) throws(UsageError) -> Duration in
+            let duration = try positiveDuration(text)
+            guard duration >= shortest else {
+                throw UsageError(
+                    "must be at least \(DurationText.format(shortest))", hint: "write a duration such as 500ms, 15s, 2m or 1h30m")
+            }
+            return duration
+        }
+    }
+
     /// A whole number within bounds.
     static func number<Number: FixedWidthInteger & Sendable>(
         _ bounds: ClosedRange<Number>
@@ -42,9 +54,11 @@ enum Values {
         }
     }
 
-    /// A number above zero, at most a million, in decimal notation.
+    /// A number from a millionth to a million, in decimal notation.
     static func factor(_ text: String) throws(UsageError) -> Double {
-        guard let number = try? decimal(0...1_000_000)(text), number > 0 else { throw UsageError("not a number above 0, at most 1000000") }
+        guard let number = try? decimal(0...1_000_000)(text), number >= 0.000001 else {
+            throw UsageError("not a number from 0.000001 to 1000000")
+        }
         return number
     }
 
@@ -127,7 +141,7 @@ struct BackoffRange: Sendable, Equatable {
         guard let split = bytes.indices.dropLast().first(where: { bytes[$0] == dot && bytes[$0 + 1] == dot }) else {
             throw UsageError("not a range INITIAL..MAX", hint: "write the first and the longest pause, such as 200ms..5s")
         }
-        let initial = try Values.positiveDuration(String(decoding: bytes[..<split], as: UTF8.self))
+        let initial = try Values.duration(atLeast: Defaults.shortestBackoff)(String(decoding: bytes[..<split], as: UTF8.self))
         let maximum = try Values.positiveDuration(String(decoding: bytes[(split + 2)...], as: UTF8.self))
         guard initial <= maximum else { throw UsageError("the first pause is longer than the longest") }
         return BackoffRange(initial: initial, maximum: maximum)

@@ -7,19 +7,32 @@ final class Recorder: Sendable {
     private let descriptor: CInt
 
     /// Makes the file.
-    /// - Throws: `.usage` where there is something in it already; `.unavailable` where it cannot be made.
+    /// - Throws: `.usage` if it holds something already, or is no regular file; `.unavailable` if it cannot be made.
     init(_ path: String) throws(CoordinationError) {
-        self.path = path
-        descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
+        var before = stat()
+        if stat(path, &before) == 0 { try Self.check(before, path) }
+        // Whatever takes the path in between: opening it does not wait.
+        let opened = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0o644)
+        guard opened >= 0 else {
             throw CoordinationError(.unavailable, "cannot record", because: SystemCallError("open").reason, at: path)
         }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_size > 0 else { return }
-        close(descriptor)
-        throw CoordinationError(
-            .usage, "cannot record", because: "there is something in the file already", at: path,
-            hint: "name another file, or remove this one")
+        do throws(CoordinationError) { if fstat(opened, &status) == 0 { try Self.check(status, path) } } catch {
+            close(opened)
+            throw error
+        }
+        self.path = path
+        descriptor = opened
+    }
+
+    private static func check(_ status: stat, _ path: String) throws(CoordinationError) {
+        func refused(_ reason: String, _ hint: String) -> CoordinationError {
+            CoordinationError(.usage, "cannot record", because: reason, at: path, hint: hint)
+        }
+        guard status.st_mode & S_IFMT == S_IFREG || AtomicFile.isSink(status) else {
+            throw refused("it is \(AtomicFile.kind(status)), not a regular file", "name a new file; for a pipe there is --json on stdout")
+        }
+        if status.st_size > 0 { throw refused("there is something in the file already", "name another file, or remove this one") }
     }
 
     deinit { close(descriptor) }

@@ -65,7 +65,9 @@ struct Context: Sendable {
         identity = givenIdentity ?? Self.defaultIdentity(choice.url.system)
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
-        metrics = invocation[Flags.metricsFile].map { MetricsFile($0, loop: loop, messages: messages) }
+        metrics = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
+            try MetricsFile(path, loop: loop, messages: messages)
+        }
         coordinator = try Self.coordinator(for: choice, file, invocation, loop, folders, metrics?.counts)
         try Self.checkFlags(invocation, coordinator)
         let isShown = mayDraw && invocation.command.id != .complete && invocation.command.id != .watch
@@ -185,7 +187,7 @@ struct Context: Sendable {
 
     /// How often a lease that lasts `ttl` is to be renewed; nil for the usual part of it.
     func renewEvery(of ttl: Duration) -> Duration? {
-        invocation[Flags.renewEvery] ?? file?.renewEvery.flatMap { $0 < ttl ? $0 : nil }
+        invocation[Flags.renewEvery] ?? file?.renewEvery.flatMap { $0 < ttl ? max($0, Defaults.shortestRenewal) : nil }
     }
 
     /// The retry policy that the flags describe.

@@ -41,7 +41,7 @@ struct GrantStore: Sendable {
             "expires_at": .string((WallTime.now() + grant.deadline.duration(since: now)).rfc3339Nano),
         ]
         let bytes = JSONWriter.bytes(value, style: .indented) + [UInt8(ascii: "\n")]
-        do throws(SystemCallError) { try AtomicFile.write(bytes, to: path, mode: 0o600) } catch {
+        do throws(AtomicFile.Failure) { try AtomicFile.write(bytes, to: path, mode: 0o600) } catch {
             throw CoordinationError(.unavailable, "cannot save the grant", because: error.reason, at: path)
         }
     }

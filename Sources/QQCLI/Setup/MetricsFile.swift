@@ -10,7 +10,14 @@ final class MetricsFile: Sendable {
     private let loop: MainLoop
     private let messages: Messages
 
-    init(_ path: String, loop: MainLoop, messages: Messages) {
+    /// - Throws: `.usage` if the path leads to something other than a regular file, which would be destroyed or could block.
+    init(_ path: String, loop: MainLoop, messages: Messages) throws(CoordinationError) {
+        var information = stat()
+        if stat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG, !AtomicFile.isSink(information) {
+            throw CoordinationError(
+                .usage, "cannot write the metrics", because: "it is \(AtomicFile.kind(information)), not a regular file", at: path,
+                hint: "name a regular file, or a new one")
+        }
         self.path = path
         self.loop = loop
         self.messages = messages
@@ -33,7 +40,7 @@ final class MetricsFile: Sendable {
     }
 
     private func write() throws(CoordinationError) {
-        do throws(SystemCallError) {
+        do throws(AtomicFile.Failure) {
             // For collectors that run as somebody else: there is no secret in it.
             try AtomicFile.write(Array(counts.prometheus().utf8), to: path, mode: 0o644)
         } catch {

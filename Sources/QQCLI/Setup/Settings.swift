@@ -65,6 +65,11 @@ struct LeaseTiming: Sendable {
         self.ttl = ttl
         self.renewEvery = renewEvery ?? ttl / Defaults.ttlDivisor
         self.killAfter = killAfter ?? min(ttl / Defaults.ttlDivisor, Defaults.killAfterAtMost)
+        // A cluster file or a saved grant may say less than the flag can.
+        guard ttl >= Defaults.shortestTTL else {
+            throw Self.wrong(
+                "a TTL of \(DurationText.format(ttl)) is too short", "choose one of at least \(DurationText.format(Defaults.shortestTTL))")
+        }
         guard self.renewEvery < ttl else {
             throw Self.wrong(
                 "--renew-every \(DurationText.format(self.renewEvery)) is not shorter than the TTL of \(DurationText.format(ttl))",
