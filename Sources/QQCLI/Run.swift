@@ -36,6 +36,7 @@ func processArguments() -> [UnsafeMutablePointer<CChar>] {
 /// - Parameter problem: what is wrong with the environment.
 private func run(_ arguments: [String], _ problem: UsageError?) -> Int32 {
     do {
+        try Room.check(.start)
         switch try Parser.parse(arguments) {
         case .run(let invocation):
             if let problem { throw problem }
@@ -90,7 +91,7 @@ private func run(_ invocation: Invocation) throws -> Int32 {
         return try onLoop { loop in
             if let replay = try Replay(invocation, loop: loop) { return try await replay.run() }
             let context = try Context(invocation, loop: loop)
-            context.coordinator.prepare()
+            try context.prepare()
             return try await context.counting { try await context.run() }
         }
     }

@@ -131,3 +131,12 @@ enum { QQ_JOB_OWN_GROUP = 1, QQ_JOB_TERMINAL = 2, QQ_JOB_NO_INPUT = 4 };
 int qq_spawn_job(char *const arguments[], char *const environment[], int flags, int lifeline, pid_t *pid);
 /// Whether a child has been stopped since this was last asked: 1 or 0. Leaves its end for waitpid.
 int qq_job_stopped(pid_t pid);
+
+/// Whether this many bytes can be mapped beside what the process has: 0, or an errno.
+int qq_memory_room(size_t bytes);
+/// Whether this many threads (at most 16), with stacks of the usual size, can run at the same time: 0, or an errno. They have ended when it returns.
+int qq_thread_room(int count);
+
+/// write(2) of what a descriptor takes without waiting, also where its open file description, which other processes share, would wait: the number of
+/// bytes, or -1 with errno. EAGAIN says that it takes nothing now, or that this kernel cannot tell.
+int64_t qq_write_now(int fd, const void *bytes, size_t count);

@@ -14,12 +14,12 @@ struct UsageError: Error, Equatable, Sendable {
 }
 
 extension String {
-    /// The text as an error message shows it: in single quotes, with control characters spelt out, so that an argument cannot
-    /// write to the terminal on its own account.
+    /// The text as an error message shows it: in single quotes, with control characters spelt out and credentials left out, so that an argument
+    /// cannot write to the terminal on its own account, nor a password end up in a log.
     var quoted: String { "'\(withoutControls)'" }
 
-    /// The text with each control character written as `\x1b`.
-    var withoutControls: String { Printable.text(self) }
+    /// The argument with each control character written as `\x1b`, and `***` for credentials.
+    var withoutControls: String { Printable.text(Hidden.redacted(word: self)) }
 }
 
 extension Unicode.Scalar {

@@ -98,7 +98,7 @@ extension Context {
         case .json: try output.print(json: Schemas.acquired(grant, server: server, now: loop.now()))
         case .shell:
             for (name, value) in leaseVariables(grant, at: server, event: .elected) {
-                try output.print("export \(name)=\(Self.quoted(value))")
+                try Output.write("export \(name)=\(Self.quoted(value))")
             }
         case .text where output.form == .terminal:
             try output.print(

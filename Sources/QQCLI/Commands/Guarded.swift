@@ -22,7 +22,7 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     let mark = context.mark(of: context.name)
     let guardian = try Guardian(arguments: words, name: context.name, mark: mark, loop: loop)
     // Only now, since it starts a thread.
-    context.coordinator.prepare()
+    try context.prepare()
     let command = GuardedCommand(
         guardian: guardian, front: front, lifeline: lifeline, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
         configuration: .init(

@@ -36,7 +36,7 @@ struct ContextChoice: Sendable {
     static func unknown(_ name: String, in file: ContextsFile, at path: String) -> CoordinationError {
         let names = file.entries.map(\.name)
         return CoordinationError(
-            .configuration, "no context is called '\(Printable.text(name))'", because: "", at: path,
+            .configuration, "no context is called \(name.quoted)", because: "", at: path,
             hint: Suggestion.hint(for: name, among: names)
                 ?? (names.isEmpty ? "make one: qq context add NAME -s URL" : "there are \(names.joined(separator: ", "))"))
     }

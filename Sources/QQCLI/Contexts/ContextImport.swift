@@ -65,7 +65,9 @@ enum ContextImport {
                 SystemCallError("open").reason, hint: "name the file with KUBECONFIG, or give -s k8s://CONTEXT/NAMESPACE in its place")
         }
         let root: Node?
-        do { root = try Yams.compose(yaml: text) } catch { throw wrong("not YAML") }
+        do { root = try BoundedYAML.compose(text) } catch let error as BoundedYAML.TooMuch { throw wrong(error.reason) } catch {
+            throw wrong("not YAML")
+        }
         guard let name = root?["current-context"]?.string, !name.isEmpty else {
             throw wrong("it has no current-context", hint: "choose one: kubectl config use-context NAME")
         }

@@ -72,8 +72,10 @@ struct ContextsFile: Sendable, Equatable {
                 .configuration, "cannot use the contexts", because: what, at: line.map { "\(path), line \($0)" } ?? path, hint: hint)
         }
         let root: Node?
-        do { root = try Yams.compose(yaml: text) } catch let error as YamlError {
+        do { root = try BoundedYAML.compose(text) } catch let error as YamlError {
             throw wrong(Self.reason(error), Self.line(error))
+        } catch let error as BoundedYAML.TooMuch {
+            throw wrong(error.reason, nil, hint: "write out what they stand for")
         } catch { throw wrong("\(error)", nil) }
         guard let root, root.null == nil else { return }
         guard let members = root.mapping else { throw wrong("it is no mapping of 'current' and 'contexts'", root.mark?.line) }

@@ -18,20 +18,25 @@ struct Messages: Sendable {
 
     /// - Parameter color: what `--color` says; nil for what the arguments of this process say, as far as they can be understood.
     static func error(_ error: CoordinationError, color: ColorChoice? = nil) {
-        write(error: Printable.text(error.description), hint: error.hint.map { Printable.text($0) }, color)
+        write(error: shown(error.description), hint: error.hint.map { shown($0) }, color)
     }
 
-    static func error(_ error: UsageError, color: ColorChoice? = nil) { write(error: error.message, hint: error.hint, color) }
+    static func error(_ error: UsageError, color: ColorChoice? = nil) {
+        write(error: shown(error.message), hint: error.hint.map { shown($0) }, color)
+    }
+
+    /// Text as a terminal or a log may have it.
+    static func shown(_ text: String) -> String { Printable.text(Hidden.redacted(text)) }
 
     /// Something to know, but no error.
-    func note(_ text: String) { if !isQuiet { Self.write("qq: " + Printable.text(text) + "\n") } }
+    func note(_ text: String) { if !isQuiet { Self.write("qq: " + Self.shown(text) + "\n") } }
 
     /// What went wrong and is no reason to end.
     func note(_ error: CoordinationError) { note(error.inOneLine) }
 
     /// Something to know with `--verbose`, with its time.
     func detail(_ text: @autoclosure () -> String) {
-        if isVerbose { Self.write("qq: \(WallTime.now().rfc3339(fractionDigits: 3)) " + Printable.text(text()) + "\n") }
+        if isVerbose { Self.write("qq: \(WallTime.now().rfc3339(fractionDigits: 3)) " + Self.shown(text()) + "\n") }
     }
 
     /// A question; the answer is read from stdin.

@@ -19,7 +19,7 @@ struct Output: Sendable {
     }
 
     /// - Throws: `.unavailable` where stdout cannot be written: an answer that nobody got is no answer.
-    func print(_ text: String) throws(CoordinationError) { try Self.write(text) }
+    func print(_ text: String) throws(CoordinationError) { try Self.write(Printable.withoutHidden(text)) }
 
     static func write(_ text: String) throws(CoordinationError) {
         if Screen.isDiverted(.init(text: text + "\n", descriptor: STDOUT_FILENO)) { return }
@@ -34,7 +34,7 @@ struct Output: Sendable {
         }
     }
 
-    func print(json value: JSONValue) throws(CoordinationError) { try print(JSONWriter.string(value)) }
+    func print(json value: JSONValue) throws(CoordinationError) { try Self.write(Printable.json(JSONWriter.string(value))) }
 
     /// One record of tab-separated values.
     func print(record fields: [String?]) throws(CoordinationError) {

@@ -74,14 +74,5 @@ extension Session {
     }
 
     /// A line as others may see it: without its `&`, and without the credentials of URLs.
-    static func shown(_ text: String) -> String {
-        var shown: [UInt8] = []
-        for (index, word) in text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false).enumerated() {
-            if index > 0 { shown.append(UInt8(ascii: " ")) }
-            var bytes = Array(word)
-            if let range = Hidden.credentials(in: bytes) { bytes.replaceSubrange(range, with: Array("***".utf8)) }
-            shown += bytes
-        }
-        return String(decoding: shown, as: UTF8.self)
-    }
+    static func shown(_ text: String) -> String { Hidden.redacted(text) }
 }

@@ -14,6 +14,7 @@ enum Hidden {
 
     /// Hides everything. Call before anything is started, once the arguments have been copied.
     static func take() {
+        _ = withSpaces
         for word in processArguments().dropFirst() {
             // What follows is the guarded command's, byte for byte.
             if strcmp(word, "--") == 0 { break }

@@ -40,6 +40,18 @@ private let written = """
         for nothing in ["", "# nothing\n", "contexts:\n", "---\n"] { #expect(try read(nothing) == ContextsFile()) }
     }
 
+    @Test("are refused at once where a few aliases stand for billions of values") func aliases() throws {
+        #expect(try read("contexts:\n  a: &a {server: \"file:///x\"}\n  b: *a\n")["b"]?["server"] == "file:///x")
+        var bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n"
+        for (one, next) in zip("abcdefgh", "bcdefghi") {
+            bomb += "\(next): &\(next) [\(Array(repeating: "*\(one)", count: 9).joined(separator: ","))]\n"
+        }
+        let error = problem(bomb + "z: {? *i : 1, ? *i : 2}\n")
+        #expect(error?.kind == .configuration && error?.reason.contains("74 aliases") == true, "\(error as Any)")
+        let large = problem("contexts:\n  a: &a {}\n  b: *a\n" + String(repeating: "# words\n", count: 10_000))
+        #expect(large?.reason.contains("larger than 64 KiB") == true)
+    }
+
     @Test("name the line of what is wrong") func wrong() {
         for (text, line, reason) in [
             ("contexts:\n  a:\n    sever: x\n", 3, "unknown key 'sever'"),
