@@ -37,18 +37,6 @@ public struct Hooks: Sendable {
         case .changed: onChange
         }
     }
-
-    /// Runs the commands for `event` to their end, one after the other; those that are left when the task is cancelled do not run.
-    /// - Parameter failed: called with the command and what went wrong.
-    public func run(
-        _ event: HookEvent, environment: [(name: String, value: String)], on loop: MainLoop, failed: @Sendable (String, String) -> Void
-    ) async {
-        for command in commands(for: event) where !Task.isCancelled {
-            if let problem = await ShellCommand(command, environment: environment).run(timeLimit: timeLimit, on: loop) {
-                failed(command, problem)
-            }
-        }
-    }
 }
 
 /// A command for `sh -c`, with variables beside those that we were started with. Its output goes to stderr, its input is empty.

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,4 +37,10 @@ int support_socket_in(const char *network, int domain, int type, int protocol) {
     pthread_join(thread, NULL);
     errno = plan.problem;
     return plan.result;
+}
+
+int support_lease(int fd, int taken) {
+    // The kernel tells of those who want the file by this signal, which ends who does not expect it.
+    signal(SIGIO, SIG_IGN);
+    return fcntl(fd, F_SETLEASE, taken ? F_WRLCK : F_UNLCK);
 }

@@ -48,7 +48,24 @@ static void beat(const char *role, long for_ms) {
     }
 }
 
-static void helper(const char *role, int leaves_session, int forks_twice) {
+/// As Python's subprocess and Java's ProcessBuilder do: everything but the log, which has to be named again where a program starts anew.
+static void close_descriptors(void) {
+    for (int fd = 3; fd < 1024; fd++)
+        if (fd != log_file) close(fd);
+}
+
+/// Starts anew with nothing of our environment but the test's own mark.
+static void start_bare(const char *log) {
+    char mark[512];
+    const char *value = getenv("QQ_TEST_MARK");
+    snprintf(mark, sizeof mark, "QQ_TEST_MARK=%s", value ? value : "");
+    char *const arguments[] = {"stamp", (char *)log, "--as", "bare", (char *)token, NULL};
+    char *const environment[] = {mark, NULL};
+    execve("/proc/self/exe", arguments, environment);
+    _exit(126);
+}
+
+static void helper(const char *role, int leaves_session, int forks_twice, int closes, const char *bare) {
     pid_t pid = fork();
     if (pid != 0) {
         if (forks_twice) waitpid(pid, NULL, 0);
@@ -56,18 +73,27 @@ static void helper(const char *role, int leaves_session, int forks_twice) {
     }
     if (leaves_session) setsid();
     if (forks_twice && fork() != 0) _exit(0);
+    if (closes) close_descriptors();
+    if (bare) start_bare(bare);
     beat(role, 0);
     _exit(0);
 }
 
+/// Turns into the owner of this program for good, where it is set-uid: then whoever started it may not signal it any more.
+static void become_owner(void) {
+    uid_t owner = geteuid();
+    if (setresuid(owner, owner, owner) != 0) _exit(125);
+}
+
 static void usage(void) {
-    fputs("stamp LOG [--for MS] [--every MS] [--child] [--daemon] [--forking] [--ignore-term] [--catch-term] [--exit N] [--die N]\n", stderr);
+    fputs("stamp LOG [--for MS] [--every MS] [--child] [--daemon] [--closing] [--bare] [--owner]\n"
+          "    [--forking] [--ignore-term] [--catch-term] [--exit N] [--die N]\n", stderr);
     exit(64);
 }
 
 int main(int argc, char **argv) {
     long for_ms = 0;
-    int children = 0, daemons = 0, forking = 0, code = 0, death = 0;
+    int children = 0, daemons = 0, closing = 0, bare = 0, forking = 0, code = 0, death = 0;
     if (argc < 2) usage();
     log_file = open(argv[1], O_WRONLY | O_APPEND | O_CREAT, 0644);
     if (log_file < 0) return 74;
@@ -79,6 +105,14 @@ int main(int argc, char **argv) {
         else if (!strcmp(option, "--every") && i + 1 < argc) every_us = atol(argv[++i]) * 1000;
         else if (!strcmp(option, "--child")) children++;
         else if (!strcmp(option, "--daemon")) daemons++;
+        else if (!strcmp(option, "--closing")) closing++;
+        else if (!strcmp(option, "--bare")) bare++;
+        else if (!strcmp(option, "--owner")) become_owner();
+        else if (!strcmp(option, "--as") && i + 2 < argc) {
+            token = argv[i + 2];
+            beat(argv[i + 1], 0);
+            return 0;
+        }
         else if (!strcmp(option, "--forking")) forking = 1;
         else if (!strcmp(option, "--ignore-term")) signal(SIGTERM, SIG_IGN);
         else if (!strcmp(option, "--catch-term")) signal(SIGTERM, on_term);
@@ -86,8 +120,10 @@ int main(int argc, char **argv) {
         else if (!strcmp(option, "--die") && i + 1 < argc) death = atoi(argv[++i]);
         else usage();
     }
-    for (int i = 0; i < children; i++) helper("child", 0, 0);
-    for (int i = 0; i < daemons; i++) helper("daemon", 1, 1);
+    for (int i = 0; i < children; i++) helper("child", 0, 0, 0, NULL);
+    for (int i = 0; i < daemons; i++) helper("daemon", 1, 1, 0, NULL);
+    for (int i = 0; i < closing; i++) helper("closing", 1, 1, 1, NULL);
+    for (int i = 0; i < bare; i++) helper("bare", 1, 1, 1, argv[1]);
     if (forking) {
         // Never the same process for long: what chases it must not miss it in flight.
         pid_t pid = fork();

@@ -15,6 +15,7 @@ actor ElectionHolder {
     /// The addresses that go with the one election; none where several are held.
     private var carriers: [AddressCarrier] = []
     private var waits = Waits()
+    private var runningHook: Task<String?, Never>?
 
     private struct Held {
         var configuration: LeaseSession.Configuration
@@ -101,6 +102,8 @@ actor ElectionHolder {
         isStopping = true
         context.progress?.wait(for: "giving up \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
+        // What it delayed follows now.
+        runningHook?.cancel()
         closeAddresses()
         for (name, held) in elections {
             if held.grant != nil {
@@ -341,9 +344,16 @@ actor ElectionHolder {
         // They may write to the terminal.
         context.progress?.pause()
         defer { context.progress?.goOn() }
-        await context.hooks.run(event, environment: leaseVariables(grant, at: context.server, event: event), on: context.loop) {
-            command, problem in
-            context.tellFailed(hook: command, problem)
+        let environment = leaseVariables(grant, at: context.server, event: event)
+        for command in context.hooks.commands(for: event) {
+            // What a new term would begin with is of no use once it is to end.
+            if event == .elected, isStopping { return }
+            let hook = Task(executorPreference: context.loop) {
+                await ShellCommand(command, environment: environment).run(timeLimit: context.hooks.timeLimit, on: context.loop)
+            }
+            runningHook = hook
+            if let problem = await hook.value { context.tellFailed(hook: command, problem) }
+            runningHook = nil
         }
     }
 }

@@ -33,3 +33,6 @@ int support_spawn_close_from(posix_spawn_file_actions_t *actions, int from);
 
 /// A socket that belongs to another network namespace, such as /proc/PID/ns/net, or to a new one where that is NULL. -1 with errno.
 int support_socket_in(const char *network, int domain, int type, int protocol);
+
+/// Takes a lease on a file that nobody else has open, or gives it up. 0, or -1 with errno.
+int support_lease(int fd, int taken);

@@ -81,6 +81,66 @@ struct HookTests {
         }
     }
 
+    @Test("for a loss never run beside those for the election, which a loss ends")
+    func overlap() async throws {
+        try await inSandbox { box in
+            let run = try box.qq(
+                "acquire", "x", "--ttl", "9s", "--on-elected", "echo begin >>log; sleep 30; echo end >>log", "--on-elected",
+                "echo second >>log",
+                "--on-lost", "echo lost >>log", "--on-lost", "echo lost again >>log", "--", "touch", "ran")
+            try await waitUntil("the hook runs") { box.read("log") == "begin\n" }
+            try box.write("", to: box.leaseFile("x"))
+            #expect(try await run.finish(within: .seconds(10)).ending == .exited(79))
+            #expect(box.read("log") == "begin\nlost\nlost again\n")
+            #expect(access(box.path("ran"), F_OK) != 0)
+        }
+    }
+
+    @Test("never delay SIGTERM: the one that runs is ended, and what it delayed follows")
+    func terminated() async throws {
+        try await inSandbox { box in
+            let before = try box.qq(
+                "acquire", "x", "--on-elected", "echo begin >>log; sleep 60", "--on-lost", "echo $QQ_EVENT >>log", "--", "touch", "ran")
+            try await waitUntil("the hook runs") { box.read("log") == "begin\n" }
+            before.child.signal(SIGTERM)
+            #expect(try await before.finish(within: .seconds(10)).ending == .exited(143))
+            #expect(box.read("log") == "begin\nreleased\n")
+            #expect(access(box.path("ran"), F_OK) != 0)
+
+            let after = try box.qq(
+                "acquire", "x", "--on-lost", "echo going >>log; sleep 60", "--on-lost", "echo gone >>log", "--", "sh", "-c", "exit 3")
+            try await waitUntil("the hook runs") { box.read("log").contains("going") }
+            after.child.signal(SIGTERM)
+            #expect(try await after.finish(within: .seconds(10)).ending == .exited(3))
+            #expect(box.read("log").hasSuffix("going\ngone\n"))
+            #expect(try await box.run("status", "x").ending == .exited(1))
+
+            let keepalive = try box.qq(
+                "keepalive", "x", "--on-elected", "echo up >>log; sleep 60", "--on-lost", "echo $QQ_EVENT again >>log")
+            try await waitUntil("the hook runs") { box.read("log").contains("up") }
+            keepalive.child.signal(SIGTERM)
+            #expect(try await keepalive.finish(within: .seconds(10)).ending == .exited(0))
+            #expect(box.read("log").hasSuffix("up\nreleased again\n"))
+        }
+    }
+
+    @Test("leave no zombies: what they started is reaped while the command runs")
+    func zombies() async throws {
+        try await inSandbox { box in
+            let run = try box.qq(
+                "acquire", "x", "--on-elected", "(sleep 0.3; echo >ended) & (sleep 0.1 &) ; true", "--", "sh", "-c",
+                "echo held; exec sleep 600")
+            try await waitUntil("held") { run.output.contains("held") }
+            try await waitUntil("the hook's child has ended") { access(box.path("ended"), F_OK) == 0 }
+            try await waitUntil("no zombie below qq") {
+                readText("/proc/\(run.pid)/task/\(run.pid)/children").split(separator: " ").allSatisfy { child in
+                    !readText("/proc/\(child)/stat").contains(") Z ")
+                }
+            }
+            try await run.terminate()
+        }
+    }
+
     @Test("do not run where the lease was not won")
     func notElected() async throws {
         try await inSandbox { box in

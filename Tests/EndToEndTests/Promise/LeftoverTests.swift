@@ -1,0 +1,160 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+/// Both qq and its guardian are ended or stopped in the same instant, and the command's children have let go of all that they inherited.
+@Suite("What earlier terms left on this machine", .serialized)
+struct LeftoverTests {
+    enum Fault: CaseIterable { case killed, stopped }
+
+    private func strike(_ fault: Fault, _ holder: Started, in box: Sandbox) async throws -> pid_t {
+        let guardian = try await box.guardian(of: holder).pid
+        let number = fault == .killed ? SIGKILL : SIGSTOP
+        kill(guardian, number)
+        holder.child.signal(number)
+        return guardian
+    }
+
+    private func settle(_ fault: Fault, _ holder: Started, _ guardian: pid_t) async throws {
+        if fault == .killed {
+            try await holder.child.wait()
+        } else {
+            kill(guardian, SIGCONT)
+            holder.child.signal(SIGCONT)
+            #expect(try await holder.finish().ending == .exited(79))
+        }
+    }
+
+    @Test("never works beside the next term on lease files, though it closed every descriptor", arguments: Fault.allCases)
+    func onFiles(fault: Fault) async throws {
+        try await inSandbox(.heavy) { box in
+            for round in 0..<3 {
+                let before = box.stamps().count("closing")
+                let holder = try box.start(
+                    [
+                        Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--closing", "--daemon",
+                        "--ignore-term",
+                    ])
+                try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("closing") > before }
+                let guardian = try await strike(fault, holder, in: box)
+                let next = try box.qq("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
+                let end = try await next.finish()
+                #expect(end.ending == .exited(0), "\(end.errors)")
+                #expect(box.stamps().violations.isEmpty)
+                #expect(box.stamps().terms.count == 2 * round + 2)
+                try await settle(fault, holder, guardian)
+                #expect(!box.living.contains { $0.name == "stamp" })
+            }
+        }
+    }
+
+    @Test("never works beside the next term on NATS either, and is told of", arguments: Fault.allCases, GoNode.Format.allCases)
+    func onNATS(fault: Fault, format: GoNode.Format) async throws {
+        try await EndToEndTests.onNATS(.latest, format, .heavy) { place in
+            let box = place.box
+            let holder = try place.qq(
+                "acquire", "x", "--id", "one", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--closing", "--daemon",
+                "--ignore-term")
+            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("closing") > 0 }
+            let guardian = try await strike(fault, holder, in: box)
+            let next = try place.qq(
+                "acquire", "x", "--id", "two", "--ttl", "2s", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
+            let end = try await next.finish()
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            #expect(end.errors.contains("an earlier term of x had left behind"))
+            #expect(box.stamps().violations.isEmpty)
+            #expect(box.stamps().terms.count == 2)
+            try await settle(fault, holder, guardian)
+            #expect(!box.living.contains { $0.name == "stamp" })
+        }
+    }
+
+    @Test("is found below a guardian that is stopped, though it kept neither descriptors nor environment")
+    func bareBelowGuardian() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try box.start(
+                [Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--bare", "--ignore-term"])
+            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("bare") > 0 }
+            let guardian = try await strike(.stopped, holder, in: box)
+            let end = try await box.run("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            #expect(box.stamps().violations.isEmpty)
+            try await settle(.stopped, holder, guardian)
+        }
+    }
+
+    @Test(
+        "is found in its cgroup, though it kept neither descriptors nor environment nor parent",
+        .enabled(if: isRoot, "making cgroups takes root"))
+    func bareInCgroup() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try box.start(
+                [Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--bare", "--ignore-term"])
+            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("bare") > 0 }
+            let bare = try #require(box.stamps().all.last { $0.role == "bare" })
+            guard readText("/proc/\(bare.pid)/cgroup").contains("/qq-") else {
+                print("skipped: qq may make no cgroup here")
+                holder.child.signal(SIGTERM)
+                _ = try await holder.finish()
+                return
+            }
+            _ = try await strike(.killed, holder, in: box)
+            try await holder.child.wait()
+            let end = try await box.run("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            #expect(box.stamps().violations.isEmpty)
+            #expect(box.living.isEmpty)
+        }
+    }
+
+    @Test("of another election is never touched, nor a contender that waits, nor another who looks alike")
+    func others() async throws {
+        try await inSandbox { box in
+            let other = try await box.hold("y")
+            let waiter = try box.qq("acquire", "y", "--wait", "--", "true")
+            try await box.waitForQueue(waiter, for: "y")
+            // A command of a command: what it works under is y, whatever runs in it.
+            let nested = try box.qq("acquire", "z", "--", Sandbox.binary, "acquire", "x", "--", "sh", "-c", "echo held; exec sleep 600")
+            try await waitUntil("held") { nested.output.contains("held") }
+            for _ in 0..<3 {
+                let run = try await box.run("acquire", "w", "--", "true")
+                #expect(run.ending == .exited(0))
+                #expect(!run.errors.contains("left behind"))
+            }
+            #expect(other.child.isRunning && waiter.child.isRunning && nested.child.isRunning)
+            try await other.terminate()
+            #expect(try await waiter.finish().ending == .exited(0))
+            try await nested.terminate()
+        }
+    }
+
+    @Test("of an outer term is found by its mark, though an inner term has marked it, too")
+    func nested() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try box.qq(
+                "acquire", "x", "--ttl", "2s", "--", Sandbox.binary, "acquire", "inner", "--ttl", "30s", "--", Sandbox.stamp,
+                box.path("stamps"),
+                "--closing", "--ignore-term")
+            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("closing") > 0 }
+            for process in LivingProcess.below(holder.pid) where process.name == "qq" || process.name == "lease-guardian" {
+                kill(process.pid, SIGKILL)
+            }
+            holder.child.signal(SIGKILL)
+            try await holder.child.wait()
+            let end = try await box.run("acquire", "x", "--wait", "--", "true")
+            #expect(end.ending == .exited(0), "\(end.errors)")
+            #expect(!box.living.contains { $0.name == "stamp" })
+        }
+    }
+
+    @Test("is not looked for after a clean end: nothing is told, and nothing is started")
+    func clean() async throws {
+        try await inSandbox { box in
+            _ = try await box.run("acquire", "x", "--", "true")
+            #expect(box.read("leases/x.json").contains("\"clean\": true"))
+            let run = try await box.run("acquire", "x", "--", "true")
+            #expect(run.errors.isEmpty)
+        }
+    }
+}

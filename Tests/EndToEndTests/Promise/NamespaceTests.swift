@@ -1,0 +1,78 @@
+import Glibc
+import Support
+import Testing
+
+@Suite("In namespaces", .enabled(if: isRoot, "making namespaces takes root"))
+struct NamespaceTests {
+    private func run(_ script: String, in box: Sandbox) async throws -> Run {
+        try await box.start(["sh", "-c", script], environment: ["QQ": Sandbox.binary, "STAMP": Sandbox.stamp]).finish()
+    }
+
+    @Test("with the /proc of another pid namespace, a command is never guarded: its processes could not be found")
+    func foreignProc() async throws {
+        try await inSandbox { box in
+            let end = try await run("exec unshare -pf \"$QQ\" acquire x -- touch ran", in: box)
+            #expect(end.ending == .exited(78), "\(end.errors)")
+            #expect(end.errors.contains("another pid namespace"))
+            #expect(access(box.path("ran"), F_OK) != 0)
+        }
+    }
+
+    @Test("with a /proc of their own, commands are guarded as anywhere, and all that is left is ended")
+    func ownProc() async throws {
+        try await inSandbox { box in
+            let end = try await run(
+                "exec unshare -pf --mount-proc sh -c '\"$QQ\" acquire x -- sh -c \"setsid sleep 600 & exit 4\"'", in: box)
+            #expect(end.ending == .exited(4), "\(end.errors)")
+        }
+    }
+
+    @Test("with a /proc that hides the processes of others, a command is never guarded by one who does not see them")
+    func hidden() async throws {
+        try await inSandbox { box in
+            for path in [box.folder, box.leases, box.path("run"), box.path("state"), box.path("home")] { chown(path, 65534, 65534) }
+            let script = """
+                exec unshare -mpf --mount-proc sh -c 'mount -o remount,hidepid=2 /proc || exit 99
+                    setpriv --reuid=65534 --regid=65534 --clear-groups "$QQ" acquire x -- touch ran; code=$?
+                    "$QQ" acquire x -- true || exit 98
+                    exit $code'
+                """
+            let end = try await run(script, in: box)
+            if end.ending == .exited(99) {
+                print("skipped: /proc may not be mounted with hidepid here")
+                return
+            }
+            #expect(end.ending == .exited(78), "\(end.errors)")
+            #expect(end.errors.contains("hidepid"))
+            #expect(access(box.path("ran"), F_OK) != 0)
+        }
+    }
+
+    @Test("a stranger that has got the number of a guardian that was reaped is never signalled")
+    func reusedNumber() async throws {
+        try await inSandbox { box in
+            // In a pid namespace of its own the next number can be chosen.
+            let script = """
+                exec unshare -pf --mount-proc sh -c '
+                    [ -w /proc/sys/kernel/ns_last_pid ] || exit 99
+                    "$QQ" acquire x --on-lost "echo >lost; sleep 3" -- sleep 600 2>errors & qq=$!
+                    until guardian=$(pgrep -x lease-guardian) && pgrep -x sleep >/dev/null; do :; done
+                    kill -9 $guardian
+                    until [ -e lost ] && [ ! -e /proc/$guardian ]; do :; done
+                    echo $((guardian - 1)) >/proc/sys/kernel/ns_last_pid
+                    sleep 600 & stranger=$!
+                    [ $stranger = $guardian ] || { kill $stranger; exit 97; }
+                    wait $qq
+                    kill -0 $stranger 2>/dev/null || exit 96
+                    kill $stranger
+                    exit 0'
+                """
+            let end = try await run(script, in: box)
+            if end.ending == .exited(99) || end.ending == .exited(97) {
+                print("skipped: the number of the next process cannot be chosen here")
+                return
+            }
+            #expect(end.ending == .exited(0), "\(end.errors)")
+        }
+    }
+}
