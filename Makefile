@@ -5,6 +5,9 @@ SWIFTC ?= swiftc
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+TORTURE_SECONDS ?= 60
+TORTURE_TERMS ?= 1000000
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 BENCH_ROUNDS ?= 200
 BENCH_SECONDS ?= 60
 
@@ -35,7 +38,7 @@ STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgc
 # What the harnesses share.
 HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift)
 
-.PHONY: build demo test lint format bench bench-nats bench-grpc bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
+.PHONY: build demo test torture lint format bench bench-nats bench-grpc bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: release-qq ## The release binary (default)
@@ -68,6 +71,12 @@ test: deps-test ## All tests, end to end included
 	$(SWIFT) test --skip '^(EndToEndTests|QQFileTests)\.'
 	$(SWIFT) test --skip-build --filter '^QQFileTests\.'
 	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
+
+torture: deps-test ## Contenders and random faults on files and NATS for TORTURE_SECONDS, or for TORTURE_TERMS terms of each; SEED repeats a run
+	$(SWIFT) build --product qq
+	$(SWIFT) build --product stamp
+	$(SWIFT) build --product torture
+	@"$$($(SWIFT) build --show-bin-path)/torture" $(TORTURE_SECONDS) $(SEED) $(TORTURE_TERMS)
 
 bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUNDS each
 	@mkdir -p $(BUILD)/bench

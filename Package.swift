@@ -136,6 +136,7 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
+        .executableTarget(name: "torture", dependencies: ["Support"], path: "Tests/TortureTool", swiftSettings: strict),
         .executableTarget(
             name: "bench-grpc",
             dependencies: [

@@ -28,8 +28,10 @@ public struct Freezer: Sendable {
 
     public func thaw() { _ = write(isVersion1 ? "THAWED" : "0", to: isVersion1 ? "freezer.state" : "cgroup.freeze") }
 
-    /// Removes it, once nothing lives there.
-    public func remove() { rmdir(folder) }
+    /// Removes it, if nothing lives there.
+    /// - Returns: whether it is gone.
+    @discardableResult
+    public func remove() -> Bool { rmdir(folder) == 0 || errno == ENOENT }
 
     private func write(_ text: String, to file: String) -> Bool {
         let descriptor = open(folder + "/" + file, O_WRONLY | O_CLOEXEC)

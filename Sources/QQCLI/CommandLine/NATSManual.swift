@@ -101,8 +101,8 @@ enum NATSManual {
         Go nodes of v1 judge a lease by their own wall clocks: keep them right. A Go leader that has lost its servers goes on believing \
         that it leads; no `qq` does. Commands that read (`status`, `watch`, `cluster-status`) create no bucket and start no node.
 
-        What survives when `qq` and its guardian are killed in the same instant cannot be seen by others across the network, as it can be \
-        through a lease file: the lease then ends by its TTL.
+        If `qq` and its guardian are killed in the same instant, the lease ends by its TTL. What is left of the command is then ended by the next \
+        `qq` on the same machine that is granted the election, before it begins; one on another machine cannot see it.
         """
 
     static let page = ManPage(

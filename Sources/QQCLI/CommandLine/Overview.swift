@@ -85,6 +85,11 @@ enum Overview {
         ("QQ_TTL", "How long the lease lasts unrenewed, in seconds."),
         ("QQ_EVENT", "Why a hook runs: `elected`, `lost`, `released` or `changed`; for the command `elected`."),
         ("QQ_LEADER", "The identity of the leader; empty where there is none."),
+        (
+            "QQ_TERM_ID",
+            "Not for hooks. Marks the processes of this term, and of the terms that `qq` itself runs under, between commas: by it the next holder on this "
+                + "machine finds what is left of them."
+        ),
     ]
 
     static let files: [(name: String, meaning: String)] = [
@@ -118,8 +123,9 @@ enum Overview {
         `qq keepalive`, stop anything when they are lost: hooks tell, nothing is killed. Nor that programs which write lease files \
         without the kernel's locks keep the rules of these. Nor that work which the command hands to another daemon (docker, systemd-run, at, \
         ssh to another machine), or runs as another user through sudo, is ended with it. In a folder that machines share, a lease is judged by their \
-        wall clocks once its holder is out of reach. Across a network nobody sees what of a command survives `qq` and its guardian, should both \
-        be killed in one instant.
+        wall clocks once its holder is out of reach. If `qq` and its guardian are both killed or stopped, what is left of the command is ended by the \
+        next `qq` on this machine that is granted the election, before it begins; a holder on another machine cannot do that. A virtual machine that was \
+        paused learns of it when its wall clock is set, and else by its next renewal.
 
         The guardian works at a real-time priority, the lowest above the command's, where it may (as root, or under a limit RLIMIT_RTPRIO that allows \
         it), so that it ends the command in time on a machine that has too much to do as well. The command keeps the priority that `qq` has.

@@ -1,0 +1,165 @@
+import Glibc
+import Support
+import Synchronization
+
+/// One election, those who contend for it, and what is done to them.
+final class Arena: Sendable {
+    let title: String
+    private let box: Sandbox
+    private let server: NATSServer?
+    private let name: String
+    private let log: String
+    private let contenders: Int
+    private let isStopping = Mutex(false)
+    private let running = Mutex<[Int: Child]>([:])
+    private let faults = Mutex<[Fault: Int]>([:])
+    private let codes = Mutex<[String: Int]>([:])
+
+    init(_ title: String, _ box: Sandbox, server: NATSServer?, name: String, contenders: Int) {
+        self.title = title
+        self.box = box
+        self.server = server
+        self.name = name
+        self.contenders = contenders
+        log = box.path("stamps-\(title)-\(name)")
+    }
+
+    private var environment: [String: String] { server.map { ["QQ_SERVER": $0.url + "?format=v2"] } ?? [:] }
+
+    func stop() { isStopping.withLock { $0 = true } }
+    private var isOver: Bool { isStopping.withLock { $0 } }
+
+    // MARK: Contending
+
+    /// Runs contenders and faults until `stop`; then everybody is ended.
+    func run(seed: UInt64) async {
+        await withTaskGroup(of: Void.self) { group in
+            for place in 0..<contenders { group.addTask { await self.contend(place, SeededGenerator(seed: seed &+ UInt64(place) &+ 1)) } }
+            group.addTask { await self.strike(SeededGenerator(seed: seed)) }
+        }
+    }
+
+    private func contend(_ place: Int, _ generator: SeededGenerator) async {
+        var generator = generator
+        while !isOver {
+            var work = ["--every", "5", "--for", "\(Int.random(in: 1...300, using: &generator))"]
+            for option in ["--child", "--daemon", "--closing", "--ignore-term"] where Int.random(in: 0..<3, using: &generator) == 0 {
+                work.append(option)
+            }
+            // Only a cgroup finds these once their guardian is dead.
+            if geteuid() == 0, Int.random(in: 0..<4, using: &generator) == 0 { work.append("--bare") }
+            let words =
+                [
+                    Sandbox.binary, "acquire", name, "--wait", "--retries", "1000", "--id", "\(title)-\(place)", "--ttl", "1s",
+                    "--kill-after", "100ms", "--",
+                ]
+                + [Sandbox.stamp, log] + work
+            var launch = box.launch(words, environment: environment)
+            launch.errors = .file(box.path("errors-\(title)"))
+            guard let child = try? Child(launch) else { continue }
+            running.withLock { $0[place] = child }
+            while child.isRunning {
+                if isOver { await end(child) }
+                try? await Task.sleep(for: .milliseconds(5))
+            }
+            running.withLock { $0[place] = nil }
+            codes.withLock { $0["\(child.ending ?? .exited(-1))", default: 0] += 1 }
+        }
+    }
+
+    private func end(_ child: Child) async {
+        child.signal(SIGCONT)
+        child.signal(SIGTERM)
+        for _ in 0..<1000 where child.isRunning { try? await Task.sleep(for: .milliseconds(5)) }
+        child.signal(SIGKILL)
+    }
+
+    // MARK: Faults
+
+    /// Whoever works now: its qq, guardian and command.
+    private func leader() -> (qq: pid_t, guardian: pid_t, command: pid_t?)? {
+        for child in running.withLock({ Array($0.values) }) where child.isRunning {
+            let below = LivingProcess.below(child.pid)
+            guard let guardian = below.first(where: { $0.name == "lease-guardian" }), let work = below.first(where: { $0.name == "stamp" })
+            else {
+                continue
+            }
+            return (child.pid, guardian.pid, work.pid)
+        }
+        return nil
+    }
+
+    private func strike(_ generator: SeededGenerator) async {
+        var generator = generator
+        let possible = Fault.allCases.filter { $0.applies(toFiles: server == nil) }
+        while !isOver {
+            let fault = possible.randomElement(using: &generator) ?? .killQQ
+            let pause = Int.random(in: 0...400, using: &generator)
+            let length = Duration.milliseconds(Int.random(in: 0...2500, using: &generator))
+            try? await Task.sleep(for: .milliseconds(pause))
+            guard !isOver, let target = leader() else { continue }
+            faults.withLock { $0[fault, default: 0] += 1 }
+            await carryOut(fault, target, for: length)
+        }
+    }
+
+    private func carryOut(_ fault: Fault, _ target: (qq: pid_t, guardian: pid_t, command: pid_t?), for length: Duration) async {
+        switch fault {
+        case .killQQ: kill(target.qq, SIGKILL)
+        case .killGuardian: kill(target.guardian, SIGKILL)
+        case .killBoth:
+            kill(target.guardian, SIGKILL)
+            kill(target.qq, SIGKILL)
+        case .killCommand: if let command = target.command { kill(command, SIGKILL) }
+        case .stopQQ: await hold([target.qq], for: length)
+        case .stopGuardian: await hold([target.guardian], for: length)
+        case .stopBoth: await hold([target.guardian, target.qq], for: length)
+        case .stopCommand: await hold([target.command].compactMap { $0 }, for: length)
+        case .freezeGuardian: await freeze(target.guardian, for: length)
+        case .terminate: kill(target.qq, SIGTERM)
+        case .stepDown:
+            if let child = try? Child(
+                box.launch([Sandbox.binary, "step-down", name, "--yes", "--force", "--timeout", "2s"], environment: environment))
+            {
+                while child.isRunning { try? await Task.sleep(for: .milliseconds(5)) }
+            }
+        case .foreignWrite: truncate(box.leaseFile(name), 0)
+        case .pauseServer:
+            try? await server?.pause()
+            try? await Task.sleep(for: length)
+            server?.resume()
+        case .killServer: try? await server?.restart(killed: true)
+        }
+    }
+
+    private func hold(_ pids: [pid_t], for length: Duration) async {
+        for pid in pids { kill(pid, SIGSTOP) }
+        try? await Task.sleep(for: length)
+        for pid in pids { kill(pid, SIGCONT) }
+    }
+
+    private func freeze(_ pid: pid_t, for length: Duration) async {
+        guard let freezer = Freezer("qq-torture-\(getpid())-\(pid)") else { return }
+        if freezer.add(pid), freezer.freeze() { try? await Task.sleep(for: length) }
+        freezer.thaw()
+        for _ in 0..<400 where !freezer.remove() { try? await Task.sleep(for: .milliseconds(25)) }
+    }
+
+    // MARK: What came of it
+
+    func readLog(_ log: inout TermLog) { log.readOn() }
+
+    var newLog: TermLog { TermLog(log) }
+
+    var faultCount: Int { faults.withLock { $0.values.reduce(0, +) } }
+
+    var faultText: String {
+        faults.withLock { faults in
+            faults.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.key.rawValue) \($0.value)" }.joined(separator: ", ")
+        }
+    }
+
+    var codeText: String { codes.withLock { $0.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }.joined(separator: ", ") } }
+
+    var errorTail: String { String(readText(box.path("errors-\(title)")).suffix(1500)) }
+}

@@ -1,0 +1,30 @@
+import Glibc
+import Support
+
+/// What is done to whoever leads.
+enum Fault: String, CaseIterable, Sendable {
+    case killQQ = "qq killed"
+    case killGuardian = "guardian killed"
+    case killBoth = "both killed"
+    case killCommand = "command killed"
+    case stopQQ = "qq stopped"
+    case stopGuardian = "guardian stopped"
+    case stopBoth = "both stopped"
+    case stopCommand = "command stopped"
+    case freezeGuardian = "guardian frozen"
+    case terminate = "SIGTERM"
+    case stepDown = "step-down"
+    case foreignWrite = "lease file emptied"
+    case pauseServer = "server paused"
+    case killServer = "server killed"
+
+    /// Whether it can be done to an election of this kind by this user.
+    func applies(toFiles: Bool) -> Bool {
+        switch self {
+        case .foreignWrite: toFiles
+        case .pauseServer, .killServer: !toFiles
+        case .freezeGuardian: geteuid() == 0
+        default: true
+        }
+    }
+}
