@@ -52,6 +52,21 @@ struct HoldingTests {
         #expect(play.feed(.renewFailed(down), at: 4400).last == .timer(at(4800)))
     }
 
+    @Test("is renewed at once when the machine may have been paused")
+    func clockJumped() {
+        var play = Play.holding()
+        #expect(play.feed(.clockJumped, at: 2000) == [.renew(grant(until: 10_000)), .timer(at(10_000))])
+    }
+
+    @Test("is renewed again when the machine may have been paused while a renewal was under way: its answer says nothing")
+    func clockJumpedWhileRenewing() {
+        var play = Play.renewing()
+        #expect(play.feed(.clockJumped, at: 4100).isEmpty)
+        #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 4200).last == .timer(at(4200)))
+        #expect(play.feed(.timer, at: 4200).first == .renew(grant(until: 13_000)))
+        #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 4300).last == .timer(at(7200)), "once is enough")
+    }
+
     @Test func isRenewedAgainHoweverFewRetriesAreAllowed() {
         var retry = Play.retry
         retry.maximumRetries = 0

@@ -14,10 +14,11 @@ struct SessionDriverTests {
         private let outcome = Mutex<SessionOutcome?>(nil)
         private let task = Mutex<Task<Void, Never>?>(nil)
 
-        init(waiting: LeaseSession.Waiting = .no, campaignsAgain: Bool = false) throws {
+        init(waiting: LeaseSession.Waiting = .no, campaignsAgain: Bool = false, clearing: SessionDriver.Clearing? = nil) throws {
             coordinator = try FakeCoordinator()
             driver = SessionDriver(
-                Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration, coordinator: coordinator, clock: clock)
+                Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration, coordinator: coordinator, clock: clock,
+                clearing: clearing)
             task.withLock {
                 $0 = Task {
                     let outcome = await driver.run { event, witness in self.reports.withLock { $0.append((event, witness != nil)) } }
@@ -45,6 +46,17 @@ struct SessionDriverTests {
             try await coordinator.answer(.acquire, .granted(grant(until: 0), witness))
             try await reported(.elected(grant(until: 10_000)))
         }
+    }
+
+    @Test("gives a grant back, and elects nobody, while processes of an earlier term live")
+    func clearing() async throws {
+        let problem = CoordinationError(.denied, "cannot begin", because: "process 7 lives on")
+        let run = try Run { _ throws(CoordinationError) in throw problem }
+        try await run.coordinator.answer(.acquire, .granted(grant(until: 0), run.witness))
+        try await run.coordinator.answer(.release(token: 7), .released(.released))
+        #expect(try await run.ended() == .failed(problem))
+        #expect(run.witness.isClosed)
+        #expect(!run.events.contains(.elected(grant(until: 10_000))))
     }
 
     @Test func campaignsHoldsRenewsAndReleases() async throws {
