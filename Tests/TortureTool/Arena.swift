@@ -22,6 +22,10 @@ final class Arena: Sendable {
         self.name = name
         self.contenders = contenders
         log = box.path("stamps-\(title)-\(name)")
+        // Commands of other users write to it as well.
+        close(open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666))
+        chmod(log, 0o666)
+        chmod(box.folder, 0o755)
     }
 
     private var environment: [String: String] { server.map { ["QQ_SERVER": $0.url + "?format=v2"] } ?? [:] }
@@ -42,18 +46,12 @@ final class Arena: Sendable {
     private func contend(_ place: Int, _ generator: SeededGenerator) async {
         var generator = generator
         while !isOver {
-            var work = ["--every", "5", "--for", "\(Int.random(in: 1...300, using: &generator))"]
-            for option in ["--child", "--daemon", "--closing", "--ignore-term"] where Int.random(in: 0..<3, using: &generator) == 0 {
-                work.append(option)
-            }
-            // Only a cgroup finds these once their guardian is dead.
-            if geteuid() == 0, Int.random(in: 0..<4, using: &generator) == 0 { work.append("--bare") }
             let words =
                 [
                     Sandbox.binary, "acquire", name, "--wait", "--retries", "1000", "--id", "\(title)-\(place)", "--ttl", "1s",
-                    "--kill-after", "100ms", "--",
+                    "--kill-after", "100ms",
                 ]
-                + [Sandbox.stamp, log] + work
+                + Self.hooks(&generator) + ["--"] + Self.user(&generator) + [Sandbox.stamp, log] + Self.work(&generator)
             var launch = box.launch(words, environment: environment)
             launch.errors = .file(box.path("errors-\(title)"))
             guard let child = try? Child(launch) else { continue }
@@ -65,6 +63,32 @@ final class Arena: Sendable {
             running.withLock { $0[place] = nil }
             codes.withLock { $0["\(child.ending ?? .exited(-1))", default: 0] += 1 }
         }
+    }
+
+    private static func oneIn(_ count: Int, _ generator: inout SeededGenerator) -> Bool {
+        Int.random(in: 0..<count, using: &generator) == 0
+    }
+
+    /// What a command does: for how long, with which processes.
+    private static func work(_ generator: inout SeededGenerator) -> [String] {
+        var work = ["--every", "5", "--for", "\(Int.random(in: 1...300, using: &generator))"]
+        for option in ["--child", "--daemon", "--closing", "--ignore-term"] where oneIn(3, &generator) { work.append(option) }
+        // Only a cgroup finds these once their guardian is dead.
+        if geteuid() == 0, oneIn(4, &generator) { work.append("--bare") }
+        return work
+    }
+
+    /// As whom a command works.
+    private static func user(_ generator: inout SeededGenerator) -> [String] {
+        geteuid() == 0 && oneIn(3, &generator) ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : []
+    }
+
+    private static func hooks(_ generator: inout SeededGenerator) -> [String] {
+        var hooks: [String] = []
+        if oneIn(4, &generator) { hooks += ["--on-elected", "sleep 0.0\(Int.random(in: 1...9, using: &generator))"] }
+        if oneIn(4, &generator) { hooks += ["--on-lost", "sleep 0.02"] }
+        if oneIn(6, &generator) { hooks += ["--min-hold", "200ms"] }
+        return hooks
     }
 
     private func end(_ child: Child) async {
@@ -89,6 +113,15 @@ final class Arena: Sendable {
         return nil
     }
 
+    /// One of the contenders, whatever it is about.
+    private func anybody(_ generator: inout SeededGenerator) -> (qq: pid_t, guardian: pid_t, command: pid_t?)? {
+        let children = running.withLock { running in running.sorted { $0.key < $1.key }.map(\.value) }
+        guard let child = children.randomElement(using: &generator), child.isRunning,
+            let guardian = LivingProcess.below(child.pid).first(where: { $0.name == "lease-guardian" })
+        else { return nil }
+        return (child.pid, guardian.pid, nil)
+    }
+
     private func strike(_ generator: SeededGenerator) async {
         var generator = generator
         let possible = Fault.allCases.filter { $0.applies(toFiles: server == nil) }
@@ -97,7 +130,7 @@ final class Arena: Sendable {
             let pause = Int.random(in: 0...400, using: &generator)
             let length = Duration.milliseconds(Int.random(in: 0...2500, using: &generator))
             try? await Task.sleep(for: .milliseconds(pause))
-            guard !isOver, let target = leader() else { continue }
+            guard !isOver, let target = fault.isForAnybody ? anybody(&generator) : leader() else { continue }
             faults.withLock { $0[fault, default: 0] += 1 }
             await carryOut(fault, target, for: length)
         }
@@ -105,14 +138,14 @@ final class Arena: Sendable {
 
     private func carryOut(_ fault: Fault, _ target: (qq: pid_t, guardian: pid_t, command: pid_t?), for length: Duration) async {
         switch fault {
-        case .killQQ: kill(target.qq, SIGKILL)
-        case .killGuardian: kill(target.guardian, SIGKILL)
+        case .killQQ, .killAnyQQ: kill(target.qq, SIGKILL)
+        case .killGuardian, .killAnyGuardian: kill(target.guardian, SIGKILL)
         case .killBoth:
             kill(target.guardian, SIGKILL)
             kill(target.qq, SIGKILL)
         case .killCommand: if let command = target.command { kill(command, SIGKILL) }
-        case .stopQQ: await hold([target.qq], for: length)
-        case .stopGuardian: await hold([target.guardian], for: length)
+        case .stopQQ, .stopAnyQQ: await hold([target.qq], for: length)
+        case .stopGuardian, .stopAnyGuardian: await hold([target.guardian], for: length)
         case .stopBoth: await hold([target.guardian, target.qq], for: length)
         case .stopCommand: await hold([target.command].compactMap { $0 }, for: length)
         case .freezeGuardian: await freeze(target.guardian, for: length)

@@ -1,7 +1,7 @@
 import Glibc
 import Support
 
-/// What is done to whoever leads.
+/// What is done to whoever leads, or to anybody who contends, in whatever phase that is.
 enum Fault: String, CaseIterable, Sendable {
     case killQQ = "qq killed"
     case killGuardian = "guardian killed"
@@ -12,11 +12,17 @@ enum Fault: String, CaseIterable, Sendable {
     case stopBoth = "both stopped"
     case stopCommand = "command stopped"
     case freezeGuardian = "guardian frozen"
+    case killAnyQQ = "any qq killed"
+    case killAnyGuardian = "any guardian killed"
+    case stopAnyGuardian = "any guardian stopped"
+    case stopAnyQQ = "any qq stopped"
     case terminate = "SIGTERM"
     case stepDown = "step-down"
     case foreignWrite = "lease file emptied"
     case pauseServer = "server paused"
     case killServer = "server killed"
+
+    var isForAnybody: Bool { [.killAnyQQ, .killAnyGuardian, .stopAnyGuardian, .stopAnyQQ].contains(self) }
 
     /// Whether it can be done to an election of this kind by this user.
     func applies(toFiles: Bool) -> Bool {

@@ -20,8 +20,6 @@ struct Torture {
     let wanted: Int
 
     static func main() async throws {
-        // A line at a time, also into a pipe.
-        setvbuf(stdout, nil, _IOLBF, 0)
         let arguments = CommandLine.arguments
         let torture = Torture(
             seconds: arguments.count > 1 ? Double(arguments[1]) ?? 60 : 60,
@@ -30,7 +28,7 @@ struct Torture {
         let box = try Sandbox()
         let isGood = try await torture.run(in: box)
         let left = await box.close()
-        if !left.isEmpty { print("left behind: \(left)") }
+        if !left.isEmpty { say("left behind: \(left)") }
         exit(isGood ? 0 : 1)
     }
 
@@ -44,7 +42,7 @@ struct Torture {
                 systems[index].arenas.append((arena, arena.newLog))
             }
         }
-        print("seed \(seed), \(Int(seconds)) s at most")
+        say("seed \(seed), \(Int(seconds)) s at most")
         let everything = systems.flatMap { $0.arenas.map(\.arena) }
         let work = Task {
             await withTaskGroup(of: Void.self) { group in
@@ -63,7 +61,7 @@ struct Torture {
                     lastCounts[system] = systems[system].terms
                     lastChange[system] = ContinuousClock.now
                 } else if ContinuousClock.now - lastChange[system] > .seconds(60) {
-                    print("\(systems[system].title): nobody led for a minute: \(systems[system].arenas.map(\.arena.errorTail))")
+                    say("\(systems[system].title): nobody led for a minute: \(systems[system].arenas.map(\.arena.errorTail))")
                     stalled = true
                 }
             }
@@ -75,11 +73,17 @@ struct Torture {
         for index in systems.indices {
             for arena in systems[index].arenas.indices { systems[index].arenas[arena].log.readOn() }
             let system = systems[index]
-            print("\(system.title): \(system.terms) terms, \(system.overlaps.count) overlaps, \(system.faults) faults, seed \(seed)")
-            for (arena, _) in system.arenas { print("  \(arena.faultText); ended: \(arena.codeText)") }
-            for overlap in system.overlaps.prefix(10) { print("  \(overlap)") }
+            say("\(system.title): \(system.terms) terms, \(system.overlaps.count) overlaps, \(system.faults) faults, seed \(seed)")
+            for (arena, _) in system.arenas { say("  \(arena.faultText); ended: \(arena.codeText)") }
+            for overlap in system.overlaps.prefix(10) { say("  \(overlap)") }
             if !system.overlaps.isEmpty { isGood = false }
         }
         return isGood
     }
+}
+
+/// A line at a time, also into a pipe.
+private func say(_ text: String) {
+    let line = text + "\n"
+    _ = write(STDOUT_FILENO, line, line.utf8.count)
 }
