@@ -21,11 +21,27 @@ final class SessionProcess: Sendable {
         (news, post) = AsyncStream.makeStream(of: News.self)
     }
 
+    /// Whether its number, and its group's, may be another process's by now.
+    private let isReaped = Mutex(false)
+
     /// Sends a signal; one that is stopped goes on to take it.
     /// - Parameter isGroup: whether it has a process group of its own.
     func signal(_ number: CInt, isGroup: Bool) {
-        kill(isGroup ? -pid : pid, number)
-        kill(isGroup ? -pid : pid, SIGCONT)
+        isReaped.withLock { isReaped in
+            guard !isReaped else { return }
+            kill(isGroup ? -pid : pid, number)
+            kill(isGroup ? -pid : pid, SIGCONT)
+        }
+    }
+
+    /// Its status of wait(2), if it has ended and nobody has read that before.
+    func reap() -> CInt? {
+        isReaped.withLock { isReaped in
+            var status: CInt = 0
+            guard !isReaped, waitpid(pid, &status, WNOHANG) == pid else { return nil }
+            isReaped = true
+            return status
+        }
     }
 }
 
@@ -34,7 +50,7 @@ extension Session {
         let process = SessionProcess(try spawn(words(of: invocation), takesTerminal: isInteractive && !isInBackground))
         state.withLock { $0.processes[process.pid] = process }
         Task(executorPreference: loop) { [self] in
-            let code = await end(of: process.pid) ?? ExitCode.unavailable
+            let code = await end(of: process) ?? ExitCode.unavailable
             let number = state.withLock { state -> Int? in
                 state.processes[process.pid] = nil
                 return state.process === process ? nil : state.number(of: process)
@@ -116,22 +132,21 @@ extension Session {
         case .process(let process):
             state.withLock { $0.jobs[number]?.isStopped = false }
             tcsetpgrp(0, process.pid)
-            kill(-process.pid, SIGCONT)
+            process.signal(SIGCONT, isGroup: true)
             return await wait(for: process, job.line)
         }
     }
 
     /// The exit code of a process of ours, as a shell has it.
-    private func end(of pid: pid_t) async -> Int32? {
-        let descriptor = qq_process_open(pid)
+    private func end(of process: SessionProcess) async -> Int32? {
+        let descriptor = qq_process_open(process.pid)
         guard descriptor >= 0 else { return nil }
         defer {
             loop.forget(descriptor)
             close(descriptor)
         }
         try? await loop.readable(descriptor)
-        var status: CInt = 0
-        while waitpid(pid, &status, 0) < 0 { guard errno == EINTR else { return nil } }
+        guard let status = process.reap() else { return nil }
         return status & 0x7f == 0 ? (status >> 8) & 0xff : ExitCode.signal(status & 0x7f)
     }
 
