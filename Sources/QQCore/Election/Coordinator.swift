@@ -1,3 +1,5 @@
+import Glibc
+
 /// A system that grants leases: lease files, and later Quorum Quest, RaftLock, NATS and Kubernetes.
 ///
 /// Every request is one attempt: retrying, resolving uncertain answers and deadlines are the lease session's. A request that may have been carried
@@ -75,9 +77,11 @@ public protocol Coordinator: Sendable {
 
 extension Coordinator {
     public func electionKeys(_ name: String) -> [String] {
-        // One cluster can be named by its servers in any order.
+        // One cluster can be named by its servers in any order, and one address is another server in another network namespace.
         let hosts = server.hosts.map(\.description).sorted().joined(separator: ",")
-        return ["\(server.system.name) \(hosts) \(server.path) \(name)"]
+        var network = stat()
+        let isKnown = stat("/proc/self/ns/net", &network) == 0
+        return ["\(server.system.name) \(hosts) \(server.path) \(name) \(isKnown ? network.st_ino : 0)"]
     }
 
     public func prepare() {}
