@@ -53,6 +53,11 @@ private func checkProc() throws(CoordinationError) {
             "use Linux 5.3 or later, and a container runtime that lets this call pass")
     default: throw failure("what it starts cannot be found without /proc", "mount it: mount -t proc proc /proc")
     }
+    if !BootIdentity.isChildrens {
+        throw failure(
+            "what this process starts is born into another time namespace, where deadlines mean another time",
+            "start qq by a program that is in it already: unshare --time --fork")
+    }
     if qq_proc_hides() != 0 {
         throw failure(
             "it hides the processes of other users (hidepid), so one that the command turns into is not found there",

@@ -28,11 +28,14 @@ public struct BootIdentity: Sendable, Hashable {
     /// Whether both are known and the same boot of one kernel, whose locks both see.
     public func isSameKernel(as other: BootIdentity) -> Bool { !kernel.isEmpty && kernel == other.kernel }
 
+    /// Whether the processes that this one starts read the same clock: not so after unshare(2) with CLONE_NEWTIME, until the next exec or fork.
+    public static var isChildrens: Bool { link("/proc/self/ns/time") == link("/proc/self/ns/time_for_children") }
+
     /// What tells the namespace of this process from the machine's own; nil in that one, and in every other whose clock runs as it does.
     private static func namespace() -> String? {
         guard let own = link("/proc/self/ns/time") else { return nil }
         // The offsets are those of the namespace that children are born into.
-        guard own == link("/proc/self/ns/time_for_children"), let offset = offset(in: file("/proc/self/timens_offsets")) else {
+        guard isChildrens, let offset = offset(in: file("/proc/self/timens_offsets")) else {
             // The number of the machine's own, fixed in the kernel (include/linux/proc_ns.h).
             return own == "time:[4026531834]" ? nil : own
         }

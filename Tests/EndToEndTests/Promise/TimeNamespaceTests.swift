@@ -66,6 +66,27 @@ struct TimeNamespaceTests {
         }
     }
 
+    @Test("a command is not guarded by a clock that is not its own")
+    func betweenTwo() async throws {
+        try await inSandbox { box in
+            // As qq would be where a kernel leaves a process that execs in the namespace that it had.
+            try box.write(
+                "#define _GNU_SOURCE\n#include <sched.h>\n__attribute__((constructor)) static void leave(void) { unshare(0x80); }\n",
+                to: "leave.c")
+            let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+            let compiled = try await box.start(
+                ["sh", "-c", "clang \"$@\" || cc \"$@\"", "sh", "-shared", "-fPIC", "-o", box.path("leave.so"), box.path("leave.c")],
+                environment: ["PATH": path]
+            ).finish(within: .seconds(60))
+            guard compiled.ending == .exited(0) else { throw CannotStart("no C compiler: \(compiled.errors)") }
+            let run = try await box.run(
+                "acquire", "x", "--", "touch", box.path("ran"), environment: ["LD_PRELOAD": box.path("leave.so")])
+            #expect(run.ending == .exited(78), "\(run.errors)")
+            #expect(run.errors.contains("another time namespace"))
+            #expect(access(box.path("ran"), F_OK) != 0)
+        }
+    }
+
     @Test("a saved grant is renewed and given up all the same")
     func grant() async throws {
         try await inSandbox { box in
