@@ -228,7 +228,9 @@ public final class FileCoordinator: Coordinator {
     }
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        guard let transaction = try await transaction(grant.name, .amend) else {
+        // What is over by then need not be given up. A saved grant's deadline may have been moved since, by another process.
+        let left = grant.deadline.duration(since: clock.now())
+        guard let transaction = try await transaction(grant.name, .amend, patience: left > .zero ? left : nil) else {
             return .notHeld(ElectionState(name: grant.name, phase: .free))
         }
         guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }

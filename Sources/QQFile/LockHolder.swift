@@ -113,7 +113,8 @@ extension FileCoordinator {
         let holder = stat(path, &file) == 0 ? LockHolder.find(.whole, on: file) : nil
         return CoordinationError(
             .unavailable, "cannot \(access == .read ? "read" : "change") the lease of \(name)",
-            because: "\(holder?.description ?? "another process") has kept its file locked for \(DurationText.brief(patience))", at: path,
+            because: "\(holder?.description ?? "another process") keeps its file locked, also after \(DurationText.brief(patience))",
+            at: path,
             hint: holder.map { "have it let go, or end it: kill \($0.pid)" } ?? "see who: fuser -v \(path)")
     }
 

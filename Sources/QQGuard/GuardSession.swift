@@ -111,6 +111,8 @@ public struct GuardSession: Sendable {
     private(set) var phase: Phase = .campaigning
     private var electedAt = BootInstant(nanoseconds: 0)
     private var deadline = BootInstant.distantFuture
+    /// What kept the lease from being renewed, since the last renewal.
+    private var lastFailure: CoordinationError?
     private var timing: Guardian.Timing
     /// Whether the session holds no lease any more, so that there is nothing to give up.
     private var leaseIsOver = false
@@ -170,12 +172,14 @@ public struct GuardSession: Sendable {
         case .elected where pendingOutcome != nil: return []
         case .elected(let grant):
             electedAt = now
+            lastFailure = nil
             deadline = grant.deadline
             timing = configuration.timing.fitting(grant.ttl)
             phase = .preparing(grant)
             hooksOut += 1
             return [.hooks(.elected, grant)]
         case .extended(let grant):
+            lastFailure = nil
             deadline = grant.deadline
             switch phase {
             case .preparing: phase = .preparing(grant)
@@ -184,7 +188,9 @@ public struct GuardSession: Sendable {
             }
             return [.extend(grant)]
         case .waiting(let state): return [.message(.waiting(state))]
-        case .retrying(let error, let pause): return [.message(.retrying(error, after: pause))]
+        case .retrying(let error, let pause):
+            lastFailure = error
+            return [.message(.retrying(error, after: pause))]
         case .stepDownAsked(let by):
             return endCommand("asked to step down by \(Printable.text(by))", softly: true, .steppingDown(by: by), at: now)
         case .lost(_, let reason):
@@ -265,7 +271,7 @@ public struct GuardSession: Sendable {
             return []
         case .deadline(let number):
             guard case .running(let grant) = phase else { return [] }
-            phase = .ending(grant, LossReason.expired(nil).description)
+            phase = .ending(grant, LossReason.expired(lastFailure).description)
             return [.message(.notRenewed(signal: number))]
         case .gone(let count): return gone(leftBehind: count, at: now)
         }
@@ -429,7 +435,7 @@ public struct GuardSession: Sendable {
         switch phase {
         case .keeping(let grant, let status, let until): return now >= until ? conclude(grant, .commandEnded(status)) : []
         case .preparing(let grant) where now >= watchdogMoment:
-            return [.endHooks] + conclude(grant, .lost(LossReason.expired(nil).description))
+            return [.endHooks] + conclude(grant, .lost(LossReason.expired(lastFailure).description))
         case .running, .ending: return look(at: now)
         default: return []
         }
@@ -442,7 +448,7 @@ public struct GuardSession: Sendable {
         }
         guard force == nil else { return [] }
         if now >= watchdogMoment {
-            if case .running(let grant) = phase { phase = .ending(grant, LossReason.expired(nil).description) }
+            if case .running(let grant) = phase { phase = .ending(grant, LossReason.expired(lastFailure).description) }
             return forceEnd()
         }
         var actions: [Action] = []

@@ -188,6 +188,30 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
     }
 
+    @Test("says what kept the lease from being renewed")
+    func reason() {
+        let error = CoordinationError(.unavailable, "cannot change the lease", because: "it is locked")
+        var run = Run()
+        run.run()
+        _ = run.feed(.lease(.retrying(error, after: .seconds(1))))
+        _ = run.feed(.guardian(.deadline(SIGTERM)))
+        _ = run.end(.died(signal: SIGTERM))
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time: cannot change the lease: it is locked"))])
+    }
+
+    @Test("does not say what was overcome since")
+    func overcome() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.lease(.retrying(CoordinationError(.unavailable, "cannot", because: "locked"), after: .seconds(1))))
+        _ = run.feed(.lease(.extended(run.grant)))
+        _ = run.feed(.guardian(.deadline(SIGTERM)))
+        _ = run.end(.died(signal: SIGTERM))
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
+    }
+
     @Test("holds the lease for the minimum time after a short command")
     func minimumHold() {
         var run = Run(minimumHold: .seconds(60))
