@@ -63,6 +63,11 @@ struct LeaseJournal: Sendable, Hashable {
         self.after = after
     }
 
+    /// Whether a slot, from its beginning, holds what no `qq` has written there: neither an entry nor one whose writing was cut short.
+    static func isForeign(slot: some Collection<UInt8>) -> Bool {
+        zip(slot, magic.utf8).contains { $0 != $1 && $0 != 0 }
+    }
+
     /// The newest whole entry.
     static func newest(of slots: [some Collection<UInt8>]) -> LeaseJournal? {
         slots.compactMap { LeaseJournal(slot: $0) }.max { $0.sequence < $1.sequence }

@@ -83,6 +83,7 @@ struct LeaseTransaction {
         } else {
             journal = nil
         }
+        if access != .read, let side { try Self.checkJournal(side, folder, name) }
         isShared = FileSystem(of: directory).isShared
         guard raw.count <= LeaseJournal.largestLeaseFile else {
             throw Self.broken(.init(reason: "it is larger than \(LeaseJournal.largestLeaseFile) bytes", isForeign: true), path)
@@ -112,6 +113,20 @@ struct LeaseTransaction {
             slots.append(isWhole ? first : try side.read(at: start, count: LeaseJournal.slotSize))
         }
         return LeaseJournal.newest(of: slots)
+    }
+
+    /// Nothing is written over a file that has the name of our side file and is some other program's.
+    private static func checkJournal(_ side: Descriptor, _ folder: LeaseFolder, _ name: String) throws(CoordinationError) {
+        let path = folder.path + "/" + LeaseFolder.sideFile(name)
+        for slot in 0..<LeaseJournal.slotCount {
+            let start = try folder.reporting(path) { () throws(SystemCallError) in
+                try side.read(at: slot * LeaseJournal.slotSize, count: 64)
+            }
+            guard LeaseJournal.isForeign(slot: start) else { continue }
+            throw CoordinationError(
+                .brokenData, "cannot use the journal of \(name)", because: "it is some other program's file", at: path,
+                hint: "choose another name: this file stays as it is")
+        }
     }
 
     private static func broken(_ problem: LeaseRecord.Broken, _ path: String) -> CoordinationError {

@@ -25,6 +25,25 @@ struct LeaseFolderTests {
         #expect(folder.text("backup.json") == text)
     }
 
+    @Test(
+        "with some other program's file in the place of a side file is an error and leaves it alone",
+        arguments: ["pid 12\n", "\u{0}\u{0}x", "qq-lease-index"])
+    func foreignSideFile(text: String) async throws {
+        try folder.write(text, to: ".backup.lock")
+        let coordinator = try folder.coordinator(clock)
+        #expect(await failure { _ = try await coordinator.acquire(ask("a", witness: true)) }?.kind == .brokenData)
+        #expect(folder.text(".backup.lock") == text)
+        #expect(try await coordinator.read("backup").phase == .free)
+    }
+
+    @Test(
+        "with a side file whose first entry was cut short is as good as new",
+        arguments: ["", "\u{0}\u{0}", "qq-lea", "qq-lease-journal 1 seq"])
+    func cutSideFile(text: String) async throws {
+        try folder.write(text, to: ".backup.lock")
+        #expect(try await folder.coordinator(clock).get(ask("a")).grant.token == FencingToken(1))
+    }
+
     @Test func withALeaseFileThatIsTooLargeIsAnError() async throws {
         let text = "{\"x\": \"" + String(repeating: "x", count: 16 * 1024) + "\"}"
         try folder.write(text, to: "backup.json")
