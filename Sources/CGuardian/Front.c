@@ -83,7 +83,7 @@ static void finish(struct front *self, int status) {
     if (WIFSIGNALED(status)) {
         // One that cannot be killed must not keep the shell waiting for ever.
         for (int rounds = 0; rounds < 20000 && (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD); rounds++) {
-            if (rounds > 2000) qq_signal_descendants(SIGKILL, 0, NULL);
+            if (rounds > 2000) qq_signal_descendants(SIGKILL, 0);
             usleep(1000);
         }
     }

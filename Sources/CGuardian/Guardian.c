@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -39,7 +40,9 @@ struct guardian {
     int command_ended, left_behind, survivor, rounds;
     uint64_t deadline, margin, grace;
     uint64_t kill_at;    // while ENDING_SOFTLY
-    uint64_t jumped_at;  // when the wall clock was last seen to have gone ahead
+    uint64_t jumped_at;  // when the wall clock was last seen to have gone ahead; 0 once a renewal has shown that the lease is ours
+    uint64_t jumped_by;
+    uint64_t doubted_at;  // the same, and never forgotten
     int64_t wall_offset;
 };
 
@@ -56,6 +59,13 @@ static void report_number(const struct guardian *self, uint32_t kind, int32_t va
 static void report(const struct guardian *self, uint32_t kind, int32_t value) { report_number(self, kind, value, 0); }
 
 // Running the command
+
+/// Shows by what marks this guardian is found, and whose guardian it is.
+static void show_mark(const struct guardian *self) {
+    char text[QQ_LONGEST_MARK + 32];
+    int length = snprintf(text, sizeof text, "%s%cQQ_OF=%d", self->mark, 0, (int)getppid());
+    if (length > 0 && (size_t)length < sizeof text) qq_show_environment(text, (size_t)length + 1);
+}
 
 static void close_standard_streams(void) {
     // They are the command's own: who reads its output must see the end of it when the command closes it.
@@ -77,15 +87,15 @@ static void go_before_command(void) {
 static void run(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int witness) {
     int failure[2];
     pid_t guardian = getpid();
-    if (qq_boot_now() >= saturating_difference(self->deadline, self->margin)) {
-        // The order was long under way, as when we were stopped: there is no time left to run under this lease.
+    if (order->sent_ns < self->doubted_at || qq_boot_now() >= saturating_difference(self->deadline, self->margin)) {
+        // The order was long under way, as when we were stopped, or the machine was: there is no time left to run under this lease.
         report(self, QQ_REPORT_DEADLINE, SIGKILL);
         report(self, QQ_REPORT_GONE, 0);
         self->phase = GONE;
         return;
     }
     qq_environment_add(environment, length);
-    qq_show_mark(self->mark);
+    show_mark(self);
     if (pipe2(failure, O_CLOEXEC | O_NONBLOCK) != 0) {
         report(self, QQ_REPORT_NOT_RUN, errno);
         self->phase = GONE;
@@ -141,20 +151,21 @@ static void end_softly(struct guardian *self, uint64_t grace) {
     if (self->phase != RUNNING) return;
     self->phase = ENDING_SOFTLY;
     self->kill_at = saturating_sum(qq_boot_now(), grace);
-    qq_signal_descendants(SIGTERM, 0, NULL);
-    qq_signal_descendants(SIGCONT, 0, NULL);
+    qq_signal_descendants(SIGTERM, 0);
+    qq_signal_descendants(SIGCONT, 0);
 }
 
 /// SIGKILL until nothing is left. What a killed parent leaves comes back to us as a child, so the round after sees it.
 static void kill_round(struct guardian *self) {
-    pid_t denied = 0;
     self->rounds++;
     qq_cgroup_kill(self->cgroup);
-    int living = qq_signal_descendants(SIGKILL, 0, &denied);
-    if (living < 0 && self->command && !self->command_ended) kill(-self->command, SIGKILL);
-    if (denied && denied != self->survivor) {
-        self->survivor = denied;
-        report(self, QQ_REPORT_SURVIVOR, denied);
+    struct qq_below below = qq_signal_descendants(SIGKILL, 0);
+    if (below.living < 0 && self->command && !self->command_ended) kill(-self->command, SIGKILL);
+    // What still lives after so many rounds hangs in the kernel, or is frozen: it is told of as well.
+    pid_t survivor = below.denied ? below.denied : self->rounds >= QUICK_ROUNDS ? below.first : 0;
+    if (survivor && survivor != self->survivor) {
+        self->survivor = survivor;
+        report(self, QQ_REPORT_SURVIVOR, survivor);
     }
 }
 
@@ -170,11 +181,12 @@ static void reap(struct guardian *self) {
         if (WIFSTOPPED(status)) report(self, QQ_REPORT_STOPPED, WSTOPSIG(status)); else report(self, QQ_REPORT_EXITED, status);
     }
     if (pid < 0 && errno == ECHILD && self->phase > WAITING && self->phase < GONE && !qq_cgroup_is_populated(self->cgroup)) {
-        qq_show_mark("");
+        qq_show_environment("", 0);
         report(self, QQ_REPORT_GONE, self->left_behind);
         self->phase = GONE;
     } else if (self->command_ended && self->phase == RUNNING) {
-        self->left_behind = qq_signal_descendants(0, 0, NULL);
+        int living = qq_signal_descendants(0, 0).living;
+        self->left_behind = living > 0 ? living : 0;
         end_softly(self, self->grace);
     }
 }
@@ -194,13 +206,11 @@ int64_t qq_clock_jump(int64_t *before) {
 /// been. The lease is then taken to be older by as much, until a renewal that was sent after the pause says how long it lasts.
 static void look_at_wall_clock(struct guardian *self) {
     int64_t jump = qq_clock_jump(&self->wall_offset);
-    if (jump < LARGEST_SLEW || (self->phase != RUNNING && self->phase != ENDING_SOFTLY)) return;
-    uint64_t now = qq_boot_now();
-    uint64_t earliest = saturating_sum(saturating_sum(now, CONFIRMATION), self->margin);
-    uint64_t shifted = saturating_difference(self->deadline, (uint64_t)jump);
-    self->jumped_at = now;
-    if (shifted < earliest) shifted = earliest;
-    if (shifted < self->deadline) self->deadline = shifted;
+    if (jump < LARGEST_SLEW || self->phase > ENDING_SOFTLY) return;
+    self->doubted_at = qq_boot_now();
+    if (self->phase == WAITING) return;
+    self->jumped_by = saturating_sum(self->jumped_at ? self->jumped_by : 0, (uint64_t)jump);
+    self->jumped_at = self->doubted_at;
     report(self, QQ_REPORT_CLOCK, jump / 1000000 > INT32_MAX ? INT32_MAX : (int32_t)(jump / 1000000));
 }
 
@@ -211,11 +221,30 @@ static void watch_wall_clock(struct guardian *self) {
     if (self->clock >= 0) timerfd_settime(self->clock, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
 }
 
+/// When a renewal has to have shown that the lease is still ours; 0 where none has to.
+static uint64_t confirmation(const struct guardian *self) { return self->jumped_at ? saturating_sum(self->jumped_at, CONFIRMATION) : 0; }
+
+/// When SIGKILL is due. A lease in doubt is older by as much as the clock went ahead, but there is always time for the renewal that settles that.
+static uint64_t hard_end(const struct guardian *self) {
+    uint64_t end = saturating_difference(self->deadline, self->margin);
+    if (!self->jumped_at) return end;
+    uint64_t doubted = saturating_difference(end, self->jumped_by);
+    if (doubted < confirmation(self)) doubted = confirmation(self);
+    return doubted < end ? doubted : end;
+}
+
+/// When SIGTERM is due.
+static uint64_t soft_end(const struct guardian *self) {
+    uint64_t end = hard_end(self), soft = saturating_difference(end, self->grace);
+    if (soft < confirmation(self)) soft = confirmation(self);
+    return soft < end ? soft : end;
+}
+
 /// The next moment at which something is due, 0 if nothing is.
 static uint64_t next_moment(const struct guardian *self) {
-    uint64_t kill_at = saturating_difference(self->deadline, self->margin);
+    uint64_t kill_at = hard_end(self);
     switch (self->phase) {
-        case RUNNING: return saturating_difference(kill_at, self->grace);
+        case RUNNING: return soft_end(self);
         case ENDING_SOFTLY: return self->kill_at < kill_at ? self->kill_at : kill_at;
         case ENDING_HARD: return qq_boot_now() + (self->rounds < QUICK_ROUNDS ? 2000000u : 100000000u);
         case GONE: return self->deadline;
@@ -226,8 +255,8 @@ static uint64_t next_moment(const struct guardian *self) {
 static void look_at_clock(struct guardian *self) {
     look_at_wall_clock(self);
     uint64_t now = qq_boot_now();
-    uint64_t kill_at = saturating_difference(self->deadline, self->margin);
-    if (self->phase == RUNNING && now >= saturating_difference(kill_at, self->grace) && now < kill_at) {
+    uint64_t kill_at = hard_end(self);
+    if (self->phase == RUNNING && now >= soft_end(self) && now < kill_at) {
         report(self, QQ_REPORT_DEADLINE, SIGTERM);
         end_softly(self, kill_at - now);
     }
@@ -256,7 +285,8 @@ static void obey(struct guardian *self, const struct qq_order *order, char *envi
         case QQ_ORDER_RUN:
         case QQ_ORDER_DEADLINE:
             // An answer to what was asked before the machine was paused says nothing about now.
-            if (order->sent_ns < self->jumped_at) break;
+            if (order->sent_ns < self->doubted_at && self->phase != WAITING) break;
+            self->jumped_at = 0;
             self->deadline = order->deadline_ns;
             self->margin = order->margin_ns;
             self->grace = order->grace_ns;

@@ -23,8 +23,8 @@ void qq_cgroup_remove(const char *path);
 
 /// Shows this process under another name and command line, and with an empty environment. Arguments and environment in use have to be copies.
 void qq_take_title(const char *name, const char *title);
-/// Shows `mark` as the whole environment of this process, if there is room for it.
-void qq_show_mark(const char *mark);
+/// Shows NUL-separated entries as the whole environment of this process, if there is room for them.
+void qq_show_environment(const char *entries, size_t length);
 
 /// Makes copies of all entries of the environment, so that the memory they were in is free. Ends the process without memory.
 void qq_environment_copy(void);

@@ -1,11 +1,11 @@
 // What earlier terms of an election have left on this machine: processes of a command whose qq and guardian were both killed, or both stopped.
 //
 // A command, and all that it starts, inherits a variable that marks its term; its guardian shows the same mark while it guards; and where a cgroup may be
-// made the command runs in one named after the mark. Whoever is granted the election next looks for marks and cgroups of it, for the guardians above
-// them, and for everything below all of these, and ends it. What has changed its environment, has left the tree and has no cgroup is not found.
+// made the command runs in one named after the mark. Whoever is granted the election next looks for marks and cgroups of it, and for everything below
+// what has them, and ends it. What has changed its environment, has left the tree and has no cgroup is not found.
 //
 // A mark is EXACT-LOOSE-UNIQUE: the election at its server, the election's name with its system, and the term. The same servers can be named in other
-// ways; what has only the loose part in common is ended if no guardian is above it, for then nobody guards it any more.
+// ways. What has only the loose part in common is therefore ended if no guardian shows the mark, for then nobody guards it any more.
 #define _GNU_SOURCE
 #include "Internal.h"
 
@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LARGEST_ENVIRONMENT = 2 * 1024 * 1024 };
+enum { LARGEST_ENVIRONMENT = 2 * 1024 * 1024, MARK_LENGTH = 50 };
 enum match { NONE, LOOSE, EXACT };
 
 static enum match match_mark(const struct qq_leftovers *leftovers, const char *mark) {
@@ -28,53 +28,67 @@ static enum match match_mark(const struct qq_leftovers *leftovers, const char *m
     return loose && strncmp(loose + 1, leftovers->loose, strlen(leftovers->loose)) == 0 ? LOOSE : NONE;
 }
 
-/// The best match among the marks in an environment: those of the terms that a process works under, the innermost first, between commas.
-static enum match match_environment(const struct qq_leftovers *leftovers, const char *text, size_t length) {
+/// The marks in an environment: those of the terms that a process works under, the innermost first, between commas. NULL if there are none.
+static const char *marks_in(const struct qq_leftovers *leftovers, const char *text, ssize_t length) {
     size_t name = strlen(leftovers->variable);
-    for (const char *entry = text; entry < text + length; entry += strlen(entry) + 1) {
-        if (strncmp(entry, leftovers->variable, name) != 0 || entry[name] != '=') continue;
-        enum match best = NONE;
-        for (const char *mark = entry + name + 1; mark; mark = strchr(mark, ',') ? strchr(mark, ',') + 1 : NULL) {
-            enum match found = match_mark(leftovers, mark);
-            if (found > best) best = found;
-        }
-        return best;
-    }
-    return NONE;
+    for (const char *entry = text; length > 0 && entry < text + length; entry += strlen(entry) + 1)
+        if (strncmp(entry, leftovers->variable, name) == 0 && entry[name] == '=') return entry + name + 1;
+    return NULL;
 }
 
-/// Whether a part of the path names a cgroup of the election. The path then ends with that part.
-static enum match match_cgroup(const struct qq_leftovers *leftovers, char *path) {
-    for (char *part = strstr(path, "/qq-"); part; part = strstr(part + 1, "/qq-")) {
-        enum match found = match_mark(leftovers, part + 4);
-        if (found == NONE) continue;
-        part[1 + strcspn(part + 1, "/")] = 0;
-        return found;
-    }
-    return NONE;
+static const char *next_mark(const char *mark) {
+    const char *comma = strchr(mark, ',');
+    return comma ? comma + 1 : NULL;
 }
 
-/// Whether a living guardian is above the process.
-static int is_guarded(const struct qq_processes *list, const struct qq_process *process) {
-    for (int steps = 0; process && steps < list->count; steps++, process = qq_processes_find(list, process->parent))
-        if (qq_process_is_guardian(process) && !process->is_zombie) return 1;
+/// Marks that guardians show.
+struct marks {
+    char (*items)[MARK_LENGTH];
+    int count, room;
+};
+
+/// Only the innermost: a guardian shows the terms that it works under itself, too.
+static int add_mark(struct marks *marks, const char *mark) {
+    if (strlen(mark) < MARK_LENGTH) return 1;
+    if (marks->count == marks->room) {
+        int room = marks->room ? marks->room * 2 : 16;
+        void *items = realloc(marks->items, (size_t)room * sizeof *marks->items);
+        if (!items) return 0;
+        marks->items = items;
+        marks->room = room;
+    }
+    memcpy(marks->items[marks->count++], mark, MARK_LENGTH);
+    return 1;
+}
+
+static int has_mark(const struct marks *marks, const char *mark) {
+    for (int i = 0; i < marks->count; i++)
+        if (strncmp(marks->items[i], mark, MARK_LENGTH) == 0) return 1;
     return 0;
 }
 
-/// Ourselves, what is above us and what is below us: never ended from here.
-enum { BELOW = 1, SELF_OR_ABOVE = 2 };
-static void spare_family(struct qq_processes *list) {
-    qq_processes_choose_below(list, getpid());
-    for (int i = 0; i < list->count; i++) {
-        list->items[i].is_spared = list->items[i].is_chosen ? BELOW : 0;
-        list->items[i].is_chosen = 0;
+/// The best match among marks. What matches loosely counts only if its own guardian is gone.
+static enum match match_marks(const struct qq_leftovers *leftovers, const struct marks *guarded, const char *mark) {
+    enum match best = NONE;
+    for (; mark; mark = next_mark(mark)) {
+        enum match found = match_mark(leftovers, mark);
+        if (found == LOOSE && (strlen(mark) < MARK_LENGTH || has_mark(guarded, mark))) found = NONE;
+        if (found > best) best = found;
     }
-    struct qq_process *process = qq_processes_find(list, getpid());
-    for (int steps = 0; process && steps < list->count; steps++, process = qq_processes_find(list, process->parent))
-        process->is_spared = SELF_OR_ABOVE;
+    return best;
 }
 
-/// Ends the cgroups of the election that are that are beside this process, and removes those that are empty.
+/// Whether a part of the path names a cgroup of the election. The path then ends with that part.
+static int is_cgroup_of(const struct qq_leftovers *leftovers, char *path) {
+    for (char *part = strstr(path, "/qq-"); part; part = strstr(part + 1, "/qq-")) {
+        if (match_mark(leftovers, part + 4) != EXACT) continue;
+        part[1 + strcspn(part + 1, "/")] = 0;
+        return 1;
+    }
+    return 0;
+}
+
+/// Ends the cgroups of the election that are beside this process, and removes those that are empty.
 static void end_cgroups(const struct qq_leftovers *leftovers) {
     char own[QQ_CGROUP_PATH], path[QQ_CGROUP_PATH + 300];
     if (!qq_cgroup_path(getpid(), own, sizeof own)) return;
@@ -90,48 +104,80 @@ static void end_cgroups(const struct qq_leftovers *leftovers) {
     closedir(directory);
 }
 
-int qq_leftovers_end(const struct qq_leftovers *leftovers, pid_t *pids, int room) {
+/// What is looked through in one round.
+struct search {
+    const struct qq_leftovers *leftovers;
     struct qq_processes list;
-    char cgroup[QQ_CGROUP_PATH], *environment = malloc(LARGEST_ENVIRONMENT);
-    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), found = 0;
-    if (proc < 0 || !environment || qq_processes_read(&list) != 0) {
-        int error = errno;
-        if (proc >= 0) close(proc);
-        free(environment);
-        errno = error;
-        return -1;
-    }
+    struct marks guarded;
+    char *text;
+    int proc;
+};
+
+static const char *marks_of(struct search *search, const struct qq_process *process) {
+    return marks_in(search->leftovers, search->text, qq_proc_read_any(search->proc, process->pid, "environ", search->text, LARGEST_ENVIRONMENT));
+}
+
+static int choose(struct search *search) {
+    char cgroup[QQ_CGROUP_PATH];
     int has_cgroups = qq_cgroup_path(getpid(), cgroup, sizeof cgroup);
-    spare_family(&list);
-    for (int i = 0; i < list.count; i++) {
-        struct qq_process *process = &list.items[i];
-        if (process->is_spared == BELOW || process->is_zombie || process->pid == getpid()) continue;
-        ssize_t length = qq_proc_read(proc, process->pid, "environ", environment, LARGEST_ENVIRONMENT);
-        enum match match = length > 0 ? match_environment(leftovers, environment, (size_t)length) : NONE;
-        if (match != EXACT && has_cgroups && qq_cgroup_path(process->pid, cgroup, sizeof cgroup)) {
-            enum match by_cgroup = match_cgroup(leftovers, cgroup);
-            if (by_cgroup > match) match = by_cgroup;
+    for (int i = 0; i < search->list.count; i++) {
+        const struct qq_process *process = &search->list.items[i];
+        if (!qq_process_is_guardian(process) || process->is_zombie) continue;
+        const char *marks = marks_of(search, process);
+        if (marks && !add_mark(&search->guarded, marks)) return 0;
+    }
+    for (int i = 0; i < search->list.count; i++) {
+        struct qq_process *process = &search->list.items[i];
+        if (process->is_zombie || process->pid == getpid()) continue;
+        enum match match = match_marks(search->leftovers, &search->guarded, marks_of(search, process));
+        if (match == NONE && has_cgroups && qq_cgroup_path(process->pid, cgroup, sizeof cgroup) && is_cgroup_of(search->leftovers, cgroup)) {
+            if (!process->is_spared) qq_cgroup_kill(cgroup);
+            match = EXACT;
         }
-        if (process->is_spared) {
-            // Work of an earlier term that has started this very process goes on for as long as this process does.
-            if (match != EXACT) continue;
-            if (found < room) pids[found] = process->pid;
-            found++;
-        } else {
-            process->is_chosen = match == EXACT || (match == LOOSE && !is_guarded(&list, process));
+        process->is_chosen = match == EXACT || (match == LOOSE && !process->is_spared);
+    }
+    return 1;
+}
+
+/// Writes what was chosen. Work of an earlier term that has started this very process is among it: it goes on for as long as this process does.
+static int tell(const struct qq_processes *list, struct qq_leftover *found, int room) {
+    int count = 0;
+    for (int i = 0; i < list->count; i++) {
+        const struct qq_process *process = &list->items[i];
+        if (!process->is_chosen || process->is_zombie) continue;
+        if (count < room) found[count] = (struct qq_leftover){.pid = process->pid, .started = process->started, .is_denied = process->is_denied};
+        count++;
+    }
+    return count;
+}
+
+int qq_leftovers_end(const struct qq_leftovers *leftovers, struct qq_leftover *found, int room) {
+    struct search search = {.leftovers = leftovers, .text = malloc(LARGEST_ENVIRONMENT)};
+    search.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int count = -1;
+    if (search.proc >= 0 && search.text && qq_processes_read(&search.list) == 0) {
+        qq_processes_spare_lineage(&search.list);
+        if (choose(&search)) {
+            qq_processes_choose_guarded(&search.list, search.proc);
+            end_cgroups(leftovers);
+            qq_processes_kill(&search.list);
+            count = tell(&search.list, found, room);
         }
     }
-    qq_processes_choose_guarded(&list);
-    end_cgroups(leftovers);
-    for (int i = 0; i < list.count; i++) {
-        struct qq_process *process = &list.items[i];
-        if (!process->is_chosen || process->is_zombie || process->is_spared) continue;
-        if (qq_process_signal(process, SIGKILL) != 0 && errno == ESRCH) continue;
-        if (found < room) pids[found] = process->pid;
-        found++;
-    }
+    int error = errno;
+    if (search.proc >= 0) close(search.proc);
+    free(search.text);
+    free(search.guarded.items);
+    qq_processes_free(&search.list);
+    errno = error;
+    return count;
+}
+
+int qq_leftover_lives(const struct qq_leftover *leftover) {
+    struct qq_process now;
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0) return 1;
+    int lives = qq_process_read(proc, leftover->pid, &now) && !now.is_zombie && now.started == leftover->started;
     close(proc);
-    free(environment);
-    qq_processes_free(&list);
-    return found;
+    return lives;
 }

@@ -5,14 +5,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/// The memory that the kernel shows as this process's environment.
-static char *environment_start;
-static size_t environment_room;
-
 void qq_take_title(const char *name, const char *title) {
     int count;
     char *const *arguments = qq_arguments(&count);
-    char *const *environment = qq_first_environment();
     prctl(PR_SET_NAME, name, 0, 0, 0);
     if (count < 1) return;
     // The kernel shows what lies between the first argument and the end of the last one, and likewise for the environment (proc(5)).
@@ -20,17 +15,19 @@ void qq_take_title(const char *name, const char *title) {
     size_t room = (size_t)(end - start);
     memset(start, 0, room);
     strncpy(start, title, room);
-    if (!environment || !environment[0]) return;
-    char *first = environment[0], *last = first;
-    for (char *const *entry = environment; *entry; entry++)
-        if (*entry == last) last += strlen(*entry) + 1;
-    environment_start = first;
-    environment_room = (size_t)(last - first);
-    qq_show_mark("");
+    qq_show_environment("", 0);
 }
 
-void qq_show_mark(const char *mark) {
-    if (environment_room == 0) return;
-    memset(environment_start, 0, environment_room);
-    if (strlen(mark) < environment_room) strcpy(environment_start, mark);
+int qq_guardian_shows(const char *mark) {
+    size_t room;
+    // With the number of its qq behind it.
+    return qq_environment_memory(&room) && strlen(mark) < QQ_LONGEST_MARK && strlen(mark) + 32 <= room;
+}
+
+void qq_show_environment(const char *entries, size_t length) {
+    size_t room;
+    char *start = qq_environment_memory(&room);
+    if (!start) return;
+    memset(start, 0, room);
+    if (length <= room) memcpy(start, entries, length);
 }

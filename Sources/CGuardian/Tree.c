@@ -16,37 +16,45 @@
 // By the kernel's lists of children, which cost no more than there are descendants. A child can be missed while others come and go, so whoever needs
 // to be sure looks again.
 
-/// The children that one thread has started.
-static void add_children_of_thread(struct qq_processes *list, int proc, const char *path) {
+/// Whether a file of /proc is missing since its process is, and not for want of descriptors or memory.
+static int is_gone(void) { return errno == ENOENT || errno == ESRCH; }
+
+/// The children that one thread has started. 0 where they cannot be seen.
+static int add_children_of_thread(struct qq_processes *list, int proc, const char *path) {
     char text[4096], name[16];
     int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return;
+    if (fd < 0) return is_gone();
     FILE *file = fdopen(fd, "r");
     if (!file) {
         close(fd);
-        return;
+        return 0;
     }
     setvbuf(file, text, _IOFBF, sizeof text);
-    while (fscanf(file, "%15s", name) == 1 && qq_processes_add(list, proc, (pid_t)atoi(name))) {}
+    int complete = 1;
+    while (complete && fscanf(file, "%15s", name) == 1) complete = qq_processes_add(list, proc, (pid_t)atoi(name));
     fclose(file);
+    return complete;
 }
 
-static void add_children(struct qq_processes *list, int proc, pid_t pid) {
+static int add_children(struct qq_processes *list, int proc, pid_t pid) {
     char path[64];
     snprintf(path, sizeof path, "%d/task", pid);
     int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+    if (fd < 0) return is_gone();
+    DIR *tasks = fdopendir(fd);
     if (!tasks) {
-        if (fd >= 0) close(fd);
-        return;
+        close(fd);
+        return 0;
     }
     struct dirent *entry;
-    while ((entry = readdir(tasks))) {
+    int complete = 1;
+    while (complete && (entry = readdir(tasks))) {
         if (!isdigit((unsigned char)entry->d_name[0])) continue;
         snprintf(path, sizeof path, "%d/task/%.20s/children", pid, entry->d_name);
-        add_children_of_thread(list, proc, path);
+        complete = add_children_of_thread(list, proc, path);
     }
     closedir(tasks);
+    return complete;
 }
 
 static int has_lists_of_children(int proc) {
@@ -55,20 +63,21 @@ static int has_lists_of_children(int proc) {
     return faccessat(proc, path, R_OK, 0) == 0;
 }
 
-/// Everything below this process, by every process of the machine if the kernel has no lists of children.
-static void collect(struct qq_processes *list, int proc) {
+/// Everything below this process, by every process of the machine if the kernel has no lists of children. 0 where not all of it can be seen.
+static int collect(struct qq_processes *list, int proc) {
     *list = (struct qq_processes){0};
     if (has_lists_of_children(proc)) {
-        add_children(list, proc, getpid());
-        for (int i = 0; i < list->count; i++) add_children(list, proc, list->items[i].pid);
-        return;
+        int complete = add_children(list, proc, getpid());
+        for (int i = 0; i < list->count; i++) complete &= add_children(list, proc, list->items[i].pid);
+        return complete;
     }
-    if (qq_processes_read(list) != 0) return;
+    if (qq_processes_read(list) != 0) return 0;
     qq_processes_choose_below(list, getpid());
     int kept = 0;
     for (int i = 0; i < list->count; i++)
         if (list->items[i].is_chosen) list->items[kept++] = list->items[i];
     list->count = kept;
+    return 1;
 }
 
 static int is_listed(const struct qq_processes *list, pid_t pid) {
@@ -115,28 +124,29 @@ static int group_was_seen(const struct qq_processes *list, int before, int zombi
     return 0;
 }
 
-int qq_signal_descendants(int number, pid_t except, pid_t *denied) {
+struct qq_below qq_signal_descendants(int number, pid_t except) {
     struct qq_processes list;
-    int living = 0, proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (denied) *denied = 0;
-    if (proc < 0) return -1;
-    collect(&list, proc);
+    struct qq_below below = {0};
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (proc < 0) return (struct qq_below){.living = -1};
+    int complete = collect(&list, proc);
     for (int i = 0; i < list.count; i++) {
         const struct qq_process *process = &list.items[i];
         if (process->pid == except) continue;
         // What forks again and again is found dead more often than alive. Its group is not dead, and nobody else's while the zombie is not reaped.
         int counts = !process->is_zombie || number == SIGKILL;
-        if (!process->is_zombie) living++;
+        if (!process->is_zombie && below.living++ == 0) below.first = process->pid;
         if (number != 0 && counts && group_is_ours(&list, proc, process->group)) {
             // SIGTERM goes to a process once: with its group, or by itself below.
             if (!group_was_seen(&list, i, number == SIGKILL)) kill(-process->group, number);
             if (number != SIGKILL) continue;
         }
-        if (number != 0 && !process->is_zombie && qq_process_signal(process, number) != 0 && errno == EPERM && denied) *denied = process->pid;
+        if (number != 0 && !process->is_zombie && qq_process_signal(process, number) != 0 && errno == EPERM) below.denied = process->pid;
     }
     close(proc);
     qq_processes_free(&list);
-    return living;
+    if (!complete && below.living == 0) below.living = -1;
+    return below;
 }
 
 int qq_signal_group_below(pid_t group, int number) {

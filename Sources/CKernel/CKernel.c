@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/statfs.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,16 +39,25 @@ int qq_set_cloexec(int fd, int on) { return fcntl(fd, F_SETFD, on ? FD_CLOEXEC :
 
 static int argument_count;
 static char **argument_values;
-static char *const *first_environment;
+static char *environment_start;
+static size_t environment_room;
 
-// glibc hands main's arguments to constructors as well. The kernel puts the pointers to the environment right behind them.
+// glibc hands main's arguments to constructors as well. The kernel puts the pointers to the environment right behind them, and its texts one after the
+// other; that is looked at now, for unsetenv(3) moves the pointers.
 __attribute__((constructor)) static void remember_arguments(int count, char **values) {
     argument_count = count;
     argument_values = values;
-    first_environment = values + count + 1;
+    char **entries = values + count + 1;
+    char *end = environment_start = *entries;
+    for (; *entries; entries++)
+        if (*entries == end) end += strlen(*entries) + 1;
+    environment_room = (size_t)(end - environment_start);
 }
 
-char *const *qq_first_environment(void) { return first_environment; }
+char *qq_environment_memory(size_t *room) {
+    *room = environment_room;
+    return environment_start;
+}
 
 char *const *qq_arguments(int *count) {
     *count = argument_count;

@@ -20,7 +20,7 @@ int qq_process_kill(int process) { return qq_process_send(process, SIGKILL); }
 int qq_process_send(int process, int number) { return (int)syscall(SYS_pidfd_send_signal, process, number, NULL, 0); }
 
 ssize_t qq_proc_read(int proc, pid_t pid, const char *file, char *buffer, size_t room) {
-    char path[64];
+    char path[128];
     snprintf(path, sizeof path, "%d/%s", pid, file);
     int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -1;
@@ -35,23 +35,49 @@ ssize_t qq_proc_read(int proc, pid_t pid, const char *file, char *buffer, size_t
     return (ssize_t)filled;
 }
 
+ssize_t qq_proc_read_any(int proc, pid_t pid, const char *file, char *buffer, size_t room) {
+    char path[64], thread[96];
+    ssize_t length = qq_proc_read(proc, pid, file, buffer, room);
+    if (length > 0) return length;
+    // What a process has, each of its threads shows, also when the first one has ended.
+    snprintf(path, sizeof path, "%d/task", pid);
+    int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
+    if (!tasks) {
+        if (fd >= 0) close(fd);
+        return length;
+    }
+    struct dirent *entry;
+    while (length <= 0 && (entry = readdir(tasks))) {
+        if (!isdigit((unsigned char)entry->d_name[0]) || (pid_t)atoi(entry->d_name) == pid) continue;
+        snprintf(thread, sizeof thread, "task/%.20s/%s", entry->d_name, file);
+        length = qq_proc_read(proc, pid, thread, buffer, room);
+    }
+    closedir(tasks);
+    return length;
+}
+
 int qq_process_read(int proc, pid_t pid, struct qq_process *process) {
     char text[1024];
     if (qq_proc_read(proc, pid, "stat", text, sizeof text) <= 0) return 0;
     // The name is in parentheses and can hold any byte. The fields are therefore counted from the last parenthesis.
     char *name = strchr(text, '('), *fields = strrchr(text, ')'), state;
     int parent, group;
+    long threads;
     unsigned long long started;
     if (!name || !fields || fields < name) return 0;
-    // proc_pid_stat(5): state, ppid and pgrp are fields 3 to 5, starttime is field 22.
-    if (sscanf(fields + 1, " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &state, &parent, &group, &started) != 4)
+    // proc_pid_stat(5): state, ppid and pgrp are fields 3 to 5, num_threads is field 20, starttime field 22.
+    if (sscanf(
+            fields + 1, " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state, &parent, &group, &threads,
+            &started) != 5)
         return 0;
     memset(process, 0, sizeof *process);
     process->pid = pid;
     process->parent = parent;
     process->group = group;
     process->started = started;
-    process->is_zombie = state == 'Z' || state == 'X';
+    // One whose first thread has ended looks like a zombie, and works on in the others.
+    process->is_zombie = (state == 'Z' || state == 'X') && threads <= 1;
     *fields = 0;
     strncpy(process->name, name + 1, sizeof process->name - 1);
     return 1;
@@ -112,25 +138,50 @@ const char qq_guardian_name[] = "lease-guardian";
 
 int qq_process_is_guardian(const struct qq_process *process) { return strcmp(process->name, qq_guardian_name) == 0; }
 
-static void choose_guardian_above(struct qq_processes *list, const struct qq_process *process) {
-    struct qq_process *above = qq_processes_find(list, process->parent);
-    for (int steps = 0; above && steps < list->count; steps++, above = qq_processes_find(list, above->parent)) {
-        if (!qq_process_is_guardian(above)) continue;
-        if (!above->is_spared) above->is_chosen = 1;
-        return;
-    }
+void qq_processes_spare_lineage(struct qq_processes *list) {
+    struct qq_process *process = qq_processes_find(list, getpid());
+    for (int steps = 0; process && steps < list->count; steps++, process = qq_processes_find(list, process->parent)) process->is_spared = 1;
 }
 
-void qq_processes_choose_guarded(struct qq_processes *list) {
-    for (int i = 0; i < list->count; i++)
-        if (list->items[i].is_chosen) choose_guardian_above(list, &list->items[i]);
+/// The qq that started a guardian, as the guardian shows it.
+static pid_t qq_of(int proc, const struct qq_process *guardian) {
+    char text[4096];
+    static const char name[] = "QQ_OF=";
+    ssize_t length = qq_proc_read(proc, guardian->pid, "environ", text, sizeof text);
+    for (const char *entry = text; length > 0 && entry < text + length; entry += strlen(entry) + 1)
+        if (strncmp(entry, name, sizeof name - 1) == 0) return (pid_t)atoi(entry + sizeof name - 1);
+    return 0;
+}
+
+void qq_processes_choose_guarded(struct qq_processes *list, int proc) {
     for (int i = 0; i < list->count; i++) {
-        const struct qq_process *process = &list->items[i];
-        if (!process->is_chosen || !qq_process_is_guardian(process)) continue;
-        const struct qq_process *parent = qq_processes_find(list, process->parent);
-        if (parent && strcmp(parent->name, "qq") == 0) qq_processes_choose_below(list, parent->pid);
+        const struct qq_process *guardian = &list->items[i];
+        if (!guardian->is_chosen || !qq_process_is_guardian(guardian)) continue;
+        // In another pid namespace the numbers differ; and a guardian whose qq is gone has been given to a stranger.
+        const struct qq_process *parent = qq_processes_find(list, guardian->parent);
+        if (parent && strcmp(parent->name, "qq") == 0 && parent->pid == qq_of(proc, guardian)) qq_processes_choose_below(list, parent->pid);
     }
     qq_processes_choose_below(list, 0);
+}
+
+int qq_processes_kill(struct qq_processes *list) {
+    int living = 0, below = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        // A guardian is what the others are found by. It goes when nothing else is left.
+        if (pass == 1 && below > 0) break;
+        // The newest first: what forks again and again has gone on as another process by the time that all have been looked at.
+        for (int i = list->count - 1; i >= 0; i--) {
+            struct qq_process *process = &list->items[i];
+            if (!process->is_chosen || process->is_zombie || process->is_spared || qq_process_is_guardian(process) != (pass == 1)) continue;
+            if (qq_process_signal(process, SIGKILL) != 0) {
+                if (errno == ESRCH) continue;
+                process->is_denied = errno == EPERM;
+            }
+            living++;
+            if (pass == 0) below++;
+        }
+    }
+    return living;
 }
 
 int qq_process_signal(const struct qq_process *process, int number) {

@@ -37,13 +37,28 @@ public final class FileCoordinator: Coordinator {
 
     // MARK: Names
 
-    /// The folder by what it is, for it can be reached by several paths; by its path while it does not exist.
+    /// The folder by what it is, for it can be reached by several paths; while it does not exist, by the one that it will be made in. Those that look for
+    /// it ask for all, for it may have been made since.
     public func electionKeys(_ name: String) -> [String] {
-        let byPath = "file \(folder.path) \(name)"
-        var information = stat()
-        guard stat(folder.path, &information) == 0 else { return [byPath] }
-        return ["file \(information.st_dev):\(information.st_ino) \(name)", byPath]
+        var parts = folder.path.split(separator: "/")
+        var rest = ""
+        var keys: [String] = []
+        while true {
+            var information = stat()
+            if stat("/" + parts.joined(separator: "/"), &information) == 0 {
+                keys.append("file \(information.st_dev):\(information.st_ino)\(rest) \(name)")
+            }
+            guard let last = parts.popLast() else { return keys }
+            rest = "/" + last + rest
+        }
     }
+
+    /// From where it is said that nothing of a term lives: this boot, this pid namespace, this user. Others see other processes. nil where that is unknown.
+    private static let viewpoint: String? = {
+        var namespace = stat()
+        guard stat("/proc/self/ns/pid", &namespace) == 0, !BootIdentity.own.text.isEmpty else { return nil }
+        return "\(BootIdentity.own.text) \(namespace.st_ino) \(geteuid())"
+    }()
 
     /// The longest name, in bytes: with what is put before and behind it, it fits into a file name.
     public static let longestName = 128
@@ -196,7 +211,8 @@ public final class FileCoordinator: Coordinator {
         _ = places.withLock { $0.removeValue(forKey: request.name) }
         if lock != nil { _ = ownTerms.withLock { $0.insert(token) } }
         var grant = grantFrom(record, name: request.name, deadline: now.boot + request.ttl)
-        grant.followsCleanEnd = transaction.record.isClean && transaction.record.holder.isEmpty
+        let isClean = transaction.record.cleanFor != nil && transaction.record.cleanFor == Self.viewpoint
+        grant.followsCleanEnd = isClean && transaction.record.holder.isEmpty
         return .granted(grant, lock)
     }
 
@@ -237,7 +253,7 @@ public final class FileCoordinator: Coordinator {
         // Whoever guards work gives its lease up when nothing of it is left. Another process with the grant knows nothing of that.
         let token = transaction.record.token ?? 0
         let isOwn = ownTerms.withLock { $0.remove(token) != nil }
-        try vacate(transaction, isClean: !grant.leavesProcesses && (isOwn || !transaction.record.isLocked))
+        try vacate(transaction, isClean: isOwn && !grant.leavesProcesses)
         return .released
     }
 
@@ -245,7 +261,7 @@ public final class FileCoordinator: Coordinator {
         // As the Go package does: the time of the last renewal stays, and for how long it was.
         var record = LeaseRecord(holder: "", renewTime: transaction.record.renewTime)
         record.leaseDuration = transaction.record.lasts
-        record.isClean = isClean
+        record.cleanFor = isClean ? Self.viewpoint : nil
         record.token = transaction.record.token
         try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
     }
@@ -342,7 +358,7 @@ public final class FileCoordinator: Coordinator {
             try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
             return .asked
         }
-        try vacate(transaction, isClean: !transaction.record.isLocked)
+        try vacate(transaction, isClean: false)
         return .done
     }
 

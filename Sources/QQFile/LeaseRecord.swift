@@ -27,8 +27,8 @@ struct LeaseRecord: Sendable, Hashable {
     var endsByTimeAlone = false
     /// Who asks the holder to step down.
     var stepDown: String?
-    /// Whether the term before has ended together with all processes that worked under it: nobody need look for any.
-    var isClean = false
+    /// Who says that the term before has ended together with all processes that worked under it (`FileCoordinator.witnessOfEnd`).
+    var cleanFor: String?
 
     /// Tokens are bytes that are locked, far behind the journal; the kernel has no more of them.
     static let largestToken: UInt64 = 1 << 60
@@ -77,7 +77,7 @@ struct LeaseRecord: Sendable, Hashable {
         lockFile = try Self.number("lockFile", in: object)
         endsByTimeAlone = try Self.truth("endsByTimeAlone", in: object) ?? false
         stepDown = try Self.text("stepDown", in: object)
-        isClean = try Self.truth("clean", in: object) ?? false
+        cleanFor = try Self.text("cleanFor", in: object)
     }
 
     init(holder: String, renewTime: WallTime) {
@@ -137,7 +137,7 @@ struct LeaseRecord: Sendable, Hashable {
         add("lockFile", lockFile.map { .number($0) })
         add("endsByTimeAlone", endsByTimeAlone ? true : nil)
         add("stepDown", stepDown.map { .string($0) })
-        add("clean", isClean ? true : nil)
+        add("cleanFor", cleanFor.map { .string($0) })
         return JSONWriter.bytes(.object(JSONObject(members)), style: .goIndented) + [UInt8(ascii: "\n")]
     }
 }

@@ -71,17 +71,30 @@ struct LockHolder: Sendable, Hashable {
     private static func search(_ kind: Kind, _ file: stat) -> pid_t? {
         let end = BootInstant(nanoseconds: qq_boot_now()) + .milliseconds(100)
         for pid in entries("/proc") {
-            for number in entries("/proc/\(pid)/fd") {
-                guard BootInstant(nanoseconds: qq_boot_now()) < end else { return nil }
-                var target = stat()
-                guard stat("/proc/\(pid)/fd/\(number)", &target) == 0, target.st_ino == file.st_ino, target.st_dev == file.st_dev else {
-                    continue
-                }
-                let lines = text("/proc/\(pid)/fdinfo/\(number)", limit: 8192).split(separator: "\n")
-                if lines.contains(where: { $0.hasPrefix("lock:") && Self.pid(inLock: $0, kind, on: file) != nil }) { return pid }
-            }
+            guard BootInstant(nanoseconds: qq_boot_now()) < end else { return nil }
+            if has(kind, on: file, pid) { return pid }
         }
         return nil
+    }
+
+    /// Whether a process has such a lock, as far as we may look into it.
+    /// - Parameter isWriter: whether only a writing lock counts.
+    static func has(_ kind: Kind, on file: stat, _ pid: pid_t, isWriter: Bool = false) -> Bool {
+        // A process whose first thread has ended shows its descriptors in the others.
+        var folders = ["/proc/\(pid)"]
+        if entries(folders[0] + "/fdinfo").isEmpty { folders = entries(folders[0] + "/task").map { "/proc/\(pid)/task/\($0)" } }
+        return folders.contains { folder in
+            entries(folder + "/fdinfo").contains { number in
+                let lines = text(folder + "/fdinfo/\(number)", limit: 8192).split(separator: "\n")
+                let isMatch = lines.contains { line in
+                    line.hasPrefix("lock:") && Self.pid(inLock: line, kind, on: file) != nil && (!isWriter || line.contains(" WRITE "))
+                }
+                // The file itself is asked only then: one on a server that does not answer would keep us waiting.
+                var target = stat()
+                return isMatch && stat(folder + "/fd/\(number)", &target) == 0 && target.st_ino == file.st_ino
+                    && target.st_dev == file.st_dev
+            }
+        }
     }
 
     private static func entries(_ path: String) -> [pid_t] {

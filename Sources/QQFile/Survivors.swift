@@ -14,37 +14,22 @@ struct Survivors {
         Self.numbers(in: "/proc").filter { $0 != getpid() && holds($0) }
     }
 
-    /// Sends SIGKILL to them, to their guardian, and to everything below: children that closed what they inherited are found only while their parents
-    /// live. One round can miss those that are just being forked.
+    /// Sends SIGKILL to them and to everything below them; to their guardian once nothing else lives, for children that closed what they inherited are
+    /// found only below it. One round can miss those that are just being forked.
     func end() {
         var list = qq_processes()
+        let proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard proc >= 0 else { return }
+        defer { close(proc) }
         guard qq_processes_read(&list) == 0 else { return }
         defer { qq_processes_free(&list) }
-        for index in 0..<Int(list.count) {
-            let pid = list.items[index].pid
-            if pid == getpid() { list.items[index].is_spared = 1 } else if holds(pid) { list.items[index].is_chosen = 1 }
-        }
-        qq_processes_choose_guarded(&list)
-        // The newest first: one that forks again and again has gone on as another process by the time that all have been looked at.
-        for index in (0..<Int(list.count)).reversed() where list.items[index].is_chosen != 0 && list.items[index].is_spared == 0 {
-            _ = qq_process_signal(list.items + index, SIGKILL)
-        }
+        for index in 0..<Int(list.count) where holds(list.items[index].pid) { list.items[index].is_chosen = 1 }
+        qq_processes_spare_lineage(&list)
+        qq_processes_choose_guarded(&list, proc)
+        _ = qq_processes_kill(&list)
     }
 
-    private func holds(_ pid: pid_t) -> Bool {
-        Self.numbers(in: "/proc/\(pid)/fd").contains { number in
-            var target = stat()
-            guard stat("/proc/\(pid)/fd/\(number)", &target) == 0, target.st_ino == sideFile.st_ino, target.st_dev == sideFile.st_dev else {
-                return false
-            }
-            // Waiters have the file open as well; only a holder's entry shows the write lock on this very byte.
-            return Self.text("/proc/\(pid)/fdinfo/\(number)").split(separator: "\n").contains { line in
-                let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
-                return words.first == "lock:" && words.contains("OFDLCK") && words.contains("WRITE")
-                    && words.suffix(2).first == Substring(String(byte))
-            }
-        }
-    }
+    private func holds(_ pid: pid_t) -> Bool { LockHolder.has(.byte(byte), on: sideFile, pid, isWriter: true) }
 
     private static func numbers(in path: String) -> [pid_t] {
         guard let directory = opendir(path) else { return [] }

@@ -26,6 +26,8 @@ public struct GuardSession: Sendable {
         case signal(Int32)
         /// A round of `.endByForce` is through.
         case forced(Guardian.Round)
+        /// What `.look` has found.
+        case looked(Guardian.Round)
         /// The process on the terminal was killed.
         case frontEnded
         case timer
@@ -43,9 +45,11 @@ public struct GuardSession: Sendable {
         case pass(Int32, UInt64, validUntil: BootInstant)
         case terminate(UInt64)
         case kill(UInt64)
-        case extend(Grant)
+        case extend(Grant, UInt64)
+        /// Look what lives below this process; `.looked` follows.
+        case look
         /// One round of ending the guardian and everything below this process; `.forced` follows.
-        case endByForce
+        case endByForce(command: Int32?)
         /// Do what the guardian does not.
         case passByForce(Int32, to: Int32)
         case terminateByForce
@@ -127,6 +131,9 @@ public struct GuardSession: Sendable {
     private var survivor: Int32?
     /// When SIGTERM has been sent to everything by this process, and SIGKILL is to follow.
     private var killAt: BootInstant?
+    /// When to look again whether anything lives, while the guardian says nothing.
+    private var lookAt: BootInstant?
+    private var emptyLooks = 0
     /// Ending everything by force, once it has begun.
     private var force: Force?
     /// What the timer is set to.
@@ -153,6 +160,7 @@ public struct GuardSession: Sendable {
         case .guardianEnded: actions = guardianEnded()
         case .signal(let number): actions = signal(number, at: now)
         case .forced(let round): actions = forced(round, at: now)
+        case .looked(let round): actions = looked(round)
         case .frontEnded: actions = frontEnded(at: now)
         case .timer:
             alarm = nil
@@ -182,11 +190,14 @@ public struct GuardSession: Sendable {
             lastFailure = nil
             deadline = grant.deadline
             switch phase {
-            case .preparing: phase = .preparing(grant)
+            case .preparing:
+                phase = .preparing(grant)
+                // Hooks that were through when there was no time left to begin.
+                if hooksOut == 0 { return begin(grant, at: now) }
             case .running: phase = .running(grant)
             default: break
             }
-            return [.extend(grant)]
+            return order(.extend, at: now)
         case .waiting(let state): return [.message(.waiting(state))]
         case .retrying(let error, let pause):
             lastFailure = error
@@ -241,15 +252,20 @@ public struct GuardSession: Sendable {
         if hooksOut > 0 { return [] }
         switch phase {
         case .preparing(let grant):
-            guard now < deadline - timing.margin else { return [] }
-            phase = .running(grant)
-            return order(.run, at: now)
+            return begin(grant, at: now)
         case .concluding(_, let outcome):
             if leaseIsOver { return exit(outcome) }
             phase = .releasing(outcome)
             return [.stopLease]
         default: return []
         }
+    }
+
+    /// Has the command started, if there is time to run under this lease.
+    private mutating func begin(_ grant: Grant, at now: BootInstant) -> [Action] {
+        guard now < deadline - timing.margin else { return [] }
+        phase = .running(grant)
+        return order(.run, at: now)
     }
 
     private mutating func guardian(_ report: Guardian.Report, at now: BootInstant) -> [Action] {
@@ -315,7 +331,9 @@ public struct GuardSession: Sendable {
         guard force == nil, let sent = orders.send(order, at: now) else { return [] }
         switch (order, phase) {
         case (.run, .running(let grant)): return [.run(grant, sent.number)]
-        case (.run, _): return []
+        case (.extend, .running(let grant)), (.extend, .ending(let grant, _)), (.extend, .keeping(let grant, _, _)):
+            return [.extend(grant.extended(to: deadline), sent.number)]
+        case (.run, _), (.extend, _): return []
         case (.pass(let signal), _): return [.pass(signal, sent.number, validUntil: sent.due - Orders.patience / 4)]
         case (.terminate, _): return [.terminate(sent.number)]
         case (.kill, _): return [.kill(sent.number)]
@@ -328,10 +346,12 @@ public struct GuardSession: Sendable {
         case (.run, .running(let grant)):
             phase = .ending(grant, "its guardian does not answer")
             return [.message(.guardianSilent)] + forceEnd()
-        case (.pass(let signal), .running), (.pass(let signal), .ending): return command.map { [.passByForce(signal, to: $0)] } ?? []
+        case (.extend, .running), (.extend, .ending): return lookBelow(at: now)
+        case (.pass(let signal), .running), (.pass(let signal), .ending):
+            return (command.map { [.passByForce(signal, to: $0)] } ?? []) + lookBelow(at: now)
         case (.terminate, .ending):
             killAt = now + configuration.timing.grace
-            return [.message(.guardianSilent), .terminateByForce]
+            return [.message(.guardianSilent), .terminateByForce] + lookBelow(at: now)
         case (.kill, .ending): return [.message(.guardianSilent)] + forceEnd()
         default: return []
         }
@@ -342,7 +362,28 @@ public struct GuardSession: Sendable {
         force = Force()
         orders.forget()
         killAt = nil
-        return [.endByForce]
+        lookAt = nil
+        return [.endByForce(command: command)]
+    }
+
+    /// A guardian that is silent does not tell of the command's end either.
+    private static let betweenLooks = Duration.milliseconds(250)
+
+    private mutating func lookBelow(at now: BootInstant) -> [Action] {
+        guard orders.isSilent, command != nil else { return [] }
+        lookAt = now + Self.betweenLooks
+        return [.look]
+    }
+
+    private mutating func looked(_ round: Guardian.Round) -> [Action] {
+        guard orders.isSilent, force == nil else { return [] }
+        switch phase {
+        case .running, .ending: break
+        default: return []
+        }
+        emptyLooks = round.living == 0 ? emptyLooks + 1 : 0
+        // It has ended, and its guardian cannot say so.
+        return emptyLooks >= 2 ? forceEnd() : []
     }
 
     /// After this many rounds what is left hangs in the kernel, or is not ours to kill.
@@ -351,11 +392,12 @@ public struct GuardSession: Sendable {
     private mutating func forced(_ round: Guardian.Round, at now: BootInstant) -> [Action] {
         guard var force else { return [] }
         force.rounds += 1
+        if let status = round.status { self.status = self.status ?? status }
         force.emptyRounds = round.living == 0 ? force.emptyRounds + 1 : 0
         if round.isOver || force.emptyRounds >= 2 { return gone(leftBehind: 0, at: now) }
         force.next = now + (force.rounds < Self.quickRounds ? .milliseconds(2) : .milliseconds(100))
         self.force = force
-        return round.denied.map { survives($0) } ?? []
+        return (round.denied ?? (force.rounds > Self.quickRounds ? round.first : nil)).map { survives($0) } ?? []
     }
 
     private mutating func guardianEnded() -> [Action] {
@@ -426,7 +468,7 @@ public struct GuardSession: Sendable {
         case .preparing: return watchdogMoment
         case .running, .ending:
             if let force { return force.next }
-            return [orders.due, killAt, watchdogMoment].compactMap { $0 }.min()
+            return [orders.due, killAt, lookAt, watchdogMoment].compactMap { $0 }.min()
         default: return nil
         }
     }
@@ -444,7 +486,7 @@ public struct GuardSession: Sendable {
     private mutating func look(at now: BootInstant) -> [Action] {
         if let next = force?.next, now >= next {
             force?.next = nil
-            return [.endByForce]
+            return [.endByForce(command: command)]
         }
         guard force == nil else { return [] }
         if now >= watchdogMoment {
@@ -454,6 +496,10 @@ public struct GuardSession: Sendable {
         var actions: [Action] = []
         for order in orders.takeLate(at: now) { actions += carryOut(order, at: now) }
         if let killAt, now >= killAt { actions += forceEnd() }
+        if let lookAt, now >= lookAt {
+            self.lookAt = nil
+            actions += lookBelow(at: now)
+        }
         return actions
     }
 }

@@ -126,7 +126,8 @@ public struct GuardedCommand: Sendable {
                         witness?.close()
                     case .stopLease: driver.stop()
                     case .renewNow: driver.renewNow()
-                    case .endByForce: post.yield(.event(.forced(guardian.endByForce())))
+                    case .endByForce(let command): post.yield(.event(.forced(guardian.endByForce(command: command))))
+                    case .look: post.yield(.event(.looked(guardian.look())))
                     case .message(let message):
                         if case .leftAlive = message { leavesSurvivors = true }
                         tell(message)
@@ -158,7 +159,7 @@ public struct GuardedCommand: Sendable {
 
     private func carryOut(_ action: GuardSession.Action) {
         switch action {
-        case .extend(let grant): guardian.extend(to: grant, timing: configuration.timing.fitting(grant.ttl))
+        case .extend(let grant, let number): guardian.extend(to: grant, timing: configuration.timing.fitting(grant.ttl), number)
         case .pass(let signal, let number, let end): guardian.pass(signal, number, validUntil: end)
         case .terminate(let number): guardian.terminate(grace: configuration.timing.grace, number)
         case .kill(let number): guardian.kill(number)
@@ -166,7 +167,7 @@ public struct GuardedCommand: Sendable {
         case .terminateByForce: guardian.terminateByForce()
         case .commandRuns(let pid): front?.commandRuns(pid)
         case .commandStopped(let signal): front?.commandStopped(by: signal)
-        case .message, .hooks, .endHook, .endHooks, .run, .stopLease, .renewNow, .endByForce, .timer, .exit: break
+        case .message, .hooks, .endHook, .endHooks, .run, .stopLease, .renewNow, .endByForce, .look, .timer, .exit: break
         }
     }
 }

@@ -67,6 +67,7 @@ public final class Guardian: Sendable {
         var process: CInt = -1
         var pid: pid_t = 0
         // Not the name of this program: what is sent to every qq by its name leaves the guardian to do its work.
+        let mark = qq_guardian_shows(mark.entry) != 0 ? mark : mark.withoutKind()
         let words = ["lease-guardian \(Printable.text(name))", mark.entry, mark.cgroup]
         let texts = words.map { (word: String) in strdup(word) }
         defer { for text in texts { free(text) } }
@@ -105,7 +106,11 @@ public final class Guardian: Sendable {
     }
 
     /// The lease was extended.
-    public func extend(to grant: Grant, timing: Timing) { send(order(QQ_ORDER_DEADLINE, grant, timing: timing)) }
+    public func extend(to grant: Grant, timing: Timing, _ number: UInt64) {
+        var order = order(QQ_ORDER_DEADLINE, grant, timing: timing)
+        order.number = number
+        send(order)
+    }
 
     /// Passes a signal on to the command's process group.
     /// - Parameter validUntil: when it is too late for that, since the signal has been sent in another way.
@@ -151,33 +156,53 @@ public final class Guardian: Sendable {
         public var isOver: Bool
         /// One that may not be killed.
         public var denied: pid_t?
+        /// Any that lives.
+        public var first: pid_t?
+        /// How the command ended, if that became known now.
+        public var status: CommandStatus?
 
-        public init(living: Int, isOver: Bool = false, denied: pid_t? = nil) {
+        public init(living: Int, isOver: Bool = false, denied: pid_t? = nil, first: pid_t? = nil, status: CommandStatus? = nil) {
             self.living = living
             self.isOver = isOver
             self.denied = denied
+            self.first = first
+            self.status = status
         }
     }
 
     /// Ends the guardian, whatever it is doing, and everything below this process: for when it is stopped, or was killed. One round of that, which waits
     /// for nothing. What the guardian had below it comes to this process, now or when what is between them dies; a round can miss a process that is just
     /// being forked.
-    public func endByForce() -> Round {
+    /// - Parameter command: the command's own process, whose end is to be told.
+    public func endByForce(command: pid_t?) -> Round {
         // A guardian that is frozen, or hangs in the kernel, dies later, and does nothing until then.
         _ = qq_process_send(process, SIGKILL)
         qq_cgroup_end(mark.cgroup)
-        var denied: pid_t = 0
-        let living = qq_signal_descendants(SIGKILL, livingPID, &denied)
+        let below = qq_signal_descendants(SIGKILL, livingPID)
+        var round = Self.round(below)
+        var status: CInt = 0
         var reaped: pid_t
-        repeat { reaped = waitpid(-1, nil, WNOHANG) } while reaped > 0
-        let isOver = reaped < 0 && errno == ECHILD
-        return Round(living: living < 0 ? 1 : Int(living), isOver: isOver, denied: denied == 0 ? nil : denied)
+        repeat {
+            reaped = waitpid(-1, &status, WNOHANG)
+            if reaped > 0, reaped == command { round.status = CommandStatus(waitStatus: status) }
+        } while reaped > 0
+        round.isOver = reaped < 0 && errno == ECHILD
+        return round
+    }
+
+    /// What lives below this process, the guardian left out.
+    public func look() -> Round { Self.round(qq_signal_descendants(0, livingPID)) }
+
+    private static func round(_ below: qq_below) -> Round {
+        Round(
+            living: below.living < 0 ? 1 : Int(below.living), denied: below.denied == 0 ? nil : below.denied,
+            first: below.first == 0 ? nil : below.first)
     }
 
     /// SIGTERM to everything but the guardian.
     public func terminateByForce() {
-        _ = qq_signal_descendants(SIGTERM, livingPID, nil)
-        _ = qq_signal_descendants(SIGCONT, livingPID, nil)
+        _ = qq_signal_descendants(SIGTERM, livingPID)
+        _ = qq_signal_descendants(SIGCONT, livingPID)
     }
 
     /// The guardian's number while it is its own; 0 once it has ended.

@@ -77,15 +77,18 @@ public struct Leftovers: Sendable {
         var problem: CInt?
     }
 
-    /// Rounds of SIGKILL until two in a row find nothing: one round can miss a process that is just being forked. Runs on a thread of its own.
+    /// Rounds of SIGKILL until two in a row find nothing: one round can miss a process that is just being forked, or is between two programs. Runs on a
+    /// thread of its own.
     private static func end(exact: [String], loose: String, until deadline: BootInstant) -> Result {
         let texts = exact.map { strdup($0) }
         let (kind, variable) = (strdup(loose), strdup(TermMark.variable))
         defer { for text in texts + [kind, variable] { free(text) } }
         var marks = texts.map { UnsafePointer($0) } + [nil]
         var result = Result()
-        var pids = [pid_t](repeating: 0, count: 8)
+        var found = [qq_leftover](repeating: qq_leftover(), count: 64)
         var seen: Set<pid_t> = []
+        // What may not be killed is not found any more once what it was found by is dead.
+        var denied: [pid_t: qq_leftover] = [:]
         var emptyRounds = 0
         return marks.withUnsafeMutableBufferPointer { marks in
             var leftovers = qq_leftovers()
@@ -93,19 +96,28 @@ public struct Leftovers: Sendable {
             leftovers.exact = marks.baseAddress
             leftovers.loose = UnsafePointer(kind)
             while true {
-                let count = qq_leftovers_end(&leftovers, &pids, CInt(pids.count))
+                let count = qq_leftovers_end(&leftovers, &found, CInt(found.count))
                 guard count >= 0 else {
                     result.problem = errno
                     return result
                 }
-                seen.formUnion(pids.prefix(Int(count)))
-                emptyRounds = count == 0 ? emptyRounds + 1 : 0
-                if emptyRounds >= (seen.isEmpty ? 1 : 2) { break }
+                for process in found.prefix(Int(count)) {
+                    seen.insert(process.pid)
+                    if process.is_denied != 0 { denied[process.pid] = process }
+                }
+                denied = denied.filter { entry in
+                    var process = entry.value
+                    return qq_leftover_lives(&process) != 0
+                }
+                emptyRounds = count == 0 && denied.isEmpty ? emptyRounds + 1 : 0
+                if emptyRounds >= 2 { break }
                 if qq_boot_now() >= deadline.nanoseconds {
-                    result.living = Array(pids.prefix(Int(count)))
+                    result.living = Set(found.prefix(Int(count)).map(\.pid)).union(denied.keys).sorted()
+                    // What is found now may be dying; the next try tells.
+                    if result.living.isEmpty { break }
                     return result
                 }
-                usleep(2000)
+                usleep(seen.isEmpty ? 200 : 2000)
             }
             result.ended = seen.count
             return result

@@ -4,6 +4,7 @@ import QQCore
 struct Orders: Sendable {
     enum Order: Sendable, Hashable {
         case run
+        case extend
         case pass(Int32)
         case terminate
         case kill
@@ -23,25 +24,34 @@ struct Orders: Sendable {
 
     private(set) var sent: [Sent] = []
     private var last: UInt64 = 0
+    /// Whether an order was not taken in time, and none since.
+    private(set) var isSilent = false
 
     /// When the first order is due that was not taken.
     var due: BootInstant? { sent.map(\.due).min() }
 
     /// Notes that an order is sent now; nil if the same order is under way: what an order says twice it says once.
     mutating func send(_ order: Order, at now: BootInstant) -> Sent? {
-        guard !sent.contains(where: { $0.order == order }) else { return nil }
         last += 1
+        if let earlier = sent.first(where: { $0.order == order }) {
+            // Each extension has another deadline; the first one tells whether any is taken.
+            return order == .extend ? Sent(number: last, order: order, due: earlier.due) : nil
+        }
         let new = Sent(number: last, order: order, due: now + (order == .run ? Self.patienceToBegin : Self.patience))
         sent.append(new)
         return new
     }
 
-    mutating func taken(_ number: UInt64) { sent.removeAll { $0.number == number } }
+    mutating func taken(_ number: UInt64) {
+        sent.removeAll { $0.number == number }
+        isSilent = false
+    }
 
     /// Takes out the orders that were not taken in time.
     mutating func takeLate(at now: BootInstant) -> [Order] {
         let late = sent.filter { now >= $0.due }
         sent.removeAll { now >= $0.due }
+        if !late.isEmpty { isSilent = true }
         return late.map(\.order)
     }
 

@@ -11,9 +11,10 @@ public struct TermMark: Sendable, Hashable {
     private static let mostTerms = 8
 
     /// EXACT-LOOSE-UNIQUE, each 16 hexadecimal digits.
-    let text: String
+    private(set) var text: String
+    private let outer: [Substring]
     /// The value of the variable.
-    let value: String
+    var value: String { ([text[...]] + outer).joined(separator: ",") }
 
     var entry: String { Self.variable + "=" + value }
     var cgroup: String { "qq-" + text }
@@ -24,8 +25,15 @@ public struct TermMark: Sendable, Hashable {
     ///   - inherited: the variable as this process was started with it.
     public init(election: String, kind: String, inherited: String?, unique: UInt64 = .random(in: 0 ... .max)) {
         text = Self.digits(election) + "-" + Self.digits(kind) + "-" + Self.digits(unique)
-        let outer = (inherited ?? "").split(separator: ",").filter(Self.isMark).prefix(Self.mostTerms - 1)
-        value = ([text[...]] + outer).joined(separator: ",")
+        outer = (inherited ?? "").split(separator: ",").filter(Self.isMark).prefix(Self.mostTerms - 1).map { $0 }
+    }
+
+    /// The same without what elections of one name have in common: for a guardian that has no room to show its mark. Its term's processes would pass for
+    /// unguarded ones to those who name the server in another way.
+    func withoutKind() -> TermMark {
+        var mark = self
+        mark.text = text.prefix(17) + String(repeating: "0", count: 16) + text.suffix(17)
+        return mark
     }
 
     /// Whether a text from outside can be a mark at all.

@@ -121,7 +121,7 @@ struct GuardSessionTests {
         run.run()
         var later = run.grant
         later.deadline = run.grant.deadline + .seconds(5)
-        #expect(run.feed(.lease(.extended(later))) == [.extend(later)])
+        #expect(run.feed(.lease(.extended(later))) == [.extend(later, 2)])
         #expect(run.alarm == later.deadline - run.session.configuration.timing.margin / 2)
         run.now = run.grant.deadline
         #expect(run.feed(.timer).isEmpty, "the old deadline is of no concern any more")
@@ -132,10 +132,10 @@ struct GuardSessionTests {
         var run = Run()
         run.run()
         run.now = run.watchdog
-        #expect(run.feed(.timer) == [.endByForce])
+        #expect(run.feed(.timer) == [.endByForce(command: 42)])
         #expect(run.feed(.forced(.init(living: 3))).isEmpty)
         run.now = try #require(run.alarm)
-        #expect(run.feed(.timer) == [.endByForce])
+        #expect(run.feed(.timer) == [.endByForce(command: 42)])
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
         _ = run.feed(.hooksRan)
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
@@ -145,7 +145,7 @@ struct GuardSessionTests {
     func guardianKilled() {
         var run = Run()
         run.run()
-        #expect(run.feed(.guardianEnded) == [.message(.guardianKilled), .endByForce])
+        #expect(run.feed(.guardianEnded) == [.message(.guardianKilled), .endByForce(command: 42)])
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
         #expect(run.feed(.hooksRan) == [.stopLease])
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("its guardian was killed"))])
@@ -223,7 +223,7 @@ struct GuardSessionTests {
         run.now = run.start + .seconds(5)
         var later = run.grant
         later.deadline = run.now + .seconds(10)
-        #expect(run.feed(.lease(.extended(later))) == [.extend(later)], "renewed as long as it is held")
+        #expect(run.feed(.lease(.extended(later))) == [.extend(run.grant.extended(to: later.deadline), 2)], "renewed as long as it is held")
         #expect(run.alarm == until)
         run.now = until
         #expect(run.feed(.timer) == [.hooks(.released, run.grant)])
@@ -352,7 +352,7 @@ struct GuardianFailureTests {
         run.run()
         _ = run.feed(.lease(.lost(run.grant, .removed)))
         #expect(run.alarm == run.now + .milliseconds(200))
-        after(200, &run, [.message(.guardianSilent), .endByForce])
+        after(200, &run, [.message(.guardianSilent), .endByForce(command: 42)])
     }
 
     @Test("leaves to the guardian what it has taken")
@@ -369,8 +369,9 @@ struct GuardianFailureTests {
         var run = Run()
         run.run()
         _ = run.feed(.lease(.stepDownAsked(by: "ops")))
-        after(200, &run, [.message(.guardianSilent), .terminateByForce])
-        after(3000, &run, [.endByForce])
+        after(200, &run, [.message(.guardianSilent), .terminateByForce, .look])
+        _ = run.feed(.looked(.init(living: 1)))
+        after(3000, &run, [.endByForce(command: 42)])
     }
 
     @Test("passes a signal on itself, once, however often it came meanwhile")
@@ -379,7 +380,7 @@ struct GuardianFailureTests {
         run.run()
         #expect(run.feed(.signal(SIGTERM)).count == 1)
         #expect(run.feed(.signal(SIGTERM)).isEmpty)
-        after(200, &run, [.passByForce(SIGTERM, to: 42)])
+        after(200, &run, [.passByForce(SIGTERM, to: 42), .look])
         #expect(run.feed(.signal(SIGTERM)).count == 1)
     }
 
@@ -389,7 +390,7 @@ struct GuardianFailureTests {
         _ = run.feed(.lease(.elected(run.grant)))
         _ = run.feed(.hooksRan)
         after(4999, &run, [])
-        after(1, &run, [.message(.guardianSilent), .endByForce])
+        after(1, &run, [.message(.guardianSilent), .endByForce(command: nil)])
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
     }
 
@@ -423,7 +424,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.forced(.init(living: 1, denied: 99))) == [.message(.survivor(99))])
         for _ in 0..<300 {
             run.now = run.alarm ?? run.now
-            #expect(run.feed(.timer) == [.endByForce])
+            #expect(run.feed(.timer) == [.endByForce(command: 42)])
             var later = run.grant
             later.deadline = run.now + .seconds(10)
             _ = run.feed(.lease(.extended(later)))
@@ -450,8 +451,63 @@ struct GuardianFailureTests {
         _ = run.feed(.guardianEnded)
         #expect(run.feed(.forced(.init(living: 0))).isEmpty)
         run.now = run.alarm ?? run.now
-        #expect(run.feed(.timer) == [.endByForce])
+        #expect(run.feed(.timer) == [.endByForce(command: 42)])
         #expect(run.feed(.forced(.init(living: 0))) == [.hooks(.released, run.grant)])
+    }
+
+    @Test("sees itself that the command has ended, where the guardian says nothing, and exits as the command did")
+    func endNotTold() {
+        var run = Run()
+        run.run()
+        var later = run.grant
+        later.deadline = run.grant.deadline + .seconds(60)
+        #expect(run.feed(.lease(.extended(later))) == [.extend(later, 2)])
+        after(200, &run, [.look])
+        #expect(run.feed(.looked(.init(living: 2))).isEmpty)
+        after(250, &run, [.look])
+        #expect(run.feed(.looked(.init(living: 0))).isEmpty)
+        after(250, &run, [.look])
+        #expect(run.feed(.looked(.init(living: 0))) == [.endByForce(command: 42)])
+        #expect(run.feed(.forced(.init(living: 0, isOver: true, status: .exited(5)))) == [.hooks(.released, later)])
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(5)))])
+    }
+
+    @Test("looks no more once the guardian answers again")
+    func answersAgain() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.signal(SIGUSR1))
+        after(200, &run, [.passByForce(SIGUSR1, to: 42), .look])
+        _ = run.feed(.looked(.init(living: 0)))
+        #expect(run.feed(.guardian(.obeyed(2))).isEmpty)
+        after(250, &run, [])
+        #expect(run.feed(.looked(.init(living: 0))).isEmpty)
+    }
+
+    @Test("names what does not die, though it may be killed: frozen, or hanging in the kernel")
+    func doesNotDie() {
+        var run = Run()
+        run.run()
+        _ = run.feed(.guardianEnded)
+        for _ in 0..<200 {
+            #expect(run.feed(.forced(.init(living: 1, first: 77))).isEmpty)
+            run.now = run.now + .milliseconds(3)
+            _ = run.feed(.timer)
+        }
+        #expect(run.feed(.forced(.init(living: 1, first: 77))) == [.message(.survivor(77))])
+        #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.message(.leftAlive(77)), .exit(.lost("its guardian was killed"))])
+    }
+
+    @Test("begins once the lease is extended, where there was no time left when the hooks were through")
+    func beginsLate() {
+        var run = Run()
+        _ = run.feed(.lease(.elected(run.grant)))
+        run.now = run.grant.deadline - .milliseconds(300)
+        #expect(run.feed(.hooksRan).isEmpty)
+        var later = run.grant
+        later.deadline = run.grant.deadline + .seconds(9)
+        #expect(run.feed(.lease(.extended(later))) == [.run(later, 1)])
     }
 
     @Test("has the lease confirmed when the wall clock went ahead")
@@ -505,6 +561,12 @@ struct TermMarkTests {
         let inner = TermMark(election: "c", kind: "d", inherited: outer.value, unique: 2)
         #expect(inner.value == inner.text + "," + outer.text)
         #expect(inner.text.prefix(16) != outer.text.prefix(16))
+    }
+
+    @Test("can be without the kind, and is the same else")
+    func withoutKind() {
+        let mark = TermMark(election: "a", kind: "b", inherited: nil, unique: 1)
+        #expect(mark.withoutKind().text == mark.text.prefix(17) + "0000000000000000-0000000000000001")
     }
 
     @Test("does not grow without end, nor pass on what is no mark")

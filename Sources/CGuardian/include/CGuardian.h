@@ -55,6 +55,11 @@ struct qq_report {
 
 enum { QQ_ORDER_TAKE_TERMINAL = 1 };  // RUN's value: make the command's group the terminal's foreground group
 
+/// The longest entry that marks a term, in bytes.
+enum { QQ_LONGEST_MARK = 1024 };
+/// Whether a guardian of this process would have room to show the mark.
+int qq_guardian_shows(const char *mark);
+
 /// What a guardian is started with.
 struct qq_guardian_setup {
     char *const *arguments;  // the command, ended by NULL
@@ -72,9 +77,14 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
 /// 1 and a report, 0 at the end of the stream, -1 with errno (EAGAIN when there is none now).
 int qq_guardian_receive(int socket, struct qq_report *report);
 
+/// What lives below this process: how many, or -1 where that cannot be seen; one of them; and one that may not be signalled. Pids are 0 for none.
+struct qq_below {
+    int living;
+    pid_t first, denied;
+};
+
 /// Sends `signal` (0: none, only count) to every process below this one but `except`, and to their process groups where those hold nothing else.
-/// Returns how many live, or -1 with errno when /proc cannot be read. *denied is a pid that may not be signalled, or 0.
-int qq_signal_descendants(int signal, pid_t except, pid_t *denied);
+struct qq_below qq_signal_descendants(int signal, pid_t except);
 
 /// Sends `signal` to the processes below this one that are in the group. Returns how many were reached.
 int qq_signal_group_below(pid_t group, int signal);
@@ -92,9 +102,18 @@ struct qq_leftovers {
     const char *loose;          // the part that elections of this name have in common
 };
 
-/// One round: SIGKILL to all that earlier terms of the election have left on this machine. Returns how many were found, their numbers in `pids` (at most
-/// `room`), or -1 with errno.
-int qq_leftovers_end(const struct qq_leftovers *leftovers, pid_t *pids, int room);
+/// A process that was found.
+struct qq_leftover {
+    pid_t pid;
+    uint64_t started;  // as in qq_process
+    int is_denied;     // it may not be killed from here
+};
+
+/// One round: SIGKILL to all that earlier terms of the election have left on this machine. Returns how many were found, the first `room` of them in
+/// `found`, or -1 with errno.
+int qq_leftovers_end(const struct qq_leftovers *leftovers, struct qq_leftover *found, int room);
+/// Whether a process that was found lives still.
+int qq_leftover_lives(const struct qq_leftover *leftover);
 
 /// How far the wall clock has moved on CLOCK_BOOTTIME from `before`, in nanoseconds; `before` becomes what it is now (0: not asked yet).
 int64_t qq_clock_jump(int64_t *before);

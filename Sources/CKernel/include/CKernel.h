@@ -43,8 +43,8 @@ int qq_set_cloexec(int fd, int on);
 /// The arguments of this process, as the kernel gave them, ended by NULL. Swift's own search for them goes astray where a preloaded library (faketime,
 /// sanitizers) has moved the environment before main.
 char *const *qq_arguments(int *count);
-/// The environment as the kernel gave it, ended by NULL; later changes are not in it.
-char *const *qq_first_environment(void);
+/// The memory that the kernel shows as the environment of this process (proc_pid_environ(5)); NULL where there is none.
+char *qq_environment_memory(size_t *room);
 
 /// Whether a signal's disposition is SIG_IGN: 1 or 0.
 int qq_signal_is_ignored(int number);
@@ -73,7 +73,7 @@ struct qq_process {
     pid_t pid, parent, group;
     uint64_t started;  // clock ticks after the boot
     char name[16];
-    unsigned char is_zombie, is_chosen, is_spared;
+    unsigned char is_zombie, is_chosen, is_spared, is_denied;
 };
 
 /// Processes, sorted by their numbers once `qq_processes_read` has filled the list.
@@ -84,6 +84,8 @@ struct qq_processes {
 
 /// Reads a file of a process, of which at most `room - 1` bytes, and ends it with a NUL. The length, or -1 with errno. `proc` is /proc.
 ssize_t qq_proc_read(int proc, pid_t pid, const char *file, char *buffer, size_t room);
+/// The same by whichever of its threads shows it.
+ssize_t qq_proc_read_any(int proc, pid_t pid, const char *file, char *buffer, size_t room);
 /// Reads one process. 1, or 0 if there is none.
 int qq_process_read(int proc, pid_t pid, struct qq_process *process);
 /// Appends a process, if there is one. 0 only without memory.
@@ -98,8 +100,12 @@ void qq_processes_choose_below(struct qq_processes *list, pid_t root);
 /// The name of guardians (Sources/CGuardian), at most 15 bytes as any name of a process: none that `pkill qq` or `killall qq` looks for.
 extern const char qq_guardian_name[];
 int qq_process_is_guardian(const struct qq_process *process);
-/// Chooses the guardians above what is chosen, what has come to their qq as orphans (but not that qq itself), and everything below all of these.
-void qq_processes_choose_guarded(struct qq_processes *list);
+/// Spares this process and all that are above it: they are not ended from here.
+void qq_processes_spare_lineage(struct qq_processes *list);
+/// Chooses what has come to the qq of a chosen guardian as orphans (but not that qq itself), and everything below what is chosen.
+void qq_processes_choose_guarded(struct qq_processes *list, int proc);
+/// SIGKILL to what is chosen; to guardians once nothing else of it lives. Returns how many lived; those that may not be killed are denied.
+int qq_processes_kill(struct qq_processes *list);
 /// Sends a signal (0: none) to the process that was read, and to no other that has its number now. 0, or -1 with errno.
 int qq_process_signal(const struct qq_process *process, int number);
 

@@ -126,7 +126,8 @@ extension Context {
             messages.note("ended \(count) \(count == 1 ? "process" : "processes") that the command had left behind")
         case .survivor(let pid):
             messages.note(
-                "process \(pid) cannot be ended from here: it belongs to another user; the lease is kept until it ends or runs out")
+                "process \(pid) cannot be ended from here: it belongs to another user, or hangs in the kernel; the lease is kept until it ends or runs out"
+            )
         case .steppingDown(let by): messages.note("\(by) asks us to step down from \(name): ending the command")
         case .notRenewed(let signal):
             messages.note("the lease of \(name) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")

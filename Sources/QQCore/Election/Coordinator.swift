@@ -76,12 +76,16 @@ public protocol Coordinator: Sendable {
 }
 
 extension Coordinator {
-    public func electionKeys(_ name: String) -> [String] {
+    public func electionKeys(_ name: String) -> [String] { [networkElectionKey(name)] }
+
+    /// Names an election of a system that is reached over a network.
+    /// - Parameter name: the election, with all beside the servers that tells it from others.
+    public func networkElectionKey(_ name: String) -> String {
         // One cluster can be named by its servers in any order, and one address is another server in another network namespace.
         let hosts = server.hosts.map(\.description).sorted().joined(separator: ",")
         var network = stat()
         let isKnown = stat("/proc/self/ns/net", &network) == 0
-        return ["\(server.system.name) \(hosts) \(server.path) \(name) \(isKnown ? network.st_ino : 0)"]
+        return "\(server.system.name) \(hosts) \(server.path) \(name) \(isKnown ? network.st_ino : 0)"
     }
 
     public func prepare() {}

@@ -49,3 +49,12 @@ public protocol Witness: Sendable {
     /// Gives up this process's copy.
     func close()
 }
+
+extension Grant {
+    /// The same grant with a lease that lasts until `deadline`.
+    public func extended(to deadline: BootInstant) -> Grant {
+        var grant = self
+        grant.deadline = deadline
+        return grant
+    }
+}

@@ -102,6 +102,18 @@ public final class NATSCoordinator: Coordinator {
 
     // MARK: Names
 
+    /// The account decides which buckets there are, and so does the domain. No secret is part of it.
+    public func electionKeys(_ name: String) -> [String] {
+        let login =
+            switch settings.options.credentials {
+            case .none: "none"
+            case .userPassword(let user, _): "user \(user)"
+            case .token: "token"
+            case .nkey(let path), .credentialsFile(let path): "file \(path)"
+            }
+        return [networkElectionKey("\(name) \(settings.apiPrefix) \(login)")]
+    }
+
     /// Below it, a stall of a moment would cost the lease.
     public static let shortestTTL: Duration = .seconds(1)
 
