@@ -42,19 +42,21 @@ public struct Hooks: Sendable {
 /// A command for `sh -c`, with variables beside those that we were started with. Its output goes to stderr, its input is empty.
 public struct ShellCommand: Sendable {
     let command: String
-    let environment: [String]
+    /// C strings, byte for byte what we were started with.
+    let environment: [[CChar]]
 
     public init(_ command: String, environment: [(name: String, value: String)]) {
         self.command = command
         let own = Set(environment.map { $0.name })
-        var entries: [String] = []
+        var entries: [[CChar]] = []
         var at = environ
         while let entry = at.pointee {
-            let text = String(cString: entry)
-            if !own.contains(String(text.prefix { $0 != "=" })) { entries.append(text) }
+            if !own.contains(String(String(cString: entry).prefix { $0 != "=" })) {
+                entries.append(Array(UnsafeBufferPointer(start: entry, count: strlen(entry) + 1)))
+            }
             at = at.advanced(by: 1)
         }
-        self.environment = entries + environment.map { $0.name + "=" + $0.value }
+        self.environment = entries + environment.map { Array(($0.name + "=" + $0.value).utf8CString) }
     }
 
     /// Runs it until it ends, the time is over, or the task is cancelled; what went wrong, or nil.

@@ -24,16 +24,18 @@ enum Hidden {
         _ = variables
     }
 
-    /// The environment for a `qq` that is to know what we know, which hides it again: what we hid, too, and `more`.
-    static func environment(and more: [String]) -> [String] {
-        var entries: [String] = []
+    /// The environment for a `qq` that is to know what we know, which hides it again: what we hid, too, and `more`; C strings.
+    static func environment(and more: [String]) -> [[CChar]] {
+        var entries: [[CChar]] = []
         var next = environ
         while let entry = next.pointee {
             let text = String(cString: entry)
-            if !variables.keys.contains(where: { text.hasPrefix($0 + "=") }) { entries.append(text) }
+            if !variables.keys.contains(where: { text.hasPrefix($0 + "=") }) {
+                entries.append(Array(UnsafeBufferPointer(start: entry, count: strlen(entry) + 1)))
+            }
             next += 1
         }
-        return entries + variables.map { "\($0.key)=\($0.value)" } + more
+        return entries + (variables.map { "\($0.key)=\($0.value)" } + more).map { Array($0.utf8CString) }
     }
 
     private static func takeVariables() -> [String: String] {

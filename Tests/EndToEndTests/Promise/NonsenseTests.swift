@@ -42,6 +42,17 @@ struct NonsenseTests {
         }
     }
 
+    @Test("variables that are none of ours reach the command and its hooks byte for byte")
+    func passedOn() async throws {
+        try await inSandbox { box in
+            let script = "FOO=$(printf 'a\\377'); export FOO; exec \"$0\" acquire x --on-elected 'printf %s \"$FOO\" >hook' -- printenv FOO"
+            let run = try await box.start(["sh", "-c", script, Sandbox.binary]).finish()
+            #expect(run.ending == .exited(0), "\(run.errors)")
+            #expect(run.output == [0x61, 0xff, 0x0a])
+            #expect(readBytes(box.path("hook")) == [0x61, 0xff])
+        }
+    }
+
     @Test("a line of a script that is no text is 64")
     func script() async throws {
         try await inSandbox { box in
