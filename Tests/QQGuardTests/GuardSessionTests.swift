@@ -122,6 +122,7 @@ struct GuardSessionTests {
         var later = run.grant
         later.deadline = run.grant.deadline + .seconds(5)
         #expect(run.feed(.lease(.extended(later))) == [.extend(later, 2)])
+        #expect(run.feed(.guardian(.obeyed(2))).isEmpty)
         #expect(run.alarm == later.deadline - run.session.configuration.timing.margin / 2)
         run.now = run.grant.deadline
         #expect(run.feed(.timer).isEmpty, "the old deadline is of no concern any more")
