@@ -41,14 +41,17 @@ static const char *next_mark(const char *mark) {
     return comma ? comma + 1 : NULL;
 }
 
-/// Marks that guardians show.
+/// Marks, each of a process of the list.
 struct marks {
-    char (*items)[MARK_LENGTH];
+    struct {
+        int index;
+        char text[MARK_LENGTH];
+    } *items;
     int count, room;
 };
 
-/// Only the innermost: a guardian shows the terms that it works under itself, too.
-static int add_mark(struct marks *marks, const char *mark) {
+/// 0 without memory.
+static int add_mark(struct marks *marks, int index, const char *mark) {
     if (strlen(mark) < MARK_LENGTH) return 1;
     if (marks->count == marks->room) {
         int room = marks->room ? marks->room * 2 : 16;
@@ -57,25 +60,15 @@ static int add_mark(struct marks *marks, const char *mark) {
         marks->items = items;
         marks->room = room;
     }
-    memcpy(marks->items[marks->count++], mark, MARK_LENGTH);
+    marks->items[marks->count].index = index;
+    memcpy(marks->items[marks->count++].text, mark, MARK_LENGTH);
     return 1;
 }
 
 static int has_mark(const struct marks *marks, const char *mark) {
     for (int i = 0; i < marks->count; i++)
-        if (strncmp(marks->items[i], mark, MARK_LENGTH) == 0) return 1;
+        if (strncmp(marks->items[i].text, mark, MARK_LENGTH) == 0) return 1;
     return 0;
-}
-
-/// The best match among marks. What matches loosely counts only if its own guardian is gone.
-static enum match match_marks(const struct qq_leftovers *leftovers, const struct marks *guarded, const char *mark) {
-    enum match best = NONE;
-    for (; mark; mark = next_mark(mark)) {
-        enum match found = match_mark(leftovers, mark);
-        if (found == LOOSE && (strlen(mark) < MARK_LENGTH || has_mark(guarded, mark))) found = NONE;
-        if (found > best) best = found;
-    }
-    return best;
 }
 
 /// Whether a part of the path names a cgroup of the election. The path then ends with that part.
@@ -108,7 +101,7 @@ static void end_cgroups(const struct qq_leftovers *leftovers) {
 struct search {
     const struct qq_leftovers *leftovers;
     struct qq_processes list;
-    struct marks guarded;
+    struct marks loose, guarded;
     char *text;
     int proc;
 };
@@ -117,25 +110,40 @@ static const char *marks_of(struct search *search, const struct qq_process *proc
     return marks_in(search->leftovers, search->text, qq_proc_read_any(search->proc, process->pid, "environ", search->text, LARGEST_ENVIRONMENT));
 }
 
-static int choose(struct search *search) {
+/// Chooses what belongs to the very election, and notes what may. 0 without memory.
+static int choose_exact(struct search *search) {
     char cgroup[QQ_CGROUP_PATH];
     int has_cgroups = qq_cgroup_path(getpid(), cgroup, sizeof cgroup);
     for (int i = 0; i < search->list.count; i++) {
-        const struct qq_process *process = &search->list.items[i];
-        if (!qq_process_is_guardian(process) || process->is_zombie) continue;
-        const char *marks = marks_of(search, process);
-        if (marks && !add_mark(&search->guarded, marks)) return 0;
-    }
-    for (int i = 0; i < search->list.count; i++) {
         struct qq_process *process = &search->list.items[i];
         if (process->is_zombie || process->pid == getpid()) continue;
-        enum match match = match_marks(search->leftovers, &search->guarded, marks_of(search, process));
-        if (match == NONE && has_cgroups && qq_cgroup_path(process->pid, cgroup, sizeof cgroup) && is_cgroup_of(search->leftovers, cgroup)) {
-            if (!process->is_spared) qq_cgroup_kill(cgroup);
-            match = EXACT;
+        for (const char *mark = marks_of(search, process); mark; mark = next_mark(mark)) {
+            enum match match = match_mark(search->leftovers, mark);
+            if (match == EXACT) process->is_chosen = 1;
+            // A guardian that lives guards its term.
+            if (match == LOOSE && !qq_process_is_guardian(process) && !process->is_spared && !add_mark(&search->loose, i, mark)) return 0;
         }
-        process->is_chosen = match == EXACT || (match == LOOSE && !process->is_spared);
+        if (!process->is_chosen && has_cgroups && qq_cgroup_path(process->pid, cgroup, sizeof cgroup) && is_cgroup_of(search->leftovers, cgroup)) {
+            if (!process->is_spared) qq_cgroup_kill(cgroup);
+            process->is_chosen = 1;
+        }
     }
+    return 1;
+}
+
+/// Chooses what may belong to the election and is guarded by nobody. A guardian shows its mark before there is a process that has it: so those are
+/// looked at last, or one that has only just begun would pass for gone. 0 without memory.
+static int choose_loose(struct search *search) {
+    if (search->loose.count == 0) return 1;
+    for (int i = 0; i < search->list.count; i++) {
+        const struct qq_process *process = &search->list.items[i];
+        if (!qq_process_is_guardian(process) || process->is_zombie) continue;
+        // The first is its own; those behind are of the terms that it works under itself.
+        const char *mark = marks_of(search, process);
+        if (mark && !add_mark(&search->guarded, i, mark)) return 0;
+    }
+    for (int i = 0; i < search->loose.count; i++)
+        if (!has_mark(&search->guarded, search->loose.items[i].text)) search->list.items[search->loose.items[i].index].is_chosen = 1;
     return 1;
 }
 
@@ -157,7 +165,7 @@ int qq_leftovers_end(const struct qq_leftovers *leftovers, struct qq_leftover *f
     int count = -1;
     if (search.proc >= 0 && search.text && qq_processes_read(&search.list) == 0) {
         qq_processes_spare_lineage(&search.list);
-        if (choose(&search)) {
+        if (choose_exact(&search) && choose_loose(&search)) {
             qq_processes_choose_guarded(&search.list, search.proc);
             end_cgroups(leftovers);
             qq_processes_kill(&search.list);
@@ -167,6 +175,7 @@ int qq_leftovers_end(const struct qq_leftovers *leftovers, struct qq_leftover *f
     int error = errno;
     if (search.proc >= 0) close(search.proc);
     free(search.text);
+    free(search.loose.items);
     free(search.guarded.items);
     qq_processes_free(&search.list);
     errno = error;

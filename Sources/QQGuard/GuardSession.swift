@@ -386,6 +386,7 @@ public struct GuardSession: Sendable {
         return emptyLooks >= 2 ? forceEnd() : []
     }
 
+    private static let roundsForGuardian = 50
     /// After this many rounds what is left hangs in the kernel, or is not ours to kill.
     private static let quickRounds = 200
 
@@ -394,7 +395,8 @@ public struct GuardSession: Sendable {
         force.rounds += 1
         if let status = round.status { self.status = self.status ?? status }
         force.emptyRounds = round.living == 0 ? force.emptyRounds + 1 : 0
-        if round.isOver || force.emptyRounds >= 2 { return gone(leftBehind: 0, at: now) }
+        // As long as the guardian, killed, is not dead, the command's end is not told; it is not waited for without end.
+        if round.isOver || (force.emptyRounds >= 2 && force.rounds >= Self.roundsForGuardian) { return gone(leftBehind: 0, at: now) }
         force.next = now + (force.rounds < Self.quickRounds ? .milliseconds(2) : .milliseconds(100))
         self.force = force
         return (round.denied ?? (force.rounds > Self.quickRounds ? round.first : nil)).map { survives($0) } ?? []
