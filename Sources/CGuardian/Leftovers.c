@@ -99,7 +99,7 @@ static void end_cgroups(const struct qq_leftovers *leftovers) {
 
 /// What is looked through in one round.
 struct search {
-    const struct qq_leftovers *leftovers;
+    struct qq_leftovers *leftovers;
     struct qq_processes list;
     struct marks loose, guarded;
     char *text;
@@ -107,7 +107,10 @@ struct search {
 };
 
 static const char *marks_of(struct search *search, const struct qq_process *process) {
-    return marks_in(search->leftovers, search->text, qq_proc_read_any(search->proc, process->pid, "environ", search->text, LARGEST_ENVIRONMENT));
+    ssize_t length = qq_proc_read_any(search->proc, process->pid, "environ", search->text, LARGEST_ENVIRONMENT);
+    // One that may not be read (EACCES) shows nothing next time either.
+    if (length == 0) search->leftovers->is_unsure = 1;
+    return marks_in(search->leftovers, search->text, length);
 }
 
 /// Chooses what belongs to the very election, and notes what may. 0 without memory.
@@ -116,7 +119,7 @@ static int choose_exact(struct search *search) {
     int has_cgroups = qq_cgroup_path(getpid(), cgroup, sizeof cgroup);
     for (int i = 0; i < search->list.count; i++) {
         struct qq_process *process = &search->list.items[i];
-        if (process->is_zombie || process->pid == getpid()) continue;
+        if (process->is_zombie || process->is_kernel || process->pid == getpid()) continue;
         for (const char *mark = marks_of(search, process); mark; mark = next_mark(mark)) {
             enum match match = match_mark(search->leftovers, mark);
             if (match == EXACT) process->is_chosen = 1;
@@ -159,10 +162,11 @@ static int tell(const struct qq_processes *list, struct qq_leftover *found, int 
     return count;
 }
 
-int qq_leftovers_end(const struct qq_leftovers *leftovers, struct qq_leftover *found, int room) {
+int qq_leftovers_end(struct qq_leftovers *leftovers, struct qq_leftover *found, int room) {
     struct search search = {.leftovers = leftovers, .text = malloc(LARGEST_ENVIRONMENT)};
     search.proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int count = -1;
+    leftovers->is_unsure = 0;
     if (search.proc >= 0 && search.text && qq_processes_read(&search.list) == 0) {
         qq_processes_spare_lineage(&search.list);
         if (choose_exact(&search) && choose_loose(&search)) {

@@ -63,19 +63,21 @@ int qq_process_read(int proc, pid_t pid, struct qq_process *process) {
     // The name is in parentheses and can hold any byte. The fields are therefore counted from the last parenthesis.
     char *name = strchr(text, '('), *fields = strrchr(text, ')'), state;
     int parent, group;
+    unsigned flags;
     long threads;
     unsigned long long started;
     if (!name || !fields || fields < name) return 0;
-    // proc_pid_stat(5): state, ppid and pgrp are fields 3 to 5, num_threads is field 20, starttime field 22.
+    // proc_pid_stat(5): state, ppid and pgrp are fields 3 to 5, flags is field 9, num_threads field 20, starttime field 22.
     if (sscanf(
-            fields + 1, " %c %d %d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state, &parent, &group, &threads,
-            &started) != 5)
+            fields + 1, " %c %d %d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu", &state, &parent, &group, &flags,
+            &threads, &started) != 6)
         return 0;
     memset(process, 0, sizeof *process);
     process->pid = pid;
     process->parent = parent;
     process->group = group;
     process->started = started;
+    process->is_kernel = (flags & 0x00200000) != 0;  // PF_KTHREAD of the kernel's sched.h
     // One whose first thread has ended looks like a zombie, and works on in the others.
     process->is_zombie = (state == 'Z' || state == 'X') && threads <= 1;
     *fields = 0;

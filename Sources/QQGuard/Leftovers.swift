@@ -77,8 +77,8 @@ public struct Leftovers: Sendable {
         var problem: CInt?
     }
 
-    /// Rounds of SIGKILL until two in a row find nothing: one round can miss a process that is just being forked, or is between two programs. Runs on a
-    /// thread of its own.
+    /// Rounds of SIGKILL until two in a row find nothing: one round can miss a process that is just being forked, or is between two programs. One is
+    /// enough where it found nothing at all, and nothing that could be such a process. Runs on a thread of its own.
     private static func end(exact: [String], loose: String, until deadline: BootInstant) -> Result {
         let texts = exact.map { strdup($0) }
         let (kind, variable) = (strdup(loose), strdup(TermMark.variable))
@@ -110,7 +110,7 @@ public struct Leftovers: Sendable {
                     return qq_leftover_lives(&process) != 0
                 }
                 emptyRounds = count == 0 && denied.isEmpty ? emptyRounds + 1 : 0
-                if emptyRounds >= 2 { break }
+                if emptyRounds >= (seen.isEmpty && leftovers.is_unsure == 0 ? 1 : 2) { break }
                 if qq_boot_now() >= deadline.nanoseconds {
                     result.living = Set(found.prefix(Int(count)).map(\.pid)).union(denied.keys).sorted()
                     // What is found now may be dying; the next try tells.

@@ -100,6 +100,7 @@ struct qq_leftovers {
     const char *variable;       // the name of the marking variable
     const char **exact;   // marks of this very election, as they begin; ended by NULL
     const char *loose;          // the part that elections of this name have in common
+    int is_unsure;              // set where a process showed nothing of its environment, as between two programs: look again
 };
 
 /// A process that was found.
@@ -111,7 +112,7 @@ struct qq_leftover {
 
 /// One round: SIGKILL to all that earlier terms of the election have left on this machine. Returns how many were found, the first `room` of them in
 /// `found`, or -1 with errno.
-int qq_leftovers_end(const struct qq_leftovers *leftovers, struct qq_leftover *found, int room);
+int qq_leftovers_end(struct qq_leftovers *leftovers, struct qq_leftover *found, int room);
 /// Whether a process that was found lives still.
 int qq_leftover_lives(const struct qq_leftover *leftover);
 

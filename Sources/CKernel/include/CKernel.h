@@ -73,7 +73,7 @@ struct qq_process {
     pid_t pid, parent, group;
     uint64_t started;  // clock ticks after the boot
     char name[16];
-    unsigned char is_zombie, is_chosen, is_spared, is_denied;
+    unsigned char is_zombie, is_kernel, is_chosen, is_spared, is_denied;
 };
 
 /// Processes, sorted by their numbers once `qq_processes_read` has filled the list.
