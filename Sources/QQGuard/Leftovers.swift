@@ -11,7 +11,7 @@ public struct Leftovers: Sendable {
     private let loop: MainLoop
     private let told: @Sendable (Int) -> Void
 
-    /// How long the processes have until they are dead.
+    /// How long the processes have until they are dead. A lease that has expired meanwhile is not worked under.
     private static let limit = Duration.seconds(2)
 
     /// - Parameters:
@@ -29,7 +29,7 @@ public struct Leftovers: Sendable {
     /// - Throws: `CoordinationError` of kind `.unavailable` if something lives on, or nothing can be seen in time.
     public func end(before grant: Grant) async throws(CoordinationError) {
         if grant.followsCleanEnd { return }
-        let limit = min(Self.limit, grant.ttl / 4)
+        let limit = Self.limit
         let (results, result) = AsyncStream.makeStream(of: Result.self)
         let end = loop.now() + limit
         let (exact, loose) = (exact, loose)
