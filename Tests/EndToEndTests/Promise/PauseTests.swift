@@ -61,7 +61,7 @@ struct PauseTests {
             let guardian = try await box.guardian(of: holder)
             setAhead(by: 60, in: box)
             kill(guardian.pid, SIGCHLD)
-            try await waitUntil("it is told of: \(holder.errors)") { holder.errors.contains("the wall clock went ahead by 1m") }
+            try await waitUntil("it is told of: \(holder.errors)") { holder.errors.contains("the wall clock went ahead by ") }
             let since = bootNow()
             try await waitUntil("longer than a renewal may take") { bootNow() > since + 3_000_000_000 }
             #expect(holder.child.isRunning, "\(holder.errors)")
