@@ -8,6 +8,8 @@ FUZZ_SECONDS ?= 60
 TORTURE_SECONDS ?= 60
 TORTURE_TERMS ?= 1000000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+# For each target of Fuzz/Targets, within the tests.
+TEST_FUZZ_SECONDS ?= 5
 BENCH_ROUNDS ?= 200
 BENCH_SECONDS ?= 60
 
@@ -68,7 +70,9 @@ demo: build ## Two contenders and one lease, in a temporary folder
 # whole programs against the clock comes when the units are through.
 test: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 test: deps-test ## All tests, end to end included
-	$(SWIFT) test --skip '^(EndToEndTests|QQFileTests)\.'
+	$(SWIFT) test --skip '^(EndToEndTests|QQFileTests|FuzzTests)\.'
+	@rm -rf $(BUILD)/fuzz/running
+	QQ_FUZZ_SECONDS=$(TEST_FUZZ_SECONDS) $(SWIFT) test --skip-build --filter '^FuzzTests\.' || { Scripts/fuzz-left $(BUILD)/fuzz/running; exit 1; }
 	$(SWIFT) test --skip-build --filter '^QQFileTests\.'
 	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
 
@@ -104,7 +108,7 @@ bench-session: build ## The session at a terminal: its first prompt, events, and
 	$(SWIFTC) -O -swift-version 6 Benchmarks/Session/*.swift $(addprefix Benchmarks/Harness/,Process.swift Table.swift) -o $(BUILD)/bench/harness-session
 	@$(BUILD)/bench/harness-session $(CURDIR)/$(BINARY) $(BENCH_ROUNDS) $(BENCH_SECONDS)
 
-fuzz: deps ## Fuzz the parsers of command lines and lease files, FUZZ_SECONDS each
+fuzz: deps ## Search with libFuzzer for what no parser, no rule and no rendering can take, FUZZ_SECONDS (60) for each target
 	@Scripts/fuzz $(FUZZ_SECONDS)
 
 test-sanitize: deps-test ## Unit tests under the thread and the address sanitizer

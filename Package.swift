@@ -152,10 +152,16 @@ let package = Package(
     ]
 )
 
-// `make fuzz` links these with libFuzzer; nothing else needs them.
+// What the targets of Fuzz/Targets look into. `make fuzz` links them with libFuzzer; else they are a part of the tests.
+let fuzzed: [Target.Dependency] = [
+    "QQCLI", "QQREPL", "QQFile", "QQNATS", "QQRaftLock", "QQQuorumQuest", "QQGRPC", "QQCore",
+    .product(name: "GRPCCore", package: "grpc-swift-2"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+]
 if Context.environment["QQ_FUZZ"] != nil {
-    for (name, module) in [("FuzzCommandLine", "QQCLI"), ("FuzzLeaseFile", "QQFile"), ("FuzzNATSParser", "QQNATS")] {
-        package.products.append(.library(name: name, type: .static, targets: [name]))
-        package.targets.append(.target(name: name, dependencies: [.byName(name: module)], path: "Fuzz/\(name)", swiftSettings: strict))
-    }
+    package.products.append(.library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]))
+    package.targets.append(
+        .target(name: "FuzzTargets", dependencies: fuzzed, path: "Fuzz", exclude: ["Seeds", "Tests"], swiftSettings: strict))
+} else {
+    package.targets.append(
+        .testTarget(name: "FuzzTests", dependencies: fuzzed, path: "Fuzz", exclude: ["Seeds", "LibFuzzer"], swiftSettings: strict))
 }

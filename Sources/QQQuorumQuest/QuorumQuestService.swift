@@ -45,8 +45,7 @@ final class QuorumQuestService: Sendable {
         var request = Quorum_Quest_Api_V1_KeepAliveRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
         let response: Quorum_Quest_Api_V1_KeepAliveResponse = try await call(Self.keepAlive, of: name, request, timeout)
-        let length = Duration.seconds(saturating: response.leaseLength.seconds, nanoseconds: Int64(response.leaseLength.nanos))
-        return length > .zero ? length : nil
+        return response.length
     }
 
     /// Asks the endpoint that answered last, and while those that are asked cannot be reached, the others.
@@ -82,5 +81,13 @@ final class QuorumQuestService: Sendable {
         }
         throw failure
             ?? GRPCFailure(.deadlineExceeded, "no answer in time", at: endpoints[first].host.description, wasSent: false, isAnswer: false)
+    }
+}
+
+extension Quorum_Quest_Api_V1_KeepAliveResponse {
+    /// How long the lease lasts; nil for none. Held within what counts in nanoseconds: a server may send any number.
+    var length: Duration? {
+        let length = Duration.seconds(saturating: leaseLength.seconds, nanoseconds: Int64(leaseLength.nanos))
+        return length > .zero ? length : nil
     }
 }

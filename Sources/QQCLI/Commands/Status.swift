@@ -20,7 +20,7 @@ extension Context {
         }
         states = states.filter { filter.admits($0) }
         let mine = try states.map { state throws(CoordinationError) in try isOurs(state) }
-        var page = zip(states, mine).map { Row(state: $0, isMine: $1) }.dropFirst(invocation[Flags.offset] ?? 0)
+        var page = zip(states, mine).map { StatusRow(state: $0, isMine: $1) }.dropFirst(invocation[Flags.offset] ?? 0)
             .prefix(invocation[Flags.limit] ?? .max)
         if invocation[Flags.advice] {
             for index in page.indices {
@@ -57,14 +57,7 @@ extension Context {
         return try GrantStore().load(name: state.name, server: server).map { state.isTerm(of: $0) } ?? false
     }
 
-    /// An election as it is shown.
-    private struct Row {
-        let state: ElectionState
-        let isMine: Bool
-        var advice: BackoffAdvice?
-    }
-
-    private func show(_ rows: [Row], isList: Bool) throws(CoordinationError) {
+    private func show(_ rows: [StatusRow], isList: Bool) throws(CoordinationError) {
         switch output.form {
         case .json:
             let values = rows.map { Schemas.election($0.state, mine: $0.isMine, advice: $0.advice) }
@@ -74,63 +67,18 @@ extension Context {
                 try output.print(
                     json: ["server": .string(server.description), "system": .string(server.system.name), "elections": .array(values)])
             }
-        case .plain:
-            for row in rows {
-                let state = row.state
-                var record = [
-                    state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
-                    state.remaining.map { Rendering.seconds($0) },
-                ]
-                // For all of a system or for none: who cuts columns out must find them in each line.
-                if server.system == .nats { record += [state.epoch.map { String($0) }, state.revision.map { String($0) }] }
-                if let advice = row.advice {
-                    record +=
-                        [advice.initial, advice.maximum].map { Rendering.seconds($0) } + ["\(advice.multiplier)", "\(advice.jitter)"]
-                }
-                try output.print(record: record)
-            }
+        // For all of a system or for none: who cuts columns out must find them in each line.
+        case .plain: for row in rows { try output.print(record: row.record(isCounted: server.system == .nats)) }
         case .terminal:
             if rows.isEmpty {
                 messages.note("no elections at \(server)")
                 return
             }
+            let columns = StatusRow.Columns(
+                areCounted: rows.contains { $0.state.epoch != nil || $0.state.revision != nil },
+                areQueued: coordinator.capabilities.has(.waiterCount), areAdvised: invocation[Flags.advice])
             let now = WallTime.now()
-            let isCounted = rows.contains { $0.state.epoch != nil || $0.state.revision != nil }
-            let isQueued = coordinator.capabilities.has(.waiterCount)
-            try output.print(
-                table: ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + (isCounted ? ["EPOCH", "REVISION"] : [])
-                    + (isQueued ? ["WAITING"] : []) + (invocation[Flags.advice] ? ["ASK AGAIN"] : []),
-                rows.map { row in
-                    let state = row.state
-                    return [
-                        .init(state.name, .strong), leaderCell(state, mine: row.isMine),
-                        .init(state.isLed ? state.acquiredAt.map { DurationText.brief(max(now - $0, .zero)) + " ago" } : nil),
-                        .init(
-                            state.isLed ? state.remaining.map { "in " + DurationText.brief($0) } : nil, isEndingSoon(state) ? .warning : nil
-                        ),
-                        .init(state.token?.description),
-                    ]
-                        + (isCounted ? [.init(state.epoch.map { String($0) }), .init(state.revision.map { String($0) })] : [])
-                        + (isQueued ? [.init(state.waiters.map { String($0) })] : [])
-                        + (row.advice.map {
-                            [.init("after " + DurationText.brief($0.initial) + ", at most " + DurationText.brief($0.maximum))]
-                        } ?? [])
-                })
+            try output.print(table: columns.heading, rows.map { $0.cells(columns, at: now) })
         }
-    }
-
-    private func leaderCell(_ state: ElectionState, mine: Bool) -> Output.Cell {
-        if let problem = state.problem { return .init("broken: " + problem.reason, .bad) }
-        switch state.phase {
-        case .free: return .init("nobody", .faint)
-        case .unknown: return .init("not us", .faint)
-        case .expired: return .init("nobody (was \(state.leader ?? "?"))", .warning)
-        case .held: return .init((state.leader ?? "a command whose lease was removed") + (mine ? " (us)" : ""), .good)
-        }
-    }
-
-    private func isEndingSoon(_ state: ElectionState) -> Bool {
-        guard let remaining = state.remaining, let ttl = state.ttl else { return false }
-        return remaining < ttl / 3
     }
 }

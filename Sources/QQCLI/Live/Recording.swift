@@ -22,8 +22,9 @@ struct Recording: Sendable {
     let isCutOff: Bool
 
     /// - Throws: `.configuration` where the file cannot be read; `.brokenData` with the line where it is no recording.
-    init(path: String) throws(CoordinationError) {
-        let bytes = try Self.read(path)
+    init(path: String) throws(CoordinationError) { try self.init(Self.read(path), path: path) }
+
+    init(_ bytes: [UInt8], path: String) throws(CoordinationError) {
         var entries: [Entry] = []
         var isCutOff = false
         var rest = bytes[...]

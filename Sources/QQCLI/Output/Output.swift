@@ -56,16 +56,20 @@ struct Output: Sendable {
 
     /// Aligned columns under a heading. A cell's colour does not count for its width.
     func print(table heading: [String], _ rows: [[Cell]]) throws(CoordinationError) {
+        for line in lines(table: heading, rows) { try print(line) }
+    }
+
+    func lines(table heading: [String], _ rows: [[Cell]]) -> [String] {
         let all = [heading.map { Cell($0, .faint) }] + rows
         let widths = heading.indices.map { column in all.map { $0[column].text.count }.max() ?? 0 }
-        for row in all {
+        return all.map { row in
             var line = ""
             for (column, cell) in row.enumerated() {
                 let isLast = column == row.count - 1
                 line += color(cell.text, cell.color) + (isLast ? "" : String(repeating: " ", count: widths[column] - cell.text.count + 2))
             }
             while line.last == " " { line.removeLast() }
-            try print(line)
+            return line
         }
     }
 

@@ -122,14 +122,14 @@ extension NATSCoordinator {
         }
     }
 
-    private struct Node: Sendable, Hashable {
+    struct Node: Sendable, Hashable {
         var cluster: String
         var id: String
         var version: String?
     }
 
     /// The nodes that a service's description is of: one, unless it is no node.
-    private static func nodes(_ payload: [UInt8]) -> [Node] {
+    static func nodes(_ payload: [UInt8]) -> [Node] {
         guard let object = (try? JSONValue.parse(payload))?.objectValue, let name = object["name"]?.stringValue, name.hasPrefix("cluster_")
         else { return [] }
         let cluster = String(name.dropFirst("cluster_".count))
@@ -172,19 +172,26 @@ extension NATSCoordinator {
         do throws(NATSError) {
             let answer = try await client.request(subject, isRepeatable: true, timeout: timeout)
             member.roundTrip = clock.now().duration(since: began)
-            guard let object = (try? JSONValue.parse(answer.payload))?.objectValue else {
-                member.problem = "its answer cannot be understood"
-                return member
-            }
-            switch object["role"]?.stringValue {
-            case "PRIMARY": member.role = .leader
-            case "PASSIVE": member.role = .follower
-            default: break
-            }
-            member.leader = object["leader"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
-            member.epoch = object["epoch"]?.uint64Value
-            member.uptime = object["uptimeMs"]?.int64Value.map { .milliseconds(saturating: $0) }
+            member.answered(answer.payload)
         } catch { member.problem = error.reason }
         return member
+    }
+}
+
+extension MemberStatus {
+    /// Takes in what the node says of itself.
+    mutating func answered(_ payload: [UInt8]) {
+        guard let object = (try? JSONValue.parse(payload))?.objectValue else {
+            problem = "its answer cannot be understood"
+            return
+        }
+        switch object["role"]?.stringValue {
+        case "PRIMARY": role = .leader
+        case "PASSIVE": role = .follower
+        default: break
+        }
+        leader = object["leader"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+        epoch = object["epoch"]?.uint64Value
+        uptime = object["uptimeMs"]?.int64Value.map { .milliseconds(saturating: $0) }
     }
 }

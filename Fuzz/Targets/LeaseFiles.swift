@@ -1,27 +1,24 @@
-import Glibc
 import QQCore
 
 @testable import QQFile
 
-/// Any bytes as a lease file, as a journal's slot and as contents that a crash mixes: nothing crashes, what was read can be written and read again, and
-/// a cut write ends as the old content or as the new.
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
-    guard size > 0, let data else { return 0 }
-    let bytes = Array(UnsafeBufferPointer(start: data + 1, count: size - 1))
-    switch data[0] % 4 {
+/// Any bytes as a lease file, as a journal's slot and as contents that a crash mixes: nothing crashes, what was read can be shown, written and read
+/// again, and a cut write ends as the old content or as the new.
+func fuzzLeaseFile(_ data: [UInt8]) {
+    guard let first = data.first else { return }
+    let bytes = Array(data.dropFirst())
+    switch first % 4 {
     case 0, 1: checkRecord(bytes)
     case 2: checkSlot(bytes)
     default: checkCut(bytes)
     }
-    return 0
 }
 
 private func checkRecord(_ bytes: [UInt8]) {
     guard let record = try? LeaseRecord(parsing: bytes) else { return }
     let encoded = record.encoded
     // Rounding to what is written may happen once, and never again.
-    guard let second = try? LeaseRecord(parsing: encoded) else { return fail("cannot be read again", encoded) }
+    guard let second = try? LeaseRecord(parsing: encoded) else { fail("cannot be read again", encoded) }
     if second.encoded != encoded { fail("is written otherwise: \(String(decoding: second.encoded, as: UTF8.self))", encoded) }
     if second != record { fail("reads as \(second), not as \(record)", encoded) }
     judge(record)
@@ -29,6 +26,8 @@ private func checkRecord(_ bytes: [UInt8]) {
 
 /// Who may have the lease is decided without a trap, whatever the file says, and never for a token that was given out before.
 private func judge(_ record: LeaseRecord, highestToken: UInt64 = 1) {
+    var shown: Set<ElectionState> = []
+    var now = BootInstant(nanoseconds: 0)
     for liveToken in [nil, record.token, 7] {
         for highestToken in [0, record.token ?? highestToken] {
             for bootID in ["this", record.bootID ?? "other"] {
@@ -36,7 +35,8 @@ private func judge(_ record: LeaseRecord, highestToken: UInt64 = 1) {
                     boot: BootInstant(nanoseconds: 3_600_000_000_000), wall: .goZero + .seconds(63_900_000_000), bootID: bootID,
                     isShared: false)
                 let rules = LeaseRules(record: record, liveToken: liveToken, highestToken: highestToken, moment: moment)
-                _ = try? rules.state(name: "fuzz", ownTTL: .seconds(15))
+                if let state = try? rules.state(name: "fuzz", ownTTL: .seconds(15)) { shown.insert(state) }
+                now = moment.boot
                 let request = AcquireRequest(name: "fuzz", identity: "me", ttl: .seconds(15), wantsWitness: true)
                 if case .newTerm(let token)? = try? rules.decide(request), token <= max(record.token ?? 0, highestToken) {
                     fail("gives out token \(token) again", record.encoded)
@@ -44,6 +44,7 @@ private func judge(_ record: LeaseRecord, highestToken: UInt64 = 1) {
             }
         }
     }
+    checkShown(Array(shown), at: now)
 }
 
 /// As they are, and with the checksum that they should have, which no mutation finds.
@@ -83,10 +84,4 @@ private func checkCut(_ bytes: [UInt8]) {
     let foreign = contents.last ?? []
     let answer = journal.settled(foreign)
     if answer != foreign, answer != after, answer != before { fail("settles as what nobody wrote: \(answer)", foreign) }
-}
-
-private func fail(_ message: String, _ bytes: [UInt8]) {
-    print("\(message)\nof: \(String(decoding: bytes, as: UTF8.self).debugDescription)")
-    fflush(nil)
-    abort()
 }

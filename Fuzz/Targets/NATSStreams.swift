@@ -1,14 +1,12 @@
-import Glibc
 import QQCore
 
 @testable import QQNATS
 
 /// Any bytes as what a NATS server sends, as headers and as a credentials file: nothing crashes, how the bytes are cut changes nothing, no more is held than
 /// the limits allow, and what was read can be written and read again.
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
-    guard size > 2, let data else { return 0 }
-    let bytes = Array(UnsafeBufferPointer(start: data + 2, count: size - 2))
+func fuzzNATSStream(_ data: [UInt8]) {
+    guard data.count > 2 else { return }
+    let bytes = Array(data.dropFirst(2))
     switch data[0] {
     case UInt8(ascii: "h"): checkHeaders(bytes)
     case UInt8(ascii: "c"): checkCredentials(bytes)
@@ -16,7 +14,6 @@ public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
     default:
         checkStream(bytes, Limits(line: NATSParser.defaultMaximumControlLine, payload: NATSParser.defaultMaximumPayload), seed: data[1])
     }
-    return 0
 }
 
 private struct Limits {
@@ -98,10 +95,4 @@ private struct Random {
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         return state >> 33
     }
-}
-
-private func fail(_ message: String, _ bytes: [UInt8]) {
-    print("\(message)\nof: \(String(decoding: bytes, as: UTF8.self).debugDescription)")
-    fflush(nil)
-    abort()
 }

@@ -1,29 +1,25 @@
-import Glibc
-
 @testable import QQCLI
 
 /// Any bytes as a command line: nothing crashes, nothing that is accepted is lost, and what was understood can be written and understood again.
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzOne(_ data: UnsafePointer<UInt8>?, _ size: Int) -> CInt {
-    let arguments = words(UnsafeBufferPointer(start: data, count: size))
+func fuzzCommandLine(_ bytes: [UInt8]) {
+    let arguments = words(bytes)
     do {
-        guard case .run(let invocation) = try Parser.parse(arguments) else { return 0 }
+        guard case .run(let invocation) = try Parser.parse(arguments) else { return }
         let typed = Typed(arguments, invocation.command)
         check(typed, is: invocation, "what was typed and what was understood", arguments)
         let again = canonical(typed)
-        guard case .run(let second) = try Parser.parse(again) else { return fail("not run again: \(again)", arguments) }
+        guard case .run(let second) = try Parser.parse(again) else { fail("not run again: \(again)", of: arguments) }
         check(typed, is: second, "what was typed and \(again)", arguments)
     } catch {
         // Shown to people: an argument must not write to the terminal on its own account.
         for text in [error.message, error.hint ?? ""] where text.unicodeScalars.contains(where: { $0.isControl }) {
-            return fail("control characters in the error \(text.debugDescription)", arguments)
+            fail("control characters in the error \(text.debugDescription)", of: arguments)
         }
     }
-    return 0
 }
 
 /// A newline ends a word; a byte from 0x80 on stands for a whole word that means something, so that the fuzzer need not find it letter by letter.
-private func words(_ bytes: UnsafeBufferPointer<UInt8>) -> [String] {
+private func words(_ bytes: [UInt8]) -> [String] {
     bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { word in
         var text: [UInt8] = []
         for byte in word { if byte < 0x80 { text.append(byte) } else { text += vocabulary[Int(byte - 0x80) % vocabulary.count] } }
@@ -102,17 +98,11 @@ private func check(_ typed: Typed, is invocation: Invocation, _ what: String, _ 
         let value = text.map { try? flag.read($0) } ?? flag.withoutValue
         return "\(flag.name)=\(value.map { "\($0)" } ?? "nothing")"
     }
-    if !same(expected, understood) { _ = fail("\(what): flags \(expected), \(understood)", arguments) }
+    if !same(expected, understood) { fail("\(what): flags \(expected), \(understood)", of: arguments) }
     if !same(typed.positionals, invocation.positionals) {
-        _ = fail("\(what): positionals \(typed.positionals), \(invocation.positionals)", arguments)
+        fail("\(what): positionals \(typed.positionals), \(invocation.positionals)", of: arguments)
     }
     if !same(typed.trailing ?? ["none"], invocation.trailing ?? ["none"]) {
-        _ = fail("\(what): commands \(typed.trailing ?? []), \(invocation.trailing ?? [])", arguments)
+        fail("\(what): commands \(typed.trailing ?? []), \(invocation.trailing ?? [])", of: arguments)
     }
-}
-
-private func fail(_ message: String, _ arguments: [String]) -> CInt {
-    print("differs: \(message)\narguments: \(arguments.debugDescription)")
-    fflush(nil)
-    abort()
 }

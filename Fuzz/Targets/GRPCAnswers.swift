@@ -1,0 +1,106 @@
+import GRPCCore
+import QQCore
+import QQGRPC
+import SwiftProtobuf
+
+@testable import QQQuorumQuest
+@testable import QQRaftLock
+
+/// As text, which can be read and mutated, or as it goes over the line.
+private func message<Content: SwiftProtobuf.Message>(_ bytes: [UInt8], _ type: Content.Type) -> Content? {
+    if let text = String(validating: bytes, as: UTF8.self), let content = try? Content(textFormatString: text) { return content }
+    return try? Content(serializedBytes: bytes)
+}
+
+/// What a RaftLock node may answer: whatever it is, it becomes a lock's state or a node's, and that can be shown.
+func fuzzRaftLockAnswer(_ data: [UInt8]) {
+    guard let kind = data.first else { return }
+    let bytes = Array(data.dropFirst())
+    switch kind {
+    case UInt8(ascii: "a"): checkAdvice(bytes)
+    case UInt8(ascii: "e"): checkError(bytes)
+    case UInt8(ascii: "n"): checkNode(bytes)
+    default: checkLocks(bytes)
+    }
+}
+
+private func checkLocks(_ bytes: [UInt8]) {
+    let page = message(bytes, Raftlock_GetLocksResponse.self)
+    guard let locks = page?.locks ?? message(bytes, Raftlock_LockInfo.self).map({ [$0] }) else { return }
+    let readings = locks.prefix(20).map { LockReading($0) }
+    let now = StandingClock.moment
+    var shown: Set<ElectionState> = []
+    for wall in [WallTime.goZero, .now(), .latest] {
+        for clock in [nil, ServerClock(time: wall, measured: now), ServerClock(time: .goZero, measured: .distantFuture)] {
+            let states = readings.map { $0.state(at: now, wall: wall, clock: clock) }
+            shown.formUnion(states)
+            for (reading, state) in zip(readings, states) {
+                if let left = state.remaining, left < .zero { fail("ends before now: \(left)", bytes) }
+                if let length = reading.length { _ = DurationText.format(length) }
+                _ = (reading.isMarked, reading.isUntouched)
+                var pace = PollPace()
+                let pause = pace.pause(random: 0.999, remaining: state.remaining)
+                if pause < .zero || pause > .seconds(2) { fail("pauses for \(pause)", bytes) }
+            }
+        }
+    }
+    checkShown(Array(shown), at: now)
+    if let lock = message(bytes, Raftlock_Lock.self) { _ = (lock.length, lock.began) }
+}
+
+private func checkAdvice(_ bytes: [UInt8]) {
+    guard let advice = message(bytes, Raftlock_BackoffAdvice.self).map({ BackoffAdvice($0) }) else { return }
+    var pace = PollPace(advice)
+    for _ in 0..<70 {
+        let pause = pace.pause(random: 0.5, remaining: advice.maximum)
+        if pause <= .zero || pause > .seconds(2) { fail("pauses for \(pause)", bytes) }
+    }
+    checkShown([ElectionState(name: "x", phase: .held)], advice: advice, at: StandingClock.moment)
+}
+
+private func checkError(_ bytes: [UInt8]) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    var failures = [RPCError.Code.internalError, .failedPrecondition, .unavailable, .resourceExhausted, .unknown].map {
+        GRPCFailure($0, text, at: "n1:5051", wasSent: true)
+    }
+    if let detail = message(bytes, Raftlock_ErrorDetail.self) { failures.append(GRPCFailure(detail, at: "n1:5051")) }
+    for failure in failures {
+        _ = (LockRefusal(failure), failure.errorCode)
+        let told = failure.told("cannot acquire x", isChange: true, wedged: nil)
+        if told.description.unicodeScalars.contains(where: { $0.value < 0x20 }) { fail("writes to the terminal", of: told.description) }
+    }
+}
+
+/// A status, a health and a lock, cut apart by a line of dashes.
+private func checkNode(_ bytes: [UInt8]) {
+    var reports: [RaftLockCoordinator.NodeReport] = []
+    for part in String(decoding: bytes, as: UTF8.self).split(separator: "\n---\n", omittingEmptySubsequences: false).prefix(6) {
+        var report = RaftLockCoordinator.NodeReport()
+        report.status = message(Array(part.utf8), Raftlock_RaftStatus.self)
+        report.health = message(Array(part.utf8), Raftlock_HealthResponse.self)
+        report.readsAsLeader = report.status.map { $0.role == "Leader" }
+        report.listsLocks = report.status != nil
+        reports.append(report)
+    }
+    checkShown(ClusterReport(endpoints: reports.map { RaftLockCoordinator.status(of: $0, at: "n1:5051", among: reports) }))
+}
+
+/// What a Quorum Quest server may answer: whatever it is, it becomes a lease of some length, and that can be shown.
+func fuzzQuorumQuestAnswer(_ data: [UInt8]) {
+    guard let kind = data.first else { return }
+    let bytes = Array(data.dropFirst())
+    let now = StandingClock.moment
+    if kind == UInt8(ascii: "e") {
+        let text = String(decoding: bytes, as: UTF8.self)
+        checkShown(ClusterReport(endpoints: [EndpointStatus(endpoint: text, isReachable: false, canGrant: false, problem: text)]))
+        return
+    }
+    guard let length = message(bytes, Quorum_Quest_Api_V1_KeepAliveResponse.self)?.length else { return }
+    if length <= .zero { fail("is a lease of \(length)", bytes) }
+    for asked in [Duration.seconds(1), .seconds(15), .seconds(Int64(Int32.max))] {
+        let ttl = min(length, asked)
+        let grant = Grant(
+            name: "x", identity: "us", token: nil, ttl: ttl, deadline: now + ttl, acquiredAt: .now(), expiresAt: .now() + length)
+        checkShown(grant, at: now)
+    }
+}

@@ -1,0 +1,66 @@
+import QQCore
+
+/// An election as `status` shows it. Pure.
+struct StatusRow: Sendable {
+    let state: ElectionState
+    let isMine: Bool
+    var advice: BackoffAdvice?
+
+    /// Which columns a table has beside the usual ones.
+    struct Columns: Sendable {
+        let areCounted: Bool
+        let areQueued: Bool
+        let areAdvised: Bool
+
+        var heading: [String] {
+            ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + (areCounted ? ["EPOCH", "REVISION"] : []) + (areQueued ? ["WAITING"] : [])
+                + (areAdvised ? ["ASK AGAIN"] : [])
+        }
+    }
+
+    /// For programs.
+    /// - Parameter isCounted: whether the system counts terms and revisions.
+    func record(isCounted: Bool) -> [String?] {
+        var record = [
+            state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
+            state.remaining.map { Rendering.seconds($0) },
+        ]
+        if isCounted { record += [state.epoch.map { String($0) }, state.revision.map { String($0) }] }
+        if let advice {
+            record += [advice.initial, advice.maximum].map { Rendering.seconds($0) } + ["\(advice.multiplier)", "\(advice.jitter)"]
+        }
+        return record
+    }
+
+    /// For a person.
+    func cells(_ columns: Columns, at now: WallTime) -> [Output.Cell] {
+        var cells: [Output.Cell] = [
+            .init(state.name, .strong), leader,
+            .init(state.isLed ? state.acquiredAt.map { DurationText.brief(max(now - $0, .zero)) + " ago" } : nil),
+            .init(state.isLed ? state.remaining.map { "in " + DurationText.brief($0) } : nil, isEndingSoon ? .warning : nil),
+            .init(state.token?.description),
+        ]
+        if columns.areCounted { cells += [.init(state.epoch.map { String($0) }), .init(state.revision.map { String($0) })] }
+        if columns.areQueued { cells.append(.init(state.waiters.map { String($0) })) }
+        if columns.areAdvised {
+            cells.append(
+                .init(advice.map { "after " + DurationText.brief($0.initial) + ", at most " + DurationText.brief($0.maximum) }))
+        }
+        return cells
+    }
+
+    private var leader: Output.Cell {
+        if let problem = state.problem { return .init("broken: " + problem.reason, .bad) }
+        switch state.phase {
+        case .free: return .init("nobody", .faint)
+        case .unknown: return .init("not us", .faint)
+        case .expired: return .init("nobody (was \(state.leader ?? "?"))", .warning)
+        case .held: return .init((state.leader ?? "a command whose lease was removed") + (isMine ? " (us)" : ""), .good)
+        }
+    }
+
+    private var isEndingSoon: Bool {
+        guard let remaining = state.remaining, let ttl = state.ttl else { return false }
+        return remaining < ttl / 3
+    }
+}
