@@ -28,7 +28,7 @@ extension FileCoordinator {
             ]
             var space = statvfs()
             if fstatvfs(directory.number, &space) == 0 {
-                details.append(.init("free_bytes", .number(UInt64(space.f_bavail) * UInt64(space.f_frsize))))
+                details.append(.init("free_bytes", .number(UInt64(clamping: UInt128(space.f_bavail) * UInt128(space.f_frsize)))))
             }
             details.append(.init("elections", .number(UInt64(states.count))))
             details.append(.init("held", .number(UInt64(states.count { $0.isLed }))))

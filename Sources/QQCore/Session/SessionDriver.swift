@@ -11,6 +11,8 @@ public final class SessionDriver: Sendable {
     private let clock: any LeaseClock
     private let configuration: LeaseSession.Configuration
     private let mailbox: AsyncStream<Input>
+    /// Rings when what was observed has been taken in.
+    private let observed = Bell()
     private let post: AsyncStream<Input>.Continuation
 
     private indirect enum Input: Sendable {
@@ -99,7 +101,9 @@ public final class SessionDriver: Sendable {
                     witness?.close()
                     witness = given
                     actions = session.handle(.acquired(grant), at: clock.now())
-                case .event(let event): actions = session.handle(event, at: clock.now())
+                case .event(let event):
+                    actions = session.handle(event, at: clock.now())
+                    if case .observed = event { observed.ring() }
                 }
             }
         }
@@ -153,7 +157,11 @@ public final class SessionDriver: Sendable {
         try? await clock.sleep(until: begin)
         while !Task.isCancelled {
             do {
-                for try await state in coordinator.changes(of: [configuration.request.name]) { post.yield(.event(.observed(state))) }
+                for try await state in coordinator.changes(of: [configuration.request.name]) {
+                    post.yield(.event(.observed(state)))
+                    // One at a time: an election may change faster than it can be taken in.
+                    await observed.wait(until: .distantFuture, clock)
+                }
             } catch { post.yield(.event(.watchFailed)) }
             // Watching only makes a loss known earlier: renewing tells as well.
             try? await clock.sleep(for: configuration.renewEvery)
