@@ -67,6 +67,7 @@ struct ClientState: Sendable {
     /// When one was that changes something.
     private var lastChanged = BootInstant(nanoseconds: 0)
     private var unansweredPings = 0
+    private var hasToldOfLeaving = false
     private var pingDue = BootInstant.distantFuture
 
     init(
@@ -132,6 +133,7 @@ struct ClientState: Sendable {
         pool.connected(to: address)
         lastReceived = now
         unansweredPings = 0
+        hasToldOfLeaving = false
         pingDue = now + options.pingInterval
         var actions: [Action] = [.report(.connected(address, version: info.version)), .timer(pingDue)] + announced(info)
         hasInbox = false
@@ -224,7 +226,11 @@ struct ClientState: Sendable {
         let actions = announced(info)
         guard info.isLameDuck, case .connected(let address) = phase else { return actions }
         pool.isLeaving(address)
-        guard pool.hasOther(than: address) else { return actions + [.report(.leaving(address))] }
+        guard pool.hasOther(than: address) else {
+            // It may say so again and again.
+            defer { hasToldOfLeaving = true }
+            return actions + (hasToldOfLeaving ? [] : [.report(.leaving(address))])
+        }
         let until = now + Self.drainTime
         phase = .draining(address, until: until)
         return actions + [.report(.leaving(address))] + (inFlight.isEmpty ? drained(at: now) : [.timer(until)])

@@ -97,6 +97,7 @@ import Testing
     @Test("a lame duck that is the only server is kept to its end") func lameDuckAlone() {
         let play = ClientPlay("a").connected()
         #expect(play.hear(.info(ClientPlay.info { $0.isLameDuck = true })) == ["a is leaving"])
+        #expect(play.hear(.info(ClientPlay.info { $0.isLameDuck = true })) == [])
         #expect(play.request("q").said.count == 2)
     }
 
