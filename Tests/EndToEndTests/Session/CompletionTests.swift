@@ -76,6 +76,26 @@ struct SessionCompletionTests {
         }
     }
 
+    @Test("inserts a name as the word that it is, in quotes and without")
+    func quoted() async throws {
+        try await onRaftLock { place in
+            let name = "a b$(x)'c"
+            for other in [name, "-x", "a\u{1b}[2J", "a\u{FFFD}"] { place.cluster.acquire(other, by: "node-7", for: .seconds(60)) }
+            let person = try await AtPrompt(in: place.box, prompt: "raftlock>", environment: ["QQ_SERVER": place.cluster.url])
+            let terminal = person.terminal
+            try await complete("status a", #"status a\ b\$(x)\'c"#, at: terminal)
+            try await complete(#"status a\ b"#, #"status a\ b\$(x)\'c"#, at: terminal)
+            try await complete("status \"a", #"status "a b\$(x)'c""#, at: terminal)
+            try await complete("status 'a", #"status 'a b$(x)'\''c'"#, at: terminal)
+            try await terminal.type("status 'a")
+            try await waitForLine(#"status 'a b$(x)'\''c'"#, at: terminal)
+            try await terminal.press("Enter")
+            try await terminal.expect("node-7")
+            try await person.isBack()
+            try await person.leave()
+        }
+    }
+
     @Test("lists many without asking, so that nothing has to wait for an answer")
     func many() async throws {
         try await inSandbox { box in
