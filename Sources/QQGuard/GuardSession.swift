@@ -403,6 +403,8 @@ public struct GuardSession: Sendable {
     }
 
     private mutating func guardianEnded() -> [Action] {
+        // By our own hand.
+        if force != nil { return [] }
         switch phase {
         case .campaigning:
             guard pendingOutcome == nil else { return [] }

@@ -472,6 +472,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.looked(.init(living: 0))).isEmpty)
         after(250, &run, [.look])
         #expect(run.feed(.looked(.init(living: 0))) == [.endByForce(command: 42)])
+        #expect(run.feed(.guardianEnded).isEmpty, "it was ended by qq")
         #expect(run.feed(.forced(.init(living: 0, isOver: true, status: .exited(5)))) == [.hooks(.released, later)])
         _ = run.feed(.hooksRan)
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(5)))])
