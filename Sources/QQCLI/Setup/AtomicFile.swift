@@ -13,7 +13,7 @@ enum AtomicFile {
     enum Target: Equatable {
         /// A regular file, or nothing yet: the path without links, to be replaced.
         case file(String)
-        /// A device that takes every write at once and keeps nothing, such as /dev/null: written in place.
+        /// A device that answers every write at once and keeps nothing, such as /dev/null: written in place.
         case sink(String)
     }
 
@@ -64,9 +64,9 @@ enum AtomicFile {
         }
     }
 
-    /// Whether writes never wait: /dev/null (Linux, Documentation/admin-guide/devices.txt).
+    /// Whether writes never wait and change nothing: /dev/null, /dev/zero and /dev/full (Linux, Documentation/admin-guide/devices.txt).
     static func isSink(_ information: stat) -> Bool {
-        information.st_mode & S_IFMT == S_IFCHR && information.st_rdev == 1 << 8 | 3
+        information.st_mode & S_IFMT == S_IFCHR && [1 << 8 | 3, 1 << 8 | 5, 1 << 8 | 7].contains(information.st_rdev)
     }
 
     private static func failure() -> Failure { Failure(reason: SystemCallError("open").reason) }

@@ -9,7 +9,7 @@ struct HardeningTests {
     func passwords() async throws {
         try await inSandbox { box in
             for url in [
-                "nats://me:hunter2@n1:4222", "nats://me:hunter 2@n1", "me:hunter2@n1:4222", "nats://me:hunter2@n1/x",
+                "nats://me:hunter2@n1:4222", "nats://me:hunter 2@n1", "nats://me:hunter2@n1/x",
                 "raftlock://me:hunter2@",
             ] {
                 for words in [

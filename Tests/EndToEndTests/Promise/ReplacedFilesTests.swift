@@ -15,7 +15,7 @@ struct ReplacedFilesTests {
             mkfifo(box.path("pipe"), 0o600)
             symlink("pipe", box.path("link"))
             for (path, what) in [
-                (box.path("pipe"), "a pipe"), (box.path("link"), "a pipe"), (box.leases, "a folder"), ("/dev/full", "a device"),
+                (box.path("pipe"), "a pipe"), (box.path("link"), "a pipe"), (box.leases, "a folder"), ("/dev/urandom", "a device"),
             ] {
                 let run = try await box.run("watch", "x", "--record", path, "--for", "100ms")
                 #expect(run.code == 64 && run.errors.contains("it is \(what), not a regular file"), "\(path): \(run.errors)")
@@ -31,7 +31,7 @@ struct ReplacedFilesTests {
         try await onQuorumQuest { quest in
             let box = quest.box
             mkfifo(box.path("pipe"), 0o600)
-            for (path, what) in [(box.path("pipe"), "a pipe"), (box.leases, "a folder"), ("/dev/full", "a device")] {
+            for (path, what) in [(box.path("pipe"), "a pipe"), (box.leases, "a folder"), ("/dev/urandom", "a device")] {
                 let run = try await quest.run("acquire", "x", "--metrics-file", path, "--", "true")
                 #expect(run.code == 64 && run.errors.contains("it is \(what), not a regular file"), "\(path): \(run.errors)")
             }

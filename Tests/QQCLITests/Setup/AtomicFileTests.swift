@@ -41,10 +41,10 @@ import Testing
         try inFolder { folder in
             mkfifo(folder + "/pipe", 0o600)
             symlink("nowhere", folder + "/dangling")
-            symlink("/dev/full", folder + "/link")
+            symlink("/dev/urandom", folder + "/link")
             for (path, reason) in [
                 (folder + "/pipe", "it is a pipe, not a regular file"), (folder, "it is a folder, not a regular file"),
-                ("/dev/full", "it is a device, not a regular file"), (folder + "/link", "it is a device, not a regular file"),
+                ("/dev/urandom", "it is a device, not a regular file"), (folder + "/link", "it is a device, not a regular file"),
                 (folder + "/dangling", "it is a link to a file that does not exist"),
             ] {
                 #expect(throws: AtomicFile.Failure(reason: reason), "\(path)") { try AtomicFile.write([1], to: path, mode: 0o644) }
