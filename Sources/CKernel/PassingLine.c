@@ -2,6 +2,7 @@
 #include "CKernel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,9 +13,10 @@ static void clear_first(int number) {
     int error = errno;
     if (is_shown) {
         static const char clear[] = "\r\033[K";
+        struct pollfd terminal = {.fd = 2, .events = POLLOUT};
         is_shown = 0;
-        ssize_t ignored = write(2, clear, sizeof clear - 1);
-        (void)ignored;
+        // A terminal that is stopped keeps the line, and the signal does its work.
+        if (poll(&terminal, 1, 0) == 1) (void)!write(2, clear, sizeof clear - 1);
     }
     errno = error;
     raise(number);

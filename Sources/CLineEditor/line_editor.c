@@ -13,6 +13,7 @@
 
 static qq_editor_line on_line;
 static qq_editor_complete on_complete;
+static qq_editor_output on_output;
 
 static char **candidates;
 static size_t candidate_count;
@@ -120,9 +121,19 @@ static void prepare_terminal(int meta) {
     tcsetattr(0, TCSANOW, &modes);
 }
 
-void qq_editor_begin(const char *name, qq_editor_line line, qq_editor_complete complete_function) {
+static ssize_t put(void *cookie, const char *bytes, size_t count) {
+    (void)cookie;
+    on_output(bytes, count);
+    return (ssize_t)count;
+}
+
+void qq_editor_begin(const char *name, qq_editor_line line, qq_editor_complete complete_function, qq_editor_output output) {
     on_line = line;
     on_complete = complete_function;
+    on_output = output;
+    // Without a stream of our own, readline writes to stdout itself, and waits for a terminal that is stopped.
+    FILE *screen = fopencookie(NULL, "w", (cookie_io_functions_t){.write = put});
+    if (screen) rl_outstream = screen;
     rl_readline_name = name;
     // Signals are read as data, by the loop.
     rl_catch_signals = 0;
@@ -154,12 +165,14 @@ void qq_editor_install(const char *prompt) {
     // The terminal may have been somebody else's meanwhile.
     rl_reset_screen_size();
     rl_callback_handler_install(prompt, took_line);
+    fflush(rl_outstream);
 }
 
 void qq_editor_remove(void) {
     if (!is_installed) return;
     is_installed = 0;
     rl_callback_handler_remove();
+    fflush(rl_outstream);
 }
 
 static void show(void) {
@@ -171,6 +184,7 @@ static void show(void) {
     }
     rl_on_new_line();
     rl_redisplay();
+    fflush(rl_outstream);
 }
 
 static void change_prompt(void) {
@@ -181,8 +195,13 @@ static void change_prompt(void) {
 
 void qq_editor_read(void) {
     if (!is_installed) return;
+    // The bell goes to stderr.
+    FILE *errors = stderr;
+    stderr = rl_outstream;
     rl_callback_read_char();
+    stderr = errors;
     if (is_installed) change_prompt();
+    fflush(rl_outstream);
 }
 
 void qq_editor_set_prompt(const char *prompt) {
@@ -222,6 +241,7 @@ void qq_editor_abandon(void) {
     rl_replace_line("", 1);
     rl_callback_handler_install(shown_prompt ? shown_prompt : "", took_line);
     change_prompt();
+    fflush(rl_outstream);
 }
 
 void qq_editor_leave(void) {
@@ -268,6 +288,7 @@ void qq_editor_resized(void) {
     if (!is_installed || is_hidden) return;
     if (RL_ISSTATE(searching) || !rl_terminal_name || strcmp(rl_terminal_name, "dumb") == 0) {
         rl_resize_terminal();
+        fflush(rl_outstream);
         return;
     }
     rl_get_screen_size(&rows, &before);
@@ -283,6 +304,7 @@ void qq_editor_resized(void) {
     rl_set_prompt(shown_prompt);
     rl_on_new_line();
     rl_redisplay();
+    fflush(rl_outstream);
 }
 
 void qq_editor_free(char *line) { free(line); }

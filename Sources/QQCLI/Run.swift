@@ -23,7 +23,9 @@ public func runAndExit() -> Never {
         environment = nil
     } catch { environment = error }
     Hidden.take()
-    exit(run(arguments, environment))
+    let code = run(arguments, environment)
+    Streams.finish()
+    exit(code)
 }
 
 /// The words that this process was started with, its own name first, byte for byte.
@@ -84,12 +86,14 @@ func runWithoutServer(_ invocation: Invocation) throws -> Int32? {
 private func run(_ invocation: Invocation) throws -> Int32 {
     if let code = try runWithoutServer(invocation) { return code }
     let invocation = try ContextCommand.testing(invocation) ?? invocation
+    // These hear signals by themselves, or hold leases. A guarded run says so itself, once it has forked.
+    if invocation.trailing == nil, [.acquire, .keepalive, .watch, .repl].contains(invocation.command.id) { Streams.neverWait() }
     switch invocation.command.id {
     case .repl: return try runSession(invocation)
     case .acquire where invocation.trailing != nil: return try runGuarded(invocation)
     default:
         return try onLoop { loop in
-            if let replay = try Replay(invocation, loop: loop) { return try await replay.run() }
+            if let replay = try await Replay(invocation, loop: loop) { return try await replay.run() }
             let context = try Context(invocation, loop: loop)
             try context.prepare()
             return try await context.counting { try await context.run() }

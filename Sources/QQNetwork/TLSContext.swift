@@ -39,6 +39,12 @@ public enum TLSContext {
     ) throws(TLSFailure) -> Value {
         // The library says of a file that is not there that nothing stands in it.
         let reason = access(file, R_OK) == 0 ? nil : SystemCallError("access").reason
+        // The library would wait for whoever writes to a pipe. For each connection, moreover, the file is read again.
+        var information = stat()
+        if stat(file, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
+            throw TLSFailure(
+                .configuration, "\(what) cannot be read: it is no regular file", at: file, hint: "\(flag) takes a file in PEM form")
+        }
         do { return try body() } catch {
             throw TLSFailure(
                 .configuration, "\(what) cannot be read: \(reason ?? brief(error))", at: file, hint: "\(flag) takes a file in PEM form")

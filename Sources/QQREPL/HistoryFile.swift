@@ -45,6 +45,11 @@ enum HistoryFile {
                 // It may have been replaced while we waited.
                 var (own, there) = (stat(), stat())
                 if fstat(descriptor, &own) == 0, lstat(path, &there) == 0, own.st_ino == there.st_ino, own.st_dev == there.st_dev {
+                    guard own.st_mode & S_IFMT == S_IFREG else {
+                        close(descriptor)
+                        errno = EINVAL
+                        return nil
+                    }
                     if own.st_mode & 0o077 != 0 { fchmod(descriptor, 0o600) }
                     return descriptor
                 }

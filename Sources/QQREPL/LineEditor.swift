@@ -26,21 +26,27 @@ public final class LineEditor: Sendable {
     /// - Parameters:
     ///   - before: the line up to the cursor.
     public typealias Complete = @Sendable (_ before: String) -> Candidates
+    /// Shows bytes on the terminal. Must not wait for it: a terminal can be stopped.
+    public typealias Show = @Sendable ([UInt8]) -> Void
 
     private struct State {
         var isEditing = false
         /// What was entered and is not taken yet; nil for the end of input.
         var entered: [String?] = []
         var complete: Complete = { _ in Candidates() }
+        var show: Show = { _ in }
         var prompt = ""
     }
 
     private static let state = Mutex(State())
     private let loop: MainLoop
 
-    public init(name: StaticString, loop: MainLoop, complete: @escaping Complete) {
+    public init(name: StaticString, loop: MainLoop, show: @escaping Show, complete: @escaping Complete) {
         self.loop = loop
-        Self.state.withLock { $0.complete = complete }
+        Self.state.withLock { state in
+            state.complete = complete
+            state.show = show
+        }
         name.withUTF8Buffer { _ in
             qq_editor_begin(
                 name.utf8Start.withMemoryRebound(to: CChar.self, capacity: name.utf8CodeUnitCount + 1) { $0 },
@@ -58,6 +64,11 @@ public final class LineEditor: Sendable {
                     if found.areFiles { return qq_editor_offer_files() }
                     let insertion = Insertion(line, Int(start))
                     for text in found.words.compactMap({ insertion.text(of: $0) }) { qq_editor_offer(text, found.ends ? 1 : 0) }
+                },
+                { bytes, count in
+                    guard let bytes else { return }
+                    let show = LineEditor.state.withLock { $0.show }
+                    show(UnsafeRawBufferPointer(start: bytes, count: count).map { $0 })
                 })
         }
     }

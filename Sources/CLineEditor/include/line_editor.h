@@ -10,7 +10,10 @@ typedef void (*qq_editor_line)(char *line);
 // Called for completion: what has been typed up to the cursor, and where the word begins in it. The callee offers candidates by qq_editor_offer.
 typedef void (*qq_editor_complete)(const char *before, int start);
 
-void qq_editor_begin(const char *name, qq_editor_line line, qq_editor_complete complete);
+// Called with what is to be shown on the terminal. Must not wait for it: a terminal can be stopped.
+typedef void (*qq_editor_output)(const char *bytes, size_t count);
+
+void qq_editor_begin(const char *name, qq_editor_line line, qq_editor_complete complete, qq_editor_output output);
 
 // Shows the prompt and takes the terminal. What of it is invisible stands between \001 and \002.
 void qq_editor_install(const char *prompt);

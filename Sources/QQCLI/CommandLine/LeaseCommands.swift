@@ -97,6 +97,9 @@ extension Commands {
             Hold each *NAME*: go on with a saved grant where there is one, else campaign for it; renew, and campaign again after a \
             loss. Until SIGTERM or SIGINT, upon which all are released. One process holds any number of elections.
 
+            A reader that does not read holds up no renewal: 1 MiB of output waits aside, and what does not fit is left out and counted, on stderr and \
+            with `--json` in the next line.
+
             Hooks tell other programs. Nothing is killed when leadership is lost: a program that must not run then belongs under \
             `qq acquire` *NAME* `--` *CMD*.
             """,

@@ -12,6 +12,12 @@ extension Context {
             do throws(CoordinationError) {
                 try GrantStore().save(grant, server: server)
                 try print(grant)
+                // The reader has as long as the lease lasts.
+                if let number = try await delivered(signals, until: grant.deadline) {
+                    _ = try? await coordinator.release(grant)
+                    GrantStore().forget(grant, server: server)
+                    return ExitCode.signal(number)
+                }
             } catch {
                 // A lease that the script knows nothing of would only stand in the way.
                 _ = try? await coordinator.release(grant)

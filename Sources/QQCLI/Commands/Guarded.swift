@@ -11,6 +11,7 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     let lifeline = Lifeline.take()
     // Checked before anything is forked, so that mistakes are told by the process that the user started.
     let front = Front.start()
+    Streams.neverWait(mayStartThreads: false)
     becomeSubreaper()
     let loop = try MainLoop()
     let signals = try SignalSource(GuardedCommand.signals, on: loop)
@@ -21,7 +22,8 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
     let mark = context.mark(of: context.name)
     let guardian = try Guardian(arguments: words, name: context.name, mark: mark, loop: loop)
-    // Only now, since it starts a thread.
+    // Only now, since they start threads.
+    Streams.neverWait()
     try context.prepare()
     let command = GuardedCommand(
         guardian: guardian, front: front, lifeline: lifeline, loop: loop, coordinator: context.coordinator, lease: plan.configuration,

@@ -12,6 +12,7 @@ extension Context {
         let recorder = try invocation[Flags.record].map { path throws(CoordinationError) in try Recorder(path) }
         let display = display()
         let loop = loop
+        let stopped = StoppedFlag()
         let code = try await withThrowingTaskGroup(of: Int32.self) { group in
             group.addTask {
                 try await display.run()
@@ -32,6 +33,7 @@ extension Context {
             }
             group.addTask {
                 _ = try await signals.next()
+                stopped.isSet.store(true, ordering: .relaxed)
                 return ExitCode.yes
             }
             let events = coordinator.connectionEvents
@@ -54,6 +56,9 @@ extension Context {
         }
         // The picture is gone; what was waited for stays.
         if invocation[Flags.until] != nil, code == ExitCode.yes, let live = display as? LiveDisplay { try live.printLast() }
+        try Streams.check()
+        // The line that was waited for is an answer.
+        if invocation[Flags.until] != nil, !stopped.isSet.load(ordering: .relaxed) { _ = try await delivered(signals) }
         return code
     }
 
@@ -134,6 +139,11 @@ extension Context {
         }
         return true
     }
+}
+
+/// Whether a signal has ended the watch.
+private final class StoppedFlag: Sendable {
+    let isSet = Atomic(false)
 }
 
 /// The elections as they were seen last.

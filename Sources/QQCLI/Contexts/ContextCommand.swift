@@ -1,5 +1,6 @@
 import Glibc
 import QQCore
+import QQLoop
 
 /// `qq context ACTION`: what contexts there are, and changes of them. Nothing is asked of any server but by `test`.
 struct ContextCommand: Sendable {
@@ -57,15 +58,24 @@ struct ContextCommand: Sendable {
     }
 
     /// All but `test`, which is a command on a server.
-    func run() throws -> Int32 {
+    /// - Parameter lock: the lock for a change, if it is taken already.
+    func run(under lock: ContextsLock? = nil) throws -> Int32 {
         switch action {
-        case .add: try add()
+        case .add: try add(lock)
         case .list: try list()
-        case .use: try use(names[0])
+        case .use: try use(names[0], lock)
         case .show: try show()
-        case .remove: try remove(names[0])
-        case .rename: try rename(names[0], to: names[1])
+        case .remove: try remove(names[0], lock)
+        case .rename: try rename(names[0], to: names[1], lock)
         case .test: ExitCode.usage
+        }
+    }
+
+    /// The same in a session, whose loop goes on while another process changes the contexts.
+    func run(on loop: MainLoop) async throws -> Int32 {
+        switch action {
+        case .add, .use, .remove, .rename: try run(under: await store.lock(on: loop))
+        case .list, .show, .test: try run()
         }
     }
 
@@ -85,7 +95,7 @@ struct ContextCommand: Sendable {
 
     // MARK: Changing
 
-    private func add() throws -> Int32 {
+    private func add(_ lock: ContextsLock?) throws -> Int32 {
         let name = names[0]
         if let problem = ContextsFile.problem(withName: name) {
             throw UsageError("\(name.quoted) cannot be the name of a context: \(problem)", hint: invocation.command.helpHint)
@@ -97,7 +107,7 @@ struct ContextCommand: Sendable {
                 hint: "add -s URL, --cluster-config FILE, --from FILE or --from-kubeconfig")
         }
         let replaces = invocation[Flags.replace]
-        try store.change { (file) throws(CoordinationError) in
+        try store.change(under: lock) { (file) throws(CoordinationError) in
             if file[name] != nil, !replaces {
                 throw CoordinationError(
                     .configuration, "left context \(name) as it is", because: "there is one already", at: store.path,
@@ -110,8 +120,8 @@ struct ContextCommand: Sendable {
         return ExitCode.yes
     }
 
-    private func use(_ name: String) throws -> Int32 {
-        try store.change { (file) throws(CoordinationError) in
+    private func use(_ name: String, _ lock: ContextsLock?) throws -> Int32 {
+        try store.change(under: lock) { (file) throws(CoordinationError) in
             guard file[name] != nil else { throw ContextChoice.unknown(name, in: file, at: store.path) }
             return file.current == name ? nil : .use(name)
         }
@@ -122,8 +132,8 @@ struct ContextCommand: Sendable {
         return ExitCode.yes
     }
 
-    private func remove(_ name: String) throws -> Int32 {
-        try store.change { (file) throws(CoordinationError) in
+    private func remove(_ name: String, _ lock: ContextsLock?) throws -> Int32 {
+        try store.change(under: lock) { (file) throws(CoordinationError) in
             guard file[name] != nil else { throw ContextChoice.unknown(name, in: file, at: store.path) }
             if file.current == name { messages.note("\(name) was the current context; there is none now") }
             return .remove(name)
@@ -132,11 +142,11 @@ struct ContextCommand: Sendable {
         return ExitCode.yes
     }
 
-    private func rename(_ old: String, to new: String) throws -> Int32 {
+    private func rename(_ old: String, to new: String, _ lock: ContextsLock?) throws -> Int32 {
         if let problem = ContextsFile.problem(withName: new) {
             throw UsageError("\(new.quoted) cannot be the name of a context: \(problem)", hint: invocation.command.helpHint)
         }
-        try store.change { (file) throws(CoordinationError) in
+        try store.change(under: lock) { (file) throws(CoordinationError) in
             guard file[old] != nil else { throw ContextChoice.unknown(old, in: file, at: store.path) }
             if old == new { return nil }
             guard file[new] == nil else {

@@ -1,5 +1,7 @@
 import Glibc
 import QQCore
+import QQFile
+import QQLoop
 
 /// Where the file of contexts is, and how it is read and changed: one process at a time changes it, and it is there as a whole or not at all.
 struct ContextsStore: Sendable {
@@ -52,17 +54,15 @@ struct ContextsStore: Sendable {
     }
 
     /// Reads, changes and writes, with nobody between.
-    /// - Parameter change: what to do with what is there; nil for nothing.
+    ///
+    /// - Parameters:
+    ///   - lock: the lock if it is taken already, as in a session, which waits for it while its leases are renewed.
+    ///   - change: what to do with what is there; nil for nothing.
     func change(
-        _ change: (ContextsFile) throws(CoordinationError) -> ContextsText.Change?
+        under lock: ContextsLock? = nil, _ change: (ContextsFile) throws(CoordinationError) -> ContextsText.Change?
     ) throws(CoordinationError) {
-        let folder = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
-        try makeFolder(folder)
-        // The file itself is replaced: the lock is beside it.
-        let lock = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard lock >= 0 else { throw failure("cannot change the contexts", "open") }
-        defer { close(lock) }
-        while flock(lock, LOCK_EX) != 0 { guard errno == EINTR else { throw failure("cannot change the contexts", "flock") } }
+        let lock = if let lock { lock } else { try waitForLock() }
+        defer { lock.close() }
         let text = try text() ?? ""
         guard let wanted = try change(try ContextsFile(text, path: path)) else { return }
         let edited = try ContextsText.apply(wanted, to: text, path: path)
@@ -70,6 +70,39 @@ struct ContextsStore: Sendable {
         do throws(AtomicFile.Failure) { try AtomicFile.write(Array(edited.utf8), to: path, mode: 0o600, isDurable: true) } catch {
             throw CoordinationError(.unavailable, "cannot write the contexts", because: error.reason, at: path)
         }
+    }
+
+    /// How long another process may take for its change: it reads and writes one small file.
+    private static let patience: Duration = .seconds(5)
+    private static let pause: Duration = .milliseconds(5)
+
+    private func waitForLock() throws(CoordinationError) -> ContextsLock {
+        let lock = try openLock()
+        for _ in 0..<(Int(Self.patience / Self.pause)) {
+            if try lock.isTaken() { return lock }
+            usleep(UInt32(Self.pause.nanoseconds / 1000))
+        }
+        throw lock.refusal(after: Self.patience)
+    }
+
+    /// The lock for a change, waited for while the loop goes on.
+    /// - Throws: `CoordinationError`, or `CancellationError`.
+    func lock(on loop: MainLoop) async throws -> ContextsLock {
+        let lock = try openLock()
+        let deadline = loop.now() + Self.patience
+        while !(try lock.isTaken()) {
+            if loop.now() >= deadline { throw lock.refusal(after: Self.patience) }
+            try await loop.sleep(for: Self.pause)
+        }
+        return lock
+    }
+
+    /// The file itself is replaced: the lock is beside it.
+    private func openLock() throws(CoordinationError) -> ContextsLock {
+        try makeFolder(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
+        let descriptor = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0o600)
+        guard descriptor >= 0 else { throw failure("cannot change the contexts", "open") }
+        return ContextsLock(descriptor, path: path)
     }
 
     private func makeFolder(_ folder: String) throws(CoordinationError) {

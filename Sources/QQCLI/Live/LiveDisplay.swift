@@ -96,6 +96,7 @@ final class LiveDisplay: WatchDisplay {
         while true {
             _ = try await signals.next()
             screen.close()
+            Streams.settle()
             kill(getpid(), SIGSTOP)
             if LiveScreen.isUsable { try open() }
         }
@@ -114,7 +115,8 @@ final class LiveDisplay: WatchDisplay {
     }
 
     private func draw() throws(CoordinationError) {
-        guard screen.isOpen else { return }
+        // A terminal that is stopped shows the latest state when it goes on, not each one before it.
+        guard screen.isOpen, Streams.isIdle(STDOUT_FILENO) else { return }
         let size = LiveScreen.size
         let (picture, isNewSize) = state.withLock { state -> ([LiveView.Line]?, Bool) in
             let picture = state.view.frame(width: size.width, height: size.height, at: clock.now())

@@ -15,7 +15,7 @@ final class LiveScreen: Sendable {
         /// What the terminal did with keys before.
         var keys: termios?
         /// What others wrote meanwhile: they are shown it when the picture is gone.
-        var held: [Screen.Piece] = []
+        var held = Screen.Held()
     }
 
     private let output: Output
@@ -55,10 +55,10 @@ final class LiveScreen: Sendable {
                 bytes[Int(VMIN)] = 0
                 bytes[Int(VTIME)] = 0
             }
-            tcsetattr(STDIN_FILENO, TCSADRAIN, &keys)
+            tcsetattr(STDIN_FILENO, TCSANOW, &keys)
         }
         Screen.divert { [weak self] piece in
-            self?.state.withLock { $0.held.append(piece) }
+            self?.state.withLock { $0.held.add(piece) }
             others(piece.text)
         }
         // The other screen, without a cursor.
@@ -80,13 +80,13 @@ final class LiveScreen: Sendable {
         guard isOpen else { return }
         try? Output.write(raw: "\u{1b}[?25h\u{1b}[?1049l")
         Screen.divert(nil)
-        let held = state.withLock { state in
+        var held = state.withLock { state in
             state.isOpen = false
-            if var keys = state.keys { tcsetattr(STDIN_FILENO, TCSADRAIN, &keys) }
+            if var keys = state.keys { tcsetattr(STDIN_FILENO, TCSANOW, &keys) }
             state.keys = nil
-            defer { state.held = [] }
+            defer { state.held = Screen.Held() }
             return state.held
         }
-        for piece in held { piece.write() }
+        held.write()
     }
 }

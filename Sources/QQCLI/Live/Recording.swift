@@ -21,9 +21,8 @@ struct Recording: Sendable {
     /// Whether the last line was cut off, and left out.
     let isCutOff: Bool
 
-    /// - Throws: `.configuration` where the file cannot be read; `.brokenData` with the line where it is no recording.
-    init(path: String) throws(CoordinationError) { try self.init(Self.read(path), path: path) }
-
+    /// - Parameter path: where the bytes were read, for errors.
+    /// - Throws: `.brokenData` with the line where it is no recording.
     init(_ bytes: [UInt8], path: String) throws(CoordinationError) {
         var entries: [Entry] = []
         var isCutOff = false
@@ -60,24 +59,6 @@ struct Recording: Sendable {
     private struct Invalid: Error {
         var reason: String
         var isNoJSON = false
-    }
-
-    private static func read(_ path: String) throws(CoordinationError) -> [UInt8] {
-        func failed() -> CoordinationError {
-            CoordinationError(.configuration, "cannot replay", because: SystemCallError("read").reason, at: path)
-        }
-        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failed() }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw failed() }
-            if count == 0 { return bytes }
-            bytes += chunk[..<count]
-        }
     }
 
     private static func entry(_ line: ArraySlice<UInt8>) throws(Invalid) -> Entry {

@@ -15,9 +15,9 @@ struct Replay: Sendable {
     /// - Parameter signals: where to hear that it is to end; nil for the process's own signals.
     /// - Returns: nil where nothing is to be replayed.
     /// - Throws: `CoordinationError`: what is wrong with the file, or the names.
-    init?(_ invocation: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true) throws {
+    init?(_ invocation: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true) async throws {
         guard invocation.command.id == .watch, let path = invocation[Flags.replay] else { return nil }
-        var recording = try Recording(path: path)
+        var recording = try await Recording(path: path, on: loop)
         let messages = Messages(invocation)
         if recording.isCutOff { messages.note("\(path): the last line is cut off; left out") }
         names = try Self.names(invocation.positionals, in: recording, at: path)
@@ -84,6 +84,8 @@ struct Replay: Sendable {
                 if change.kind != .renewed { try output.print(json: entry.json) }
             case .change(let change): try display.show(change)
             }
+            // Nothing of a recording is left out, however slowly it is read.
+            if !(display is LiveDisplay) { try await Streams.delivered(on: loop) }
         }
     }
 }

@@ -9,7 +9,30 @@ extension Screen {
         let descriptor: CInt
 
         /// Writes it after all. There is nobody to tell where that fails.
-        func write() { try? writeAll(text, to: descriptor) }
+        func write() { try? Streams.write(text, to: descriptor, mayLeave: true) }
+    }
+
+    /// Pieces that are held while something else has the terminal, the latest ones: what is longest past is of least use, and the terminal may be somebody
+    /// else's for weeks.
+    struct Held: Sendable {
+        private static let most = 1000
+        private var pieces: [Piece] = []
+        private var dropped = 0
+
+        mutating func add(_ piece: Piece) {
+            if pieces.count >= Self.most {
+                pieces.removeFirst()
+                dropped += 1
+            }
+            pieces.append(piece)
+        }
+
+        /// Writes and forgets all of them.
+        mutating func write() {
+            if dropped > 0 { Messages.write(own: "\(dropped) earlier messages are left out") }
+            for piece in pieces { piece.write() }
+            self = Held()
+        }
     }
 
     private static let taker = Mutex<(@Sendable (Piece) -> Void)?>(nil)

@@ -55,7 +55,14 @@ struct Messages: Sendable {
     }
 
     /// Writes to stderr whatever is shown on the terminal.
-    static func write(raw text: String) { try? writeAll(text, to: STDERR_FILENO) }
+    static func write(raw text: String) {
+        let left = Streams.takeLeft(STDERR_FILENO)
+        let gap = left > 0 ? "qq: stderr was not read: \(Streams.lines(left)) left out\n" : ""
+        try? Streams.write(gap + text, to: STDERR_FILENO, mayLeave: true)
+    }
+
+    /// Something about our own streams, which holds with --quiet as well: output is missing.
+    static func write(own text: String) { write("qq: " + text + "\n") }
 }
 
 extension CoordinationError {

@@ -12,29 +12,48 @@ struct Output: Sendable {
 
     let form: Form
     private let colors: Bool
+    /// Whether lines can be left out where nobody reads them: those of a stream that has no end.
+    private let isStream: Bool
+    /// Whether the line after a gap says how many are missing.
+    private let marksGaps: Bool
 
     init(_ invocation: Invocation) {
+        marksGaps = [.keepalive, .watch].contains(invocation.command.id)
+        isStream = [.keepalive, .watch, .repl].contains(invocation.command.id) && invocation[Flags.replay] == nil
         form = invocation[Flags.json] ? .json : Colors.isTerminal(STDOUT_FILENO) ? .terminal : .plain
         colors = form != .json && Colors.apply(invocation[Flags.color], to: STDOUT_FILENO)
     }
 
     /// - Throws: `.unavailable` where stdout cannot be written: an answer that nobody got is no answer.
-    func print(_ text: String) throws(CoordinationError) { try Self.write(Printable.withoutHidden(text)) }
+    func print(_ text: String) throws(CoordinationError) {
+        if isStream { _ = Streams.takeLeft(STDOUT_FILENO) }
+        try Self.write(Printable.withoutHidden(text), mayLeave: isStream)
+    }
 
-    static func write(_ text: String) throws(CoordinationError) {
+    /// - Parameter mayLeave: whether the text can be left out where too much waits for a reader already.
+    static func write(_ text: String, mayLeave: Bool = false) throws(CoordinationError) {
         if Screen.isDiverted(.init(text: text + "\n", descriptor: STDOUT_FILENO)) { return }
         var problem: CoordinationError?
-        Screen.writing { do throws(CoordinationError) { try write(raw: text + "\n") } catch { problem = error } }
+        Screen.writing { do throws(CoordinationError) { try write(raw: text + "\n", mayLeave: mayLeave) } catch { problem = error } }
         if let problem { throw problem }
     }
 
-    static func write(raw text: String) throws(CoordinationError) {
-        do throws(SystemCallError) { try writeAll(text, to: STDOUT_FILENO) } catch {
-            throw CoordinationError(.unavailable, "cannot write the answer", because: error.reason, at: "stdout")
-        }
+    static func write(raw text: String, mayLeave: Bool = false) throws(CoordinationError) {
+        do throws(SystemCallError) { try Streams.write(text, to: STDOUT_FILENO, mayLeave: mayLeave) } catch { throw failure(error) }
     }
 
-    func print(json value: JSONValue) throws(CoordinationError) { try Self.write(Printable.json(JSONWriter.string(value))) }
+    static func failure(_ error: SystemCallError) -> CoordinationError {
+        CoordinationError(.unavailable, "cannot write the answer", because: error.reason, at: "stdout")
+    }
+
+    func print(json value: JSONValue) throws(CoordinationError) {
+        var value = value
+        let left = isStream ? Streams.takeLeft(STDOUT_FILENO) : 0
+        if left > 0, marksGaps, let members = value.objectValue?.members {
+            value = .object(JSONObject(members + [.init(name: "lines_lost", value: .integer(Int64(left)))]))
+        }
+        try Self.write(Printable.json(JSONWriter.string(value)), mayLeave: isStream)
+    }
 
     /// One record of tab-separated values.
     func print(record fields: [String?]) throws(CoordinationError) {

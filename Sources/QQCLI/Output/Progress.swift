@@ -1,4 +1,5 @@
 import CKernel
+import Glibc
 import QQCore
 import QQLoop
 import Synchronization
@@ -89,7 +90,7 @@ final class Progress: Sendable {
     }
 
     private func draw() {
-        guard terminal.isOurs() else { return }
+        guard terminal.isOurs(), Streams.isIdle(STDERR_FILENO) else { return }
         let width = terminal.width()
         let now = clock.now()
         let text = state.withLock { state -> String? in
@@ -124,7 +125,11 @@ final class Progress: Sendable {
                     // Before it is there, so that no signal comes between.
                     if text != nil { qq_passing_line(1) }
                     Messages.write(raw: "\r" + (text ?? "") + "\u{1b}[K")
-                    if text == nil { qq_passing_line(0) }
+                    if text == nil {
+                        qq_passing_line(0)
+                        // A command that is about to start writes there as well.
+                        Streams.settle()
+                    }
                 }), clock: loop, executor: loop)
         current.withLock { $0 = progress }
         return progress

@@ -46,6 +46,10 @@ extension Schemas {
     private static let expiresIn = Schema.Field("expires_in", .seconds, null: true, "How long the lease still runs unless it is renewed.")
     private static let acquiredAt = Schema.Field("acquired_at", .time, null: true, "When the term began.")
 
+    private static let linesLost = Schema.Field(
+        "lines_lost", .count, optional: true,
+        "How many lines before this one were left out, since stdout was not read; only there after such a gap.")
+
     static let acquire = Schema(
         name: "acquire", about: "`qq acquire` *NAME* `--json`, granted or refused.",
         fields: [
@@ -79,7 +83,7 @@ extension Schemas {
                 "reason", .text, null: true,
                 "Why, for `lost`, `retrying` and `address_removed`; which server, for events of the connection; who, for `waiting` and `step_down_asked`."
             ),
-            .init("address", .text, optional: true, "What `--vip` says, for `address_taken` and `address_removed` alone."),
+            .init("address", .text, optional: true, "What `--vip` says, for `address_taken` and `address_removed` alone."), linesLost,
         ])
 
     static let status = Schema(
@@ -118,7 +122,7 @@ extension Schemas {
             .init(
                 "event", .text, "`state` (what was found at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
             name, server,
-            .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn,
+            .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn, linesLost,
         ])
 
     static let stepDown = Schema(

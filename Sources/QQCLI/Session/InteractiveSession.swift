@@ -14,16 +14,18 @@ extension Session {
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCHLD], on: loop)
         // Taking the terminal back from a guarded command must not stop us, nor Ctrl-Z: leases are to be renewed.
         for number in [SIGTTOU, SIGTSTP, SIGQUIT] { signal(number, SIG_IGN) }
-        let editor = LineEditor(name: "qq", loop: loop) { [self] in candidates($0) }
+        let editor = LineEditor(
+            name: "qq", loop: loop, show: { try? Streams.write($0, to: STDOUT_FILENO, mayLeave: true) },
+            complete: { [self] in candidates($0) })
         Screen.write { body in LineEditor.above(body) }
         defer { Screen.write(through: nil) }
-        leases.whenChanged { [self] in LineEditor.setPrompt(prompt) }
+        leases.whenChanged { [self] in showPrompt() }
         let watching = Task(executorPreference: loop) { [self] in
             while let number = try? await signals.next() { take(number) }
         }
         // Time goes by. A dumb terminal would show each prompt.
         let prompting = Task(executorPreference: loop) { [self] in
-            while !isDumb, (try? await loop.sleep(for: .seconds(1))) != nil { LineEditor.setPrompt(prompt) }
+            while !isDumb, (try? await loop.sleep(for: .seconds(1))) != nil { showPrompt() }
         }
         defer {
             watching.cancel()
@@ -53,7 +55,9 @@ extension Session {
                     isKept = false
                     messages.note("the history is not kept: cannot write \(Self.historyPath ?? ""): \(String(cString: strerror(errno)))")
                 }
-                if await runLine(text) == .leave, await mayLeave() { return }
+                let step = await runLine(text)
+                if let error = await delivered() { messages.error(error) }
+                if step == .leave, await mayLeave() { return }
                 if state.withLock({ $0.leaving }) != nil { return }
             }
         }
@@ -139,6 +143,9 @@ extension Session {
     }
 
     // MARK: The prompt
+
+    /// A terminal that is stopped shows the latest prompt when it goes on.
+    private func showPrompt() { if Streams.isIdle(STDOUT_FILENO) { LineEditor.setPrompt(prompt) } }
 
     private var isDumb: Bool { (filledVariable("TERM") ?? "dumb") == "dumb" }
 

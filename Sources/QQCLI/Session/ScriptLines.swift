@@ -19,7 +19,8 @@ actor ScriptLines {
     init(_ path: String?, _ loop: MainLoop) throws(CoordinationError) {
         name = path ?? "script"
         self.loop = loop
-        descriptor = path.map { open($0, O_RDONLY | O_CLOEXEC | O_NOCTTY) } ?? STDIN_FILENO
+        // A pipe that nobody writes to yet is waited for with the lines.
+        descriptor = path.map { open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) } ?? STDIN_FILENO
         guard descriptor >= 0 else { throw Self.failure(SystemCallError("open"), name) }
     }
 

@@ -47,6 +47,8 @@ extension Session {
             let code: Int32
             do {
                 guard case .goOn(let found) = try await run(line, text: text) else { return failed }
+                // A reader that is late holds up the script, as it does any other, and nothing that the script holds.
+                if let error = await delivered() { throw error }
                 code = found
             } catch { code = Self.told(error, messages) }
             if state.withLock({ $0.leaving }) != nil { return failed }

@@ -132,6 +132,25 @@ final class Session: Sendable {
         return .goOn(ExitCode.yes)
     }
 
+    /// Waits until stdout has taken what a line answered, a signal ends the session, or a lease is lost.
+    /// - Returns: why it cannot be written.
+    func delivered() async -> CoordinationError? {
+        Streams.settle(within: .milliseconds(1))
+        if Streams.isIdle(STDOUT_FILENO) {
+            do throws(CoordinationError) { try Streams.check() } catch { return error }
+            return nil
+        }
+        let loop = loop
+        let waiting = Task<String?, any Error>(executorPreference: loop) {
+            try await Streams.delivered(on: loop)
+            return nil
+        }
+        state.withLock { $0.reading = waiting }
+        defer { state.withLock { $0.reading = nil } }
+        do { _ = try await waiting.value } catch { return error as? CoordinationError }
+        return nil
+    }
+
     var columns: Int {
         let columns = Int(qq_terminal_columns(1))
         return columns > 0 ? columns : 80
@@ -188,8 +207,13 @@ final class Session: Sendable {
     }
 
     private func evaluate(_ invocation: Invocation, _ button: StopButton, isInBackground: Bool) async throws -> Int32 {
+        if invocation.command.id == .context, try ContextCommand.testing(invocation) == nil {
+            return try await ContextCommand(invocation).run(on: loop)
+        }
         if let code = try runWithoutServer(invocation) { return code }
-        if let replay = try Replay(invocation, loop: loop, signals: button, mayDraw: !isInBackground) { return try await replay.run() }
+        if let replay = try await Replay(invocation, loop: loop, signals: button, mayDraw: !isInBackground) {
+            return try await replay.run()
+        }
         let invocation = try ContextCommand.testing(invocation) ?? invocation
         // What is kept shares a folder; other commands are as they are outside of a session.
         let folders = invocation.command.id == .acquire ? folders : LeaseFolders()

@@ -47,6 +47,8 @@ final class SessionProcess: Sendable {
 
 extension Session {
     func runProcess(_ invocation: Invocation, isInBackground: Bool, _ text: String) async throws -> Int32 {
+        // It writes to the same terminal.
+        Streams.settle()
         let process = SessionProcess(try spawn(words(of: invocation), takesTerminal: isInteractive && !isInBackground))
         state.withLock { $0.processes[process.pid] = process }
         Task(executorPreference: loop) { [self] in
@@ -75,7 +77,7 @@ extension Session {
             state.withLock { $0.process = nil }
             if isInteractive {
                 tcsetpgrp(0, getpgrp())
-                if hasModes { tcsetattr(0, TCSADRAIN, &modes) }
+                if hasModes { tcsetattr(0, TCSANOW, &modes) }
                 Screen.divert(nil)
                 held.write()
             }
@@ -187,12 +189,15 @@ extension Session {
 
 /// What was to be written while a command had the terminal.
 private final class HeldPieces: Sendable {
-    private let pieces = Mutex<[Screen.Piece]>([])
+    private let pieces = Mutex(Screen.Held())
 
-    func add(_ piece: Screen.Piece) { pieces.withLock { $0.append(piece) } }
+    func add(_ piece: Screen.Piece) { pieces.withLock { $0.add(piece) } }
 
     func write() {
-        for piece in pieces.withLock({ $0 }) { piece.write() }
-        pieces.withLock { $0 = [] }
+        var held = pieces.withLock { pieces in
+            defer { pieces = Screen.Held() }
+            return pieces
+        }
+        held.write()
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import QQCore
+import QQLoop
 import Synchronization
 import Testing
 
@@ -23,10 +24,18 @@ import Testing
     }
 
     private func problem(_ path: String) -> CoordinationError? {
-        do throws(CoordinationError) {
-            _ = try Recording(path: path)
+        do {
+            _ = try read(path)
             return nil
-        } catch { return error }
+        } catch { return error as? CoordinationError }
+    }
+
+    private func read(_ path: String) throws -> Recording {
+        let loop = try MainLoop()
+        let result = loop.run { () async -> Result<Recording, any Error> in
+            do { return .success(try await Recording(path: path, on: loop)) } catch { return .failure(error) }
+        }
+        return try #require(result).get()
     }
 
     private static let line =
@@ -50,7 +59,7 @@ import Testing
                 try recorder.write(ConnectionEvent(.disconnected, "h1: reset"), at: time + .seconds(1), server: server)
                 try recorder.write(Change(.expired, ended, at: time + .seconds(2)), server: server)
             }
-            let recording = try Recording(path: path)
+            let recording = try read(path)
             #expect(!recording.isCutOff)
             #expect(recording.names == ["web \"1\"\n", "db"])
             #expect(recording.entries.map(\.time) == [time, time + .seconds(1), time + .seconds(2)])
@@ -80,7 +89,7 @@ import Testing
     @Test("a last line that was cut off is left out") func cutOff() throws {
         try inFile { path in
             try write(Self.line + "\n" + Self.line.prefix(100), to: path)
-            let recording = try Recording(path: path)
+            let recording = try read(path)
             #expect(recording.isCutOff && recording.entries.count == 1)
             try write(Self.line.prefix(100) + "\n" + Self.line, to: path)
             #expect(problem(path)?.reason.hasPrefix("line 1: no JSON") == true)

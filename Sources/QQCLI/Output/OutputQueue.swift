@@ -1,0 +1,174 @@
+import CKernel
+import Glibc
+import QQCore
+import Synchronization
+
+/// Text on its way to a file that may not take it, such as a pipe that nobody reads or a terminal that is stopped.
+///
+/// What the file takes at once is written at once. The rest waits aside, in order and up to a bound, for a thread that lives until all of it is written;
+/// most processes never need one. The caller never waits. (O_NONBLOCK is no way: it would hold for every process that shares the open file.)
+final class OutputQueue: Sendable {
+    /// What became of a piece of text.
+    enum Outcome: Equatable {
+        /// Written, or waiting in its turn.
+        case taken
+        /// Left out: too much waits already.
+        case left
+    }
+
+    private struct Piece {
+        let bytes: [UInt8]
+        let descriptor: CInt
+    }
+
+    private struct State {
+        /// Those before `next` are written; that one is being written.
+        var waiting: [Piece] = []
+        var next = 0
+        /// Bytes that wait.
+        var count = 0
+        var isWriting = false
+        var left: [CInt: Int] = [:]
+        var problems: [CInt: SystemCallError] = [:]
+    }
+
+    /// Bytes that wait at most, of text that may be left out.
+    static let limit = 1 << 20
+
+    private let state = Mutex(State())
+    private let limit: Int
+    /// Whether writes do not wait for anybody: a regular file, or a device of memory such as /dev/null.
+    private let isImmediate: Bool
+
+    /// - Parameter descriptor: one of those that lead to the file.
+    init(_ descriptor: CInt, limit: Int = OutputQueue.limit) {
+        self.limit = limit
+        var information = stat()
+        isImmediate =
+            fstat(descriptor, &information) == 0
+            && (information.st_mode & S_IFMT == S_IFREG || (information.st_mode & S_IFMT == S_IFCHR && information.st_rdev >> 8 == 1))
+    }
+
+    // MARK: Writing
+
+    /// Writes, or puts aside.
+    /// - Parameters:
+    ///   - mayLeave: whether the text is one of an endless stream and can be left out. An answer cannot: it has an end.
+    ///   - mayStart: whether a thread may be started by now.
+    /// - Throws: `SystemCallError` if the file cannot be written; for text that waited, with the next text.
+    func write(_ bytes: [UInt8], to descriptor: CInt, mayLeave: Bool, mayStart: Bool = true) throws(SystemCallError) -> Outcome {
+        let result = state.withLock { state -> Result<Outcome, SystemCallError> in
+            if let problem = state.problems.removeValue(forKey: descriptor) { return .failure(problem) }
+            var rest = bytes
+            if state.count == 0, !state.isWriting {
+                do throws(SystemCallError) { rest = try writeNow(bytes, to: descriptor) } catch { return .failure(error) }
+                if rest.isEmpty { return .success(.taken) }
+            } else if mayLeave, state.count + bytes.count > (state.left[descriptor] == nil ? limit : limit / 2) {
+                state.left[descriptor, default: 0] += max(bytes.count { $0 == 10 }, 1)
+                return .success(.left)
+            }
+            state.waiting.append(Piece(bytes: rest, descriptor: descriptor))
+            state.count += rest.count
+            return .success(.taken)
+        }
+        if mayStart { start() }
+        return try result.get()
+    }
+
+    /// - Returns: what the file does not take now.
+    private func writeNow(_ bytes: [UInt8], to descriptor: CInt) throws(SystemCallError) -> [UInt8] {
+        if isImmediate {
+            try writeAll(bytes, to: descriptor)
+            return []
+        }
+        let count = bytes.withUnsafeBytes { qq_write_now(descriptor, $0.baseAddress, bytes.count) }
+        if count >= 0 { return Array(bytes[Int(count)...]) }
+        guard errno == EAGAIN else { throw SystemCallError("write") }
+        return bytes
+    }
+
+    /// How many lines to a descriptor were left out, once there is room again for those that follow; 0 for none. Each is counted once.
+    func takeLeft(_ descriptor: CInt) -> Int {
+        state.withLock { state in
+            guard state.left[descriptor] != nil, state.count <= limit / 2 else { return 0 }
+            return state.left.removeValue(forKey: descriptor) ?? 0
+        }
+    }
+
+    // MARK: The thread
+
+    private func start() {
+        let isNeeded = state.withLock { state in
+            guard !state.isWriting, state.next < state.waiting.count else { return false }
+            state.isWriting = true
+            return true
+        }
+        guard isNeeded else { return }
+        let own = Unmanaged.passRetained(self)
+        let problem = qq_thread_start(
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<OutputQueue>.fromOpaque(argument).takeRetainedValue().work()
+                return nil
+            }, own.toOpaque())
+        if problem == 0 { return }
+        // It is tried again with the next text, and at the end.
+        own.release()
+        state.withLock { $0.isWriting = false }
+    }
+
+    private func work() {
+        while let piece = current() {
+            let isBroken = state.withLock { $0.problems[piece.descriptor] != nil }
+            var problem: SystemCallError?
+            if !isBroken { do throws(SystemCallError) { try writeAll(piece.bytes, to: piece.descriptor) } catch { problem = error } }
+            state.withLock { state in
+                state.count -= piece.bytes.count
+                state.next += 1
+                if let problem { state.problems[piece.descriptor] = problem }
+                guard state.next == state.waiting.count || state.next >= 1024 else { return }
+                state.waiting.removeFirst(state.next)
+                state.next = 0
+            }
+        }
+    }
+
+    /// The piece whose turn it is; nil for none, and then the thread ends.
+    private func current() -> Piece? {
+        state.withLock { state in
+            if state.next < state.waiting.count { return state.waiting[state.next] }
+            state.isWriting = false
+            return nil
+        }
+    }
+
+    // MARK: The end
+
+    /// Whether nothing waits.
+    var isEmpty: Bool { state.withLock { $0.count == 0 && !$0.isWriting } }
+
+    /// What went wrong with text that waited; it is reported once.
+    func takeProblem(_ descriptor: CInt) -> SystemCallError? { state.withLock { $0.problems.removeValue(forKey: descriptor) } }
+
+    /// Waits until all is written, or the time is over.
+    /// - Returns: whether it is.
+    func finish(within limit: Duration) -> Bool {
+        let deadline = qq_boot_now() + UInt64(max(limit.nanoseconds, 0))
+        var pause: UInt32 = 50
+        while !isEmpty {
+            start()
+            if qq_boot_now() >= deadline { return false }
+            usleep(pause)
+            pause = min(pause * 2, 5000)
+        }
+        return true
+    }
+
+    /// Lines to a descriptor that nobody will see any more: those that were left out and those that wait.
+    func lost(_ descriptor: CInt) -> Int {
+        state.withLock { state in
+            let waiting = state.waiting[state.next...].filter { $0.descriptor == descriptor }.reduce(0) { $0 + $1.bytes.count { $0 == 10 } }
+            return waiting + (state.left[descriptor] ?? 0)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+import Glibc
+import QQCore
+import QQLoop
+import Synchronization
+
+/// Standard output and standard error of this process.
+///
+/// A command that answers and ends writes as any program does, and waits for its reader. One that holds leases, or hears signals by itself, never waits: what
+/// cannot be written is put aside, and renewals and signals go on.
+enum Streams {
+    private enum Mode: Int { case waits, asideWithoutThread, aside }
+
+    private static let mode = Atomic(Mode.waits.rawValue)
+    private static let output = OutputQueue(STDOUT_FILENO)
+    private static let errors = areOne ? output : OutputQueue(STDERR_FILENO)
+
+    /// Whether both lead to one file, where their order is to be kept.
+    private static let areOne: Bool = {
+        var (out, err) = (stat(), stat())
+        return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 && out.st_dev == err.st_dev && out.st_ino == err.st_ino
+            && out.st_rdev == err.st_rdev
+    }()
+
+    private static func queue(_ descriptor: CInt) -> OutputQueue { descriptor == STDERR_FILENO ? errors : output }
+
+    /// Has nothing written wait from now on.
+    /// - Parameter mayStartThreads: false before a fork that must find one thread.
+    static func neverWait(mayStartThreads: Bool = true) {
+        mode.store((mayStartThreads ? Mode.aside : .asideWithoutThread).rawValue, ordering: .relaxed)
+    }
+
+    /// Whether writes are put aside rather than waited for.
+    static var areAside: Bool { mode.load(ordering: .relaxed) != Mode.waits.rawValue }
+
+    /// - Parameter mayLeave: whether the text can be left out if too much waits already.
+    /// - Throws: `SystemCallError` if it cannot be written.
+    static func write(_ text: String, to descriptor: CInt, mayLeave: Bool) throws(SystemCallError) {
+        try write(Array(text.utf8), to: descriptor, mayLeave: mayLeave)
+    }
+
+    static func write(_ bytes: [UInt8], to descriptor: CInt, mayLeave: Bool) throws(SystemCallError) {
+        let mode = mode.load(ordering: .relaxed)
+        if mode == Mode.waits.rawValue { return try writeAll(bytes, to: descriptor) }
+        let outcome = try queue(descriptor).write(bytes, to: descriptor, mayLeave: mayLeave, mayStart: mode == Mode.aside.rawValue)
+        // What stderr leaves out is reported in its place.
+        guard outcome == .left, descriptor == STDOUT_FILENO, !hasWarned.exchange(true, ordering: .relaxed) else { return }
+        Messages.write(own: "stdout is not read: what does not fit beside it is left out; renewals and signals go on")
+    }
+
+    private static let hasWarned = Atomic(false)
+
+    /// Whether all that was written to a descriptor has gone out.
+    static func isIdle(_ descriptor: CInt) -> Bool { !areAside || queue(descriptor).isEmpty }
+
+    /// How many lines were left out before what is written next; reported on stderr.
+    static func takeLeft(_ descriptor: CInt) -> Int {
+        guard areAside else { return 0 }
+        let count = queue(descriptor).takeLeft(descriptor)
+        if count > 0, descriptor == STDOUT_FILENO {
+            hasWarned.store(false, ordering: .relaxed)
+            Messages.write(own: "stdout was not read: \(lines(count)) left out")
+        }
+        return count
+    }
+
+    static func lines(_ count: Int) -> String { count == 1 ? "1 line was" : "\(count) lines were" }
+
+    // MARK: Waiting
+
+    /// Waits a moment for what was written to go out: before another process writes to the same terminal.
+    static func settle(within limit: Duration = .milliseconds(50)) {
+        guard mode.load(ordering: .relaxed) == Mode.aside.rawValue else { return }
+        _ = output.finish(within: limit)
+        if !areOne { _ = errors.finish(within: limit) }
+    }
+
+    /// Returns once stdout has taken everything, while the loop goes on. Polled: a reader that is late is late by more than that.
+    /// - Throws: `CancellationError`; `CoordinationError` if it cannot be written.
+    static func delivered(on loop: MainLoop) async throws {
+        settle(within: .milliseconds(1))
+        while !isIdle(STDOUT_FILENO) { try await loop.sleep(for: .milliseconds(10)) }
+        try check()
+    }
+
+    /// - Throws: `.unavailable` if something that waited could not be written.
+    static func check() throws(CoordinationError) {
+        if areAside, let problem = output.takeProblem(STDOUT_FILENO) { throw Output.failure(problem) }
+    }
+
+    /// How long the end of the process waits for readers.
+    static let patience: Duration = .seconds(2)
+
+    /// Writes what still waits, at the end of the process, and reports what nobody read.
+    static func finish() {
+        guard areAside else { return }
+        neverWait()
+        let deadline = ContinuousClock.now + patience
+        if !output.finish(within: patience) || output.lost(STDOUT_FILENO) > 0 {
+            Messages.write(own: "stdout was not read: \(lines(output.lost(STDOUT_FILENO))) left out")
+        } else if let problem = output.takeProblem(STDOUT_FILENO) {
+            Messages.error(Output.failure(problem))
+        }
+        if !areOne { _ = errors.finish(within: max(deadline - ContinuousClock.now, .milliseconds(100))) }
+    }
+}

@@ -1,0 +1,164 @@
+import Glibc
+import QQCore
+import Support
+import Testing
+
+@Suite("When nobody reads the output")
+struct BlockedOutputTests {
+    private func start(
+        _ words: [String], output: FullPipe? = nil, errors: FullPipe? = nil, input: String? = nil, in box: Sandbox
+    ) throws -> Started {
+        var launch = box.launch([Sandbox.binary] + words)
+        if let output { launch.output = .descriptor(output.end) }
+        if let errors { launch.errors = .descriptor(errors.end) }
+        if let input { launch.input = .file(input) }
+        return try Started(launch, in: box)
+    }
+
+    /// Waits until an election has been renewed for longer than its lease would have lasted.
+    private func outlives(_ ttl: Duration, _ name: String, _ holder: Started, in box: Sandbox) async throws {
+        try await waitUntil("\(name) is held") { !box.holder(name).isEmpty }
+        let end = ContinuousClock.now + ttl * 2
+        while ContinuousClock.now < end {
+            #expect(try await box.run("status", name).code == 0, "\(name) is lost: \(holder.errors)")
+            #expect(holder.child.isRunning)
+            try await Task.sleep(for: ttl / 4)
+        }
+    }
+
+    @Test("keepalive goes on renewing, hears SIGTERM, and says how much of its output is lost")
+    func keepalive() async throws {
+        try await inSandbox { box in
+            let pipe = try FullPipe()
+            let holder = try start(
+                ["keepalive", "x", "--id", "me", "--json", "--ttl", "2s", "--renew-every", "200ms"], output: pipe, in: box)
+            try await outlives(.seconds(2), "x", holder, in: box)
+            holder.child.signal(SIGTERM)
+            let end = try await holder.finish()
+            #expect(end.code == 0, "\(end.errors)")
+            #expect(end.errors.contains("qq: stdout was not read: ") && end.errors.contains("lines were left out"), "\(end.errors)")
+            #expect(try await box.run("status", "x").code == 1)
+        }
+    }
+
+    @Test("a reader that comes late gets every line in order")
+    func lateReader() async throws {
+        try await inSandbox { box in
+            let pipe = try FullPipe()
+            let holder = try start(
+                ["keepalive", "x", "--id", "me", "--json", "--ttl", "4s", "--renew-every", "50ms"], output: pipe, in: box)
+            try await outlives(.seconds(2), "x", holder, in: box)
+            try await waitUntil("what waited comes") { pipe.lines().count > 20 }
+            holder.child.signal(SIGTERM)
+            try await waitUntil("the last line") { pipe.lines().last?.contains("\"released\"") ?? false }
+            let end = try await holder.finish()
+            #expect(end.code == 0 && end.errors.isEmpty, "\(end.errors)")
+            let events = try pipe.lines().map { try object($0) }
+            #expect(events.first?["event"]?.stringValue == "elected" && events.last?["event"]?.stringValue == "released")
+            let times = events.compactMap { $0["time"]?.stringValue }
+            #expect(times == times.sorted() && times.count == events.count)
+            #expect(!events.contains { $0["lines_lost"] != nil })
+        }
+    }
+
+    @Test("what does not fit aside is counted in the stream itself, where it goes on")
+    func gap() async throws {
+        try await inSandbox(.heavy) { box in
+            let pipe = try FullPipe()
+            let names = (0..<60).map { "x\($0)" }
+            let holder = try start(
+                ["keepalive"] + names + ["--id", "me", "--json", "--ttl", "60s", "--renew-every", "25ms"], output: pipe, in: box)
+            try await waitUntil("it is full: \(holder.errors)", within: .seconds(60)) { holder.errors.contains("stdout is not read") }
+            try await waitUntil("the gap is told", within: .seconds(60)) { pipe.drain().contains("\"lines_lost\"") }
+            #expect(holder.errors.contains("qq: stdout was not read: "), "\(holder.errors)")
+            for name in [names[0], names[59]] { #expect(try await box.run("status", name).code == 0) }
+            let line = try #require(pipe.lines().first { $0.contains("\"lines_lost\"") })
+            #expect(try object(line)["lines_lost"]?.int64Value ?? 0 > 0)
+            holder.child.signal(SIGKILL)
+            _ = try await holder.finish()
+        }
+    }
+
+    @Test("a stderr that nobody reads holds up nothing: not the campaign, nor the command, nor a signal")
+    func fullErrors() async throws {
+        try await inSandbox { box in
+            let (first, second) = (try FullPipe(), try FullPipe())
+            let holder = try await box.hold("x")
+            let waiter = try start(["acquire", "x", "--wait", "-v"], errors: first, in: box)
+            let next = try start(
+                ["acquire", "x", "--wait", "-v", "--", "sh", "-c", "echo $QQ_TOKEN >token; exit 5"], errors: second, in: box)
+            try await waitUntil("both wait") { try waiters("x", in: box) >= 2 }
+            waiter.child.signal(SIGTERM)
+            #expect(try await waiter.finish().code == 143)
+            try await holder.terminate()
+            #expect(try await next.finish().code == 5)
+            #expect(box.read("token") == "2\n")
+        }
+    }
+
+    @Test("an acquire that cannot hand out its grant hears signals, and gives the lease back; at the latest when it has run out")
+    func grant() async throws {
+        try await inSandbox { box in
+            let pipe = try FullPipe()
+            let told = try start(["acquire", "x", "--ttl", "60s"], output: pipe, in: box)
+            try await waitUntil("it holds") { !box.holder("x").isEmpty }
+            told.child.signal(SIGTERM)
+            #expect(try await told.finish().code == 143)
+            #expect(try await box.run("status", "x").code == 1)
+            let late = try start(["acquire", "y", "--ttl", "500ms"], output: pipe, in: box)
+            let end = try await late.finish()
+            #expect(end.code == 69 && end.errors.contains("cannot write the answer"), "\(end.errors)")
+            #expect(try await box.run("status", "y").code == 1)
+            let read = try start(["acquire", "z", "--ttl", "60s"], output: pipe, in: box)
+            try await waitUntil("the grant is there") { pipe.drain().contains("z\t") }
+            #expect(try await read.finish().code == 0)
+        }
+    }
+
+    @Test("watch hears SIGTERM", arguments: [["--json"], [], ["--until", "free"]])
+    func watch(options: [String]) async throws {
+        try await inSandbox { box in
+            let pipe = try FullPipe()
+            let watch = try start(["watch", "x"] + options, output: pipe, in: box)
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(watch.child.isRunning)
+            watch.child.signal(SIGTERM)
+            _ = try await watch.finish(within: .seconds(10))
+        }
+    }
+
+    @Test("a script stands at its line and keeps its leases; read at last, it goes on and nothing is missing")
+    func script() async throws {
+        try await inSandbox { box in
+            let pipe = try FullPipe()
+            try box.write("acquire web --id me --ttl 2s\nstatus web\nacquire job -- touch done\nstatus web\n", to: "script")
+            let script = try start(["repl"], output: pipe, input: box.path("script"), in: box)
+            try await outlives(.seconds(2), "web", script, in: box)
+            #expect(access(box.path("done"), F_OK) != 0)
+            try await waitUntil("its lines come") { pipe.lines().count == 3 }
+            #expect(try await script.finish().code == 0)
+            #expect(pipe.lines().map { $0.prefix(3) } == ["web", "web", "web"])
+            let second = try FullPipe()
+            let stopped = try start(["repl"], output: second, input: box.path("script"), in: box)
+            try await waitUntil("it holds") { !box.holder("web").isEmpty }
+            stopped.child.signal(SIGTERM)
+            #expect(try await stopped.finish().code == 143)
+            #expect(try await box.run("status", "web").code == 1)
+        }
+    }
+
+    @Test("a long answer is written whole, however slowly it is read")
+    func longAnswer() async throws {
+        try await inSandbox { box in
+            let pipe = try FullPipe()
+            let help = try start(["help", "acquire"], output: pipe, in: box)
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(help.child.isRunning)
+            try await waitUntil("its end") {
+                _ = pipe.drain()
+                return !help.child.isRunning
+            }
+            #expect(pipe.drain() == (try await box.run("help", "acquire").text))
+        }
+    }
+}

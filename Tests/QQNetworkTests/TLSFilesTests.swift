@@ -1,0 +1,18 @@
+import Glibc
+import QQNetwork
+import Testing
+
+@Suite("Files of certificates") struct TLSFilesTests {
+    @Test("that are pipes are refused, not waited for", arguments: [0, 1, 2]) func pipes(which: Int) throws {
+        let path = "/tmp/qq-tls-\(getpid())-\(which)"
+        mkfifo(path, 0o600)
+        defer { unlink(path) }
+        var options = TLSOptions()
+        if which == 0 { options.authorityFile = path } else { options.certificateFile = path }
+        if which == 2 { options.keyFile = path }
+        do {
+            _ = try TLSContext.make(options)
+            Issue.record("was taken")
+        } catch { #expect("\(error)".contains("it is no regular file"), "\(error)") }
+    }
+}
