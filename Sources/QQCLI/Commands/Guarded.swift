@@ -30,7 +30,7 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
         configuration: .init(
             minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
         hooks: context.hooks, clearing: context.clearing(context.name), environment: { leaseVariables($1, at: context.server, event: $0) },
-        elected: { context.progress?.end() }, tell: { context.tell($0) },
+        elected: { context.progressEnds() }, tell: { context.tell($0) },
         hookFailed: { context.tellFailed(hook: $0, $1) })
     context.campaignBegins()
     let outcome = loop.run { await context.counting { await command.run(signals: signals) } }

@@ -13,6 +13,12 @@ extension Context {
     /// Shows that a campaign for the one election has begun.
     func campaignBegins() { progress?.wait(for: Waiting.asking(server, for: name)) }
 
+    /// A guarded command is about to start, which may write to the same terminal.
+    func progressEnds() {
+        progress?.end()
+        Streams.settle()
+    }
+
     /// Shows what the campaign waits for after an event. What follows upon it shows nothing: renewals go on behind other things.
     func follow(_ event: SessionEvent) {
         guard let progress else { return }
