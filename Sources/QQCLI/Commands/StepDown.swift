@@ -80,7 +80,7 @@ extension Context {
         guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes where nobody can be asked") }
         // The question stands alone until it is answered.
         progress?.end()
-        messages.ask("Make \(leader) let go of \(state.name)? Its work is ended. [y/N] ")
+        messages.ask("Make \(leader) let go of \(Printable.text(state.name))? Its work is ended. [y/N] ")
         // Read as data: in a session leases are renewed meanwhile.
         guard Question.isYes(await Question.answer(on: loop)) else {
             throw denied("not confirmed", "answer y, or add --yes")

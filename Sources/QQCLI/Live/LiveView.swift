@@ -110,8 +110,8 @@ struct LiveView: Sendable {
     /// The whole picture, in lines that fit.
     func frame(width: Int, height: Int, at now: BootInstant) -> [Line] {
         let width = max(width, 20)
-        var lines: [Line] = [[Span("qq watch", .strong), Span("  " + place + "  (q leaves)", .faint)]]
-        if let notice { lines.append([Span(notice, .warning)]) }
+        var lines: [Line] = [[Span("qq watch", .strong), Span("  " + Printable.text(place) + "  (q leaves)", .faint)]]
+        if let notice { lines.append([Span(Printable.text(notice), .warning)]) }
         lines.append([])
         lines += table(width, now)
         lines.append([])

@@ -218,6 +218,7 @@ final class Session: Sendable {
         // What is kept shares a folder; other commands are as they are outside of a session.
         let folders = invocation.command.id == .acquire ? folders : LeaseFolders()
         let context = try Context(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
+        if context.server.system != .file { try Room.check(.network) }
         switch invocation.command.id {
         // The lease keeps its connection.
         case .acquire: return try await leases.acquire(context, signals: button)
