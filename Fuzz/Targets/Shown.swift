@@ -1,4 +1,5 @@
 import QQCore
+import Synchronization
 
 @testable import QQCLI
 
@@ -11,8 +12,12 @@ private let output: Output? = {
     return Output(invocation)
 }()
 
+/// How often something was shown: inputs that come to nothing test nothing.
+let timesShown = Atomic(0)
+
 func checkShown(_ states: [ElectionState], advice: BackoffAdvice? = nil, at now: BootInstant) {
     guard let server, let output else { return }
+    if !states.isEmpty { timesShown.add(1, ordering: .relaxed) }
     var words: Set<String> = []
     for state in states {
         checkJSON(Schemas.election(state, mine: false, advice: advice))
@@ -58,6 +63,7 @@ private func checkLive(_ states: [ElectionState], _ words: Set<String>, at now: 
 
 func checkShown(_ report: ClusterReport) {
     guard let server, let output else { return }
+    timesShown.add(1, ordering: .relaxed)
     checkJSON(Schemas.cluster(report, server: server))
     for line in ClusterText.lines(report, output) { checkText(line) }
     for record in report.endpoints.map({ ClusterText.record(of: $0) }) + report.members.map({ ClusterText.record(of: $0) }) {
@@ -67,6 +73,7 @@ func checkShown(_ report: ClusterReport) {
 
 func checkShown(_ grant: Grant, at now: BootInstant) {
     guard let server else { return }
+    timesShown.add(1, ordering: .relaxed)
     checkJSON(Schemas.acquired(grant, server: server, now: now))
     for (_, value) in leaseVariables(grant, at: server, event: .elected) { _ = value.utf8.count }
     checkText(Rendering.seconds(grant.ttl))

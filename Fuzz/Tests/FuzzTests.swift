@@ -1,9 +1,10 @@
 import Glibc
+import Synchronization
 import Testing
 
 /// Feeds each target its seeds, which hold what fuzzers have found, and then simple mutations of them for QQ_FUZZ_SECONDS (1). It needs no other build than
 /// that of the tests; `make fuzz` searches with libFuzzer, which finds more.
-@Suite("Whatever comes from outside")
+@Suite("Whatever comes from outside", .serialized)
 struct FuzzTests {
     private static let seconds = getenv("QQ_FUZZ_SECONDS").flatMap { Double(String(cString: $0)) } ?? 1
     /// The same again with QQ_FUZZ_SEED.
@@ -28,6 +29,20 @@ struct FuzzTests {
         }
         running.close()
         print("fuzz: \(name): \(seeds.count) seeds, \(count) mutations, QQ_FUZZ_SEED=\(Self.seed)")
+    }
+
+    @Test(
+        "comes to be shown, of each kind of answer",
+        arguments: ["lease-files", "nats-answers", "raftlock-answers", "quorum-quest-answers", "recordings"])
+    func shown(name: String) throws {
+        let target = try #require(FuzzTarget.all.first { $0.name == name })
+        let seeds = try Folder.seeds.inputs(name)
+        let shown = seeds.filter { seed in
+            let before = timesShown.load(ordering: .relaxed)
+            target.run(seed)
+            return timesShown.load(ordering: .relaxed) > before
+        }
+        #expect(shown.count >= 4, "\(name): \(shown.count) of \(seeds.count)")
     }
 }
 
