@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 // By the kernel's lists of children, which cost no more than there are descendants. A child can be missed while others come and go, so whoever needs
@@ -159,8 +158,4 @@ int qq_signal_group_below(pid_t group, int number) {
     close(proc);
     qq_processes_free(&list);
     return reached;
-}
-
-void qq_reap_orphans(void) {
-    while (waitpid(-1, NULL, WNOHANG) > 0) {}
 }

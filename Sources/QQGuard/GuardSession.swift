@@ -49,7 +49,7 @@ public struct GuardSession: Sendable {
         /// Look what lives below this process; `.looked` follows.
         case look
         /// One round of ending the guardian and everything below this process; `.forced` follows.
-        case endByForce(command: Int32?)
+        case endByForce
         /// Do what the guardian does not.
         case passByForce(Int32, to: Int32)
         case terminateByForce
@@ -363,7 +363,7 @@ public struct GuardSession: Sendable {
         orders.forget()
         killAt = nil
         lookAt = nil
-        return [.endByForce(command: command)]
+        return [.endByForce]
     }
 
     /// A guardian that is silent does not tell of the command's end either.
@@ -490,7 +490,7 @@ public struct GuardSession: Sendable {
     private mutating func look(at now: BootInstant) -> [Action] {
         if let next = force?.next, now >= next {
             force?.next = nil
-            return [.endByForce(command: command)]
+            return [.endByForce]
         }
         guard force == nil else { return [] }
         if now >= watchdogMoment {

@@ -63,7 +63,7 @@ public struct GuardedCommand: Sendable {
     public func run(signals: SignalSource) async -> GuardSession.Outcome {
         let (inputs, post) = AsyncStream.makeStream(of: Input.self)
         let driver = SessionDriver(lease, coordinator: coordinator, clock: loop, clearing: clearing)
-        let queue = HookQueue(hooks, on: loop, failed: hookFailed)
+        let queue = HookQueue(hooks, on: loop, reap: { guardian.reap() }, failed: hookFailed)
         var leavesSurvivors = false
         let outcome = await withTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -126,7 +126,7 @@ public struct GuardedCommand: Sendable {
                         witness?.close()
                     case .stopLease: driver.stop()
                     case .renewNow: driver.renewNow()
-                    case .endByForce(let command): post.yield(.event(.forced(guardian.endByForce(command: command))))
+                    case .endByForce: post.yield(.event(.forced(guardian.endByForce())))
                     case .look: post.yield(.event(.looked(guardian.look())))
                     case .message(let message):
                         if case .leftAlive = message { leavesSurvivors = true }

@@ -3,6 +3,7 @@ import CKernel
 import Glibc
 import QQCore
 import QQLoop
+import Synchronization
 
 /// The process between qq and the command that it guards. What it promises stands in CGuardian.h.
 public final class Guardian: Sendable {
@@ -12,6 +13,8 @@ public final class Guardian: Sendable {
     private let pid: pid_t
     private let mark: TermMark
     private let loop: MainLoop
+    /// The command's own process, and how it ended if this process has reaped it.
+    private let children = Mutex<(command: pid_t?, status: CommandStatus?)>((nil, nil))
 
     /// What the guardian tells.
     public enum Report: Sendable, Hashable {
@@ -137,7 +140,10 @@ public final class Guardian: Sendable {
         while true {
             var report = qq_report()
             switch qq_guardian_receive(socket, &report) {
-            case 1: if let known = Report(report) { return known }
+            case 1:
+                guard let known = Report(report) else { continue }
+                if case .started(let pid) = known { children.withLock { $0.command = pid } }
+                return known
             case 0: return nil
             default:
                 guard errno == EAGAIN else { return nil }
@@ -173,21 +179,30 @@ public final class Guardian: Sendable {
     /// Ends the guardian, whatever it is doing, and everything below this process: for when it is stopped, or was killed. One round of that, which waits
     /// for nothing. What the guardian had below it comes to this process, now or when what is between them dies; a round can miss a process that is just
     /// being forked.
-    /// - Parameter command: the command's own process, whose end is to be told.
-    public func endByForce(command: pid_t?) -> Round {
+    public func endByForce() -> Round {
         // A guardian that is frozen, or hangs in the kernel, dies later, and does nothing until then.
         _ = qq_process_send(process, SIGKILL)
         qq_cgroup_end(mark.cgroup)
         let below = qq_signal_descendants(SIGKILL, livingPID)
         var round = Self.round(below)
-        var status: CInt = 0
-        var reaped: pid_t
-        repeat {
-            reaped = waitpid(-1, &status, WNOHANG)
-            if reaped > 0, reaped == command { round.status = CommandStatus(waitStatus: status) }
-        } while reaped > 0
-        round.isOver = reaped < 0 && errno == ECHILD
+        round.isOver = reap()
+        round.status = children.withLock { $0.status }
         return round
+    }
+
+    /// Reaps all children of this process that have ended: its subreaper's share of what hooks and the guardian leave. The command is among them once its
+    /// guardian is gone, and how it ended is kept.
+    /// - Returns: whether there are no children any more.
+    @discardableResult
+    func reap() -> Bool {
+        children.withLock { children in
+            while true {
+                var status: CInt = 0
+                let pid = waitpid(-1, &status, WNOHANG)
+                guard pid > 0 else { return pid < 0 && errno == ECHILD }
+                if pid == children.command { children.status = CommandStatus(waitStatus: status) }
+            }
+        }
     }
 
     /// What lives below this process, the guardian left out.

@@ -1,4 +1,3 @@
-import CGuardian
 import QQCore
 import QQLoop
 import Synchronization
@@ -20,15 +19,19 @@ final class HookQueue: Sendable {
 
     private let hooks: Hooks
     private let loop: MainLoop
+    private let reap: @Sendable () -> Void
     private let failed: @Sendable (String, String) -> Void
     private let batches: AsyncStream<Batch>
     private let post: AsyncStream<Batch>.Continuation
     private let state = Mutex(State())
 
-    /// - Parameter failed: called with a command and what went wrong with it.
-    init(_ hooks: Hooks, on loop: MainLoop, failed: @escaping @Sendable (String, String) -> Void) {
+    /// - Parameters:
+    ///   - reap: reaps the children of this process that have ended.
+    ///   - failed: called with a command and what went wrong with it.
+    init(_ hooks: Hooks, on loop: MainLoop, reap: @escaping @Sendable () -> Void, failed: @escaping @Sendable (String, String) -> Void) {
         self.hooks = hooks
         self.loop = loop
+        self.reap = reap
         self.failed = failed
         (batches, post) = AsyncStream.makeStream(of: Batch.self)
     }
@@ -80,6 +83,6 @@ final class HookQueue: Sendable {
     /// Reaps what hooks have left behind: it comes to this process, which is a subreaper. Not while a hook runs, whose own status would be lost.
     func reapOrphans() {
         let isIdle = state.withLock { $0.running == nil }
-        if isIdle { qq_reap_orphans() }
+        if isIdle { reap() }
     }
 }

@@ -133,10 +133,10 @@ struct GuardSessionTests {
         var run = Run()
         run.run()
         run.now = run.watchdog
-        #expect(run.feed(.timer) == [.endByForce(command: 42)])
+        #expect(run.feed(.timer) == [.endByForce])
         #expect(run.feed(.forced(.init(living: 3))).isEmpty)
         run.now = try #require(run.alarm)
-        #expect(run.feed(.timer) == [.endByForce(command: 42)])
+        #expect(run.feed(.timer) == [.endByForce])
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
         _ = run.feed(.hooksRan)
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
@@ -146,7 +146,7 @@ struct GuardSessionTests {
     func guardianKilled() {
         var run = Run()
         run.run()
-        #expect(run.feed(.guardianEnded) == [.message(.guardianKilled), .endByForce(command: 42)])
+        #expect(run.feed(.guardianEnded) == [.message(.guardianKilled), .endByForce])
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
         #expect(run.feed(.hooksRan) == [.stopLease])
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("its guardian was killed"))])
@@ -353,7 +353,7 @@ struct GuardianFailureTests {
         run.run()
         _ = run.feed(.lease(.lost(run.grant, .removed)))
         #expect(run.alarm == run.now + .milliseconds(200))
-        after(200, &run, [.message(.guardianSilent), .endByForce(command: 42)])
+        after(200, &run, [.message(.guardianSilent), .endByForce])
     }
 
     @Test("leaves to the guardian what it has taken")
@@ -372,7 +372,7 @@ struct GuardianFailureTests {
         _ = run.feed(.lease(.stepDownAsked(by: "ops")))
         after(200, &run, [.message(.guardianSilent), .terminateByForce, .look])
         _ = run.feed(.looked(.init(living: 1)))
-        after(3000, &run, [.endByForce(command: 42)])
+        after(3000, &run, [.endByForce])
     }
 
     @Test("passes a signal on itself, once, however often it came meanwhile")
@@ -391,7 +391,7 @@ struct GuardianFailureTests {
         _ = run.feed(.lease(.elected(run.grant)))
         _ = run.feed(.hooksRan)
         after(4999, &run, [])
-        after(1, &run, [.message(.guardianSilent), .endByForce(command: nil)])
+        after(1, &run, [.message(.guardianSilent), .endByForce])
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
     }
 
@@ -425,7 +425,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.forced(.init(living: 1, denied: 99))) == [.message(.survivor(99))])
         for _ in 0..<300 {
             run.now = run.alarm ?? run.now
-            #expect(run.feed(.timer) == [.endByForce(command: 42)])
+            #expect(run.feed(.timer) == [.endByForce])
             var later = run.grant
             later.deadline = run.now + .seconds(10)
             _ = run.feed(.lease(.extended(later)))
@@ -453,7 +453,7 @@ struct GuardianFailureTests {
         for _ in 1..<50 {
             #expect(run.feed(.forced(.init(living: 0))).isEmpty)
             run.now = run.alarm ?? run.now
-            #expect(run.feed(.timer) == [.endByForce(command: 42)])
+            #expect(run.feed(.timer) == [.endByForce])
         }
         #expect(run.now < run.start + .milliseconds(200))
         #expect(run.feed(.forced(.init(living: 0))) == [.hooks(.released, run.grant)])
@@ -471,7 +471,7 @@ struct GuardianFailureTests {
         after(250, &run, [.look])
         #expect(run.feed(.looked(.init(living: 0))).isEmpty)
         after(250, &run, [.look])
-        #expect(run.feed(.looked(.init(living: 0))) == [.endByForce(command: 42)])
+        #expect(run.feed(.looked(.init(living: 0))) == [.endByForce])
         #expect(run.feed(.guardianEnded).isEmpty, "it was ended by qq")
         #expect(run.feed(.forced(.init(living: 0, isOver: true, status: .exited(5)))) == [.hooks(.released, later)])
         _ = run.feed(.hooksRan)

@@ -89,9 +89,6 @@ struct qq_below qq_signal_descendants(int signal, pid_t except);
 /// Sends `signal` to the processes below this one that are in the group. Returns how many were reached.
 int qq_signal_group_below(pid_t group, int signal);
 
-/// Reaps the children of this process that have ended.
-void qq_reap_orphans(void);
-
 /// Ends what lives in the cgroup of this name below our own, and removes it once nothing does. Does nothing where there is none.
 void qq_cgroup_end(const char *name);
 
