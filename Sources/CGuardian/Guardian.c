@@ -195,8 +195,14 @@ static void reap(struct guardian *self) {
 
 int64_t qq_clock_jump(int64_t *before) {
     struct timespec wall;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    int64_t now = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - (int64_t)qq_boot_now();
+    uint64_t boot;
+    // Both at one moment: a process that is stopped in between would see a jump.
+    for (int tries = 0; tries < 10; tries++) {
+        boot = qq_boot_now();
+        clock_gettime(CLOCK_REALTIME, &wall);
+        if (qq_boot_now() - boot < 1000000) break;
+    }
+    int64_t now = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - (int64_t)boot;
     int64_t jump = *before == 0 ? 0 : now - *before;
     *before = now == 0 ? 1 : now;
     return jump;
@@ -252,9 +258,9 @@ static uint64_t next_moment(const struct guardian *self) {
     }
 }
 
-static void look_at_clock(struct guardian *self) {
+/// - now: a moment before the orders were read that have come. A guardian that was stopped since then must not act on a later one: an extension may wait.
+static void look_at_clock(struct guardian *self, uint64_t now) {
     look_at_wall_clock(self);
-    uint64_t now = qq_boot_now();
     uint64_t kill_at = hard_end(self);
     if (self->phase == RUNNING && now >= soft_end(self) && now < kill_at) {
         report(self, QQ_REPORT_DEADLINE, SIGTERM);
@@ -365,6 +371,7 @@ static void guard(struct guardian *self) {
             {.fd = self->socket, .events = POLLIN}, {.fd = self->children, .events = POLLIN}, {.fd = self->timer, .events = POLLIN},
             {.fd = self->clock, .events = POLLIN}, {.fd = self->failure, .events = POLLIN}};
         if (poll(items, sizeof items / sizeof *items, -1) < 0) continue;
+        uint64_t now = qq_boot_now();
         struct signalfd_siginfo information;
         while (read(self->children, &information, sizeof information) > 0) {}
         uint64_t expirations;
@@ -375,8 +382,8 @@ static void guard(struct guardian *self) {
             // Before the orders: an extension that was asked for before the clock was set may be among them.
             look_at_wall_clock(self);
         }
-        // All orders come before a look at the clock: after a stop, the extensions that have come meanwhile decide.
-        for (int i = 0, more = self->socket >= 0 && items[0].revents; i < ORDERS_AT_ONCE && more > 0; i++) {
+        // All orders come before what the clock says: after a stop, the extensions that have come meanwhile decide.
+        for (int i = 0, more = self->socket >= 0; i < ORDERS_AT_ONCE && more > 0; i++) {
             more = take_order(self);
             if (more >= 0) continue;
             close(self->socket);
@@ -385,7 +392,7 @@ static void guard(struct guardian *self) {
         }
         take_outcome_of_exec(self);
         reap(self);
-        look_at_clock(self);
+        look_at_clock(self, now);
     }
     qq_cgroup_remove(self->cgroup);
     _exit(0);
