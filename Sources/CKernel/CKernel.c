@@ -25,11 +25,12 @@ int qq_ofd_lock(int fd, int type, int64_t start, int64_t length) {
     return fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-int qq_ofd_find(int fd, int type, int64_t start, int64_t length, int64_t *at) {
+int qq_ofd_find(int fd, int type, int64_t start, int64_t length, int64_t *at, int64_t *found_length) {
     struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
     if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return -1;
     if (lock.l_type == F_UNLCK) return 0;
     *at = lock.l_start;
+    *found_length = lock.l_len;
     return 1;
 }
 

@@ -168,6 +168,7 @@ public final class FileCoordinator: Coordinator {
                 do throws(LeaseRules.FromTheFuture) { decision = try rules.decide(request) } catch {
                     throw fromTheFuture(request.name, rules.record, error)
                 }
+                if decision != .refuse, let byte = transaction.strangersByte { throw lockedByStranger(request.name, byte) }
                 switch decision {
                 case .refuse: return .refused(try state(transaction))
                 case .newTerm(let token): return try grant(request, token: token, isNew: true, transaction)
@@ -188,9 +189,10 @@ public final class FileCoordinator: Coordinator {
         var lock: LiveLock?
         try transaction.checkToken(token)
         if request.wantsWitness {
-            lock = try LiveLock(token: token, request.guardsWork ? .work : .holder, in: folder, transaction.directory, name: request.name)
+            let kind: LiveLock.Kind = request.guardsWork ? .work : .holder
+            lock = try LiveLock(token: token, kind, in: folder, transaction.directory, name: request.name)
             // No term has this byte: we hold the file's lock, and nothing live was seen under it.
-            guard lock != nil else { throw lockedByStranger(request.name, token, request.guardsWork ? .work : .holder) }
+            guard lock != nil else { throw lockedByStranger(request.name, LiveLock.byte(of: token, kind)) }
         }
         let now = moment
         var record = LeaseRecord(holder: request.identity, renewTime: now.wall)
@@ -330,7 +332,7 @@ public final class FileCoordinator: Coordinator {
     private func names() throws(CoordinationError) -> [String] {
         let directory = try folder.open(creating: false)
         guard let entries = fdopendir(qq_duplicate_above(directory.number, 0)) else {
-            throw folder.problem(SystemCallError("opendir"), with: folder.path)
+            throw folder.problem(SystemCallError("opendir"), with: folder.path, .read)
         }
         defer { closedir(entries) }
         var names: [String] = []
@@ -377,7 +379,7 @@ public final class FileCoordinator: Coordinator {
 
     /// The watch that all who watch the folder share.
     func events() throws(CoordinationError) -> FolderEvents {
-        try folder.reporting(folder.path) { () throws(SystemCallError) in
+        try folder.reporting(folder.path, .read) { () throws(SystemCallError) in
             try folderEvents.withLock { events throws(SystemCallError) in
                 if let events { return events }
                 let made = try FolderEvents(folder.path)

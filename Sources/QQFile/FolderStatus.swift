@@ -43,6 +43,7 @@ extension FileCoordinator {
     /// Asks the kernel for a lock that conflicts, which takes none.
     private func locksWork(_ directory: Descriptor) -> Bool {
         var at: Int64 = 0
-        return qq_ofd_find(directory.number, F_RDLCK, LiveLock.firstByte, 1, &at) >= 0
+        var length: Int64 = 0
+        return qq_ofd_find(directory.number, F_RDLCK, LiveLock.firstByte, 1, &at, &length) >= 0
     }
 }

@@ -27,7 +27,7 @@ struct LeaseFolder: Sendable {
             try make()
             number = openDirectory()
         }
-        guard number >= 0 else { throw problem(SystemCallError("open"), with: path) }
+        guard number >= 0 else { throw problem(SystemCallError("open"), with: path, changing ? .change : .read) }
         let folder = Descriptor(number)
         let information = try reporting(path) { () throws(SystemCallError) in try folder.information() }
         if information.st_mode & S_IWOTH != 0, information.st_mode & S_ISVTX == 0 {
@@ -86,7 +86,7 @@ struct LeaseFolder: Sendable {
             tries += 1
         }
         if number < 0, errno == ENOENT, access != .change { return nil }
-        guard number >= 0 else { throw problem(SystemCallError("open"), with: full) }
+        guard number >= 0 else { throw problem(SystemCallError("open"), with: full, access) }
         let descriptor = Descriptor(number)
         let own = try reporting(full) { () throws(SystemCallError) in try descriptor.information() }
         try check(own, in: around, full)
@@ -94,34 +94,43 @@ struct LeaseFolder: Sendable {
         return descriptor
     }
 
-    /// In a folder where everybody may put files, only our own, and those of the folder's owner, are believed (as fs.protected_regular has it).
+    /// In a folder where everybody may put files, only our own, and those of the folder's owner, are believed (as fs.protected_regular has it). A file
+    /// with several names is not, nor is it by root in any folder of others.
     private func check(_ own: stat, in around: stat, _ full: String) throws(CoordinationError) {
         guard own.st_mode & S_IFMT == S_IFREG else {
             throw CoordinationError(
                 .brokenData, "cannot use the lease file", because: "it is not a regular file", at: full,
                 hint: "move it away, or choose another name")
         }
-        guard around.st_mode & S_IWOTH != 0 else { return }
-        if own.st_uid != geteuid(), own.st_uid != around.st_uid {
+        let isEverybodys = Permissions.isEverybodys(around)
+        if isEverybodys, own.st_uid != geteuid(), own.st_uid != around.st_uid {
             throw CoordinationError(
                 .denied, "cannot use the lease file",
                 because: "it belongs to user \(own.st_uid), in a folder where everybody may put files", at: full,
                 hint: "choose a folder that only those may write who take part, with -s file:///DIR")
         }
-        if own.st_nlink != 1 {
+        // Somebody may have linked to a file of ours, for us to write to. Root has the most to lose, so it looks in every folder of others.
+        let isOthers = geteuid() == 0 && (around.st_uid != 0 || Permissions.isGroups(around))
+        if own.st_nlink > 1, isEverybodys || isOthers {
+            let who = isEverybodys ? "everybody" : "others than root"
             throw CoordinationError(
-                .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where everybody may put files",
+                .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where \(who) may put files",
                 at: full,
-                hint: "choose a folder that only those may write who take part, with -s file:///DIR")
+                hint: isEverybodys
+                    ? "choose a folder that only those may write who take part, with -s file:///DIR"
+                    : "see what it is, and remove its other names: find / -xdev -samefile \(full)")
         }
     }
 
-    func reporting<Result>(_ file: String, _ body: () throws(SystemCallError) -> Result) throws(CoordinationError) -> Result {
-        do { return try body() } catch { throw problem(error, with: file) }
+    func reporting<Result>(
+        _ file: String, _ access: Access = .change, _ body: () throws(SystemCallError) -> Result
+    ) throws(CoordinationError) -> Result {
+        do { return try body() } catch { throw problem(error, with: file, access) }
     }
 
     /// What a failed system call means for a person.
-    func problem(_ error: SystemCallError, with file: String) -> CoordinationError {
+    /// - Parameter access: what was wanted of the file.
+    func problem(_ error: SystemCallError, with file: String, _ access: Access = .change) -> CoordinationError {
         let isFolder = file == path
         func say(_ kind: CoordinationError.Kind, _ hint: String?, because reason: String? = nil) -> CoordinationError {
             let what = isFolder ? "cannot use the lease folder" : "cannot use the lease file"
@@ -134,7 +143,12 @@ struct LeaseFolder: Sendable {
             return say(
                 .denied, isFolder ? "name the real folder with -s file:///DIR" : "move it away, or choose another name",
                 because: "it is a symbolic link, which qq does not follow")
-        case EACCES, EPERM: return say(.denied, "run qq as a user who may write there, or choose another folder with -s file:///DIR")
+        case EACCES, EPERM:
+            let who =
+                access == .read
+                ? "run qq as the folder's owner, as root, or as a member of the group that shares it: others cannot read its elections"
+                : "run qq as a user who may write there, or choose another folder with -s file:///DIR"
+            return say(.denied, who)
         case EROFS: return say(.denied, "choose a folder on a file system that can be written, with -s file:///DIR")
         case EISDIR: return say(.brokenData, "move it away, or choose another name")
         case ENOSPC, EDQUOT: return say(.unavailable, "nothing was granted and the old content stays; make room and try again")

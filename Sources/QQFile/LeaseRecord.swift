@@ -63,10 +63,11 @@ struct LeaseRecord: Sendable, Hashable {
         leaseDuration = Self.leaseDuration(in: object)
         acquireTime = try Self.time("acquireTime", in: object)
         if let seconds = object["ttlSeconds"], !seconds.isNull {
-            guard let number = seconds.doubleValue, number >= 1e-9, number <= DurationText.maximum.seconds else {
+            if let number = seconds.doubleValue, number >= 1e-9, number <= DurationText.maximum.seconds {
+                ttl = .nanoseconds(Int64((number * 1e9).rounded()))
+            } else if leaseDuration == nil {
                 throw Broken(reason: "\"ttlSeconds\" is not a number of seconds")
             }
-            ttl = .nanoseconds(Int64((number * 1e9).rounded()))
         }
         token = try Self.number("token", in: object)
         if let token, token > Self.largestToken { throw Broken(reason: "\"token\" is larger than \(Self.largestToken)") }
@@ -83,6 +84,25 @@ struct LeaseRecord: Sendable, Hashable {
     init(holder: String, renewTime: WallTime) {
         self.holder = holder
         self.renewTime = renewTime
+    }
+
+    /// Programs that put in another holder may keep the fields that they do not know. These are believed only for the holder that `qq` wrote them for:
+    /// the lock of an earlier one tells nothing of who has the lease now.
+    /// - Parameter last: what `qq` wrote last; nil where that cannot be read.
+    mutating func believe(after last: LeaseRecord?) {
+        guard holder != last?.holder else { return }
+        if leaseDuration != nil { ttl = nil }
+        // The journal knows the largest token.
+        if token == last?.token { token = nil }
+        if acquireTime == last?.acquireTime { acquireTime = nil }
+        host = nil
+        bootID = nil
+        bootDeadline = nil
+        isLocked = false
+        lockFile = nil
+        endsByTimeAlone = false
+        stepDown = nil
+        cleanFor = nil
     }
 
     /// As Go's decoder has it: only what is written without point and exponent is an integer.

@@ -33,6 +33,9 @@ struct LeaseRules: Sendable, Hashable {
         case endSurvivors(token: UInt64)
     }
 
+    /// How far the clocks of machines that share a folder may be apart at least, whatever their leases last.
+    static let usualSkew: Duration = .seconds(15)
+
     struct FromTheFuture: Error, Hashable {
         var renewTime: WallTime
         var ahead: Duration
@@ -58,8 +61,9 @@ struct LeaseRules: Sendable, Hashable {
         if let left = remainingByBootClock { return left }
         let ttl = record.lasts ?? ownTTL
         let age = moment.wall - record.renewTime
-        // A little ahead is skew between machines; a whole lease ahead is a clock that was stepped, or a date that makes no sense.
-        if age < .zero - ttl { throw FromTheFuture(renewTime: record.renewTime, ahead: .zero - age) }
+        // A little ahead is skew between machines: the lease is held until then. A whole lease ahead, theirs and ours, is a clock that was stepped, or a
+        // date that makes no sense.
+        if age < .zero - max(ttl, ownTTL, Self.usualSkew) { throw FromTheFuture(renewTime: record.renewTime, ahead: .zero - age) }
         return ttl - age
     }
 

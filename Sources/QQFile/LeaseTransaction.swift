@@ -27,6 +27,8 @@ struct LeaseTransaction {
     let record: LeaseRecord
     /// As in `LeaseRules`.
     let liveToken: UInt64?
+    /// A byte of work that somebody has locked without a term; nil where work was found.
+    let strangersByte: Int64?
     let holderLives: Bool
     /// The side file's inode.
     let lockFile: UInt64?
@@ -89,8 +91,12 @@ struct LeaseTransaction {
             throw Self.broken(.init(reason: "it is larger than \(LeaseJournal.largestLeaseFile) bytes", isForeign: true), path)
         }
         content = journal?.settled(raw) ?? raw
-        let record: LeaseRecord
+        var record: LeaseRecord
         do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw Self.broken(error, path) }
+        // Somebody else wrote it since, and may have kept the fields that they do not know.
+        if let journal, content != journal.before, content != journal.after {
+            record.believe(after: try? LeaseRecord(parsing: journal.after))
+        }
         self.record = record
         // Only now, so that nothing is put beside what turns out to be some other program's file.
         if side == nil, access != .read { side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change) }
@@ -99,8 +105,11 @@ struct LeaseTransaction {
         lockFile = try side.map { side throws(CoordinationError) in
             UInt64(try folder.reporting(path) { () throws(SystemCallError) in try side.information() }.st_ino)
         }
-        liveToken = side.flatMap { LiveLock.findWork($0, expected: record.token) }
-        holderLives = side.map { side in record.token.map { LiveLock.isHeld($0, .holder, side) } ?? false } ?? false
+        let highest = max(journal?.token ?? 0, record.token ?? 0)
+        let work = side.map { [token = record.token] in LiveLock.findWork($0, expected: token, highest: highest) }
+        liveToken = work?.token
+        strangersByte = work?.strangersByte
+        holderLives = side.map { [record] side in record.token.map { LiveLock.isHeld($0, .holder, side) } ?? false } ?? false
     }
 
     private static func readJournal(_ side: Descriptor) throws(SystemCallError) -> LeaseJournal? {

@@ -51,17 +51,53 @@ final class LiveLock: Witness {
 
     /// Whether the lock of a term is held, as seen through `side`.
     static func isHeld(_ token: UInt64, _ kind: Kind, _ side: Descriptor) -> Bool {
-        var at: Int64 = 0
-        // A reading lock conflicts with holders only, not with waiters that pass through.
-        // A lock that begins elsewhere is no term's.
-        return byte(of: token, kind).map { qq_ofd_find(side.number, F_RDLCK, $0, 1, &at) == 1 && at == $0 } ?? false
+        guard let byte = byte(of: token, kind), case .some(let found?) = lock(side, byte..<byte + 1) else { return false }
+        // A lock that begins elsewhere, or is longer, is no term's.
+        return found == byte..<byte + 1
     }
 
-    /// The token of a term under which work lives: `expected`, or any other.
-    static func findWork(_ side: Descriptor, expected: UInt64?) -> UInt64? {
-        if let expected, isHeld(expected, .work, side) { return expected }
+    /// A lock on some of these bytes, cut off at `Int64.max`; `.some(nil)` where there is none, nil where the kernel does not tell.
+    private static func lock(_ side: Descriptor, _ bytes: Range<Int64>) -> Range<Int64>?? {
         var at: Int64 = 0
-        guard qq_ofd_find(side.number, F_RDLCK, firstByte, firstHolderByte - firstByte, &at) == 1, at >= firstByte else { return nil }
-        return UInt64(at - firstByte)
+        var length: Int64 = 0
+        // A reading lock conflicts with holders only, not with waiters that pass through.
+        switch qq_ofd_find(side.number, F_RDLCK, bytes.lowerBound, Int64(bytes.count), &at, &length) {
+        case 1:
+            let (end, isBeyond) = at.addingReportingOverflow(length)
+            return .some(at..<(length <= 0 || isBeyond ? .max : end))
+        case 0: return .some(nil)
+        default: return nil
+        }
+    }
+
+    /// What the locks on the bytes of work show.
+    struct Work: Sendable, Hashable {
+        /// A term under which work lives.
+        var token: UInt64?
+        /// Where no such term was found: a byte that is locked as no term locks it. Then it is not known that no work lives.
+        var strangersByte: Int64?
+    }
+
+    /// How many locks that are no term's are looked behind.
+    static let mostStrangers = 32
+
+    /// The term under which work lives: `expected`, or any other that can have been given out, up to `highest`.
+    static func findWork(_ side: Descriptor, expected: UInt64?, highest: UInt64) -> Work {
+        if let expected, isHeld(expected, .work, side) { return Work(token: expected) }
+        var work = Work()
+        // The kernel shows one lock at a time, in no order of bytes, and a stranger's must not hide that of work: so on both of its sides.
+        var rest = [firstByte..<firstHolderByte]
+        var strangers = 0
+        while let bytes = rest.popLast() {
+            guard case .some(let found?) = lock(side, bytes) else { continue }
+            let token = UInt64(max(found.lowerBound - firstByte, 0))
+            if found.count == 1, token > 0, token <= highest { return Work(token: token) }
+            work.strangersByte = max(found.lowerBound, bytes.lowerBound)
+            strangers += 1
+            guard strangers < mostStrangers else { return work }
+            if found.lowerBound > bytes.lowerBound { rest.append(bytes.lowerBound..<found.lowerBound) }
+            if found.upperBound < bytes.upperBound { rest.append(found.upperBound..<bytes.upperBound) }
+        }
+        return work
     }
 }

@@ -1,6 +1,7 @@
 import CKernel
 import Glibc
 import QQCore
+import Synchronization
 
 /// A process that has a kernel lock on a file, as /proc shows it.
 struct LockHolder: Sendable, Hashable {
@@ -17,7 +18,7 @@ struct LockHolder: Sendable, Hashable {
     }
 
     /// What kind of lock is looked for, and where in the file.
-    enum Kind: Sendable {
+    enum Kind: Sendable, Hashable {
         /// flock(2), on the file as a whole.
         case whole
         /// fcntl(2), of either kind, that covers this byte.
@@ -67,8 +68,48 @@ struct LockHolder: Sendable, Hashable {
         }
     }
 
-    /// Looks at what processes have open, as far as we may, and for no longer than a moment.
+    /// The searches of the last moments.
+    private static let searches = Mutex(Searches())
+
+    /// The process that was found last, as long as it has the lock. Else looks at what processes have open, as far as we may, for no longer than a moment
+    /// and not again at once: this runs between renewals.
     private static func search(_ kind: Kind, _ file: stat) -> pid_t? {
+        let place = Searches.Place(device: UInt64(file.st_dev), inode: UInt64(file.st_ino), kind: kind)
+        let (last, isDue) = searches.withLock { $0.ask(place, at: BootInstant(nanoseconds: qq_boot_now())) }
+        if let last, has(kind, on: file, last) { return last }
+        guard isDue else { return nil }
+        let found = searchAll(kind, file)
+        searches.withLock { $0.note(found, place, at: BootInstant(nanoseconds: qq_boot_now())) }
+        return found
+    }
+
+    /// What was searched for, what was found, and when. Pure.
+    struct Searches: Sendable {
+        struct Place: Sendable, Hashable {
+            var device: UInt64
+            var inode: UInt64
+            var kind: Kind
+        }
+
+        static let pause = Duration.seconds(1)
+        private var last: [Place: (pid: pid_t?, end: BootInstant)] = [:]
+
+        /// - Returns: the process that was found last, and whether it is time to search; then nobody else searches meanwhile.
+        mutating func ask(_ place: Place, at now: BootInstant) -> (pid: pid_t?, isDue: Bool) {
+            let found = last[place]
+            let isDue = found.map { now >= $0.end + Self.pause } ?? true
+            if isDue { note(found?.pid, place, at: now) }
+            return (found?.pid, isDue)
+        }
+
+        mutating func note(_ pid: pid_t?, _ place: Place, at now: BootInstant) {
+            // What was found long ago need not be kept.
+            if last.count >= 100 { last = last.filter { now < $0.value.end + Self.pause } }
+            last[place] = (pid, now)
+        }
+    }
+
+    private static func searchAll(_ kind: Kind, _ file: stat) -> pid_t? {
         let end = BootInstant(nanoseconds: qq_boot_now()) + .milliseconds(100)
         for pid in entries("/proc") {
             guard BootInstant(nanoseconds: qq_boot_now()) < end else { return nil }
@@ -132,10 +173,10 @@ extension FileCoordinator {
     }
 
     /// Somebody has locked what only the holder of a term is to lock.
-    func lockedByStranger(_ name: String, _ token: UInt64, _ kind: LiveLock.Kind) -> CoordinationError {
+    func lockedByStranger(_ name: String, _ byte: Int64?) -> CoordinationError {
         let path = folder.path + "/" + LeaseFolder.sideFile(name)
         var file = stat()
-        let holder = stat(path, &file) == 0 ? LiveLock.byte(of: token, kind).flatMap { LockHolder.find(.byte($0), on: file) } : nil
+        let holder = stat(path, &file) == 0 ? byte.flatMap { LockHolder.find(.byte($0), on: file) } : nil
         return CoordinationError(
             .unavailable, "cannot acquire \(name)",
             because: "\(holder?.description ?? "another process") has locked its file without holding a term", at: path,

@@ -14,7 +14,8 @@ enum Permissions {
     /// Gives a file that is ours the permissions that its folder asks for. In a group's folder these do not depend on our umask, as little as those of a
     /// shared git repository: who let the group write there said whose elections they are. What somebody gave others on purpose, to write, stays.
     static func settle(_ file: Descriptor, _ own: stat, in folder: stat) {
-        guard own.st_uid == geteuid(), !isEverybodys(folder) else { return }
+        // A file with a second name may be another altogether, which somebody has linked to here.
+        guard own.st_uid == geteuid(), own.st_nlink == 1, !isEverybodys(folder) else { return }
         if isGroups(folder) {
             // Without its set-gid bit the folder leaves new files to our own group.
             guard own.st_gid == folder.st_gid || fchown(file.number, uid_t.max, folder.st_gid) == 0 else { return }

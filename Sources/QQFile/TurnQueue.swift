@@ -27,7 +27,8 @@ extension FileCoordinator {
         }
         let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change)
         let live = side.flatMap { side in
-            if let work = LiveLock.findWork(side, expected: blocker.token?.value) { return LiveLock.byte(of: work, .work) }
+            let work = LiveLock.findWork(side, expected: blocker.token?.value, highest: LeaseRecord.largestToken)
+            if let token = work.token { return LiveLock.byte(of: token, .work) }
             guard let token = blocker.token?.value, LiveLock.isHeld(token, .holder, side) else { return nil }
             return LiveLock.byte(of: token, .holder)
         }
@@ -57,7 +58,8 @@ extension FileCoordinator {
     /// How many of this machine wait: the first has the queue's lock, the others sleep for it. Nil where the kernel does not tell.
     func waiters(_ side: Descriptor) -> Int? {
         var at: Int64 = 0
-        let first = qq_ofd_find(side.number, F_RDLCK, LiveLock.queueByte, 1, &at)
+        var length: Int64 = 0
+        let first = qq_ofd_find(side.number, F_RDLCK, LiveLock.queueByte, 1, &at, &length)
         guard first >= 0, let information = try? side.information() else { return nil }
         return Survivors.sleepers(on: information, byte: LiveLock.queueByte).map { $0 + Int(first) }
     }

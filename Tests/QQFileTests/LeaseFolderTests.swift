@@ -169,6 +169,7 @@ struct LeaseFolderTests {
         let error = #expect(throws: CoordinationError.self) { try leases.openFile("backup.json", in: directory, .change) }
         #expect(error?.kind == .denied)
         #expect(error?.reason == "Permission denied")
+        #expect(error?.hint?.contains("who may write there") == true)
     }
 
     @Test("that cannot be read is denied", .enabled(if: isRoot))
@@ -179,6 +180,7 @@ struct LeaseFolderTests {
         defer { _ = setfsuid(0) }
         let error = #expect(throws: CoordinationError.self) { try leases.open(creating: false) }
         #expect(error?.kind == .denied)
+        #expect(error?.hint?.contains("others cannot read its elections") == true)
     }
 
     @Test("that is read-only can be read and not written", .enabled(if: isRoot))

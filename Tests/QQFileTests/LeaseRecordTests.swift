@@ -102,7 +102,8 @@ struct LeaseRecordTests {
         arguments: [
             ("holder", "1"), ("holder", "{}"), ("renewTime", "5"), ("renewTime", "\"yesterday\""), ("acquireTime", "true"),
             ("acquireTime", "\"\""),
-            ("ttlSeconds", "\"15\""), ("ttlSeconds", "0"), ("ttlSeconds", "-1"), ("ttlSeconds", "1e300"), ("ttlSeconds", "1e-300"),
+            ("ttlSeconds", "\"15\""), ("ttlSeconds", "0"), ("ttlSeconds", "-1"), ("ttlSeconds", "1e300"), ("ttlSeconds", "1e400"),
+            ("token", "1e400"), ("ttlSeconds", "1e-300"),
             ("token", "\"7\""), ("token", "-1"),
             ("token", "1.5"), ("token", "18446744073709551615"), ("token", "1e30"), ("host", "[]"), ("bootId", "7"),
             ("bootDeadline", "\"1\""),
@@ -146,7 +147,8 @@ struct LeaseRecordTests {
     @Test(
         "passes over a leaseDuration that makes no sense, and then what qq says counts",
         arguments: [
-            "\"10s\"", "\"10000000000\"", "-1", "0", "1.5", "10000000000.0", "1e10", "1e300", "86400000000001", "18446744073709551615",
+            "\"10s\"", "\"10000000000\"", "-1", "0", "1.5", "10000000000.0", "1e10", "1e300", "1e400", "-1e400", "86400000000001",
+            "18446744073709551615",
             "9223372036854775807", "true", "null", "{}", "[10]",
         ])
     func nonsense(value: String) throws {
@@ -160,6 +162,58 @@ struct LeaseRecordTests {
         #expect(try parse(text).lasts == .seconds(5))
         #expect(try parse("{\"holder\": \"a\", \"leaseDuration\": 1}").lasts == .nanoseconds(1))
         #expect(try parse("{\"holder\": \"a\", \"leaseDuration\": 86400000000000}").lasts == .seconds(24 * 3600))
+    }
+
+    @Test("passes over what makes no sense of ours where there is a leaseDuration", arguments: ["-1", "0", "1e400", "\"15\""])
+    func nonsenseOfOurs(value: String) throws {
+        let record = try parse("{\"holder\": \"a\", \"leaseDuration\": 5000000000, \"ttlSeconds\": \(value)}")
+        #expect(record.lasts == .seconds(5))
+        #expect(record.ttl == nil)
+    }
+
+    // MARK: What belongs to an earlier holder
+
+    private static let ours = {
+        var record = LeaseRecord(holder: "ours", renewTime: goTime)
+        record.leaseDuration = .seconds(15)
+        record.ttl = .seconds(15)
+        record.acquireTime = goTime
+        record.token = 7
+        record.host = "db1"
+        record.bootID = "b007"
+        record.bootDeadline = BootInstant(nanoseconds: 1)
+        record.isLocked = true
+        record.lockFile = 12
+        record.endsByTimeAlone = true
+        record.stepDown = "admin"
+        record.cleanFor = "b007 1 0"
+        return record
+    }()
+
+    @Test func isBelievedForTheHolderThatWeWroteItForAndNoOther() {
+        var record = Self.ours
+        record.renewTime = Self.goTime + .seconds(1)
+        record.believe(after: Self.ours)
+        #expect(record.bootID == "b007" && record.isLocked && record.token == 7, "the holder is the same")
+        record.holder = "go"
+        record.leaseDuration = .seconds(5)
+        var bare = LeaseRecord(holder: "go", renewTime: record.renewTime)
+        bare.leaseDuration = .seconds(5)
+        record.believe(after: Self.ours)
+        #expect(record == bare)
+    }
+
+    @Test func keepsWhatAnotherHolderSaysOfItself() {
+        var record = Self.ours
+        record.holder = "go"
+        record.leaseDuration = nil
+        record.token = 9
+        record.acquireTime = Self.goTime + .seconds(1)
+        record.believe(after: Self.ours)
+        #expect(record.lasts == .seconds(15))
+        #expect(record.token == 9)
+        #expect(record.acquireTime == Self.goTime + .seconds(1))
+        #expect(!record.isLocked)
     }
 
     @Test(

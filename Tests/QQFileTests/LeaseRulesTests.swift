@@ -192,6 +192,17 @@ struct LeaseRulesTests {
         #expect(try Self.decide(Self.go(ago: .seconds(-15))) == .refuse)
     }
 
+    @Test("a date further ahead than a short lease lasts is skew all the same", arguments: [5, 7, 15])
+    func skewBeyondAShortLease(seconds: Int) throws {
+        let record = Self.present(ago: .seconds(-seconds), lasts: .seconds(5))
+        #expect(try Self.decide(record, Self.ask(ttl: .seconds(1))) == .refuse)
+        #expect(try Self.state(record).remaining == .seconds(seconds + 5))
+        #expect(throws: LeaseRules.FromTheFuture.self) {
+            try Self.decide(Self.present(ago: .seconds(-16), lasts: .seconds(5)), Self.ask(ttl: .seconds(1)))
+        }
+        #expect(try Self.decide(Self.present(ago: .seconds(-16), lasts: .seconds(5)), Self.ask(ttl: .seconds(30))) == .refuse)
+    }
+
     // MARK: Locks
 
     @Test func aCrashedHoldersLeaseIsTakenOverAtOnce() throws {

@@ -42,19 +42,84 @@ struct LockHolderTests {
         #expect(LockHolder.userName("12", in: list) == nil)
     }
 
-    @Test("that is no term's stands in the way and is named", arguments: [CInt(F_RDLCK), CInt(F_WRLCK)])
-    func stranger(type: CInt) async throws {
+    /// Where strangers lock, and how much of the file: 0 for all that follows.
+    private static let places: [(Int64, Int64)] = [
+        (0, 0), (LiveLock.firstByte, 1), (LiveLock.firstByte, 0), (LiveLock.firstByte + 1, 2), (LiveLock.firstByte + 2, 1),
+        (LiveLock.firstByte + 7, 1), (LiveLock.firstByte + 1, LiveLock.firstHolderByte), (LiveLock.firstByte - 5, 6),
+    ]
+
+    @Test("that is no term's stands in the way and is named", arguments: [CInt(F_RDLCK), CInt(F_WRLCK)], places)
+    func stranger(type: CInt, place: (first: Int64, length: Int64)) async throws {
+        // A reading lock is in the way of a term's own alone.
+        if type == CInt(F_RDLCK), place.length == 1 || place.length == 6 { return }
         let folder = TemporaryFolder()
         let coordinator = try folder.coordinator()
         let grant = try await coordinator.get(ask("a")).grant
         _ = try await coordinator.release(grant)
         let side = open(folder.file(".backup.lock"), type == CInt(F_RDLCK) ? O_RDONLY : O_RDWR)
         defer { close(side) }
-        #expect(qq_ofd_lock(side, type, 0, 0) == 0)
+        #expect(qq_ofd_lock(side, type, place.first, place.length) == 0)
         let error = await failure { _ = try await coordinator.acquire(ask("b", witness: true)) }
         #expect(error?.kind == .unavailable)
         #expect(error?.reason.hasPrefix("process \(getpid()) (") == true, "\(error?.reason ?? "")")
         #expect(error?.reason.hasSuffix(" has locked its file without holding a term") == true)
         #expect(try await coordinator.read("backup").phase == .free)
+    }
+
+    @Test("that is no term's does not hide that of work", arguments: places.filter { $0 != (LiveLock.firstByte + 2, 1) })
+    func besideWork(place: (first: Int64, length: Int64)) async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try folder.coordinator()
+        _ = try await coordinator.release(try await coordinator.get(ask("z")).grant)
+        _ = try await coordinator.release(try await coordinator.get(ask("z")).grant)
+        // Its token is 3.
+        let held = try await coordinator.get(ask("a", witness: true))
+        let side = open(folder.file(".backup.lock"), O_RDWR)
+        defer { close(side) }
+        // Locks that would lie on that of work as well end before it.
+        let work = LiveLock.firstByte + 3
+        let end = place.length == 0 ? Int64.max : place.first + place.length
+        let isOver = place.first <= work && work < end
+        #expect(qq_ofd_lock(side, CInt(F_WRLCK), place.first, isOver ? work - place.first : place.length) == 0)
+        // And one behind it.
+        #expect(qq_ofd_lock(side, CInt(F_WRLCK), work + 1, 0) == 0)
+        #expect(try await coordinator.blocker(of: ask("b", witness: true)).leader == "a")
+        guard case .renewed = try await coordinator.renew(held.grant) else {
+            Issue.record("a stranger's lock has ended a term")
+            return
+        }
+        // A foreign writer takes the record away, and with it the token that is looked for first.
+        for text in ["{\"holder\": \"go\", \"renewTime\": \"2026-01-01T00:00:00Z\"}", ""] {
+            try folder.write(text, to: "backup.json")
+            _ = try await coordinator.blocker(of: ask("b", witness: true))
+        }
+        held.witness?.close()
+        try await eventually("the work's end") { try await coordinator.read("backup").phase != .held }
+        #expect(await failure { _ = try await coordinator.acquire(ask("b", witness: true)) }?.kind == .unavailable)
+        #expect(await failure { _ = try await coordinator.acquire(ask("b")) }?.kind == .unavailable, "without a lock of our own, too")
+    }
+
+    @Test func ofStrangersInGreatNumberGrantNothing() async throws {
+        let folder = TemporaryFolder()
+        let coordinator = try folder.coordinator()
+        _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
+        let side = open(folder.file(".backup.lock"), O_RDWR)
+        defer { close(side) }
+        for number in 1...200 { #expect(qq_ofd_lock(side, CInt(F_WRLCK), LiveLock.firstByte + 10 * Int64(number), 1) == 0) }
+        #expect(await failure { _ = try await coordinator.acquire(ask("b", witness: true)) }?.kind == .unavailable)
+    }
+
+    @Test func isSearchedForAtMostOnceInASecond() {
+        var searches = LockHolder.Searches()
+        let place = LockHolder.Searches.Place(device: 1, inode: 2, kind: .whole)
+        let other = LockHolder.Searches.Place(device: 1, inode: 2, kind: .byte(2))
+        let start = BootInstant(nanoseconds: 1_000_000_000_000)
+        #expect(searches.ask(place, at: start) == (nil, true))
+        #expect(searches.ask(place, at: start) == (nil, false), "another thread is at it")
+        searches.note(12, place, at: start + .milliseconds(100))
+        #expect(searches.ask(place, at: start + .milliseconds(1099)) == (12, false))
+        #expect(searches.ask(other, at: start + .milliseconds(1099)) == (nil, true))
+        #expect(searches.ask(place, at: start + .milliseconds(1100)) == (12, true))
+        #expect(searches.ask(place, at: start + .milliseconds(1101)) == (12, false))
     }
 }

@@ -82,6 +82,46 @@ struct PermissionsTests {
         #expect(modes == [0o600, 0o600])
     }
 
+    @Test(
+        "of a file with several names stay, and root does not use it in a folder of others", .enabled(if: isRoot),
+        arguments: [0o755, 0o2770])
+    func hardLink(folderMode: mode_t) async throws {
+        try await change()
+        let elsewhere = TemporaryFolder()
+        for name in ["backup.json", ".backup.lock"] {
+            // A file of root's, under the name of a lease or side file.
+            let bytes = folder.text(name) ?? ""
+            unlink(folder.file(name))
+            try elsewhere.write(bytes, to: name)
+            #expect(link(elsewhere.file(name), folder.file(name)) == 0)
+        }
+        chown(folder.path, 12345, 12345)
+        chmod(folder.path, folderMode)
+        for error in [
+            await failure { try await change() }, await failure { _ = try await folder.coordinator().read("backup") },
+        ] {
+            #expect(error?.kind == .denied)
+            #expect(error?.reason.contains("has 2 names") == true)
+        }
+        // And with one of the two alone.
+        unlink(folder.file("backup.json"))
+        #expect(await failure { try await change() }?.kind == .denied)
+        for name in ["backup.json", ".backup.lock"] {
+            var information = stat()
+            lstat(elsewhere.file(name), &information)
+            #expect(information.st_uid == 0 && information.st_gid == 0 && information.st_mode & 0o777 == 0o644)
+        }
+    }
+
+    @Test("of a file with several names stay in a folder of one's own", arguments: [0o700, 0o770] as [mode_t])
+    func ownHardLink(folderMode: mode_t) throws {
+        try folder.write("", to: "backup.json")
+        link(folder.file("backup.json"), folder.file("copy"))
+        chmod(folder.path, folderMode)
+        Permissions.settle(Descriptor(open(folder.file("backup.json"), O_RDWR)), in: Descriptor(open(folder.path, O_RDONLY)))
+        #expect(mode("backup.json") == 0o644)
+    }
+
     // MARK: The default folder
 
     private func changeInDefault() async throws {

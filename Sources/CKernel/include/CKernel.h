@@ -16,9 +16,9 @@ uint64_t qq_boot_now(void);
 /// Open-file-description locks (fcntl(2), F_OFD_*). `type` is F_RDLCK, F_WRLCK or F_UNLCK. 0, or -1 with errno.
 int qq_ofd_lock(int fd, int type, int64_t start, int64_t length);
 
-/// Finds a lock in [start, start+length) that conflicts with `type`. 1 and *at (its first byte) if there is one, 0 if none, -1 with errno.
-/// length 0 means to the end of the file.
-int qq_ofd_find(int fd, int type, int64_t start, int64_t length, int64_t *at);
+/// Finds a lock in [start, start+length) that conflicts with `type`, not always the one with the smallest bytes. 1, *at (its first byte) and
+/// *found_length if there is one, 0 if none, -1 with errno. A length of 0 means to the end of the file, whatever that is.
+int qq_ofd_find(int fd, int type, int64_t start, int64_t length, int64_t *at, int64_t *found_length);
 
 /// A thread that blocks in the kernel on our behalf can be told to stop.
 struct qq_blocking_wait;

@@ -98,7 +98,7 @@ enum Overview {
         (
             "`$XDG_STATE_HOME/qq/leases`",
             "Lease files of other users, by default; for their user alone. In any other folder the members of a group share elections if the group may write "
-                + "there: `install -d -m 2770 -g` *GROUP DIR*."
+                + "there: `install -d -m 2770 -g` *GROUP DIR*. Who is not of the group cannot read them either."
         ),
         (
             "`$XDG_RUNTIME_DIR/qq`",

@@ -1,4 +1,5 @@
 import Glibc
+import QQCore
 import Support
 import Testing
 
@@ -122,6 +123,29 @@ struct ForeignWriterTests {
             #expect(next.ending == .exited(0))
             let term = try #require(box.stamps().terms.first)
             #expect(term.first > start + 1_800_000_000)
+        }
+    }
+
+    @Test("and keeps what it does not know of a dead holder's record, the new holder counts until its lease ends")
+    func keptFields() async throws {
+        try await inSandbox(.heavy) { box in
+            let holder = try await holderAtWork(in: box)
+            holder.child.signal(SIGKILL)
+            _ = try await holder.finish()
+            try await waitUntil("its work is ended") { box.living.isEmpty }
+            let old = readText(box.leaseFile("x"))
+            #expect(old.contains("\"locked\": true"))
+            let lines = old.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+                if line.hasPrefix("  \"holder\": ") { return "  \"holder\": \"script\"," }
+                if line.hasPrefix("  \"renewTime\": ") { return "  \"renewTime\": \"\(WallTime.now().rfc3339Nano)\"," }
+                if line.hasPrefix("  \"leaseDuration\": ") { return "  \"leaseDuration\": 60000000000," }
+                return String(line)
+            }
+            try Self.write(lines.joined(separator: "\n"), to: box.leaseFile("x"))
+            let refused = try await box.run("acquire", "x", "--", "true")
+            #expect(refused.ending == .exited(1))
+            #expect(refused.errors.contains("held by script"), "\(refused.errors)")
+            #expect(try await box.run("status", "x").ending == .exited(0))
         }
     }
 

@@ -1,0 +1,64 @@
+import Foundation
+import QQCore
+import Testing
+
+@testable import QQFile
+
+@Suite("A lease file whose holder another program changed, keeping all other fields")
+struct KeptFieldsTests {
+    private let folder = TemporaryFolder()
+
+    /// Writes another holder into the file, and when it renewed, as a script with jq does.
+    private func put(_ holder: String, renewed: WallTime = .now(), lasting: Duration = .seconds(600)) throws {
+        guard case .object(var object) = try JSONValue.parse(Array((folder.text("backup.json") ?? "").utf8)) else { return }
+        let changes: [String: JSONValue] = [
+            "holder": .string(holder), "renewTime": .string(renewed.rfc3339Nano), "leaseDuration": .integer(lasting.nanoseconds),
+        ]
+        object = JSONObject(object.members.map { .init(name: $0.name, value: changes[$0.name] ?? $0.value) })
+        try folder.write(JSONWriter.string(.object(object), style: .indented) + "\n", to: "backup.json")
+    }
+
+    @Test func isHeldByTheNewHolderUntilItsLeaseEnds() async throws {
+        let coordinator = try folder.coordinator()
+        let held = try await coordinator.get(ask("a", ttl: .seconds(15), witness: true))
+        held.witness?.close()
+        try await eventually("its death") { try await coordinator.read("backup").alive == false }
+        try put("script")
+        let state = try await coordinator.read("backup")
+        #expect(state.phase == .held)
+        #expect(state.leader == "script")
+        #expect(state.alive == nil)
+        #expect(try await coordinator.blocker(of: ask("b", witness: true)).leader == "script")
+        try put("script", renewed: .now() - .seconds(601))
+        #expect(try await coordinator.get(ask("b")).grant.token == FencingToken(2))
+    }
+
+    @Test func isNotHeldForAsLongAsTheEarlierHolderHadIt() async throws {
+        let coordinator = try folder.coordinator()
+        _ = try await coordinator.get(ask("a", ttl: .seconds(600)))
+        try put("script", renewed: .now() - .seconds(6), lasting: .seconds(5))
+        #expect(try await coordinator.read("backup").phase == .expired)
+        #expect(try await coordinator.get(ask("b")).grant.token == FencingToken(2))
+    }
+
+    @Test func isStillRefusedWhileTheEarlierHoldersWorkLives() async throws {
+        let coordinator = try folder.coordinator()
+        let held = try await coordinator.get(ask("a", witness: true))
+        try put("script", renewed: .now() - .seconds(3600), lasting: .seconds(5))
+        _ = try await coordinator.blocker(of: ask("b", witness: true))
+        held.witness?.close()
+        try await coordinator.takeOver(ask("b"))
+    }
+
+    @Test func isBelievedAsItStandsForTheSameHolder() async throws {
+        let coordinator = try folder.coordinator()
+        let held = try await coordinator.get(ask("a", witness: true))
+        try put("a", renewed: .now() - .seconds(3600))
+        #expect(try await coordinator.read("backup").alive == true)
+        guard case .renewed = try await coordinator.renew(held.grant) else {
+            Issue.record("lost")
+            return
+        }
+        held.witness?.close()
+    }
+}
