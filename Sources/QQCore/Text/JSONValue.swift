@@ -13,7 +13,7 @@ public enum JSONValue: Sendable, Hashable {
     case integer(Int64)
     /// Such an integer above `Int64.max`. Smaller ones are `.integer`; `number(_:)` chooses.
     case unsigned(UInt64)
-    /// Any other number. A parsed one is always finite; `-0` is parsed as `.double`, to keep its sign.
+    /// Any other number. One beyond the range of `Double` is parsed as infinite, and has no value; `-0` is parsed as `.double`, to keep its sign.
     case double(Double)
     /// A text; it may hold U+0000.
     case string(String)
@@ -36,8 +36,7 @@ public enum JSONValue: Sendable, Hashable {
     /// - Parameters:
     ///   - bytes: the document; for a `String`, pass its `utf8`.
     ///   - maximumSize: the largest acceptable size in bytes.
-    /// - Throws: ``JSONError`` for the first offence, including a document above `maximumSize` or nested deeper than ``maximumDepth``,
-    ///   and a number beyond the range of `Double`.
+    /// - Throws: ``JSONError`` for the first offence, including a document above `maximumSize` or nested deeper than ``maximumDepth``.
     public static func parse(_ bytes: some Collection<UInt8>, maximumSize: Int = defaultMaximumSize) throws(JSONError) -> JSONValue {
         guard bytes.count <= maximumSize else {
             throw JSONError(reason: "the document is larger than \(maximumSize) bytes", offset: 0, line: 1, column: 1)
@@ -80,12 +79,12 @@ extension JSONValue {
         }
     }
 
-    /// The number as a `Double`, rounded to the nearest where an integer has more than 53 bits, or nil for anything but a number.
+    /// The number as a `Double`, rounded to the nearest where an integer has more than 53 bits, or nil for anything but a number in its range.
     public var doubleValue: Double? {
         switch self {
         case .integer(let value): Double(value)
         case .unsigned(let value): Double(value)
-        case .double(let value): value
+        case .double(let value): value.isFinite ? value : nil
         default: nil
         }
     }
