@@ -4,8 +4,24 @@ import QQCore
 // Credentials are left out of whatever is printed: standard error ends up in logs, and screens are shared.
 extension Hidden {
     /// Credentials with spaces among our arguments: in a message they cannot be told from other words. First used before the arguments are hidden.
-    static let withSpaces: [String] = processArguments().dropFirst().prefix { strcmp($0, "--") != 0 }.compactMap { word in
-        possibleCredentials(in: Array(String(cString: word).utf8)).flatMap { $0.contains(" ") ? $0 : nil }
+    static let withSpaces = withSpaces(in: processArguments().dropFirst().map { String(cString: $0) })
+
+    /// The credentials with spaces in them among these arguments. Commands of the user's are none: what is a word in them is the shell's to say.
+    static func withSpaces(in arguments: [String]) -> [String] {
+        var found: [String] = []
+        var isCommand = false
+        for argument in arguments.prefix(while: { $0 != "--" }) {
+            let flag = argument.prefix { $0 != "=" }
+            let startsCommand = flag.hasPrefix("--on-") || flag == "--exec"
+            if !isCommand, !startsCommand {
+                let bytes = Array(argument.utf8)
+                if let range = credentialsOfURL(in: bytes), bytes[range].contains(where: { $0 <= 0x20 }) {
+                    found.append(String(decoding: bytes[range], as: UTF8.self))
+                }
+            }
+            isCommand = startsCommand && flag.count == argument.count && !isCommand
+        }
+        return found
     }
 
     /// Text with `***` for the credentials of each URL in it.
@@ -14,48 +30,57 @@ extension Hidden {
         for secret in withSpaces where text.contains(secret) {
             text = text.split(separator: secret, omittingEmptySubsequences: false).joined(separator: "***")
         }
-        guard text.contains("://") else { return text }
+        return text.contains("://") ? replacing(in: text, credentials) : text
+    }
+
+    /// One argument with `***` for everything in it that can be credentials: those of a URL, spaces included, and in each word of it what stands before the
+    /// `@` in something like `user:password@host`.
+    static func redacted(word: String) -> String {
+        let bytes = Array(word.utf8)
+        if let range = credentialsOfURL(in: bytes) {
+            return String(decoding: bytes[..<range.lowerBound] + Array("***".utf8) + bytes[range.upperBound...], as: UTF8.self)
+        }
+        return replacing(in: redacted(word), credentialsWithoutScheme)
+    }
+
+    /// The text with `***` for what is found in each of its words. A word ends where a space or the end of the line is.
+    private static func replacing(in text: String, _ find: ([UInt8]) -> Range<Int>?) -> String {
         var shown: [UInt8] = []
-        // A URL ends where a space or the end of the line is; what stands before it in a word, such as a quote, stays.
         var word: [UInt8] = []
-        func take(_ word: [UInt8]) {
-            var word = word
-            if let range = credentials(in: word) { word.replaceSubrange(range, with: Array("***".utf8)) }
+        func take() {
+            if let range = find(word) { word.replaceSubrange(range, with: Array("***".utf8)) }
             shown += word
+            word = []
         }
         for byte in text.utf8 {
             if byte > 0x20 {
                 word.append(byte)
             } else {
-                take(word)
-                word = []
+                take()
                 shown.append(byte)
             }
         }
-        take(word)
+        take()
         return String(decoding: shown, as: UTF8.self)
     }
 
-    /// One argument with `***` for everything in it that can be credentials. If unsure, too much is left out.
-    static func redacted(word: String) -> String {
-        let bytes = Array(word.utf8)
-        guard let range = possibleRange(in: bytes) else { return redacted(word) }
-        return String(decoding: bytes[..<range.lowerBound] + Array("***".utf8) + bytes[range.upperBound...], as: UTF8.self)
-    }
-
-    /// What stands before the last `@` of a URL, spaces included, or of something like `user:password@host`.
-    static func possibleCredentials(in word: [UInt8]) -> String? {
-        possibleRange(in: word).map { String(decoding: word[$0], as: UTF8.self) }
-    }
-
-    private static func possibleRange(in word: [UInt8]) -> Range<Int>? {
+    /// What stands before the last `@` of an argument that is a URL, spaces included. A flag may stand before it, as in `--server=nats://user:pass word@host`.
+    private static func credentialsOfURL(in argument: [UInt8]) -> Range<Int>? {
         let mark = Array("://".utf8)
-        guard let at = word.lastIndex(of: UInt8(ascii: "@")) else { return nil }
-        if let colon = word.indices.dropLast(2).first(where: { word[$0..<($0 + 3)].elementsEqual(mark) }), colon < at {
-            let scheme = String(decoding: word[..<colon], as: UTF8.self).lowercased()
-            return scheme.hasSuffix("file") || scheme.hasSuffix("k8s") ? nil : colon + mark.count..<at
+        guard let at = argument.lastIndex(of: UInt8(ascii: "@")),
+            let colon = argument.indices.dropLast(2).first(where: { argument[$0..<($0 + 3)].elementsEqual(mark) }),
+            colon + mark.count <= at,
+            !argument[..<colon].contains(where: { $0 <= 0x20 })
+        else { return nil }
+        let scheme = String(decoding: argument[..<colon], as: UTF8.self).lowercased()
+        return scheme.hasSuffix("file") || scheme.hasSuffix("k8s") ? nil : colon + mark.count..<at
+    }
+
+    /// What stands before the last `@` of a word such as `user:password@host` or `--server=user:password@host`.
+    private static func credentialsWithoutScheme(in word: [UInt8]) -> Range<Int>? {
+        guard let at = word.lastIndex(of: UInt8(ascii: "@")), !String(decoding: word[..<at], as: UTF8.self).contains("://") else {
+            return nil
         }
-        // A flag may stand before it, as in --server=user:password@host.
         let start = word[..<at].firstIndex(of: UInt8(ascii: "=")).map { $0 + 1 } ?? 0
         return word[start..<at].contains(UInt8(ascii: ":")) ? start..<at : nil
     }

@@ -21,4 +21,27 @@ import Testing
             ("nats://me:a@b@n1", "'nats://***@n1'"), ("x\u{1b}", "'x\\x1b'"),
         ])
     func argument(word: String, shown: String) { #expect(word.quoted == shown) }
+
+    @Test(
+        "are looked for in the word around an @, and not in the other words of a text",
+        arguments: [
+            ("mail -s \"Subject: x\" me@host", "mail -s \"Subject: x\" me@host"), ("a: b me@host", "a: b me@host"),
+            ("say me:s3cret@n1 x", "say ***@n1 x"),
+            ("ask nats://me:s3cret@n1/x; mail -s a: me@host", "ask nats://***@n1/x; mail -s a: me@host"),
+            ("x=1 me:s3cret@n1 y:2 you@n2", "x=1 ***@n1 y:2 you@n2"), ("see file:///a:b@c and me@host", "see file:///a:b@c and me@host"),
+        ])
+    func text(word: String, shown: String) { #expect(Hidden.redacted(word: word) == shown) }
+
+    @Test("with spaces are those of an argument that is a URL, never a part of a hook")
+    func withSpaces() {
+        #expect(Hidden.withSpaces(in: ["acquire", "x", "-s", "nats://me:pa ss@n1", "--server=qq://u:p w@c"]) == ["me:pa ss", "u:p w"])
+        #expect(Hidden.withSpaces(in: ["-s", "nats://me:pass@n1", "mail -s \"Subject: x\" me@host", "a://b c"]) == [])
+        for hook in ["mail -s \"Subject: x\" me@host", "curl https://u:p@h; mail -s 'a: b' me@host", "https://h/x me@host"] {
+            for flag in ["--on-elected", "--on-lost", "--on-change", "--exec"] {
+                #expect(Hidden.withSpaces(in: ["x", flag, hook, "nats://a:b c@d"]) == ["a:b c"], "\(flag) \(hook)")
+                #expect(Hidden.withSpaces(in: ["x", flag + "=" + hook, "nats://a:b c@d"]) == ["a:b c"], "\(flag)=\(hook)")
+            }
+        }
+        #expect(Hidden.withSpaces(in: ["x", "--", "nats://a:b c@d"]) == [])
+    }
 }
