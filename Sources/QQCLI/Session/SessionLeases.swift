@@ -23,6 +23,9 @@ final class SessionLeases: Sendable {
         var isGivenUp = false
         /// Whether it was made to end before it was elected, as far as anybody was told.
         var isUnwanted = false
+
+        /// Whether the session would keep the lease.
+        var isWanted: Bool { !isGivenUp && !isUnwanted }
     }
 
     private struct Key: Hashable {
@@ -74,19 +77,25 @@ final class SessionLeases: Sendable {
     func takeLosses() -> [String] {
         let now = loop.now()
         return state.withLock { state in
-            let overdue = state.held.filter { held in held.value.grant.map { $0.deadline <= now } ?? false }.map(\.key.name)
+            let overdue = Self.overdue(state.held.map { ($0.key.name, $0.value.grant, $0.value.isWanted) }, at: now)
             defer { state.lost = [] }
-            return state.lost + overdue.filter { !state.lost.contains($0) }.sorted()
+            return state.lost + overdue.filter { !state.lost.contains($0) }
         }
     }
 
-    /// Notes that a lease ends which the session still wanted.
+    /// The elections whose leases have run out while the session wanted to keep them, sorted by name.
+    static func overdue(_ leases: [(name: String, grant: Grant?, isWanted: Bool)], at now: BootInstant) -> [String] {
+        leases.filter { lease in lease.isWanted && lease.grant.map { $0.deadline <= now } ?? false }.map(\.name).sorted()
+    }
+
+    /// Notes that a lease has ended, unless the session is giving it up: the caller of `release` reports that loss.
     private func lose(_ key: Key) {
-        let whenLost = state.withLock { state -> @Sendable () -> Void in
+        let whenLost = state.withLock { state -> (@Sendable () -> Void)? in
+            guard state.held[key]?.isWanted ?? true else { return nil }
             if !state.lost.contains(key.name) { state.lost.append(key.name) }
             return state.whenLost
         }
-        whenLost()
+        whenLost?()
     }
 
     func holds(_ name: String, at server: ServerURL) -> Bool {
@@ -214,7 +223,7 @@ final class SessionLeases: Sendable {
             guard let held = state.held[key], held.number == number else { return false }
             state.held[key] = nil
             // A session of a lease that ends with a failure while it is held.
-            return held.grant != nil && !held.isGivenUp
+            return held.grant != nil && held.isWanted
         }
         if isLost { lose(key) }
     }

@@ -72,6 +72,16 @@ import Testing
         #expect(session.candidates("status -- -").words == ["--all", "-x"])
     }
 
+    @Test("has lost a lease whose time is over, unless it gives that lease up itself") func overdue() {
+        let end = BootInstant(nanoseconds: 20_000_000_000)
+        let wall = WallTime(seconds: 1_795_260_659)
+        let grant = Grant(
+            name: "x", identity: "me", token: FencingToken(1), ttl: .seconds(15), deadline: end, acquiredAt: wall, expiresAt: wall)
+        let leases = [("web", grant, true), ("db", grant, true), ("released", grant, false), ("waiting", nil, true)]
+        #expect(SessionLeases.overdue(leases, at: end - .nanoseconds(1)) == [])
+        #expect(SessionLeases.overdue(leases, at: end) == ["db", "web"])
+    }
+
     @Test("a script alone is a session of its own") func script() throws {
         let parsed = try invocation(["-f", "file", "--keep-going"])
         #expect(parsed.command.id == .repl && parsed[Flags.script] == "file" && parsed[Flags.keepGoing])
