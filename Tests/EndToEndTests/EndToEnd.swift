@@ -118,7 +118,40 @@ extension Sandbox {
     }
 }
 
+extension Sandbox {
+    /// When the lease that stands in a file ends, in nanoseconds of the boot clock; nil without a lease of `qq`.
+    func deadline(of name: String) -> UInt64? {
+        guard let value = try? object(readText(leaseFile(name)))["bootDeadline"]?.int64Value else { return nil }
+        return UInt64(exactly: value)
+    }
+
+    /// Waits until the term that a file shows now would have ended without a renewal.
+    /// - Returns: whether it was renewed.
+    @discardableResult
+    func outlivesItsDeadline(_ name: String) async throws -> Bool {
+        let first = try await waitFor("a deadline of \(name)") { deadline(of: name) }
+        try await waitUntil("the first deadline of \(name)") { bootNow() > first }
+        return try await waitFor("a deadline of \(name)") { deadline(of: name) } > bootNow()
+    }
+}
+
 extension Started {
+    /// Whether one of its threads waits for room in a pipe.
+    var waitsForPipe: Bool {
+        names(in: "/proc/\(pid)/task").contains { readText("/proc/\(pid)/task/\($0)/wchan").contains("pipe_") }
+    }
+
+    /// Whether it has a file open.
+    func hasOpen(_ path: String) -> Bool {
+        var wanted = stat()
+        guard stat(path, &wanted) == 0 else { return false }
+        return names(in: "/proc/\(pid)/fd").contains { name in
+            var information = stat()
+            return stat("/proc/\(pid)/fd/\(name)", &information) == 0 && information.st_ino == wanted.st_ino
+                && information.st_dev == wanted.st_dev
+        }
+    }
+
     /// Ends it as an operator does, and sees that it went.
     func terminate() async throws {
         child.signal(SIGTERM)

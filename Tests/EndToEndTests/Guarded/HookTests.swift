@@ -90,7 +90,7 @@ struct HookTests {
                 "--on-lost", "echo lost >>log", "--on-lost", "echo lost again >>log", "--", "touch", "ran")
             try await waitUntil("the hook runs") { box.read("log") == "begin\n" }
             try box.write("", to: box.leaseFile("x"))
-            #expect(try await run.finish(within: .seconds(10)).ending == .exited(79))
+            #expect(try await run.finish().ending == .exited(79))
             #expect(box.read("log") == "begin\nlost\nlost again\n")
             #expect(access(box.path("ran"), F_OK) != 0)
         }
@@ -103,7 +103,7 @@ struct HookTests {
                 "acquire", "x", "--on-elected", "echo begin >>log; sleep 60", "--on-lost", "echo $QQ_EVENT >>log", "--", "touch", "ran")
             try await waitUntil("the hook runs") { box.read("log") == "begin\n" }
             before.child.signal(SIGTERM)
-            #expect(try await before.finish(within: .seconds(10)).ending == .exited(143))
+            #expect(try await before.finish().ending == .exited(143))
             #expect(box.read("log") == "begin\nreleased\n")
             #expect(access(box.path("ran"), F_OK) != 0)
 
@@ -111,7 +111,7 @@ struct HookTests {
                 "acquire", "x", "--on-lost", "echo going >>log; sleep 60", "--on-lost", "echo gone >>log", "--", "sh", "-c", "exit 3")
             try await waitUntil("the hook runs") { box.read("log").contains("going") }
             after.child.signal(SIGTERM)
-            #expect(try await after.finish(within: .seconds(10)).ending == .exited(3))
+            #expect(try await after.finish().ending == .exited(3))
             #expect(box.read("log").hasSuffix("going\ngone\n"))
             #expect(try await box.run("status", "x").ending == .exited(1))
 
@@ -119,7 +119,7 @@ struct HookTests {
                 "keepalive", "x", "--on-elected", "echo up >>log; sleep 60", "--on-lost", "echo $QQ_EVENT again >>log")
             try await waitUntil("the hook runs") { box.read("log").contains("up") }
             keepalive.child.signal(SIGTERM)
-            #expect(try await keepalive.finish(within: .seconds(10)).ending == .exited(0))
+            #expect(try await keepalive.finish().ending == .exited(0))
             #expect(box.read("log").hasSuffix("up\nreleased again\n"))
         }
     }

@@ -28,11 +28,11 @@ struct BlockedOutputTests {
 
     @Test("keepalive goes on renewing, hears SIGTERM, and says how much of its output is lost")
     func keepalive() async throws {
-        try await inSandbox { box in
+        try await inSandbox(.heavy) { box in
             let pipe = try FullPipe()
             let holder = try start(
-                ["keepalive", "x", "--id", "me", "--json", "--ttl", "2s", "--renew-every", "200ms"], output: pipe, in: box)
-            try await outlives(.seconds(2), "x", holder, in: box)
+                ["keepalive", "x", "--id", "me", "--json", "--ttl", "5s", "--renew-every", "200ms"], output: pipe, in: box)
+            try await outlives(.seconds(5), "x", holder, in: box)
             holder.child.signal(SIGTERM)
             let end = try await holder.finish()
             #expect(end.code == 0, "\(end.errors)")
@@ -43,11 +43,11 @@ struct BlockedOutputTests {
 
     @Test("a reader that comes late gets every line in order")
     func lateReader() async throws {
-        try await inSandbox { box in
+        try await inSandbox(.heavy) { box in
             let pipe = try FullPipe()
             let holder = try start(
-                ["keepalive", "x", "--id", "me", "--json", "--ttl", "4s", "--renew-every", "50ms"], output: pipe, in: box)
-            try await outlives(.seconds(2), "x", holder, in: box)
+                ["keepalive", "x", "--id", "me", "--json", "--ttl", "5s", "--renew-every", "100ms"], output: pipe, in: box)
+            try await outlives(.seconds(5), "x", holder, in: box)
             try await waitUntil("what waited comes") { pipe.lines().count > 20 }
             holder.child.signal(SIGTERM)
             try await waitUntil("the last line") { pipe.lines().last?.contains("\"released\"") ?? false }
@@ -105,7 +105,7 @@ struct BlockedOutputTests {
             told.child.signal(SIGTERM)
             #expect(try await told.finish().code == 143)
             #expect(try await box.run("status", "x").code == 1)
-            let late = try start(["acquire", "y", "--ttl", "500ms"], output: pipe, in: box)
+            let late = try start(["acquire", "y", "--ttl", "2s"], output: pipe, in: box)
             let end = try await late.finish()
             #expect(end.code == 69 && end.errors.contains("cannot write the answer"), "\(end.errors)")
             #expect(try await box.run("status", "y").code == 1)
@@ -120,20 +120,19 @@ struct BlockedOutputTests {
         try await inSandbox { box in
             let pipe = try FullPipe()
             let watch = try start(["watch", "x"] + options, output: pipe, in: box)
-            try await Task.sleep(for: .milliseconds(300))
-            #expect(watch.child.isRunning)
+            try await waitUntil("its first line waits for a reader: \(watch.errors)") { watch.waitsForPipe }
             watch.child.signal(SIGTERM)
-            _ = try await watch.finish(within: .seconds(10))
+            #expect(try await watch.finish().ending == .exited(0), "\(watch.errors)")
         }
     }
 
     @Test("a script stands at its line and keeps its leases; read at last, it goes on and nothing is missing")
     func script() async throws {
-        try await inSandbox { box in
+        try await inSandbox(.heavy) { box in
             let pipe = try FullPipe()
-            try box.write("acquire web --id me --ttl 2s\nstatus web\nacquire job -- touch done\nstatus web\n", to: "script")
+            try box.write("acquire web --id me --ttl 5s\nstatus web\nacquire job -- touch done\nstatus web\n", to: "script")
             let script = try start(["repl"], output: pipe, input: box.path("script"), in: box)
-            try await outlives(.seconds(2), "web", script, in: box)
+            try await outlives(.seconds(5), "web", script, in: box)
             #expect(access(box.path("done"), F_OK) != 0)
             try await waitUntil("its lines come") { pipe.lines().count == 3 }
             #expect(try await script.finish().code == 0)
@@ -152,8 +151,7 @@ struct BlockedOutputTests {
         try await inSandbox { box in
             let pipe = try FullPipe()
             let help = try start(["help", "acquire"], output: pipe, in: box)
-            try await Task.sleep(for: .milliseconds(200))
-            #expect(help.child.isRunning)
+            try await waitUntil("it waits for a reader") { help.waitsForPipe }
             try await waitUntil("its end") {
                 _ = pipe.drain()
                 return !help.child.isRunning

@@ -45,24 +45,46 @@ struct HardeningTests {
         }
     }
 
-    @Test("with too little memory or no threads there is a message and an exit code, not a crash", arguments: [100, 114, 118, 122, 130])
-    func memory(megabytes: Int) async throws {
-        try await inSandbox { box in
-            for server in ["file://" + box.leases, "nats://127.0.0.1:1", "qq://127.0.0.1:1", "raftlock://127.0.0.1:1"] {
-                let run = try await box.start([
-                    "sh", "-c", "ulimit -c 0; ulimit -v \(megabytes * 1000); \"$@\"; code=$?; exit $code", "sh", Sandbox.binary, "status",
-                    "x", "-s",
-                    server, "--retries", "0", "--timeout", "300ms",
-                ]).finish()
-                // Below its own size the program is not even loaded: the loader's 127, or the kernel's SIGSEGV of a program linked statically.
-                if run.errors.contains("error while loading") || (run.code == 139 && run.errors.isEmpty) { continue }
-                #expect([1, 69, 80].contains(run.code), "\(server) \(megabytes): \(run.ending) \(run.errors)")
-                if run.code == 69 { #expect(run.errors.hasPrefix("qq: cannot "), "\(run.errors)") }
+    @Test("with too little memory there is a message and an exit code, never a crash once the program is loaded")
+    func memory() async throws {
+        try await inSandbox(.heavy) { box in
+            // From here on the program is loaded; below, the loader, the kernel or the initializers of the libraries end it.
+            var (unloaded, least) = (1000, 4 << 20)
+            while least - unloaded > 64 {
+                let middle = (unloaded + least) / 2
+                if Self.endsBeforeStart(try await box.run(["version"], kilobytes: middle)) { unloaded = middle } else { least = middle }
+            }
+            let loader = try await box.run(["version"], kilobytes: unloaded - 1024)
+            #expect([127, 139].contains(loader.code), "\(unloaded - 1024) kB: \(loader.ending) \(loader.errors)")
+            let room = [128, 512, 2048, 6144, 8192, 9000, 12_000, 16_384, 32_768, 65_536, 66_560, 73_728, 98_304]
+            for kilobytes in [80_000, unloaded - 1024] + room.map({ least + $0 }) {
+                for words in [
+                    ["status", "x"], ["acquire", "x", "-s", "nats://127.0.0.1:1"], ["acquire", "x", "-s", "qq://127.0.0.1:1"],
+                    ["acquire", "x", "-s", "raftlock://127.0.0.1:1"],
+                ] {
+                    let run = try await box.run(words + ["--retries", "0", "--timeout", "1s"], kilobytes: kilobytes)
+                    let what = "\(words), \(kilobytes) of \(least) kB: \(run.ending) \(run.errors)"
+                    if kilobytes < least, Self.endsBeforeStart(run) {
+                        #expect(try await box.run(["version"], kilobytes: kilobytes).code == run.code, "\(what)")
+                        continue
+                    }
+                    let isRefused = run.code == 69 && run.errors.contains("qq: cannot ")
+                    #expect(isRefused || (words == ["status", "x"] && run.code == 1), "\(what)")
+                }
             }
         }
     }
+
+    /// Whether the loader, or a signal, ended a program before it could say anything.
+    private static func endsBeforeStart(_ run: Run) -> Bool { run.code == 127 || (run.code.map { $0 > 128 } ?? true) }
 }
 
 extension Sandbox {
     fileprivate func run(_ words: [String]) async throws -> Run { try await start([Self.binary] + words).finish() }
+
+    /// Runs `qq` in so much address space. A signal that ends it gives an exit code from 129.
+    fileprivate func run(_ words: [String], kilobytes: Int) async throws -> Run {
+        let script = "ulimit -c 0; ulimit -v \(kilobytes); \"$@\"; code=$?; exit $code"
+        return try await start(["sh", "-c", script, "sh", Self.binary] + words).finish()
+    }
 }
