@@ -11,6 +11,8 @@ struct LeftoverTests {
     private func strike(_ fault: Fault, _ holder: Started, in box: Sandbox) async throws -> pid_t {
         let guardian = try await box.guardian(of: holder).pid
         let number = fault == .killed ? SIGKILL : SIGSTOP
+        // Stopped first: a qq that sees its guardian die ends everything, which takes it a millisecond.
+        holder.child.signal(SIGSTOP)
         kill(guardian, number)
         holder.child.signal(number)
         return guardian
