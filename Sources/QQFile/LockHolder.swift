@@ -138,7 +138,8 @@ struct LockHolder: Sendable, Hashable {
         }
     }
 
-    private static func entries(_ path: String) -> [pid_t] {
+    /// The numbers among the names in a folder of /proc.
+    static func entries(_ path: String) -> [pid_t] {
         guard let directory = opendir(path) else { return [] }
         defer { closedir(directory) }
         var numbers: [pid_t] = []
@@ -150,7 +151,7 @@ struct LockHolder: Sendable, Hashable {
     }
 
     /// Up to `limit` bytes of a file, read to its end: files of /proc come in pieces.
-    private static func text(_ path: String, limit: Int) -> String {
+    static func text(_ path: String, limit: Int) -> String {
         let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard number >= 0 else { return "" }
         let file = Descriptor(number)

@@ -11,7 +11,7 @@ struct Survivors {
 
     /// The processes that hold the lock, as far as we may look into them. Never this one: it is not to end itself over its own old term.
     func find() -> [pid_t] {
-        Self.numbers(in: "/proc").filter { $0 != getpid() && holds($0) }
+        LockHolder.entries("/proc").filter { $0 != getpid() && holds($0) }
     }
 
     /// Sends SIGKILL to them and to everything below them; to their guardian once nothing else lives, for children that closed what they inherited are
@@ -31,28 +31,11 @@ struct Survivors {
 
     private func holds(_ pid: pid_t) -> Bool { LockHolder.has(.byte(byte), on: sideFile, pid, isWriter: true) }
 
-    private static func numbers(in path: String) -> [pid_t] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var numbers: [pid_t] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if let number = pid_t(name) { numbers.append(number) }
-        }
-        return numbers
-    }
-
-    private static func text(_ path: String) -> String {
-        let number = open(path, O_RDONLY | O_CLOEXEC)
-        guard number >= 0 else { return "" }
-        return String(decoding: (try? Descriptor(number).read(at: 0, count: 64 * 1024)) ?? [], as: UTF8.self)
-    }
-
     /// How many processes of the machine sleep for the lock of one byte of the file, from /proc/locks; nil where that cannot be read.
     static func sleepers(on sideFile: stat, byte: Int64) -> Int? {
         let inode = ":\(sideFile.st_ino)"
         let start = Substring(String(byte))
-        let lines = text("/proc/locks").split(separator: "\n")
+        let lines = LockHolder.text("/proc/locks", limit: 1 << 20).split(separator: "\n")
         guard !lines.isEmpty else { return nil }
         return lines.count { line in
             let words = line.split(separator: " ")
