@@ -53,6 +53,9 @@ public final class FileCoordinator: Coordinator {
         }
     }
 
+    /// A folder has one name: elections of other folders are others.
+    public func electionKind(_ name: String) -> String { electionKeys(name).first ?? name }
+
     /// From where it is said that nothing of a term lives: this boot, this pid namespace, this user. Others see other processes. nil where that is unknown.
     private static let viewpoint: String? = {
         var namespace = stat()

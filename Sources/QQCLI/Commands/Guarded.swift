@@ -68,20 +68,17 @@ private func checkProc() throws(CoordinationError) {
 }
 
 extension Context {
-    /// The system and the name alone, however the servers are named.
-    private func kind(of name: String) -> String { "\(server.system.name) \(name)" }
-
     /// Marks what is guarded under the next term of an election.
     func mark(of name: String) -> TermMark {
         TermMark(
-            election: coordinator.electionKeys(name).first ?? name, kind: kind(of: name),
+            election: coordinator.electionKeys(name).first ?? name, kind: coordinator.electionKind(name),
             inherited: getenv(TermMark.variable).map { String(cString: $0) })
     }
 
     /// Ends what earlier terms of an election have left on this machine, before a grant counts.
     func clearing(_ name: String) -> SessionDriver.Clearing {
         { grant throws(CoordinationError) in
-            let leftovers = Leftovers(elections: coordinator.electionKeys(name), kind: kind(of: name), loop: loop) { count in
+            let leftovers = Leftovers(elections: coordinator.electionKeys(name), kind: coordinator.electionKind(name), loop: loop) { count in
                 messages.note(
                     "ended \(count) \(count == 1 ? "process" : "processes") that an earlier term of \(Printable.text(name)) had left behind"
                 )

@@ -13,6 +13,10 @@ public protocol Coordinator: Sendable {
     /// earlier terms are found.
     func electionKeys(_ name: String) -> [String]
 
+    /// Names the election alone, whatever its servers are called: by it processes are found that nobody guards any more, and whose servers were named in
+    /// another way.
+    func electionKind(_ name: String) -> String
+
     /// Begins what takes a while before the first request can be made, such as connecting. Asks nothing, and may start a thread.
     func prepare()
 
@@ -77,6 +81,8 @@ public protocol Coordinator: Sendable {
 
 extension Coordinator {
     public func electionKeys(_ name: String) -> [String] { [networkElectionKey(name)] }
+
+    public func electionKind(_ name: String) -> String { "\(server.system.name) \(name)" }
 
     /// Names an election of a system that is reached over a network.
     /// - Parameter name: the election, with all beside the servers that tells it from others.
