@@ -78,7 +78,8 @@ extension Context {
     /// Ends what earlier terms of an election have left on this machine, before a grant counts.
     func clearing(_ name: String) -> SessionDriver.Clearing {
         { grant throws(CoordinationError) in
-            let leftovers = Leftovers(elections: coordinator.electionKeys(name), kind: coordinator.electionKind(name), loop: loop) { count in
+            let leftovers = Leftovers(elections: coordinator.electionKeys(name), kind: coordinator.electionKind(name), loop: loop) {
+                count in
                 messages.note(
                     "ended \(count) \(count == 1 ? "process" : "processes") that an earlier term of \(Printable.text(name)) had left behind"
                 )
