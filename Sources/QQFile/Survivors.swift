@@ -23,8 +23,11 @@ struct Survivors {
         defer { close(proc) }
         guard qq_processes_read(&list) == 0 else { return }
         defer { qq_processes_free(&list) }
-        for index in 0..<Int(list.count) where holds(list.items[index].pid) { list.items[index].is_chosen = 1 }
         qq_processes_spare_lineage(&list)
+        // Not below this process, whatever it holds itself: there is other work of its own.
+        for index in 0..<Int(list.count) where list.items[index].is_spared == 0 && holds(list.items[index].pid) {
+            list.items[index].is_chosen = 1
+        }
         qq_processes_choose_guarded(&list, proc)
         _ = qq_processes_kill(&list)
     }
