@@ -5,10 +5,10 @@ import Testing
 
 @testable import QQCLI
 
-/// The flags about calls: counting them, trying them again, and what they may carry.
-@Suite("The flags of the gRPC systems")
+/// The flags about calls: counting them, retrying them, and limiting what they can carry.
+@Suite("Call flags of the gRPC systems")
 struct CallFlagTests {
-    /// The samples of a file of metrics, by name and labels.
+    /// The samples of a metrics file, by name and labels.
     private func samples(_ text: String) throws -> [String: Double] {
         var found: [String: Double] = [:]
         for line in text.split(separator: "\n") where !line.hasPrefix("#") {
@@ -19,7 +19,7 @@ struct CallFlagTests {
         return found
     }
 
-    @Test("--metrics-file counts the calls, and the file is readable by all and left alone") func metrics() async throws {
+    @Test("--metrics-file counts the calls and leaves one file that everyone can read") func metrics() async throws {
         try await onRaftLock { raft in
             let file = raft.box.path("metrics.prom")
             let run = try await raft.run(
@@ -28,7 +28,7 @@ struct CallFlagTests {
             let found = try samples(raft.box.read("metrics.prom"))
             #expect(found[#"qq_successes_total{operation="Acquire"}"#] == 1)
             #expect(found[#"qq_successes_total{operation="Release"}"#] == 1)
-            // The servers call each of them an error, and carried them out.
+            // The servers answer each renewal with an error, although they carry it out.
             #expect(found[#"qq_successes_total{operation="Renew"}"#] ?? 0 >= 1)
             #expect(found[#"qq_failures_total{operation="Renew"}"#] == 0)
             #expect(found[#"qq_retries_total{operation="Renew"}"#] == 0)
@@ -43,7 +43,7 @@ struct CallFlagTests {
         }
     }
 
-    @Test("--metrics-file counts retries, and is written while the command runs") func metricsOfRetries() async throws {
+    @Test("--metrics-file counts retries and is written while the command runs") func metricsOfRetries() async throws {
         try await onQuorumQuest { quest in
             let file = quest.box.path("metrics.prom")
             quest.server.change { $0.unavailable["TryAcquireLock"] = 2 }
@@ -55,12 +55,12 @@ struct CallFlagTests {
             #expect(found[#"qq_failures_total{operation="TryAcquireLock"}"#] == 2)
             #expect(found[#"qq_retries_total{operation="TryAcquireLock"}"#] == 2)
             try await run.terminate()
-            // One after each acquire in doubt, and the last.
+            // One release after each uncertain acquire, and the last one.
             #expect(try samples(quest.box.read("metrics.prom"))[#"qq_successes_total{operation="ReleaseLock"}"#] == 3)
         }
     }
 
-    @Test("--metrics-file that cannot be written is told of, and changes nothing") func metricsUnwritable() async throws {
+    @Test("qq reports a --metrics-file that it cannot write, and the command keeps its exit code") func metricsUnwritable() async throws {
         try await onQuorumQuest { quest in
             let file = quest.box.path("nowhere/metrics.prom")
             let run = try await quest.run("acquire", "x", "--metrics-file", file, "--", "sh", "-c", "exit 7")
@@ -69,7 +69,7 @@ struct CallFlagTests {
         }
     }
 
-    @Test("--cancel-wait gives up the place of a process that was killed") func cancelWait() async throws {
+    @Test("--cancel-wait removes a killed process's place in the queue") func cancelWait() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let waiter = try raft.qq("acquire", "x", "--id", "me", "--wait")
@@ -86,14 +86,14 @@ struct CallFlagTests {
         }
     }
 
-    @Test("--advice says what the servers advise") func advice() async throws {
+    @Test("--advice shows the pauses that the servers advise") func advice() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let run = try await raft.run("status", "x", "--advice", "--json")
             #expect(run.ending == .exited(0), "\(run.errors)")
             try checkSchema(run.text, Schemas.status)
             let advice = try #require(try object(run.text)["advice"]?.objectValue)
-            // A quarter of what is left of the lease, and all of it.
+            // The first pause is a quarter of the time left on the lease, the longest is all of it.
             #expect((10...60).contains(advice["maximum"]?.doubleValue ?? 0), "\(run.text)")
             #expect((advice["initial"]?.doubleValue ?? 0) < (advice["maximum"]?.doubleValue ?? 0))
             let plain = try await raft.run("status", "x", "--advice")
@@ -103,7 +103,7 @@ struct CallFlagTests {
         }
     }
 
-    @Test("the retry flags say how often, how long apart, and after what") func retries() async throws {
+    @Test("the retry flags set how often, after what pauses and after which failures a request is retried") func retries() async throws {
         try await onRaftLock { raft in
             raft.cluster.loseLeader()
             let run = try await raft.run(
@@ -122,7 +122,7 @@ struct CallFlagTests {
         }
     }
 
-    @Test("are refused where they mean nothing") func refused() async throws {
+    @Test("call flags are refused for a system that does not use them") func refused() async throws {
         try await inSandbox { box in
             for flags in [
                 ["--retry-on", "timeout"], ["--metrics-file", box.path("m")], ["--max-message", "1"], ["--follow-redirects"],

@@ -4,9 +4,9 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("The commands on Quorum Quest")
+@Suite("Commands on Quorum Quest")
 struct QuorumQuestCommandTests {
-    @Test("print what qq-json(5) says they print") func schemas() async throws {
+    @Test("commands on Quorum Quest print the JSON that qq-json(5) documents") func schemas() async throws {
         try await onQuorumQuest { quest in
             try checkSchema(try await quest.run("acquire", "x", "--json", "--ttl", "60s").text, Schemas.acquire)
             try checkSchema(try await quest.run("acquire", "x", "--json", "--id", "other").text, Schemas.acquire)
@@ -32,7 +32,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("print it through a keepalive's waiting, election, failures, loss and release") func keepaliveSchema() async throws {
+    @Test("keepalive prints documented events for waiting, election, failures, loss and release") func keepaliveSchema() async throws {
         try await onQuorumQuest { quest in
             quest.server.grant("x", to: "other", for: .seconds(60))
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--json")
@@ -51,7 +51,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("that read ask the server nothing: no lease begins, ends earlier or lasts longer for being looked at") func readingAsksNothing()
+    @Test("commands that read send the server no requests: reading neither starts, shortens nor extends a lease") func readingAsksNothing()
         async throws
     {
         try await onQuorumQuest { quest in
@@ -76,7 +76,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("that read do not cut short what a keepalive beside them holds") func readingBesideHolder() async throws {
+    @Test("reading does not shorten the lease of a keepalive that runs at the same time") func readingBesideHolder() async throws {
         try await onQuorumQuest { quest in
             let holder = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "20s", "--renew-every", "6s", "--json")
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
@@ -84,7 +84,7 @@ struct QuorumQuestCommandTests {
             for words in [["status", "x"], ["status", "x", "--mine"], ["watch", "x", "--until", "changed", "--for", "50ms"]] {
                 _ = try await quest.run(words)
             }
-            // The lease is that of its holder's last renewal, or a later one's.
+            // The lease dates from the holder's last renewal or a later one.
             #expect(try #require(quest.end(of: "x", by: "me")) + 20_000_000 > end)
             #expect(quest.server.calls["KeepAlive"] <= renewals + 1)
             try await holder.terminate()
@@ -92,7 +92,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("watch tells when a lease of ours begins and ends") func watch() async throws {
+    @Test("watch reports when this user's lease begins and ends") func watch() async throws {
         try await onQuorumQuest { quest in
             let watch = try quest.qq("watch", "x", "--json")
             try await waitUntil("it looks: \(watch.errors)") { watch.output.contains("unknown") }
@@ -107,7 +107,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("step-down gives up what is ours, and nothing else") func stepDown() async throws {
+    @Test("step-down releases this user's lease and no other") func stepDown() async throws {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
             let run = try await quest.run("step-down", "x")
@@ -120,7 +120,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("keepalive --once renews what was acquired, under the id that it was acquired with") func once() async throws {
+    @Test("keepalive --once renews an acquired lease under the id it was acquired with") func once() async throws {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("keepalive", "x", "--once").ending == .exited(1))
             #expect(quest.server.calls.all == 0)
@@ -129,11 +129,11 @@ struct QuorumQuestCommandTests {
             #expect(try await quest.run("keepalive", "x", "--once").ending == .exited(0))
             #expect(try #require(quest.end(of: "x", by: "me")) > end)
             #expect(quest.server.calls["KeepAlive", "me"] == 1 && quest.server.calls["TryAcquireLock"] == 1)
-            // A store that has lost it gives it to us again.
+            // If the store has lost the lease, it is acquired again.
             quest.server.forget("x")
             #expect(try await quest.run("keepalive", "x", "--once", "--ttl", "8s").ending == .exited(0))
             #expect(quest.server.holder("x") == "me")
-            // Within our lease a no is not believed; after it, it is.
+            // A refusal is not believed until our lease has expired.
             quest.server.grant("x", to: "other", for: .seconds(60))
             let doubted = try await quest.run("keepalive", "x", "--once", "--retries", "0")
             #expect(doubted.ending == .exited(69) && doubted.errors.contains("its store has failed"), "\(doubted.errors)")
@@ -149,7 +149,7 @@ struct QuorumQuestCommandTests {
         names(in: quest.box.path("run/qq")).first.map { quest.box.read("run/qq/" + $0) } ?? "{}"
     }
 
-    @Test("keepalive goes on with what was acquired") func goesOn() async throws {
+    @Test("keepalive resumes a lease that acquire took") func goesOn() async throws {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "20s").ending == .exited(0))
             let run = try quest.qq("keepalive", "x", "--json")
@@ -160,7 +160,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("keepalive of many elections renews each, and gives all of them up") func many() async throws {
+    @Test("keepalive of many elections renews each of them and releases all at the end") func many() async throws {
         try await onQuorumQuest { quest in
             let all = (1...20).map { "e\($0)" }
             let run = try quest.qq(["keepalive"] + all + ["--id", "me", "--ttl", "3s", "--json"])
@@ -174,7 +174,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("release with --id alone gives up what that id holds, and says what it cannot know") func releaseByID() async throws {
+    @Test("release with --id alone releases that id's lease, and says what the server does not tell") func releaseByID() async throws {
         try await onQuorumQuest { quest in
             quest.server.grant("x", to: "me", for: .seconds(60))
             let other = try await quest.run("release", "x", "--id", "other")
@@ -187,7 +187,7 @@ struct QuorumQuestCommandTests {
             let again = try await quest.run("release", "x", "--id", "me")
             #expect(again.ending == .exited(1) && again.errors.contains("the server does not tell"), "\(again.errors)")
             try checkSchema(try await quest.run("release", "x", "--id", "me", "--json").text, Schemas.release)
-            // Without a grant or an id there is nothing to send.
+            // Without a grant or an id there is nothing to release.
             let calls = quest.server.calls
             let none = try await quest.run("release", "x")
             #expect(none.ending == .exited(1) && none.errors.contains("name the lease with --id"), "\(none.errors)")
@@ -195,7 +195,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("release of a lease that has run out says so") func releaseTooLate() async throws {
+    @Test("release of an expired lease fails and leaves the next holder's lease alone") func releaseTooLate() async throws {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "1s").ending == .exited(0))
             try await waitUntil("it has run out") { quest.server.holder("x") == nil }
@@ -208,7 +208,8 @@ struct QuorumQuestCommandTests {
     }
 
     @Test(
-        "refuse names that are none before anything is asked", arguments: ["", "/", "a/", "/b", "a/b/c", "a:b", "a/b:c", "a\u{1}b"])
+        "invalid election names are refused before any request is sent",
+        arguments: ["", "/", "a/", "/b", "a/b/c", "a:b", "a/b:c", "a\u{1}b"])
     func refusedNames(name: String) async throws {
         try await onQuorumQuest { quest in
             for words in [
@@ -222,7 +223,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("refuse TTLs that cannot be counted in whole seconds", arguments: ["500ms", "1500ms", "1ns", "3000000000s"])
+    @Test("TTLs that are not a whole number of seconds, or too long, are refused", arguments: ["500ms", "1500ms", "1ns", "3000000000s"])
     func refusedTTLs(ttl: String) async throws {
         try await onQuorumQuest { quest in
             for words in [
@@ -235,20 +236,22 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("keep elections apart by service and domain") func domains() async throws {
+    @Test("elections of different services and domains are independent") func domains() async throws {
         try await onQuorumQuest { quest in
             for name in ["x", "x/staging", "production/x"] {
                 let run = try await quest.run("acquire", name, "--ttl", "60s")
                 #expect(run.ending == .exited(0), "\(run.errors)")
             }
-            // The default domain's name is as good as none.
+            // The name of the default domain means the same as no domain.
             let same = try await quest.run("acquire", "x/production", "--id", "other")
             #expect(same.ending == .exited(1), "\(same.errors)")
             #expect(quest.server.holder("x") != nil && quest.server.holder("x", "staging") != nil)
         }
     }
 
-    @Test("cluster-status tells of a server without reflection, of another service, and of none") func endpoints() async throws {
+    @Test("cluster-status reports a server without reflection, one with another service, and one that is down") func endpoints()
+        async throws
+    {
         try await inSandbox { box in
             let plain = try await QuorumQuestServer.start(reflects: false, in: box)
             let raft = try await RaftLockCluster.start(in: box)

@@ -4,9 +4,9 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("When the line to Quorum Quest is bad")
+@Suite("Bad connections to Quorum Quest")
 struct QuorumQuestConnectionTests {
-    @Test("refused and reset connections are told as such", arguments: [Proxy.Line.Arrivals.refused, .reset])
+    @Test("refused and reset connections are reported as such", arguments: [Proxy.Line.Arrivals.refused, .reset])
     func refused(arrivals: Proxy.Line.Arrivals) async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
@@ -16,14 +16,14 @@ struct QuorumQuestConnectionTests {
             ] {
                 let run = try await quest.run(words, at: proxy.questURL)
                 #expect(run.ending == .exited(69), "\(words): \(run.ending)")
-                // What a reset looks like depends on how far the connection had come.
+                // The error of a reset depends on how far the connection had come.
                 let reasons = arrivals == .refused ? ["Connection refused"] : ["reset", "closed", "ended the connection without a word"]
                 #expect(reasons.contains { run.errors.contains($0) }, "\(run.errors)")
             }
         }
     }
 
-    @Test("a server that takes connections and says nothing is given up in time") func silent() async throws {
+    @Test("qq gives up in time on a server that accepts connections but never answers") func silent() async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
             proxy.silence()
@@ -41,7 +41,7 @@ struct QuorumQuestConnectionTests {
         "INFO {\"server_id\":\"x\"}\r\n", "\u{7f}ELF" + String(repeating: "\u{1}", count: 5000),
     ]
 
-    @Test("what is no gRPC server is trouble, told in words, at once", arguments: junk)
+    @Test("qq immediately reports a server that does not speak gRPC, in words", arguments: junk)
     func garbage(text: String) async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
@@ -55,14 +55,14 @@ struct QuorumQuestConnectionTests {
                 #expect(run.errors.utf8.count < 400, "\(run.errors)")
                 #expect(ContinuousClock.now - began < .seconds(7))
             }
-            // Another server that is one makes up for it.
+            // Another server, a real one, makes up for it.
             let both = proxy.questURL + ",127.0.0.1:\(quest.server.port)"
             let run = try await quest.run(["acquire", "x", "--", "true"], at: both)
             #expect(run.ending == .exited(0), "\(run.errors)")
         }
     }
 
-    @Test("garbage in the middle ends the connection, and the lease goes on over the next one") func garbageWhileHolding() async throws {
+    @Test("garbage in mid-stream ends the connection, and the lease continues over the next one") func garbageWhileHolding() async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
             let run = try quest.qq(
@@ -79,7 +79,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("a slow one is enough to take a lease, keep it and give it up") func slow() async throws {
+    @Test("a slow connection is enough to acquire, renew and release a lease") func slow() async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
             proxy.line.delay = .milliseconds(120)
@@ -93,7 +93,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("a slow server is given time to take a release") func slowRelease() async throws {
+    @Test("qq waits for a slow server to take a release") func slowRelease() async throws {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
             quest.server.change { $0.delay = .milliseconds(1300) }
@@ -103,7 +103,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("a keep-alive that is cut off before its answer is asked again over a new connection, and nobody notices") func cutInKeepalive()
+    @Test("a keep-alive cut off before its answer is repeated over a new connection, and the lease continues") func cutInKeepalive()
         async throws
     {
         try await onQuorumQuest { quest in
@@ -124,7 +124,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("an acquire that is cut off before its answer is made again, and granted once") func cutInAcquire() async throws {
+    @Test("an acquire cut off before its answer is repeated, and the command runs only once") func cutInAcquire() async throws {
         try await onQuorumQuest { quest in
             quest.server.change { $0.lost["TryAcquireLock"] = 1 }
             let run = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "60s"] + quest.stamping("--for", "50"))
@@ -137,7 +137,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("hundreds of renewals over dozens of connections, as in half an hour with the real server's, are all that is seen") func age()
+    @Test("hundreds of renewals over dozens of connections, as in half an hour with the real server, cause no other events") func age()
         async throws
     {
         try await onQuorumQuest(
@@ -169,7 +169,7 @@ struct QuorumQuestConnectionTests {
             quest.server.change { $0.delay = .milliseconds(800) }
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "8s", "--renew-every", "300ms", "--json")
             try await waitUntil("it is renewed: \(run.errors)") { run.eventNames.count { $0 == "renewed" } >= 6 }
-            // Each answer came after the end of its connection was announced, and none had to be asked for twice.
+            // Each answer came after its connection had announced its end, and at most one request was repeated.
             #expect(quest.server.calls["KeepAlive"] <= run.eventNames.count { $0 == "renewed" } + 1)
             #expect(quest.server.connections >= 5)
             try await run.terminate()
@@ -178,7 +178,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("a server that is killed and back within the lease costs nothing but some tries") func restart() async throws {
+    @Test("a server killed and restarted within the lease costs only some retries") func restart() async throws {
         try await onQuorumQuest { quest in
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "9s", "--renew-every", "500ms", "--json")
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
@@ -196,7 +196,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("a server that is away for longer than the lease ends a command's, and keepalive leads again when it is back") func longAway()
+    @Test("a server outage longer than the lease ends a command, and keepalive leads again afterwards") func longAway()
         async throws
     {
         try await onQuorumQuest { quest in
@@ -217,7 +217,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("with all of several servers down, that is said of each") func allDown() async throws {
+    @Test("if all of several servers are down, qq reports it for each") func allDown() async throws {
         try await onQuorumQuest { quest in
             let (one, other) = (try quest.proxy(), try quest.proxy())
             let both = one.questURL + ",127.0.0.1:\(other.port)"
@@ -232,7 +232,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("with several servers of one store, a holder does not notice that one of them goes", arguments: CutOff.allCases)
+    @Test("with several servers of one store, a holder keeps its lease when one of them fails", arguments: CutOff.allCases)
     func oneOfTwo(cutOff: CutOff) async throws {
         try await onQuorumQuest { quest in
             let (one, other) = (try quest.proxy(), try quest.proxy())
@@ -250,7 +250,7 @@ struct QuorumQuestConnectionTests {
         }
     }
 
-    @Test("a black-holed line costs the holder its lease before the server gives it to another; the next is told of nothing")
+    @Test("keepalive loses its lease while its packets are dropped, and leads again when they pass")
     func blackHole() async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()

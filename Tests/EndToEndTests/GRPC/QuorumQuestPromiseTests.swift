@@ -7,7 +7,7 @@ import Testing
 
 @Suite("Never two on Quorum Quest", .serialized)
 struct QuorumQuestPromiseTests {
-    /// A holder with work of every kind, over `url`, whose lease has been renewed, and one who waits for it.
+    /// A holder over `url` that runs every kind of process and has renewed its lease, and a waiter.
     private func pair(_ quest: QuestPlace, at url: String? = nil, ignoresTerm: Bool = true) async throws -> (
         holder: Started, next: Started
     ) {
@@ -21,8 +21,8 @@ struct QuorumQuestPromiseTests {
         return (holder, next)
     }
 
-    /// Waits until the next one works.
-    /// - Returns: when the lease of the one before ended, as the server counts it.
+    /// Waits until the waiter's command runs.
+    /// - Returns: when the previous lease ended, as the server counts it.
     private func takeover(_ quest: QuestPlace) async throws -> UInt64 {
         var end: UInt64 = 0
         try await waitUntil("the next one works") {
@@ -38,12 +38,12 @@ struct QuorumQuestPromiseTests {
         guard stamps.terms.count == 2 else { return }
         #expect(stamps.terms[0].last < end, "\((Int(stamps.terms[0].last) - Int(end)) / 1_000_000) ms too late")
         #expect(stamps.terms[1].first + 5_000_000 > end)
-        // A waiter asks every two seconds at the latest.
+        // A waiter asks at least every two seconds.
         #expect(stamps.terms[1].first < end + 8_000_000_000)
         #expect(stamps.count("daemon") > 0 && stamps.count("child") > 0)
     }
 
-    @Test("a holder that is cut off has ended all of its work before its lease ends as the server counts it", arguments: CutOff.allCases)
+    @Test("a holder that is cut off has ended all its processes before its lease ends by the server's clock", arguments: CutOff.allCases)
     func cutOff(_ cutOff: CutOff) async throws {
         try await onQuorumQuest(.heavy) { quest in
             let proxy = try quest.proxy()
@@ -56,19 +56,19 @@ struct QuorumQuestPromiseTests {
         }
     }
 
-    @Test("a holder that is killed leaves no work behind, and its lease to run out") func killed() async throws {
+    @Test("a killed holder leaves no process behind, and its lease to expire") func killed() async throws {
         try await onQuorumQuest(.heavy) { quest in
             let (holder, next) = try await pair(quest)
             let killed = bootNow()
             holder.child.signal(SIGKILL)
             check(quest, endedBefore: try await takeover(quest))
             let terms = quest.box.stamps().terms
-            #expect(terms[0].last < killed + 3_000_000_000, "its guardian ends it at once")
+            #expect(terms[0].last < killed + 3_000_000_000, "the guardian ends the processes immediately")
             #expect(try await next.finish().ending == .exited(0))
         }
     }
 
-    @Test("a holder that is stopped has no work when its lease ends, and says so when it goes on") func stopped() async throws {
+    @Test("a stopped holder has no processes when its lease ends, and reports the loss when it continues") func stopped() async throws {
         try await onQuorumQuest(.heavy) { quest in
             let (holder, next) = try await pair(quest)
             kill(holder.pid, SIGSTOP)
@@ -82,7 +82,7 @@ struct QuorumQuestPromiseTests {
         }
     }
 
-    @Test("a holder whose guardian is killed ends its work and gives the lease up") func guardianKilled() async throws {
+    @Test("a holder whose guardian is killed ends its processes and releases the lease") func guardianKilled() async throws {
         try await onQuorumQuest(.heavy) { quest in
             let (holder, next) = try await pair(quest)
             kill(try await quest.box.guardian(of: holder).pid, SIGKILL)
@@ -93,7 +93,7 @@ struct QuorumQuestPromiseTests {
         }
     }
 
-    @Test("a holder that is told to end gives the lease up only when its work is dead") func terminated() async throws {
+    @Test("a holder that gets SIGTERM releases the lease only after its processes are dead") func terminated() async throws {
         try await onQuorumQuest(.heavy) { quest in
             let (holder, next) = try await pair(quest, ignoresTerm: false)
             holder.child.signal(SIGTERM)
@@ -103,7 +103,7 @@ struct QuorumQuestPromiseTests {
         }
     }
 
-    @Test("contenders that are killed and stopped at random moments, over lines that are cut, take turns") func storm() async throws {
+    @Test("contenders that are killed and stopped at random, over connections that are cut, take turns") func storm() async throws {
         try await onQuorumQuest(.heavy) { quest in
             let proxy = try quest.proxy()
             let work = #"QQ_TOKEN=$(date +%s%N) exec "$0" "$1" --for 120 --child --daemon --ignore-term"#

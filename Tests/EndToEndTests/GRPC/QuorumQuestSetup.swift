@@ -5,7 +5,7 @@ import Testing
 @testable import QQCLI
 
 extension QuestPlace {
-    /// Starts `qq` at another address than the server's own: a proxy's, or several.
+    /// Starts `qq` with another server URL than the server's own: a proxy's, or one with several addresses.
     func qq(_ words: [String], at url: String? = nil) throws -> Started {
         try box.start([Sandbox.binary] + words, environment: url.map { ["QQ_SERVER": $0] } ?? environment)
     }
@@ -21,21 +21,21 @@ extension QuestPlace {
         try await box.hold(name, options, environment: url.map { ["QQ_SERVER": $0] } ?? environment)
     }
 
-    /// Work that leaves stamps. There are no fencing tokens here: the time does for one, which grows, too.
+    /// Arguments of a command that leaves stamps. Quorum Quest has no fencing tokens; the time takes their place, because it grows too.
     func stamping(_ options: String..., log: String = "stamps") -> [String] {
         ["--", "sh", "-c", #"QQ_TOKEN=$(date +%s%N) exec "$0" "$@""#, Sandbox.stamp, box.path(log)] + options
     }
 
-    /// When the lease that `id` has ends as the server counts it, on the clock of the stamps; nil where it has none.
+    /// When the lease of `id` ends as the server counts it, on the clock of the stamps; nil if `id` has none.
     func end(of name: String, by id: String) -> UInt64? {
         guard server.holder(name) == id, let left = server.remaining(name), left > .zero else { return nil }
         return bootNow() + UInt64(left.nanoseconds)
     }
 
-    /// Waits until `id` has asked for this once more than it had.
+    /// Waits until `id` has made more than `before` calls of this method.
     func waitForCall(_ method: String, by id: String, after before: Int, _ run: Started) async throws {
         try await waitUntil("another \(method): \(run.output) \(run.errors)") {
-            guard run.child.isRunning else { throw TimedOut("it ended: \(run.child.ending as Any) \(run.errors)") }
+            guard run.child.isRunning else { throw TimedOut("qq ended: \(run.child.ending as Any) \(run.errors)") }
             return server.calls[method, id] > before
         }
     }
@@ -58,7 +58,7 @@ extension Proxy {
 }
 
 extension Started {
-    /// The events of `keepalive --json` so far; a line that is being written is left out.
+    /// The events of `keepalive --json` so far, without a line that is still being written.
     var eventNames: [String] {
         output.split(separator: "\n").compactMap { try? object($0)["event"]?.stringValue }
     }

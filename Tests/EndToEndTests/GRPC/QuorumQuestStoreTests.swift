@@ -4,9 +4,9 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("When Quorum Quest's store fails")
+@Suite("A failing Quorum Quest store")
 struct QuorumQuestStoreTests {
-    @Test("a lease that it has lost is taken back under the same id") func forgotten() async throws {
+    @Test("a lease that the store has lost is acquired again under the same id") func forgotten() async throws {
         try await onQuorumQuest { quest in
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "500ms", "--json")
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
@@ -20,7 +20,7 @@ struct QuorumQuestStoreTests {
         }
     }
 
-    @Test("a lease that another has by then is not taken back: its work ends before it would have, with 79") func takenByAnother()
+    @Test("a lost lease that another holder took is not taken back: the command ends in time, with 79") func takenByAnother()
         async throws
     {
         try await onQuorumQuest { quest in
@@ -34,14 +34,16 @@ struct QuorumQuestStoreTests {
             #expect(run.ending == .exited(79))
             #expect(run.errors.contains("its store has failed"), "\(run.errors)")
             #expect(try #require(quest.box.stamps().terms.first).last < end)
-            // It was asked for again, and never had.
+            // It was asked for again, and not granted.
             #expect(quest.server.calls["TryAcquireLock", "me"] > 1)
             #expect(quest.server.holder("x") == "other")
             #expect(quest.server.calls.ids == ["me"])
         }
     }
 
-    @Test("for longer than the lease, work is dead before the lease ends as the server counts it") func dead() async throws {
+    @Test("if the store fails for longer than the lease, the command is dead before the lease ends by the server's clock") func dead()
+        async throws
+    {
         try await onQuorumQuest { quest in
             let holder = try quest.qq(
                 ["acquire", "x", "--id", "me", "--ttl", "5s"] + quest.stamping("--child", "--daemon", "--ignore-term"))
@@ -52,11 +54,11 @@ struct QuorumQuestStoreTests {
             let run = try await holder.finish()
             #expect(run.ending == .exited(79) && run.errors.contains("its store has failed"), "\(run.errors)")
             #expect(try #require(quest.box.stamps().terms.first).last < end)
-            #expect(quest.server.calls["KeepAlive", "me"] > 3, "it is asked again and again")
+            #expect(quest.server.calls["qq keeps asking", "me"] > 3, "it is asked again and again")
         }
     }
 
-    @Test("a release that it cannot take is said, and made again when it can") func deadAtRelease() async throws {
+    @Test("qq reports a release that the store cannot take, and can repeat it later") func deadAtRelease() async throws {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
             quest.server.setStore(.dead())
@@ -70,7 +72,7 @@ struct QuorumQuestStoreTests {
         }
     }
 
-    @Test("a command that has ended has ended as it did, and that its lease remains is said") func deadAtCommandEnd() async throws {
+    @Test("a command that has ended keeps its exit code, and qq reports that its lease remains") func deadAtCommandEnd() async throws {
         try await onQuorumQuest { quest in
             let holder = try quest.qq("acquire", "x", "--ttl", "30s", "--", "sh", "-c", "echo held; until [ -e go ]; do sleep 0.02; done")
             try await waitUntil("it is held: \(holder.errors)") { holder.output.contains("held") }
@@ -83,7 +85,7 @@ struct QuorumQuestStoreTests {
     }
 
     @Test(
-        "a hung one's late no, or none, is followed by a release: 69 says so, and what it grants later nobody keeps",
+        "an acquire that a hung store refuses late or never answers exits with 69, and a late grant is released",
         arguments: ["5s", "1s"])
     func hungAcquire(timeout: String) async throws {
         try await onQuorumQuest { quest in
@@ -94,13 +96,13 @@ struct QuorumQuestStoreTests {
             #expect(run.errors.contains(timeout == "1s" ? "no answer in time" : "the server's store does not answer"), "\(run.errors)")
             #expect(quest.server.calls["TryAcquireLock", "me"] == 1 && quest.server.calls["ReleaseLock", "me"] >= 1)
             quest.server.setStore(.alive)
-            // What waited is carried out in its order: granted, and given up.
+            // The store carries out the pending requests in order: it grants the lease and releases it.
             #expect(quest.server.holder("x") == nil)
             #expect(try await quest.run("acquire", "x", "--id", "next", "--", "true").ending == .exited(0))
         }
     }
 
-    @Test("a hung one that goes on within the lease is not noticed") func hungForAShortTime() async throws {
+    @Test("a store that hangs for less than the lease causes no loss") func hungForAShortTime() async throws {
         try await onQuorumQuest { quest in
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "9s", "--renew-every", "1s", "--json")
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
@@ -115,13 +117,14 @@ struct QuorumQuestStoreTests {
         }
     }
 
-    @Test("a hung one that goes on after the lease does not give it to who has lost it") func hungForALongTime() async throws {
+    @Test("a store that hangs for longer than the lease does not grant it to the holder that lost it") func hungForALongTime() async throws
+    {
         try await onQuorumQuest { quest in
             let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "5s"] + quest.stamping("--daemon", "--ignore-term"))
             _ = try await quest.box.waitForTerms(1)
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
             let end = try #require(quest.end(of: "x", by: "me"))
-            // Answered late enough for the second question, which could be granted late, to be asked.
+            // Answered late enough for the second request, which could be granted late, to be sent.
             quest.server.setStore(.hung(acquire: .seconds(9), others: .milliseconds(200)))
             let run = try await holder.finish()
             #expect(run.ending == .exited(79), "\(run.errors)")

@@ -15,7 +15,7 @@ struct QuorumQuestTLSTests {
         }
     }
 
-    @Test("mutual: our certificate is shown, and asked for where it is missing or another's") func mutual() async throws {
+    @Test("with mutual TLS qq shows its certificate, and says so if one is missing or not accepted") func mutual() async throws {
         try await onTLS(mutual: true) { quest, certificates in
             let ours = [
                 "--tls-ca", certificates.authority, "--tls-cert", certificates.client.certificate, "--tls-key", certificates.client.key,
@@ -40,7 +40,7 @@ struct QuorumQuestTLSTests {
         }
     }
 
-    @Test("plain text to a TLS server fails with a word about TLS, and does not hang") func plainToTLS() async throws {
+    @Test("plain text to a TLS server fails with a hint at TLS instead of hanging") func plainToTLS() async throws {
         try await onTLS { quest, _ in
             let run = try await quest.run(["acquire", "x", "--retries", "0", "--", "true"], at: "qq://127.0.0.1:\(quest.server.port)")
             #expect(run.ending == .exited(69), "\(run.errors)")
@@ -48,7 +48,7 @@ struct QuorumQuestTLSTests {
         }
     }
 
-    @Test("TLS to a plain-text server says that it speaks none") func tlsToPlain() async throws {
+    @Test("TLS to a plain-text server fails with an error about TLS") func tlsToPlain() async throws {
         try await onQuorumQuest { quest in
             let run = try await quest.run(["acquire", "x", "--retries", "0", "--", "true"], at: "qqs://localhost:\(quest.server.port)")
             #expect([.exited(69), .exited(78)].contains(run.ending), "\(run.ending) \(run.errors)")
@@ -56,7 +56,7 @@ struct QuorumQuestTLSTests {
         }
     }
 
-    @Test("files that cannot be used are named", arguments: ["missing.pem", "junk.pem"])
+    @Test("qq names a TLS file that it cannot use", arguments: ["missing.pem", "junk.pem"])
     func files(name: String) async throws {
         try await onTLS { quest, certificates in
             try quest.box.write("junk", to: "junk.pem")
@@ -68,7 +68,7 @@ struct QuorumQuestTLSTests {
         }
     }
 
-    @Test("an expired certificate is called that") func expired() async throws {
+    @Test("qq calls an expired certificate expired") func expired() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box, serverDays: -1)
             var settings = GRPCServerSettings()
@@ -80,7 +80,7 @@ struct QuorumQuestTLSTests {
         }
     }
 
-    @Test("a lease is kept over connections that end") func overConnections() async throws {
+    @Test("a lease over TLS continues when its connections are cut") func overConnections() async throws {
         try await onTLS { quest, certificates in
             let run = try quest.qq(
                 ["keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "300ms", "--json", "--tls-ca", certificates.authority])

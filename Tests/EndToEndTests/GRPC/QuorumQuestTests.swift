@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQCLI
 
-/// A Quorum Quest server, and `qq` against it.
+/// A Quorum Quest server, and `qq` configured to use it.
 struct QuestPlace {
     let box: Sandbox
     let server: QuorumQuestServer
@@ -18,7 +18,7 @@ struct QuestPlace {
     func qq(_ words: String...) throws -> Started { try box.start([Sandbox.binary] + words, environment: environment) }
 }
 
-/// The usual settings of a server with some changes.
+/// A server's default settings with some changes.
 func serverSettings(_ change: (inout GRPCServerSettings) -> Void) -> GRPCServerSettings {
     var settings = GRPCServerSettings()
     change(&settings)
@@ -35,7 +35,7 @@ func onQuorumQuest(
 
 @Suite("A lease on Quorum Quest")
 struct QuorumQuestTests {
-    @Test("runs a command once, without a token, and is given up") func guarded() async throws {
+    @Test("acquire runs a command once, without a token, and releases the lease") func guarded() async throws {
         try await onQuorumQuest { quest in
             let run = try await quest.run(
                 "acquire", "billing/staging", "--id", "me", "--", "sh", "-c", #"echo "$QQ_ID|$QQ_TOKEN|$QQ_NAME|$QQ_TTL""#)
@@ -48,7 +48,7 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("is refused where another holds it, and waited for") func contended() async throws {
+    @Test("acquire is refused a lease that another holder has, or waits for it") func contended() async throws {
         try await onQuorumQuest { quest in
             quest.server.grant("x", to: "other", for: .seconds(60))
             let refused = try await quest.run("acquire", "x", "--", "true")
@@ -60,12 +60,14 @@ struct QuorumQuestTests {
             quest.server.forget("x")
             let run = try await waiter.finish()
             #expect(run.ending == .exited(0) && run.text == "turn\n")
-            // Nobody was asked for under an id that is not one's own.
+            // No request was sent under an id that is not the contender's own.
             #expect(!quest.server.calls.ids.contains("other"))
         }
     }
 
-    @Test("is taken in one line of a script and given up in another; in between it is known to be ours") func grants() async throws {
+    @Test("one line of a script acquires a lease and another releases it; between them it is known to be this user's") func grants()
+        async throws
+    {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
             let mine = try await quest.run("status", "x", "--json")
@@ -74,7 +76,7 @@ struct QuorumQuestTests {
             #expect(state["state"] == "held" && state["leader"] == "me" && state["mine"] == true && state["token"]?.isNull == true)
             #expect(try await quest.run("status", "x", "--mine").ending == .exited(0))
             #expect((quest.server.remaining("x") ?? .zero) <= .seconds(61))
-            // Elsewhere nobody can tell.
+            // Without the saved grant the state is unknown.
             let elsewhere = ["QQ_SERVER": quest.server.url, "XDG_RUNTIME_DIR": quest.box.path("elsewhere")]
             let unknown = try await quest.box.run("status", "x", environment: elsewhere)
             #expect(unknown.ending == .exited(80) && unknown.text.hasPrefix("x\tunknown\t-"))
@@ -87,7 +89,7 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("goes on under keepalive, however often the server ends the connection") func connectionAge() async throws {
+    @Test("a keepalive's lease continues however often the server ends the connection") func connectionAge() async throws {
         try await onQuorumQuest(
             .light,
             serverSettings {
@@ -108,7 +110,9 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("outlives a store that fails for less than the lease, and ends with one that fails for longer") func storeDead() async throws {
+    @Test("a lease outlives a store that fails for less than the lease, and ends with one that fails for longer") func storeDead()
+        async throws
+    {
         try await onQuorumQuest { quest in
             let holder = try quest.qq("acquire", "x", "--ttl", "6s", "--", "sh", "-c", "echo held; exec sleep 600")
             try await waitUntil("it is held") { holder.output.contains("held") }
@@ -125,7 +129,7 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("that a hung store grants later is not kept") func storeHung() async throws {
+    @Test("a lease that a hung store grants late is not kept") func storeHung() async throws {
         try await onQuorumQuest { quest in
             quest.server.setStore(.hung(acquire: .seconds(3), others: .seconds(2)))
             let run = try await quest.run("acquire", "x", "--ttl", "30s", "--retries", "0", "--timeout", "8s", "--", "echo", "ran")
@@ -136,7 +140,7 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("says what the system cannot do") func unsupported() async throws {
+    @Test("Quorum Quest's limits are named, and nothing is asked for") func unsupported() async throws {
         try await onQuorumQuest { quest in
             for words in [
                 ["acquire", "x", "--require-token"], ["status", "--all"], ["step-down", "x", "--force", "--yes"],
@@ -152,7 +156,7 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("comes from the server that answers, and cluster-status tells of each") func endpoints() async throws {
+    @Test("acquire uses the server that answers, and cluster-status reports each") func endpoints() async throws {
         try await onQuorumQuest { quest in
             let dead = try await QuorumQuestServer.start(in: quest.box)
             await dead.kill()
@@ -166,7 +170,7 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("is asked for over TLS, from the right server alone") func tls() async throws {
+    @Test("over TLS a lease is acquired only from the right server") func tls() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
             var settings = GRPCServerSettings()
@@ -185,11 +189,11 @@ struct QuorumQuestTests {
         }
     }
 
-    @Test("is never worked under by two: contenders, a proxy that cuts, and kills") func neverTwo() async throws {
+    @Test("two contenders never work at the same time, despite a proxy that cuts connections") func neverTwo() async throws {
         try await onQuorumQuest(.heavy) { quest in
             let proxy = try Proxy(to: quest.server.port, in: quest.box)
             let url = "qq://127.0.0.1:\(proxy.port)"
-            // mkdir succeeds for one at a time.
+            // mkdir succeeds for one process at a time.
             let work = "mkdir busy || echo two >>offences; echo $$ >>done; sleep 0.05; rmdir busy"
             let all = try (0..<5).map { _ in
                 try quest.box.start(

@@ -4,9 +4,9 @@ import Testing
 
 @testable import QQCLI
 
-/// Every command, and what it prints as JSON.
-@Suite("On RaftLock, --json") struct RaftLockCommandTests {
-    @Test("of acquire and release, yes and no") func acquire() async throws {
+/// Every command on RaftLock and its JSON output.
+@Suite("JSON output on RaftLock") struct RaftLockCommandTests {
+    @Test("acquire and release print documented JSON for success and failure") func acquire() async throws {
         try await onRaftLock { raft in
             let granted = try await raft.run("acquire", "x", "--id", "me", "--ttl", "60s", "--json")
             #expect(granted.ending == .exited(0), "\(granted.errors)")
@@ -32,7 +32,7 @@ import Testing
         }
     }
 
-    @Test("of release by id and token, and of leaving the queue for another process") func releaseByID() async throws {
+    @Test("release by id and token, and leaving the queue for another process, print documented JSON") func releaseByID() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "gone", for: .seconds(60))
             let version = try #require(raft.cluster.lock("x")?.version)
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test("of keepalive, through waiting, election, loss and release, and once", arguments: [false, true])
+    @Test("keepalive prints documented events through waiting, election, loss and release, and with --once", arguments: [false, true])
     func keepalive(_ isMended: Bool) async throws {
         try await onRaftLock { raft in
             raft.cluster.change { $0.isMended = isMended }
@@ -70,7 +70,7 @@ import Testing
             try await run.terminate()
             try checkSchema(run.output, Schemas.keepalive, lines: run.output.split(separator: "\n").count)
             #expect(try run.told().last?["event"] == "released" && raft.cluster.owner(of: "x") == nil)
-            // What `acquire` left held is renewed once.
+            // A lease left by `acquire` is renewed once.
             #expect(try await raft.run("acquire", "y", "--id", "me", "--ttl", "5s").ending == .exited(0))
             let once = try await raft.run("keepalive", "y", "--once", "--ttl", "60s", "--json")
             #expect(once.ending == .exited(0), "\(once.errors)")
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    @Test("of status, alone, in a list, and with the servers' advice; and nothing is written for it") func status() async throws {
+    @Test("status prints documented JSON, alone, in a list and with the servers' advice, and writes nothing") func status() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("held", by: "one", for: .seconds(60))
             raft.cluster.enqueue("held", by: "two", for: .seconds(60))
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test("of watch, through each change; and nothing is written for it") func watch() async throws {
+    @Test("watch prints documented JSON for each change, and writes nothing") func watch() async throws {
         try await onRaftLock { raft in
             let run = try raft.qq("watch", "x", "--json")
             func expect(_ events: [String]) async throws {
@@ -131,7 +131,9 @@ import Testing
         }
     }
 
-    @Test("of step-down: ours, another's by force, nobody's") func stepDown() async throws {
+    @Test("step-down prints documented JSON for a free election, for another holder's by force, and for its own") func stepDown()
+        async throws
+    {
         try await onRaftLock { raft in
             let nobody = try await raft.run("step-down", "x", "--json")
             #expect(nobody.ending == .exited(1))
@@ -159,7 +161,7 @@ import Testing
         }
     }
 
-    @Test("of cluster-status: who leads, who is behind, who is away; and nothing is written for it") func clusterStatus() async throws {
+    @Test("cluster-status shows which node leads, lags or is down, and writes nothing") func clusterStatus() async throws {
         try await onRaftLock { raft in
             func endpoints(_ code: Int32) async throws -> [JSONObject] {
                 let run = try await raft.run("cluster-status", "--json")
@@ -185,7 +187,7 @@ import Testing
             all = try await endpoints(0)
             #expect(all[follower]["reachable"] == false && all[follower]["problem"]?.stringValue?.contains("refused") == true)
             #expect(all[follower]["role"] == nil)
-            // A node that hangs lists locks all the same.
+            // A node that hangs still lists locks.
             let other = try #require(raft.cluster.followers.last)
             raft.cluster.hang(other)
             all = try await endpoints(0)

@@ -2,12 +2,12 @@ import Glibc
 import Support
 import Testing
 
-/// Requests of which it is not known what became of them.
-@Suite("When RaftLock does not answer what it carries out") struct RaftLockDoubtTests {
-    /// Under a name of its own, `qq` looks before it asks.
+/// Requests whose outcome is unknown.
+@Suite("Lost answers from RaftLock") struct RaftLockDoubtTests {
+    /// With a configured id `qq` reads before it asks.
     private static let identities: [String?] = [nil, "me"]
 
-    /// The first endpoint leads: no call is lost to a follower.
+    /// The first endpoint leads, so no call is lost to a follower.
     private func onLeader(
         _ load: Gate.Load = .light, promotionLasts: Duration = .seconds(30), _ body: (RaftPlace) async throws -> Void
     ) async throws {
@@ -15,7 +15,7 @@ import Testing
         try await onRaftLock(load, settings, body)
     }
 
-    @Test("a lost answer to acquire is settled by reading: work begins once, and nothing is left behind", arguments: identities)
+    @Test("a lost answer to acquire is resolved by reading: the command runs once, and no lease is left behind", arguments: identities)
     func lostAcquire(_ id: String?) async throws {
         try await onLeader { raft in
             raft.cluster.change { $0.calls.lost = ["Acquire": 1] }
@@ -23,16 +23,18 @@ import Testing
             let run = try raft.work(id: id, ["--timeout", "1s", "--ttl", "15s"], ["--for", "30"])
             let end = try await run.finish()
             #expect(end.ending == .exited(0), "\(end.errors)")
-            // Long before the lost lease would have ended.
+            // Long before the lost lease would have expired.
             #expect(ContinuousClock.now - began < .seconds(8))
             #expect(raft.box.stamps().begun == 1 && raft.cluster.owner(of: "x") == nil)
-            // Not before it had waited for the answer, which takes a part of the timeout.
+            // Only after waiting for the answer, which takes a part of the timeout.
             #expect(raft.box.stamps().all.first.map { $0.at > asked + 300_000_000 } ?? false)
             #expect(end.errors.contains("no answer in time") || raft.cluster.calls("Release") >= 2, "\(end.errors)")
         }
     }
 
-    @Test("and however often that happens in a row", arguments: identities) func lostAcquires(_ id: String?) async throws {
+    @Test(
+        "several lost answers to acquire in a row are resolved: the command runs once, and no lease is left behind", arguments: identities)
+    func lostAcquires(_ id: String?) async throws {
         try await onLeader { raft in
             raft.cluster.change { $0.calls.lost = ["Acquire": 3] }
             let run = try raft.work(id: id, ["--timeout", "2s", "--retries", "3", "--ttl", "60s"], ["--for", "30"])
@@ -41,7 +43,7 @@ import Testing
             #expect(end.ending == .exited(0), "\(end.errors)")
             #expect(raft.box.stamps().begun == 1 && raft.cluster.owner(of: "x") == nil, "\(end.errors)")
             #expect(raft.cluster.calls("Acquire") == 4)
-            // No oftener than it may: then nothing is left behind, either.
+            // If `qq` gives up after its retries, no lease is left behind either.
             raft.cluster.change { $0.calls.lost = ["Acquire": 3] }
             let given = try await raft.run("acquire", "y", "--timeout", "2s", "--retries", "1", "--", "true")
             #expect(given.ending == .exited(69) && raft.cluster.calls("Acquire") == 6, "\(given.errors)")
@@ -49,13 +51,13 @@ import Testing
         }
     }
 
-    @Test("a lost answer to release is settled by reading, and exits as the command did") func lostRelease() async throws {
+    @Test("a lost answer to release is resolved by reading, and qq exits as the command did") func lostRelease() async throws {
         try await onLeader { raft in
             raft.cluster.change { $0.calls.lost = ["Release": 1] }
             let run = try await raft.run("acquire", "x", "--timeout", "1s", "--ttl", "60s", "--", "sh", "-c", "exit 7")
             #expect(run.ending == .exited(7) && raft.cluster.owner(of: "x") == nil, "\(run.errors)")
             #expect(raft.cluster.calls("Release") == 1)
-            // Somebody else of our name, who comes next by the queue, keeps what is theirs.
+            // Another process with the same identity, which is next in the queue, keeps its lease.
             raft.cluster.change { $0.calls.lost = ["Release": 1] }
             #expect(try await raft.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
             raft.cluster.enqueue("x", by: "me", for: .seconds(60))
@@ -65,7 +67,7 @@ import Testing
         }
     }
 
-    @Test("lost answers to renewals cost nothing, while the servers' errors lie and when they do not", arguments: [false, true])
+    @Test("lost answers to renewals do no harm, whether or not the servers answer renewals with false errors", arguments: [false, true])
     func lostRenewals(_ isMended: Bool) async throws {
         try await onLeader { raft in
             raft.cluster.change { $0.isMended = isMended }
@@ -83,8 +85,7 @@ import Testing
         }
     }
 
-    @Test("renewals that are never answered and not carried out end the command before the lease") func renewalsNotCarriedOut() async throws
-    {
+    @Test("renewals that are neither answered nor carried out end the command before the lease") func renewalsNotCarriedOut() async throws {
         try await onLeader(.heavy) { raft in
             let holder = try raft.work(id: "me", ["--ttl", "4s", "--kill-after", "1s"], ["--daemon", "--ignore-term"])
             try await raft.waitForWork(holder)
@@ -93,7 +94,7 @@ import Testing
             let run = try await holder.finish()
             #expect(run.ending == .exited(79), "\(run.errors)")
             #expect(raft.box.stamps().last < end)
-            // What waited in the log is carried out now, when nobody wants it: it ends by itself.
+            // The requests that waited in the log are carried out now; the lease that they make expires.
             raft.cluster.setMajority(true)
             let next = try await raft.run("acquire", "x", "--wait", "--", "true")
             #expect(next.ending == .exited(0), "\(next.errors)")
@@ -101,10 +102,10 @@ import Testing
     }
 
     @Test(
-        "lost answers in the queue cost no turn, and work begins once",
+        "answers lost in the queue do not cost the turn, and the command runs once",
         arguments: ["EnqueueWaiter", "CancelWait", "Acquire", "GetLockInfo"])
     func lostInTheQueue(_ method: String) async throws {
-        // What another of the name may have been granted is waited for.
+        // A lease that might have been granted to another process with the same identity is waited for.
         let (promotion, ttl): (Duration, String) = method == "Acquire" ? (.seconds(5), "4s") : (.seconds(30), "15s")
         try await onLeader(promotionLasts: promotion) { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
@@ -125,7 +126,7 @@ import Testing
         }
     }
 
-    @Test("without a majority acquire runs out of time; what is carried out when it is back is used, or given up", arguments: identities)
+    @Test("an acquire that times out without a majority is used or released if it is carried out later", arguments: identities)
     func majorityComesBack(_ id: String?) async throws {
         try await onLeader { raft in
             raft.cluster.setMajority(false)
@@ -140,14 +141,14 @@ import Testing
         }
     }
 
-    @Test("what is carried out while qq gives up is given up, too; later, it ends by itself", arguments: identities)
+    @Test("a lease granted while qq gives up is released", arguments: identities)
     func majorityComesBackLate(_ id: String?) async throws {
         try await onLeader { raft in
             raft.cluster.setMajority(false)
             let run = try raft.work(id: id, ["--timeout", "2s", "--retries", "0", "--ttl", "60s"])
             try await waitUntil("it was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
             let looks = raft.cluster.calls("GetLockInfo")
-            try await waitUntil("it has run out of time, and looks for what may come: \(run.errors)") {
+            try await waitUntil("qq has timed out and looks for a late grant: \(run.errors)") {
                 raft.cluster.calls("GetLockInfo") >= looks + 3
             }
             raft.cluster.setMajority(true)
@@ -159,7 +160,9 @@ import Testing
         }
     }
 
-    @Test("the error says that an acquire may still be carried out, and for how long that counts") func tellsOfTheDoubt() async throws {
+    @Test("the error says that an acquire can still be carried out, and for how long the lease would last") func tellsOfTheDoubt()
+        async throws
+    {
         try await onLeader { raft in
             raft.cluster.setMajority(false)
             let run = try await raft.run("acquire", "x", "--id", "me", "--timeout", "1s", "--retries", "0", "--ttl", "3s", "--", "true")
@@ -172,14 +175,14 @@ import Testing
         }
     }
 
-    @Test("told to end while an acquire is in doubt, it gives up what is carried out", arguments: identities)
+    @Test("qq that gets SIGTERM during an uncertain acquire releases the lease if it is granted", arguments: identities)
     func toldToEnd(_ id: String?) async throws {
         try await onLeader { raft in
             raft.cluster.setMajority(false)
             let run = try raft.work(id: id, ["--timeout", "10s", "--ttl", "60s"])
             try await waitUntil("it was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
             run.child.signal(SIGTERM)
-            // Else the grant may be the first to be heard of.
+            // Otherwise the grant could arrive before the signal.
             let status = "/proc/\(run.child.pid)/status"
             try await waitUntil("the signal is taken") { readText(status).contains("ShdPnd:\t0000000000000000") }
             raft.cluster.setMajority(true)
@@ -189,7 +192,7 @@ import Testing
         }
     }
 
-    @Test("told to end as it is elected, it has either begun or not, and leaves no lease that nobody knows of", arguments: 0..<6)
+    @Test("qq that gets SIGTERM as it is elected either begins or not, and leaves no unreported lease", arguments: 0..<6)
     func toldToEndElected(_ round: Int) async throws {
         try await onLeader { raft in
             raft.cluster.setMajority(false)
@@ -211,7 +214,7 @@ import Testing
         }
     }
 
-    @Test("a saved grant is renewed and released in doubt as well") func savedGrant() async throws {
+    @Test("lost answers while renewing and releasing a saved grant are resolved too") func savedGrant() async throws {
         try await onLeader { raft in
             #expect(try await raft.run("acquire", "x", "--id", "me", "--ttl", "20s").ending == .exited(0))
             raft.cluster.change { $0.calls.lost = ["Renew": 1] }

@@ -2,13 +2,13 @@ import Glibc
 import Support
 import Testing
 
-/// How a leader comes to lead no more.
+/// How a Raft leader ceases to lead.
 enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
-    /// Another is elected while it lives.
+    /// Another node is elected while this one runs.
     case moved
-    /// All its connections are cut, and it is there no more.
+    /// All its connections are cut, and it ends.
     case killed
-    /// It answers what it was asked, says that it goes, and is there no more.
+    /// It answers pending requests, announces its end, and ends.
     case stopped
 
     var testDescription: String { rawValue }
@@ -23,8 +23,10 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-@Suite("When RaftLock's leader changes") struct RaftLockLeaderTests {
-    @Test("a guarded command goes on", arguments: LeaderEnd.allCases) func holding(_ end: LeaderEnd) async throws {
+@Suite("A change of RaftLock's Raft leader") struct RaftLockLeaderTests {
+    @Test("a guarded command continues when the Raft leader changes", arguments: LeaderEnd.allCases) func holding(_ end: LeaderEnd)
+        async throws
+    {
         try await onRaftLock { raft in
             let holder = try raft.work(id: "me", ["--ttl", "8s", "--renew-every", "400ms"])
             try await raft.waitForWork(holder)
@@ -37,14 +39,14 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             }
             #expect(holder.child.isRunning && raft.cluster.owner(of: "x") == "me")
             #expect(raft.cluster.calls("Acquire") == 1 && raft.box.stamps().begun == 1)
-            // The addresses that the nodes name are those of the nodes among themselves.
+            // The addresses that the nodes name are those at which the nodes reach each other, so they are not used.
             #expect(raft.cluster.peerConnections == 0)
             try await holder.terminate()
             #expect(raft.cluster.owner(of: "x") == nil)
         }
     }
 
-    @Test("those who wait keep their places, and get their turn", arguments: LeaderEnd.allCases)
+    @Test("waiters keep their places when the Raft leader changes, and get their turn", arguments: LeaderEnd.allCases)
     func waiting(_ end: LeaderEnd) async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
@@ -61,7 +63,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("what is to be given up at that moment is given up", arguments: LeaderEnd.allCases)
+    @Test("a lease released while the Raft leader changes is released", arguments: LeaderEnd.allCases)
     func releasing(_ end: LeaderEnd) async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
@@ -81,7 +83,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("an acquire at a moment without one is tried again until there is one") func acquiring() async throws {
+    @Test("an acquire without a Raft leader is retried until there is one") func acquiring() async throws {
         try await onRaftLock { raft in
             raft.cluster.loseLeader()
             let run = try raft.work(id: "me", ["--retries", "50", "--backoff", "50ms..200ms"], ["--for", "10"])
@@ -98,12 +100,12 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("with all nodes gone and back before the lease ends, a guarded command goes on") func allGoneForAMoment() async throws {
+    @Test("a guarded command continues if all nodes are down and back before its lease ends") func allGoneForAMoment() async throws {
         try await onRaftLock { raft in
             let holder = try raft.work(id: "me", ["--ttl", "12s", "--renew-every", "500ms", "--kill-after", "1s"])
             try await raft.waitForWork(holder)
             for node in 0..<3 { await raft.cluster.kill(node) }
-            try await waitUntil("it is told of: \(holder.errors)") { holder.errors.contains("refused") }
+            try await waitUntil("qq reports it: \(holder.errors)") { holder.errors.contains("refused") }
             try await Task.sleep(for: .seconds(2))
             for node in 0..<3 { try await raft.cluster.restart(node) }
             let before = raft.cluster.calls("Renew", by: "me")
@@ -113,30 +115,30 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("with all nodes gone and back, watch tells of it, once each, and goes on") func watching() async throws {
+    @Test("watch reports once each that all nodes are down and back, and continues") func watching() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "one", for: .seconds(60))
             let watch = try raft.qq("watch", "x", "--json")
             try await waitUntil("it watches: \(watch.errors)") { !watch.output.isEmpty }
             for node in 0..<3 { await raft.cluster.kill(node) }
-            try await waitUntil("it is told of: \(watch.errors)") { watch.errors.contains("unreachable: ") }
+            try await waitUntil("watch reports it: \(watch.errors)") { watch.errors.contains("unreachable: ") }
             try await Task.sleep(for: .seconds(2))
             for node in 0..<3 { try await raft.cluster.restart(node) }
-            try await waitUntil("it sees again: \(watch.errors)") { watch.errors.contains("connected: raftlock://") }
+            try await waitUntil("watch reads again: \(watch.errors)") { watch.errors.contains("connected: raftlock://") }
             raft.cluster.release("x")
-            try await waitUntil("it tells: \(watch.output) \(watch.errors)") { watch.output.contains("released") }
+            try await waitUntil("watch reports the release: \(watch.output) \(watch.errors)") { watch.output.contains("released") }
             try await watch.terminate()
             #expect(try watch.told().map { $0["event"]?.stringValue } == ["state", "released"])
             #expect(watch.errors.split(separator: "\n").count == 2, "\(watch.errors)")
         }
     }
 
-    @Test("with all nodes gone for longer, the command is dead before the lease ends; those who wait get it when they are back")
+    @Test("if all nodes are down for longer, the command is dead before its lease ends, and a waiter follows when they are back")
     func allGone() async throws {
         try await onRaftLock(.heavy) { raft in
             let holder = try raft.work(id: "me", ["--ttl", "4s", "--kill-after", "1s"], log: "one", ["--daemon", "--ignore-term"])
             try await raft.waitForWork(holder, log: "one")
-            // It tries for longer than the lease lasts, on a busy machine, too.
+            // The waiter retries for longer than the lease lasts, even on a busy machine.
             let next = try raft.work(id: "next", ["--wait", "--ttl", "4s", "--retries", "30"], log: "two", ["--for", "20"])
             try await raft.waitForWaiter(next, id: "next")
             for node in 0..<3 { await raft.cluster.kill(node) }
@@ -151,7 +153,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("keepalive leads again after all nodes were gone for longer than its lease") func keepaliveComesBack() async throws {
+    @Test("keepalive leads again after all nodes were down for longer than its lease") func keepaliveComesBack() async throws {
         try await onRaftLock { raft in
             let holder = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--json")
             try await waitUntil("it leads: \(holder.errors)") { holder.output.contains("elected") }
@@ -166,7 +168,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("leases that a failover forgot are lost at once, and told of") func forgotten() async throws {
+    @Test("a lease that a failover forgot is lost immediately and reported") func forgotten() async throws {
         try await onRaftLock { raft in
             let holder = try raft.work(id: "me", ["--ttl", "20s", "--kill-after", "1s"], ["--daemon", "--ignore-term"])
             try await raft.waitForWork(holder)
@@ -180,8 +182,8 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-@Suite("When not all RaftLock nodes are named in the URL") struct RaftLockRedirectTests {
-    @Test("the error tells who leads, and of --follow-redirects; few calls are made for it") func onlyAFollower() async throws {
+@Suite("RaftLock nodes missing from the URL") struct RaftLockRedirectTests {
+    @Test("the error names the Raft leader and --follow-redirects, after few calls") func onlyAFollower() async throws {
         try await onRaftLock { raft in
             let follower = try #require(raft.cluster.followers.first)
             let leader = raft.cluster.id(of: try #require(raft.cluster.leader))
@@ -189,7 +191,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             #expect(run.ending == .exited(69), "\(run.errors)")
             #expect(run.errors.contains("the leader is \(leader)") && run.errors.contains("--follow-redirects"), "\(run.errors)")
             #expect(raft.calls <= 6 && raft.cluster.peerConnections == 0, "\(raft.calls) calls")
-            // Where redirects lead is no RaftLock.
+            // The redirect leads to a port that does not serve RaftLock.
             let following = try await raft.run(
                 "acquire", "x", "--retries", "0", "--follow-redirects", "--", "true", at: raft.cluster.url(of: [follower]))
             #expect(following.ending == .exited(69), "\(following.errors)")
@@ -199,7 +201,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("two followers contradict nobody, and do not send in circles") func twoFollowers() async throws {
+    @Test("redirects between two followers do not go round in circles") func twoFollowers() async throws {
         try await onRaftLock { raft in
             let url = raft.cluster.url(of: raft.cluster.followers)
             for options in [[], ["--follow-redirects"]] {
@@ -211,7 +213,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("--follow-redirects finds the leader where the nodes name the service's port: to hold, wait and read, also when it changes")
+    @Test("--follow-redirects finds the Raft leader if the nodes name the service's port, also when it changes")
     func following() async throws {
         try await onRaftLock { raft in
             raft.cluster.change { $0.redirectsToService = true }

@@ -2,8 +2,8 @@ import Glibc
 import Support
 import Testing
 
-@Suite("When the lines to RaftLock are bad") struct RaftLockLineTests {
-    @Test("on slow ones leases are taken, kept and waited for") func slow() async throws {
+@Suite("Bad connections to RaftLock") struct RaftLockLineTests {
+    @Test("slow connections are enough to acquire, renew and wait for leases") func slow() async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
             for proxy in proxies {
@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    @Test("cut again and again, a holder and a waiter go on over new ones") func cut() async throws {
+    @Test("a holder and a waiter continue over new connections when theirs are cut repeatedly") func cut() async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
             let holder = try raft.work(id: "me", ["--ttl", "8s", "--renew-every", "300ms"], at: url)
@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test("cut for as long as qq tries, connections are made with pauses in between") func pauses() async throws {
+    @Test("while connections keep being cut, qq pauses before it makes new ones") func pauses() async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
             let holder = try raft.work(id: "me", ["--ttl", "12s", "--renew-every", "500ms"], at: url)
@@ -59,7 +59,8 @@ import Testing
         }
     }
 
-    @Test("refused and reset ones are told as such, and are trouble, not no", arguments: [Proxy.Line.Arrivals.refused, .reset])
+    @Test(
+        "refused and reset connections are reported as failures, not as a refused lease", arguments: [Proxy.Line.Arrivals.refused, .reset])
     func refused(_ arrivals: Proxy.Line.Arrivals) async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
@@ -76,7 +77,7 @@ import Testing
         }
     }
 
-    @Test("silent ones are given up in time, whatever is asked") func silentFromTheStart() async throws {
+    @Test("every command gives up in time on nodes that are silent") func silentFromTheStart() async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
             for proxy in proxies { proxy.silence() }
@@ -99,7 +100,7 @@ import Testing
         }
     }
 
-    @Test("a silent one to a single node holds nobody up", arguments: [false, true]) func oneSilent(_ isLeader: Bool) async throws {
+    @Test("a single silent node does not hold qq up", arguments: [false, true]) func oneSilent(_ isLeader: Bool) async throws {
         try await onRaftLock(.light, clusterSettings { $0.leader = 1 }) { raft in
             let (proxies, url) = try raft.proxies()
             proxies[isLeader ? 1 : 0].silence()
@@ -114,7 +115,7 @@ import Testing
         }
     }
 
-    @Test("silent in one direction or both, the command is dead before its lease ends", arguments: [true, false])
+    @Test("a command is dead before its lease ends if the connections are silent in one direction or both", arguments: [true, false])
     func silentWhileHolding(_ isDeaf: Bool) async throws {
         try await onRaftLock(.heavy) { raft in
             let (proxies, url) = try raft.proxies()
@@ -124,7 +125,7 @@ import Testing
             try await waitUntil("it was renewed") { raft.cluster.calls("Renew", by: "me") >= 1 }
             let next = try raft.work(id: "next", ["--wait"], log: "next", ["--for", "20"])
             try await raft.waitForWaiter(next, id: "next")
-            // The nodes may still hear it: then the lease goes on for them for longer than it knows.
+            // The nodes might still receive its renewals; then they count the lease as longer than the holder does.
             for proxy in proxies { proxy.silence(isDeaf ? [.toClient] : [.toClient, .toServer]) }
             let silent = bootNow()
             let run = try await holder.finish()
@@ -135,7 +136,7 @@ import Testing
         }
     }
 
-    @Test("one that goes silent and comes back within the lease ends nothing") func silentForAMoment() async throws {
+    @Test("connections that are silent for less than the lease end nothing") func silentForAMoment() async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
             let holder = try raft.work(
@@ -152,7 +153,7 @@ import Testing
         }
     }
 
-    @Test("a waiter whose line goes silent gives up, and its place ends by itself") func silentWhileWaiting() async throws {
+    @Test("a waiter whose connections go silent gives up, and its place in the queue expires") func silentWhileWaiting() async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
@@ -169,7 +170,7 @@ import Testing
     }
 
     @Test(
-        "what is no RaftLock is told to be none",
+        "qq fails with an error on a server that does not speak RaftLock's protocol",
         arguments: ["SSH-2.0-OpenSSH_9.2p1\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "\u{0}\u{1}\u{2}"])
     func garbage(_ text: String) async throws {
         try await onRaftLock { raft in

@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("The list of locks on RaftLock") struct RaftLockListTests {
+@Suite("List of RaftLock locks") struct RaftLockListTests {
     /// The first endpoint leads, so that the list is never behind.
     private func onLeader(_ body: (RaftPlace) async throws -> Void) async throws {
         try await onRaftLock(.light, clusterSettings { $0.leader = 0 }, body)
@@ -23,7 +23,7 @@ import Testing
         #expect(found == wanted, "\(options)", sourceLocation: sourceLocation)
     }
 
-    @Test("is filtered and paged in the order of names, and nothing is written for it") func filters() async throws {
+    @Test("the list of locks is filtered and paged in the order of names, and writes nothing") func filters() async throws {
         try await onLeader { raft in
             try await expect([], raft)
             for (name, owner, ttl) in [
@@ -38,7 +38,7 @@ import Testing
             try await expect(["db", "old"], raft, "--contested")
             try await expect(["db"], raft, "--contested", "--held")
             try await expect(["web-1", "web-2"], raft, "--owner", "a/")
-            // Who held it once does not own it.
+            // The last holder of a free lock is not its owner.
             try await expect(["db"], raft, "--owner", "b/")
             try await expect(["web-1", "web-2"], raft, "--match", "eb-")
             try await expect(["*"], raft, "--match", "*")
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test("is whole where it takes more than one page and comes in another order each time") func pages() async throws {
+    @Test("the list of locks is complete if it takes several pages in a different order each time") func pages() async throws {
         try await onLeader { raft in
             for number in 0..<1300 { raft.cluster.acquire("lock-\(10_000 + number)", by: "owner-\(number % 7)", for: .seconds(250)) }
             let all = try await names(raft, [])
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test("is had from any node: without a leader, and while the others hang or are gone") func anyNode() async throws {
+    @Test("any node provides the list of locks, without a leader and while other nodes hang or are down") func anyNode() async throws {
         try await onLeader { raft in
             raft.cluster.acquire("x", by: "me", for: .seconds(250))
             raft.cluster.acquire("y", by: "me", for: .seconds(250))

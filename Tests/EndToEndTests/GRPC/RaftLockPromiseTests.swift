@@ -2,20 +2,20 @@ import Glibc
 import Support
 import Testing
 
-/// Nobody works while another does, whatever happens to those who hold the lock.
+/// No two holders work at the same time, whatever happens to them.
 @Suite("Never two over RaftLock", .serialized) struct RaftLockPromiseTests {
     private static let tree = ["--daemon", "--ignore-term"]
 
     private func holderAndNext(_ raft: RaftPlace) async throws -> (holder: Started, next: Started) {
         let holder = try raft.work(id: "me", ["--ttl", "4s", "--kill-after", "1s"], log: "one", Self.tree)
         try await raft.waitForWork(holder, log: "one")
-        try await waitUntil("all of it works") { raft.box.stamps("one").count("daemon") > 0 }
+        try await waitUntil("the daemon works too") { raft.box.stamps("one").count("daemon") > 0 }
         let next = try raft.work(id: "next", ["--wait"], log: "two", ["--for", "50"])
         try await raft.waitForWaiter(next, id: "next")
         return (holder, next)
     }
 
-    /// That all of the first one's work was over before the next one's began.
+    /// Checks that all the first holder's processes were dead before the next holder's command began.
     private func checkOrder(_ raft: RaftPlace, _ next: Started, sourceLocation: SourceLocation = #_sourceLocation) async throws {
         let run = try await next.finish(within: .seconds(30))
         #expect(run.ending == .exited(0), "\(run.errors)", sourceLocation: sourceLocation)
@@ -23,7 +23,9 @@ import Testing
         #expect(raft.box.stamps("one").last < began, sourceLocation: sourceLocation)
     }
 
-    @Test("SIGKILL of qq: its command is dead at once, and the next one comes when the lease has run out") func killed() async throws {
+    @Test("after SIGKILL of qq its command is dead immediately, and the next holder follows when the lease has expired") func killed()
+        async throws
+    {
         try await onRaftLock(.heavy) { raft in
             let (holder, next) = try await holderAndNext(raft)
             holder.child.signal(SIGKILL)
@@ -37,7 +39,8 @@ import Testing
         }
     }
 
-    @Test("SIGSTOP of qq: its command is dead before the lease ends, and it says so when it goes on") func stopped() async throws {
+    @Test("after SIGSTOP of qq its command is dead before the lease ends, and qq reports it when it continues") func stopped() async throws
+    {
         try await onRaftLock(.heavy) { raft in
             let (holder, next) = try await holderAndNext(raft)
             kill(holder.pid, SIGSTOP)
@@ -51,7 +54,7 @@ import Testing
         }
     }
 
-    @Test("SIGSTOP of a keepalive that goes on after another was elected: it does not take itself for the leader") func stoppedKeepalive()
+    @Test("a keepalive stopped until another holder was elected does not believe that it still leads") func stoppedKeepalive()
         async throws
     {
         try await onRaftLock { raft in
@@ -72,7 +75,7 @@ import Testing
         }
     }
 
-    @Test("stopped beyond its lease, which another process of its id holds by then, it renews nothing of theirs") func stoppedNamesake()
+    @Test("a holder stopped beyond its lease does not renew that of another process with the same identity") func stoppedNamesake()
         async throws
     {
         try await onRaftLock(.heavy) { raft in
@@ -92,7 +95,7 @@ import Testing
         }
     }
 
-    @Test("two processes of one id do not both lead, whichever comes first, and at the same moment") func sameID() async throws {
+    @Test("two processes with one identity do not both lead, whichever comes first, or both at once") func sameID() async throws {
         try await onRaftLock(.heavy) { raft in
             let holder = try raft.work(id: "same", ["--ttl", "6s"], log: "one")
             try await raft.waitForWork(holder, log: "one")
@@ -118,7 +121,8 @@ import Testing
         }
     }
 
-    @Test("while the leader moves, lines are cut, answers are lost, and holders are killed and stopped") func storm() async throws {
+    @Test("contenders take turns while the leader moves, connections are cut, answers are lost, and holders are killed and stopped")
+    func storm() async throws {
         try await onRaftLock(.heavy, clusterSettings { $0.defaultTTL = .seconds(3) }) { raft in
             let (proxies, url) = try raft.proxies()
             let shells = try (0..<5).map { number in
@@ -164,7 +168,7 @@ import Testing
             }
             for proxy in proxies { proxy.pass() }
             let before = raft.box.stamps().begun
-            try await waitUntil("all goes on afterwards", within: .seconds(30)) { raft.box.stamps().begun >= before + 3 }
+            try await waitUntil("the contenders continue afterwards", within: .seconds(30)) { raft.box.stamps().begun >= before + 3 }
             try raft.box.write("", to: "stop")
             for shell in shells { _ = try await shell.finish(within: .seconds(60)) }
             #expect(overlaps([raft.box.stamps()]) == [])

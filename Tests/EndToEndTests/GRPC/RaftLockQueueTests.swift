@@ -3,16 +3,16 @@ import QQCore
 import Support
 import Testing
 
-@Suite("The queue of a RaftLock lock") struct RaftLockQueueTests {
+@Suite("Queue of a RaftLock lock") struct RaftLockQueueTests {
     private func blocked(_ load: Gate.Load = .light, _ body: (RaftPlace) async throws -> Void) async throws {
-        // What a waiter gets first is 30 s at a real server, whatever it wants: as long as some of these tests may take.
+        // A real server grants a promoted waiter 30 s whatever TTL it wants: as long as some of these tests can take.
         try await onRaftLock(load, clusterSettings { $0.defaultTTL = .seconds(3) }) { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(120))
             try await body(raft)
         }
     }
 
-    @Test("a waiter that was killed loses its place by and by") func killedWaiter() async throws {
+    @Test("a killed waiter's place in the queue expires") func killedWaiter() async throws {
         try await blocked { raft in
             let waiter = try raft.qq("acquire", "x", "--id", "dead", "--wait")
             try await raft.waitForWaiter(waiter, id: "dead")
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test("a dead waiter's turn runs out, and the next one that lives gets its own") func promotedDead() async throws {
+    @Test("a dead waiter's turn expires, and the next live waiter gets its own") func promotedDead() async throws {
         try await blocked(.heavy) { raft in
             let dead = try raft.work(id: "dead", ["--wait", "--priority", "5"], log: "dead")
             try await raft.waitForWaiter(dead, id: "dead")
@@ -37,13 +37,13 @@ import Testing
             let run = try await next.finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
             let began = raft.box.stamps("next").first
-            // Expiry is looked at once a second.
+            // Expiry is checked once a second.
             #expect(began > end && began < end + 4_000_000_000)
             #expect(raft.box.stamps("dead").all.isEmpty && raft.cluster.owner(of: "x") == nil)
         }
     }
 
-    @Test("told to end, a waiter leaves it, with a command and without", arguments: [SIGTERM, SIGINT, SIGHUP])
+    @Test("a waiter that gets a signal leaves the queue, with a command and without", arguments: [SIGTERM, SIGINT, SIGHUP])
     func told(_ signal: CInt) async throws {
         try await blocked { raft in
             let guarded = try raft.work(id: "guarded", ["--wait"])
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test("a wait that runs out leaves it, with 75") func runsOut() async throws {
+    @Test("a wait that times out leaves the queue and exits with 75") func runsOut() async throws {
         try await blocked { raft in
             let run = try await raft.run("acquire", "x", "--id", "me", "--wait=4s", "--", "true")
             #expect(run.ending == .exited(75) && run.errors.contains("held by other"), "\(run.errors)")
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test("one that is promoted at the moment it leaves gives the lock up") func promotedWhileLeaving() async throws {
+    @Test("a waiter promoted as it leaves the queue releases the lock") func promotedWhileLeaving() async throws {
         try await blocked { raft in
             for round in 0..<4 {
                 let waiter = try raft.work(id: "me", ["--wait"], ["--for", "10"])
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test("the highest priority comes first") func priority() async throws {
+    @Test("the waiter with the highest priority comes first") func priority() async throws {
         try await blocked { raft in
             var all: [Started] = []
             for (id, priority) in [("low", "-5"), ("usual", "0"), ("high", "1000")] {
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test("a queue that is full is waited for without a place") func full() async throws {
+    @Test("a waiter that finds the queue full keeps waiting without a place") func full() async throws {
         try await blocked { raft in
             for number in 0..<100 { raft.cluster.enqueue("x", by: "w\(number)", for: .seconds(10)) }
             let waiter = try raft.work(id: "me", ["--wait"], ["--for", "20"])
@@ -115,12 +115,12 @@ import Testing
         }
     }
 
-    @Test("a lock that comes free before one stands in it is had all the same") func freeBetween() async throws {
+    @Test("a lock that becomes free before the waiter has its place is still acquired") func freeBetween() async throws {
         try await onRaftLock(.light, clusterSettings { $0.writeTime = .milliseconds(150) }) { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(120))
             let waiter = try raft.work(id: "me", ["--wait"], ["--for", "20"])
-            // It has been refused, and its place is not agreed on yet.
-            try await waitUntil("it stands in line: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") == 1 }
+            // The waiter has been refused, and its place is not committed yet.
+            try await waitUntil("qq asks for a place: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") == 1 }
             raft.cluster.release("x")
             let run = try await waiter.finish()
             #expect(run.ending == .exited(0) && raft.box.stamps().begun == 1, "\(run.errors)")
@@ -128,7 +128,7 @@ import Testing
         }
     }
 
-    @Test("a turn that came for half a minute is made as long as it is to be", arguments: ["4s", "15s", "60s"])
+    @Test("a turn granted for half a minute is changed to the wanted TTL", arguments: ["4s", "15s", "60s"])
     func promotionLasts(_ ttl: String) async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(120))
@@ -147,7 +147,7 @@ import Testing
         }
     }
 
-    @Test("two of one id do not both run, and both have their turn in the end") func sameID() async throws {
+    @Test("two waiters with one identity do not run at the same time, and both get their turn") func sameID() async throws {
         try await blocked(.heavy) { raft in
             for round in 0..<3 {
                 let logs = ["one-\(round)", "two-\(round)"]
@@ -155,8 +155,8 @@ import Testing
                 let both = try logs.map {
                     try raft.work(id: "same", ["--wait", "--retries", "20"], log: $0, ["--for", "300"])
                 }
-                // Advice is for those who have their place. Were it free before both stand in line, both would ask for it at once, and who had it would
-                // have to take it for lost when the servers extend it for the other one.
+                // A waiter asks for advice once it has its place. If the lock became free earlier, both would ask for it at the same
+                // time, and the holder would have to assume it lost when the servers extend it for the other waiter.
                 try await waitUntil("both wait: \(both.map(\.errors))") {
                     raft.cluster.calls("EnqueueWaiter", by: "same") >= queued + 2 && raft.cluster.calls("GetBackoffAdvice") >= advised + 2
                 }
@@ -164,13 +164,13 @@ import Testing
                 for waiter in both { #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)") }
                 #expect(overlaps(logs.map { raft.box.stamps($0) }) == [], "round \(round)")
                 #expect(logs.allSatisfy { raft.box.stamps($0).begun == 1 })
-                try await waitUntil("nothing is left") { raft.cluster.owner(of: "x") == nil }
+                try await waitUntil("no lease is left") { raft.cluster.owner(of: "x") == nil }
                 raft.cluster.acquire("x", by: "other", for: .seconds(120))
             }
         }
     }
 
-    @Test("a turn that was long in coming, and may be another's of one id, is waited for to its end, and left to it by who is stopped")
+    @Test("a late turn that may belong to another process with the identity is waited out, and left alone by a stopped waiter")
     func tooSlow() async throws {
         try await onRaftLock(.light, clusterSettings { $0.defaultTTL = .seconds(6) }) { raft in
             for isStopped in [false, true] {
@@ -197,7 +197,7 @@ import Testing
         }
     }
 
-    @Test("one process waits for several locks at once, and has each as it comes") func several() async throws {
+    @Test("one process waits for several locks at the same time, and gets each in its turn") func several() async throws {
         try await onRaftLock { raft in
             for name in ["a", "b", "c"] { raft.cluster.acquire(name, by: "other", for: .seconds(120)) }
             let run = try raft.qq("keepalive", "a", "b", "c", "--id", "me", "--ttl", "6s", "--json")

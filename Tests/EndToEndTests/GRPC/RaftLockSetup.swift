@@ -5,7 +5,7 @@ import Testing
 
 @testable import QQCLI
 
-/// The usual settings of a cluster with some changes.
+/// A cluster's default settings with some changes.
 func clusterSettings(_ change: (inout RaftLockCluster.Settings) -> Void) -> RaftLockCluster.Settings {
     var settings = RaftLockCluster.Settings()
     change(&settings)
@@ -22,12 +22,13 @@ func onRaftLock(
 }
 
 extension RaftPlace {
-    /// Starts `qq` on other endpoints than the cluster's own.
+    /// Starts `qq` with other endpoints than the cluster's own.
     func qq(_ words: [String], at url: String) throws -> Started {
         try box.start([Sandbox.binary] + words, environment: ["QQ_SERVER": url])
     }
 
-    /// Starts `qq acquire` with work that leaves stamps, in a log of its own: versions are no names for terms, two in a row can have the same.
+    /// Starts `qq acquire` with a command that leaves stamps in a log of its own. Versions do not identify terms: two successive terms
+    /// can have the same.
     func work(
         _ name: String = "x", id: String? = nil, _ options: [String] = ["--wait"], log: String = "stamps", _ work: [String] = [],
         at url: String? = nil
@@ -37,25 +38,25 @@ extension RaftPlace {
             ["acquire", name, "--verbose"] + identity + options + ["--", Sandbox.stamp, box.path(log)] + work, at: url ?? cluster.url)
     }
 
-    /// Waits until the work of `log` is under way.
+    /// Waits until the command that writes `log` runs.
     func waitForWork(_ qq: Started, log: String = "stamps") async throws {
-        try await waitUntil("it works: \(qq.errors)") {
-            guard qq.child.isRunning else { throw TimedOut("it ended instead: \(qq.child.ending as Any) \(qq.errors)") }
+        try await waitUntil("the command runs: \(qq.errors)") {
+            guard qq.child.isRunning else { throw TimedOut("qq ended instead: \(qq.child.ending as Any) \(qq.errors)") }
             return !box.stamps(log).all.isEmpty
         }
     }
 
     func waitForWaiter(_ qq: Started, id: String, _ name: String = "x") async throws {
         try await waitUntil("\(id) waits: \(qq.errors)") {
-            guard qq.child.isRunning else { throw TimedOut("it ended instead: \(qq.child.ending as Any) \(qq.errors)") }
+            guard qq.child.isRunning else { throw TimedOut("qq ended instead: \(qq.child.ending as Any) \(qq.errors)") }
             return cluster.lock(name)?.waiters.contains(id) ?? false
         }
     }
 
-    /// When the lease ends as the nodes have it, on the clock of the stamps.
+    /// When the lease ends by the nodes' count, on the clock of the stamps.
     func leaseEnd(_ name: String = "x") -> UInt64 { bootNow() + UInt64((cluster.lock(name)?.remaining ?? .zero) / .nanoseconds(1)) }
 
-    /// A proxy before each node, and the URL of the three.
+    /// A proxy in front of each node, and the URL of all three.
     func proxies() throws -> (all: [Proxy], url: String) {
         let all = try cluster.ports.map { try Proxy(to: $0, in: box) }
         return (all, "raftlock://" + all.map { "127.0.0.1:\($0.port)" }.joined(separator: ","))
@@ -63,14 +64,14 @@ extension RaftPlace {
 
     static let writes = ["Acquire", "Release", "Renew", "EnqueueWaiter", "CancelWait"]
 
-    /// How many calls there were that change something, or would.
+    /// Number of calls that change something, or would.
     var writes: Int { Self.writes.reduce(0) { $0 + cluster.calls($1) } }
 
-    /// How many calls there were in all.
+    /// Number of all calls.
     var calls: Int { (0..<3).reduce(0) { $0 + cluster.calls(to: $1).all } }
 }
 
-/// Two at work at one time: each process of the stamps' log is one term's.
+/// Terms that overlap. Each process in the stamps' logs belongs to a term of its own.
 func overlaps(_ stamps: [Stamps]) -> [String] {
     var spans: [pid_t: (first: UInt64, last: UInt64)] = [:]
     for stamp in stamps.flatMap(\.all) {
@@ -85,10 +86,10 @@ func overlaps(_ stamps: [Stamps]) -> [String] {
 }
 
 extension Stamps {
-    /// When the first of it was at work; never, if nothing was.
+    /// Time of the first stamp; `.max` if there is none.
     var first: UInt64 { all.map(\.at).min() ?? .max }
-    /// When the last of it was at work.
+    /// Time of the last stamp; 0 if there is none.
     var last: UInt64 { all.map(\.at).max() ?? 0 }
-    /// How many terms' work began.
+    /// Number of terms whose command began.
     var begun: Int { all.count { $0.what == .start && $0.role == "main" } }
 }

@@ -18,7 +18,7 @@ import Testing
         try await raft.qq(["acquire", "x", "--id", "me", "--retries", "0"] + options + ["--", "true"], at: url ?? raft.cluster.url).finish()
     }
 
-    @Test("is used where the URL or a flag asks for it: to lead, read, wait, and when the leader moves") func used() async throws {
+    @Test("TLS is used if the URL or a flag asks for it: to lead, read and wait, and when the leader moves") func used() async throws {
         try await onTLS { raft, certificates in
             let trust = ["--tls-ca", certificates.authority]
             #expect(raft.cluster.url.hasPrefix("raftlocks://localhost:"))
@@ -40,7 +40,9 @@ import Testing
         }
     }
 
-    @Test("with a certificate of a stranger is refused with 78 and the reason, and nothing is asked") func stranger() async throws {
+    @Test("a node's certificate of an unknown authority is refused with 78 and the reason, and no call is made") func stranger()
+        async throws
+    {
         try await onTLS { raft, certificates in
             let strangers = try await Certificates(in: raft.box, name: "strangers")
             for options in [["--tls-ca", strangers.authority], []] {
@@ -50,12 +52,12 @@ import Testing
             let nodes = try await raft.qq(["cluster-status", "--tls-ca", strangers.authority], at: raft.cluster.url).finish()
             #expect(nodes.code == 69 || nodes.code == 78, "\(nodes.ending) \(nodes.errors)")
             #expect(raft.calls == 0)
-            // The right one is taken for granted nowhere else.
+            // The right authority is trusted only where it is given.
             #expect(try await enter(raft, ["--tls-ca", certificates.authority]).ending == .exited(0))
         }
     }
 
-    @Test("with a certificate for another name is refused, unless that name is given") func wrongName() async throws {
+    @Test("a node's certificate for another name is refused, unless that name is given") func wrongName() async throws {
         try await onTLS(serverNames: "DNS:elsewhere.example") { raft, certificates in
             let trust = ["--tls-ca", certificates.authority]
             let run = try await enter(raft, trust)
@@ -68,14 +70,14 @@ import Testing
         }
     }
 
-    @Test("with a certificate that has expired is refused") func expired() async throws {
+    @Test("a node's expired certificate is refused") func expired() async throws {
         try await onTLS(serverDays: -1) { raft, certificates in
             let run = try await enter(raft, ["--tls-ca", certificates.authority])
             #expect(run.ending == .exited(78) && run.errors.contains("expired"), "\(run.errors)")
         }
     }
 
-    @Test("with a certificate of our own where the nodes want one") func mutual() async throws {
+    @Test("qq shows its client certificate if the nodes want one, and fails without a valid one") func mutual() async throws {
         try await onTLS(verifiesClients: true) { raft, certificates in
             let strangers = try await Certificates(in: raft.box, name: "strangers")
             let trust = ["--tls-ca", certificates.authority]
@@ -92,7 +94,7 @@ import Testing
         }
     }
 
-    @Test("with nodes that have none, or without it to nodes that want it, fails and grants nothing") func mismatch() async throws {
+    @Test("plain text to TLS nodes, or TLS to plain-text nodes, fails and makes no call") func mismatch() async throws {
         try await onTLS { raft, _ in
             let plain = "raftlock://" + raft.cluster.ports.map { "127.0.0.1:\($0)" }.joined(separator: ",")
             let run = try await enter(raft, ["--timeout", "2s"], at: plain)

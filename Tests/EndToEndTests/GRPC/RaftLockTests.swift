@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQCLI
 
-/// A RaftLock cluster of three nodes, and `qq` against it.
+/// A RaftLock cluster of three nodes, and `qq` configured to use it.
 struct RaftPlace {
     let box: Sandbox
     let cluster: RaftLockCluster
@@ -18,7 +18,7 @@ struct RaftPlace {
 
 @Suite("A lease on RaftLock")
 struct RaftLockTests {
-    @Test("runs a command under the lock's version, and is given up") func guarded() async throws {
+    @Test("acquire runs a command under the lock's version, and releases the lease") func guarded() async throws {
         try await onRaftLock { raft in
             let run = try await raft.run("acquire", "x", "--id", "me", "--", "sh", "-c", #"echo "$QQ_ID|$QQ_TOKEN|$QQ_NAME""#)
             #expect(run.ending == .exited(0), "\(run.errors)")
@@ -29,7 +29,7 @@ struct RaftLockTests {
         }
     }
 
-    @Test("is refused while another holds it, and had in the queue's turn") func queue() async throws {
+    @Test("acquire is refused a lock that another holder has, or waits for its turn in the queue") func queue() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let refused = try await raft.run("acquire", "x", "--", "true")
@@ -40,17 +40,17 @@ struct RaftLockTests {
             #expect(raft.cluster.release("x"))
             let run = try await waiter.finish()
             #expect(run.ending == .exited(0) && run.text == "turn\n", "\(run.errors)")
-            try await waitUntil("nothing is left behind") { raft.cluster.owner(of: "x") == nil }
-            // One that is told to end leaves the queue.
+            try await waitUntil("no lease is left behind") { raft.cluster.owner(of: "x") == nil }
+            // A waiter that is told to end leaves the queue.
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let second = try raft.qq("acquire", "x", "--id", "me", "--wait", "--", "echo", "turn")
             try await waitUntil("it waits: \(second.errors)") { raft.cluster.lock("x")?.waiters == ["me"] }
             try await second.terminate()
-            try await waitUntil("it has left") { raft.cluster.lock("x")?.waiters == [] }
+            try await waitUntil("the queue is empty") { raft.cluster.lock("x")?.waiters == [] }
         }
     }
 
-    @Test("is kept though the servers call each renewal an error, and when they do not", arguments: [false, true])
+    @Test("a lease is renewed whether or not the servers answer renewals with false errors", arguments: [false, true])
     func renewed(_ isMended: Bool) async throws {
         try await onRaftLock { raft in
             raft.cluster.change { $0.isMended = isMended }
@@ -64,7 +64,7 @@ struct RaftLockTests {
         }
     }
 
-    @Test("is found at whichever node leads, and goes on when another one does") func leaderChange() async throws {
+    @Test("a lease is acquired from whichever node leads, and continues when another node does") func leaderChange() async throws {
         try await onRaftLock { raft in
             let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "500ms", "--json")
             try await waitUntil("it is held: \(run.output) \(run.errors)") { run.output.contains("elected") }
@@ -75,7 +75,7 @@ struct RaftLockTests {
             #expect(raft.cluster.owner(of: "x") == "me")
             try await run.terminate()
             #expect(!run.output.contains("lost"))
-            // The peers' addresses that the nodes name are no servers.
+            // The peer addresses that the nodes name do not serve clients.
             #expect(raft.cluster.peerConnections == 0)
             for node in 0..<3 {
                 raft.cluster.moveLeader(to: node)
@@ -84,7 +84,7 @@ struct RaftLockTests {
         }
     }
 
-    @Test("is read, listed and ended by force") func reading() async throws {
+    @Test("a lock is read, listed and released by force") func reading() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("a1", by: "one", for: .seconds(60))
             raft.cluster.acquire("a2", by: "two", for: .seconds(60))
@@ -105,7 +105,7 @@ struct RaftLockTests {
         }
     }
 
-    @Test("cannot be had without nodes, and the error says so") func noNodes() async throws {
+    @Test("without nodes a lock cannot be acquired, and the error says so") func noNodes() async throws {
         try await onRaftLock { raft in
             raft.cluster.loseLeader()
             raft.cluster.setMajority(false)
@@ -120,7 +120,7 @@ struct RaftLockTests {
         }
     }
 
-    @Test("is told of by every node") func clusterStatus() async throws {
+    @Test("cluster-status reports every node as reachable") func clusterStatus() async throws {
         try await onRaftLock { raft in
             #expect(try await raft.run("acquire", "x", "--ttl", "60s").ending == .exited(0))
             let run = try await raft.run("cluster-status", "--json")
@@ -130,7 +130,7 @@ struct RaftLockTests {
         }
     }
 
-    @Test("is worked under by one at a time, while the leader moves and lines are cut") func neverTwo() async throws {
+    @Test("commands run one at a time while the leader moves and connections are cut") func neverTwo() async throws {
         try await onRaftLock(.heavy) { raft in
             let work = "mkdir busy || echo two >>offences; echo $QQ_TOKEN >>done; sleep 0.05; rmdir busy"
             let all = try (0..<4).map { number in

@@ -3,15 +3,17 @@ import QQCore
 import Support
 import Testing
 
-@Suite("When RaftLock's leader reads and does not write any more") struct RaftLockWedgeTests {
-    /// One that says nothing may as well wait for the other nodes.
+@Suite("A RaftLock leader that answers reads but no writes") struct RaftLockWedgeTests {
+    /// A leader that leaves writes unanswered might only be waiting for the other nodes.
     private func tells(_ errors: String, _ raft: RaftPlace, _ leader: Int, _ wedge: RaftLockCluster.Wedge = .refuses) -> Bool {
         errors.contains(
             "leader \(raft.cluster.id(of: leader)) answers reads but "
                 + (wedge == .refuses ? "refuses every write; restart it" : "no write"))
     }
 
-    @Test("acquire says so, and that the node has to be restarted", arguments: [RaftLockCluster.Wedge.refuses, .hangs])
+    @Test(
+        "acquire names the leader that no longer writes, and says that it has to be restarted",
+        arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func acquire(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
@@ -19,14 +21,16 @@ import Testing
             let run = try await raft.run("acquire", "x", "--timeout", "1s", "--", "true")
             #expect(run.ending == .exited(69))
             #expect(tells(run.errors, raft, leader, wedge), "\(run.errors)")
-            // Once is not enough to be sure of it.
+            // One failed write is not enough to be sure.
             let once = try await raft.run("acquire", "x", "--timeout", "1s", "--retries", "0", "--", "true")
             #expect(once.ending == .exited(69) && !once.errors.contains("restart it"), "\(once.errors)")
             #expect(run.errors.contains(wedge == .refuses ? "nothing else helps" : "restart it"), "\(run.errors)")
         }
     }
 
-    @Test("release and step-down say so, too, and leave what is held", arguments: [RaftLockCluster.Wedge.refuses, .hangs])
+    @Test(
+        "release and step-down name the leader that no longer writes, and leave the lease",
+        arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func release(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
@@ -42,13 +46,15 @@ import Testing
         }
     }
 
-    @Test("a restart of the node mends it, also for who has been trying all the while", arguments: [RaftLockCluster.Wedge.refuses, .hangs])
+    @Test(
+        "after a restart of the leader writes work again, also for a process that retried all the time",
+        arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func restart(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
             raft.cluster.wedge(wedge)
             let run = try raft.work(id: "me", ["--retries", "100", "--timeout", "1s", "--backoff", "100ms..300ms"], ["--for", "20"])
-            try await waitUntil("it says so: \(run.errors)") { tells(run.errors, raft, leader, wedge) }
+            try await waitUntil("qq names the leader: \(run.errors)") { tells(run.errors, raft, leader, wedge) }
             await raft.cluster.kill(leader)
             try await raft.cluster.restart(leader)
             let end = try await run.finish()
@@ -58,7 +64,7 @@ import Testing
     }
 
     @Test(
-        "a holder says so, its command is dead before the lease ends, and the lease is had again after a restart",
+        "a holder names the leader that no longer writes, its command dies in time, and a restart frees the lock",
         arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func holding(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock(.heavy) { raft in
@@ -79,13 +85,13 @@ import Testing
         }
     }
 
-    @Test("keepalive tells of it, and leads again after a restart") func keepalive() async throws {
+    @Test("keepalive names the leader that no longer writes, and leads again after a restart") func keepalive() async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
             let holder = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "3s", "--json")
             try await waitUntil("it leads: \(holder.errors)") { holder.output.contains("elected") }
             raft.cluster.wedge(.refuses)
-            try await waitUntil("it tells: \(holder.output) \(holder.errors)") { tells(holder.output, raft, leader) }
+            try await waitUntil("keepalive names the leader: \(holder.output) \(holder.errors)") { tells(holder.output, raft, leader) }
             await raft.cluster.kill(leader)
             try await raft.cluster.restart(leader)
             try await waitUntil("it leads: \(holder.output) \(holder.errors)") {
@@ -95,8 +101,7 @@ import Testing
         }
     }
 
-    @Test("who waits says so after a while, and a wait that ended leaves nobody in the queue after the restart") func waiting() async throws
-    {
+    @Test("a waiter names the leader that no longer writes or times out, and leaves no place in the queue") func waiting() async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
@@ -108,7 +113,8 @@ import Testing
         }
     }
 
-    @Test("cluster-status shows what can be seen of it, writes nothing, and locks can be read") func reading() async throws {
+    @Test("if a leader no longer writes, cluster-status still shows it, writes nothing, and locks can be read") func reading() async throws
+    {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             raft.cluster.wedge(.hangs)
@@ -121,7 +127,7 @@ import Testing
         }
     }
 
-    @Test("qq's own writes never meet at a leader, however many elections it holds and campaigns for") func neverWedged() async throws {
+    @Test("qq's writes never overlap at a leader, however many elections it holds and campaigns for") func neverWedged() async throws {
         try await onRaftLock(.heavy, clusterSettings { $0.writeTime = .milliseconds(15) }) { raft in
             raft.cluster.change { $0.wedgesOnOverlap = true }
             raft.cluster.acquire("e9", by: "other", for: .seconds(4))
@@ -139,8 +145,8 @@ import Testing
     }
 }
 
-@Suite("When a RaftLock server takes only so many requests") struct RaftLockRateTests {
-    @Test("they are made again after a pause") func retried() async throws {
+@Suite("RaftLock servers that limit requests") struct RaftLockRateTests {
+    @Test("requests beyond the limit are repeated after a pause") func retried() async throws {
         try await onRaftLock { raft in
             raft.cluster.change { $0.rateLimited = 3 }
             let run = try await raft.run("acquire", "x", "--id", "me", "--retries", "5", "--", "true")
@@ -153,14 +159,14 @@ import Testing
         }
     }
 
-    @Test("and the error says so when the retries run out; pauses grow in between") func runsOut() async throws {
+    @Test("when retries of rate-limited requests run out, the error says so; the pauses between them grow") func runsOut() async throws {
         try await onRaftLock { raft in
             raft.cluster.change { $0.rateLimited = 100_000 }
             let began = ContinuousClock.now
             let run = try await raft.run("acquire", "x", "--id", "host/1", "--retries", "4", "--backoff", "100ms..5s", "--", "true")
             #expect(run.ending == .exited(69))
             #expect(run.errors.contains("rate limit exceeded") && run.errors.contains("so many requests a second"), "\(run.errors)")
-            // 100, 200, 400 and 800 ms, less a tenth.
+            // 100, 200, 400 and 800 ms, minus up to a tenth.
             #expect(ContinuousClock.now - began > .milliseconds(1300))
             #expect(raft.calls <= 20, "\(raft.calls)")
             #expect(try await raft.run("status", "x", "--retries", "1").ending == .exited(69))
@@ -169,7 +175,7 @@ import Testing
         }
     }
 
-    @Test("a holder and a waiter get over it") func gotOver() async throws {
+    @Test("a holder and a waiter survive a server that limits requests") func gotOver() async throws {
         try await onRaftLock { raft in
             let holder = try raft.work(id: "me", ["--ttl", "8s", "--renew-every", "300ms"])
             try await raft.waitForWork(holder)

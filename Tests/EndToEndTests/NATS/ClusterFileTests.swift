@@ -3,7 +3,7 @@ import QQCore
 import Support
 import Testing
 
-@Suite("--cluster-config")
+@Suite("Cluster file (--cluster-config)")
 struct ClusterConfigTests {
     private func write(_ server: NATSServer, _ rest: String = "", in box: Sandbox) throws {
         try box.write(
@@ -17,10 +17,10 @@ struct ClusterConfigTests {
             """, to: "cluster.json")
     }
 
-    /// The embedded default would otherwise be overridden by the sandbox's folder.
+    /// Overrides the sandbox's folder, which would otherwise override the file.
     private let nowhere = ["QQ_SERVER": ""]
 
-    @Test("names server, election, identity, TTL and renewal")
+    @Test("a cluster file names server, election, identity, TTL and renewal interval")
     func everything() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -35,14 +35,14 @@ struct ClusterConfigTests {
             #expect(acquired["server"]?.stringValue == server.url)
             let state = try object(try await box.run("status", "--cluster-config", file, "--json", environment: nowhere).text)
             #expect(state["mine"]?.boolValue == true && state["epoch"]?.uint64Value == 1 && state["revision"]?.uint64Value == 1)
-            // The TTL is the bucket's from now on.
+            // The bucket has this TTL from now on.
             let other = try await box.run("acquire", "--cluster-config", file, "--ttl", "5s", environment: nowhere)
             #expect(other.ending == .exited(78) || other.ending == .exited(1), "\(other.errors)")
             #expect(try await box.run("release", "--cluster-config", file, environment: nowhere).ending == .exited(0))
         }
     }
 
-    @Test("makes keepalive a node that others see, renewed as often as the file says")
+    @Test("a cluster file makes keepalive a visible member that renews as often as the file says")
     func node() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -56,7 +56,7 @@ struct ClusterConfigTests {
             #expect(member["role"]?.stringValue == "leader" && member["version"]?.stringValue == "1.2.0")
             let plain = try await box.run("cluster-status", "-s", server.url)
             #expect(plain.lines.contains { $0.hasPrefix("member\tweb\tweb-3\tleader\tweb-3\t1\t") }, "\(plain.text)")
-            // A stranger asks the node, which may not lead again at once.
+            // Another user asks the node, which is then not allowed to lead again immediately.
             let stranger = ["XDG_RUNTIME_DIR": box.path("home")]
             let alone = try await box.run("step-down", "web", "-s", server.url, environment: stranger)
             #expect(alone.ending == .exited(77) && alone.errors.contains("add --node web-3 to ask it, or --force"), "\(alone.errors)")
@@ -71,7 +71,7 @@ struct ClusterConfigTests {
         }
     }
 
-    @Test("is overridden by flags, and by the environment")
+    @Test("flags and the environment override a cluster file")
     func precedence() async throws {
         try await inSandbox { box in
             let (here, there) = (try await NATSServer.start(in: box), try await NATSServer.start(in: box))
@@ -87,7 +87,7 @@ struct ClusterConfigTests {
         }
     }
 
-    @Test("that cannot be used says where and why: 78; beside another system: 64")
+    @Test("an unusable cluster file exits with 78, naming file and reason; one with another system's URL with 64")
     func problems() async throws {
         try await inSandbox { box in
             let file = box.path("cluster.json")

@@ -3,7 +3,7 @@ import QQCore
 import Support
 import Testing
 
-/// Elections in both formats at one time, on three servers that keep three copies.
+/// Elections in both formats at the same time, on three servers that keep three copies.
 @Suite("Never two over NATS, on a cluster", .serialized) struct ClusterPromiseTests {
     private static let elections = [
         ObservedElection(.v1, name: "one", ttl: .seconds(3)), ObservedElection(.v2, name: "two", ttl: .seconds(3)),
@@ -15,7 +15,7 @@ import Testing
         }
     }
 
-    /// Waits until both elections have this many more terms than when it was asked.
+    /// Waits until each election has `terms` more terms than at the call.
     private func progress(_ terms: Int, in box: Sandbox, within limit: Duration = .seconds(60), _ what: String) async throws {
         for election in Self.elections {
             let before = box.stamps(election.name).terms.count
@@ -29,7 +29,7 @@ import Testing
         try box.write("", to: "stop")
         for shell in shells { _ = try await shell.finish(within: .seconds(60)) }
         for election in Self.elections { #expect(box.stamps(election.name).offences == [], "\(election.name)") }
-        // 69: no server answered for as long as a campaign goes on by itself.
+        // 69: no server answered for as long as a campaign continues without one.
         #expect(Set(box.codes.keys).isSubset(of: [0, 69, 79]), "\(box.codes)")
     }
 
@@ -43,7 +43,8 @@ import Testing
         }
     }
 
-    @Test("while the streams' leaders move, a server is killed, and all of them are down and come back") func storm() async throws {
+    @Test("holders take turns while stream leaders move, a server is killed, and all servers go down and return") func storm() async throws
+    {
         try await inSandbox { box in
             let cluster = try await NATSCluster.start(in: box)
             let shells = try contenders(3, cluster, in: box)
@@ -71,7 +72,7 @@ import Testing
         }
     }
 
-    /// Servers are tried in any order.
+    /// `qq` tries the servers in any order, so this starts it until it has chosen `server`.
     private func keepalive(_ name: String, connectedTo server: NATSServer, of cluster: NATSCluster, in box: Sandbox) async throws -> Started
     {
         for _ in 0..<40 {
@@ -83,18 +84,19 @@ import Testing
         throw TimedOut("never connected to \(server.name)")
     }
 
-    @Test("with the holder on the side of the few: its work is dead before its lease ends, and the many go on") func minority() async throws
+    @Test("with the holder in the minority, its command is dead before its lease ends, and the majority continues") func minority()
+        async throws
     {
         try await inSandbox { box in
             let cluster = try await NATSCluster.start(in: box) { $0.announcesOthers = false }
             let client = try RawNATS(cluster.servers[1].port)
             for election in Self.elections { try election.createBucket(client, replicas: 3) }
-            // The streams' leader, where one can be: the hardest place.
+            // The stream's leader, if there is one: the hardest case.
             let few = try await waitFor("a leader") { cluster.leader(of: Self.elections[1].stream, asking: client) }
             let many = cluster.servers.filter { $0 !== few }
             let outside = "nats://" + many.map { "127.0.0.1:\($0.port)" }.joined(separator: ",")
             let tree = ["--daemon", "--ignore-term"]
-            // One that may go elsewhere does, instead of staying with the few.
+            // A process that knows the other servers moves to them instead of staying with the minority.
             let free = ObservedElection(.v2, name: "free", ttl: .seconds(3))
             try free.createBucket(client, replicas: 3)
             let mover = try await keepalive("free", connectedTo: few, of: cluster, in: box)
@@ -130,7 +132,7 @@ import Testing
         }
     }
 
-    @Test("a lame duck's clients go elsewhere and keep their leases") func lameDuck() async throws {
+    @Test("clients of a server in lame-duck mode move to another and keep their leases") func lameDuck() async throws {
         try await inSandbox { box in
             let cluster = try await NATSCluster.start(in: box) {
                 $0.lameDuckDuration = .seconds(30)
@@ -140,13 +142,13 @@ import Testing
             let rest = try RawNATS(cluster.servers[0].port)
             let election = Self.elections[1]
             try election.createBucket(rest, replicas: 3)
-            // It knows of this one alone; the others are announced.
+            // The URL names only this server; the others are announced.
             let holder = try box.qq(["keepalive", election.name, "--id", "q"], at: duck.url, .v2)
             try await waitUntil("it holds: \(holder.output) \(holder.errors)") { holder.output.contains("elected") }
             let token = try election.lease(rest)?.revision
             try await Task.sleep(for: .seconds(1))
             duck.lameDuck()
-            try await waitUntil("it goes elsewhere: \(holder.output)", within: .seconds(30)) {
+            try await waitUntil("qq moves to another server: \(holder.output)", within: .seconds(30)) {
                 holder.output.contains("shutting down") && holder.output.components(separatedBy: "connected").count > 2
             }
             try await Task.sleep(for: election.ttl * 2)

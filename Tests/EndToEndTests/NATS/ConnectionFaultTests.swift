@@ -4,10 +4,11 @@ import Support
 import Synchronization
 import Testing
 
-@Suite("When the line to NATS is bad") struct ConnectionFaultTests {
+@Suite("Bad connections to NATS") struct ConnectionFaultTests {
     private func url(_ proxy: Proxy) -> String { "nats://127.0.0.1:\(proxy.port)" }
 
-    @Test("refused and reset connections are told as such, and are trouble, not no", arguments: [Proxy.Line.Arrivals.refused, .reset])
+    @Test(
+        "refused and reset connections are reported as failures, not as a refused lease", arguments: [Proxy.Line.Arrivals.refused, .reset])
     func refused(arrivals: Proxy.Line.Arrivals) async throws {
         try await inSandbox { box in
             let proxy = try Proxy(to: 1, in: box)
@@ -23,7 +24,7 @@ import Testing
         }
     }
 
-    @Test("a server that takes connections and says nothing is given up in time") func silentFromTheStart() async throws {
+    @Test("qq gives up in time on a server that accepts connections but never answers") func silentFromTheStart() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
@@ -37,7 +38,7 @@ import Testing
     }
 
     @Test(
-        "what is no NATS is told to be none",
+        "qq exits with 65 on a server that does not speak the NATS protocol",
         arguments: [
             "SSH-2.0-OpenSSH_9.2p1\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "\u{0}\u{1}\u{2}", "INFO {\"max_payload\":\"x\"}\r\n",
             "INFO \r\n",
@@ -51,13 +52,13 @@ import Testing
             #expect(run.ending == .exited(65), "\(run.errors)")
             #expect(run.errors.contains("is this a NATS server?"), "\(run.errors)")
             #expect(!run.errors.contains("\u{0}"))
-            // Another server that is one makes up for it.
+            // Another server, a real one, makes up for it.
             let both = url(proxy) + ",127.0.0.1:\(server.port)"
             #expect(try await box.qq(["status", "x"], at: both, .v2).finish().ending == .exited(1))
         }
     }
 
-    @Test("garbage in the middle ends the connection, and the holder goes on over the next one") func garbageWhileHolding() async throws {
+    @Test("garbage in mid-stream ends the connection, and the holder continues over the next one") func garbageWhileHolding() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
@@ -77,7 +78,7 @@ import Testing
         }
     }
 
-    @Test("a server that throws us out again and again is not asked without a pause") func thrownOut() async throws {
+    @Test("qq pauses before it reconnects to a server that keeps cutting the connection") func thrownOut() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
@@ -94,7 +95,7 @@ import Testing
         }
     }
 
-    @Test("on a slow line leases are taken and kept") func slow() async throws {
+    @Test("a slow connection is enough to acquire and renew leases") func slow() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
@@ -111,7 +112,7 @@ import Testing
     }
 
     @Test(
-        "an acquire that is cut off after it was sent is settled by reading back: work begins once, and nothing is left behind",
+        "an acquire cut off after it was sent is resolved by reading: the command runs once, and no lease is left behind",
         arguments: zip(GoNode.Format.allCases, [NATSVersion.debian, .latest]))
     func cutInAcquire(format: GoNode.Format, version: NATSVersion) async throws {
         try await inSandbox { box in
@@ -127,7 +128,7 @@ import Testing
             let began = ContinuousClock.now
             let holder = try box.qq(
                 election.acquire(["--timeout", "20s"], id: "a", log: box.path("stamps"), work: ["--for", "50"]), at: url(proxy), format)
-            let first = try await waitFor("the lease that nobody was told of: \(holder.errors)") { try election.lease(client) }
+            let first = try await waitFor("the lease without an answer: \(holder.errors)") { try election.lease(client) }
             #expect(box.stamps().all.isEmpty)
             try await mute.hasFired()
             mute.disarm()
@@ -135,7 +136,7 @@ import Testing
             proxy.pass()
             let run = try await holder.finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
-            // Long before the lost lease would have ended.
+            // Long before the lost lease would have expired.
             #expect(ContinuousClock.now - began < .seconds(6))
             let stamps = box.stamps()
             #expect(stamps.terms.count == 1 && stamps.offences == [])
@@ -144,7 +145,7 @@ import Testing
         }
     }
 
-    @Test("an acquire in doubt that cannot be settled starts no work, and says what it does not know") func neverSettled() async throws {
+    @Test("an uncertain acquire that cannot be resolved runs no command, and qq exits with 69") func neverSettled() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let client = try RawNATS(server.port)
@@ -157,10 +158,10 @@ import Testing
             mute.arm { proxy.silence([.toClient]) }
             let holder = try box.qq(
                 election.acquire(["--retries", "1"], id: "a", log: box.path("stamps")), at: url(proxy), .v2)
-            let lease = try await waitFor("the lease that nobody was told of: \(holder.errors)") { try election.lease(client) }
+            let lease = try await waitFor("the lease without an answer: \(holder.errors)") { try election.lease(client) }
             try await mute.hasFired()
             proxy.kill()
-            // Another takes over when the lease has run out, however the first one fares.
+            // Another holder takes over when the lease has expired, whatever happens to the first process.
             let next = try box.qq(election.acquire(id: "b", log: box.path("next"), work: ["--for", "10"]), at: server.url, .v2)
             #expect(try await next.finish().ending == .exited(0))
             #expect(box.stamps("next").terms[0].first > lease.written + election.nanoseconds - 5_000_000)
@@ -170,7 +171,7 @@ import Testing
     }
 
     @Test(
-        "a renewal whose answer was lost is not taken for done when it comes again, but written anew", arguments: NATSVersion.allCases)
+        "a renewal whose answer was lost is not mistaken for done when repeated, but written again", arguments: NATSVersion.allCases)
     func lostRenewal(version: NATSVersion) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(version, in: box)
@@ -181,12 +182,12 @@ import Testing
             _ = try await box.waitForTerms(1)
             let first = try #require(try election.lease(client))
             try await Task.sleep(for: .milliseconds(800))
-            // From here on the server hears us, and we hear nothing.
+            // From here on the server receives qq's messages, and qq receives nothing.
             proxy.silence([.toClient])
             let lost = try await waitFor("a renewal that is not acknowledged") {
                 try election.lease(client).flatMap { $0.revision == first.revision ? nil : $0 }
             }
-            // Reading back is to fail, too.
+            // Reading back should fail too.
             proxy.kill()
             try await waitUntil("the next renewal cannot be sent: \(holder.errors)") { holder.errors.contains("cannot renew x") }
             let back = bootNow()
@@ -202,7 +203,7 @@ import Testing
     }
 }
 
-/// What a proxy's tap is to do, given when the proxy is there.
+/// An action for a proxy's tap, given after the proxy has started.
 final class Mute: Sendable {
     private struct State {
         var action: (@Sendable () -> Void)?
@@ -220,6 +221,6 @@ final class Mute: Sendable {
         state.withLock { $0.hasFired = true }
     }
 
-    /// What the tap sees has been passed on already: the other end may have answered before it is done.
-    func hasFired() async throws { try await waitUntil("the tap has done it") { state.withLock(\.hasFired) } }
+    /// The tap sees bytes after they were passed on, so the other end might answer before the action is done.
+    func hasFired() async throws { try await waitUntil("the tap has fired") { state.withLock(\.hasFired) } }
 }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Never two over NATS, on one server") struct ContenderPromiseTests {
     @Test(
-        "contenders take their terms one at a time, with tokens that grow, and nobody is left out",
+        "contenders take their terms one at a time, with growing tokens, and each gets its share",
         arguments: zip(GoNode.Format.allCases, [NATSVersion.debian, .latest]))
     func contenders(format: GoNode.Format, version: NATSVersion) async throws {
         try await inSandbox { box in
@@ -16,11 +16,11 @@ import Testing
             #expect(stamps.offences == [])
             #expect(stamps.terms.count == 60)
             #expect(box.codes == [0: 60])
-            #expect(try election.lease(RawNATS(server.port)) == nil, "the last one has given it up")
+            #expect(try election.lease(RawNATS(server.port)) == nil, "the last holder has released the lease")
         }
     }
 
-    @Test("under one and the same node id, too") func sameIdentity() async throws {
+    @Test("contenders with one identity take their terms one at a time") func sameIdentity() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let election = ObservedElection(.v2, ttl: .seconds(6))
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    @Test("while qq is killed and stopped at random moments", arguments: GoNode.Format.allCases)
+    @Test("contenders take turns while qq is killed and stopped at random", arguments: GoNode.Format.allCases)
     func storm(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)

@@ -3,7 +3,7 @@ import QQCore
 import Support
 import Testing
 
-/// An election in a bucket, looked at past `qq`.
+/// An election in a bucket, read without `qq`.
 struct ObservedElection: Sendable {
     let name: String
     let format: GoNode.Format
@@ -22,16 +22,16 @@ struct ObservedElection: Sendable {
     var maxAge: Duration { format == .v1 ? ttl * 2 : ttl }
     var nanoseconds: UInt64 { UInt64(ttl / .nanoseconds(1)) }
 
-    /// What stands in the lease key.
+    /// The value of the lease key.
     struct Lease: Sendable, Hashable {
         var revision: UInt64
         var node: String?
         var epoch: Int64?
-        /// When the server stored it, on the clock of the stamps.
+        /// When the server stored the value, on the clock of the stamps.
         var written: UInt64
     }
 
-    /// nil where nobody has it.
+    /// The lease; nil if nobody has it.
     func lease(_ client: RawNATS) throws -> Lease? {
         guard let message = try client.key(key, in: bucket), !message.isDeletion else { return nil }
         let now = clocks()
@@ -42,7 +42,7 @@ struct ObservedElection: Sendable {
             written: UInt64(max(0, boot)))
     }
 
-    /// Both clocks at one moment: read again where we were kept from it in between.
+    /// Both clocks at one moment. Reads them again if this process was interrupted in between.
     private func clocks() -> (boot: UInt64, wall: WallTime) {
         while true {
             let (before, wall, after) = (bootNow(), WallTime.now(), bootNow())
@@ -50,10 +50,10 @@ struct ObservedElection: Sendable {
         }
     }
 
-    /// The bucket of a cluster that runs already.
+    /// Creates the bucket of a cluster that runs already.
     func createBucket(_ client: RawNATS, replicas: Int64 = 1) throws { try client.createBucket(bucket, ttl: maxAge, replicas: replicas) }
 
-    /// A lease as a node writes it.
+    /// The value of a lease as a node writes it.
     func value(node: String, epoch: Int64 = 1, expiresIn: Duration? = nil) -> String {
         let now = WallTime.now()
         if format == .v1 {
@@ -65,20 +65,20 @@ struct ObservedElection: Sendable {
 
     var ttlText: String { "\(Int(ttl / .milliseconds(1)))ms" }
 
-    /// The words after `qq` that campaign for it with work that leaves stamps.
+    /// The arguments of `qq` that campaign for this election with a command that leaves stamps.
     func acquire(_ options: [String] = ["--wait"], id: String, log: String, work: [String] = []) -> [String] {
         ["acquire", name, "--verbose", "--id", id, "--ttl", ttlText] + options + ["--", Sandbox.stamp, log] + work
     }
 }
 
 extension Sandbox {
-    /// Starts `qq` on an election at a server.
+    /// Starts `qq` with a server URL in a format.
     func qq(_ words: [String], at url: String, _ format: GoNode.Format) throws -> Started {
         try start([Self.binary] + words, environment: ["QQ_SERVER": url + (url.contains("?") ? "&" : "?") + "format=\(format)"])
     }
 
-    /// Shells that take `election` again and again, at most `terms` times each, until there is a file named `stop`. How each try ended is in the file
-    /// `codes`.
+    /// Shells that acquire `election` repeatedly, up to `terms` times each, until there is a file named `stop`. The file `codes` lists
+    /// their exit codes.
     func contenders(
         _ count: Int, terms: Int = .max, _ election: ObservedElection, at url: String, work: String = "--for 3", log: String = "stamps"
     ) throws -> [Started] {
@@ -99,25 +99,25 @@ extension Sandbox {
         }
     }
 
-    /// How often each exit code came among the contenders.
+    /// How often the contenders exited with each code.
     var codes: [Int32: Int] {
         read("codes").split(separator: "\n").compactMap { Int32($0) }.reduce(into: [:]) { $0[$1, default: 0] += 1 }
     }
 
-    /// Every `qq` that campaigns or holds.
+    /// Every `qq` process that campaigns or holds.
     var contending: [LivingProcess] { living.filter { $0.name == "qq" } }
 
-    /// Waits until a `qq` that tells what it does waits for its turn.
+    /// Waits until a `qq` that runs with --verbose waits for its turn.
     func waitForWaiter(_ qq: Started) async throws {
         try await waitUntil("it waits: \(qq.errors)") {
-            guard qq.child.isRunning else { throw TimedOut("it ended instead of waiting: \(qq.child.ending as Any) \(qq.errors)") }
+            guard qq.child.isRunning else { throw TimedOut("qq ended instead of waiting: \(qq.child.ending as Any) \(qq.errors)") }
             return qq.errors.contains("waiting for")
         }
     }
 }
 
 extension Stamps {
-    /// Everything that must never be: two at work at one time, a token that does not grow, one token for two terms.
+    /// Violations of the promise: two commands at the same time, a token that does not grow, one token for two terms.
     var offences: [String] {
         let starts = Dictionary(grouping: all.filter { $0.what == .start && $0.role == "main" }, by: \.token)
         return violations + starts.filter { $0.value.count > 1 }.map { "token \($0.key) was given to \($0.value.count)" }

@@ -14,13 +14,13 @@ import Testing
 
     private func keepalive(_ election: ObservedElection, _ name: String, _ server: NATSServer, in box: Sandbox) async throws -> Started {
         let holder = try box.qq(["keepalive", election.name, "--id", name], at: server.url, election.format)
-        try await waitUntil("\(name) is there: \(holder.errors)") {
+        try await waitUntil("\(name) has joined: \(holder.errors)") {
             holder.output.contains("waiting") || holder.output.contains("elected")
         }
         return holder
     }
 
-    @Test("qq takes over from a Go node that was killed when its lease ends, not at a tick", arguments: GoNode.Format.allCases)
+    @Test("qq takes over from a killed Go node when its lease ends, not at its next tick", arguments: GoNode.Format.allCases)
     func fromGo(format: GoNode.Format) async throws {
         try await inSandbox(.heavy) { box in
             let server = try await NATSServer.start(in: box)
@@ -49,13 +49,13 @@ import Testing
                 #expect(began + 5_000_000 > over)
                 late.append(.nanoseconds(Int64(began) - Int64(over)))
             }
-            // 50 ms on a quiet machine; a tick of the Go nodes would be up to 667. A busy one is not late each time.
+            // 50 ms on a quiet machine; the Go nodes' tick would make it up to 667. Even a busy machine is not late every time.
             #expect((late.min() ?? .zero) < .milliseconds(250), "\(late)")
         }
     }
 
     @Test(
-        "a Go node takes over from a killed qq when its lease has ended, and never before its work is dead",
+        "a Go node takes over from a killed qq when its lease has ended, and never before its processes are dead",
         arguments: GoNode.Format.allCases)
     func toGo(format: GoNode.Format) async throws {
         try await inSandbox { box in
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test("qq that is cut off has stopped before a Go node leads", arguments: GoNode.Format.allCases)
+    @Test("a qq that is cut off has stopped its command before a Go node leads", arguments: GoNode.Format.allCases)
     func cutOff(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test("followers that are Go nodes never take the lease from keepalive", arguments: GoNode.Format.allCases)
+    @Test("Go nodes as followers never take the lease from keepalive", arguments: GoNode.Format.allCases)
     func followers(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -107,12 +107,12 @@ import Testing
             #expect(nodes.allSatisfy { $0.beliefs.isEmpty && $0.leader == "q" })
             #expect(!holder.output.contains("lost"))
             try await holder.terminate()
-            // v2 nodes hear of the deletion, v1 nodes see it at a tick.
+            // v2 nodes are notified of the deletion, v1 nodes notice it at a tick.
             try await waitUntil("one of them leads") { nodes.contains { $0.isLeader } }
         }
     }
 
-    @Test("stepping down passes leadership from Go to qq and back at once, and the cooldown keeps the one that stepped down away")
+    @Test("stepping down passes leadership from Go to qq and back, and the cooldown keeps the former leader away")
     func stepDown() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -122,7 +122,7 @@ import Testing
             try await waitUntil("the Go node leads") { go.isLeader }
             let holder = try await keepalive(election, "q", server, in: box)
             #expect(try client.request("cluster_x.control.q.stepdown").json == ["ok": false, "error": "not the leader"])
-            // By qq's own command.
+            // With qq's own command.
             let asked = bootNow()
             let run = try await box.qq(["step-down", "x", "--node", "go", "--yes"], at: server.url, .v2).finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
@@ -132,7 +132,7 @@ import Testing
             #expect(taken.node == "q")
             #expect(taken.written < asked + 4_000_000_000)
             try await waitUntil("the Go node's cooldown is over") { try client.key("cooldown.go", in: election.bucket) == nil }
-            // By request, as the Go tools do.
+            // With a request, as the Go tools do.
             #expect(try client.request("cluster_x.control.q.stepdown").json == ["ok": true])
             try await waitUntil("it has stepped down: \(holder.output)") { holder.output.contains("released") }
             #expect(try client.key("cooldown.q", in: election.bucket) != nil)
@@ -145,7 +145,8 @@ import Testing
         }
     }
 
-    @Test("v1: --force ends a Go node's lease, and it does not come back at once") func stepDownByForce() async throws {
+    @Test("v1: --force ends a Go node's lease, and the node does not take it back from the next leader") func stepDownByForce() async throws
+    {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let election = ObservedElection(.v1, ttl: .seconds(3))
@@ -160,7 +161,7 @@ import Testing
         }
     }
 
-    @Test("cluster-status tells of both kinds of members") func members() async throws {
+    @Test("cluster-status shows members of both kinds") func members() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let election = ObservedElection(.v2, ttl: .seconds(3))
@@ -171,7 +172,7 @@ import Testing
                 return (run, try JSONValue.parse(run.output)["members"]?.arrayValue ?? [])
             }
             var (run, members) = try await ask()
-            // Who takes longer than the others to answer may be left out.
+            // A member that takes longer than the others to answer can be missing.
             for _ in 0..<10 where members.count < 2 { (run, members) = try await ask() }
             #expect(run.ending == .exited(0))
             let told = Dictionary(uniqueKeysWithValues: members.compactMap { member in member["id"]?.stringValue.map { ($0, member) } })
@@ -183,7 +184,7 @@ import Testing
     }
 
     @Test(
-        "a Go node that is started under the id of a qq which leads takes its lease: qq notices, and stops",
+        "a qq that leads notices when a Go node with its id takes its lease, and stops",
         arguments: GoNode.Format.allCases)
     func sameID(format: GoNode.Format) async throws {
         try await inSandbox { box in
@@ -196,13 +197,13 @@ import Testing
             let end = try await holder.finish()
             #expect(end.ending == .exited(79), "\(end.errors)")
             try await waitUntil("the Go node leads") { go.isLeader }
-            // The first write of the Go node is what tells.
+            // The Go node's first write shows that it took the lease.
             let taken = try await waitFor("it has written") { go.renewals.first }
             #expect(box.stamps().terms[0].last < taken + 3_000_000_000)
         }
     }
 
-    @Test("qq does not go on with the lease of a Go node of its own id", arguments: GoNode.Format.allCases)
+    @Test("qq does not resume the lease of a Go node with the same id", arguments: GoNode.Format.allCases)
     func sameIDAfter(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -215,7 +216,7 @@ import Testing
         }
     }
 
-    @Test("a new lease's epoch is above every one before, also when the key has expired", arguments: GoNode.Format.allCases)
+    @Test("a new lease's epoch is greater than every earlier one, also when the key has expired", arguments: GoNode.Format.allCases)
     func epochs(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -241,7 +242,7 @@ import Testing
         }
     }
 
-    @Test("Go nodes and qq that come and go: no two believe that they lead at one time, as long as no Go node is cut off")
+    @Test("Go nodes and qq that come and go never believe at the same time that they lead, if no Go node is cut off")
     func mixture() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -254,7 +255,7 @@ import Testing
                 nodes.append(go)
                 try await waitUntil("it leads, round \(round)", within: .seconds(30)) { go.isLeader }
                 try await Task.sleep(for: .milliseconds(300))
-                // Alternately by stepping down and by dying.
+                // Alternately by stepping down and by being killed.
                 if round % 2 == 0 {
                     go.stepDown()
                     try await waitUntil("it has stepped down") { !go.isLeader }

@@ -10,14 +10,16 @@ import Testing
         "deep": String(repeating: "[", count: 5000),
     ]
 
-    @Test("is told of, holds nobody up for longer than a lease, and is taken over when that is past", arguments: GoNode.Format.allCases)
+    @Test(
+        "junk in the lease key is reported, blocks waiters for one lease at most, and is then taken over", arguments: GoNode.Format.allCases
+    )
     func takenOver(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let client = try RawNATS(server.port)
-            // All at one time, in elections of their own.
+            // All at the same time, in elections of their own.
             var waiting: [(kind: String, election: ObservedElection, began: UInt64, written: UInt64, run: Started)] = []
-            // Not junk, but as bad for who does not look out.
+            // Valid values that are as bad for a careless reader.
             let strange = [
                 "huge": ObservedElection(format).value(node: String(repeating: "x", count: 100_000)),
                 "no epoch after it": ObservedElection(format).value(node: "go", epoch: .max),
@@ -57,7 +59,7 @@ import Testing
         }
     }
 
-    @Test("put over a holder's lease ends its work, and another campaign goes on", arguments: GoNode.Format.allCases)
+    @Test("junk written over a holder's lease ends its command, and another contender then leads", arguments: GoNode.Format.allCases)
     func overHolder(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -74,7 +76,9 @@ import Testing
         }
     }
 
-    @Test("does not keep keepalive from leading, nor status --all from telling of the rest") func othersGoOn() async throws {
+    @Test("junk in one lease does not keep keepalive from leading again, nor status --all from listing the others") func othersGoOn()
+        async throws
+    {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let client = try RawNATS(server.port)
@@ -95,12 +99,12 @@ import Testing
         }
     }
 
-    @Test("v1: a holder whose clock is an hour off has its lease for its time, neither less nor for ever", arguments: [-3600, 3600])
+    @Test("v1: a holder whose clock is an hour off keeps its lease for its TTL, neither less nor forever", arguments: [-3600, 3600])
     func skew(seconds: Int) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let client = try RawNATS(server.port)
-            // Long beside the pauses between renewals, however late one of them comes on a busy machine.
+            // Longer than any pause between renewals, even on a busy machine.
             let election = ObservedElection(.v1, ttl: .seconds(6))
             try election.createBucket(client)
             var value: String { election.value(node: "go", expiresIn: election.ttl + .seconds(seconds)) }
@@ -109,7 +113,7 @@ import Testing
             var written = bootNow()
             let next = try box.qq(election.acquire(id: "q", log: box.path("stamps"), work: ["--for", "5"]), at: server.url, .v1)
             try await box.waitForWaiter(next)
-            // While it renews, nobody takes it, though its lease has ended by our clock.
+            // While the holder renews, nobody takes the lease, although it has expired by our clock.
             for _ in 0..<6 {
                 try await Task.sleep(for: .milliseconds(600))
                 began = bootNow()
@@ -120,7 +124,7 @@ import Testing
             #expect(try await next.finish().ending == .exited(0))
             let first = try #require(box.stamps().terms.first).first
             #expect(first + 5_000_000 > began + election.nanoseconds)
-            // What the server removes is nobody's, whatever it says.
+            // When the server removes the key, the lease is free, whatever its value says.
             let longest = seconds > 0 ? election.maxAge : election.ttl
             #expect(first < written + UInt64(longest / .nanoseconds(1)) + 1_100_000_000, "\((first - written) / 1_000_000) ms")
         }

@@ -16,7 +16,7 @@ struct NATSClusterStatusTests {
         return (endpoints, members)
     }
 
-    @Test("says how the server does", arguments: NATSVersion.allCases)
+    @Test("cluster-status shows the state of the server", arguments: NATSVersion.allCases)
     func server(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let run = try await nats.run("cluster-status", "--json")
@@ -39,7 +39,7 @@ struct NATSClusterStatusTests {
         }
     }
 
-    /// Runs `cluster-status` until it tells what it should, ten times at the most.
+    /// Runs `cluster-status` until its output is complete, up to ten times.
     private func asking(_ nats: NATSPlace, _ options: String..., until isEnough: (Run) throws -> Bool) async throws -> Run {
         var run = try await nats.run(["cluster-status"] + options)
         for _ in 0..<9 {
@@ -49,7 +49,7 @@ struct NATSClusterStatusTests {
         return run
     }
 
-    @Test("names the members with their roles: qq and Go nodes, of both formats", arguments: NATSVersion.allCases)
+    @Test("cluster-status names the members with their roles: qq and Go nodes, of both formats", arguments: NATSVersion.allCases)
     func members(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let leader = try nats.qq("keepalive", "x", "--id", "qq-1", "--ttl", "3s", "--json")
@@ -62,7 +62,7 @@ struct NATSClusterStatusTests {
                 environment: ["QQ_SERVER": nats.server.url + "?format=v1", "XDG_RUNTIME_DIR": nats.box.path("state")])
             try await older.event("elected")
             try await waitUntil("the Go node follows") { follower.leader == "qq-1" }
-            // Who takes longer than the others to answer may be left out.
+            // A member that takes longer than the others to answer can be missing.
             let run = try await asking(nats, "--json") { try check($0).members.count == 4 }
             #expect(run.ending == .exited(0))
             let members = try check(run).members
@@ -81,7 +81,7 @@ struct NATSClusterStatusTests {
         }
     }
 
-    @Test("tells of a server that is down beside one that is not; where none answers it is 69")
+    @Test("cluster-status shows a server that is down next to one that is up; if none answers, it exits with 69")
     func down() async throws {
         try await onNATS(.latest, .v2) { nats in
             let other = try await NATSServer.start(in: nats.box)
@@ -93,7 +93,7 @@ struct NATSClusterStatusTests {
             let (endpoints, _) = try check(run)
             #expect(endpoints.map { $0["reachable"] } == [false, true])
             #expect(endpoints[0]["problem"]?.stringValue?.isEmpty == false)
-            // Nor does it keep others from being led.
+            // A server that is down does not prevent an acquire either.
             #expect(try await nats.run("acquire", "x", "--", "true", environment: servers).ending == .exited(0))
             let none = try await nats.run("cluster-status", "--json", environment: ["QQ_SERVER": "nats://127.0.0.1:\(port)"])
             #expect(none.ending == .exited(69))
@@ -102,7 +102,7 @@ struct NATSClusterStatusTests {
         }
     }
 
-    @Test("says 1 where there is no JetStream, and acquire says why with 78 or 69", arguments: NATSVersion.allCases)
+    @Test("without JetStream cluster-status exits with 1, and acquire gives the reason with 78 or 69", arguments: NATSVersion.allCases)
     func noJetStream(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             var settings = NATSSettings()
@@ -121,7 +121,8 @@ struct NATSClusterStatusTests {
         }
     }
 
-    @Test("finds all servers of a cluster, and the system account sees who leads JetStream", arguments: NATSVersion.allCases)
+    @Test(
+        "cluster-status finds all servers of a cluster, and the system account sees the JetStream leader", arguments: NATSVersion.allCases)
     func cluster(_ version: NATSVersion) async throws {
         try await inSandbox(.heavy) { box in
             let cluster = try await NATSCluster.start(version, in: box) {
@@ -134,7 +135,7 @@ struct NATSClusterStatusTests {
                     no_auth_user: work
                     """
             }
-            // One server is enough to know.
+            // One server's URL is enough.
             let one = ["QQ_SERVER": cluster.servers[0].url]
             let run = try await box.run("cluster-status", "--json", environment: one)
             #expect(run.ending == .exited(0))
@@ -144,13 +145,13 @@ struct NATSClusterStatusTests {
             let port = cluster.servers[0].port
             let system = ["QQ_NATS_USER": "system", "QQ_NATS_PASSWORD": "s3cret"].merging(one) { $1 }
             let inside = try await box.run("cluster-status", "--json", environment: system)
-            // It may see everything and hold nothing.
+            // The system account can see everything and hold nothing.
             #expect(inside.ending == .exited(1))
             let leader = try #require(cluster.metaLeader(asking: cluster.servers[0]))
             let seen = try check(inside).endpoints
             #expect(seen.first { $0["endpoint"]?.stringValue == "127.0.0.1:\(port)" }?["meta_leader"]?.stringValue == leader)
 
-            // A bucket on three servers outlives one of them.
+            // A bucket with three replicas survives the loss of one server.
             let all = ["QQ_SERVER": cluster.url + "?replicas=3"]
             let grant = try object(try await box.run("acquire", "x", "--id", "me", "--ttl", "30s", "--json", environment: all).text)
             let client = try RawNATS(cluster.servers[0].port)
@@ -162,7 +163,7 @@ struct NATSClusterStatusTests {
             _ = try await waitFor("another leader", within: .seconds(60)) {
                 cluster.leader(of: "KV_KV_CLUSTER_x", asking: there).flatMap { $0 === gone ? nil : $0 }
             }
-            // The leader of JetStream itself may be the one that is gone: until there is another, nobody can grant anything.
+            // The killed server might also be the JetStream leader; until there is another one, no lease can be granted.
             var after = try await box.run("cluster-status", "--json", environment: all)
             let limit = ContinuousClock.now + .seconds(60)
             while after.ending == .exited(1), ContinuousClock.now < limit {

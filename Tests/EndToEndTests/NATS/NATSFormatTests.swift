@@ -2,9 +2,9 @@ import QQCore
 import Support
 import Testing
 
-@Suite("The format of a cluster on NATS")
+@Suite("Format of a cluster on NATS")
 struct NATSFormatTests {
-    /// Acquires without saying which format, and tells where the lease is then.
+    /// Acquires without naming a format. Returns the buckets that hold the lease.
     private func leads(_ nats: NATSPlace, _ query: String = "", ttl: String = "20s") async throws -> [String] {
         let server = ["QQ_SERVER": nats.server.url + query]
         let run = try await nats.run("acquire", "x", "--id", "me", "--ttl", ttl, environment: server)
@@ -15,7 +15,7 @@ struct NATSFormatTests {
                 found.append(bucket)
             }
         }
-        // Whoever looks finds it as well, and gives it up.
+        // Reading finds the lease as well, and release gives it up.
         #expect(try await nats.run("status", "x", environment: server).records.first?[2] == "me")
         #expect(try await nats.run("release", "x", environment: server).ending == .exited(0))
         return found
@@ -24,7 +24,7 @@ struct NATSFormatTests {
     private func makeV1(_ nats: NATSPlace) throws { try nats.raw.createBucket("cluster-x", ttl: .seconds(40)) }
     private func makeV2(_ nats: NATSPlace) throws { try nats.raw.createBucket("KV_CLUSTER_x", ttl: .seconds(20)) }
 
-    @Test("is that of the bucket that is there; where there is none, v2", arguments: NATSVersion.allCases)
+    @Test("the format is that of the existing bucket, or v2 if there is none", arguments: NATSVersion.allCases)
     func detected(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let found = try await leads(nats)
@@ -43,7 +43,7 @@ struct NATSFormatTests {
         }
     }
 
-    @Test("where both buckets are there is v2, unless somebody still leads in v1", arguments: NATSVersion.allCases)
+    @Test("if both buckets exist, the format is v2 unless a v1 lease is held", arguments: NATSVersion.allCases)
     func both(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             try makeV1(nats)
@@ -54,13 +54,13 @@ struct NATSFormatTests {
             let either = ["QQ_SERVER": nats.server.url]
             #expect(try await nats.run("status", "x", environment: either).records.first?[2] == "older")
             #expect(try await nats.run("acquire", "x", "--id", "me", environment: either).ending == .exited(1))
-            #expect(try nats.lease() == nil, "two would lead")
+            #expect(try nats.lease() == nil, "a lease in the other format would make two leaders")
             _ = try await nats.run("release", "x", environment: older)
             #expect(try await leads(nats) == ["KV_CLUSTER_x"])
         }
     }
 
-    @Test("is what the URL says", arguments: NATSVersion.allCases)
+    @Test("the URL sets the format, and invalid options exit with 78", arguments: NATSVersion.allCases)
     func named(_ version: NATSVersion) async throws {
         try await onNATS(version, .v1) { nats in
             #expect(try await leads(nats, "?format=v1") == ["cluster-x"])
@@ -75,7 +75,7 @@ struct NATSFormatTests {
         }
     }
 
-    @Test("A bucket on more servers than there are is refused with a reason", arguments: NATSVersion.allCases)
+    @Test("a bucket with more replicas than servers is refused with a reason", arguments: NATSVersion.allCases)
     func replicas(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let run = try await nats.run("acquire", "x", environment: ["QQ_SERVER": nats.server.url + "?replicas=3"])
@@ -114,7 +114,7 @@ struct NATSFormatTests {
     }
 
     @Test(
-        "JetStream of another account is used under the prefix that it is imported with, with and without direct reads",
+        "JetStream of another account is used under its import prefix, with and without direct reads",
         arguments: [true, false], NATSVersion.allCases)
     func imported(_ isDirect: Bool, _ version: NATSVersion) async throws {
         try await inSandbox { box in

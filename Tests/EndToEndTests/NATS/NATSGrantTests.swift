@@ -5,9 +5,9 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("A lease on NATS, taken without a command")
+@Suite("A lease on NATS, acquired without a command")
 struct NATSGrantTests {
-    @Test("is stored as a Go node stores it, and stays held", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("acquire stores a lease as a Go node does, and it stays held", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func acquired(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let run = try await nats.run("acquire", "x", "--id", "me", "--ttl", "60s")
@@ -31,7 +31,7 @@ struct NATSGrantTests {
             let configuration = try nats.raw.streamInfo(nats.stream())?["config"]
             #expect(configuration?["max_age"]?.int64Value == (format == .v1 ? 120_000_000_000 : 60_000_000_000))
             #expect(configuration?["num_replicas"] == 1)
-            // Held: not even the same identity gets it elsewhere.
+            // Held: even a process with the same identity does not get it without the saved grant.
             #expect(try await nats.run("acquire", "x", "--id", "you").ending == .exited(1))
             #expect(try await nats.run("acquire", "x", "--id", "me", environment: nats.elsewhere).ending == .exited(1))
             #expect(try await nats.run("status", "x", "--mine").ending == .exited(0))
@@ -41,7 +41,7 @@ struct NATSGrantTests {
 
     private func time(_ value: JSONValue?) throws -> WallTime { try WallTime.parse(rfc3339: value?.stringValue ?? "") }
 
-    @Test("is told in JSON, granted and refused", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("acquire prints documented JSON when granted and refused", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func json(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let granted = try await nats.run("acquire", "x", "--id", "me", "--ttl", "60s", "--json")
@@ -73,7 +73,7 @@ struct NATSGrantTests {
         }
     }
 
-    @Test("is given up by release, once, and the next one has a greater token", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("release gives a lease up once, and the next lease has a greater token", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func release(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "60s")
@@ -81,7 +81,7 @@ struct NATSGrantTests {
             #expect(run.ending == .exited(0))
             #expect(run.text == "x\treleased\n")
             #expect(try nats.raw.key(nats.leaseKey, in: nats.bucket())?.isDeletion == true)
-            #expect(try nats.cooldown("me") == nil, "whoever gives up may come back")
+            #expect(try nats.cooldown("a release does not set a cooldown") == nil, "whoever gives up may come back")
             #expect(names(in: nats.box.path("run/qq")) == [])
             let again = try await nats.run("release", "x")
             #expect(again.ending == .exited(1))
@@ -93,7 +93,7 @@ struct NATSGrantTests {
     }
 
     @Test(
-        "is given up by another user only under --id, and --token where that is given", arguments: GoNode.Format.allCases,
+        "another user releases a lease only with --id, and with the right --token if one is given", arguments: GoNode.Format.allCases,
         NATSVersion.allCases)
     func releaseByIdentity(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
@@ -115,7 +115,7 @@ struct NATSGrantTests {
     }
 
     @Test(
-        "ends after its TTL: a waiter has it at once, and a release comes too late", arguments: GoNode.Format.allCases,
+        "a lease ends after its TTL: a waiter gets it then, and a release comes too late", arguments: GoNode.Format.allCases,
         NATSVersion.allCases)
     func ends(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
@@ -123,8 +123,8 @@ struct NATSGrantTests {
             let written = try WallTime.parse(rfc3339: try #require(try nats.lease()).time)
             let next = try await nats.run("acquire", "x", "--id", "next", "--wait=20s", "--json").json()
             let taken = try WallTime.parse(rfc3339: try #require(try nats.lease()).time)
-            #expect(taken - written >= .seconds(4), "before its end")
-            #expect(taken - written < .seconds(5), "not when it ended")
+            #expect(taken - written >= .seconds(4), "taken before it ended")
+            #expect(taken - written < .seconds(5), "taken too long after it ended")
             #expect((next["token"]?.uint64Value ?? 0) > 1)
             #expect((next["epoch"]?.uint64Value ?? 0) > 1)
             #expect(try await nats.run("release", "x", "--id", "me", "--token", "1").ending == .exited(1))
@@ -132,7 +132,7 @@ struct NATSGrantTests {
         }
     }
 
-    @Test("is released again where its grant cannot be printed", arguments: GoNode.Format.allCases)
+    @Test("a lease is released if its grant cannot be printed", arguments: GoNode.Format.allCases)
     func outputFull(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             var launch = nats.box.launch([Sandbox.binary, "acquire", "x", "--id", "me"], environment: ["QQ_SERVER": nats.url])
@@ -143,7 +143,7 @@ struct NATSGrantTests {
         }
     }
 
-    @Test("has the TTL of its bucket: another one is refused with 78, and changes nothing", arguments: GoNode.Format.allCases)
+    @Test("a lease has its bucket's TTL: another one is refused with 78, and changes nothing", arguments: GoNode.Format.allCases)
     func otherTTL(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             try nats.raw.createBucket(nats.bucket(), ttl: format == .v1 ? .seconds(40) : .seconds(20))
@@ -156,7 +156,7 @@ struct NATSGrantTests {
         }
     }
 
-    @Test("cannot be had under names that no Go node could have")
+    @Test("names, ids and TTLs that a Go node could not use are refused")
     func names64() async throws {
         try await onNATS(.latest, .v2) { nats in
             for (name, identity, ttl) in [
@@ -172,7 +172,9 @@ struct NATSGrantTests {
 
 @Suite("A command guarded by a lease on NATS")
 struct NATSGuardedTests {
-    @Test("runs while the lease is held, and passes its code on", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test(
+        "a guarded command runs while the lease is held, and qq passes its exit code on", arguments: GoNode.Format.allCases,
+        NATSVersion.allCases)
     func guarded(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let run = try await nats.run(
@@ -185,7 +187,9 @@ struct NATSGuardedTests {
         }
     }
 
-    @Test("is not run while another leads, and waits for its turn with --wait", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test(
+        "a guarded command does not run while another holder leads, and waits for its turn with --wait", arguments: GoNode.Format.allCases,
+        NATSVersion.allCases)
     func waits(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let holder = try await nats.hold("x", "--id", "first", "--ttl", "30s")
@@ -205,13 +209,13 @@ struct NATSGuardedTests {
         }
     }
 
-    @Test("is renewed for as long as it runs", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("a lease is renewed for as long as its command runs", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func renewed(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let holder = try await nats.hold("x", "--id", "me", "--ttl", "3s")
             let began = try #require(try nats.lease()?.json)
             let later = try await waitFor("two TTLs later", within: .seconds(30)) {
-                guard holder.child.isRunning else { throw TimedOut("it ended: \(holder.errors)") }
+                guard holder.child.isRunning else { throw TimedOut("qq ended: \(holder.errors)") }
                 return try nats.lease().flatMap { $0.sequence >= 7 ? $0 : nil }
             }
             #expect(later.json?["node_id"] == "me")

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("keepalive on NATS")
 struct NATSKeepaliveTests {
-    @Test("goes on with a saved grant: the same term, the same token", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("keepalive resumes a saved grant with the same term and token", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func goesOn(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let grant = try await nats.run("acquire", "x", "--id", "me", "--ttl", "3s", "--json").json()
@@ -30,7 +30,8 @@ struct NATSKeepaliveTests {
         }
     }
 
-    @Test("waits its turn, and leads as soon as the lease is given up", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test(
+        "keepalive waits for its turn, and leads as soon as the lease is released", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func waits(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "first", "--ttl", "60s")
@@ -44,7 +45,9 @@ struct NATSKeepaliveTests {
         }
     }
 
-    @Test("holds many elections over one connection, and gives all of them up", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test(
+        "keepalive holds many elections over one connection, and releases all of them", arguments: GoNode.Format.allCases,
+        NATSVersion.allCases)
     func many(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let names = (1...20).map { "e\($0)" }
@@ -56,7 +59,7 @@ struct NATSKeepaliveTests {
             let status = try await nats.box.start([Sandbox.binary, "status"] + names, environment: ["QQ_SERVER": nats.url]).finish()
             #expect(status.ending == .exited(0))
             #expect(status.records.count == 20 && status.records.allSatisfy { $0[1] == "held" && $0[2] == "me" })
-            // The server may take a moment to see that status has gone.
+            // The server might take a moment to notice that status has disconnected.
             try await waitUntil("one connection") {
                 try nats.server.page("/connz")["connections"]?.arrayValue?.count { $0["name"] == "qq" } == 1
             }
@@ -67,7 +70,8 @@ struct NATSKeepaliveTests {
         }
     }
 
-    @Test("--once renews what is held, and says no to what is not", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test(
+        "keepalive --once renews a held lease, and exits with 1 if there is none", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func once(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             #expect(try await nats.run("keepalive", "x", "--once").ending == .exited(1))
@@ -84,7 +88,7 @@ struct NATSKeepaliveTests {
             #expect(after.sequence == before.sequence + 1)
             #expect(after.json?["epoch"] == before.json?["epoch"])
             #expect(after.json?["node_id"] == "me")
-            // Again with what the first one saved; and from elsewhere by name.
+            // Again with the grant that the first one saved; and without a grant, by id.
             #expect(try await nats.run("keepalive", "x", "--once").ending == .exited(0))
             #expect(
                 try await nats.run("keepalive", "x", "--once", "--id", "me", environment: nats.elsewhere).ending
@@ -95,7 +99,7 @@ struct NATSKeepaliveTests {
         }
     }
 
-    @Test("--pid holds for as long as that process lives", arguments: GoNode.Format.allCases)
+    @Test("keepalive --pid holds the lease for as long as that process lives", arguments: GoNode.Format.allCases)
     func pid(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             let process = try nats.box.start(["sleep", "600"])
@@ -109,7 +113,7 @@ struct NATSKeepaliveTests {
     }
 
     @Test(
-        "that is killed is followed when its lease ends, and not at some tick after", arguments: GoNode.Format.allCases,
+        "a killed keepalive is succeeded when its lease ends, not at a later tick", arguments: GoNode.Format.allCases,
         NATSVersion.allCases)
     func killed(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format, .heavy) { nats in
@@ -130,7 +134,7 @@ struct NATSKeepaliveTests {
         }
     }
 
-    @Test("runs its hooks, and a lease that is deleted is lost and campaigned for again", arguments: GoNode.Format.allCases)
+    @Test("keepalive runs its hooks, and campaigns again for a lease that was taken and deleted", arguments: GoNode.Format.allCases)
     func takenAway(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             let run = try nats.qq(
@@ -149,7 +153,7 @@ struct NATSKeepaliveTests {
         }
     }
 
-    @Test("a change that cannot be read yet when its message comes is noticed all the same", arguments: GoNode.Format.allCases)
+    @Test("keepalive notices a change even if it cannot be read yet when its message arrives", arguments: GoNode.Format.allCases)
     func storedLater(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             let run = try nats.qq("keepalive", "x", "--id", "me", "--ttl", "60s", "--json")
@@ -160,17 +164,17 @@ struct NATSKeepaliveTests {
                 return connections.contains { $0["subscriptions_list"]?.arrayValue?.contains(subject) == true }
             }
             let reads = try nats.raw.subscribe("$JS.API.>")
-            // Servers pass on what their stream refuses, too: a message, and nothing new behind it.
+            // Servers also deliver a message that their stream refuses, so there is nothing new to read.
             #expect(throws: (any Error).self) { try nats.raw.put(nats.leaseKey, other(format), in: nats.bucket(), expected: 999) }
             _ = try #require(try nats.raw.next(reads))
-            // Nobody is told of this.
+            // No client is notified of this.
             _ = try nats.raw.jetStream("STREAM.PURGE.KV_\(nats.bucket())")
             try await run.event("lost", within: .seconds(8))
             try await run.terminate()
         }
     }
 
-    /// Another node's lease.
+    /// The lease of another node.
     private func other(_ format: GoNode.Format) -> String {
         let now = WallTime.now()
         return switch format {
@@ -180,7 +184,7 @@ struct NATSKeepaliveTests {
         }
     }
 
-    @Test("is configured by a cluster.json as the Go nodes are", arguments: GoNode.Format.allCases)
+    @Test("a cluster.json configures keepalive as it does the Go nodes", arguments: GoNode.Format.allCases)
     func clusterFile(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             let interval = format == .v1 ? "renewIntervalMs" : "heartbeatIntervalMs"
