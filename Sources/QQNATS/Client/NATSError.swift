@@ -1,32 +1,32 @@
 import QQNetwork
 
-/// Why the client could not do what it was asked.
+/// An error of the NATS client.
 public struct NATSError: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Kind: Sendable, Hashable {
         /// No connection, or it was cut.
         case disconnected
         /// No answer in time.
         case timedOut
-        /// Nobody listens on the subject.
+        /// Nothing subscribes to the subject.
         case noResponders
-        /// The server refuses our credentials, or a subject.
+        /// The server refuses the credentials or a subject.
         case denied
-        /// What we were told to connect with cannot be used: credentials, certificates, addresses.
+        /// The configured credentials, certificates or addresses cannot be used.
         case configuration
-        /// Bytes that are no NATS, or an answer that cannot be understood.
+        /// Bytes that are not NATS, or an answer that cannot be parsed.
         case malformed
-        /// More than the server takes.
+        /// Larger than a limit of the server or of this client.
         case tooLarge
     }
 
     public var kind: Kind
-    /// Why, such as "Connection refused".
+    /// The reason, such as "Connection refused".
     public var reason: String
-    /// The server that it concerns, as host:port, or the file.
+    /// Location of the error: a server as host:port, or a file.
     public var place: String?
-    /// Whether what was asked may have been carried out all the same.
+    /// Whether the request might have been carried out nevertheless.
     public var isUncertain: Bool
-    /// What to do about it, where that is known.
+    /// What to do about the error, if that is known.
     public var hint: String?
 
     public init(_ kind: Kind, _ reason: String, at place: String? = nil, isUncertain: Bool = false, hint: String? = nil) {

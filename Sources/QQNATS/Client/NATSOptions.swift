@@ -1,9 +1,9 @@
 import QQCore
 import QQNetwork
 
-/// What it takes to connect: where to, as whom, and how.
+/// Settings of a connection: servers, credentials, TLS and times.
 public struct NATSOptions: Sendable {
-    /// One server.
+    /// Address of a server.
     public struct Address: Sendable, Hashable, CustomStringConvertible {
         public static let defaultPort = 4222
 
@@ -20,7 +20,7 @@ public struct NATSOptions: Sendable {
         public var description: String { ServerURL.Host(name: host, port: port).description }
     }
 
-    /// As whom. Files are read when a connection is made, so that renewed ones are used.
+    /// How to log in. Files are read for every connection, so that renewed files are used.
     public enum Credentials: Sendable, Hashable {
         case none
         case userPassword(user: String, password: String)
@@ -32,7 +32,7 @@ public struct NATSOptions: Sendable {
     }
 
     public struct TLS: Sendable, Hashable {
-        /// Whether plain text is refused. A server may ask for TLS all the same.
+        /// Whether plain text is refused. If false, the server can still require TLS.
         public var isRequired = false
         /// Whether TLS begins before the server's first line (`handshake_first`).
         public var handshakeFirst = false
@@ -41,15 +41,15 @@ public struct NATSOptions: Sendable {
         public init() {}
     }
 
-    /// At least one..
+    /// At least one.
     public var servers: [Address]
     public var credentials: Credentials = .none
     public var tls = TLS()
-    /// How we call ourselves; operators see it in the server's list of connections.
+    /// Name of the connection, which operators see in the server's list.
     public var name = "qq"
-    /// What subjects for answers begin with, where an account allows no other.
+    /// Prefix of the subjects for answers. Some accounts allow only a prefix of their own.
     public var inboxPrefix = "_INBOX"
-    /// For one server: address, TCP, TLS and the handshake together.
+    /// Time limit for connecting to one server: name lookup, TCP, TLS and the handshake together.
     public var connectTimeout: Duration = .seconds(2)
     /// The pause before a server that failed is tried again; doubles from failure to failure up to `reconnectWaitMaximum`, with jitter.
     public var reconnectWait: Duration = .milliseconds(100)

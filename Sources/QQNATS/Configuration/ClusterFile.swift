@@ -1,44 +1,44 @@
 import QQCore
 
-/// The configuration file of the Go library and its tool, `cluster.json`, as far as it says something to us.
+/// `cluster.json`, the configuration file of the Go library and its tool: the parts that `qq` uses.
 ///
-/// As Go reads it: names of keys in any case, null and empty values as if they were not there. Keys that are not known are passed over.
+/// Read as Go reads the file: the case of keys does not matter, and null and empty values count as missing. Unknown keys are ignored.
 public struct ClusterFile: Sendable, Hashable {
-    /// Where it was read.
+    /// Path from which the file was read.
     public let path: String
     /// `clusterId`: the election.
     public var clusterID: String?
-    /// `nodeId`: our identity.
+    /// `nodeId`: the identity.
     public var nodeID: String?
-    /// `nats.servers`, as one URL; what they hold of credentials is in its user, password and token.
+    /// `nats.servers`, as one URL. The URL's user, password and token are the credentials that the servers contain.
     public var server: ServerURL?
-    /// `nats.credentials`: the path of a `.creds` file; a relative one is meant from the file's own folder.
+    /// `nats.credentials`: the path of a `.creds` file; a relative path starts at the folder of the cluster file.
     public var credentialsPath: String?
     /// `nats.reconnectWaitMs`.
     public var reconnectWait: Duration?
-    /// `nats.maxReconnects`: read, and not followed: while a lease may be ours we never give up.
+    /// `nats.maxReconnects`: read but ignored. `qq` never stops reconnecting while it might hold a lease.
     public var maximumReconnects: Int64?
     /// `vip`.
     public var vip: VIP?
     /// `election.leaseTtlMs`.
     public var leaseTTL: Duration?
-    /// `election.heartbeatIntervalMs`, which v2 has, or `election.renewIntervalMs`, which v1 has.
+    /// `election.heartbeatIntervalMs` of v2, or `election.renewIntervalMs` of v1.
     public var renewEvery: Duration?
-    /// The format of nodes with such a file; nil where it does not tell.
+    /// The lease format of nodes that use this file; nil if the file does not show it.
     public var format: LeaseFormat?
     /// `service.version`.
     public var serviceVersion: String?
-    /// What was passed over: `election.quorum`.
+    /// The ignored keys, such as `election.quorum`.
     public var unknownKeys: [String] = []
 
-    /// The address that the leader has.
+    /// The virtual address that the leader carries.
     public struct VIP: Sendable, Hashable {
         public var address: String
-        /// The length of the prefix, or a mask in dots.
+        /// The prefix length, or a dotted mask.
         public var netmask: String
         public var interface: String
 
-        /// As `--vip` takes it: `10.0.0.9/24@eth0`.
+        /// The value for `--vip`: `10.0.0.9/24@eth0`.
         public var text: String { "\(address)/\(netmask)@\(interface)" }
     }
 
@@ -46,7 +46,7 @@ public struct ClusterFile: Sendable, Hashable {
 }
 
 extension ClusterFile {
-    /// What it says, on top of `settings` that its server or another one gave.
+    /// Applies the file to `settings`, which were made from its server or another one.
     public func apply(to settings: inout NATSSettings) {
         settings.leaseTTL = leaseTTL
         if let format { settings.formatToCreate = format }
@@ -57,7 +57,7 @@ extension ClusterFile {
         }
     }
 
-    /// What it names to log in with.
+    /// The logins that the file names.
     public var logins: [NATSLogin] {
         var logins: [NATSLogin] = []
         if let server, let login = NATSLogin.inURL(server, source: "nats.servers in \(path)") { logins.append(login) }

@@ -7,7 +7,7 @@ extension ClusterFile {
 
     /// Reads the file at `path`.
     ///
-    /// - Throws: ``CoordinationError`` of kind `configuration`, with the path, the key and what was expected there.
+    /// - Throws: ``CoordinationError`` of kind `configuration`, with the path, the key and the expected value.
     public static func read(_ path: String) throws(CoordinationError) -> ClusterFile {
         var bytes = [UInt8](repeating: 0, count: maximumSize + 1)
         let count: Int
@@ -29,7 +29,7 @@ extension ClusterFile {
         return try parse(bytes.prefix(count), path: path)
     }
 
-    /// - Parameter path: where the document was read; relative paths in it are meant from there.
+    /// - Parameter path: path of the document; relative paths in the document start at its folder.
     public static func parse(_ document: some Collection<UInt8>, path: String) throws(CoordinationError) -> ClusterFile {
         do throws(Wrong) {
             let value: JSONValue
@@ -47,7 +47,7 @@ extension ClusterFile {
 
     private struct Wrong: Error { let reason: String }
 
-    /// A file half read.
+    /// A partly read file.
     private struct Reading {
         var file: ClusterFile
 
@@ -71,29 +71,29 @@ extension ClusterFile {
             file.unknownKeys = root.unknownKeys
         }
 
-        /// One URL of all: they are one cluster, with one login.
+        /// Combines all servers into one URL: they form one cluster with one login.
         private func server(_ texts: [String]) throws(Wrong) -> ServerURL? {
             var hosts: [String] = []
             var isTLS = false
             var login: String?
             for (index, text) in texts.enumerated() {
                 let key = "nats.servers[\(index)]"
-                // Go takes a host alone, too.
+                // Go also accepts a host without a scheme.
                 let full = text.utf8.starts(with: "nats:".utf8) || text.contains("://") ? text : "nats://" + text
                 if let scheme = Self.scheme(full), scheme != "nats", scheme != "tls" {
-                    throw Wrong(reason: "\(key) is no nats:// or tls:// URL")
+                    throw Wrong(reason: "\(key) is not a nats:// or tls:// URL")
                 }
                 let url: ServerURL
                 do throws(ServerURL.Invalid) { url = try ServerURL.parse(full) } catch {
                     throw Wrong(reason: "\(key): \(error.description)")
                 }
-                guard url.system == .nats else { throw Wrong(reason: "\(key) is no nats:// or tls:// URL") }
-                guard url.query.isEmpty else { throw Wrong(reason: "\(key) has a query, which a server of a list cannot have") }
+                guard url.system == .nats else { throw Wrong(reason: "\(key) is not a nats:// or tls:// URL") }
+                guard url.query.isEmpty else { throw Wrong(reason: "\(key) has a query, which is not allowed in a list of servers") }
                 hosts.append(String(url.description.dropFirst(url.scheme.count + 3)))
                 if url.tls { isTLS = true }
                 guard let own = Self.userInformation(full) else { continue }
                 guard login == nil || login == own else {
-                    throw Wrong(reason: "\(key) has another user or token than the servers before it")
+                    throw Wrong(reason: "\(key) has a different user or token than the servers before it")
                 }
                 login = own
             }
@@ -109,7 +109,7 @@ extension ClusterFile {
             return text[..<colon].lowercased()
         }
 
-        /// What stands before the `@` of a URL that was parsed, as it is written.
+        /// The unchanged text before the `@` of a URL that has been parsed.
         private static func userInformation(_ url: String) -> String? {
             let bytes = Array(url.utf8)
             guard let at = bytes.firstIndex(of: UInt8(ascii: "@")), let slash = bytes.firstIndex(of: UInt8(ascii: "/")), slash + 2 <= at
@@ -143,7 +143,7 @@ extension ClusterFile {
         }
     }
 
-    /// An object of the file, and which of its keys have been asked for.
+    /// An object of the file and the keys that have been read from it.
     private struct Section {
         private let object: JSONObject
         private let path: String
@@ -155,12 +155,12 @@ extension ClusterFile {
             self.path = path
         }
 
-        /// What nobody has asked for, here and below.
+        /// The keys that were never read, here and in the objects below.
         var unknownKeys: [String] {
             object.members.filter { member in !known.contains(member.name.lowercased()) }.map { path + $0.name } + below
         }
 
-        /// As Go: the last one of this name in any case; null is none.
+        /// As in Go, the last value whose key matches in any case; nil if that is null.
         private mutating func value(_ key: String) -> JSONValue? {
             known.append(key.lowercased())
             let found = object.members.last { $0.name.lowercased() == key.lowercased() }?.value
@@ -174,7 +174,7 @@ extension ClusterFile {
         mutating func text(_ key: String, numbersToo: Bool = false) throws(Wrong) -> String? {
             guard let value = value(key) else { return nil }
             if numbersToo, let number = value.int64Value { return String(number) }
-            guard let text = value.stringValue else { throw wrong(key, value, expected: "a text") }
+            guard let text = value.stringValue else { throw wrong(key, value, expected: "a string") }
             return text.isEmpty ? nil : text
         }
 
@@ -195,12 +195,12 @@ extension ClusterFile {
             return number
         }
 
-        /// Nil also for zero, which is Go's way not to set it.
+        /// Nil also for zero, which in Go means that the value is not set.
         mutating func milliseconds(_ key: String) throws(Wrong) -> Duration? {
             guard let number = try integer(key), number != 0 else { return nil }
             let duration = Duration.milliseconds(number)
             guard number > 0, duration <= DurationText.maximum else {
-                throw Wrong(reason: "\(path)\(key) is \(number), expected milliseconds, more than 0 and at most ten years")
+                throw Wrong(reason: "\(path)\(key) is \(number), expected milliseconds above 0 and up to ten years")
             }
             return duration
         }
@@ -216,13 +216,13 @@ extension ClusterFile {
 }
 
 extension JSONValue {
-    /// What a person calls such a value.
+    /// Name of the value's type in messages.
     fileprivate var kind: String {
         switch self {
         case .null: "null"
         case .bool: "a boolean"
         case .integer, .unsigned, .double: "a number"
-        case .string: "a text"
+        case .string: "a string"
         case .array: "a list"
         case .object: "an object"
         }

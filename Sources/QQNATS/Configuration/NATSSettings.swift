@@ -1,28 +1,28 @@
 import QQCore
 
-/// Everything that a NATS system is used with: how to connect, and how to take part.
+/// Settings for a NATS system: how to connect and how to take part in elections.
 public struct NATSSettings: Sendable {
     public var options: NATSOptions
-    /// What subjects of the JetStream API begin with, without a dot at the end: another for a domain, and for an account that imports the streams.
+    /// Prefix of the JetStream API's subjects, without a trailing dot. It differs for a domain, and for an account that imports the streams.
     public var apiPrefix = Self.defaultAPIPrefix
-    /// On how many servers a bucket is kept that we create, 1 to 5.
+    /// Number of servers that store a bucket created by `qq`, 1 to 5.
     public var replicas = 1
-    /// The format to speak; nil for that of the bucket which is there.
+    /// The lease format to use; nil for the format of the existing bucket.
     public var format: LeaseFormat?
-    /// The format of a bucket that we create, where `format` says nothing and there is neither.
+    /// The format of a bucket created by `qq`, if `format` is nil and the bucket of neither format exists.
     public var formatToCreate = LeaseFormat.v2
-    /// The TTL that the nodes of the cluster are configured with, where that is known.
+    /// The TTL with which the nodes of the cluster are configured, if known.
     public var leaseTTL: Duration?
-    /// The version that the micro service of a v2 node gives; three numbers (semver.org).
+    /// The version that the micro service of a v2 node reports; three numbers (semver.org).
     public var serviceVersion = "1.0.0"
 
     public static let defaultAPIPrefix = "$JS.API"
 
     public init(options: NATSOptions) { self.options = options }
 
-    /// What the server URL says; what to log in with is not taken from it, see ``NATSLogin``.
+    /// Takes the settings from the server URL, but not the login; see ``NATSLogin``.
     ///
-    /// - Parameter tls: what is known of TLS beside the URL; `tls://` requires it, whatever this says.
+    /// - Parameter tls: TLS settings from elsewhere than the URL. A `tls://` URL requires TLS regardless of them.
     /// - Throws: ``CoordinationError`` of kind `configuration` for a query item that is unknown, repeated or wrong.
     public init(
         server: ServerURL, credentials: NATSOptions.Credentials = .none, tls: NATSOptions.TLS = .init()
@@ -60,12 +60,12 @@ public struct NATSSettings: Sendable {
         case .domain:
             // One token of a subject: the server's `jetstream { domain: … }`.
             guard Self.isSubject(value), !value.utf8.contains(UInt8(ascii: ".")) else {
-                throw Wrong(reason: "is no JetStream domain: a name without dots, wildcards and white space")
+                throw Wrong(reason: "is not a JetStream domain: a name without dots, wildcards and white space")
             }
             apiPrefix = "$JS.\(value).API"
         case .apiPrefix:
             guard Self.isSubject(value) else {
-                throw Wrong(reason: "is no prefix of subjects, such as JS.hub.API: no wildcards, no white space, no dot at the end")
+                throw Wrong(reason: "is not a subject prefix such as JS.hub.API, without wildcards, white space and a dot at the end")
             }
             apiPrefix = value
         case .replicas:
@@ -78,7 +78,7 @@ public struct NATSSettings: Sendable {
             self.format = format
         case .inbox:
             guard Self.isSubject(value) else {
-                throw Wrong(reason: "is no prefix of subjects, such as _INBOX_web: no wildcards, no white space, no dot at the end")
+                throw Wrong(reason: "is not a subject prefix such as _INBOX_web, without wildcards, white space and a dot at the end")
             }
             options.inboxPrefix = value
         }
@@ -87,7 +87,7 @@ public struct NATSSettings: Sendable {
     private static func isSubject(_ text: String) -> Bool { (try? Subject.check(text)) != nil }
 
     private static func unknown(_ name: String, _ server: ServerURL) -> CoordinationError {
-        wrong("NATS knows no '\(name)'", server, hint: "known: " + URLItem.allCases.map(\.rawValue).joined(separator: ", "))
+        wrong("'\(name)' is not an option of NATS URLs", server, hint: "known: " + URLItem.allCases.map(\.rawValue).joined(separator: ", "))
     }
 
     private static func wrong(_ reason: String, _ server: ServerURL, hint: String? = nil) -> CoordinationError {

@@ -1,6 +1,6 @@
-/// RFC 4648, section 4, as Go writes byte slices into JSON.
+/// Base64 (RFC 4648, section 4), as Go encodes byte slices in JSON.
 enum Base64 {
-    /// Nil where it is none: padding is needed, nothing else may stand in it.
+    /// Returns nil for invalid text. Padding is required, and other characters, line ends included, are rejected.
     static func decode(_ text: String) -> [UInt8]? {
         let bytes = Array(text.utf8)
         guard bytes.count % 4 == 0 else { return nil }
@@ -17,7 +17,7 @@ enum Base64 {
                 output.append(UInt8(truncatingIfNeeded: bits))
             }
         }
-        // The bits behind the last byte are to be zero.
+        // The bits after the last byte must be zero.
         switch padding {
         case 1:
             guard bits & 0b11 == 0 else { return nil }

@@ -1,18 +1,18 @@
 import QQCore
 
-/// A consumer that pushes the last value of every key that `filter` matches, and then each change, without acknowledgements: what nats.go
-/// creates for a KV watch (ADR-8, ADR-17).
+/// A consumer that pushes the last value of every key that `filter` matches, and then each change, without acknowledgements. nats.go creates the same one for a
+/// KV watch (ADR-8, ADR-17).
 struct ConsumerConfiguration: Sendable, Hashable {
     var stream: String
     var name: String
-    /// The subjects, such as `$KV.demo.leader` or `$KV.demo.>`.
+    /// Subject pattern, such as `$KV.demo.leader` or `$KV.demo.>`.
     var filter: String
-    /// Where to deliver to.
+    /// Subject to which messages are delivered.
     var deliverSubject: String
-    /// How long the server is silent at most.
+    /// Longest silence of the server.
     var heartbeat: Duration
 
-    /// The request to create it.
+    /// The request that creates the consumer.
     var creation: [UInt8] {
         JSONWriter.bytes([
             "stream_name": .string(stream),
@@ -29,9 +29,9 @@ struct ConsumerConfiguration: Sendable, Hashable {
 /// The answer to CONSUMER.CREATE and CONSUMER.INFO.
 struct ConsumerInfo: Sendable, Hashable {
     var name: String
-    /// How many messages it has still to deliver.
+    /// Number of messages that remain to be delivered.
     var pending: UInt64
-    /// How many it has delivered.
+    /// Number of messages delivered so far.
     var delivered: UInt64
 
     init(name: String, pending: UInt64, delivered: UInt64 = 0) {

@@ -1,23 +1,23 @@
 import QQCore
 
-/// What the reply subject of a message tells that a consumer delivered. Sources: ADR-15, and nats.go's `getMetadataFields`.
+/// The reply subject of a message that a consumer delivered. Sources: ADR-15, and nats.go's `getMetadataFields`.
 ///
 /// Nine tokens, `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream sequence>.<consumer sequence>.<time>.<pending>`, or from 11 on
-/// `$JS.ACK.<domain>.<account hash>.<stream>…<pending>` with whatever follows; a domain of `_` is none.
+/// `$JS.ACK.<domain>.<account hash>.<stream>…<pending>`, followed by anything; the domain `_` means none.
 struct DeliveryReply: Sendable, Hashable {
     var domain: String?
     var stream: String
     var consumer: String
     var deliveries: UInt64
     var streamSequence: UInt64
-    /// Counts what this consumer delivered, from 1.
+    /// Number of this delivery of the consumer, counted from 1.
     var consumerSequence: UInt64
-    /// When the message was stored, by the server's clock.
+    /// Time at which the message was stored, by the server's clock.
     var stored: WallTime
-    /// How many messages the consumer has still to deliver.
+    /// Number of messages that remain to be delivered by the consumer.
     var pending: UInt64
 
-    /// Nil where it is no such subject.
+    /// Nil if `reply` is not such a subject.
     init?(_ reply: String) {
         var tokens = reply.split(separator: ".", omittingEmptySubsequences: false)
         guard tokens.count == 9 || tokens.count >= 11, tokens[0] == "$JS", tokens[1] == "ACK" else { return nil }

@@ -1,13 +1,13 @@
 import QQCore
 
-/// Requests to JetStream, carried out.
+/// Sends requests to JetStream.
 struct JetStream: Sendable {
     let client: NATSClient
     let api: JetStreamAPI
 
     // MARK: Streams
 
-    /// - Returns: nil where there is no such stream.
+    /// - Returns: nil if the stream does not exist.
     func stream(_ name: String, timeout: Duration) async throws(JetStreamFailure) -> StreamInfo? {
         do throws(JetStreamFailure) {
             return try StreamInfo(await ask(api.streamInfo(name), isRepeatable: true, timeout: timeout))
@@ -17,14 +17,14 @@ struct JetStream: Sendable {
         }
     }
 
-    /// Creates a stream, or finds that one with this configuration is there.
+    /// Creates a stream, unless one with this configuration exists already.
     func create(_ configuration: StreamConfiguration, timeout: Duration) async throws(JetStreamFailure) -> StreamInfo {
-        // The same request again finds what the first one made.
+        // Repeating the request finds the stream that the first one created.
         let answer = try await ask(api.streamCreate(configuration.name), configuration.creation, isRepeatable: true, timeout: timeout)
         return try StreamInfo(answer)
     }
 
-    /// Bounds what a server can make us remember; it lists 256 a page.
+    /// Limits the memory that a server can make this process use. A server lists 256 streams a page.
     private static let mostPages = 1000
 
     /// Every bucket of the account, page by page.
@@ -45,15 +45,15 @@ struct JetStream: Sendable {
 
     // MARK: Keys
 
-    /// The newest entry of a key, a tombstone included; nil where there is none.
-    /// - Parameter direct: whether any server of the stream may answer, though it may lag behind; else its leader does.
+    /// The newest entry of a key, which can be a tombstone; nil if there is none.
+    /// - Parameter direct: whether any server of the stream is allowed to answer, even one that lags behind. Otherwise only the stream leader answers.
     func entry(bucket: String, key: String, direct: Bool, timeout: Duration) async throws(JetStreamFailure) -> KeyValueEntry? {
         let stream = JetStreamAPI.stream(ofBucket: bucket)
         let subject = JetStreamAPI.keySubject(bucket: bucket, key: key)
         if direct {
             let answer = try await ask(api.directGet(stream, subject: subject), isRepeatable: true, isLocal: true, timeout: timeout)
             do throws(JetStreamFailure) { return try KeyValueEntry.direct(answer, bucket: bucket) } catch {
-                // Servers store whatever headers a writer sends, and a direct answer mixes them with its own; the leader keeps them apart.
+                // Servers store whatever headers a writer sends, and a direct answer mixes them with its own. The stream leader's answer keeps them apart.
                 guard case .failed(let failure) = error, failure.kind == .malformed else { throw error }
             }
         }
@@ -62,7 +62,7 @@ struct JetStream: Sendable {
         return try KeyValueEntry.stored(answer, bucket: bucket)
     }
 
-    /// - Throws: `isUncertain` where it was sent and no answer came.
+    /// - Throws: with `isUncertain` if the write was sent and no answer came.
     func write(bucket: String, _ write: KeyValueWrite, timeout: Duration) async throws(JetStreamFailure) -> PublishAcknowledgement {
         let subject = api.keyWrite(bucket: bucket, key: write.key)
         return try PublishAcknowledgement(await ask(subject, write.value, headers: write.headers, isRepeatable: false, timeout: timeout))

@@ -1,8 +1,8 @@
-/// The subjects of JetStream's API, under the usual prefix, that of a domain, or one that an account imports it under (ADR-19).
+/// The subjects of JetStream's API, under the default prefix, a domain's prefix, or the prefix under which an account imports the API (ADR-19).
 struct JetStreamAPI: Sendable, Hashable {
     static let defaultPrefix = "$JS.API"
 
-    /// Without a dot at its end.
+    /// The prefix without a trailing dot.
     let prefix: String
 
     init(prefix: String = defaultPrefix) {
@@ -26,10 +26,10 @@ struct JetStreamAPI: Sendable, Hashable {
 
     // MARK: Messages
 
-    /// Asks the stream's leader.
+    /// Answered by the stream leader.
     func messageGet(_ stream: String) -> String { "\(prefix).STREAM.MSG.GET.\(stream)" }
 
-    /// Asks any of the stream's servers, so that the answer may be behind the last write. `subject` is the message's; the request is empty.
+    /// Answered by any of the stream's servers, so the answer can be older than the last write. `subject` is the message's subject; the request is empty.
     func directGet(_ stream: String, subject: String) -> String { "\(prefix).DIRECT.GET.\(stream).\(subject)" }
 
     // MARK: Consumers
@@ -42,10 +42,10 @@ struct JetStreamAPI: Sendable, Hashable {
 
     // MARK: Key-value (ADR-8)
 
-    /// The subject that a key's messages are stored under, and read by.
+    /// The subject under which a key's messages are stored and read.
     static func keySubject(bucket: String, key: String) -> String { "$KV.\(bucket).\(key)" }
 
-    /// Where a key is written to: as nats.go does it, behind the prefix unless that is the usual one.
+    /// The subject to which a key is written. As in nats.go, the prefix comes first unless it is the default one.
     func keyWrite(bucket: String, key: String) -> String {
         let subject = Self.keySubject(bucket: bucket, key: key)
         return prefix == Self.defaultPrefix ? subject : "\(prefix).\(subject)"
@@ -54,7 +54,7 @@ struct JetStreamAPI: Sendable, Hashable {
     /// The stream behind a bucket.
     static func stream(ofBucket bucket: String) -> String { "KV_" + bucket }
 
-    /// The bucket that a stream holds; nil where its name says that it is none.
+    /// The bucket of a stream; nil if the stream's name is not that of a bucket.
     static func bucket(ofStream stream: String) -> String? {
         guard stream.hasPrefix("KV_"), stream.utf8.count > 3 else { return nil }
         return String(stream.dropFirst(3))

@@ -1,31 +1,31 @@
 import QQCore
 
-/// The JSON object that JetStream answers with.
+/// The JSON object of a JetStream answer.
 struct JetStreamAnswer {
     let object: JSONObject
 
-    /// - Throws: JetStream's refusal; `.noResponders` where JetStream does not listen; `.malformed`.
+    /// - Throws: JetStream's refusal; `.noResponders` if JetStream does not listen; `.malformed`.
     init(_ message: NATSMessage) throws(JetStreamFailure) {
         if let status = message.headers.status { throw Self.failure(status: status, text: message.headers.statusText) }
         let value: JSONValue
         do throws(JSONError) { value = try JSONValue.parse(message.payload) } catch {
-            throw .malformed("JetStream's answer is no JSON: \(error.description)")
+            throw .malformed("JetStream's answer is not JSON: \(error.description)")
         }
-        guard let object = value.objectValue else { throw .malformed("JetStream's answer is no JSON object") }
+        guard let object = value.objectValue else { throw .malformed("JetStream's answer is not a JSON object") }
         if let error = JetStreamError(in: object) { throw .refused(error) }
         self.object = object
     }
 
     init(_ object: JSONObject) { self.object = object }
 
-    /// What a status line means that stands in place of an answer.
+    /// The failure for a status line that comes in place of an answer.
     static func failure(status: Int, text: String?) -> JetStreamFailure {
-        // A server answers 503 for a subject that nobody listens on; JetStream's own statuses have a text.
+        // A server answers 503 for a subject without subscribers; JetStream's own statuses have a text.
         if status == 503, text == nil || text == "" { return .failed(NATSError(.noResponders, "JetStream does not answer")) }
         return .refused(JetStreamError(code: status, errorCode: 0, description: text ?? "status \(status)"))
     }
 
-    // MARK: Members. What is missing or null is nil; what has another type is malformed.
+    // MARK: Members. A missing or null member is nil; a member of another type is malformed.
 
     func text(_ name: String) throws(JetStreamFailure) -> String? {
         guard let value = member(name) else { return nil }
@@ -45,19 +45,19 @@ struct JetStreamAnswer {
         return count
     }
 
-    /// A number that is negative where there is no limit.
+    /// A number; a negative one means that there is no limit.
     func integer(_ name: String) throws(JetStreamFailure) -> Int64? {
         guard let value = member(name) else { return nil }
         guard let integer = value.int64Value else { throw wrong(name, "a whole number") }
         return integer
     }
 
-    /// From nanoseconds.
+    /// A duration given in nanoseconds.
     func duration(_ name: String) throws(JetStreamFailure) -> Duration? {
         try integer(name).map { .nanoseconds($0) }
     }
 
-    /// Nil for Go's zero time too.
+    /// Nil also for Go's zero time.
     func time(_ name: String) throws(JetStreamFailure) -> WallTime? {
         guard let text = try text(name) else { return nil }
         guard let time = try? WallTime.parse(rfc3339: text) else { throw wrong(name, "an RFC 3339 time") }
@@ -86,7 +86,7 @@ struct JetStreamAnswer {
         return value
     }
 
-    private func wrong(_ name: String, _ what: String) -> JetStreamFailure {
-        .malformed("\"\(name)\" in JetStream's answer is not \(what)")
+    private func wrong(_ name: String, _ expected: String) -> JetStreamFailure {
+        .malformed("\"\(name)\" in JetStream's answer is not \(expected)")
     }
 }

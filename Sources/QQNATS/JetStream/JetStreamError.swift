@@ -2,11 +2,11 @@ import QQCore
 
 /// A refusal by JetStream: the `error` object of an answer. Source of the codes: nats-server, `server/errors.json`.
 struct JetStreamError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// As in HTTP: 404, 503.
+    /// A code as in HTTP: 404, 503.
     var code: Int
-    /// What exactly, such as 10059.
+    /// JetStream's own code, such as 10059.
     var errorCode: Int
-    /// In the server's words; holds no control characters.
+    /// The server's text, without control characters.
     var description: String
 
     init(code: Int, errorCode: Int, description: String) {
@@ -15,7 +15,7 @@ struct JetStreamError: Error, Sendable, Hashable, CustomStringConvertible {
         self.description = Printable.text(description)
     }
 
-    /// Nil where the answer holds no error.
+    /// Nil if the answer has no error.
     init?(in answer: JSONObject) {
         guard let error = answer["error"]?.objectValue else { return nil }
         self.init(
@@ -27,38 +27,37 @@ struct JetStreamError: Error, Sendable, Hashable, CustomStringConvertible {
     var isStreamNotFound: Bool { errorCode == 10059 }
     var isConsumerNotFound: Bool { errorCode == 10014 }
     var isMessageNotFound: Bool { errorCode == 10037 }
-    /// The name is taken by a stream with another configuration.
+    /// A stream with this name and another configuration exists.
     var isStreamNameInUse: Bool { errorCode == 10058 }
-    /// JetStream is off, for the server or for the account.
+    /// JetStream is disabled for the server or the account.
     var isNotEnabled: Bool { errorCode == 10076 || errorCode == 10039 }
-    /// The key has another revision than was expected. A replicated stream says 10164 while another write of the key, which may be an
-    /// earlier one of ours, is under way: only reading back tells.
+    /// The key does not have the expected revision. A replicated stream answers 10164 while another write of the key is in progress, which might be this
+    /// process's own earlier one: only reading back resolves that.
     var isWrongLastSequence: Bool { errorCode == 10071 || errorCode == 10164 }
 
-    /// Whether what was asked may be carried out yet: the same message is under way (10158), or was agreed on but not stored (10077).
+    /// Whether the request might still be carried out: the same message is in progress (10158), or was agreed on but not stored (10077).
     var isUncertain: Bool { errorCode == 10158 || errorCode == 10077 }
 
-    /// JetStream does not work just now as far as the server that was asked can see, or does not get on with a write that it took.
+    /// JetStream is unavailable as far as the asked server can see, or makes no progress with a write that it accepted.
     var isUnavailable: Bool { code == 503 || errorCode == 10158 }
 
-    /// Whether asking again later can help.
+    /// Whether a later retry can succeed.
     var isPassing: Bool {
         switch errorCode {
-        // Not for this server or account at all: JetStream off, no such account, no cluster, not in a cluster.
+        // Permanent for this server or account: JetStream disabled, no such account, no cluster, not in a cluster.
         case 10076, 10039, 10035, 10010, 10036: false
-        // No leader, not here, elections; memory and disk; a stream or consumer that is offline; trouble while a consumer is made; Raft
-        // errors.
+        // No Raft leader, not on this server, elections; memory and disk; an offline stream or consumer; a failed consumer creation; Raft errors.
         case 10004, 10007, 10008, 10009, 10012, 10023, 10028, 10041, 10047, 10118, 10119, 10158, 10163, 10164, 10167: true
         default: code == 503 || code == 429
         }
     }
 }
 
-/// Why a request to JetStream brought no result.
+/// The failure of a request to JetStream.
 enum JetStreamFailure: Error, Sendable, Hashable, CustomStringConvertible {
-    /// JetStream answered, and refused.
+    /// JetStream answered with a refusal.
     case refused(JetStreamError)
-    /// There was no answer, or none that can be understood.
+    /// No answer came, or one that cannot be parsed.
     case failed(NATSError)
 
     static func malformed(_ reason: String) -> JetStreamFailure { .failed(NATSError(.malformed, reason)) }
@@ -70,17 +69,17 @@ enum JetStreamFailure: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// JetStream's refusal, where it is one.
+    /// JetStream's refusal; nil for another failure.
     var refusal: JetStreamError? {
         if case .refused(let error) = self { error } else { nil }
     }
 
-    /// Whether nobody listens where it was asked.
+    /// Whether nothing listens on the request's subject.
     var isUnanswered: Bool {
         if case .failed(let error) = self { error.kind == .noResponders } else { false }
     }
 
-    /// Whether what was asked may have been carried out all the same.
+    /// Whether the request might have been carried out nevertheless.
     var isUncertain: Bool {
         switch self {
         case .refused(let error): error.isUncertain
@@ -88,7 +87,7 @@ enum JetStreamFailure: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Whether asking again later can help.
+    /// Whether a later retry can succeed.
     var isPassing: Bool {
         switch self {
         case .refused(let error): error.isPassing

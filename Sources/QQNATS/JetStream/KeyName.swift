@@ -1,11 +1,11 @@
-/// What buckets and keys may be called (ADR-8).
+/// The rules for names of buckets and keys (ADR-8).
 enum KeyName {
     /// `\A[a-zA-Z0-9_-]+\z`
     static func isValid(bucket: String) -> Bool {
         !bucket.isEmpty && bucket.utf8.allSatisfy { isLetterOrDigit($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") }
     }
 
-    /// `\A[-/_=\.a-zA-Z0-9]+\z`, without a dot at either end. Two dots in a row make no subject either, which ADR-8 leaves unsaid.
+    /// `\A[-/_=\.a-zA-Z0-9]+\z`, without a dot at either end. Two dots in a row are rejected too, because they do not form a subject; ADR-8 omits that.
     static func isValid(key: String) -> Bool {
         let bytes = key.utf8
         guard !bytes.isEmpty, bytes.first != UInt8(ascii: "."), bytes.last != UInt8(ascii: "."),

@@ -1,58 +1,57 @@
 import QQCore
 
-/// What a bucket holds, or held, under a key.
+/// An entry of a bucket: the value of a key, or a tombstone.
 struct KeyValueEntry: Sendable, Hashable {
     enum Operation: Sendable, Hashable {
         case put
-        /// Deleted; the tombstone keeps the history.
+        /// Deleted, with the earlier values kept.
         case delete
-        /// Deleted with its history.
+        /// Deleted together with the earlier values.
         case purge
-        /// The server says that the value has expired (`Nats-Marker-Reason: MaxAge`).
+        /// Marked by the server as expired (`Nats-Marker-Reason: MaxAge`).
         case expired
     }
 
     var bucket: String
     var key: String
-    /// Empty for everything but a put.
+    /// Empty for all operations but a put.
     var value: [UInt8]
     var revision: UInt64
-    /// When it was stored, by the server's clock.
+    /// Time at which the entry was stored, by the server's clock.
     var written: WallTime
     var operation: Operation
-    /// The headers that it was written with, and those that the server adds.
+    /// The writer's headers and the server's additions.
     var headers: NATSHeaders
-    /// How many entries a watch has still to deliver; nil where the entry was asked for.
+    /// Number of entries that a watch has still to deliver; nil if the entry was requested.
     var pending: UInt64?
 
-    /// The id that the writer gave the message.
+    /// The message ID that the writer set.
     var messageID: String? { headers["Nats-Msg-Id"] }
 }
 
 extension KeyValueEntry {
-    /// From the answer to a direct get; nil where the key is not there.
-    /// - Throws: what the status means: `.noResponders` where nobody serves direct gets for the stream.
+    /// Reads the answer to a direct get; nil if the key does not exist.
+    /// - Throws: the failure for the status: `.noResponders` if no server answers direct gets for the stream.
     static func direct(_ message: NATSMessage, bucket: String) throws(JetStreamFailure) -> KeyValueEntry? {
-        // The server adds its headers behind the writer's, so the last one of a name is its own; and a stored message may bring a status
-        // line.
+        // The server adds its headers after the writer's, so the last header of a name is the server's. A stored message can have a status line too.
         func added(_ name: String) -> String? { message.headers.fields.last { $0.name == name }?.value }
         guard let revision = added("Nats-Sequence") else {
             guard let status = message.headers.status else { throw .malformed("the answer to a direct get has no sequence") }
             if status == 404 { return nil }
             throw JetStreamAnswer.failure(status: status, text: message.headers.statusText)
         }
-        guard let revision = UInt64(revision), revision > 0 else { throw .malformed("the answer to a direct get has no such sequence") }
+        guard let revision = UInt64(revision), revision > 0 else { throw .malformed("the answer to a direct get has an invalid sequence") }
         guard let time = added("Nats-Time-Stamp"), let written = try? WallTime.parse(rfc3339: time) else {
             throw .malformed("the answer to a direct get has no time")
         }
         guard let subject = added("Nats-Subject"), let key = key(of: subject, in: bucket) else {
-            throw .malformed("the answer to a direct get is of another bucket")
+            throw .malformed("the answer to a direct get is from another bucket")
         }
         return KeyValueEntry(
             bucket: bucket, key: key, revision: revision, written: written, headers: message.headers, payload: message.payload)
     }
 
-    /// From the answer to STREAM.MSG.GET; nil where the key is not there.
+    /// Reads the answer to STREAM.MSG.GET; nil if the key does not exist.
     /// - Throws: JetStream's refusal.
     static func stored(_ message: NATSMessage, bucket: String) throws(JetStreamFailure) -> KeyValueEntry? {
         let answer: JetStreamAnswer
@@ -62,16 +61,16 @@ extension KeyValueEntry {
         }
         let stored = try answer.needed(answer.part("message"), "message")
         let subject = try stored.needed(stored.text("subject"), "subject")
-        guard let key = key(of: subject, in: bucket) else { throw .malformed("the message is of another bucket") }
+        guard let key = key(of: subject, in: bucket) else { throw .malformed("the message is from another bucket") }
         guard let payload = Base64.decode(try stored.text("data") ?? ""), let block = Base64.decode(try stored.text("hdrs") ?? "") else {
-            throw .malformed("the message is no base64")
+            throw .malformed("the message is not base64")
         }
         return KeyValueEntry(
             bucket: bucket, key: key, revision: try stored.needed(stored.count("seq"), "seq"),
             written: try stored.needed(stored.time("time"), "time"), headers: NATSHeaders(stored: block), payload: payload)
     }
 
-    /// From a message that a consumer delivered; nil where it is no entry of the bucket.
+    /// Reads a message that a consumer delivered; nil if it is not an entry of the bucket.
     static func delivered(_ message: NATSMessage, as reply: DeliveryReply, bucket: String) -> KeyValueEntry? {
         guard let key = key(of: message.subject, in: bucket) else { return nil }
         return KeyValueEntry(
@@ -92,7 +91,7 @@ extension KeyValueEntry {
         self.pending = pending
     }
 
-    /// As nats.go reads them: what is unknown is a put.
+    /// As in nats.go, an unknown operation counts as a put.
     private static func operation(_ headers: NATSHeaders) -> Operation {
         switch headers["KV-Operation"] {
         case "DEL": return .delete
@@ -115,9 +114,9 @@ extension KeyValueEntry {
 }
 
 extension NATSHeaders {
-    /// The headers of a stored message, as STREAM.MSG.GET hands them out: `NATS/1.0`, lines of `name: value`, an empty line.
+    /// Reads the headers of a stored message as returned by STREAM.MSG.GET: `NATS/1.0`, lines of `name: value`, an empty line.
     ///
-    /// Servers store what writers send: what is no header is passed over, so that nobody can make a key unreadable.
+    /// Servers store whatever writers send. Invalid lines are skipped, so that no writer can make a key unreadable.
     init(stored block: [UInt8]) {
         self.init()
         for line in block.split(separator: UInt8(ascii: "\n")).dropFirst() {

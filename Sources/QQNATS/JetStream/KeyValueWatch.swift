@@ -1,21 +1,21 @@
 import NIOCore
 import QQCore
 
-/// What a watch over keys tells.
+/// An update from a watch over keys.
 enum KeyValueUpdate: Sendable {
     case entry(KeyValueEntry)
-    /// All that was there at the start has been told.
+    /// Every entry that existed at the start has been reported.
     case initialDone
-    /// It is over.
+    /// The watch has ended.
     case failed(JetStreamFailure)
 }
 
-/// Carries out what an `OrderedConsumer` decides, on the client's event loop.
+/// Carries out the actions of an `OrderedConsumer` on the client's event loop.
 struct KeyValueWatch: Sendable {
     private let client: NATSClient
     private let runner: NIOLoopBoundBox<Runner>
 
-    /// - Parameter sink: called on the event loop for every update; must not keep it waiting.
+    /// - Parameter sink: called on the event loop with every update; must not block.
     init(
         _ configuration: OrderedConsumer.Configuration, jetStream: JetStream, timeout: Duration, clock: any LeaseClock,
         sink: @escaping @Sendable (KeyValueUpdate) -> Void
@@ -28,7 +28,7 @@ struct KeyValueWatch: Sendable {
         client.onLoop { _ in runner.value.start(runner) }
     }
 
-    /// Nothing is told any more.
+    /// Stops all further updates.
     func stop() {
         let runner = runner
         client.onLoop { _ in runner.value.handle(.stop, runner) }
@@ -41,8 +41,8 @@ struct KeyValueWatch: Sendable {
         private let clock: any LeaseClock
         private let sink: @Sendable (KeyValueUpdate) -> Void
         private var subscriptions: [String: UInt64] = [:]
-        /// Nobody ever sends anything to it: it tells of the connection, at times when there is no consumer to subscribe to.
-        private var line: UInt64?
+        /// Subscription that never gets a message. It reports cuts of the connection even while there is no consumer to subscribe to.
+        private var connectionProbe: UInt64?
         private var timer: Scheduled<Void>?
 
         init(
@@ -57,7 +57,7 @@ struct KeyValueWatch: Sendable {
         }
 
         func start(_ box: NIOLoopBoundBox<Runner>) {
-            line = jetStream.client.subscribe(jetStream.client.newInbox()) { delivery in
+            connectionProbe = jetStream.client.subscribe(jetStream.client.newInbox()) { delivery in
                 switch delivery {
                 case .disconnected: box.value.handle(.disconnected, box)
                 case .reconnected: box.value.handle(.reconnected, box)
@@ -72,8 +72,8 @@ struct KeyValueWatch: Sendable {
             for action in consumer.handle(event, now: clock.now()) { perform(action, box) }
             guard consumer.hasEnded else { return }
             timer?.cancel()
-            if let line { jetStream.client.unsubscribe(line) }
-            line = nil
+            if let connectionProbe { jetStream.client.unsubscribe(connectionProbe) }
+            connectionProbe = nil
         }
 
         private func perform(_ action: OrderedConsumer.Action, _ box: NIOLoopBoundBox<Runner>) {
@@ -109,7 +109,7 @@ struct KeyValueWatch: Sendable {
         private func delivered(_ delivery: NATSDelivery, _ box: NIOLoopBoundBox<Runner>) {
             switch delivery {
             case .message(let message): handle(.delivery(message), box)
-            // `line` tells of the connection; the consumer's own count shows what is missing.
+            // `connectionProbe` reports these; the consumer's own count shows which messages are missing.
             case .disconnected, .reconnected: break
             case .failed(let error):
                 handle(.stop, box)

@@ -1,22 +1,22 @@
-/// A write to a key, as it is published (ADR-8).
+/// A write to a key, in published form (ADR-8).
 struct KeyValueWrite: Sendable, Hashable {
     var key: String
     var headers: NATSHeaders
     var value: [UInt8]
 
     /// - Parameters:
-    ///   - revision: that the key must have for the write to be stored; 0 where it must not be there at all; nil where it does not matter.
-    ///   - id: under which the server recognises the same write when it comes again.
+    ///   - revision: the revision that the key must have for the write to be stored; 0 if the key must not exist; nil for any.
+    ///   - id: message ID by which the server recognises a repeated write.
     static func put(_ key: String, _ value: [UInt8], over revision: UInt64? = nil, id: String? = nil) -> KeyValueWrite {
         KeyValueWrite(key: key, headers: NATSHeaders(conditions(revision, id)), value: value)
     }
 
-    /// Leaves a tombstone.
+    /// Deletes the key's value and leaves a tombstone.
     static func delete(_ key: String, at revision: UInt64? = nil) -> KeyValueWrite {
         KeyValueWrite(key: key, headers: NATSHeaders([.init("KV-Operation", "DEL")] + conditions(revision, nil)), value: [])
     }
 
-    /// Leaves a tombstone and nothing else.
+    /// Deletes all values of the key and leaves only a tombstone.
     static func purge(_ key: String, at revision: UInt64? = nil) -> KeyValueWrite {
         let fields: [NATSHeaders.Field] = [.init("KV-Operation", "PURGE"), .init("Nats-Rollup", "sub")]
         return KeyValueWrite(key: key, headers: NATSHeaders(fields + conditions(revision, nil)), value: [])

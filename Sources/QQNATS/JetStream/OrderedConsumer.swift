@@ -1,43 +1,42 @@
 import QQCore
 
-/// A watch over keys of a bucket that survives lost messages, lost consumers and reconnects: every change that is still in the bucket is
-/// delivered once, in order. Pure: events go in, actions come out.
+/// A watch over keys of a bucket that survives lost messages, lost consumers and reconnects: every change that is still in the bucket is delivered once, in
+/// order. Pure: events go in, actions come out.
 ///
-/// A message that is missing shows in the consumer's own count of what it delivered, in the next message or heartbeat. Then, and whenever
-/// the consumer is in doubt, another one takes its place.
+/// The next message or heartbeat reveals a missing message by the consumer's own count of deliveries. Then, and whenever the consumer is in doubt, a new
+/// consumer replaces it.
 ///
-/// The new one starts with the last value of each key again, and what was delivered before is dropped. nats.go starts at the sequence after
-/// the last one instead; but the server quietly lowers a start beyond its last sequence, so that after a bucket was deleted and made anew
-/// the values written before the watch came back would be missed. As buckets keep one value of each key, both ways deliver the same
-/// otherwise.
+/// The new consumer starts with the last value of each key again, and values that were delivered before are dropped. nats.go instead starts at the sequence
+/// after the last one. The server, however, silently lowers a start beyond its last sequence: after a bucket was deleted and created again, that would miss the
+/// values written before the watch resumed. Otherwise both ways deliver the same, because buckets keep one value of each key.
 struct OrderedConsumer: Sendable {
     struct Configuration: Sendable {
         var bucket: String
         /// A key, or a pattern such as `>` or `cooldown.*`.
         var keys = ">"
-        /// How long the server is silent at most.
+        /// Longest silence of the server.
         var heartbeat: Duration = .seconds(5)
-        /// Makes names that were never used before, for consumers.
+        /// Returns a consumer name that was never used before.
         var newName: @Sendable () -> String
-        /// Makes subjects that were never used before, to deliver to.
+        /// Returns a deliver subject that was never used before.
         var newInbox: @Sendable () -> String
 
         var stream: String { JetStreamAPI.stream(ofBucket: bucket) }
         var filter: String { JetStreamAPI.keySubject(bucket: bucket, key: keys) }
-        /// After how much silence the consumer counts as lost.
+        /// Length of silence after which the consumer counts as lost.
         var patience: Duration { heartbeat * 5 / 2 }
     }
 
     enum Event: Sendable {
         case start
-        /// The answer to `create`; that to an earlier one than the last is passed over.
+        /// The answer to `create`; answers to all but the last `create` are ignored.
         case created(ConsumerInfo)
         case createFailed(name: String, JetStreamFailure)
-        /// Anything that arrived at a deliver subject.
+        /// Any message that arrived on a deliver subject.
         case delivery(NATSMessage)
         case disconnected
         case reconnected
-        /// The time that `timer` asked for has come.
+        /// The moment of the last `timer` action has come.
         case timer
         case stop
     }
@@ -46,16 +45,16 @@ struct OrderedConsumer: Sendable {
         case subscribe(String)
         case unsubscribe(String)
         case create(ConsumerConfiguration)
-        /// Nobody waits for the answer.
+        /// The answer is not awaited.
         case deleteConsumer(stream: String, name: String)
-        /// An empty message to this subject: flow control.
+        /// Send an empty message to this subject, for flow control.
         case reply(String)
         case deliver(KeyValueEntry)
-        /// All that was there at the start has been delivered. Comes once.
+        /// Every entry that existed at the start has been delivered. Emitted once.
         case initialDone
-        /// Ask again at this moment; takes the place of the moment asked for before.
+        /// Hand in `timer` at this moment, in place of the moment set before.
         case timer(BootInstant)
-        /// It is over.
+        /// The watch has failed and ended.
         case fail(JetStreamFailure)
     }
 
@@ -63,7 +62,7 @@ struct OrderedConsumer: Sendable {
         var name: String
         var inbox: String
         var isCreated = false
-        /// How many messages it has delivered to us.
+        /// Number of the consumer's messages that have arrived.
         var delivered: UInt64 = 0
         var lastSign: BootInstant
     }
@@ -82,14 +81,14 @@ struct OrderedConsumer: Sendable {
     let configuration: Configuration
     private var state = State.idle
     private var initialIsDone = false
-    /// How many consumers in a row came to nothing.
+    /// Number of consumers in a row that failed.
     private var failures = 0
     private var lastRevision: UInt64 = 0
     private var lastWritten = WallTime.goZero
 
     init(_ configuration: Configuration) { self.configuration = configuration }
 
-    /// Whether nothing more will come.
+    /// Whether the watch has ended and produces no more actions.
     var hasEnded: Bool {
         if case .ended = state { true } else { false }
     }
@@ -106,7 +105,7 @@ struct OrderedConsumer: Sendable {
             failures = 0
             return left + begin(now)
         case (.disconnected, _):
-            // The server removes the consumer by itself when nobody has listened for a while.
+            // The server removes the consumer automatically after a while without a subscriber.
             let left = unsubscribe()
             state = .disconnected
             return left
@@ -124,7 +123,7 @@ struct OrderedConsumer: Sendable {
         }
     }
 
-    // MARK: Consumers come and go
+    // MARK: Life of a consumer
 
     private mutating func begin(_ now: BootInstant) -> [Action] {
         let consumer = Consumer(name: configuration.newName(), inbox: configuration.newInbox(), lastSign: now)
@@ -143,12 +142,12 @@ struct OrderedConsumer: Sendable {
         consumer.isCreated = true
         consumer.lastSign = now
         state = .running(consumer)
-        // What it has delivered before it answered may still be on its way.
+        // Messages that the consumer sent before this answer might not have arrived yet.
         let isComplete = info.pending == 0 && info.delivered <= consumer.delivered
         return [.timer(now + configuration.patience)] + (isComplete ? initialDone() : [])
     }
 
-    /// Another consumer in the place of this one: at once, then with pauses that grow until one shows that it works.
+    /// Replaces the consumer: the first time immediately, then after growing pauses, until a consumer works.
     private mutating func restart(_ now: BootInstant) -> [Action] {
         let left = abandon()
         failures += 1
@@ -180,12 +179,12 @@ struct OrderedConsumer: Sendable {
     // MARK: Messages
 
     private mutating func arrived(_ message: NATSMessage, _ consumer: Consumer, _ now: BootInstant) -> [Action] {
-        // A stored message may have a status line; one that a consumer delivers is known by its reply subject.
+        // A stored message can have a status line too; a delivered one is recognised by its reply subject.
         if let reply = message.reply.flatMap({ DeliveryReply($0) }) {
             return reply.consumer == consumer.name ? delivered(message, reply, consumer, now) : []
         }
         guard message.subject == consumer.inbox, let status = message.headers.status else { return [] }
-        // The consumer was deleted, its server steps down, the stream is gone: creating another one tells.
+        // The consumer was deleted, its server stepped down, or the stream was deleted: creating a new consumer shows which.
         guard status == 100 else { return restart(now) }
         return sign(message, consumer, now)
     }
@@ -198,19 +197,19 @@ struct OrderedConsumer: Sendable {
         consumer.delivered += 1
         note(consumer, now)
         var actions: [Action] = []
-        if let entry = KeyValueEntry.delivered(message, as: reply, bucket: configuration.bucket), isNews(entry) {
+        if let entry = KeyValueEntry.delivered(message, as: reply, bucket: configuration.bucket), isNew(entry) {
             actions.append(.deliver(entry))
         }
         return actions + (reply.pending == 0 ? initialDone() : [])
     }
 
-    /// A heartbeat, or a question whether we keep up.
+    /// Handles a heartbeat or a flow control request.
     private mutating func sign(_ message: NATSMessage, _ consumer: Consumer, _ now: BootInstant) -> [Action] {
         let last = message.headers["Nats-Last-Consumer"].flatMap { UInt64($0) }
         if let last, last != consumer.delivered { return restart(now) }
         note(consumer, now)
         if let reply = message.reply ?? message.headers["Nats-Consumer-Stalled"] { return [.reply(reply)] }
-        // It has nothing to deliver: what was pending has expired on the way.
+        // The consumer has nothing to deliver: the pending messages have expired in the meantime.
         return last != nil && consumer.isCreated ? initialDone() : []
     }
 
@@ -227,10 +226,10 @@ struct OrderedConsumer: Sendable {
         return [.initialDone]
     }
 
-    /// A consumer delivers in the order of revisions, so all up to the last one was delivered or has been overwritten: one that is not
-    /// higher was seen before, or comes from a server that lags behind. But one that was written later is of another bucket under the same
+    /// Whether an entry is new. A consumer delivers in order of revision, so every entry up to the last revision was delivered or overwritten: a revision that
+    /// is not higher was delivered before or comes from a server that lags behind. If it was written later, however, it belongs to a new bucket with the same
     /// name.
-    private mutating func isNews(_ entry: KeyValueEntry) -> Bool {
+    private mutating func isNew(_ entry: KeyValueEntry) -> Bool {
         guard entry.revision > lastRevision || entry.written > lastWritten else { return false }
         lastRevision = entry.revision
         lastWritten = max(lastWritten, entry.written)

@@ -1,9 +1,9 @@
-/// What JetStream answers to a write that it stored.
+/// JetStream's answer to a write that it stored.
 struct PublishAcknowledgement: Sendable, Hashable {
     var stream: String
-    /// The message's place in the stream: the key's new revision.
+    /// The message's sequence number in the stream, which is the key's new revision.
     var sequence: UInt64
-    /// Whether a message with the same id had been stored already: then `sequence` is that one's, and it may not be the newest any more.
+    /// Whether a message with the same ID had already been stored. Then `sequence` is that message's, which might no longer be the newest.
     var isDuplicate: Bool
     var domain: String?
 

@@ -1,17 +1,17 @@
 import QQCore
 
-/// How a stream is set up, as far as buckets need it.
+/// The configuration of a stream, as far as buckets need it.
 struct StreamConfiguration: Sendable, Hashable {
     var name: String
     var subjects: [String]
-    /// How long messages are kept; nil for ever.
+    /// How long messages are kept; nil for forever.
     var maxAge: Duration?
-    /// How many messages are kept under one subject; nil any number.
+    /// Number of messages kept for one subject; nil for any number.
     var maxMessagesPerSubject: UInt64?
     var replicas: Int
-    /// Whether any of the stream's servers may answer reads.
+    /// Whether every server of the stream answers reads, not only the stream leader.
     var allowDirect: Bool
-    /// Where set, the server says so on a subject whose last message has expired, and this is how long that is kept (server 2.11).
+    /// If set, the server stores a marker on a subject whose last message has expired, and keeps the marker this long (server 2.11).
     var subjectDeleteMarkerTTL: Duration?
     /// Whether the stream is a copy of others.
     var isCopy = false
@@ -23,16 +23,16 @@ struct StreamConfiguration: Sendable, Hashable {
             replicas: replicas, allowDirect: true)
     }
 
-    /// The bucket that it is; nil where it is none.
+    /// The bucket of this stream; nil if the stream is not a bucket.
     var bucket: String? {
         guard let bucket = JetStreamAPI.bucket(ofStream: name), isCopy || subjects.contains("$KV.\(bucket).>") else { return nil }
         return bucket
     }
 
-    /// The request to create it, field by field as nats.go sends it for a bucket.
+    /// The request that creates the stream, with the fields that nats.go sends for a bucket.
     var creation: [UInt8] {
         let age = maxAge?.nanoseconds ?? 0
-        // ADR-8: as long as values are kept, at most two minutes.
+        // ADR-8: the time that values are kept, but at most two minutes.
         let duplicateWindow = age > 0 ? min(age, 120_000_000_000) : 120_000_000_000
         return JSONWriter.bytes([
             "name": .string(name), "subjects": .array(subjects.map { .string($0) }), "retention": "limits", "max_consumers": -1,

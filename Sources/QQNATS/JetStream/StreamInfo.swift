@@ -1,30 +1,30 @@
 import QQCore
 
-/// A stream and how it does: the answer to STREAM.INFO and STREAM.CREATE.
+/// A stream and its state: the answer to STREAM.INFO and STREAM.CREATE.
 struct StreamInfo: Sendable, Hashable {
     struct State: Sendable, Hashable {
         var messages: UInt64
         var firstSequence: UInt64
-        /// Of the newest message that ever was; never goes back while the stream lives.
+        /// Sequence of the newest message that ever existed; never decreases while the stream exists.
         var lastSequence: UInt64
         var lastTime: WallTime?
         var consumers: UInt64
     }
 
-    /// The servers of a stream, where they form a cluster.
+    /// The servers of a stream, if they form a cluster.
     struct Cluster: Sendable, Hashable {
         struct Replica: Sendable, Hashable {
             var name: String
             var isCurrent: Bool
             var isOffline: Bool
-            /// How many operations it is behind.
+            /// Number of operations by which the replica is behind.
             var lag: UInt64
         }
 
         var name: String?
-        /// Nil while there is none.
+        /// The stream leader; nil while there is none.
         var leader: String?
-        /// All but the leader.
+        /// All servers but the stream leader.
         var replicas: [Replica]
     }
 
@@ -32,7 +32,7 @@ struct StreamInfo: Sendable, Hashable {
     var created: WallTime?
     var state: State
     var cluster: Cluster?
-    /// The server's clock when it answered; servers before 2.10 do not tell.
+    /// The server's clock when it answered; nil from servers before 2.10.
     var timestamp: WallTime?
 
     /// - Throws: JetStream's refusal, such as `isStreamNotFound`.
@@ -77,11 +77,11 @@ extension StreamInfo.Cluster {
 /// A page of the answer to STREAM.LIST or STREAM.NAMES.
 struct StreamPage<Stream: Sendable>: Sendable {
     var streams: [Stream]
-    /// How many there are on all pages.
+    /// Number of streams on all pages.
     var total: Int
     var offset: Int
 
-    /// Where the next page starts; nil after the last.
+    /// Offset of the next page; nil after the last.
     var nextOffset: Int? {
         let next = offset + streams.count
         return streams.isEmpty || next >= total ? nil : next
@@ -95,16 +95,16 @@ struct StreamPage<Stream: Sendable>: Sendable {
         for value in try answer.list("streams") { streams.append(try stream(value)) }
         total = try answer.count("total").flatMap { Int(exactly: $0) } ?? 0
         offset = try answer.count("offset").flatMap { Int(exactly: $0) } ?? 0
-        // Numbers that nobody has: adding to them must not overflow.
-        if offset > Int(Int32.max) { throw .malformed("JetStream's answer has an offset that cannot be") }
+        // No server has this many streams, and adding to the offset must not overflow.
+        if offset > Int(Int32.max) { throw .malformed("JetStream's answer has an impossible offset") }
     }
 }
 
 extension StreamPage<StreamInfo> {
-    /// From the answer to STREAM.LIST.
+    /// Reads the answer to STREAM.LIST.
     init(infos message: NATSMessage) throws(JetStreamFailure) {
         try self.init(message) { value throws(JetStreamFailure) in
-            guard let object = value.objectValue else { throw .malformed("a stream in JetStream's list is no object") }
+            guard let object = value.objectValue else { throw .malformed("a stream in JetStream's list is not an object") }
             return try StreamInfo(JetStreamAnswer(object))
         }
     }
@@ -116,10 +116,10 @@ extension StreamPage<StreamInfo> {
 }
 
 extension StreamPage<String> {
-    /// From the answer to STREAM.NAMES.
+    /// Reads the answer to STREAM.NAMES.
     init(names message: NATSMessage) throws(JetStreamFailure) {
         try self.init(message) { value throws(JetStreamFailure) in
-            guard let name = value.stringValue else { throw .malformed("a stream in JetStream's list is no name") }
+            guard let name = value.stringValue else { throw .malformed("a stream in JetStream's list is not a name") }
             return name
         }
     }

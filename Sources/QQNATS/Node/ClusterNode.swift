@@ -1,7 +1,7 @@
 import QQCore
 import Synchronization
 
-/// A member of a go-cluster, as far as others can ask it: the micro service of format v2, or the health subject of v1.
+/// The part of a go-cluster node that other processes can query: the micro service of format v2, or the health subject of v1.
 final class ClusterNode: Sendable {
     let cluster: String
     let node: String
@@ -12,7 +12,7 @@ final class ClusterNode: Sendable {
     private let stepDown: @Sendable (@escaping StepDownAnswer) -> Void
     private let state: Mutex<State>
 
-    /// Answers whoever asked us to step down: nil where it is done, or why not.
+    /// Answers a request to step down: nil if this node has stepped down, otherwise the reason why not.
     typealias StepDownAnswer = @Sendable (String?) -> Void
 
     private struct State {
@@ -21,8 +21,8 @@ final class ClusterNode: Sendable {
     }
 
     /// - Parameters:
-    ///   - view: what this node knows of its cluster now.
-    ///   - stepDown: called when somebody asks this node to step down; it answers when that is done.
+    ///   - view: returns this node's current knowledge of its cluster.
+    ///   - stepDown: called when another process asks this node to step down; it answers when that is done.
     init(
         cluster: String, node: String, version: String, client: NATSClient, clock: any LeaseClock, view: @escaping @Sendable () -> NodeView,
         stepDown: @escaping @Sendable (@escaping StepDownAnswer) -> Void
@@ -41,7 +41,7 @@ final class ClusterNode: Sendable {
 
     private var uptime: Duration { clock.now().duration(since: began) }
 
-    /// Answers from now on, until `stop`.
+    /// Answers requests from now on, until `stop`.
     func start(_ format: LeaseFormat) {
         let subscriptions = format == .v1 ? startHealth() : startService()
         state.withLock { $0.subscriptions += subscriptions }
@@ -73,7 +73,7 @@ final class ClusterNode: Sendable {
         }
         subscriptions.append(
             endpoint("status", NodeSubject.status(cluster, node)) { [self] in
-                // Whoever gets this answer knows that we are connected.
+                // A process that gets this answer knows from it that this node is connected.
                 NodeAnswer.status(view(), node: node, uptime: uptime, isConnected: true)
             })
         subscriptions.append(endpoint("ping", NodeSubject.ping(cluster, node)) { NodeAnswer.ping(at: .now()) })
@@ -85,7 +85,7 @@ final class ClusterNode: Sendable {
         let asked = clock.now()
         stepDown { [self] refusal in
             state.withLock { $0.service.served("stepdown", in: clock.now().duration(since: asked)) }
-            say(refusal.map { NodeAnswer.notSteppedDown($0) } ?? NodeAnswer.steppedDown(), to: reply)
+            send(refusal.map { NodeAnswer.notSteppedDown($0) } ?? NodeAnswer.steppedDown(), to: reply)
         }
     }
 
@@ -94,12 +94,12 @@ final class ClusterNode: Sendable {
             let asked = clock.now()
             let answer = body()
             state.withLock { $0.service.served(name, in: clock.now().duration(since: asked)) }
-            say(answer, to: reply)
+            send(answer, to: reply)
         }
     }
 
     private func answer(_ subject: String, _ body: @escaping @Sendable () -> JSONValue) -> UInt64 {
-        serve(subject, queue: nil) { [self] reply in say(body(), to: reply) }
+        serve(subject, queue: nil) { [self] reply in send(body(), to: reply) }
     }
 
     private func serve(_ subject: String, queue: String?, _ body: @escaping @Sendable (String) -> Void) -> UInt64 {
@@ -109,5 +109,5 @@ final class ClusterNode: Sendable {
         }
     }
 
-    private func say(_ answer: JSONValue, to reply: String) { client.publish(reply, payload: JSONWriter.bytes(answer)) }
+    private func send(_ answer: JSONValue, to reply: String) { client.publish(reply, payload: JSONWriter.bytes(answer)) }
 }

@@ -1,6 +1,6 @@
 import QQCore
 
-/// A service as NATS' micro framework describes it (ADR-32): who it is, what it offers, and what it has done. Pure.
+/// A service in terms of NATS' micro framework (ADR-32): its identity, endpoints and statistics. Pure.
 struct MicroService: Sendable {
     struct Endpoint: Sendable {
         let name: String
@@ -40,7 +40,7 @@ struct MicroService: Sendable {
     let started: WallTime
     private(set) var endpoints: [Endpoint]
 
-    /// The subjects on which a verb is asked: of all services, of those of this name, of this one.
+    /// The subjects of a verb: for all services, for services of this name, and for this service alone.
     func subjects(_ verb: Verb) -> [String] {
         ["$SRV.\(verb.rawValue)", "$SRV.\(verb.rawValue).\(name)", "$SRV.\(verb.rawValue).\(name).\(id)"]
     }

@@ -1,8 +1,8 @@
 import QQCore
 
-/// What a node knows of its cluster when it is asked.
+/// A node's current knowledge of its cluster.
 struct NodeView: Sendable, Hashable {
-    /// Empty while nobody leads.
+    /// Empty while there is no leader.
     var leader = ""
     var epoch: UInt64 = 0
     var isLeader = false
@@ -10,7 +10,7 @@ struct NodeView: Sendable, Hashable {
     fileprivate var role: JSONValue { isLeader ? "PRIMARY" : "PASSIVE" }
 }
 
-/// A node's answers, member by member as Go nodes give them.
+/// A node's answers, with the same members as those of Go nodes.
 enum NodeAnswer {
     static func status(_ view: NodeView, node: String, uptime: Duration, isConnected: Bool) -> JSONValue {
         [

@@ -1,4 +1,4 @@
-/// The subjects that go-cluster nodes answer on.
+/// The subjects on which go-cluster nodes answer.
 enum NodeSubject {
     static func status(_ cluster: String, _ node: String) -> String { "cluster_\(cluster).status.\(node)" }
     static func ping(_ cluster: String, _ node: String) -> String { "cluster_\(cluster).ping.\(node)" }

@@ -97,7 +97,9 @@ private struct Met: CustomTestStringConvertible {
                     Met("status x -s foo", 78, "cannot use the server URL", at: "--server", hint: "file://"),
                     Met("status x -s nats://u:s3cret@h:99999", 78, "cannot use the server URL", at: "--server", hint: "HOST:PORT"),
                     Met("status x -s nats://h?password=s3cret", 78, "a secret must not stand in the query", at: "--server", hint: "USER:"),
-                    Met("status x -s nats://h?bogus=1", 78, "NATS knows no 'bogus'", at: "nats://h?bogus=1", hint: "known: "),
+                    Met(
+                        "status x -s nats://h?bogus=1", 78, "'bogus' is not an option of NATS URLs", at: "nats://h?bogus=1", hint: "known: "
+                    ),
                     Met("status x -s k8s://a/b", 80, "cannot use kubernetes", at: "k8s://a/b", hint: "-s file:///DIR"),
                     Met("acquire x --ttl 500ms -s qq://h", 64, "cannot use a TTL of 500ms", at: "qq://h", hint: "such as 15s"),
                     Met("acquire a/b/c -s qq://h", 64, "'a/b/c' cannot be the name of an election", hint: "SERVICE/DOMAIN"),
@@ -191,7 +193,7 @@ private struct Met: CustomTestStringConvertible {
                     hint: "nothing listens there"),
                 Met("acquire x -s qq://{silent}" + brief, 69, "cannot acquire x: no answer in time", at: "{silent}", hint: "--timeout"),
                 Met("acquire x -s qq://{ssh}" + flags, 69, "does not speak HTTP/2", at: "{ssh}", hint: "the right port"),
-                Met("status x -s nats://{ssh}" + flags, 65, "what answers there is not NATS", at: "{ssh}", hint: "is this a NATS server?"),
+                Met("status x -s nats://{ssh}" + flags, 65, "the server does not speak NATS", at: "{ssh}", hint: "is this a NATS server?"),
                 Met("status x -s qq://{refused}", 80, "Quorum Quest tells nobody who leads", at: "qq://{refused}", hint: "--mine"),
                 Met(
                     "step-down x --force -s qq://{refused}", 80, "lets nobody but the holder", at: "qq://{refused}", hint: "its lease ends"),
@@ -219,7 +221,7 @@ private struct Met: CustomTestStringConvertible {
                         hint: "--creds takes a file"),
                     Met(
                         "status x -s {nats} --nkey {dir}/junk" + flags, 78, "the NKey", at: "{dir}/junk",
-                        hint: "--nkey one that holds the seed"),
+                        hint: "--nkey a file with only the seed"),
                     Met(
                         "status x -s {tls} --tls-ca {dir}/none" + flags, 78, "No such file or directory", at: "{dir}/none",
                         hint: "--tls-ca takes"
@@ -275,10 +277,12 @@ private struct Met: CustomTestStringConvertible {
             try await self.checkAll(
                 [
                     Met(
-                        "status --cluster-config {dir}/number.json", 78, "clusterId is a number, expected a text", at: "{dir}/number.json",
+                        "status --cluster-config {dir}/number.json", 78, "clusterId is a number, expected a string",
+                        at: "{dir}/number.json",
                         hint: nil),
                     Met(
-                        "status --cluster-config {dir}/scheme.json", 78, "servers[0] is no nats:// or tls:// URL", at: "{dir}/scheme.json",
+                        "status --cluster-config {dir}/scheme.json", 78, "servers[0] is not a nats:// or tls:// URL",
+                        at: "{dir}/scheme.json",
                         hint: nil),
                     Met(
                         "status x --cluster-config {dir}/number.json -s file:///x", 78, "clusterId is a number", at: "{dir}/number.json",

@@ -98,7 +98,7 @@ struct ClusterConfigTests {
             let wrong = try await box.run("status", "--cluster-config", file, environment: nowhere)
             #expect(wrong.ending == .exited(78))
             #expect(
-                wrong.errors == "qq: cannot use the cluster file: election.leaseTtlMs is a text, expected a whole number (\(file))\n")
+                wrong.errors == "qq: cannot use the cluster file: election.leaseTtlMs is a string, expected a whole number (\(file))\n")
             try box.write(#"{"clusterId": "web"}"#, to: "cluster.json")
             let nowhereToGo = try await box.run("status", "--cluster-config", file, environment: nowhere)
             #expect(nowhereToGo.ending == .exited(78) && nowhereToGo.errors.contains("nats.servers is missing"))

@@ -41,7 +41,7 @@ import Testing
 
     @Test("that there is a connection is news only after an outage; all else always is") func news() throws {
         try sight.report(ConnectionEvent(.connected, "h1"))
-        try sight.report(ConnectionEvent(.notice, "also there: h2"))
+        try sight.report(ConnectionEvent(.notice, "more servers: h2"))
         try sight.report(ConnectionEvent(.serverLeaving, "h1 is shutting down"))
         try sight.report(ConnectionEvent(.connected, "h2"))
         #expect(kinds == [.notice, .serverLeaving])

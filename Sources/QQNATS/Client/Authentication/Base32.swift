@@ -1,4 +1,4 @@
-/// Base32 without padding (RFC 4648, section 6), as NKeys have it.
+/// Base32 without padding (RFC 4648, section 6), as used by NKeys.
 enum Base32 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".utf8)
 
@@ -18,10 +18,10 @@ enum Base32 {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Nil for another character, and for a length that no bytes have. Bits that are left over are ignored, as in Go.
+    /// Returns nil for other characters and for a length that no encoding has. Leftover bits are ignored, as in Go.
     static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         guard ![1, 3, 6].contains(text.count % 8) else { return nil }
-        // Whole at once, so that growing leaves no copies of a secret behind.
+        // Reserve the whole size: an array that grows leaves copies of a secret in memory.
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count * 5 / 8)
         var accumulator: UInt32 = 0

@@ -1,4 +1,4 @@
-/// Base64 in the alphabet of URLs, without padding (RFC 4648, section 5), as signatures and JWTs have it.
+/// Base64 in the alphabet of URLs, without padding (RFC 4648, section 5), as used by signatures and JWTs.
 enum Base64URL {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
@@ -18,7 +18,7 @@ enum Base64URL {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Nil for another character, and for a length that no bytes have. Bits that are left over are ignored, as in Go.
+    /// Returns nil for other characters and for a length that no encoding has. Leftover bits are ignored, as in Go.
     static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         guard text.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []

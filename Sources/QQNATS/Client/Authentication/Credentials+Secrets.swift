@@ -1,7 +1,7 @@
 import QQCore
 
 extension NATSOptions.Credentials {
-    /// The path of the file with secrets, where others than its owner may read it: worth a warning. Nil too where there is no such file.
+    /// Path of the secrets file if users other than its owner can access it, which deserves a warning. Nil also if the file does not exist.
     public var fileReadableByOthers: String? {
         switch self {
         case .none, .userPassword, .token: return nil
@@ -11,7 +11,7 @@ extension NATSOptions.Credentials {
 }
 
 extension NATSOptions.Credentials: CustomStringConvertible, CustomReflectable {
-    /// What kind they are, with the user's name or the file's path.
+    /// The kind of credentials, with the user's name or the file's path.
     public var description: String {
         switch self {
         case .none: "no credentials"

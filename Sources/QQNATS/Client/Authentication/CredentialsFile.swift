@@ -6,7 +6,7 @@ import QQCore
 public struct CredentialsFile: Sendable {
     public let jwt: String
     public let key: NKey
-    /// Whether others than its owner may read the file.
+    /// Whether users other than its owner can access the file.
     public let isReadableByOthers: Bool
 
     /// Reads the file at `path`, as the NATS tools write it.
@@ -28,7 +28,7 @@ public struct CredentialsFile: Sendable {
             throw NATSError(.configuration, "the NKey seed belongs to \(key.publicKey), but the JWT to \(Printable.text(subject))")
         }
         if let expiry = jwt.expiry, expiry <= now {
-            throw NATSError(.denied, "the JWT expired at \(expiry)", hint: "have a new file made, such as with nsc")
+            throw NATSError(.denied, "the JWT expired at \(expiry)", hint: "create a new file, for example with nsc")
         }
         self.jwt = jwt.text
         self.key = key
@@ -46,7 +46,7 @@ public struct CredentialsFile: Sendable {
 }
 
 extension CredentialsFile: CustomStringConvertible, CustomReflectable {
-    /// Whose they are.
+    /// The user's public key.
     public var description: String { "credentials of \(key)" }
 
     /// Shows the description alone, to keep secrets out of dumps.

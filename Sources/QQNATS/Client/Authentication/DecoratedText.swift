@@ -4,14 +4,14 @@
 ///     eyJ0…
 ///     ------END NATS USER JWT------
 ///
-/// Any three dashes or more decorate; lines outside blocks do not count.
+/// Three or more dashes decorate a line. Lines outside blocks are ignored.
 struct DecoratedText {
     enum Block {
-        /// Not there.
+        /// The text has no such block.
         case missing
-        /// There, but without its END.
+        /// The block begins but has no END line.
         case open
-        /// Its lines, without white space.
+        /// The block's lines joined, without the blanks around them.
         case content([UInt8])
     }
 
@@ -21,7 +21,7 @@ struct DecoratedText {
         lines = bytes.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }).map(Self.trimmed)
     }
 
-    /// The first block whose BEGIN has one of `words`.
+    /// The first block whose BEGIN line contains one of `words`.
     func block(_ words: String...) -> Block {
         let begins = lines.firstIndex { line in
             guard let label = Self.label(of: line), label.contains("BEGIN") else { return false }
@@ -32,7 +32,7 @@ struct DecoratedText {
         guard let ends = rest.firstIndex(where: { Self.label(of: $0) != nil }), Self.label(of: lines[ends])?.contains("END") == true else {
             return .open
         }
-        // Whole at once, so that growing leaves no copies of a secret behind.
+        // Reserve the whole size: an array that grows leaves copies of a secret in memory.
         var content: [UInt8] = []
         content.reserveCapacity(rest[..<ends].reduce(0) { $0 + $1.count })
         for line in rest[..<ends] { content += line }
@@ -44,7 +44,7 @@ struct DecoratedText {
         lines.first { !$0.isEmpty && $0.first != UInt8(ascii: "#") && !$0.starts(with: "//".utf8) && Self.label(of: $0) == nil }
     }
 
-    /// What stands between the dashes.
+    /// The line as text if it is decorated, otherwise nil.
     private static func label(of line: ArraySlice<UInt8>) -> String? {
         let dashes = Array("---".utf8)
         guard line.starts(with: dashes), line.reversed().starts(with: dashes) else { return nil }

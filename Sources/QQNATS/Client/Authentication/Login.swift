@@ -1,13 +1,12 @@
 import QQCore
 
-/// How we log in.
+/// Builds the CONNECT that logs in.
 struct Login {
-    /// CONNECT for `credentials`, which are read from their files now, and answer the nonce in `info`.
+    /// Returns CONNECT for `credentials`, whose files are read now, with a signature of the nonce in `info` if they have a key.
     ///
-    /// What a server makes of them is for it to say, also where it asks for authentication and there are none.
+    /// Only the server judges the credentials, even if it requires authentication and there are none.
     ///
-    /// - Throws: ``NATSError`` of kind `configuration` for files that cannot be used and for an NKey where the server knows none, `denied` for a JWT that has
-    ///   expired.
+    /// - Throws: ``NATSError`` of kind `configuration` for unusable files, and for an NKey if the server does not support NKeys; `denied` for an expired JWT.
     static func connectOptions(
         for credentials: NATSOptions.Credentials, info: ServerInfo, tlsRequired: Bool, name: String
     ) throws(NATSError) -> ConnectOptions {
@@ -18,13 +17,15 @@ struct Login {
         case .token(let token): options.token = token
         case .nkey(let path):
             let key = try SeedFile(path: path).key
-            guard let nonce = info.nonce else { throw NATSError(.configuration, "the server takes no NKeys: it sends no nonce to sign") }
+            guard let nonce = info.nonce else {
+                throw NATSError(.configuration, "the server does not accept NKeys: it sends no nonce to sign")
+            }
             options.nkey = key.publicKey
             options.signature = try key.sign(Array(nonce.utf8))
         case .credentialsFile(let path):
             let file = try CredentialsFile(path: path)
             options.jwt = file.jwt
-            // A server without authentication has no nonce, and does not look at the signature.
+            // A server without authentication sends no nonce and ignores the signature.
             options.signature = try file.key.sign(Array((info.nonce ?? "").utf8))
         }
         return options

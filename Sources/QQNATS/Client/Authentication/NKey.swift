@@ -10,7 +10,7 @@ public struct NKey: Sendable {
 
     private let key: Curve25519.Signing.PrivateKey
 
-    /// - Throws: ``NATSError`` of kind `configuration` for anything but a user's seed, saying what it is instead; it never has the text.
+    /// - Throws: ``NATSError`` of kind `configuration` for anything but a user's seed. It names what was given instead and never quotes it.
     public init(seed: some StringProtocol) throws(NATSError) { try self.init(seedBytes: seed.utf8) }
 
     init(seedBytes text: some Collection<UInt8>) throws(NATSError) {
@@ -20,17 +20,17 @@ public struct NKey: Sendable {
         else {
             throw Self.invalid("was mistyped or cut: its checksum is wrong")
         }
-        // Five bits each: that it is a seed, then whose.
+        // Five bits mark a seed, the next five the kind of its owner.
         guard bytes[0] & 0xf8 == Prefix.seed else { throw Self.notASeed(bytes[0]) }
         let owner = bytes[0] << 5 | bytes[1] >> 3
         guard owner == Prefix.user else { throw Self.notAUser(owner) }
-        guard bytes.count == 2 + 32 + 2 else { throw Self.invalid("has another length than Ed25519 seeds") }
+        guard bytes.count == 2 + 32 + 2 else { throw Self.invalid("does not have the length of an Ed25519 seed") }
         var raw = Array(bytes[2..<34])
         defer { Secret.wipe(&raw) }
         do {
             key = try Curve25519.Signing.PrivateKey(rawRepresentation: raw)
         } catch {
-            throw Self.invalid("is no Ed25519 key")
+            throw Self.invalid("is not an Ed25519 key")
         }
         var encoded = [Prefix.user] + key.publicKey.rawRepresentation
         let checksum = Self.checksum(encoded)
@@ -38,9 +38,9 @@ public struct NKey: Sendable {
         publicKey = Base32.encode(encoded)
     }
 
-    /// The signature of `nonce`, as CONNECT's `sig` has it: base64url without padding.
+    /// Returns the signature of `nonce` for CONNECT's `sig`: base64url without padding.
     ///
-    /// - Throws: ``NATSError`` of kind `configuration` where the cryptographic library fails.
+    /// - Throws: ``NATSError`` of kind `configuration` if the cryptographic library fails.
     public func sign(_ nonce: [UInt8]) throws(NATSError) -> String {
         do {
             return Base64URL.encode(try key.signature(for: nonce))
@@ -69,7 +69,7 @@ extension NKey: CustomStringConvertible, CustomReflectable {
 }
 
 extension NKey {
-    /// What the first five bits say; in base32 they are the first letter.
+    /// Values of the first five bits, which in base32 are the first letter.
     private enum Prefix {
         static let seed: UInt8 = 18 << 3
         static let privateKey: UInt8 = 15 << 3
@@ -89,7 +89,7 @@ extension NKey {
 
     private static func notAUser(_ owner: UInt8) -> NATSError {
         let seed = Prefix.owners[owner].map { "is \($0) seed" } ?? "is not a user seed"
-        return invalid("\(seed); to log in takes a user seed, which starts with SU")
+        return invalid("\(seed); a login needs a user seed, which starts with SU")
     }
 
     private static func invalid(_ reason: String) -> NATSError { NATSError(.configuration, "the NKey \(reason)") }

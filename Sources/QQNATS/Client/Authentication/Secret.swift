@@ -1,6 +1,6 @@
 import Glibc
 
-/// Bytes that nobody is to find in memory later.
+/// Erases secret bytes from memory.
 enum Secret {
     /// Overwrites `bytes`, provided that no other array shares them, and empties the array.
     static func wipe(_ bytes: inout [UInt8]) {

@@ -5,11 +5,11 @@ import QQCore
 enum SecretFile {
     static let maximumSize = 64 << 10
 
-    private static let hint = "--creds takes a file as nsc writes it, --nkey one that holds the seed alone"
+    private static let hint = "--creds takes a file as written by nsc, --nkey a file with only the seed"
 
-    /// Gives `body` the content of the regular file at `path`, and whether others may read it, and wipes the content from memory.
+    /// Calls `body` with the content of the regular file at `path` and whether other users can access the file, then wipes the content from memory.
     ///
-    /// - Throws: ``NATSError`` of kind `configuration` with the system's reason, and what `body` throws, each with the path as its place.
+    /// - Throws: ``NATSError`` of kind `configuration` with the system's reason, and the errors of `body`. Each has the path as its location.
     static func read<Result>(
         _ path: String, _ body: (_ content: [UInt8], _ isReadableByOthers: Bool) throws(NATSError) -> Result
     ) throws(NATSError) -> Result {
@@ -24,7 +24,7 @@ enum SecretFile {
         }
     }
 
-    /// Whether the file at `path` is there and lets others than its owner at it.
+    /// Whether the file at `path` exists and users other than its owner can access it.
     static func isReadableByOthers(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && isOpen(status.st_mode)
@@ -34,7 +34,7 @@ enum SecretFile {
 
     private static func load(_ path: String) throws(NATSError) -> (content: [UInt8], mode: mode_t) {
         do throws(SystemCallError) {
-            // A pipe that nobody writes must not hold us up.
+            // Opening a FIFO that has no writer must not block.
             let file = try SystemCallError.check("open", open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK))
             defer { close(file) }
             var status = stat()
@@ -49,7 +49,7 @@ enum SecretFile {
         }
     }
 
-    /// A byte more than the limit at most.
+    /// Reads at most one byte more than the limit, which is enough to detect a file that is too large.
     private static func content(of file: CInt) throws(SystemCallError) -> [UInt8] {
         var failure: SystemCallError?
         let bytes = [UInt8](unsafeUninitializedCapacity: maximumSize + 1) { buffer, filled in
@@ -66,6 +66,6 @@ enum SecretFile {
     }
 
     private static func unreadable(_ path: String, _ reason: String) -> NATSError {
-        NATSError(.configuration, "what to log in with cannot be read: \(reason)", at: Printable.text(path), hint: hint)
+        NATSError(.configuration, "cannot read the login file: \(reason)", at: Printable.text(path), hint: hint)
     }
 }

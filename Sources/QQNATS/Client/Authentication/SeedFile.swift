@@ -3,7 +3,7 @@ import QQCore
 /// A file with the seed of an NKey: alone, between comments, or as in a `.creds` file.
 public struct SeedFile: Sendable {
     public let key: NKey
-    /// Whether others than its owner may read the file.
+    /// Whether users other than its owner can access the file.
     public let isReadableByOthers: Bool
 
     /// Reads the file at `path`.
@@ -27,7 +27,7 @@ public struct SeedFile: Sendable {
         case .content(let content): return content
         case .open: throw NATSError(.configuration, "the NKey seed has no END line: the file was cut")
         case .missing:
-            guard let line = text.firstPlainLine else { throw NATSError(.configuration, "there is no NKey seed in it") }
+            guard let line = text.firstPlainLine else { throw NATSError(.configuration, "the file has no NKey seed") }
             return Array(line)
         }
     }

@@ -1,15 +1,15 @@
 import QQCore
 
-/// What we need to know of a user's JWT; whether it is genuine is for the server to say. Source: github.com/nats-io/jwt, version 2.
+/// The parts of a user's JWT that a login needs. Only the server checks whether the JWT is genuine. Source: github.com/nats-io/jwt, version 2.
 struct UserJWT {
-    /// As CONNECT has it.
+    /// The JWT as sent in CONNECT.
     let text: String
     /// The public key of the user, `U…`.
     let subject: String?
-    /// When it ends; nil for never.
+    /// Expiry time; nil if the JWT never expires.
     let expiry: WallTime?
 
-    /// - Throws: ``NATSError`` of kind `configuration`, without a word of the text.
+    /// - Throws: ``NATSError`` of kind `configuration`, which never quotes the text.
     init(_ text: [UInt8]) throws(NATSError) {
         let parts = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty }), let payload = Base64URL.decode(parts[1]),

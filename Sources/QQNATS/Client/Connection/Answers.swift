@@ -1,6 +1,6 @@
 import NIOCore
 
-/// The answers to one question that anybody may answer, as often as it wants to: so there are bounds. Lives on the event loop.
+/// The answers to one request that any number of processes can answer, each any number of times, which is why they are limited. Confined to the event loop.
 final class Answers {
     static let most = 4096
     static let mostBytes = 16 << 20
@@ -13,15 +13,15 @@ final class Answers {
     private var hasEnded = false
 
     /// - Parameters:
-    ///   - pause: after which there will be no more.
-    ///   - whole: is called once, with all that came.
+    ///   - pause: silence after which the answers count as complete.
+    ///   - whole: called once, with all answers.
     init(pause: Duration, whole: @escaping ([NATSMessage]) -> Void) {
         self.pause = .nanoseconds(pause.nanoseconds)
         self.whole = whole
     }
 
-    /// - Parameter box: what holds this.
-    /// - Returns: whether more is wanted.
+    /// - Parameter box: the box that holds these answers, for the timer.
+    /// - Returns: whether more answers are wanted.
     func add(_ message: NATSMessage, _ box: NIOLoopBoundBox<Answers>) -> Bool {
         guard !hasEnded else { return false }
         found.append(message)
@@ -32,7 +32,7 @@ final class Answers {
         }
         let isFirst = last == nil
         last = .now()
-        if isFirst { lookLater(box) }
+        if isFirst { endAfterPause(box) }
         return true
     }
 
@@ -42,11 +42,11 @@ final class Answers {
         whole(found)
     }
 
-    /// One look at a time, and not one for each answer.
-    private func lookLater(_ box: NIOLoopBoundBox<Answers>) {
+    /// Keeps a single timer running, instead of one for each answer.
+    private func endAfterPause(_ box: NIOLoopBoundBox<Answers>) {
         guard !hasEnded, let last else { return }
         let due = last + pause
         if due <= .now() { return end() }
-        box.eventLoop.scheduleTask(deadline: due) { box.value.lookLater(box) }
+        box.eventLoop.scheduleTask(deadline: due) { box.value.endAfterPause(box) }
     }
 }

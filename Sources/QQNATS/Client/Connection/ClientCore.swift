@@ -2,7 +2,7 @@ import NIOCore
 import NIOPosix
 import QQCore
 
-/// Carries out what `ClientState` decides. Lives on the event loop, and only there.
+/// Carries out the actions of `ClientState`. Confined to the event loop.
 final class ClientCore {
     private let options: NATSOptions
     private let eventLoop: any EventLoop
@@ -13,17 +13,17 @@ final class ClientCore {
     private var handler: ConnectionHandler?
     private var timer: Scheduled<Void>?
     private var connectLimit: Scheduled<Void>?
-    /// Encoded and not yet written: what is asked in one turn of the loop goes out in one piece.
+    /// Encoded operations that are not written yet. All operations of one turn of the loop are sent in a single write.
     private var outgoing: [UInt8] = []
     private var isFlushScheduled = false
-    private var requests: [UInt64: Waiting] = [:]
+    private var requests: [UInt64: PendingRequest] = [:]
     private var subscriptions: [UInt64: Receiver] = [:]
 
-    /// Called on the event loop for everything that a subscription brings; false where nobody reads any more.
+    /// Called on the event loop with each delivery of a subscription. Returns false once the subscriber has stopped reading.
     typealias Receiver = @Sendable (NATSDelivery) -> Bool
     typealias Completion = @Sendable (Result<NATSMessage, NATSError>) -> Void
 
-    private struct Waiting {
+    private struct PendingRequest {
         var completion: Completion
         var timeout: Scheduled<Void>
     }
@@ -42,7 +42,7 @@ final class ClientCore {
     var info: ServerInfo? { state.info }
     var server: NATSOptions.Address? { state.server }
 
-    // MARK: What is asked of the client
+    // MARK: Calls of the client
 
     func wake() { perform(state.wake(at: clock.now())) }
 
@@ -57,7 +57,7 @@ final class ClientCore {
                 perform(state.requestTimedOut(id, at: clock.now()))
             }
         }
-        requests[id] = Waiting(completion: completion, timeout: task)
+        requests[id] = PendingRequest(completion: completion, timeout: task)
         perform(state.request(request, at: clock.now()))
     }
 
@@ -92,9 +92,9 @@ final class ClientCore {
             case .send(let operation): send(operation)
             case .disconnect: disconnect()
             case .complete(let id, let result):
-                guard let waiting = requests.removeValue(forKey: id) else { continue }
-                waiting.timeout.cancel()
-                waiting.completion(result)
+                guard let request = requests.removeValue(forKey: id) else { continue }
+                request.timeout.cancel()
+                request.completion(result)
             case .deliver(let sid, let delivery): deliver(delivery, to: sid)
             case .timer(let instant):
                 timer?.cancel()
@@ -115,14 +115,14 @@ final class ClientCore {
 
     func report(_ event: NATSEvent) { events(event) }
 
-    /// Calls back after a while, on the event loop.
+    /// Calls `body` on the event loop after `pause`.
     func schedule(in pause: Duration, _ body: @escaping @Sendable () -> Void) -> Scheduled<Void> {
         eventLoop.scheduleTask(in: Self.timeAmount(pause), body)
     }
 
     private func send(_ operation: ClientOperation) {
         do throws(NATSError) { try operation.encode(into: &outgoing) } catch {
-            // Subjects and headers are checked where they come in: this is for what slipped through.
+            // Subjects and headers are checked when the caller passes them in; this reports any that slipped through.
             events(.complaint("not sent: \(error.reason)"))
             return
         }
@@ -153,7 +153,7 @@ final class ClientCore {
     // MARK: Connecting
 
     private func connect(to address: NATSOptions.Address) {
-        let handler = ConnectionHandler(options, address) { [unowned self] report in self.heard(report) }
+        let handler = ConnectionHandler(options, address) { [unowned self] report in self.handle(report) }
         self.handler = handler
         let bound = NIOLoopBound(handler, eventLoop: eventLoop)
         let bootstrap = ClientBootstrap(group: eventLoop)
@@ -162,7 +162,7 @@ final class ClientCore {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value) }
             }
-        // An address needs no resolver, which would start a thread of its own.
+        // An IP address needs no resolver, which would start a thread of its own.
         let connected =
             (try? SocketAddress(ipAddress: address.host, port: address.port)).map { bootstrap.connect(to: $0) }
             ?? bootstrap.connect(host: address.host, port: address.port)
@@ -186,7 +186,7 @@ final class ClientCore {
         }
     }
 
-    private func heard(_ report: ConnectionHandler.Report) {
+    private func handle(_ report: ConnectionHandler.Report) {
         let now = clock.now()
         switch report {
         case .ready(let info):

@@ -1,16 +1,16 @@
 import QQCore
 
-/// The client without its sockets: which server, which requests, which subscriptions. Pure: every method takes in what happened and returns what to
-/// do. Deadlines of requests are the caller's, which tells when they come.
+/// The client without its sockets: its server, requests and subscriptions. Pure: every method takes an event and returns the actions to carry out. The caller
+/// keeps the deadlines of requests and reports when they pass.
 struct ClientState: Sendable {
     enum Action: Sendable {
         case connect(NATSOptions.Address)
         case send(ClientOperation)
-        /// Cut the connection; nothing of it is to be handed in any more.
+        /// Cut the connection; none of its later events must be handed in.
         case disconnect
         case complete(id: UInt64, Result<NATSMessage, NATSError>)
         case deliver(sid: UInt64, NATSDelivery)
-        /// Call `timer` at this moment; replaces the one set before.
+        /// Call `timer` at this moment, in place of the moment set before.
         case timer(BootInstant)
         case report(NATSEvent)
     }
@@ -20,9 +20,9 @@ struct ClientState: Sendable {
         var subject: String
         var headers: NATSHeaders
         var payload: [UInt8]
-        /// Whether it changes nothing, so that it may be sent again after a cut.
+        /// Whether the request changes nothing and can therefore be sent again after a cut.
         var isRepeatable: Bool
-        /// Whether the server that we are connected to can answer by itself, though it is parted from its cluster.
+        /// Whether the connected server can answer alone, even if it is cut off from its cluster.
         var isLocal = false
         var sentAt: BootInstant?
     }
@@ -35,15 +35,15 @@ struct ClientState: Sendable {
     private enum Phase: Sendable {
         case idle
         case connecting(NATSOptions.Address)
-        /// Between rounds.
+        /// Between two rounds of connection attempts.
         case pausing(since: BootInstant, until: BootInstant)
         case connected(NATSOptions.Address)
-        /// The server is leaving: what is in flight may end, and nothing new is sent.
+        /// The server is shutting down: requests in flight are allowed to finish, and no new ones are sent.
         case draining(NATSOptions.Address, until: BootInstant)
         case closed
     }
 
-    /// The subscription that answers to requests arrive on.
+    /// Subscription on which the answers to requests arrive.
     static let inboxSID: UInt64 = 1
 
     private let options: NATSOptions
@@ -62,12 +62,12 @@ struct ClientState: Sendable {
     private var subscriptions: [UInt64: Subscription] = [:]
     private var hasInbox = false
     private var lastReceived = BootInstant(nanoseconds: 0)
-    /// When a request was answered last that says something of more than the server.
+    /// Time of the last answer that the connected server could not have given alone.
     private var lastAnswered = BootInstant(nanoseconds: 0)
-    /// When one was that changes something.
+    /// Time of the last such answer to a request that changes something.
     private var lastChanged = BootInstant(nanoseconds: 0)
     private var unansweredPings = 0
-    private var hasToldOfLeaving = false
+    private var hasReportedLeaving = false
     private var pingDue = BootInstant.distantFuture
 
     init(
@@ -89,7 +89,7 @@ struct ClientState: Sendable {
 
     // MARK: Connecting
 
-    /// Connects, if that has not begun yet.
+    /// Starts connecting, unless that has happened already.
     mutating func wake(at now: BootInstant) -> [Action] {
         guard case .idle = phase else { return [] }
         return nextServer(at: now)
@@ -100,7 +100,7 @@ struct ClientState: Sendable {
             phase = .connecting(address)
             return [.connect(address)]
         }
-        // The round is over, and nobody could be reached: whoever waits hears of it now.
+        // The round ended without a connection: the waiting requests fail now.
         let failure = pool.failure
         failedRounds += 1
         let pause = pause
@@ -112,7 +112,8 @@ struct ClientState: Sendable {
         ]
     }
 
-    /// Doubles from round to round, and is spread by up to a half, so that a restarted server is not met by everybody at once.
+    /// Pause before the next round. Doubles from round to round, and is shortened at random by up to half, to keep all clients from reaching a restarted server
+    /// together.
     private var pause: Duration {
         let factor = Double(UInt64(1) << UInt64(min(failedRounds - 1, 16)))
         let full = min(options.reconnectWait.seconds * factor, options.reconnectWaitMaximum.seconds)
@@ -133,7 +134,7 @@ struct ClientState: Sendable {
         pool.connected(to: address)
         lastReceived = now
         unansweredPings = 0
-        hasToldOfLeaving = false
+        hasReportedLeaving = false
         pingDue = now + options.pingInterval
         var actions: [Action] = [.report(.connected(address, version: info.version)), .timer(pingDue)] + announced(info)
         hasInbox = false
@@ -152,7 +153,7 @@ struct ClientState: Sendable {
         return new.isEmpty ? [] : [.report(.discovered(new))]
     }
 
-    /// The connection ended, or has to.
+    /// The connection has ended or must be ended.
     mutating func cut(_ error: NATSError, at now: BootInstant) -> [Action] {
         guard let address = server else { return connectFailed(error, at: now) }
         var actions: [Action] = [.disconnect, .report(.disconnected(NATSError(error.kind, error.reason, at: address.description)))]
@@ -171,14 +172,14 @@ struct ClientState: Sendable {
         } else {
             shortConnections += 1
         }
-        // Come back to at once, but not again and again where a server takes us and throws us out.
+        // The next round starts without a pause, but not time after time if servers accept connections and drop them soon.
         if shortConnections <= 1 { pool.beginRound(after: address) }
         pool.failed(address, error)
         return actions + nextServer(at: now)
     }
 
-    /// The server answers, but cannot do what it is there for: it may be parted from the rest of its cluster, and another one not. Where all are like
-    /// that, none is left sooner than this.
+    /// The server answers but cannot do its work: it might be cut off from the rest of its cluster, while another server is not. In case all servers are in
+    /// this state, none is left before `lastingConnection` has passed.
     mutating func seekAnotherServer(at now: BootInstant) -> [Action] {
         guard case .connected(let address) = phase, pool.hasOther(than: address), now >= connectedAt + Self.lastingConnection else {
             return []
@@ -186,7 +187,7 @@ struct ClientState: Sendable {
         return cut(NATSError(.disconnected, "JetStream is not available through this server"), at: now)
     }
 
-    /// A connection that is cut sooner than this counts for little more than none.
+    /// A connection that is cut sooner than this does not end a series of failures.
     static let lastingConnection: Duration = .seconds(1)
 
     mutating func close() -> [Action] {
@@ -201,9 +202,9 @@ struct ClientState: Sendable {
         return [.disconnect] + failures
     }
 
-    // MARK: What the server sends
+    // MARK: Input from the server
 
-    /// Bytes arrived, whatever they are.
+    /// Bytes of any kind arrived.
     mutating func received(at now: BootInstant) {
         lastReceived = now
         unansweredPings = 0
@@ -227,16 +228,16 @@ struct ClientState: Sendable {
         guard info.isLameDuck, case .connected(let address) = phase else { return actions }
         pool.isLeaving(address)
         guard pool.hasOther(than: address) else {
-            // It may say so again and again.
-            defer { hasToldOfLeaving = true }
-            return actions + (hasToldOfLeaving ? [] : [.report(.leaving(address))])
+            // The server might announce this repeatedly; report it once.
+            defer { hasReportedLeaving = true }
+            return actions + (hasReportedLeaving ? [] : [.report(.leaving(address))])
         }
         let until = now + Self.drainTime
         phase = .draining(address, until: until)
         return actions + [.report(.leaving(address))] + (inFlight.isEmpty ? drained(at: now) : [.timer(until)])
     }
 
-    /// How long what is in flight may take when a server is leaving.
+    /// How long requests in flight can take to finish when a server is shutting down.
     static let drainTime: Duration = .seconds(1)
 
     private mutating func drained(at now: BootInstant) -> [Action] {
@@ -249,11 +250,12 @@ struct ClientState: Sendable {
             guard !denied.isEmpty else { return [.report(.complaint(complaint.text))] }
             return denied.flatMap { id in
                 finish(
-                    id, .failure(NATSError(.denied, "we may not publish to \(Printable.text(subject))", at: server?.description)), at: now)
+                    id, .failure(NATSError(.denied, "not allowed to publish to \(Printable.text(subject))", at: server?.description)),
+                    at: now)
             }
         }
         if let subject = complaint.forbiddenSubscription {
-            let error = NATSError(.denied, "we may not subscribe to \(Printable.text(subject))", at: server?.description)
+            let error = NATSError(.denied, "not allowed to subscribe to \(Printable.text(subject))", at: server?.description)
             if subject == inbox + ".*" {
                 hasInbox = false
                 return inFlight.keys.sorted().flatMap { finish($0, .failure(error), at: now) }
@@ -262,7 +264,7 @@ struct ClientState: Sendable {
             for sid in sids { subscriptions[sid] = nil }
             return sids.map { .deliver(sid: $0, .failed(error)) }
         }
-        // Everything else that nature has a server say ends the connection from its side; it is not waited for.
+        // After any other complaint the server closes the connection itself. Cut it without waiting for that.
         return cut(complaint.refusal, at: now)
     }
 
@@ -273,7 +275,7 @@ struct ClientState: Sendable {
         case .connected: return send(request, at: now)
         case .closed: return [.complete(id: request.id, .failure(NATSError(.disconnected, "the client was closed")))]
         case .pausing(let since, let until):
-            // Somebody waits, perhaps with a lease that ends soon: no longer than so.
+            // A request waits, perhaps for a lease that expires soon: shorten the pause.
             queued.append(request)
             let sooner = max(since + Self.longestPauseForRequest, now)
             guard sooner < until else { return [] }
@@ -285,7 +287,7 @@ struct ClientState: Sendable {
         }
     }
 
-    /// Servers that failed are tried again so soon for a request. Who asks again and again makes pauses of its own.
+    /// Longest pause before failed servers are tried again for a request. Callers that repeat a request make their own pauses.
     static let longestPauseForRequest: Duration = .milliseconds(250)
 
     private mutating func send(_ request: Request, at now: BootInstant) -> [Action] {
@@ -315,7 +317,7 @@ struct ClientState: Sendable {
             return []
         }
         if message.headers.status == 503, message.payload.isEmpty {
-            return finish(id, .failure(NATSError(.noResponders, "nobody answers on \(request.subject)", at: server?.description)), at: now)
+            return finish(id, .failure(NATSError(.noResponders, "nothing listens on \(request.subject)", at: server?.description)), at: now)
         }
         if !request.isLocal { lastAnswered = now }
         if !request.isLocal, !request.isRepeatable { lastChanged = now }
@@ -329,7 +331,7 @@ struct ClientState: Sendable {
         return done
     }
 
-    /// Half of a request's time is over: a connection on which nothing came since is asked for a sign of life.
+    /// Half of a request's time is over. If nothing has arrived on the connection since the request was sent, the server is pinged.
     mutating func requestIsSlow(_ id: UInt64, at now: BootInstant) -> [Action] {
         guard let sentAt = inFlight[id]?.sentAt, lastReceived <= sentAt else { return [] }
         return [.send(.ping)]
@@ -347,22 +349,22 @@ struct ClientState: Sendable {
         let error = NATSError(
             .timedOut, isSilent ? "the server is silent" : "no answer in time", at: server?.description, isUncertain: !request.isRepeatable)
         let actions = finish(id, .failure(error), at: now)
-        // One that was sent again over a new connection, with little of its time left, says nothing about that.
+        // A request that was resent over a new connection with little of its time left is no evidence against that connection.
         guard let server, sentAt > connectedAt || now >= sentAt + Self.fairTime else { return actions }
-        // Not even the ping was answered: there is no reason to trust this connection with the next request.
+        // Not even the ping was answered: do not trust this connection with the next request.
         if isSilent { return actions + cut(NATSError(.disconnected, "the server is silent"), at: now) }
-        // The server lives, but nobody behind it answers: it may be parted from the rest of its cluster, and another one not. One that led the cluster goes
-        // on to answer what changes nothing for a while.
+        // The server lives, but nothing behind it answers: it might be cut off from the rest of its cluster, while another server is not. A server that was the
+        // cluster's Raft leader still answers requests that change nothing for a while.
         if (request.isRepeatable ? lastAnswered : lastChanged) <= sentAt, pool.hasOther(than: server) {
             return actions + cut(NATSError(.disconnected, "no request is answered through this server"), at: now)
         }
         return actions
     }
 
-    /// So long a connection has to answer a request that it was made with.
+    /// Time that a new connection gets to answer a request that had waited for it.
     static let fairTime: Duration = .milliseconds(250)
 
-    /// Whoever asked does not wait any more.
+    /// The caller has stopped waiting.
     mutating func forget(_ id: UInt64, at now: BootInstant) -> [Action] {
         if let index = queued.firstIndex(where: { $0.id == id }) {
             queued.remove(at: index)
@@ -384,7 +386,7 @@ struct ClientState: Sendable {
         return [.send(.unsubscribe(sid: sid, max: nil))]
     }
 
-    /// A message that nobody answers; dropped while there is no connection, as NATS has it (at most once).
+    /// Publishes a message without expecting an answer. Dropped while there is no connection, since NATS delivers at most once.
     mutating func publish(_ message: NATSMessage) -> [Action] {
         guard server != nil else { return [] }
         return [.send(.publish(subject: message.subject, reply: message.reply, headers: message.headers, payload: message.payload))]

@@ -5,19 +5,19 @@ import NIOTLS
 import QQCore
 import QQNetwork
 
-/// One connection: bytes to operations, the handshake, TLS. Lives on the event loop.
+/// One connection: turns bytes into operations, and runs the handshake and TLS. Confined to the event loop.
 final class ConnectionHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    /// What the client hears of a connection.
+    /// A connection's report to the client.
     enum Report {
         case ready(ServerInfo)
         case received
         case operation(ServerOperation)
-        /// All that has arrived so far has been handed over.
+        /// Everything that has arrived so far has been reported.
         case pause
-        /// The last report.
+        /// The connection has ended; this is its last report.
         case ended(NATSError)
     }
 
@@ -37,7 +37,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         handshake = Handshake(options)
     }
 
-    /// Nothing more is reported.
+    /// Stops all further reports.
     func silence() { report = nil }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -68,7 +68,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         context.fireChannelReadComplete()
     }
 
-    /// A server that does not read is not read from either: it would be owed a PONG for each PING, without end. It says nothing then, and is cut for that.
+    /// Stops reading while the server does not read: otherwise PONGs for its PINGs would pile up without limit. The server then counts as silent and is cut.
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         try? context.channel.syncOptions?.setOption(.autoRead, value: context.channel.isWritable)
         context.fireChannelWritabilityChanged()
@@ -91,7 +91,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        let reason = isReady ? "the server closed the connection" : "the server closed the connection at once"
+        let reason = isReady ? "the server closed the connection" : "the server closed the connection immediately"
         end(NATSError(.disconnected, reason, hint: silenceHint), context)
         context.fireChannelInactive()
     }
@@ -118,8 +118,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func startTLS(_ context: ChannelHandlerContext) throws(NATSError) {
-        // Anybody on the way could have put it there, and it would count as if it had come through TLS.
-        guard parser.isEmpty else { throw NATSError(.malformed, "the server spoke out of turn, before TLS began") }
+        // Anyone on the network path could have inserted these bytes, and they would count as received through TLS.
+        guard parser.isEmpty else { throw NATSError(.malformed, "the server sent data out of turn, before TLS began") }
         do {
             let security = try TLSContext.make(options.tls.files)
             let handler = try NIOSSLClientHandler(context: security, serverHostname: CertificateNames.indication(expectedNames))
@@ -130,17 +130,17 @@ final class ConnectionHandler: ChannelInboundHandler {
         } catch { throw NATSError(.configuration, "TLS cannot be set up: \(error)") }
     }
 
-    /// For whom the server's certificate must be, one of them. A server that another one told us of by its address may have a certificate for the cluster's
-    /// name: those that we were told to use are as good.
+    /// Names of which the server's certificate must have at least one. A server that another server announced by address might have a certificate for the
+    /// cluster's name, so the names of the configured servers are accepted too.
     private var expectedNames: [String] {
         if let name = options.tls.files.serverName { return [name] }
         if options.servers.contains(address) { return [address.host] }
         return [address.host] + options.servers.map(\.host)
     }
 
-    /// What it may mean that a server which took the connection has said nothing.
+    /// Hint for a server that accepted the connection but has sent nothing.
     var silenceHint: String? {
-        isSilent && !options.tls.handshakeFirst ? "a server that says nothing may be one that begins with TLS: --tls-first" : nil
+        isSilent && !options.tls.handshakeFirst ? "a server that sends nothing might expect TLS first: --tls-first" : nil
     }
 
     private func end(_ error: NATSError, _ context: ChannelHandlerContext) {
@@ -150,7 +150,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         report(.ended(NATSError(error.kind, error.reason, at: error.place ?? address.description, hint: error.hint)))
     }
 
-    /// An error of the network, in an operator's words.
+    /// A network error in words for operators.
     static func plain(_ error: any Error) -> NATSError {
         error as? NATSError ?? NATSError(.disconnected, ConnectFailure.reason(error))
     }

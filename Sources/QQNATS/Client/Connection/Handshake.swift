@@ -1,9 +1,9 @@
-/// The beginning of a connection: INFO, TLS where it is wanted, CONNECT and PING, PONG. Pure: whoever drives it carries out the actions.
+/// The start of a connection: INFO, TLS if wanted, CONNECT and PING, PONG. Pure: the caller carries out the actions.
 struct Handshake: Sendable {
     enum Event: Sendable {
-        /// The TCP connection stands.
+        /// The TCP connection is established.
         case connected
-        /// The TLS handshake is done and the server's certificate is good.
+        /// The TLS handshake is done and the server's certificate has been accepted.
         case secured
         case operation(ServerOperation)
     }
@@ -28,7 +28,7 @@ struct Handshake: Sendable {
 
     init(_ options: NATSOptions) { self.options = options }
 
-    /// - Throws: `NATSError` where the connection is of no use: refused, malformed, not secure enough.
+    /// - Throws: `NATSError` if the connection is unusable: refused, malformed or not secure enough.
     mutating func handle(_ event: Event) throws(NATSError) -> [Action] {
         switch (state, event) {
         case (.idle, .connected) where options.tls.handshakeFirst:
@@ -52,7 +52,7 @@ struct Handshake: Sendable {
         case (.awaitingPong, .operation(.ping)): return [.send(.pong)]
         case (.awaitingPong, .operation(.ok)): return []
         case (_, .operation(.error(let text))): throw ServerComplaint(text).refusal
-        case (_, .operation): throw NATSError(.malformed, "the server spoke out of turn")
+        case (_, .operation): throw NATSError(.malformed, "the server sent data out of turn")
         case (_, .connected), (_, .secured): return []
         }
     }
@@ -61,7 +61,7 @@ struct Handshake: Sendable {
         if isSecure { return try logIn(info, isSecure: true) }
         if info.tlsRequired || options.tls.isRequired {
             guard info.tlsRequired || info.tlsAvailable else {
-                throw NATSError(.configuration, "the server offers no TLS, and we are told to use it")
+                throw NATSError(.configuration, "the server does not offer TLS, which qq was told to use")
             }
             state = .securing(info)
             return [.startTLS]
@@ -72,7 +72,7 @@ struct Handshake: Sendable {
     private mutating func logIn(_ info: ServerInfo, isSecure: Bool) throws(NATSError) -> [Action] {
         let login = try Login.connectOptions(for: options.credentials, info: info, tlsRequired: isSecure, name: options.name)
         state = .awaitingPong(info)
-        // The PONG says that CONNECT was accepted.
+        // The PONG shows that the server has accepted CONNECT.
         return [.send(.connect(login)), .send(.ping)]
     }
 }

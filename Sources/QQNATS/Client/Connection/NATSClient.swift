@@ -3,7 +3,7 @@ import NIOPosix
 import QQCore
 import Synchronization
 
-/// A connection to a NATS system: it finds a server, comes back after cuts, and carries requests, messages and subscriptions.
+/// A connection to a NATS system. Finds a server, reconnects after cuts, and carries requests, messages and subscriptions.
 ///
 /// The protocol is NATS' own (docs.nats.io, "Client protocol"). One thread serves all clients of the process; it starts with the first client.
 public final class NATSClient: Sendable {
@@ -14,8 +14,8 @@ public final class NATSClient: Sendable {
 
     private static let threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-    /// Connects when it is first asked for something.
-    /// - Parameter events: is told on the event loop what happens to the connection.
+    /// The client connects when it is first used.
+    /// - Parameter events: called on the event loop with each event of the connection.
     public init(_ options: NATSOptions, clock: any LeaseClock, events: @escaping @Sendable (NATSEvent) -> Void = { _ in }) {
         self.options = options
         let eventLoop = Self.threads.next()
@@ -33,13 +33,13 @@ public final class NATSClient: Sendable {
 
     private func nextNumber() -> UInt64 { numbers.add(1, ordering: .relaxed).newValue }
 
-    /// The server answers, but cannot do what it is there for: goes to another one, where there is one.
+    /// Moves to another server, if there is one, because the connected server answers but cannot do its work.
     func seekAnotherServer() { onLoop { $0.seekAnotherServer() } }
 
-    /// Begins to connect, if that has not begun.
+    /// Starts connecting, unless that has happened already.
     public func connect() { onLoop { $0.wake() } }
 
-    /// What the server told of itself, and its address; nil while there is no connection.
+    /// The connected server's INFO and address; nil while there is no connection.
     func connectedServer() async -> (info: ServerInfo, address: NATSOptions.Address)? {
         await withCheckedContinuation { continuation in
             onLoop { core in
@@ -51,13 +51,13 @@ public final class NATSClient: Sendable {
 
     // MARK: Requests
 
-    /// Asks, and waits for one answer. Connects first, where there is no connection.
+    /// Sends a request and waits for one answer. Connects first if there is no connection.
     ///
     /// - Parameters:
-    ///   - isRepeatable: whether it changes nothing, so that it may be sent again when the connection is cut before the answer.
-    ///   - isLocal: whether any server may answer it out of what it has.
+    ///   - isRepeatable: whether the request changes nothing and can therefore be sent again if the connection is cut before the answer.
+    ///   - isLocal: whether any server can answer from its own data.
     ///   - timeout: for connecting, waiting and the answer together.
-    /// - Throws: `NATSError`; `isUncertain` where it was sent and no answer came.
+    /// - Throws: `NATSError`, with `isUncertain` if the request was sent and might have been carried out although no answer came.
     public func request(
         _ subject: String, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = [], isRepeatable: Bool = false, isLocal: Bool = false,
         timeout: Duration
@@ -76,7 +76,7 @@ public final class NATSClient: Sendable {
         return try result.get()
     }
 
-    /// Tells, without an answer: at most once, and not at all while there is no connection.
+    /// Publishes a message without expecting an answer: delivered at most once, and dropped while there is no connection.
     public func publish(_ subject: String, reply: String? = nil, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = []) {
         let message = NATSMessage(subject: subject, reply: reply, headers: headers, payload: payload)
         onLoop { $0.publish(message) }
@@ -84,8 +84,8 @@ public final class NATSClient: Sendable {
 
     // MARK: Subscriptions
 
-    /// Subscribes, and calls `receiver` on the event loop, which must not be kept waiting. The subscription outlives cuts of the connection.
-    /// - Parameter queue: the queue group, of whose members each message reaches one.
+    /// Subscribes and calls `receiver` on the event loop, where it must not block. The subscription survives cuts of the connection.
+    /// - Parameter queue: the queue group. Each message reaches one member of the group.
     func subscribe(_ subject: String, queue: String? = nil, receiver: @escaping ClientCore.Receiver) -> UInt64 {
         let sid = nextNumber()
         onLoop { $0.subscribe(sid, ClientState.Subscription(subject: subject, queue: queue), receiver) }
@@ -94,7 +94,7 @@ public final class NATSClient: Sendable {
 
     func unsubscribe(_ sid: UInt64) { onLoop { $0.unsubscribe(sid) } }
 
-    /// As `request`, calling back on the event loop.
+    /// Sends a request and calls `completion` on the event loop.
     func request(
         _ subject: String, payload: [UInt8], isRepeatable: Bool, timeout: Duration, completion: @escaping ClientCore.Completion
     ) {
@@ -103,19 +103,19 @@ public final class NATSClient: Sendable {
         onLoop { $0.request(request, timeout: timeout, completion: completion) }
     }
 
-    /// A subject that nobody else uses, for answers.
+    /// A new, unique subject for answers.
     public func newInbox() -> String { options.inboxPrefix + "." + NUID.next() }
 
-    /// Returns when the server has answered something that costs it nothing: a request that nobody listens to.
+    /// Returns once the server has answered a request without subscribers, which costs it nothing.
     func roundTrip(timeout: Duration) async throws(NATSError) {
         do throws(NATSError) { _ = try await request(newInbox(), isRepeatable: true, timeout: timeout) } catch {
             if error.kind != .noResponders { throw error }
         }
     }
 
-    /// Asks everybody, and collects answers until none came for `pause`, or until `timeout`, or until there are too many.
+    /// Sends a request to all subscribers of `subject`, and collects answers until none has come for `pause`, until `timeout`, or until there are too many.
     func collect(_ subject: String, pause: Duration, timeout: Duration) async throws(NATSError) -> [NATSMessage] {
-        // What is published without a connection is lost.
+        // A message published without a connection would be lost.
         try await roundTrip(timeout: timeout)
         let inbox = newInbox()
         let (collected, post) = AsyncStream.makeStream(of: [NATSMessage].self, bufferingPolicy: .bufferingNewest(1))
@@ -140,7 +140,7 @@ public final class NATSClient: Sendable {
         return found
     }
 
-    /// Cuts the connection; what is in flight fails.
+    /// Cuts the connection; requests in flight fail.
     public func close() async {
         await withCheckedContinuation { continuation in
             onLoop { core in

@@ -1,9 +1,9 @@
-/// What a subscription hands over.
+/// A delivery of a subscription.
 public enum NATSDelivery: Sendable, Hashable {
     case message(NATSMessage)
     /// The connection was cut: messages are missed from now on.
     case disconnected
-    /// The subscription stands again; what was sent meanwhile was missed.
+    /// The subscription is active again; messages sent in between were missed.
     case reconnected
     /// The subscription has ended.
     case failed(NATSError)

@@ -1,17 +1,17 @@
 import QQCore
 
-/// What happens to the connection, for people and logs.
+/// An event of the connection, for users and logs.
 public enum NATSEvent: Sendable, Hashable {
     case connected(NATSOptions.Address, version: String)
-    /// The connection was cut; it is tried again until the client is closed.
+    /// The connection was cut; the client tries to reconnect until it is closed.
     case disconnected(NATSError)
     /// No server could be reached; the next round comes after this pause.
     case unreachable(NATSError, retryAfter: Duration)
-    /// The server is about to shut down (lame duck mode): we go to another.
+    /// The server is about to shut down (lame duck mode). The client moves to another one, if there is one.
     case leaving(NATSOptions.Address)
-    /// Servers that we did not know of.
+    /// Servers that were unknown until now.
     case discovered([NATSOptions.Address])
-    /// The server complains, and the connection lives on.
+    /// The server complained, and the connection continues.
     case complaint(String)
 }
 
@@ -24,7 +24,7 @@ extension ConnectionEvent {
             self.init(.unreachable, "\(error); trying again in \(DurationText.brief(pause))")
         case .leaving(let address): self.init(.serverLeaving, "\(address) is shutting down")
         case .discovered(let addresses):
-            self.init(.notice, "also there: " + addresses.map(\.description).joined(separator: ", "))
+            self.init(.notice, "more servers: " + addresses.map(\.description).joined(separator: ", "))
         case .complaint(let text): self.init(.notice, "the server says: " + Printable.text(text))
         }
     }

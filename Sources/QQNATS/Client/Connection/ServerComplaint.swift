@@ -1,6 +1,6 @@
 import QQCore
 
-/// What a server says in `-ERR`. It knows no codes, only texts (nats-server, `server/errors.go`).
+/// The text of a server's `-ERR`, which has no error code (nats-server, `server/errors.go`).
 struct ServerComplaint: Sendable, Hashable {
     let text: String
 
@@ -8,8 +8,9 @@ struct ServerComplaint: Sendable, Hashable {
 
     private func says(_ part: String) -> Bool { text.lowercased().contains(part) }
 
-    /// The subject that we may not publish to, or subscribe to; nil where it is about something else. The connection lives on.
+    /// Subject to which the server forbids publishing; nil if the complaint is about something else. The connection continues.
     var forbiddenPublish: String? { subject(after: "permissions violation for publish to ") }
+    /// Subject to which the server forbids subscribing; nil if the complaint is about something else. The connection continues.
     var forbiddenSubscription: String? { subject(after: "permissions violation for subscription to ") }
 
     private func subject(after phrase: String) -> String? {
@@ -20,13 +21,13 @@ struct ServerComplaint: Sendable, Hashable {
         return subject.firstIndex(of: "\"").map { String(subject[..<$0]) }
     }
 
-    /// As the end of the connection.
+    /// The error with which the connection ends.
     var refusal: NATSError {
         let shown = Printable.text(text)
-        // A server that is full or slow may have us later: "Authentication Timeout", "maximum account active connections exceeded".
+        // A server that is full or slow might accept the connection later: "Authentication Timeout", "maximum account active connections exceeded".
         if says("timeout") || says("maximum") { return NATSError(.disconnected, "the server says: \(shown)") }
         for part in ["authorization", "authentication", "revoked", "account"] where says(part) {
-            return NATSError(.denied, "the server refuses us: \(shown)")
+            return NATSError(.denied, "the server refuses the login: \(shown)")
         }
         return NATSError(.disconnected, "the server says: \(shown)")
     }

@@ -1,12 +1,12 @@
 import QQCore
 
-/// The servers that we know, and which of them to try next. Pure.
+/// The known servers and the order in which to try them. Pure.
 struct ServerPool: Sendable {
     private struct Member: Sendable {
         var address: NATSOptions.Address
-        /// Told of by a server: forgotten when no server tells of it any more.
+        /// Announced by a server; dropped when a later announcement leaves it out.
         var isAnnounced: Bool
-        /// About to shut down: only tried after the others.
+        /// About to shut down; tried only after the others.
         var isLeaving = false
         var isTried = false
         var failure: NATSError?
@@ -14,7 +14,7 @@ struct ServerPool: Sendable {
 
     private var members: [Member]
 
-    /// - Parameter shuffled: puts servers into the order in which they are tried, so that many clients spread over a cluster.
+    /// - Parameter shuffled: orders the servers for trying, so that many clients spread over a cluster.
     init(_ addresses: [NATSOptions.Address], shuffled: ([NATSOptions.Address]) -> [NATSOptions.Address] = { $0.shuffled() }) {
         var seen: Set<NATSOptions.Address> = []
         members = shuffled(addresses.filter { seen.insert($0).inserted }).map { Member(address: $0, isAnnounced: false) }
@@ -36,7 +36,7 @@ struct ServerPool: Sendable {
         members[index].failure = error
     }
 
-    /// A new round: each may be tried again, and the one that served us last comes last.
+    /// Starts a new round: every server can be tried again, and the last connected server comes last.
     mutating func beginRound(after last: NATSOptions.Address?) {
         for index in members.indices {
             members[index].isTried = false
@@ -56,8 +56,8 @@ struct ServerPool: Sendable {
         members[index].isLeaving = true
     }
 
-    /// Takes in what a server announces in `connect_urls`: `host:port` each.
-    /// - Returns: those that are new.
+    /// Takes in the servers that a server announces in `connect_urls`, each as `host:port`.
+    /// - Returns: the new servers.
     mutating func announce(_ urls: [String], current: NATSOptions.Address?) -> [NATSOptions.Address] {
         guard !urls.isEmpty else { return [] }
         let announced = Self.addresses(urls)
@@ -70,7 +70,7 @@ struct ServerPool: Sendable {
         return new
     }
 
-    /// Bounds what a server can make us remember.
+    /// Limits how many announced servers are remembered.
     static let mostAnnounced = 256
 
     static func addresses(_ urls: [String]) -> [NATSOptions.Address] { urls.prefix(mostAnnounced).compactMap(address) }
@@ -87,16 +87,16 @@ struct ServerPool: Sendable {
     /// Whether there is another server to go to.
     func hasOther(than address: NATSOptions.Address) -> Bool { members.contains { $0.address != address && !$0.isLeaving } }
 
-    /// What the round came to, when each server has failed.
+    /// The error of a round in which every server has failed.
     var failure: NATSError {
         let failures = members.compactMap { member in member.failure.map { (member.address, $0) } }
         guard let (address, first) = failures.first else {
             return NATSError(.disconnected, "not connected in time", at: members.first?.address.description)
         }
         if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.place ?? address.description, hint: first.hint) }
-        // What is wrong with a file of ours is wrong with all of them.
+        // A fault in a local file, such as the credentials, fails every server alike: report it once.
         if let place = first.place, failures.allSatisfy({ $0.1 == first && $0.0.description != place }) { return first }
-        // Told apart only where all agree: one server that would have us is enough.
+        // Keep the kind only if all servers agree on it: one server that can be used later is enough.
         let kind = failures.allSatisfy { $0.1.kind == first.kind } ? first.kind : .disconnected
         let text = failures.map { "\($0.0): \($0.1.reason)" }.joined(separator: "; ")
         let hint = failures.allSatisfy { $0.1.hint == first.hint } ? first.hint : nil

@@ -1,17 +1,17 @@
 import QQCore
 
-/// What a client says.
+/// An operation that a client sends.
 enum ClientOperation: Sendable, Hashable {
     case connect(ConnectOptions)
-    /// PUB, or HPUB where there are headers.
+    /// PUB, or HPUB if there are headers.
     case publish(subject: String, reply: String? = nil, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = [])
     case subscribe(subject: String, queue: String? = nil, sid: UInt64)
-    /// At once, or after `max` messages counted from the subscription's start.
+    /// Immediately, or after `max` messages counted from the subscription's start.
     case unsubscribe(sid: UInt64, max: Int? = nil)
     case ping
     case pong
 
-    /// Appends the operation as it goes over the wire.
+    /// Appends the operation as it is sent.
     ///
     /// - Throws: ``NATSError`` of kind `configuration` for subjects and headers that cannot be sent; then nothing is appended.
     func encode(into buffer: inout [UInt8]) throws(NATSError) {

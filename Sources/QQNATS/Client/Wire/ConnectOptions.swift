@@ -1,18 +1,18 @@
 import QQCore
 
-/// What CONNECT tells the server. Holds secrets, which its description and its mirror leave out.
+/// The options of CONNECT. They contain secrets, which description and mirror leave out.
 struct ConnectOptions: Sendable, Hashable {
-    /// Whether we insist on TLS.
+    /// Whether the client requires TLS.
     var tlsRequired = false
-    /// How operators see us.
+    /// Name of the connection, which operators see.
     var name = ""
-    /// Our version; the server only shows it.
+    /// The client's version; the server only displays it.
     var version = Self.clientVersion
     var user: String?
     var password: String?
     var token: String?
     var jwt: String?
-    /// The public key of an NKey, `U…`, where it goes without a JWT.
+    /// The public key of an NKey, `U…`, if it is used without a JWT.
     var nkey: String?
     /// The server's nonce, signed, in base64url.
     var signature: String?
@@ -42,7 +42,7 @@ struct ConnectOptions: Sendable, Hashable {
 }
 
 extension ConnectOptions: CustomStringConvertible, CustomReflectable {
-    /// The name, and what kind of login it is.
+    /// The name and the kind of login.
     var description: String {
         let kind =
             if jwt != nil { "JWT" } else if nkey != nil { "NKey" } else if token != nil { "token" } else if user != nil {

@@ -2,7 +2,7 @@ import QQCore
 
 /// One line of the protocol, cut into its first word and the rest.
 struct ControlLine {
-    /// Read in any case, as servers and clients have it.
+    /// Upper and lower case are equivalent, as in servers and clients.
     enum Verb: String, CaseIterable {
         case msg = "MSG"
         case hmsg = "HMSG"
@@ -14,9 +14,9 @@ struct ControlLine {
     }
 
     private let line: ArraySlice<UInt8>
-    /// Nil for any other.
+    /// Nil if the line begins with another word.
     let verb: Verb?
-    /// What follows the verb, without the blanks around it.
+    /// The text after the verb, without surrounding blanks.
     let arguments: ArraySlice<UInt8>
 
     init(_ line: ArraySlice<UInt8>) {
@@ -26,13 +26,13 @@ struct ControlLine {
         arguments = Self.trimmed(line[word.endIndex...])
     }
 
-    /// Whether a line may start with `byte`.
+    /// Whether a line can start with `byte`.
     static func isStart(_ byte: UInt8) -> Bool { verbs.contains { $0.rawValue.utf8.first == upperCase(byte) } }
 
-    /// The arguments between blanks.
+    /// The arguments, split at blanks.
     var words: [ArraySlice<UInt8>] { arguments.split(whereSeparator: Self.isBlank) }
 
-    /// What -ERR says, without its quotes.
+    /// The text of -ERR, without its quotes.
     var errorText: String {
         var text = arguments
         let quote = UInt8(ascii: "'")
@@ -40,7 +40,7 @@ struct ControlLine {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// The start of the line, in quotes, for a message to a person.
+    /// The start of the line, in quotes, for messages to the user.
     var excerpt: String {
         let start = Printable.text(String(decoding: line.prefix(Self.excerptLength), as: UTF8.self))
         return line.count > Self.excerptLength ? "\"\(start)\"…" : "\"\(start)\""

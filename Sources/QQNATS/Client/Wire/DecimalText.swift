@@ -1,6 +1,6 @@
 /// Numbers in control lines.
 enum DecimalText {
-    /// Digits alone, without sign; nil for anything else, and above 64 bits.
+    /// Reads digits without a sign. Returns nil for anything else, and for numbers above 64 bits.
     static func value(_ digits: some Collection<UInt8>) -> UInt64? {
         guard !digits.isEmpty else { return nil }
         var value: UInt64 = 0

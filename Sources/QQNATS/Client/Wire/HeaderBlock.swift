@@ -4,8 +4,8 @@ import QQCore
 enum HeaderBlock {
     private static let opening = Array("NATS/1.0".utf8)
 
-    /// Reads a block as the Go client does: space after the colon goes, names keep their case, bytes that are no UTF-8 become U+FFFD, what follows the empty
-    /// line is ignored.
+    /// Reads a block as the Go client does: drops blanks after the colon, keeps the case of names, replaces bytes that are not UTF-8 by U+FFFD, and ignores
+    /// everything after the empty line.
     ///
     /// - Throws: ``NATSError`` of kind `malformed`.
     static func parse(_ block: ArraySlice<UInt8>) throws(NATSError) -> NATSHeaders {
@@ -18,7 +18,7 @@ enum HeaderBlock {
             if line.isEmpty { return headers }
             guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { throw NATSError(.malformed, "a header has no colon") }
             let value = line[line.index(after: colon)...].drop(while: isBlank)
-            // The Go client skips them as well.
+            // A header without a name is skipped, as in the Go client.
             if colon == line.startIndex { continue }
             headers.fields.append(.init(String(decoding: line[..<colon], as: UTF8.self), String(decoding: value, as: UTF8.self)))
         }
@@ -27,7 +27,7 @@ enum HeaderBlock {
 
     /// The block for `headers`.
     ///
-    /// - Throws: ``NATSError`` of kind `configuration` for a name or a value that would not come back as it is.
+    /// - Throws: ``NATSError`` of kind `configuration` for a name or value that a reader would not get back unchanged.
     static func bytes(_ headers: NATSHeaders) throws(NATSError) -> [UInt8] {
         var block = opening
         if let status = headers.status {
@@ -47,7 +47,7 @@ enum HeaderBlock {
         return block + "\r\n".utf8
     }
 
-    /// What follows `NATS/1.0` in the first line.
+    /// Reads the rest of the first line, after `NATS/1.0`.
     private static func status(_ rest: ArraySlice<UInt8>) throws(NATSError) -> NATSHeaders {
         let text = rest.drop(while: isBlank)
         if text.isEmpty { return NATSHeaders() }
@@ -65,7 +65,7 @@ enum HeaderBlock {
         !name.isEmpty && name.utf8.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: ":") }
     }
 
-    /// No line ends or other control characters, and no space in front, which readers cut off.
+    /// No line ends or other control characters, and no leading space, which readers would strip.
     private static func isValue(_ value: String) -> Bool {
         value.utf8.first != UInt8(ascii: " ") && value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
     }
@@ -77,7 +77,7 @@ enum HeaderBlock {
     private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 }
 
-/// Lines that end with LF or CRLF; what has no end is no line.
+/// Lines that end with LF or CRLF; an unterminated rest is ignored.
 private struct LineIterator: IteratorProtocol {
     var rest: ArraySlice<UInt8>
 

@@ -1,6 +1,6 @@
 /// The headers of a message: names with values, in order, and the status line that servers put in front of their own answers.
 ///
-/// Names are case-sensitive, as the NATS clients have it (ADR-4).
+/// Names are case-sensitive, as in the NATS clients (ADR-4).
 public struct NATSHeaders: Sendable, Hashable {
     /// One `name: value`.
     public struct Field: Sendable, Hashable {
@@ -13,9 +13,9 @@ public struct NATSHeaders: Sendable, Hashable {
         }
     }
 
-    /// The status code in the first line, such as 404 or 503; nil where there is none.
+    /// The status code in the first line, such as 404 or 503; nil if there is none.
     public var status: Int?
-    /// What follows the status code.
+    /// The text after the status code.
     public var statusText: String?
     public var fields: [Field]
 

@@ -1,7 +1,7 @@
 /// A message as it arrived.
 public struct NATSMessage: Sendable, Hashable {
     public var subject: String
-    /// Where an answer is expected.
+    /// Subject on which an answer is expected.
     public var reply: String?
     public var headers: NATSHeaders
     public var payload: [UInt8]

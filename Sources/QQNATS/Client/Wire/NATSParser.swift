@@ -2,8 +2,8 @@ import QQCore
 
 /// Turns a server's bytes, cut anywhere, into its operations.
 ///
-/// Takes time linear in what arrives, and holds no more than one operation and what the last `append` brought. Only the framing can fail: what another client
-/// put in a message is not held against the server, so a message whose headers cannot be read has none, as with the Go client.
+/// Takes time linear in the bytes that arrive, and holds no more than one operation and the bytes of the last `append`. Only the framing can fail. The server
+/// is not blamed for the content of another client's message: a message with unreadable headers has none, as in the Go client.
 struct NATSParser: Sendable {
     /// Enough for INFO of a cluster with a few thousand servers in `connect_urls`; other lines are far shorter.
     static let defaultMaximumControlLine = 256 << 10
@@ -12,7 +12,7 @@ struct NATSParser: Sendable {
     /// `max_pending` of a server by default, which its `max_payload` cannot exceed.
     static let absoluteMaximumPayload = 64 << 20
 
-    /// The largest message that is taken, in bytes, headers included; never above ``absoluteMaximumPayload``.
+    /// The largest message that is accepted, in bytes, headers included; never above ``absoluteMaximumPayload``.
     ///
     /// Servers put headers of their own on top of what `max_payload` in INFO allows to publish, so leave room.
     var maximumPayload = Self.defaultMaximumPayload {
@@ -21,28 +21,29 @@ struct NATSParser: Sendable {
 
     private let maximumControlLine: Int
     private var buffer: [UInt8] = []
-    /// Where in `buffer` starts what was not taken yet.
+    /// Position in `buffer` of the first byte that has not been taken.
     private var head = 0
-    /// Where the search for a line's end goes on.
+    /// Position at which the search for a line's end continues.
     private var searched = 0
-    /// The message whose line was read and whose body was not.
+    /// A message whose line has been read, but not its body.
     private var message: MessageLine?
     private var failure: NATSError?
 
     /// - Parameter maximumControlLine: the longest line in bytes, without its end.
     init(maximumControlLine: Int = Self.defaultMaximumControlLine) { self.maximumControlLine = maximumControlLine }
 
-    /// The bytes in memory, and those of them that were not taken yet.
+    /// Number of bytes in memory.
     var heldCount: Int { buffer.count }
+    /// Number of bytes in memory that have not been taken.
     var waitingCount: Int { buffer.count - head }
 
-    /// Whether all that arrived was taken.
+    /// Whether all bytes that arrived have been taken.
     var isEmpty: Bool { head == buffer.count && message == nil }
 
-    /// Adds what arrived.
+    /// Adds bytes that arrived.
     mutating func append(_ bytes: some Collection<UInt8>) {
         guard failure == nil else { return }
-        // Moving pays when it moves less than was taken before.
+        // Move the rest to the front only if that moves no more bytes than were taken, to stay linear.
         if head > 0, head >= buffer.count - head {
             buffer.removeSubrange(..<head)
             searched -= head
@@ -51,9 +52,9 @@ struct NATSParser: Sendable {
         buffer.append(contentsOf: bytes)
     }
 
-    /// Takes the next operation; nil where more bytes are needed.
+    /// Takes the next operation; nil if more bytes are needed.
     ///
-    /// - Throws: ``NATSError`` of kind `malformed`, or `tooLarge` for what exceeds the limits. From then on it throws the same, whatever is appended.
+    /// - Throws: ``NATSError`` of kind `malformed`, or `tooLarge` for input that exceeds the limits. Every later call throws the same error.
     mutating func next() throws(NATSError) -> ServerOperation? {
         if let failure { throw failure }
         do throws(NATSError) {
@@ -117,12 +118,12 @@ struct NATSParser: Sendable {
         return .message(sid: line.sid, NATSMessage(subject: line.subject, reply: line.reply, headers: headers, payload: payload))
     }
 
-    private mutating func advance(to place: Int) {
-        head = place
-        searched = place
+    private mutating func advance(to position: Int) {
+        head = position
+        searched = position
     }
 
-    /// Gives the memory of a large message back.
+    /// Frees the memory of a large message.
     private mutating func release() {
         guard head == buffer.count else { return }
         buffer.removeAll(keepingCapacity: buffer.capacity <= 1 << 18)
@@ -130,6 +131,6 @@ struct NATSParser: Sendable {
     }
 
     private func foreign(_ bytes: ArraySlice<UInt8>) -> NATSError {
-        NATSError(.malformed, "what answers there is not NATS; it says \(ControlLine(bytes).excerpt)")
+        NATSError(.malformed, "the server does not speak NATS; it sends \(ControlLine(bytes).excerpt)")
     }
 }

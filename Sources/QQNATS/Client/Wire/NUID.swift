@@ -1,4 +1,4 @@
-/// Tokens that are unique everywhere, for inboxes and names: 22 letters and digits, 131 random bits, where the NATS clients use as many characters.
+/// Globally unique tokens for inboxes and names: 22 letters and digits with 131 random bits, as long as the tokens of other NATS clients.
 enum NUID {
     static let length = 22
 

@@ -1,28 +1,28 @@
 import QQCore
 
-/// What a server says of itself in INFO.
+/// A server's INFO.
 ///
-/// Members that are unknown are ignored and missing ones have the default that the protocol gives them.
+/// Unknown members are ignored, and missing members have the protocol's defaults.
 struct ServerInfo: Sendable, Hashable {
     var serverID = ""
     var serverName = ""
     /// As the server writes it, such as "2.12.8" or "2.11.0-RC.1".
     var version = ""
-    /// 1 where the server announces changes by further INFO lines.
+    /// 1 if the server announces changes with further INFO lines.
     var proto = 0
     /// Whether messages may have headers.
     var headers = false
-    /// The largest message that the server takes, in bytes, headers included.
+    /// The largest message that the server accepts, in bytes, headers included.
     var maxPayload = Self.defaultMaxPayload
     var jetStream = false
     var authRequired = false
-    /// Whether the server speaks nothing but TLS.
+    /// Whether the server requires TLS.
     var tlsRequired = false
-    /// Whether the server wants a certificate from us.
+    /// Whether the server requires a client certificate.
     var tlsVerify = false
-    /// Whether the server speaks TLS to those who ask for it.
+    /// Whether the server uses TLS with clients that ask for it.
     var tlsAvailable = false
-    /// What NKeys sign; nil where the server knows no NKeys.
+    /// Nonce that NKeys sign; nil if the server does not support NKeys.
     var nonce: String?
     /// The cluster's other servers, as host:port.
     var connectURLs: [String] = []
@@ -30,7 +30,7 @@ struct ServerInfo: Sendable, Hashable {
     var isLameDuck = false
     var cluster: String?
     var domain: String?
-    /// Our connection's number on this server.
+    /// The connection's number on this server.
     var clientID: UInt64?
     var host = ""
     var port = 0
@@ -42,7 +42,7 @@ struct ServerInfo: Sendable, Hashable {
 
     /// Reads INFO's JSON.
     ///
-    /// - Throws: ``NATSError`` of kind `malformed` where it is no JSON object, or a member that decides how we go on has another type.
+    /// - Throws: ``NATSError`` of kind `malformed` if it is not a JSON object, or if a member on which the connection depends has another type.
     init(json: some Collection<UInt8>) throws(NATSError) {
         let document: JSONValue
         do {
@@ -74,7 +74,7 @@ struct ServerInfo: Sendable, Hashable {
         connectURLs = try Self.member("connect_urls", in: object) { $0.arrayValue }?.compactMap(\.stringValue) ?? []
     }
 
-    /// The numbers of `version`, without what follows them; zeros where there are none. Compare with `>=`.
+    /// The numbers of `version`, without suffixes; zero for each missing number. Compare with `>=`.
     var versionNumbers: (major: Int, minor: Int, patch: Int) {
         let parts = version.split(separator: ".", omittingEmptySubsequences: false).prefix(3).map { part in
             Int(part.prefix { $0.isASCII && $0.isNumber }) ?? 0
@@ -86,10 +86,10 @@ struct ServerInfo: Sendable, Hashable {
         try member(name, in: object) { $0.boolValue } ?? false
     }
 
-    /// Nil where it is missing or null.
+    /// Returns nil if the member is missing or null.
     private static func member<Value>(_ name: String, in object: JSONObject, _ read: (JSONValue) -> Value?) throws(NATSError) -> Value? {
         guard let value = object[name], !value.isNull else { return nil }
-        guard let read = read(value) else { throw NATSError(.malformed, "INFO has a \(name) of another type or range") }
+        guard let read = read(value) else { throw NATSError(.malformed, "INFO has a \(name) of the wrong type or out of range") }
         return read
     }
 }

@@ -1,4 +1,4 @@
-/// What a server says. Source: the NATS client protocol (docs.nats.io, reference, protocols).
+/// An operation that a server sends. Source: the NATS client protocol (docs.nats.io, reference, protocols).
 enum ServerOperation: Sendable, Hashable {
     /// INFO: at the start, and again when the cluster changes.
     case info(ServerInfo)
@@ -9,6 +9,6 @@ enum ServerOperation: Sendable, Hashable {
     case pong
     /// +OK, which only comes with `verbose`.
     case ok
-    /// -ERR, without its quotes; as it came, so not fit for a terminal.
+    /// -ERR without its quotes, not made safe for a terminal.
     case error(String)
 }

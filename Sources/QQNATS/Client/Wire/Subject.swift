@@ -2,9 +2,9 @@ import QQCore
 
 /// Subjects: tokens between dots (docs.nats.io, subjects).
 enum Subject {
-    /// Whether to publish to `subject`, or to subscribe to it, makes sense.
+    /// Checks that `subject` can be published or subscribed to.
     ///
-    /// - Parameter isPattern: whether `*` and, as the last, `>` may be tokens.
+    /// - Parameter isPattern: whether `*` and, at the end, `>` are allowed as tokens.
     /// - Throws: ``NATSError`` of kind `configuration` for empty tokens, white space, control characters and misplaced wildcards.
     static func check(_ subject: String, isPattern: Bool = false) throws(NATSError) {
         guard subject.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }) else { throw invalid(subject, "has white space or control characters") }

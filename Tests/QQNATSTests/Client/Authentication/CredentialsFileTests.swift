@@ -58,7 +58,7 @@ import Testing
             } catch {
                 #expect(!isGood)
                 #expect(
-                    error == NATSError(.denied, "the JWT expired at 2027-01-15T08:00:01Z", hint: "have a new file made, such as with nsc"))
+                    error == NATSError(.denied, "the JWT expired at 2027-01-15T08:00:01Z", hint: "create a new file, for example with nsc"))
             }
         }
     }
@@ -140,7 +140,7 @@ import Testing
             for (name, reason) in [
                 ("missing", "No such file or directory"), ("", "Is a directory"), ("fifo", "Not a regular file"),
                 ("large", "larger than 64 KiB"),
-                ("fits", "there is no NKey seed in it"),
+                ("fits", "the file has no NKey seed"),
             ] {
                 let error = #expect(throws: NATSError.self) { try SeedFile(path: "\(folder)/\(name)") }
                 #expect(error?.kind == .configuration)

@@ -64,7 +64,7 @@ import Testing
                 error
                     == NATSError(
                         .denied, "the JWT expired at 2001-09-09T01:46:40Z", at: path,
-                        hint: "have a new file made, such as with nsc"))
+                        hint: "create a new file, for example with nsc"))
         }
     }
 

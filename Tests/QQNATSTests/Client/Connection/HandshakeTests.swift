@@ -83,18 +83,18 @@ import Testing
         for operation in wrong {
             var fresh = Handshake(Self.options())
             _ = try fresh.handle(.connected)
-            #expect(throws: NATSError(.malformed, "the server spoke out of turn")) { try fresh.handle(.operation(operation)) }
+            #expect(throws: NATSError(.malformed, "the server sent data out of turn")) { try fresh.handle(.operation(operation)) }
         }
         for operation in wrong + [.info(ServerInfo())] {
             var securing = Handshake(Self.options())
             _ = try securing.handle(.connected)
             _ = try securing.handle(Self.info { $0.tlsRequired = true })
-            #expect(throws: NATSError(.malformed, "the server spoke out of turn")) { try securing.handle(.operation(operation)) }
+            #expect(throws: NATSError(.malformed, "the server sent data out of turn")) { try securing.handle(.operation(operation)) }
         }
         var loggingIn = Handshake(Self.options())
         _ = try loggingIn.handle(.connected)
         _ = try loggingIn.handle(Self.info())
-        #expect(throws: NATSError(.malformed, "the server spoke out of turn")) {
+        #expect(throws: NATSError(.malformed, "the server sent data out of turn")) {
             try loggingIn.handle(.operation(.message(sid: 1, NATSMessage(subject: "s"))))
         }
     }

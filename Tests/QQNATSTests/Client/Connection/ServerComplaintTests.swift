@@ -9,7 +9,7 @@ import Testing
             "Authorization Violation", "User Authentication Expired", "User Authentication Revoked", "Account Authentication Expired",
             "authentication error", "account expired", "account missing", "Credentials Revoked",
         ])
-    func denied(text: String) { #expect(ServerComplaint(text).refusal == NATSError(.denied, "the server refuses us: \(text)")) }
+    func denied(text: String) { #expect(ServerComplaint(text).refusal == NATSError(.denied, "the server refuses the login: \(text)")) }
 
     @Test(
         "what may pass",
