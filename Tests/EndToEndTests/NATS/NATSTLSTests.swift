@@ -104,7 +104,7 @@ struct NATSTLSTests {
             ] {
                 let run = try await box.start([Sandbox.binary] + words + ["acquire", "x", "--retries", "0"]).finish()
                 #expect(run.ending == .exited(78), "\(run.errors)")
-                #expect(run.errors.contains("offers no TLS"))
+                #expect(run.errors.contains("does not offer TLS"))
             }
             #expect(!tap.lines.contains { $0.from == .client })
         }

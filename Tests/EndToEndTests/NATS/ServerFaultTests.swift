@@ -107,7 +107,7 @@ import Testing
             try await waitUntil("the server takes it: \(server.log.suffix(1000))") { server.log.contains("Reloaded server configuration") }
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
-            #expect(end.errors.contains("may not publish"), "\(end.errors)")
+            #expect(end.errors.contains("not allowed to publish"), "\(end.errors)")
             let renewed = try election.lease(RawNATS(server.port, as: .user("u", password: "p")))
             if let renewed { #expect(box.stamps().terms[0].last < renewed.written + election.nanoseconds) }
         }

@@ -58,7 +58,7 @@ import Testing
                 "a private key"
             ),
             ("HAAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB7QYZ", "start with SU"),
-            ("SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4BIB", "another length"),
+            ("SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4BIB", "length of an Ed25519 seed"),
             (String(seed.dropLast()), "cut"), (String(seed.dropLast(2)), "checksum"), (seed.lowercased(), "characters"),
             (seed + "=", "characters"), (" " + seed, "characters"), ("", "cut"), ("SU", "cut"),
             ("SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H7766", "checksum"),
