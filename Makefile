@@ -1,4 +1,4 @@
-# make help lists the targets. Needed: GNU make and a Swift toolchain; `make deps` says what else.
+# `make help` lists the targets. GNU make and a Swift toolchain are needed; `make deps` installs or names everything else.
 
 SWIFT ?= swift
 SWIFTC ?= swiftc
@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 TORTURE_SECONDS ?= 60
 TORTURE_TERMS ?= 1000000
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
-# For each target of Fuzz/Targets, within the tests.
+# Seconds of fuzzing for each target of Fuzz/Targets in the tests.
 TEST_FUZZ_SECONDS ?= 5
 BENCH_ROUNDS ?= 200
 BENCH_SECONDS ?= 60
@@ -26,18 +26,18 @@ ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/qq
 
-# One binary that needs nothing but libc and libm. SwiftPM links the Swift library statically by itself; for libstdc++, of which the Swift runtime
-# uses a little, the linker is pointed at a folder that holds only the static one. Loading the shared one costs half of a start of qq.
-# Symbols are exported for nobody; looking through them cost a tenth of a start. The binary lies where it was linked for: moving it elsewhere takes as
-# long as all else that a start takes, since every page with a pointer in it is written to, and there are 140,000.
+# One binary that needs only libc and libm. SwiftPM links the Swift library statically. For libstdc++, of which the Swift runtime uses a
+# little, the linker is pointed at a folder that holds only the static archive: loading the shared library costs half of a start of qq.
+# No symbols are exported, because searching them cost a tenth of a start. The binary runs at the address that it was linked for: relocating
+# it takes as long as the rest of a start, since every page with a pointer in it is written to, and there are 140,000 pointers.
 LEAN = -Xlinker --gc-sections -Xlinker --no-export-dynamic -Xlinker --no-pie
-# Generic types are made by code that knows what they conform to. Made from their names, as usual, each has that looked up among the 10,000 conformances
-# of the program, 0.15 ms a time, which took a fifth of a cold call over gRPC.
+# Generic types are made by code that knows their conformances. By default they are made from their names, and each one is looked up among
+# the program's 10,000 conformances, at 0.15 ms a time, which took a fifth of a cold call over gRPC.
 DIRECT = -Xswiftc -Xfrontend -Xswiftc -disable-concrete-type-metadata-mangled-name-accessors
 RELEASE = build -c release --static-swift-stdlib $(LEAN) $(DIRECT)
 STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
-# What the harnesses share.
+# Sources that the harnesses share.
 HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift)
 
 .PHONY: build demo test torture lint format bench bench-nats bench-grpc bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
@@ -50,7 +50,7 @@ release-%: deps static-libraries
 	else set --; echo "note: no libstdc++.a here, so the binary needs libstdc++.so.6 and starts more slowly"; fi; \
 	$(SWIFT) $(RELEASE) --product $* "$$@"
 
-# libreadline, libtinfo and libz as well: loading them would be paid for by every command, and few use them.
+# Also libreadline, libtinfo and libz: every command would pay for loading them, and few use them.
 static-libraries: deps
 	@mkdir -p "$(STATIC)"
 	@for name in readline tinfo z; do \
@@ -65,9 +65,10 @@ static-libraries: deps
 demo: build ## Two contenders and one lease, in a temporary folder
 	@Scripts/demo "$(CURDIR)/$(BINARY)"
 
-# So many at a time: swift-testing begins all at once, and then what waits for an answer waits for a thousand others first. Lease files come by themselves:
-# taking one over ends whoever has the lock of the term before, and a process that another test is just starting has a copy of it for a moment. What runs
-# whole programs against the clock comes when the units are through.
+# The number of parallel tests is limited, because swift-testing starts all of them together, and a test that waits for an answer then waits
+# for a thousand others first. QQFileTests runs alone: taking a lease file over ends the process that has the lock of the previous term, and
+# a process that another test is just starting has a copy of that lock for a moment. EndToEndTests, which runs whole programs against the
+# clock, comes after the unit tests.
 test: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 test: deps-test ## All tests, end to end included
 	$(SWIFT) test --skip '^(EndToEndTests|QQFileTests|FuzzTests)\.'
@@ -92,28 +93,28 @@ bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUND
 		$(CURDIR)/$(BUILD)/bench/empty $(CURDIR)/$(BUILD)/bench/empty-like-qq $(BENCH_ROUNDS)
 	@$(MAKE) --no-print-directory bench-nats bench-grpc bench-session
 
-bench-nats: build deps-bench ## The same over NATS: reading beside etcdctl, hand-over, failover, 1,000 elections
+bench-nats: build deps-bench ## The same over NATS: reading compared with etcdctl, hand-over, failover, 1,000 elections
 	@mkdir -p $(BUILD)/bench
 	$(SWIFTC) -O -swift-version 6 Benchmarks/NATS/*.swift $(HARNESS) -o $(BUILD)/bench/harness-nats
 	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
 	@$(BUILD)/bench/harness-nats $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/bench/stamp $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
 
-bench-grpc: release-qq release-bench-grpc deps-bench ## The same over gRPC: a new process beside etcdctl, one session beside grpc-swift, 1,000 leases
+bench-grpc: release-qq release-bench-grpc deps-bench ## The same over gRPC: a new process compared with etcdctl, one session compared with grpc-swift, 1,000 leases
 	@mkdir -p $(BUILD)/bench
 	$(SWIFTC) -O -swift-version 6 Benchmarks/GRPC/*.swift $(HARNESS) -o $(BUILD)/bench/harness-grpc
 	@$(BUILD)/bench/harness-grpc $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/release/bench-grpc $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
 
-bench-session: build ## The session at a terminal: its first prompt, events, and the memory of BENCH_SECONDS (60) with 100 leases
+bench-session: build ## The session at a terminal: first prompt, events, and memory over BENCH_SECONDS (60) with 100 leases
 	@mkdir -p $(BUILD)/bench
 	$(SWIFTC) -O -swift-version 6 Benchmarks/Session/*.swift $(addprefix Benchmarks/Harness/,Process.swift Table.swift) -o $(BUILD)/bench/harness-session
 	@$(BUILD)/bench/harness-session $(CURDIR)/$(BINARY) $(BENCH_ROUNDS) $(BENCH_SECONDS)
 
-fuzz: deps ## Search with libFuzzer for what no parser, no rule and no rendering can take, FUZZ_SECONDS (60) for each target
+fuzz: deps ## Search with libFuzzer for inputs that break a parser, a rule or a rendering, FUZZ_SECONDS (60) for each target
 	@Scripts/fuzz $(FUZZ_SECONDS)
 
 test-sanitize: deps-test ## Unit tests under the thread and the address sanitizer
 	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions $(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)'
-	# The address sanitizer's search for leaks finds those of Foundation and XCTest alone.
+	# The address sanitizer's search for leaks finds only leaks of Foundation and XCTest.
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)'
 
 lint: deps-test generated ## Formatting, shell scripts, manual pages, generated files
@@ -122,32 +123,32 @@ lint: deps-test generated ## Formatting, shell scripts, manual pages, generated 
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "no shellcheck here: scripts only parsed"; fi
 	mandoc -T lint man/*.[0-9]
 
-# The committed pages and completions are what the declarations say.
+# Checks that the committed pages and completions match the declarations.
 generated:
 	$(SWIFT) build --product qq
 	@rm -rf $(BUILD)/generated && mkdir -p $(BUILD)/generated/man $(BUILD)/generated/completions
 	@"$$($(SWIFT) build --show-bin-path)/qq" __generate $(BUILD)/generated
 	@diff -ru man $(BUILD)/generated/man && diff -ru completions $(BUILD)/generated/completions \
-		|| { echo "man/ or completions/ are not what the declarations say: run make docs"; exit 1; }
+		|| { echo "man/ or completions/ differ from the declarations: run make docs"; exit 1; }
 
 format: ## Format the Swift sources
 	$(SWIFT) format -i -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)
 
-docs: ## Write man/ and completions/ anew from the declarations
+docs: ## Regenerate man/ and completions/ from the declarations
 	$(SWIFT) build --product qq
 	@mkdir -p man completions
 	"$$($(SWIFT) build --show-bin-path)/qq" __generate .
 
-transcripts: deps-test ## Run what README.md shows of terminals, and put what they showed there
+transcripts: deps-test ## Run the terminal sessions that README.md shows, and update them there
 	$(SWIFT) build --product qq
 	@Scripts/transcripts "$$($(SWIFT) build --show-bin-path)/qq" README.md
 
-proto: deps-proto ## Generate the Swift code of the .proto files anew
+proto: deps-proto ## Regenerate the Swift code of the .proto files
 	$(SWIFT) build --product protoc-gen-swift
 	$(SWIFT) build --product protoc-gen-grpc-swift-2
 	@Scripts/proto "$$($(SWIFT) build --show-bin-path)"
 
-install: ## Into PREFIX (/usr/local), below DESTDIR
+install: ## Install into PREFIX (/usr/local), below DESTDIR
 	@[ -x $(BINARY) ] || $(MAKE) build
 	install -d "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
 	install -s -m 755 $(BINARY) "$(BINDIR)/qq"
@@ -157,24 +158,24 @@ install: ## Into PREFIX (/usr/local), below DESTDIR
 	install -m 644 completions/qq.fish "$(FISHDIR)/qq.fish"
 	install -D -m 644 packaging/copyright "$(DOCDIR)/copyright"
 
-uninstall: ## What install put there
+uninstall: ## Remove the files that install put there
 	rm -f "$(BINDIR)/qq" "$(BASHDIR)/qq" "$(ZSHDIR)/_qq" "$(FISHDIR)/qq.fish" "$(DOCDIR)/copyright"
 	@for page in man/*.[0-9]; do rm -f "$(MANDIR)/man$${page##*.}/$${page#man/}"; done
 
-deps: ## What building and running needs
+deps: ## Install what building and running needs
 	@Scripts/need build
 
-deps-test: ## What the tests need
+deps-test: ## Install what the tests need
 	@Scripts/need build test
 
-deps-proto: ## What generating code needs
+deps-proto: ## Install what generating code needs
 	@Scripts/need build proto
 
-deps-bench: ## What the benchmarks need
+deps-bench: ## Install what the benchmarks need
 	@Scripts/need build bench
 
-clean: ## Remove what was built
+clean: ## Remove everything that was built
 	rm -rf $(BUILD)
 
-help: ## This list
+help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16

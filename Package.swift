@@ -152,7 +152,7 @@ let package = Package(
     ]
 )
 
-// What the targets of Fuzz/Targets look into. `make fuzz` links them with libFuzzer; else they are a part of the tests.
+// Modules that the targets of Fuzz/Targets test. `make fuzz` links the targets with libFuzzer; otherwise they are part of the tests.
 let fuzzed: [Target.Dependency] = [
     "QQCLI", "QQREPL", "QQFile", "QQNATS", "QQRaftLock", "QQQuorumQuest", "QQGRPC", "QQCore",
     .product(name: "GRPCCore", package: "grpc-swift-2"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),

@@ -1,7 +1,7 @@
-// A cgroup of its own for the command, where one may be made: nothing leaves it unless root moves it, and the kernel ends all of it at once.
+// The command's own cgroup, if one can be made. A process leaves it only if root moves it, and the kernel can kill everything in it in one step.
 //
 // cgroups(7) and the kernel's cgroup-v2.rst: cgroup.kill (Linux 5.14) sends SIGKILL to everything in a cgroup and below it, forks included; the line
-// "populated" of cgroup.events tells whether anything lives there.
+// "populated" of cgroup.events shows whether it contains live processes.
 #define _GNU_SOURCE
 #include "Internal.h"
 
@@ -17,7 +17,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/// Where the hierarchy of version 2 is mounted; NULL if nowhere.
+/// Mount point of the version 2 hierarchy; NULL if it is not mounted.
 static const char *mount_point(void) {
     static const char *const places[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -27,14 +27,14 @@ static const char *mount_point(void) {
     return NULL;
 }
 
-/// Writes the folder of the cgroup that the text of /proc/PID/cgroup names. 0 where there is none that can be reached.
+/// Writes the folder of the cgroup that `text` (the content of /proc/PID/cgroup) names to `path`. Returns 0 if it cannot be reached.
 static int folder_of(char *text, char *path, size_t room) {
     const char *mount = mount_point();
     char *line = strncmp(text, "0::/", 4) == 0 ? text : strstr(text, "\n0::/");
     if (!mount || !line) return 0;
     char *start = strchr(line, '/');
     start[strcspn(start, "\n")] = 0;
-    // One outside of our cgroup namespace is shown by a way up.
+    // A cgroup outside of our cgroup namespace is shown as a path that leads upwards.
     if (strncmp(start, "/..", 3) == 0) return 0;
     return (size_t)snprintf(path, room, "%s%s", mount, strcmp(start, "/") == 0 ? "" : start) < room;
 }
@@ -76,12 +76,12 @@ int qq_cgroup_make(const char *name, char *path) {
 pid_t qq_cgroup_fork(const char *path) {
     int folder = *path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (folder < 0) return fork();
-    // Born there: moving a process costs the kernel a grace period, and could come after its first fork.
+    // The child is created inside the cgroup: moving it there later would cost a kernel grace period, and it could fork before the move.
     struct clone_args arguments = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)folder};
     pid_t pid = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
     int error = errno;
     if (pid != 0) close(folder);
-    // A cgroup that is threaded, or about to be removed, takes nobody (EOPNOTSUPP, EBUSY, ENODEV); older kernels do not know the call.
+    // A threaded cgroup, or one that is being removed, accepts no processes (EOPNOTSUPP, EBUSY, ENODEV), and older kernels lack the call.
     if (pid < 0 && error != EAGAIN && error != ENOMEM) return fork();
     errno = error;
     return pid;

@@ -1,5 +1,6 @@
-// The process on the terminal. A shell sees a job stop when the process that it started stops; but qq must go on renewing while its command is
-// stopped. So on a terminal the process that the shell started only stands in front: it stops and goes on with the command, and qq is its child.
+// The front process. A shell sees a job stop when the process that it started stops, but qq must keep renewing while its command is stopped. On a
+// terminal, the process that the shell started is therefore only a front process: it stops and continues together with the command, and qq is its
+// child.
 #define _GNU_SOURCE
 #include "Internal.h"
 
@@ -22,7 +23,7 @@ struct front_message {
 struct front {
     pid_t qq, command;
     int socket, terminal, signals;
-    int hands_over;   // the command was given the terminal, so it gets it again whenever the job is in the foreground
+    int hands_over;   // the command was given the terminal once; it gets it back whenever the job is in the foreground
     int interrupted;
 };
 
@@ -40,7 +41,7 @@ static void go_on(struct front *self) {
     kill(self->qq, SIGCONT);
 }
 
-/// As the terminal does to the group in its foreground: everything in it stops, and the shell sees it.
+/// Stops the whole process group, as the terminal does to its foreground group, so that the shell sees the job stop.
 static void stop_with(int number) {
     sigset_t one;
     sigemptyset(&one);
@@ -52,7 +53,7 @@ static void stop_with(int number) {
 
 static void command_stopped(struct front *self, int number) {
     int wants_terminal = number == SIGTTIN || number == SIGTTOU;
-    // That it asked again before it had the terminal may be heard only when it has it.
+    // The command might have asked again before it got the terminal; that message can arrive after it has it.
     if (wants_terminal && (in_foreground(self) || is_handed_over(self))) {
         // In a pipeline the terminal stays with the whole job until the command asks for it.
         self->hands_over = 1;
@@ -67,7 +68,7 @@ static void command_stopped(struct front *self, int number) {
 static int take_message(struct front *self) {
     struct front_message message;
     ssize_t length = recv(self->socket, &message, sizeof message, MSG_DONTWAIT);
-    if (length == 0) self->socket = -1;  // poll passes over it from now on; the end of qq comes as SIGCHLD
+    if (length == 0) self->socket = -1;  // poll ignores this descriptor from now on; the end of qq arrives as SIGCHLD
     if (length != (ssize_t)sizeof message) return 0;
     switch (message.kind) {
         case QQ_FRONT_RUNNING: self->command = message.value; break;
@@ -78,10 +79,10 @@ static int take_message(struct front *self) {
     return 1;
 }
 
-/// The end of qq. If it was killed, the guardian is ending the command at this moment, and comes to us as a child: see it through.
+/// Handles the end of qq. If qq was killed, its guardian is ending the command right now and becomes a child of this process: wait for it.
 static void finish(struct front *self, int status) {
     if (WIFSIGNALED(status)) {
-        // One that cannot be killed must not keep the shell waiting for ever.
+        // A process that cannot be killed must not keep the shell waiting forever.
         for (int rounds = 0; rounds < 20000 && (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD); rounds++) {
             if (rounds > 2000) qq_signal_descendants(SIGKILL, 0);
             usleep(1000);
@@ -106,7 +107,7 @@ static void take_signal(struct front *self, int number) {
         case SIGCHLD:
             while (waitpid(self->qq, &status, WNOHANG | WUNTRACED) > 0)
                 if (!WIFSTOPPED(status)) {
-                    while (take_message(self)) {}  // its last words
+                    while (take_message(self)) {}  // messages that qq sent before it ended
                     finish(self, status);
                 }
             break;
@@ -140,7 +141,7 @@ int qq_front_start(int *socket, int *takes_terminal) {
     int ends[2];
     struct front self = {.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)};
     if (self.terminal < 0) return -1;
-    // The whole terminal is the command's only where nothing else of the job uses it.
+    // The command gets the terminal from the start only if nothing else of the job uses it.
     *takes_terminal = self.hands_over = isatty(0) && isatty(1) && in_foreground(&self);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
         close(self.terminal);
@@ -149,7 +150,8 @@ int qq_front_start(int *socket, int *takes_terminal) {
     self.qq = fork();
     if (self.qq == 0) {
         setpgid(0, 0);
-        // Our group is behind the terminal: where it stops those who write from there (stty tostop), a message must not stop the renewing.
+        // This process group is in the background. If the terminal stops background processes that write (stty tostop), a message must not stop the
+        // renewals.
         signal(SIGTTOU, SIG_IGN);
         close(self.terminal);
         close(ends[0]);

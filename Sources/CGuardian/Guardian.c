@@ -17,32 +17,33 @@
 
 enum { WITNESS_MINIMUM = 100, LARGEST_ORDER = 64 * 1024, ORDERS_AT_ONCE = 1000 };
 
-/// How far the end of the command has come. It only ever goes forward. GONE: nothing lives below us; we stay, and with us the witness, until qq
-/// has written that the lease is given up (it closes the socket), or the lease has ended.
+/// Progress of ending the command; it only moves forward. GONE: the guardian has no live descendants. It keeps running, and with it the liveness
+/// lock, until qq has recorded the release of the lease (it closes the socket) or the lease has expired.
 enum phase { WAITING, RUNNING, ENDING_SOFTLY, ENDING_HARD, GONE };
 
-/// After this many rounds of SIGKILL what is left sleeps in the kernel or is not ours to kill: look less often.
+/// After this many rounds of SIGKILL the remaining processes sleep in the kernel or cannot be killed by this user: look less often.
 enum { QUICK_ROUNDS = 200 };
 
-/// A wall clock that went ahead by more than this may have been set after a pause of the whole machine, which CLOCK_BOOTTIME does not count.
+/// A wall clock that jumped ahead by more than this (nanoseconds) may have been set after a pause of the whole machine, which CLOCK_BOOTTIME does not
+/// count.
 static const int64_t LARGEST_SLEW = 100000000;
-/// How long a renewal may take to show that the lease is still ours after such a pause.
+/// Nanoseconds that a renewal has after such a pause to confirm that the lease is still held.
 static const uint64_t CONFIRMATION = 1000000000;
 
 struct guardian {
     char *const *arguments;
     const char *cgroup_name, *mark;
-    char cgroup[QQ_CGROUP_PATH];  // its folder; empty if there is none
+    char cgroup[QQ_CGROUP_PATH];  // the folder of the command's cgroup; empty if there is none
     int socket, children, timer, clock;
-    int failure;  // the pipe that tells whether the command could be run; -1 once that is known
+    int failure;  // the pipe that delivers the result of exec; -1 once it is known
     enum phase phase;
     pid_t command;
     int command_ended, left_behind, survivor, rounds;
     uint64_t deadline, margin, grace;
     uint64_t kill_at;    // while ENDING_SOFTLY
-    uint64_t jumped_at;  // when the wall clock was last seen to have gone ahead; 0 once a renewal has shown that the lease is ours
+    uint64_t jumped_at;  // when the wall clock was last seen to have jumped ahead; 0 once a renewal has confirmed the lease
     uint64_t jumped_by;
-    uint64_t doubted_at;  // the same, and never forgotten
+    uint64_t doubted_at;  // the same, but never reset
     int64_t wall_offset;
 };
 
@@ -52,7 +53,7 @@ static uint64_t saturating_sum(uint64_t left, uint64_t right) { return left > UI
 
 static void report_number(const struct guardian *self, uint32_t kind, int32_t value, uint64_t number) {
     struct qq_report message = {.kind = kind, .value = value, .number = number};
-    // Nobody may be listening: that is no reason to stop.
+    // qq might not be listening any more, which must not stop the guardian.
     (void)send(self->socket, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -60,7 +61,7 @@ static void report(const struct guardian *self, uint32_t kind, int32_t value) { 
 
 // Running the command
 
-/// Shows by what marks this guardian is found, and whose guardian it is.
+/// Shows the mark by which this guardian is found, and the pid of its qq, as the environment of this process.
 static void show_mark(const struct guardian *self) {
     char text[QQ_LONGEST_MARK + 32];
     int length = snprintf(text, sizeof text, "%s%cQQ_OF=%d", self->mark, 0, (int)getppid());
@@ -68,15 +69,15 @@ static void show_mark(const struct guardian *self) {
 }
 
 static void close_standard_streams(void) {
-    // They are the command's own: who reads its output must see the end of it when the command closes it.
+    // The standard streams belong to the command: a reader of its output must see the end of file as soon as the command closes it.
     int null = open("/dev/null", O_RDWR);
     if (null < 0) return;
     for (int fd = 0; fd <= 2; fd++) dup2(null, fd);
     if (null > 2) close(null);
 }
 
-/// A machine that has too much to do must not keep us from ending the command in time, so we go before it, at a real-time priority: what we do is short.
-/// Where this is not allowed we wait for our turn as everybody does. Only once the command is there, for it would inherit this.
+/// Raises the guardian to a real-time priority above the command's, so that it ends the command in time even on an overloaded machine; its work is
+/// short. If that is not permitted, the priority stays as it is. Called only after the command was forked, because the command would inherit it.
 static void go_before_command(void) {
     struct sched_param parameters;
     if (sched_getparam(0, &parameters) != 0) return;
@@ -88,7 +89,7 @@ static void run(struct guardian *self, const struct qq_order *order, char *envir
     int failure[2];
     pid_t guardian = getpid();
     if (order->sent_ns < self->doubted_at || qq_boot_now() >= saturating_difference(self->deadline, self->margin)) {
-        // The order was long under way, as when we were stopped, or the machine was: there is no time left to run under this lease.
+        // The order took too long to arrive, because the guardian or the machine was stopped: no time is left to run under this lease.
         report(self, QQ_REPORT_DEADLINE, SIGKILL);
         report(self, QQ_REPORT_GONE, 0);
         self->phase = GONE;
@@ -117,11 +118,11 @@ static void run(struct guardian *self, const struct qq_order *order, char *envir
     go_before_command();
     self->command = pid;
     self->phase = RUNNING;
-    // An exec can hang, on a file system that does not answer. It is not waited for: the deadline counts meanwhile.
+    // exec can hang on a file system that does not answer. Its result is read later, because the deadline has to be observed until then.
     self->failure = failure[0];
 }
 
-/// Whether the command could be run: the pipe closes with exec, or brings an errno.
+/// Reads the result of exec: the pipe closes when exec succeeds, and delivers an errno when it fails.
 static void take_outcome_of_exec(struct guardian *self) {
     int error;
     if (self->failure < 0) return;
@@ -135,7 +136,7 @@ static void take_outcome_of_exec(struct guardian *self) {
         return;
     }
     report(self, QQ_REPORT_NOT_RUN, error);
-    // Its process ends by itself, and is reaped as any child of ours.
+    // The forked process exits on its own and is reaped like any other child.
     self->phase = GONE;
 }
 
@@ -155,13 +156,14 @@ static void end_softly(struct guardian *self, uint64_t grace) {
     qq_signal_descendants(SIGCONT, 0);
 }
 
-/// SIGKILL until nothing is left. What a killed parent leaves comes back to us as a child, so the round after sees it.
+/// One round of SIGKILL, repeated until no descendant is left. Orphans of a killed parent become children of the guardian, so the next round finds
+/// them.
 static void kill_round(struct guardian *self) {
     self->rounds++;
     qq_cgroup_kill(self->cgroup);
     struct qq_below below = qq_signal_descendants(SIGKILL, 0);
     if (below.living < 0 && self->command && !self->command_ended) kill(-self->command, SIGKILL);
-    // What still lives after so many rounds hangs in the kernel, or is frozen: it is told of as well.
+    // A process that is still alive after so many rounds hangs in the kernel or is frozen: report it as well.
     pid_t survivor = below.denied ? below.denied : self->rounds >= QUICK_ROUNDS ? below.first : 0;
     if (survivor && survivor != self->survivor) {
         self->survivor = survivor;
@@ -174,7 +176,7 @@ static void reap(struct guardian *self) {
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
         if (pid != self->command) continue;
-        // A command that could not be run has ended by the time that its errno is read.
+        // A command that could not be run may be reaped before its errno was read. Read that first, so that it is not reported as an exit.
         take_outcome_of_exec(self);
         if (!WIFSTOPPED(status)) self->command_ended = 1;
         if (self->phase == GONE) continue;
@@ -196,7 +198,7 @@ static void reap(struct guardian *self) {
 int64_t qq_clock_jump(int64_t *before) {
     struct timespec wall;
     uint64_t boot;
-    // Both at one moment: a process that is stopped in between would see a jump.
+    // Both clocks have to be read at the same moment: a process that is stopped between the two reads would see a jump.
     for (int tries = 0; tries < 10; tries++) {
         boot = qq_boot_now();
         clock_gettime(CLOCK_REALTIME, &wall);
@@ -208,8 +210,8 @@ int64_t qq_clock_jump(int64_t *before) {
     return jump;
 }
 
-/// A machine that was paused as a whole, as virtual machines are, finds its wall clock set ahead when it goes on, and CLOCK_BOOTTIME as if nothing had
-/// been. The lease is then taken to be older by as much, until a renewal that was sent after the pause says how long it lasts.
+/// After a pause of the whole machine, such as a virtual machine's, the wall clock is set ahead, and CLOCK_BOOTTIME continues as if nothing had
+/// happened. The lease is then assumed to be older by the size of the jump, until a renewal that was sent after the pause confirms its deadline.
 static void look_at_wall_clock(struct guardian *self) {
     int64_t jump = qq_clock_jump(&self->wall_offset);
     if (jump < LARGEST_SLEW || self->phase > ENDING_SOFTLY) return;
@@ -220,17 +222,18 @@ static void look_at_wall_clock(struct guardian *self) {
     report(self, QQ_REPORT_CLOCK, jump / 1000000 > INT32_MAX ? INT32_MAX : (int32_t)(jump / 1000000));
 }
 
-/// Asks the kernel to wake us when the wall clock is set, once.
+/// Asks the kernel to wake this process the next time the wall clock is set.
 static void watch_wall_clock(struct guardian *self) {
-    // timerfd_create(2): a timer on CLOCK_REALTIME that is cancelled by a discontinuous change. The moment itself never comes.
+    // timerfd_create(2): a timer on CLOCK_REALTIME that is cancelled by a discontinuous change. Its expiry time is never reached.
     struct itimerspec never = {.it_value = {.tv_sec = (time_t)1 << 40}};
     if (self->clock >= 0) timerfd_settime(self->clock, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
 }
 
-/// When a renewal has to have shown that the lease is still ours; 0 where none has to.
+/// Time by which a renewal has to confirm that the lease is still held; 0 if none has to.
 static uint64_t confirmation(const struct guardian *self) { return self->jumped_at ? saturating_sum(self->jumped_at, CONFIRMATION) : 0; }
 
-/// When SIGKILL is due. A lease in doubt is older by as much as the clock went ahead, but there is always time for the renewal that settles that.
+/// Time at which SIGKILL is due. After a clock jump the lease is assumed to be older by the jump, but the renewal that confirms it always gets its
+/// time, unless the lease ends before that.
 static uint64_t hard_end(const struct guardian *self) {
     uint64_t end = saturating_difference(self->deadline, self->margin);
     if (!self->jumped_at) return end;
@@ -239,14 +242,14 @@ static uint64_t hard_end(const struct guardian *self) {
     return doubted < end ? doubted : end;
 }
 
-/// When SIGTERM is due.
+/// Time at which SIGTERM is due.
 static uint64_t soft_end(const struct guardian *self) {
     uint64_t end = hard_end(self), soft = saturating_difference(end, self->grace);
     if (soft < confirmation(self)) soft = confirmation(self);
     return soft < end ? soft : end;
 }
 
-/// The next moment at which something is due, 0 if nothing is.
+/// Time at which something is due next; 0 if nothing is.
 static uint64_t next_moment(const struct guardian *self) {
     uint64_t kill_at = hard_end(self);
     switch (self->phase) {
@@ -258,7 +261,8 @@ static uint64_t next_moment(const struct guardian *self) {
     }
 }
 
-/// - now: a moment before the orders were read that have come. A guardian that was stopped since then must not act on a later one: an extension may wait.
+/// - now: a time from before the waiting orders were read. A later one must not be used: if the guardian was stopped in between, a renewal may be
+///   waiting.
 static void look_at_clock(struct guardian *self, uint64_t now) {
     look_at_wall_clock(self);
     uint64_t kill_at = hard_end(self);
@@ -284,13 +288,13 @@ static void set_timer(const struct guardian *self) {
 // Orders
 
 static void obey(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int witness) {
-    // A signal that comes late has been sent by qq itself.
+    // If a signal order arrives late, qq has sent the signal itself.
     int is_late = order->kind == QQ_ORDER_SIGNAL && qq_boot_now() > order->deadline_ns;
     if (order->number != 0 && !is_late) report_number(self, QQ_REPORT_OBEYED, 0, order->number);
     switch (order->kind) {
         case QQ_ORDER_RUN:
         case QQ_ORDER_DEADLINE:
-            // An answer to what was asked before the machine was paused says nothing about now.
+            // An answer to a request from before the pause of the machine says nothing about the lease now.
             if (order->sent_ns < self->doubted_at && self->phase != WAITING) break;
             self->jumped_at = 0;
             self->deadline = order->deadline_ns;
@@ -307,7 +311,7 @@ static void obey(struct guardian *self, const struct qq_order *order, char *envi
     }
 }
 
-/// 1 if an order was taken, 0 if there is none now, -1 at the end of the stream.
+/// Takes one order. Returns 1 if there was one, 0 if none is waiting, -1 at the end of the stream.
 static int take_order(struct guardian *self) {
     static char buffer[LARGEST_ORDER];
     union {
@@ -324,7 +328,7 @@ static int take_order(struct guardian *self) {
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
         int received;
         memcpy(&received, CMSG_DATA(header), sizeof received);
-        // High, so that it is not among the numbers that scripts use.
+        // A high number, so that it is not among those that scripts use.
         witness = qq_duplicate_above(received, WITNESS_MINIMUM);
         if (witness < 0) witness = received; else close(received);
     }
@@ -338,7 +342,7 @@ static int take_order(struct guardian *self) {
 static void prepare(struct guardian *self, const struct qq_guardian_setup *start) {
     sigset_t mask;
     int count = 0;
-    // What we were started with is written over, so all that is still needed is copied.
+    // The arguments and environment of this process are about to be overwritten: copy whatever is still needed.
     while (start->arguments[count]) count++;
     char **arguments = calloc((size_t)count + 1, sizeof *arguments);
     for (int i = 0; arguments && i < count; i++)
@@ -349,7 +353,7 @@ static void prepare(struct guardian *self, const struct qq_guardian_setup *start
     self->mark = start->mark;
     qq_environment_copy();
     qq_take_title(qq_guardian_name, start->title);
-    // Out of qq's process group, so that what is meant for qq (Ctrl-C, kill of the group) leaves the guardian to do its work.
+    // Leave qq's process group, so that signals meant for qq (Ctrl-C, kill of the group) do not reach the guardian.
     setpgid(0, 0);
     qq_become_subreaper();
     sigfillset(&mask);
@@ -379,10 +383,10 @@ static void guard(struct guardian *self) {
         if (items[3].revents) {
             (void)!read(self->clock, &expirations, sizeof expirations);
             watch_wall_clock(self);
-            // Before the orders: an extension that was asked for before the clock was set may be among them.
+            // Look at the clock before the orders: a renewal that was requested before the clock was set may be among them.
             look_at_wall_clock(self);
         }
-        // All orders come before what the clock says: after a stop, the extensions that have come meanwhile decide.
+        // Take all orders before acting on the time: after a stop, the renewals that arrived during it decide.
         for (int i = 0, more = self->socket >= 0; i < ORDERS_AT_ONCE && more > 0; i++) {
             more = take_order(self);
             if (more >= 0) continue;
@@ -411,14 +415,14 @@ int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *p
     }
     int error = errno;
     close(ends[1]);
-    // A child that has not been reaped keeps its number, so this is the guardian.
+    // A child keeps its pid until it is reaped, so this is the guardian.
     *process = *pid < 0 ? -1 : qq_process_open(*pid);
     if (*process >= 0) {
         *socket = ends[0];
         return 0;
     }
     if (*pid > 0) error = errno;
-    // One that was forked and cannot be named sees the end of its socket, and ends.
+    // A guardian that was forked, but for which there is no descriptor, sees the end of its socket and exits.
     close(ends[0]);
     errno = error;
     return -1;
@@ -447,7 +451,7 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
         return -1;
     }
     ssize_t sent;
-    // A guardian that takes no orders is stopped: qq's watchdog sees to that, and must not be made to wait here.
+    // A guardian that takes no orders is stopped. The watchdog of qq deals with that; the caller must not block here.
     do sent = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
     return sent < 0 ? -1 : 0;

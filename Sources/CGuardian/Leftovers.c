@@ -1,11 +1,13 @@
-// What earlier terms of an election have left on this machine: processes of a command whose qq and guardian were both killed, or both stopped.
+// Survivors of earlier terms of an election on this machine: processes of a command whose qq and guardian were both killed, or both stopped.
 //
-// A command, and all that it starts, inherits a variable that marks its term; its guardian shows the same mark while it guards; and where a cgroup may be
-// made the command runs in one named after the mark. Whoever is granted the election next looks for marks and cgroups of it, and for everything below
-// what has them, and ends it. What has changed its environment, has left the tree and has no cgroup is not found.
+// A command and everything it starts inherit a variable that marks its term. Its guardian shows the same mark while it guards, and if a cgroup can be
+// made, the command runs in one that is named after the mark. The next holder of the election looks for its marks and cgroups, and kills the
+// processes that have them together with all their descendants. A process that has changed its environment, has left the tree and has no cgroup is
+// not found.
 //
-// A mark is EXACT-LOOSE-UNIQUE: the election at its server, the election's name with its system, and the term. The same servers can be named in other
-// ways. What has only the loose part in common is therefore ended if no guardian shows the mark, for then nobody guards it any more.
+// A mark is EXACT-LOOSE-UNIQUE: the election at its server, the election's name with its system, and the term. The same servers can be named in
+// several ways. A process whose mark matches only in the loose part is therefore killed if no guardian shows that mark, because then it is no longer
+// guarded.
 #define _GNU_SOURCE
 #include "Internal.h"
 
@@ -28,7 +30,7 @@ static enum match match_mark(const struct qq_leftovers *leftovers, const char *m
     return loose && strncmp(loose + 1, leftovers->loose, strlen(leftovers->loose)) == 0 ? LOOSE : NONE;
 }
 
-/// The marks in an environment: those of the terms that a process works under, the innermost first, between commas. NULL if there are none.
+/// Returns the marks in an environment, separated by commas: those of the terms that a process works under, innermost first. NULL if there are none.
 static const char *marks_in(const struct qq_leftovers *leftovers, const char *text, ssize_t length) {
     size_t name = strlen(leftovers->variable);
     for (const char *entry = text; length > 0 && entry < text + length; entry += strlen(entry) + 1)
@@ -41,7 +43,7 @@ static const char *next_mark(const char *mark) {
     return comma ? comma + 1 : NULL;
 }
 
-/// Marks, each of a process of the list.
+/// Marks, each with the index of its process in the list.
 struct marks {
     struct {
         int index;
@@ -50,7 +52,7 @@ struct marks {
     int count, room;
 };
 
-/// 0 without memory.
+/// Returns 0 if memory runs out.
 static int add_mark(struct marks *marks, int index, const char *mark) {
     if (strlen(mark) < MARK_LENGTH) return 1;
     if (marks->count == marks->room) {
@@ -71,7 +73,7 @@ static int has_mark(const struct marks *marks, const char *mark) {
     return 0;
 }
 
-/// Whether a part of the path names a cgroup of the election. The path then ends with that part.
+/// Whether a component of the path names a cgroup of the election. If so, the path is cut off after that component.
 static int is_cgroup_of(const struct qq_leftovers *leftovers, char *path) {
     for (char *part = strstr(path, "/qq-"); part; part = strstr(part + 1, "/qq-")) {
         if (match_mark(leftovers, part + 4) != EXACT) continue;
@@ -81,7 +83,7 @@ static int is_cgroup_of(const struct qq_leftovers *leftovers, char *path) {
     return 0;
 }
 
-/// Ends the cgroups of the election that are beside this process, and removes those that are empty.
+/// Kills the election's cgroups below this process's own cgroup, and removes those that are empty.
 static void end_cgroups(const struct qq_leftovers *leftovers) {
     char own[QQ_CGROUP_PATH], path[QQ_CGROUP_PATH + 300];
     if (!qq_cgroup_path(getpid(), own, sizeof own)) return;
@@ -97,7 +99,7 @@ static void end_cgroups(const struct qq_leftovers *leftovers) {
     closedir(directory);
 }
 
-/// What is looked through in one round.
+/// State of one round of the search.
 struct search {
     struct qq_leftovers *leftovers;
     struct qq_processes list;
@@ -108,12 +110,12 @@ struct search {
 
 static const char *marks_of(struct search *search, const struct qq_process *process) {
     ssize_t length = qq_proc_read_any(search->proc, process->pid, "environ", search->text, LARGEST_ENVIRONMENT);
-    // One that may not be read (EACCES) shows nothing next time either.
+    // Empty, as between two programs. A process that this user cannot read (EACCES) stays unreadable, so looking again is no use.
     if (length == 0) search->leftovers->is_unsure = 1;
     return marks_in(search->leftovers, search->text, length);
 }
 
-/// Chooses what belongs to the very election, and notes what may. 0 without memory.
+/// Chooses the processes of exactly this election, and notes the loosely matching marks. Returns 0 if memory runs out.
 static int choose_exact(struct search *search) {
     char cgroup[QQ_CGROUP_PATH];
     int has_cgroups = qq_cgroup_path(getpid(), cgroup, sizeof cgroup);
@@ -123,7 +125,7 @@ static int choose_exact(struct search *search) {
         for (const char *mark = marks_of(search, process); mark; mark = next_mark(mark)) {
             enum match match = match_mark(search->leftovers, mark);
             if (match == EXACT) process->is_chosen = 1;
-            // A guardian that lives guards its term.
+            // A live guardian still guards its term, so only other processes are noted.
             if (match == LOOSE && !qq_process_is_guardian(process) && !process->is_spared && !add_mark(&search->loose, i, mark)) return 0;
         }
         if (!process->is_chosen && has_cgroups && qq_cgroup_path(process->pid, cgroup, sizeof cgroup) && is_cgroup_of(search->leftovers, cgroup)) {
@@ -134,14 +136,14 @@ static int choose_exact(struct search *search) {
     return 1;
 }
 
-/// Chooses what may belong to the election and is guarded by nobody. A guardian shows its mark before there is a process that has it: so those are
-/// looked at last, or one that has only just begun would pass for gone. 0 without memory.
+/// Chooses the noted processes whose mark no guardian shows. A guardian shows its mark before any process carries it. Guardians are therefore read
+/// last; otherwise a term that has only just begun would seem unguarded. Returns 0 if memory runs out.
 static int choose_loose(struct search *search) {
     if (search->loose.count == 0) return 1;
     for (int i = 0; i < search->list.count; i++) {
         const struct qq_process *process = &search->list.items[i];
         if (!qq_process_is_guardian(process) || process->is_zombie) continue;
-        // The first is its own; those behind are of the terms that it works under itself.
+        // The first mark is the guardian's own; the others belong to terms that the guardian itself works under.
         const char *mark = marks_of(search, process);
         if (mark && !add_mark(&search->guarded, i, mark)) return 0;
     }
@@ -150,7 +152,8 @@ static int choose_loose(struct search *search) {
     return 1;
 }
 
-/// Writes what was chosen. Work of an earlier term that has started this very process is among it: it goes on for as long as this process does.
+/// Writes the chosen processes to `found` and returns their number. Spared ancestors of this process are among them if they belong to an earlier
+/// term: they run for as long as this process does.
 static int tell(const struct qq_processes *list, struct qq_leftover *found, int room) {
     int count = 0;
     for (int i = 0; i < list->count; i++) {

@@ -1,4 +1,4 @@
-// How signals were set when qq began: the command inherits that, not what qq does with them.
+// Signal dispositions and mask as they were when qq started: the command inherits these, not those that qq sets for itself.
 #define _GNU_SOURCE
 #include "Internal.h"
 

@@ -1,4 +1,5 @@
-// What ps(1), pkill(1) and /proc show of a process that was forked and not started: written over what its parent was started with.
+// Name, command line and environment that ps(1), pkill(1) and /proc show for a process that was forked without exec. They are written over those that
+// its parent was started with.
 #define _GNU_SOURCE
 #include "Internal.h"
 
@@ -10,7 +11,7 @@ void qq_take_title(const char *name, const char *title) {
     char *const *arguments = qq_arguments(&count);
     prctl(PR_SET_NAME, name, 0, 0, 0);
     if (count < 1) return;
-    // The kernel shows what lies between the first argument and the end of the last one, and likewise for the environment (proc(5)).
+    // The kernel shows the memory between the first argument and the end of the last one, and likewise for the environment (proc(5)).
     char *start = arguments[0], *end = arguments[count - 1] + strlen(arguments[count - 1]);
     size_t room = (size_t)(end - start);
     memset(start, 0, room);
@@ -20,7 +21,7 @@ void qq_take_title(const char *name, const char *title) {
 
 int qq_guardian_shows(const char *mark) {
     size_t room;
-    // With the number of its qq behind it.
+    // The pid of the guardian's qq is shown after the mark.
     return qq_environment_memory(&room) && strlen(mark) < QQ_LONGEST_MARK && strlen(mark) + 32 <= room;
 }
 

@@ -1,4 +1,4 @@
-// Everything below this process, read from /proc: with a subreaper at the top no descendant can leave it, whatever it forks or which session it makes.
+// All descendants of this process, read from /proc. Below a subreaper no descendant can leave the tree, whether it forks or starts a session.
 #define _GNU_SOURCE
 #include "Internal.h"
 
@@ -12,13 +12,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// By the kernel's lists of children, which cost no more than there are descendants. A child can be missed while others come and go, so whoever needs
-// to be sure looks again.
+// The kernel's lists of children are used, whose cost grows only with the number of descendants. A child can be missed while others come and go, so a
+// caller that has to be sure looks again.
 
-/// Whether a file of /proc is missing since its process is, and not for want of descriptors or memory.
+/// Whether a file of /proc is missing because its process has ended, and not for lack of descriptors or memory.
 static int is_gone(void) { return errno == ENOENT || errno == ESRCH; }
 
-/// The children that one thread has started. 0 where they cannot be seen.
+/// Adds the children that one thread has started. Returns 0 if they cannot be listed.
 static int add_children_of_thread(struct qq_processes *list, int proc, const char *path) {
     char text[4096], name[16];
     int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
@@ -62,7 +62,8 @@ static int has_lists_of_children(int proc) {
     return faccessat(proc, path, R_OK, 0) == 0;
 }
 
-/// Everything below this process, by every process of the machine if the kernel has no lists of children. 0 where not all of it can be seen.
+/// Collects all descendants of this process, from the list of all processes if the kernel has no lists of children. Returns 0 if some might be
+/// missing.
 static int collect(struct qq_processes *list, int proc) {
     *list = (struct qq_processes){0};
     if (has_lists_of_children(proc)) {
@@ -85,16 +86,15 @@ static int is_listed(const struct qq_processes *list, pid_t pid) {
     return 0;
 }
 
-/// Whether a child of this process is in the group. Only this process reaps its children, so the group's number cannot pass to another group before it
-/// has done so.
+/// Whether a child of this process is in the group. Only this process reaps its children, so the group's number cannot be reused before that.
 static int is_pinned(const struct qq_processes *list, pid_t group) {
     for (int i = 0; i < list->count; i++)
         if (list->items[i].group == group && list->items[i].parent == getpid()) return 1;
     return 0;
 }
 
-/// A group that holds nothing but what is below us can be signalled as one, which no fork inside it can slip through. Where its leader is below us it
-/// was made there; where the leader is gone, every process of the machine is asked.
+/// Whether the group holds only descendants of this process. It can then be signalled as a whole, so that no fork inside it escapes. If the group's
+/// leader is a descendant, the group was made below this process; if the leader has ended, every process of the machine is checked.
 static int group_is_ours(const struct qq_processes *list, int proc, pid_t group) {
     if (group <= 1 || group == getpgrp() || !is_pinned(list, group)) return 0;
     if (is_listed(list, group)) return 1;
@@ -116,7 +116,7 @@ static int group_is_ours(const struct qq_processes *list, int proc, pid_t group)
     return ours;
 }
 
-/// Whether a process before this one has already had its group signalled.
+/// Whether the group of the process at `before` was already signalled for an earlier process of the list.
 static int group_was_seen(const struct qq_processes *list, int before, int zombies_count) {
     for (int i = 0; i < before; i++)
         if ((zombies_count || !list->items[i].is_zombie) && list->items[i].group == list->items[before].group) return 1;
@@ -132,11 +132,12 @@ struct qq_below qq_signal_descendants(int number, pid_t except) {
     for (int i = 0; i < list.count; i++) {
         const struct qq_process *process = &list.items[i];
         if (process->pid == except) continue;
-        // What forks again and again is found dead more often than alive. Its group is not dead, and nobody else's while the zombie is not reaped.
+        // A process that forks again and again is found dead more often than alive. Its group is still alive, and cannot be another group while the
+        // zombie is not reaped.
         int counts = !process->is_zombie || number == SIGKILL;
         if (!process->is_zombie && below.living++ == 0) below.first = process->pid;
         if (number != 0 && counts && group_is_ours(&list, proc, process->group)) {
-            // SIGTERM goes to a process once: with its group, or by itself below.
+            // A process gets SIGTERM once: here with its group, or alone below.
             if (!group_was_seen(&list, i, number == SIGKILL)) kill(-process->group, number);
             if (number != SIGKILL) continue;
         }

@@ -1,4 +1,5 @@
-// Threads that sleep in the kernel for a lock or a descriptor, and how they are woken for another reason: a signal without SA_RESTART.
+// Threads that sleep in the kernel until a lock is granted or a descriptor is readable. A signal without SA_RESTART wakes them when they are
+// cancelled.
 #define _GNU_SOURCE
 #include "CKernel.h"
 
@@ -14,7 +15,7 @@
 
 struct qq_blocking_wait {
     atomic_int cancelled;
-    pthread_mutex_t mutex;  // held while `inside` changes and while the thread is signalled, so that it cannot have gone
+    pthread_mutex_t mutex;  // held while `inside` changes and while the thread is signalled, so that the thread still exists
     int inside;
     pthread_t thread;
 };
@@ -102,8 +103,8 @@ int qq_readable_wait(struct qq_blocking_wait *wait, int fd, int timeout_ms) {
 }
 
 void qq_blocking_wait_cancel(struct qq_blocking_wait *wait) {
-    // A signal that lands between the thread's look at `cancelled` and its system call wakes nothing, so it is sent until the thread has left.
-    // A thread that has not entered yet sees `cancelled` first.
+    // A signal that arrives between the thread's check of `cancelled` and its system call wakes nothing, so it is sent until the thread has left. A
+    // thread that has not entered yet sees `cancelled` first.
     atomic_store(&wait->cancelled, 1);
     for (;;) {
         pthread_mutex_lock(&wait->mutex);

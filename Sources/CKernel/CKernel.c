@@ -43,8 +43,8 @@ static char **argument_values;
 static char *environment_start;
 static size_t environment_room;
 
-// glibc hands main's arguments to constructors as well. The kernel puts the pointers to the environment right behind them, and its texts one after the
-// other; that is looked at now, for unsetenv(3) moves the pointers.
+// glibc passes main's arguments to constructors as well. The kernel puts the pointers to the environment directly after them, and the entries one
+// after another. They are measured now, because unsetenv(3) moves the pointers.
 __attribute__((constructor)) static void remember_arguments(int count, char **values) {
     argument_count = count;
     argument_values = values;
@@ -71,7 +71,8 @@ int qq_signal_is_ignored(int number) {
 }
 
 void qq_reserve_standard_streams(void) {
-    // Opened the wrong way round, so that reading and writing fail as they would; and not for those that we start, to whom they stay closed.
+    // Opened in the wrong direction, so that reads and writes fail as on a closed stream. Close-on-exec: child processes still find the streams
+    // closed.
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) (void)!open("/dev/null", (fd == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 }

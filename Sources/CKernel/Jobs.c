@@ -26,11 +26,11 @@ int qq_spawn_job(char *const arguments[], char *const environment[], int flags, 
     posix_spawnattr_setflags(&attributes, wanted);
     int result = 0;
 #if __GLIBC_PREREQ(2, 35)
-    // Before it looks who has the terminal.
+    // Before the program checks who has the terminal.
     if (flags & QQ_JOB_TERMINAL) result = posix_spawn_file_actions_addtcsetpgrp_np(&actions, 0);
 #endif
     if (flags & QQ_JOB_NO_INPUT) posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    // To itself: then it stays open.
+    // Duplicating the lifeline pipe to its own number clears close-on-exec, so it stays open.
     posix_spawn_file_actions_adddup2(&actions, lifeline, lifeline);
     if (result == 0) result = posix_spawn(pid, "/proc/self/exe", &actions, &attributes, arguments, environment);
 #if !__GLIBC_PREREQ(2, 35)

@@ -1,4 +1,4 @@
-// A line on the terminal that is there for a while: what waits says so there. A signal that ends or stops us must not leave it behind.
+// The progress line: a temporary line on the terminal that shows what qq is waiting for. A signal that ends or stops qq must not leave it there.
 #include "CKernel.h"
 
 #include <errno.h>
@@ -8,14 +8,14 @@
 
 static volatile sig_atomic_t is_shown;
 
-// The action of the signal is the default again when this is called: what it does, it does when we return.
+// SA_RESETHAND has restored the signal's default action; it takes effect when this handler returns.
 static void clear_first(int number) {
     int error = errno;
     if (is_shown) {
         static const char clear[] = "\r\033[K";
         struct pollfd terminal = {.fd = 2, .events = POLLOUT};
         is_shown = 0;
-        // A terminal that is stopped keeps the line, and the signal does its work.
+        // On a stopped terminal the line stays: the signal must not have to wait for it.
         if (poll(&terminal, 1, 0) == 1) (void)!write(2, clear, sizeof clear - 1);
     }
     errno = error;

@@ -1,4 +1,4 @@
-// Processes as /proc shows them, and signals to them that cannot reach a stranger.
+// Processes as /proc shows them, and signals to them that cannot reach another process with the same pid.
 #define _GNU_SOURCE
 #include "CKernel.h"
 
@@ -39,7 +39,7 @@ ssize_t qq_proc_read_any(int proc, pid_t pid, const char *file, char *buffer, si
     char path[64], thread[96];
     ssize_t length = qq_proc_read(proc, pid, file, buffer, room);
     if (length > 0) return length;
-    // What a process has, each of its threads shows, also when the first one has ended.
+    // Every thread shows the files of its process, even after the first thread has ended.
     snprintf(path, sizeof path, "%d/task", pid);
     int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *tasks = fd < 0 ? NULL : fdopendir(fd);
@@ -78,7 +78,7 @@ int qq_process_read(int proc, pid_t pid, struct qq_process *process) {
     process->group = group;
     process->started = started;
     process->is_kernel = (flags & 0x00200000) != 0;  // PF_KTHREAD of the kernel's sched.h
-    // One whose first thread has ended looks like a zombie, and works on in the others.
+    // A process whose first thread has ended looks like a zombie but runs on in its other threads.
     process->is_zombie = (state == 'Z' || state == 'X') && threads <= 1;
     *fields = 0;
     strncpy(process->name, name + 1, sizeof process->name - 1);
@@ -145,7 +145,7 @@ void qq_processes_spare_lineage(struct qq_processes *list) {
     for (int steps = 0; process && steps < list->count; steps++, process = qq_processes_find(list, process->parent)) process->is_spared = 1;
 }
 
-/// The qq that started a guardian, as the guardian shows it.
+/// The pid of the qq that started a guardian, as the guardian shows it; 0 if it shows none.
 static pid_t qq_of(int proc, const struct qq_process *guardian) {
     char text[4096];
     static const char name[] = "QQ_OF=";
@@ -159,7 +159,7 @@ void qq_processes_choose_guarded(struct qq_processes *list, int proc) {
     for (int i = 0; i < list->count; i++) {
         const struct qq_process *guardian = &list->items[i];
         if (!guardian->is_chosen || !qq_process_is_guardian(guardian)) continue;
-        // In another pid namespace the numbers differ; and a guardian whose qq is gone has been given to a stranger.
+        // The pids differ in another pid namespace, and a guardian whose qq has ended is the child of an unrelated process.
         const struct qq_process *parent = qq_processes_find(list, guardian->parent);
         if (parent && strcmp(parent->name, "qq") == 0 && parent->pid == qq_of(proc, guardian)) qq_processes_choose_below(list, parent->pid);
     }
@@ -169,9 +169,9 @@ void qq_processes_choose_guarded(struct qq_processes *list, int proc) {
 int qq_processes_kill(struct qq_processes *list) {
     int living = 0, below = 0;
     for (int pass = 0; pass < 2; pass++) {
-        // A guardian is what the others are found by. It goes when nothing else is left.
+        // The other processes are found through their guardian, which is therefore killed only when none of them is left.
         if (pass == 1 && below > 0) break;
-        // The newest first: what forks again and again has gone on as another process by the time that all have been looked at.
+        // Newest first: a process that forks again and again would have continued as another one by the time that all have been handled.
         for (int i = list->count - 1; i >= 0; i--) {
             struct qq_process *process = &list->items[i];
             if (!process->is_chosen || process->is_zombie || process->is_spared || qq_process_is_guardian(process) != (pass == 1)) continue;
@@ -189,7 +189,7 @@ int qq_processes_kill(struct qq_processes *list) {
 int qq_process_signal(const struct qq_process *process, int number) {
     int descriptor = qq_process_open(process->pid);
     if (descriptor < 0) return -1;
-    // The number can belong to another process by now. From here on the descriptor names one process for good, so its start decides.
+    // The pid might belong to another process by now. The descriptor refers to one process for good, so the start time decides.
     struct qq_process now;
     int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = -1, error = ESRCH;
     if (proc >= 0 && qq_process_read(proc, process->pid, &now) && now.started == process->started) {
@@ -206,13 +206,13 @@ int qq_proc_problem(void) {
     char text[4096];
     int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (proc < 0) return QQ_PROC_MISSING;
-    // "self" is followed in the namespace that this /proc was mounted for.
+    // "self" is resolved in the pid namespace that this /proc was mounted for.
     int fd = openat(proc, "self/status", O_RDONLY | O_CLOEXEC), result = QQ_PROC_MISSING;
     ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     if (fd >= 0) close(fd);
     if (length > 0) {
         text[length] = 0;
-        // pid_namespaces(7): one number for each namespace from that of /proc down to the process's own.
+        // pid_namespaces(7): one pid for each namespace, from that of /proc down to the process's own.
         int number = 0, inner = 0;
         const char *line = strstr(text, "\nNSpid:");
         int found = line ? sscanf(line + 7, "%d %d", &number, &inner) : 0;
@@ -227,7 +227,7 @@ int qq_proc_problem(void) {
 }
 
 int qq_proc_hides(void) {
-    // CAP_SYS_PTRACE sees everything, and the first process usually belongs to root.
+    // CAP_SYS_PTRACE allows a process to see everything. Process 1 usually belongs to root: if another user sees it, no process is hidden.
     struct qq_process first;
     int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (proc < 0) return 1;
@@ -236,14 +236,14 @@ int qq_proc_hides(void) {
     close(proc);
     if (!sees_first) return 1;
     if (geteuid() == 0 || !is_own) return 0;
-    // Only our own processes can be seen to be there: the mount's options decide (proc(5)).
+    // Process 1 belongs to this user, so that seeing it proves nothing: the mount's options decide (proc(5)).
     FILE *mounts = fopen("/proc/self/mounts", "re");
     if (!mounts) return 1;
     char line[4096];
     int hides = 0;
     while (fgets(line, sizeof line, mounts)) {
         char *options = strstr(line, " /proc proc ");
-        // The last mount on the folder is the one in sight.
+        // The last mount on the folder is the visible one.
         if (options) hides = strstr(options, "hidepid=") && !strstr(options, "hidepid=0") && !strstr(options, "hidepid=off");
     }
     fclose(mounts);

@@ -1,4 +1,5 @@
-// Whether there is room for what a command needs. A library that cannot get memory or a thread ends the process with a crash; asked before, it can be told.
+// Checks for the memory and threads that a command needs. A library that cannot get them crashes the process; a check beforehand allows an error
+// message instead.
 #define _GNU_SOURCE
 #include "CKernel.h"
 

@@ -10,7 +10,7 @@ int64_t qq_write_now(int fd, const void *bytes, size_t count) {
         ssize_t written = pwritev2(fd, &piece, 1, -1, RWF_NOWAIT);
         if (written >= 0) return written;
         if (errno == EINTR) continue;
-        // Terminals cannot be asked so, nor pipes before Linux 6.4.
+        // Terminals do not support RWF_NOWAIT, nor do pipes before Linux 6.4.
         if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ESPIPE) errno = EAGAIN;
         return -1;
     }

@@ -21,13 +21,13 @@ static int offers_files;
 static int last_ends;
 
 static int is_installed;
-// The line is off the screen for a moment.
+// The line is removed from the screen for a moment.
 static int is_hidden;
-// The prompt, and the one that follows it as soon as the line is there to have it.
+// The prompt on the screen, and the prompt that replaces it as soon as the line is on the screen and no search is under way.
 static char *shown_prompt;
 static char *next_prompt;
 
-// A search shows a prompt of its own.
+// States in which readline shows a prompt of its own.
 static const unsigned long searching = RL_STATE_ISEARCH | RL_STATE_NSEARCH | RL_STATE_NUMERICARG;
 
 static void keep(char **place, const char *text) {
@@ -61,12 +61,12 @@ void qq_editor_offer_files(void) { offers_files = 1; }
 static char *next_candidate(const char *text, int state) {
     static size_t next;
     if (!state) next = 0;
-    (void)text; // They go on as the line does, though perhaps quoted otherwise.
+    (void)text; // Every candidate continues the line, though perhaps with other quotes.
     return next < candidate_count ? strdup(candidates[next++]) : NULL;
 }
 
 static char **complete(const char *text, int start, int end) {
-    // Files only where they are asked for.
+    // Offer files only if they are asked for.
     rl_attempted_completion_over = 1;
     forget_candidates();
     char *before = strndup(rl_line_buffer, (size_t)end);
@@ -84,12 +84,12 @@ static char **complete(const char *text, int start, int end) {
 }
 
 static void took_line(char *line) {
-    // The end of input leaves the cursor behind the prompt.
+    // At the end of input the cursor is still after the prompt.
     if (!line) rl_crlf();
     on_line(line);
 }
 
-// Whether a backslash or quotes take the meaning from a character of the line.
+// Whether a backslash or quotes escape the character at `index` of the line.
 static int is_quoted(char *line, int index) {
     char quote = 0;
     for (int i = 0; i < index && line[i]; i++) {
@@ -112,7 +112,7 @@ static char *word_breaks(void) {
     return strncmp(rl_line_buffer + start, "--", 2) == 0 ? of_flag : usual;
 }
 
-// Enter is the end of a line also where it is typed ahead, while readline still has the terminal, for the command that reads it then.
+// Enter ends a line even if it is typed ahead while readline still has the terminal: the command that reads the line later needs a newline.
 static void prepare_terminal(int meta) {
     struct termios modes;
     rl_prep_terminal(meta);
@@ -131,17 +131,17 @@ void qq_editor_begin(const char *name, qq_editor_line line, qq_editor_complete c
     on_line = line;
     on_complete = complete_function;
     on_output = output;
-    // Without a stream of our own, readline writes to stdout itself, and waits for a terminal that is stopped.
+    // Without its own stream, readline writes to stdout itself and blocks on a stopped terminal.
     FILE *screen = fopencookie(NULL, "w", (cookie_io_functions_t){.write = put});
     if (screen) rl_outstream = screen;
     rl_readline_name = name;
-    // Signals are read as data, by the loop.
+    // The main loop reads signals as data.
     rl_catch_signals = 0;
     rl_catch_sigwinch = 0;
     rl_change_environment = 0;
-    // The user's inputrc is read here; what follows holds all the same.
+    // Reads the user's inputrc; the settings below override it.
     rl_initialize();
-    // These would ask in the middle of things, and nothing else would happen until somebody answers.
+    // These would ask the user questions, and everything else would stop until they are answered.
     rl_completion_query_items = -1;
     rl_variable_bind("page-completions", "off");
     // Enter ends a search and the line, as a carriage return does.
@@ -162,7 +162,7 @@ void qq_editor_install(const char *prompt) {
     free(next_prompt);
     next_prompt = NULL;
     keep(&shown_prompt, prompt);
-    // The terminal may have been somebody else's meanwhile.
+    // Another program may have had the terminal until now.
     rl_reset_screen_size();
     rl_callback_handler_install(prompt, took_line);
     fflush(rl_outstream);
@@ -195,7 +195,7 @@ static void change_prompt(void) {
 
 void qq_editor_read(void) {
     if (!is_installed) return;
-    // The bell goes to stderr.
+    // Readline rings the bell on stderr.
     FILE *errors = stderr;
     stderr = rl_outstream;
     rl_callback_read_char();
@@ -223,7 +223,7 @@ void qq_editor_show(void) {
     show();
 }
 
-// Ends a search, and puts the cursor on the line behind what has been typed.
+// Ends a search, prints `mark` after the typed text, and moves the cursor to the next line.
 static void end_line(const char *mark) {
     rl_callback_sigcleanup();
     rl_free_line_state();
@@ -250,7 +250,7 @@ void qq_editor_leave(void) {
     qq_editor_remove();
 }
 
-// How many columns a text takes that ends at `end`, without what stands between \001 and \002.
+// Number of columns that a text up to `end` takes, without the parts between \001 and \002.
 static int width_of(const char *text, const char *end) {
     mbstate_t state = {0};
     int width = 0, is_visible = 1;
@@ -274,7 +274,7 @@ static int width_of(const char *text, const char *end) {
     return width;
 }
 
-// Whether this kind of terminal is known to break lines anew when its width changes.
+// Whether this kind of terminal is known to rewrap lines when its width changes.
 static int breaks_anew(void) {
     static const char *const signs[] = {"TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION", "ALACRITTY_WINDOW_ID"};
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
@@ -282,7 +282,8 @@ static int breaks_anew(void) {
     return 0;
 }
 
-// Readline takes the line for where it was before, and would clear away what has moved there. In doubt, a part of the old line stays rather.
+// Readline assumes that the line has not moved and would erase whatever has moved into its old place. If unsure, leave part of the old line on the
+// screen.
 void qq_editor_resized(void) {
     int rows, before, columns;
     if (!is_installed || is_hidden) return;

@@ -1,15 +1,15 @@
-/// A line of a session or a script, as words: quoted as in a shell, with variables, comments, and `&` for what is to run in the background.
+/// A line of a session or a script, split into words: quoted as in a shell, with variables, comments, and `&` for a background command.
 public struct CommandLine: Sendable, Equatable {
     public var words: [String]
     public var isInBackground: Bool
 
-    /// What is wrong with a line.
+    /// Why a line is rejected.
     public struct Invalid: Error, Sendable, Equatable {
         public var reason: String
         public var hint: String?
     }
 
-    /// - Parameter variable: what a name of the environment stands for; nil for one that is not set.
+    /// - Parameter variable: returns the value of an environment variable, or nil if it is not set.
     public init(_ text: String, variable: (String) -> String?) throws(Invalid) {
         var reading = Reading(text)
         let pieces = try reading.read(variable)
@@ -17,10 +17,10 @@ public struct CommandLine: Sendable, Equatable {
         words = pieces.words
     }
 
-    /// The words of a line that is not finished, for completion: the last one is at the cursor. Quotes may be open, and variables stay as they are.
+    /// The words of an unfinished line, for completion; the last one is at the cursor. Quotes can be open, and variables are not expanded.
     public static func unfinished(_ text: String) -> [String] { lenient(text).words }
 
-    /// - Returns: the quote that is open at the end, too.
+    /// - Returns: the words, and the quote that is open at the end.
     static func lenient(_ text: String) -> (words: [String], quote: Unicode.Scalar?) {
         var reading = Reading(text)
         reading.isLenient = true
@@ -29,15 +29,15 @@ public struct CommandLine: Sendable, Equatable {
     }
 }
 
-/// A line half read. By code points: an accent behind a quote makes no other character of it.
+/// Parse state of a line. Works on code points, because an accent after a quote would make another character of it.
 private struct Reading {
     private let text: [Unicode.Scalar]
     private var next = 0
     private var word: String?
     var isLenient = false
-    /// Whether the end of the text is at no word.
+    /// Whether the text ends outside of a word.
     private(set) var endsBetween = false
-    /// The quote that the end of the text is in.
+    /// The quote that is open at the end of the text.
     private(set) var openQuote: Unicode.Scalar?
 
     init(_ text: String) { self.text = Array(text.unicodeScalars) }
@@ -71,14 +71,14 @@ private struct Reading {
                 let rest = text[next...].drop { $0 == " " || $0 == "\t" || $0 == "\r" }
                 guard rest.isEmpty || rest.first == "#", !words.isEmpty || word != nil else {
                     if isLenient { continue }
-                    throw invalid("'&' stands at the end of a command", "quote it where it is meant as it is")
+                    throw invalid("'&' is only allowed at the end of a command", "quote it to use it as an ordinary character")
                 }
                 if let word { words.append(word) }
                 word = nil
                 endsBetween = true
                 return (words, true)
             case "|", ">", "<", ";", "`":
-                guard isLenient else { throw invalid("'\(scalar)' is the shell's", "quote it, or run qq from a shell") }
+                guard isLenient else { throw invalid("'\(scalar)' is shell syntax", "quote it, or run qq from a shell") }
                 add(String(scalar))
             default: add(String(scalar))
             }
@@ -116,14 +116,14 @@ private struct Reading {
         openQuote = "\""
     }
 
-    /// What a `~` at the beginning of a word stands for: where a path follows, or nothing, our home.
+    /// Expands a `~` at the beginning of a word: to the home folder if a path or nothing follows.
     private func home(_ variable: (String) -> String?) -> String {
         let follows = next < text.count ? text[next] : "/"
         guard !isLenient, ["/", " ", "\t", "\r", "\n"].contains(follows), let home = variable("HOME"), !home.isEmpty else { return "~" }
         return home
     }
 
-    /// What follows a `$`.
+    /// Expands the variable after a `$`.
     private mutating func value(_ variable: (String) -> String?) throws(CommandLine.Invalid) -> String {
         let isBraced = next < text.count && text[next] == "{"
         let start = next + (isBraced ? 1 : 0)
@@ -135,14 +135,14 @@ private struct Reading {
         next = end + (isBraced ? 1 : 0)
         if isLenient { return isBraced ? "${\(String(name))}" : "$\(String(name))" }
         guard let value = variable(String(name)) else {
-            throw invalid("\(String(name)) is not set", "write '$\(String(name))' in single quotes where it is meant as it is")
+            throw invalid("\(String(name)) is not set", "write '$\(String(name))' in single quotes to use it as it is")
         }
         return value
     }
 }
 
 extension Unicode.Scalar {
-    /// Whether the name of a variable may have it.
+    /// Whether the name of a variable can contain this character.
     fileprivate func isOfName(first: Bool) -> Bool {
         switch self {
         case "a"..."z", "A"..."Z", "_": true

@@ -1,29 +1,31 @@
 import CLineEditor
 import Glibc
 
-/// The lines that were typed, in this session and before it. Only this user reads the file; it is bounded, and holds no line with a secret.
+/// The lines that were typed in this session and before it. Only this user can read the file. Its size is limited, and it contains no line
+/// with a secret.
 ///
-/// Each line goes to the file as it is entered: sessions that run at once keep each other's lines, and one that is killed has lost nothing.
+/// Each line is written to the file as it is entered. Concurrent sessions therefore keep each other's lines, and a killed session loses
+/// none.
 public struct History: Sendable {
-    /// Lines that are kept.
+    /// Number of lines that are kept.
     static let limit = 1000
-    /// Bytes of a line that is kept.
+    /// Length of the longest line that is kept, in bytes.
     static let longest = 4096
 
     private let path: String?
 
-    /// - Parameter path: nil to keep nothing beyond the session.
+    /// - Parameter path: the history file; nil to keep nothing beyond the session.
     public init(path: String?) { self.path = path }
 
-    /// Reads what was kept. One that cannot be read is none.
+    /// Reads the lines of earlier sessions. A file that cannot be read counts as empty.
     public func load() {
         qq_history_limit(CInt(Self.limit))
         guard let path else { return }
         for line in HistoryFile.read(path).suffix(Self.limit) { qq_history_add(line) }
     }
 
-    /// Adds a line, unless it is empty, begins with a space, repeats the one before, or says what is nobody's business.
-    /// - Returns: false where it could not be written to the file.
+    /// Adds a line, unless it is empty, begins with a space, repeats the previous one, or contains a secret.
+    /// - Returns: false if the line could not be written to the file.
     @discardableResult public func add(_ line: String) -> Bool {
         guard Self.isKept(line), line != Self.lines.last else { return true }
         qq_history_add(line)
@@ -31,13 +33,14 @@ public struct History: Sendable {
         return HistoryFile.append(line, to: path, limit: Self.limit)
     }
 
-    /// Whether a line is one for the history.
+    /// Whether a line belongs in the history.
     static func isKept(_ line: String) -> Bool {
         guard let first = line.unicodeScalars.first, first != " ", line.utf8.count <= longest, !line.utf8.contains(10) else { return false }
         return line.utf8.contains { $0 > 0x20 } && !holdsSecret(line)
     }
 
-    /// A URL with credentials, or something that calls itself a password. In doubt too much is taken for a secret.
+    /// Whether a line contains a URL with credentials, or a value that is called a password or secret. If unsure, the line counts as
+    /// secret.
     static func holdsSecret(_ line: String) -> Bool {
         line.split { $0 == " " || $0 == "\t" || $0 == "'" || $0 == "\"" }.contains { word in
             let word = word.lowercased()
@@ -51,7 +54,7 @@ public struct History: Sendable {
         }
     }
 
-    /// Oldest first.
+    /// All lines, oldest first.
     public static var lines: [String] {
         (0..<max(qq_history_length(), 0)).compactMap { index in qq_history_line(index).map { String(cString: $0) } }
     }

@@ -3,13 +3,13 @@ import Glibc
 import QQLoop
 import Synchronization
 
-/// What completion offers for the word at the cursor.
+/// Completions for the word at the cursor.
 public struct Candidates: Sendable, Equatable {
-    /// Whole and without quotes, also where only a part of one is still to be typed.
+    /// Whole words without quotes, even if only a part of a word is still to be typed.
     public var words: [String] = []
-    /// Whether a space follows the only one.
+    /// Whether a space follows the candidate if it is the only one.
     public var ends = true
-    /// Whether names of files are meant instead.
+    /// Whether to offer file names instead.
     public var areFiles = false
 
     public init(_ words: [String] = [], ends: Bool = true, areFiles: Bool = false) {
@@ -19,19 +19,20 @@ public struct Candidates: Sendable, Equatable {
     }
 }
 
-/// The line that a person types, edited by GNU readline through its callback interface, so that other things can happen and be told meanwhile.
+/// The line that the user types, edited by GNU readline through its callback interface, so that events are handled and shown in the
+/// meantime.
 ///
-/// There is one terminal, and one editor for it; it is used on the loop's thread alone.
+/// There is one terminal and one editor for it, used only on the loop's thread.
 public final class LineEditor: Sendable {
     /// - Parameters:
     ///   - before: the line up to the cursor.
     public typealias Complete = @Sendable (_ before: String) -> Candidates
-    /// Shows bytes on the terminal. Must not wait for it: a terminal can be stopped.
+    /// Shows bytes on the terminal. Must not wait for the terminal, which can be stopped.
     public typealias Show = @Sendable ([UInt8]) -> Void
 
     private struct State {
         var isEditing = false
-        /// What was entered and is not taken yet; nil for the end of input.
+        /// Entered lines that `line(prompt:)` has not returned yet; nil for the end of input.
         var entered: [String?] = []
         var complete: Complete = { _ in Candidates() }
         var show: Show = { _ in }
@@ -53,7 +54,7 @@ public final class LineEditor: Sendable {
                 { line in
                     LineEditor.state.withLock { $0.entered.append(line.map { String(cString: $0) }) }
                     qq_editor_free(line)
-                    // What follows the line belongs to the command that it starts.
+                    // Input after the line belongs to the command that the line starts.
                     qq_editor_remove()
                 },
                 { before, start in
@@ -73,9 +74,9 @@ public final class LineEditor: Sendable {
         }
     }
 
-    /// Reads a line. `prompt` may hold colours.
+    /// Reads a line. `prompt` can contain colours.
     /// - Returns: nil at the end of input (Ctrl-D on an empty line).
-    /// - Throws: `CancellationError`; the terminal is given back.
+    /// - Throws: `CancellationError`; the terminal is given back in that case as well.
     public func line(prompt: String) async throws -> String? {
         Self.state.withLock { state in
             state.isEditing = true
@@ -83,7 +84,7 @@ public final class LineEditor: Sendable {
         }
         qq_editor_install(Self.marked(prompt))
         defer {
-            // Of a line that was entered nothing is left to leave.
+            // Does nothing if a line was entered, because the editor was removed then.
             qq_editor_leave()
             Self.state.withLock { $0.isEditing = false }
         }
@@ -94,7 +95,7 @@ public final class LineEditor: Sendable {
         }
     }
 
-    /// Another prompt for the line that is being edited, without touching what was typed.
+    /// Changes the prompt of the line that is being edited, and keeps the typed text.
     public static func setPrompt(_ prompt: String) {
         let isNew = state.withLock { state in
             defer { state.prompt = prompt }
@@ -111,13 +112,13 @@ public final class LineEditor: Sendable {
         return try body()
     }
 
-    /// Drops what has been typed.
+    /// Drops the typed text.
     public static func abandon() { if state.withLock({ $0.isEditing }) { qq_editor_abandon() } }
 
-    /// The terminal has another size.
+    /// Adapts to a changed terminal size.
     public static func resized() { if state.withLock({ $0.isEditing }) { qq_editor_resized() } }
 
-    /// Tells readline which bytes of a prompt take no room: those of colours.
+    /// Marks the colour codes of a prompt, so that readline counts no columns for them.
     static func marked(_ prompt: String) -> String {
         var marked = ""
         var isEscape = false

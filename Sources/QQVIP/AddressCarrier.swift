@@ -2,14 +2,14 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// Carries one virtual address while an election is led: what `AddressTerm` decides, done in this network namespace.
+/// Carries one virtual address while this process leads an election, by doing what `AddressTerm` decides in this network namespace.
 ///
-/// Calls are short and do not wait, so that they can be made from where a session tells its events.
+/// Calls are short and do not wait, so an event handler of a session can make them.
 public final class AddressCarrier: Sendable {
     public let address: VirtualAddress
     private let clock: any LeaseClock
     private let route: RouteSocket
-    /// nil where the neighbours cannot be told.
+    /// nil if the neighbours cannot be notified.
     private let packets: PacketSocket?
     private let claim: AddressClaim?
     private let state: Mutex<State>
@@ -20,23 +20,24 @@ public final class AddressCarrier: Sendable {
         var term = AddressTerm()
         var isDropped = false
         var isClosed = false
-        /// Told once: each announcement would fail in the same way.
+        /// Whether a failed announcement was reported. It is reported once, because each one would fail in the same way.
         var toldOfAnnouncing = false
     }
 
-    /// - Throws: `.usage` where leases are too short for the kernel, which counts in whole seconds, to keep an address from renewal to renewal.
+    /// - Throws: `.usage` if leases are too short for the kernel, which counts in whole seconds, to keep an address from renewal to
+    ///   renewal.
     public static func check(ttl: Duration, renewEvery: Duration) throws(CoordinationError) {
         guard !AddressTerm.canKeep(ttl: ttl, renewEvery: renewEvery) else { return }
         throw CoordinationError(
             .usage, "cannot carry an address under a TTL of \(DurationText.format(ttl)) renewed every \(DurationText.format(renewEvery))",
-            because: "the kernel, which removes it before the lease ends, needs more time than that", at: "--vip",
+            because: "the kernel needs more time than that to remove the address before the lease ends", at: "--vip",
             hint: "choose a --ttl of at least \(DurationText.format(AddressTerm.shortestTTL)), and leave --renew-every out")
     }
 
-    /// Sees that the address can be carried, and removes it from its interface where a holder that is gone left it.
-    /// - Parameter note: called with what a person should know.
-    /// - Throws: `.configuration` where there is no such interface, or the address is somewhere else already; `.denied` without CAP_NET_ADMIN;
-    ///   `.unavailable` where another `qq` of this machine carries it.
+    /// Checks that the address can be carried, and removes it from its interface if an earlier holder left it there.
+    /// - Parameter note: called with messages for the user.
+    /// - Throws: `.configuration` if there is no such interface, or the address is already elsewhere on this machine; `.denied` without
+    ///   CAP_NET_ADMIN; `.unavailable` if another `qq` on this machine carries it.
     public init(_ address: VirtualAddress, clock: any LeaseClock, note: (String) -> Void) throws(CoordinationError) {
         self.address = address
         self.clock = clock
@@ -48,14 +49,14 @@ public final class AddressCarrier: Sendable {
         let present = try Self.reporting(address) { () throws(SystemCallError) in try route.addresses(isIPv6: address.isIPv6) }
         try address.checkConflicts(with: present, index: index)
         claim = try AddressClaim.make(address)
-        // The kernel judges whether we may before it looks whether there is anything to remove.
+        // The kernel checks the permission before it looks for the address, so a missing capability shows here in any case.
         if try Self.reporting(address, { () throws(SystemCallError) in try route.remove(address) }) {
-            note("\(address) was there already, left behind by a holder that is gone: removed")
+            note("\(address) was already there, left behind by an earlier holder: removed")
         }
         do throws(SystemCallError) { packets = try PacketSocket() } catch {
             packets = nil
-            let why = error.code == EPERM ? "it takes the capability CAP_NET_RAW" : error.reason
-            note("will not tell the neighbours of \(address): \(why)")
+            let why = error.code == EPERM ? "this needs the capability CAP_NET_RAW" : error.reason
+            note("cannot announce \(address) to the neighbours: \(why)")
         }
     }
 
@@ -71,7 +72,7 @@ public final class AddressCarrier: Sendable {
         case ENODEV:
             return CoordinationError(
                 .configuration, what, because: "there is no interface \(Printable.text(address.interface)) here", at: "--vip",
-                hint: "see which there are: ip link")
+                hint: "list the interfaces: ip link")
         case EACCES where address.isIPv6:
             return CoordinationError(
                 .configuration, what, because: "IPv6 is turned off on \(Printable.text(address.interface))", at: "--vip",
@@ -84,16 +85,16 @@ public final class AddressCarrier: Sendable {
         }
     }
 
-    /// Takes in what a lease session tells.
+    /// Handles an event of a lease session.
     public func handle(_ event: SessionEvent) -> [AddressEvent] {
         if state.withLock({ $0.isDropped }) { return [] }
         switch event {
         case .elected(let grant) where grant.ttl < AddressTerm.shortestTTL:
-            // Less than was asked for.
+            // The granted lease is shorter than requested.
             let error = CoordinationError(
                 .unsupported, "cannot carry \(address)",
                 because:
-                    "a lease of \(DurationText.format(grant.ttl)) was granted, and it takes one of \(DurationText.format(AddressTerm.shortestTTL))",
+                    "the granted lease lasts \(DurationText.format(grant.ttl)), and at least \(DurationText.format(AddressTerm.shortestTTL)) is needed",
                 at: "--vip")
             return [AddressEvent(address: address, what: .failed(error), at: .now())]
         case .elected(let grant): return perform(.elected(until: grant.deadline))
@@ -104,17 +105,18 @@ public final class AddressCarrier: Sendable {
         }
     }
 
-    /// Takes the address off its interface before the lease is given up. Whatever the session tells until `resume`, it stays away.
+    /// Removes the address from its interface before the lease is released. It stays away until `resume`, whatever events the session
+    /// sends.
     public func drop(_ reason: String) -> [AddressEvent] {
         let events = perform(.ended(reason))
         state.withLock { $0.isDropped = true }
         return events
     }
 
-    /// The next session's terms count again.
+    /// Handles the events of the next session again.
     public func resume() { state.withLock { $0.isDropped = false } }
 
-    /// Takes the address off its interface for good.
+    /// Removes the address from its interface for good.
     public func close(_ reason: String) -> [AddressEvent] {
         let events = perform(.ended(reason))
         state.withLock { $0.isClosed = true }
@@ -122,8 +124,8 @@ public final class AddressCarrier: Sendable {
         return events
     }
 
-    /// Keeps time, until `close`.
-    /// - Parameter report: called with what happened in between.
+    /// Runs the timers, until `close`.
+    /// - Parameter report: called with the events that the timers cause.
     public func run(report: @escaping @Sendable ([AddressEvent]) -> Void) async {
         await withDiscardingTaskGroup { group in
             for await moment in moments {
@@ -165,11 +167,12 @@ public final class AddressCarrier: Sendable {
         }
     }
 
-    /// Tells the neighbours; what went wrong, or nil.
+    /// Announces the address to the neighbours.
+    /// - Returns: the reason of a failure, or nil.
     private func announce() -> String? {
         guard let packets else { return nil }
         do throws(SystemCallError) {
-            // Asked each time: an interface may be given another hardware address.
+            // Read each time, because an interface can be given another hardware address.
             guard let link = try route.link(index: try RouteSocket.index(of: address.interface)), link.isEthernet else { return nil }
             try packets.send(Announcement.all(of: address, from: link.address), on: address.interface)
             return nil

@@ -1,8 +1,9 @@
 import Glibc
 import QQCore
 
-/// Keeps a second `qq` of this machine from carrying the same address on the same interface: it would take away, as left behind, what the first one
-/// carries. A socket in the abstract namespace is such a claim: it belongs to one network namespace, and ends with its process.
+/// Keeps a second `qq` on this machine from carrying the same address on the same interface: it would take the first one's address for a
+/// left-behind one and remove it. The claim is a socket in the abstract namespace, which belongs to one network namespace and ends with its
+/// process.
 final class AddressClaim: Sendable {
     private let descriptor: CInt
 
@@ -10,28 +11,28 @@ final class AddressClaim: Sendable {
 
     deinit { close(descriptor) }
 
-    /// - Returns: nil where no claim can be laid, which stops nobody.
-    /// - Throws: `.unavailable` where another process has it.
+    /// - Returns: nil if the claim cannot be made, which prevents nothing.
+    /// - Throws: `.unavailable` if another process has the claim.
     static func make(_ address: VirtualAddress) throws(CoordinationError) -> AddressClaim? {
         let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
         guard descriptor >= 0 else { return nil }
         let name = name(of: address)
         if with(name, { bind(descriptor, $0, $1) }) == 0 {
-            // So that others can ask whose it is.
+            // Listening lets other processes find out who has the claim.
             listen(descriptor, SOMAXCONN)
             return AddressClaim(descriptor)
         }
         let other = errno == EADDRINUSE && with(name, { connect(descriptor, $0, $1) }) == 0 ? owner(descriptor) : nil
         close(descriptor)
-        // Anybody can take such a name: only root and our own user are believed.
+        // Any user can bind such a name. Only root and this user are believed.
         guard let other, other.user == 0 || other.user == geteuid() else { return nil }
         throw CoordinationError(
-            .unavailable, "cannot carry \(address)", because: "process \(other.pid) of this machine carries it already, or stands by to",
+            .unavailable, "cannot carry \(address)", because: "process \(other.pid) on this machine already carries it or is waiting to",
             at: "--vip",
-            hint: "one qq on a machine carries an address: end that one first")
+            hint: "only one qq per machine can carry an address: end that one first")
     }
 
-    /// unix(7): a leading zero byte, and then the name.
+    /// unix(7): a leading zero byte, followed by the name.
     private static func name(of address: VirtualAddress) -> [UInt8] {
         UInt16(AF_UNIX).nativeBytes + [0] + Array("qq-vip/\(address.address)@\(address.interface)".utf8)
     }
@@ -40,7 +41,7 @@ final class AddressClaim: Sendable {
         name.withUnsafeBytes { bytes in bytes.withMemoryRebound(to: sockaddr.self) { body($0.baseAddress, socklen_t(bytes.count)) } }
     }
 
-    /// unix(7), SO_PEERCRED: who listens. struct ucred is process, user and group.
+    /// The process that listens, by SO_PEERCRED (unix(7)). struct ucred is process, user and group.
     private static func owner(_ descriptor: CInt) -> (pid: Int32, user: UInt32)? {
         var bytes = [UInt8](repeating: 0, count: 12)
         var length = socklen_t(bytes.count)

@@ -1,25 +1,26 @@
 import QQCore
 
-/// When one virtual address is on its interface, as a pure state machine.
+/// Decides when one virtual address is on its interface. A pure state machine.
 ///
-/// The address is given to the kernel for whole seconds that end before the lease does, and is set anew at each renewal. So it goes whatever happens to
-/// `qq`: killed, stopped, or too slow, the kernel removes it. What stays is a machine that sleeps: its kernel does not count the time, so `qq` removes the
-/// address by the lease's clock too, and a `qq` that is stopped on a machine that sleeps is late by as long as it slept.
+/// The kernel is given the address for whole seconds that end before the lease does, and again at each renewal. The kernel therefore
+/// removes the address even if `qq` is killed, stopped or too slow. Suspend is the exception: the kernel does not count that time, so `qq`
+/// also removes the address by the lease clock. If `qq` is stopped as well, the address goes late, by as long as the machine slept.
 struct AddressTerm: Sendable, Hashable {
-    /// How late the kernel may be, and a call of ours. It looks for ended lifetimes at most once a second, and rounds that by up to 250 ms
-    /// (net/ipv4/devinet.c check_lifetime(), net/ipv6/addrconf.c addrconf_verify_rtnl(), ADDRCONF_TIMER_FUZZ); measured on Linux 6.18: up to 1.00 s.
+    /// How late the kernel, and a call to it, can be. The kernel looks for ended lifetimes at most once a second, and rounds that by up to
+    /// 250 ms (net/ipv4/devinet.c check_lifetime(), net/ipv6/addrconf.c addrconf_verify_rtnl(), ADDRCONF_TIMER_FUZZ); measured on Linux
+    /// 6.18: up to 1.00 s.
     static let slack: Duration = .milliseconds(1500)
-    /// The part of `slack` that may pass between looking at the clock and the kernel's having set a lifetime.
+    /// The part of `slack` that is allowed between reading the clock and the kernel's confirmation that a lifetime is set.
     static let longestCall: Duration = .milliseconds(250)
-    /// What a renewal may take until the address is set anew, at the least.
+    /// Minimum time that a renewal has until the address is set again.
     static let renewalRoom: Duration = .milliseconds(500)
-    /// When the neighbours are told, after the address was taken.
+    /// Times of the announcements to the neighbours, after the address was taken.
     static let announcements: [Duration] = [.zero, .seconds(1), .seconds(2)]
 
     enum Event: Sendable, Hashable {
-        /// A term began; the lease lasts until then.
+        /// A term began; the lease lasts until the given time.
         case elected(until: BootInstant)
-        /// The lease was extended.
+        /// The lease was renewed until the given time.
         case extended(until: BootInstant)
         /// The term is over, or about to be.
         case ended(String)
@@ -30,11 +31,11 @@ struct AddressTerm: Sendable, Hashable {
     }
 
     enum Action: Sendable, Hashable {
-        /// Put the address there for so many seconds, or give it so many from now.
+        /// Put the address on its interface with this lifetime, or give it this lifetime from now on.
         case set(seconds: UInt32)
         case remove
         case announce
-        /// Call back with `.timer` at this moment, beside others that were asked for.
+        /// Send `.timer` at this time, in addition to the timers that were requested before.
         case timer(BootInstant)
         case report(AddressEvent.What)
     }
@@ -44,11 +45,11 @@ struct AddressTerm: Sendable, Hashable {
         var until: BootInstant
     }
 
-    /// The lease's end; nil while we do not lead.
+    /// End of the lease; nil while this process does not lead.
     private var deadline: BootInstant?
-    /// When the lifetime that the kernel was last given is over; nil while the address is not there.
+    /// End of the lifetime that the kernel was last given; nil while the address is not on its interface.
     private var until: BootInstant?
-    /// What the kernel is being given: asked when, and for how long.
+    /// The pending request to the kernel: when it was made, and the end of the lifetime.
     private var asked: Asked?
     private var announced = announcements.count
     private var takenAt = BootInstant(nanoseconds: 0)
@@ -63,14 +64,15 @@ struct AddressTerm: Sendable, Hashable {
         .seconds((1...60).first { canKeep(ttl: .seconds($0), renewEvery: .seconds($0) / 3) } ?? 60)
     }
 
-    /// Whole seconds for which the kernel may have the address, when the lease still lasts for `left`.
+    /// Lifetime for the kernel, in whole seconds, if the lease still lasts for `left`.
     private static func lifetime(_ left: Duration) -> UInt32 { UInt32(clamping: (left - slack).components.seconds) }
 
-    /// Takes in what happened and says what to do, in this order.
+    /// Handles an event.
+    /// - Returns: the actions to carry out, in this order.
     mutating func handle(_ event: Event, at now: BootInstant) -> [Action] {
         switch event {
         case .elected(let end): return set(until: end, at: now)
-        // Renewals go on while a term is being given up.
+        // Renewals continue while a lease is being released.
         case .extended(let end): return deadline == nil ? [] : set(until: end, at: now)
         case .ended(let reason):
             deadline = nil
@@ -79,7 +81,7 @@ struct AddressTerm: Sendable, Hashable {
         case .set(let wasThere): return isSet(wasThere: wasThere, at: now)
         case .setFailed(let error):
             asked = nil
-            // It may be there from before, or after all.
+            // The address might be there from before, or have been set after all.
             let wasThere = until != nil
             until = nil
             return [.remove, .report(.failed(error))] + (wasThere ? [.report(.removed(error.reason))] : [])
@@ -89,7 +91,7 @@ struct AddressTerm: Sendable, Hashable {
     private mutating func set(until end: BootInstant, at now: BootInstant) -> [Action] {
         deadline = end
         let seconds = Self.lifetime(end.duration(since: now))
-        // What is there stays for as long as it was good for; the next renewal comes sooner, or not at all.
+        // An address that is there keeps its lifetime; the next renewal comes before that ends, or not at all.
         guard seconds >= 1 else { return [] }
         asked = Asked(at: now, until: now + .seconds(Int64(seconds)))
         return [.set(seconds: seconds)]
@@ -98,7 +100,7 @@ struct AddressTerm: Sendable, Hashable {
     private mutating func isSet(wasThere: Bool, at now: BootInstant) -> [Action] {
         guard let asked else { return [] }
         self.asked = nil
-        // We were stopped in between: the kernel counts from later than we reckoned.
+        // This process was stopped during the call: the kernel counts from a later time than assumed.
         guard now <= asked.at + Self.longestCall else {
             return until == nil ? [.remove] : remove("setting it took too long")
         }
@@ -133,20 +135,20 @@ struct AddressTerm: Sendable, Hashable {
     }
 }
 
-/// What became of a virtual address.
+/// A change of a virtual address.
 public struct AddressEvent: Sendable, Hashable {
     public enum What: Sendable, Hashable {
-        /// It is on the interface.
+        /// The address was put on the interface.
         case taken
-        /// Somebody had taken it off while we led; it is there again.
+        /// Something else had removed the address while this process led; it was put back.
         case putBack
-        /// It is not on the interface any more; why.
+        /// The address was removed from the interface, for this reason.
         case removed(String)
-        /// It could not be put on the interface.
+        /// The address could not be put on the interface.
         case failed(CoordinationError)
-        /// The neighbours could not be told.
+        /// The neighbours could not be notified.
         case notAnnounced(String)
-        /// It could not be taken off the interface, from where the kernel removes it in time.
+        /// The address could not be removed from the interface; the kernel removes it in time.
         case notRemoved(String)
     }
 

@@ -1,10 +1,10 @@
 import QQCore
 
 extension VirtualAddress {
-    /// Sees that an address is nobody else's on this machine. On its own interface and with its own prefix length it was left there by a holder that is
-    /// gone, and is no conflict.
+    /// Checks that the address is not used elsewhere on this machine. On its own interface and with its own prefix length it was left
+    /// behind by an earlier holder, which is not a conflict.
     /// - Parameters:
-    ///   - present: every address of this machine of the same family.
+    ///   - present: all addresses of this machine of the same family.
     ///   - index: the number of the interface.
     /// - Throws: `.configuration`.
     func checkConflicts(with present: [InterfaceAddress], index: UInt32, name: (UInt32) -> String = RouteSocket.name)
@@ -15,7 +15,7 @@ extension VirtualAddress {
                 guard other.prefixLength != prefixLength else { continue }
                 throw conflict("\(interface) has it already, as \(address)/\(other.prefixLength)", other, on: interface)
             }
-            // A link-local address is another one on every link.
+            // The same link-local address is a different address on every link.
             if isLinkLocal { continue }
             let owner = name(other.index)
             throw conflict("\(owner) has it already", other, on: owner)

@@ -1,9 +1,9 @@
 import Glibc
 import QQCore
 
-/// Sends what goes to neighbours directly (packet(7)).
+/// Sends packets directly to neighbours (packet(7)).
 ///
-/// Kept open: the kernel takes some 15 ms to close one.
+/// The socket is kept open, because the kernel takes some 15 ms to close one.
 final class PacketSocket: Sendable {
     private let descriptor: CInt
 

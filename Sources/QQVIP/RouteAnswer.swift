@@ -1,4 +1,4 @@
-/// What the kernel's routing socket answers, taken apart. What is malformed or unknown is passed over.
+/// A parsed answer of the kernel's routing socket. Malformed and unknown answers are skipped.
 enum RouteAnswer: Sendable, Hashable {
     /// 0, or the errno with which a request failed.
     case result(Int32)
@@ -7,7 +7,7 @@ enum RouteAnswer: Sendable, Hashable {
     case address(InterfaceAddress)
     case link(InterfaceLink)
 
-    /// The answers to the request with this number, in one datagram.
+    /// The answers in one datagram to the request with this sequence number.
     static func parse(_ datagram: ArraySlice<UInt8>, sequence: UInt32) -> [RouteAnswer] {
         var answers: [RouteAnswer] = []
         var rest = datagram
@@ -38,7 +38,7 @@ enum RouteAnswer: Sendable, Hashable {
         var found: [UInt16: ArraySlice<UInt8>] = [:]
         var rest = bytes
         while let length = rest.native(UInt16.self, at: 0).map(Int.init), length >= 4, length <= rest.count {
-            // The two upper bits are marks, not part of the type (linux/netlink.h, NLA_TYPE_MASK).
+            // The two upper bits are flags, not part of the type (linux/netlink.h, NLA_TYPE_MASK).
             if let type = rest.native(UInt16.self, at: 2) { found[type & 0x3fff] = rest.prefix(length).dropFirst(4) }
             rest = rest.dropFirst((length + 3) & ~3)
         }
@@ -51,7 +51,7 @@ struct InterfaceAddress: Sendable, Hashable {
     var bytes: [UInt8]
     var prefixLength: UInt8
     var index: UInt32
-    /// Seconds until the kernel removes it; nil where it stays.
+    /// Seconds until the kernel removes the address; nil if it is permanent.
     var validSeconds: UInt32?
 
     init(bytes: [UInt8], prefixLength: UInt8, index: UInt32, validSeconds: UInt32? = nil) {
@@ -79,10 +79,10 @@ struct InterfaceAddress: Sendable, Hashable {
 struct InterfaceLink: Sendable, Hashable {
     /// linux/if_arp.h, ARPHRD_*.
     var type: UInt16
-    /// The link-layer address; empty where there is none.
+    /// The link-layer address; empty if there is none.
     var address: [UInt8]
 
-    /// linux/if_arp.h, ARPHRD_ETHER: only such have neighbours to tell.
+    /// linux/if_arp.h, ARPHRD_ETHER: only such interfaces have neighbours to notify.
     var isEthernet: Bool { type == 1 && address.count == 6 }
 
     /// linux/rtnetlink.h, struct ifinfomsg and its attributes.
@@ -94,7 +94,7 @@ struct InterfaceLink: Sendable, Hashable {
 }
 
 extension ArraySlice<UInt8> {
-    /// A number as this machine keeps it in memory; nil past the end.
+    /// A number in this machine's byte order; nil past the end.
     func native<Number: FixedWidthInteger>(_ type: Number.Type, at offset: Int) -> Number? {
         guard offset + MemoryLayout<Number>.size <= count else { return nil }
         return withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: type) }

@@ -1,4 +1,4 @@
-/// One message to the kernel's routing socket, byte for byte; numbers are the machine's own, as netlink has it.
+/// One message to the kernel's routing socket, byte for byte; numbers are in this machine's byte order, as netlink requires.
 ///
 /// Constants are those of linux/netlink.h, linux/rtnetlink.h, linux/if_addr.h and linux/if_link.h.
 struct RouteMessage: Sendable, Hashable {
@@ -49,7 +49,7 @@ struct RouteMessage: Sendable, Hashable {
         bytes += value + [UInt8](repeating: 0, count: -value.count & 3)
     }
 
-    /// linux/if_addr.h, IFA_F_NODAD: no duplicate address detection, so that an IPv6 address works at once.
+    /// linux/if_addr.h, IFA_F_NODAD: no duplicate address detection, so that an IPv6 address works immediately.
     static let noDuplicateDetection: UInt8 = 0x02
     /// linux/if_addr.h, IFA_F_PERMANENT.
     static let permanent: UInt8 = 0x80
@@ -61,7 +61,7 @@ struct RouteMessage: Sendable, Hashable {
     // linux/if_link.h
     static let iflaAddress: UInt16 = 1
 
-    /// linux/if_addr.h, struct ifaddrmsg, and who is meant.
+    /// linux/if_addr.h, struct ifaddrmsg, and the address.
     private mutating func append(_ address: VirtualAddress, index: UInt32, flags: UInt8) {
         bytes += [RouteMessage.family(isIPv6: address.isIPv6), address.prefixLength, flags, 0]
         append(index)
@@ -71,12 +71,12 @@ struct RouteMessage: Sendable, Hashable {
 
     static func family(isIPv6: Bool) -> UInt8 { isIPv6 ? 10 : 2 }
 
-    /// Puts an address on an interface for so many seconds.
-    /// - Parameter replacing: whether one that is there gets a new lifetime; else it is an error (EEXIST).
+    /// Puts an address on an interface for this many seconds.
+    /// - Parameter replacing: whether an address that is already there gets the new lifetime; otherwise that is an error (EEXIST).
     static func add(_ address: VirtualAddress, index: UInt32, seconds: UInt32, replacing: Bool, sequence: UInt32) -> RouteMessage {
         var message = RouteMessage(.newAddress, [.acknowledge, .create, replacing ? .replace : .exclusive], sequence: sequence)
         message.append(address, index: index, flags: address.isIPv6 ? noDuplicateDetection : 0)
-        // struct ifa_cacheinfo: preferred and valid lifetime in seconds, and two moments that the kernel fills in.
+        // struct ifa_cacheinfo: preferred and valid lifetime in seconds, and two times that the kernel fills in.
         message.attribute(ifaCacheInfo, seconds.nativeBytes + seconds.nativeBytes + [UInt8](repeating: 0, count: 8))
         message.seal()
         return message
@@ -109,9 +109,9 @@ struct RouteMessage: Sendable, Hashable {
 }
 
 extension FixedWidthInteger {
-    /// As this machine keeps it in memory.
+    /// The bytes in this machine's order.
     var nativeBytes: [UInt8] { withUnsafeBytes(of: self) { Array($0) } }
 
-    /// In network order.
+    /// The bytes in network order.
     var networkBytes: [UInt8] { bigEndian.nativeBytes }
 }

@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-/// The kernel's routing socket (rtnetlink(7)), for the network namespace in which it was made. Not for two at a time.
+/// The kernel's routing socket (rtnetlink(7)), for the network namespace in which it was made. Not for concurrent use.
 final class RouteSocket: Sendable {
     private let descriptor: CInt
 
@@ -11,17 +11,17 @@ final class RouteSocket: Sendable {
         self.init(try SystemCallError.check("socket", socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)))
     }
 
-    /// Takes over a socket, and closes it in the end.
+    /// Takes over a socket, and closes it at the end.
     init(_ descriptor: CInt) {
         self.descriptor = descriptor
-        // The kernel answers while it is asked; this only keeps a surprise from being for ever.
+        // The kernel answers during the request. The timeout only prevents an endless wait if it ever does not.
         var limit = timeval(tv_sec: 2, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     }
 
     deinit { close(descriptor) }
 
-    /// Asks, and reads the answers up to the last one.
+    /// Sends a request, and reads the answers up to the last one.
     private func ask(_ message: RouteMessage, sequence: UInt32) throws(SystemCallError) -> [RouteAnswer] {
         // linux/netlink.h, struct sockaddr_nl: the kernel is port 0.
         let kernel = UInt16(AF_NETLINK).nativeBytes + [UInt8](repeating: 0, count: 10)
@@ -77,8 +77,8 @@ final class RouteSocket: Sendable {
         return nil
     }
 
-    /// Puts an address on its interface, or gives one that is there a new lifetime.
-    /// - Returns: whether it was there already.
+    /// Puts an address on its interface, or gives an address that is already there a new lifetime.
+    /// - Returns: whether it was already there.
     func set(_ address: VirtualAddress, seconds: UInt32) throws(SystemCallError) -> Bool {
         let index = try Self.index(of: address.interface)
         do throws(SystemCallError) {
@@ -92,7 +92,7 @@ final class RouteSocket: Sendable {
         }
     }
 
-    /// Takes an address off its interface.
+    /// Removes an address from its interface.
     /// - Returns: whether it was there.
     func remove(_ address: VirtualAddress) throws(SystemCallError) -> Bool {
         let sequence = Self.sequence()

@@ -1,17 +1,17 @@
 import Glibc
 import QQCore
 
-/// An IP address that is on an interface only while we lead: `10.0.0.5/24@eth0`, `2001:db8::5/64@eth0`.
+/// An IP address that is on an interface only while this process leads: `10.0.0.5/24@eth0`, `2001:db8::5/64@eth0`.
 public struct VirtualAddress: Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong with a text, and what to do about it.
+    /// Why a text is rejected, and what to do about it.
     public struct Invalid: Error, Sendable, Hashable {
         public var reason: String
         public var hint: String?
     }
 
-    /// In network order: 4 bytes, or 16.
+    /// The address in network order: 4 bytes, or 16.
     public let bytes: [UInt8]
-    /// In bits.
+    /// Length of the prefix, in bits.
     public let prefixLength: UInt8
     /// The interface's name.
     public let interface: String
@@ -20,7 +20,7 @@ public struct VirtualAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// Reads `ADDR/MASK@IF`. The mask is a prefix length or, for IPv4, a netmask with dots.
     public static func parse(_ text: String) throws(Invalid) -> VirtualAddress {
-        // An interface's name may hold an @, an address may not.
+        // An interface's name can contain an @, an address cannot.
         let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2 else {
             throw Invalid(reason: "no interface is named", hint: "write ADDR/MASK@IF, such as 10.0.0.5/24@eth0")
@@ -52,7 +52,7 @@ public struct VirtualAddress: Sendable, Hashable, CustomStringConvertible {
         return nil
     }
 
-    /// Addresses that are not one machine's.
+    /// Why an address cannot belong to one machine; nil if it can.
     private static func problem(_ bytes: [UInt8]) -> String? {
         if bytes.allSatisfy({ $0 == 0 }) { return "the unspecified address" }
         if bytes.count == 4 {
@@ -60,7 +60,7 @@ public struct VirtualAddress: Sendable, Hashable, CustomStringConvertible {
             return bytes.allSatisfy { $0 == 255 } ? "the broadcast address" : nil
         }
         if bytes[0] == 0xff { return "a multicast address" }
-        return bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 255 && bytes[11] == 255 ? "an IPv4 address in IPv6 clothes" : nil
+        return bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 255 && bytes[11] == 255 ? "an IPv4-mapped IPv6 address" : nil
     }
 
     private static func length(_ text: String, isIPv6: Bool) -> UInt8? {
@@ -72,7 +72,7 @@ public struct VirtualAddress: Sendable, Hashable, CustomStringConvertible {
         return length > 0 && bits.nonzeroBitCount == length ? UInt8(length) : nil
     }
 
-    /// As the kernel's dev_valid_name() has it.
+    /// Checks an interface's name as the kernel's dev_valid_name() does.
     private static func check(interface: String) throws(Invalid) {
         guard !interface.isEmpty else { throw Invalid(reason: "no interface is named", hint: "write it after the @, such as @eth0") }
         guard interface.utf8.count <= 15 else {
@@ -85,10 +85,10 @@ public struct VirtualAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The address alone.
+    /// The address without prefix length and interface.
     public var address: String { Self.text(bytes) }
 
-    /// An address of 4 or 16 bytes, as people write it.
+    /// The usual text form of an address of 4 or 16 bytes.
     static func text(_ bytes: [UInt8]) -> String {
         var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         guard inet_ntop(bytes.count == 4 ? AF_INET : AF_INET6, bytes, &text, socklen_t(text.count)) != nil else { return "" }

@@ -24,13 +24,13 @@ import Testing
         ("'a'\u{301} \"b\"\u{301}", ["a\u{301}", "b\u{301}"]),
     ]
 
-    @Test("is words, as in a shell", arguments: Self.samples)
+    @Test("a line is split into words, as in a shell", arguments: Self.samples)
     func words(text: String, words: [String]) throws {
         #expect(try read(text).words == words)
         #expect(try !read(text).isInBackground)
     }
 
-    @Test func runsInTheBackgroundWithAnAmpersandAtItsEnd() throws {
+    @Test func aLineWithAnAmpersandAtItsEndRunsInTheBackground() throws {
         for text in ["watch web &", "watch web&", "watch web & # now", "watch web &\r"] {
             let line = try read(text)
             #expect(line.words == ["watch", "web"] && line.isInBackground, "\(text)")
@@ -40,15 +40,16 @@ import Testing
 
     static let wrong: [(String, String)] = [
         ("a 'b", "a quote is not closed"), ("a \"b", "a quote is not closed"), ("a\\", "a backslash at the end of the line"),
-        ("a | b", "'|' is the shell's"), ("a > b", "'>' is the shell's"), ("a; b", "';' is the shell's"),
-        ("a & b", "'&' stands at the end of a command"), ("&", "'&' stands at the end of a command"), ("$NOBODY", "NOBODY is not set"),
+        ("a | b", "'|' is shell syntax"), ("a > b", "'>' is shell syntax"), ("a; b", "';' is shell syntax"),
+        ("a & b", "'&' is only allowed at the end of a command"), ("&", "'&' is only allowed at the end of a command"),
+        ("$NOBODY", "NOBODY is not set"),
         ("\"${NOBODY}\"", "NOBODY is not set"),
     ]
 
-    @Test("is refused where it is not whole, or the shell's", arguments: Self.wrong)
+    @Test("a line that is incomplete or has shell syntax is refused", arguments: Self.wrong)
     func isRefused(text: String, reason: String) { #expect(problem(text) == reason) }
 
-    @Test("that is not finished has its last word at the cursor") func unfinished() {
+    @Test("an unfinished line has its last word at the cursor") func unfinished() {
         #expect(CommandLine.unfinished("") == [""])
         #expect(CommandLine.unfinished("sta") == ["sta"])
         #expect(CommandLine.unfinished("status ") == ["status", ""])
@@ -61,7 +62,7 @@ import Testing
         #expect(CommandLine.unfinished("use ~/x") == ["use", "~/x"])
     }
 
-    @Test func marksWhatTakesNoRoomInAPrompt() {
+    @Test func coloursInAPromptAreMarkedAsTakingNoRoom() {
         #expect(LineEditor.marked("\u{1b}[31mx\u{1b}[0m> ") == "\u{1}\u{1b}[31m\u{2}x\u{1}\u{1b}[0m\u{2}> ")
         #expect(LineEditor.marked("plain> ") == "plain> ")
     }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The history") struct HistoryTests {
     @Test(
-        "keeps no line with a secret",
+        "the history keeps no line with a secret",
         arguments: [
             "status -s nats://me:p@n1", "status --server='tls://t@n1' x", "status -s \"nats://a,nats://me:p@n1\"",
             "acquire x -- mysql --password=p",
@@ -14,7 +14,7 @@ import Testing
     func secrets(line: String) { #expect(History.holdsSecret(line) && !History.isKept(line)) }
 
     @Test(
-        "keeps the others",
+        "the history keeps lines without secrets",
         arguments: [
             "status web", "status -s file:///a@b", "status -s nats://n1", "status me@x", "status -s k8s://me@cluster/space",
             "acquire password", "release x --token 7",
@@ -22,7 +22,7 @@ import Testing
     func others(line: String) { #expect(History.isKept(line)) }
 
     @Test(
-        "keeps nothing that is empty, begins with a space, or is no line of a file",
+        "the history keeps no line that is empty, begins with a space, or does not fit on one line of a file",
         arguments: ["", " ", "\t", " status web", "two\nlines", String(repeating: "x", count: 5000)])
     func dropped(line: String) { #expect(!History.isKept(line)) }
 
@@ -33,7 +33,7 @@ import Testing
         try body(folder.path)
     }
 
-    @Test("its file keeps the newest, whoever wrote them") func file() throws {
+    @Test("the history file keeps the newest lines") func file() throws {
         try withFolder { folder in
             let path = folder + "/a/b/history"
             for number in 1...25 { #expect(HistoryFile.append("line \(number)", to: path, limit: 10)) }
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test("its file loses no line of sessions that write at once") func atOnce() async throws {
+    @Test("the history file loses no line of sessions that write concurrently") func atOnce() async throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("qq-history-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -54,7 +54,7 @@ import Testing
             for writer in 0..<4 {
                 group.addTask {
                     for number in 0..<50 {
-                        // The others are waited for only for a moment, which may be too short.
+                        // Appending waits for other writers only for a moment, which can be too short.
                         for _ in 0..<100 where HistoryFile.append("\(writer) \(number)", to: path, limit: 1000) { break }
                     }
                 }
@@ -64,7 +64,7 @@ import Testing
         #expect(Set(lines).count == 200 && lines.count == 200)
     }
 
-    @Test("its file is for its user alone, also where it was not") func mode() throws {
+    @Test("only its user can read the history file, even if others could before") func mode() throws {
         try withFolder { folder in
             let path = folder + "/history"
             _ = FileManager.default.createFile(atPath: path, contents: Data("old\n".utf8), attributes: [.posixPermissions: 0o644])

@@ -10,13 +10,13 @@ struct InsertionTests {
         "a>b<c", "&", "a&", "x &", "é ü", "日本 語", "*?[x]{a,b}", "=x", "--color=a b", "\t", "$", "\\'", "\"'$`\\ ",
     ]
 
-    /// What the line is once the editor has put the text where the word is; it does not double a quote at either end.
+    /// The line after the editor has put the text in place of the word. The editor does not double a quote at either end.
     private func line(_ before: String, _ text: String) -> String {
         guard let quote = before.last, quote == "'" || quote == "\"", text.first == quote, text.count > 1 else { return before + text }
         return String(before.dropLast()) + text
     }
 
-    @Test("is read as itself, in quotes and without", arguments: words, ["", "'", "\""])
+    @Test("an inserted word is parsed as itself, in quotes and without", arguments: words, ["", "'", "\""])
     func wordsAlone(word: String, quote: String) throws {
         let before = "status " + quote
         let text = try #require(Insertion(before, before.utf8.count).text(of: word))
@@ -25,7 +25,7 @@ struct InsertionTests {
     }
 
     @Test(
-        "goes on from what stands before it, however that is quoted",
+        "an inserted word continues the text before it, however that is quoted",
         arguments: [("--x=", "--x="), ("a'b c'", "ab c"), ("a\\ b", "a b"), ("\"a\"'b'", "ab")])
     func begun(typed: String, means: String) throws {
         for word in Self.words {
@@ -35,7 +35,7 @@ struct InsertionTests {
         }
     }
 
-    @Test("is not inserted where the line goes on otherwise") func other() {
+    @Test("a word is not inserted if it does not continue the line") func other() {
         #expect(Insertion("status ab", 9).text(of: "x") == nil)
         #expect(Insertion("status ab", 7).text(of: "x") == "x")
         #expect(Insertion("status 'ab", 8).text(of: "x") == "x'")

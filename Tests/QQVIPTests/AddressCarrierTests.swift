@@ -10,7 +10,7 @@ struct AddressCarrierTests {
         func sleep(until deadline: BootInstant) async throws { throw CancellationError() }
     }
 
-    @Test("needs leases that the kernel can follow, in whole seconds")
+    @Test("carrying an address needs leases that the kernel can follow in whole seconds")
     func timing() throws {
         try AddressCarrier.check(ttl: .seconds(4), renewEvery: .seconds(4) / 3)
         #expect { try AddressCarrier.check(ttl: .seconds(3), renewEvery: .seconds(1)) } throws: { error in
@@ -19,7 +19,7 @@ struct AddressCarrierTests {
         }
     }
 
-    @Test("needs an interface that is there")
+    @Test("carrying an address needs an existing interface")
     func noInterface() throws {
         let address = try VirtualAddress.parse("192.0.2.5/24@qq-not-here")
         #expect { try AddressCarrier(address, clock: StillClock()) { _ in } } throws: { error in

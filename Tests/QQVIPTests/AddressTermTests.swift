@@ -18,7 +18,7 @@ struct AddressTermTests {
         return term
     }
 
-    @Test("gives the kernel whole seconds that end, with its slack, before the lease does", arguments: [4.0, 4.4, 5, 10.7, 15, 3600])
+    @Test("the kernel is given whole seconds that end, with its slack, before the lease does", arguments: [4.0, 4.4, 5, 10.7, 15, 3600])
     func lifetime(_ ttl: Double) throws {
         for late in [0, 0.01, 0.4] {
             var term = AddressTerm()
@@ -33,7 +33,7 @@ struct AddressTermTests {
         }
     }
 
-    @Test("does not begin with what is left of a lease that is nearly over")
+    @Test("an address is not set for the rest of a lease that is nearly over")
     func tooLate() {
         var term = AddressTerm()
         #expect(term.handle(.elected(until: Self.at(115)), at: Self.at(112.6)) == [])
@@ -41,7 +41,7 @@ struct AddressTermTests {
         #expect(term.handle(.extended(until: Self.at(127.6)), at: Self.at(112.7)) == [.set(seconds: 13)])
     }
 
-    @Test("sets the address anew at each renewal, without telling of it")
+    @Test("each renewal sets the address again without a report")
     func renewal() {
         var term = taken()
         #expect(term.handle(.extended(until: Self.at(120)), at: Self.at(105)) == [.set(seconds: 13)])
@@ -49,7 +49,7 @@ struct AddressTermTests {
         #expect(term.handle(.timer, at: Self.at(113)) == [.announce, .timer(Self.at(102))])
     }
 
-    @Test("tells the neighbours three times, a second apart")
+    @Test("the neighbours are notified three times, a second apart")
     func announcements() {
         var term = taken()
         #expect(term.handle(.timer, at: Self.at(100.9)) == [])
@@ -58,7 +58,7 @@ struct AddressTermTests {
         #expect(term.handle(.timer, at: Self.at(103)) == [])
     }
 
-    @Test("ends at its moment where the lease was not renewed, and goes on when it is after all")
+    @Test("an address is removed on time if the lease was not renewed, and comes back if it is renewed after all")
     func expiry() {
         var term = taken()
         #expect(term.handle(.timer, at: Self.at(112.9)).contains(.remove) == false)
@@ -68,7 +68,7 @@ struct AddressTermTests {
         #expect(term.handle(.set(wasThere: false), at: Self.at(114.5)).contains(.report(.taken)))
     }
 
-    @Test("ends with the lease, once, and takes nothing from renewals that come after")
+    @Test("an address is removed once when the lease ends, and later renewals do not bring it back")
     func ended() {
         var term = taken()
         #expect(term.handle(.ended("stepping down"), at: Self.at(101)) == [.remove, .report(.removed("stepping down"))])
@@ -78,7 +78,7 @@ struct AddressTermTests {
         #expect(term.handle(.elected(until: Self.at(145)), at: Self.at(130)) == [.set(seconds: 13)])
     }
 
-    @Test("puts back what somebody else removed, and tells the neighbours again")
+    @Test("an address that another program removed is put back, and the neighbours are notified again")
     func putBack() {
         var term = taken()
         _ = term.handle(.timer, at: Self.at(102))
@@ -90,7 +90,7 @@ struct AddressTermTests {
             ])
     }
 
-    @Test("removes at once what was set too late, since qq was stopped in between")
+    @Test("an address that was set too late, because qq was stopped meanwhile, is removed immediately")
     func stoppedBetween() {
         var term = AddressTerm()
         _ = term.handle(.elected(until: Self.at(115)), at: Self.at(100))
@@ -100,7 +100,7 @@ struct AddressTermTests {
         #expect(held.handle(.set(wasThere: true), at: Self.at(125)) == [.remove, .report(.removed("setting it took too long"))])
     }
 
-    @Test("says what failed, and leaves nothing there")
+    @Test("a failure is reported, and the address is removed")
     func failure() {
         let error = CoordinationError(.unavailable, "cannot carry it", because: "No space left on device")
         var term = AddressTerm()
@@ -114,7 +114,7 @@ struct AddressTermTests {
             ])
     }
 
-    @Test("needs a lease that is long enough for whole seconds")
+    @Test("an address needs a lease that is long enough for whole seconds")
     func shortest() {
         #expect(AddressTerm.shortestTTL == .seconds(4))
         #expect(!AddressTerm.canKeep(ttl: .seconds(3), renewEvery: .seconds(1)))
@@ -126,7 +126,7 @@ struct AddressTermTests {
         }
     }
 
-    @Test("has no gap between renewals that come as late as they may", arguments: [4, 5, 7, 10, 15, 60])
+    @Test("an address has no gap between renewals that come as late as they can", arguments: [4, 5, 7, 10, 15, 60])
     func noGap(_ ttl: Int64) {
         var term = AddressTerm()
         let every = Duration.seconds(ttl) / 3

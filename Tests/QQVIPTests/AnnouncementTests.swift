@@ -6,7 +6,7 @@ import Testing
 struct AnnouncementTests {
     private let hardware: [UInt8] = [2, 0, 0, 0, 0, 7]
 
-    @Test("of IPv4 are an ARP announcement and the same as a reply, to everybody")
+    @Test("an IPv4 address is announced by an ARP announcement and the same as a reply, broadcast")
     func arp() throws {
         let all = Announcement.all(of: try VirtualAddress.parse("10.0.0.5/24@eth0"), from: hardware)
         #expect(all.allSatisfy { $0.etherType == 0x0806 && $0.destination == [255, 255, 255, 255, 255, 255] })
@@ -18,7 +18,7 @@ struct AnnouncementTests {
             ])
     }
 
-    @Test("of IPv6 are a neighbour advertisement that overrides, to all nodes")
+    @Test("an IPv6 address is announced by an overriding neighbour advertisement to all nodes")
     func neighbourAdvertisement() throws {
         let address = try VirtualAddress.parse("2001:db8::5/64@eth0")
         let all = Announcement.all(of: address, from: hardware)
@@ -30,11 +30,11 @@ struct AnnouncementTests {
         #expect(Array(packet[0..<40]) == [0x60, 0, 0, 0, 0, 32, 58, 255] + address.bytes + everybody)
         #expect(Array(packet[40..<42]) == [136, 0])
         #expect(Array(packet[44...]) == [0x20, 0, 0, 0] + address.bytes + [2, 1] + hardware)
-        // With its checksum in place, the sum over pseudo-header and message is nothing.
+        // With the checksum in place, the sum over pseudo-header and message is zero.
         #expect(Announcement.checksum(address.bytes + everybody + [0, 0, 0, 32, 0, 0, 0, 58] + packet[40...]) == 0)
     }
 
-    @Test("have the Internet's checksum, as in RFC 1071's example")
+    @Test("the checksum is the Internet checksum, as in RFC 1071's example")
     func checksum() {
         #expect(Announcement.checksum([0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]) == ~0xddf2)
         #expect(Announcement.checksum([0xff]) == 0x00ff)

@@ -2,7 +2,7 @@ import Testing
 
 @testable import QQVIP
 
-/// By struct nlmsghdr, ifaddrmsg, ifinfomsg and rtattr, on a little-endian machine.
+/// Expected bytes by struct nlmsghdr, ifaddrmsg, ifinfomsg and rtattr, on a little-endian machine.
 @Suite("Messages to and from the kernel's routing socket")
 struct RouteMessageTests {
     private let four: VirtualAddress
@@ -18,7 +18,7 @@ struct RouteMessageTests {
         [length, 0, 0, 0, type, 0, UInt8(flags & 0xff), UInt8(flags >> 8), sequence, 0, 0, 0, 0, 0, 0, 0]
     }
 
-    @Test("put an address there for some seconds, or give it some more")
+    @Test("a message puts an address on an interface for some seconds, or gives it more")
     func add() {
         let message = RouteMessage.add(four, index: 3, seconds: 13, replacing: false, sequence: 7)
         // REQUEST, ACK, CREATE, EXCL
@@ -32,7 +32,7 @@ struct RouteMessageTests {
         #expect(RouteMessage.add(four, index: 3, seconds: 13, replacing: true, sequence: 7).bytes == header(60, 20, 0x505) + body)
     }
 
-    @Test("put an IPv6 address there without duplicate address detection")
+    @Test("a message puts an IPv6 address on an interface without duplicate address detection")
     func addIPv6() {
         let message = RouteMessage.add(six, index: 3, seconds: 300, replacing: true, sequence: 7)
         #expect(
@@ -40,7 +40,7 @@ struct RouteMessageTests {
                 + [20, 0, 6, 0, 44, 1, 0, 0, 44, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     }
 
-    @Test("take an address away, and ask for all of them and for one interface")
+    @Test("messages remove an address, and request all addresses and one interface")
     func others() {
         #expect(
             RouteMessage.delete(four, index: 3, sequence: 7).bytes == header(40, 21, 0x5) + [
@@ -52,13 +52,13 @@ struct RouteMessageTests {
         )
     }
 
-    @Test("answer with a result, a list, an interface")
+    @Test("an answer is a result, a list, or an interface")
     func answers() throws {
         let success = header(36, 2, 0) + [0, 0, 0, 0] + header(60, 20, 0x605)
         #expect(RouteAnswer.parse(success[...], sequence: 7) == [.result(0)])
         let denied = header(36, 2, 0) + [0xff, 0xff, 0xff, 0xff] + header(60, 20, 0x605)
         #expect(RouteAnswer.parse(denied[...], sequence: 7) == [.result(1)])
-        // A peer's address beside our own, a flags attribute, a lifetime; and one that stays.
+        // A peer's address beside the machine's own, a flags attribute, a lifetime; and a permanent address.
         let list =
             header(68, 20, 2) + [2, 24, 0, 0, 3, 0, 0, 0, 8, 0, 1, 0, 10, 0, 0, 9, 8, 0, 2, 0, 10, 0, 0, 5, 8, 0, 8, 0, 0, 0, 0, 0]
             + [20, 0, 6, 0, 9, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
@@ -80,7 +80,7 @@ struct RouteMessageTests {
         #expect(found.address == [2, 1, 1, 1, 1, 9])
     }
 
-    @Test("are passed over where they are cut short or make no sense")
+    @Test("truncated and senseless messages are skipped")
     func malformed() {
         let list =
             header(48, 20, 2) + [2, 24, 0, 0, 3, 0, 0, 0, 8, 0, 1, 0, 10, 0, 0, 9, 8, 0, 2, 0, 10, 0, 0, 5, 8, 0, 8, 0, 0, 0, 0, 0]
@@ -91,7 +91,7 @@ struct RouteMessageTests {
             for _ in 0..<3 { bytes[Int.random(in: 0..<bytes.count, using: &random)] = .random(in: 0...255, using: &random) }
             _ = RouteAnswer.parse(bytes[...], sequence: 7)
         }
-        // Lengths that would never come to an end.
+        // Lengths of zero, which would make an endless loop.
         #expect(RouteAnswer.parse([UInt8](repeating: 0, count: 64)[...], sequence: 0) == [])
         #expect(RouteAnswer.attributes([0, 0, 1, 0, 0, 0, 1, 0][...]).isEmpty)
     }

@@ -6,7 +6,7 @@ import Testing
 @Suite("A virtual address")
 struct VirtualAddressTests {
     @Test(
-        "is read, and written in one way",
+        "an address is parsed, and has one text form",
         arguments: [
             ("10.0.0.5/24@eth0", "10.0.0.5/24@eth0"), ("10.0.0.5/32@lo", "10.0.0.5/32@lo"),
             ("10.0.0.5/255.255.254.0@eth0", "10.0.0.5/23@eth0"),
@@ -19,7 +19,7 @@ struct VirtualAddressTests {
         #expect(try VirtualAddress.parse(written) == address)
     }
 
-    @Test("has its bytes in network order")
+    @Test("an address has its bytes in network order")
     func bytes() throws {
         #expect(try VirtualAddress.parse("10.1.2.3/24@eth0").bytes == [10, 1, 2, 3])
         let six = try VirtualAddress.parse("2001:db8::5/64@eth0")
@@ -29,7 +29,7 @@ struct VirtualAddressTests {
     }
 
     @Test(
-        "that is none is refused, with what is wrong",
+        "a text that is not a virtual address is refused with a reason",
         arguments: [
             ("", "no interface is named"), ("10.0.0.5/24", "no interface is named"), ("10.0.0.5/24@", "no interface is named"),
             ("10.0.0.5@eth0", "no prefix length is given"), ("10.0.0.256/24@eth0", "'10.0.0.256' is not an IP address"),
@@ -49,7 +49,7 @@ struct VirtualAddressTests {
             ("224.0.0.1/8@eth0", "224.0.0.1 is a multicast address, which no machine can carry"),
             ("ff02::1/8@eth0", "ff02::1 is a multicast address, which no machine can carry"),
             ("255.255.255.255/8@eth0", "255.255.255.255 is the broadcast address, which no machine can carry"),
-            ("::ffff:10.0.0.5/96@eth0", "::ffff:10.0.0.5 is an IPv4 address in IPv6 clothes, which no machine can carry"),
+            ("::ffff:10.0.0.5/96@eth0", "::ffff:10.0.0.5 is an IPv4-mapped IPv6 address, which no machine can carry"),
             ("10.0.0.5/24@abcdefghijklmnop", "'abcdefghijklmnop' is too long for an interface's name, which has at most 15 bytes"),
             ("10.0.0.5/24@eth0:1", "'eth0:1' cannot be an interface's name"), ("10.0.0.5/24@a/b", "'a/b' cannot be an interface's name"),
             ("10.0.0.5/24@..", "'..' cannot be an interface's name"), ("10.0.0.5/24@a b", "'a b' cannot be an interface's name"),
@@ -59,7 +59,7 @@ struct VirtualAddressTests {
         #expect { try VirtualAddress.parse(text) } throws: { ($0 as? VirtualAddress.Invalid)?.reason == reason }
     }
 
-    // MARK: What is on the machine already
+    // MARK: Addresses that are already on the machine
 
     private func conflict(_ text: String, _ present: [InterfaceAddress]) throws -> CoordinationError? {
         let address = try VirtualAddress.parse(text)
@@ -69,7 +69,7 @@ struct VirtualAddressTests {
         } catch { return error }
     }
 
-    @Test("that was left on its interface is no conflict, nor is anything else there")
+    @Test("an address that was left on its interface is not a conflict, nor are other addresses")
     func noConflict() throws {
         let others: [InterfaceAddress] = [
             .init(bytes: [10, 0, 0, 5], prefixLength: 24, index: 2), .init(bytes: [10, 0, 0, 1], prefixLength: 24, index: 2),
@@ -79,7 +79,7 @@ struct VirtualAddressTests {
         #expect(try conflict("10.0.0.5/24@eth0", []) == nil)
     }
 
-    @Test("that another interface has, or its own with another prefix length, is refused")
+    @Test("an address is refused if another interface has it, or its own interface with another prefix length")
     func conflicts() throws {
         let elsewhere = try #require(try conflict("10.0.0.5/24@eth0", [.init(bytes: [10, 0, 0, 5], prefixLength: 24, index: 3)]))
         #expect(elsewhere.kind == .configuration)
@@ -89,7 +89,7 @@ struct VirtualAddressTests {
         #expect(other.reason == "eth0 has it already, as 10.0.0.5/32")
     }
 
-    @Test("that is link-local is another one on every link")
+    @Test("a link-local address is a different one on every link")
     func linkLocal() throws {
         let bytes: [UInt8] = [0xfe, 0x80] + [UInt8](repeating: 0, count: 13) + [5]
         #expect(try conflict("fe80::5/64@eth0", [.init(bytes: bytes, prefixLength: 64, index: 3)]) == nil)

@@ -1,4 +1,4 @@
-// System calls that Swift cannot reach by itself: variadic fcntl, prctl, and headers that Glibc's module map leaves out.
+// System calls that Swift cannot reach directly: variadic fcntl, prctl, and headers that Glibc's module map leaves out.
 #pragma once
 
 #include <stddef.h>
@@ -13,136 +13,140 @@
 /// Nanoseconds on CLOCK_BOOTTIME: monotonic, and runs through suspend.
 uint64_t qq_boot_now(void);
 
-/// Open-file-description locks (fcntl(2), F_OFD_*). `type` is F_RDLCK, F_WRLCK or F_UNLCK. 0, or -1 with errno.
+/// Open-file-description locks (fcntl(2), F_OFD_*). `type` is F_RDLCK, F_WRLCK or F_UNLCK. Returns 0, or -1 with errno.
 int qq_ofd_lock(int fd, int type, int64_t start, int64_t length);
 
-/// Finds a lock in [start, start+length) that conflicts with `type`, not always the one with the smallest bytes. 1, *at (its first byte) and
-/// *found_length if there is one, 0 if none, -1 with errno. A length of 0 means to the end of the file, whatever that is.
+/// Finds a lock in [start, start+length) that conflicts with `type`, not always the one with the lowest offset. Returns 1, *at (its first byte) and
+/// *found_length if there is one, 0 if there is none, or -1 with errno. A length of 0 means to the end of the file, wherever that is.
 int qq_ofd_find(int fd, int type, int64_t start, int64_t length, int64_t *at, int64_t *found_length);
 
-/// A thread that blocks in the kernel on our behalf can be told to stop.
+/// Lets a thread that blocks in the kernel be cancelled.
 struct qq_blocking_wait;
 
-/// Blocks in F_OFD_SETLKW until the lock is granted (0), or `qq_blocking_wait_cancel` (-1 with ECANCELED), or an error (-1 with errno).
-/// Call it on a thread of its own.
+/// Blocks in F_OFD_SETLKW until the lock is granted (returns 0), `qq_blocking_wait_cancel` is called (-1 with ECANCELED), or an error occurs (-1 with
+/// errno). Call this on a thread of its own.
 int qq_ofd_lock_wait(struct qq_blocking_wait *wait, int fd, int type, int64_t start, int64_t length);
-/// Blocks in poll(2) until the descriptor is readable (0), the time is over (-1 with ETIMEDOUT), or cancelled (-1 with ECANCELED).
+/// Blocks in poll(2) until the descriptor is readable (returns 0), the timeout has passed (-1 with ETIMEDOUT; negative: no timeout), or the wait is
+/// cancelled (-1 with ECANCELED).
 int qq_readable_wait(struct qq_blocking_wait *wait, int fd, int timeout_ms);
 struct qq_blocking_wait *qq_blocking_wait_create(void);
-/// Returns once the waiting thread has noticed, so that the memory may go.
+/// Cancels the wait. Returns once the waiting thread has left it, so that the memory can be freed.
 void qq_blocking_wait_cancel(struct qq_blocking_wait *wait);
 void qq_blocking_wait_destroy(struct qq_blocking_wait *wait);
 
-/// Starts a detached thread with a small stack and every signal blocked. 0, or an errno.
+/// Starts a detached thread with a small stack and every signal blocked. Returns 0, or an errno.
 int qq_thread_start(void *(*body)(void *), void *argument);
 
 /// fcntl(F_DUPFD_CLOEXEC): a copy numbered at least `minimum`.
 int qq_duplicate_above(int fd, int minimum);
 int qq_set_cloexec(int fd, int on);
 
-/// The arguments of this process, as the kernel gave them, ended by NULL. Swift's own search for them goes astray where a preloaded library (faketime,
+/// The arguments of this process as the kernel passed them, NULL-terminated. Swift's own search for them fails if a preloaded library (faketime,
 /// sanitizers) has moved the environment before main.
 char *const *qq_arguments(int *count);
-/// The memory that the kernel shows as the environment of this process (proc_pid_environ(5)); NULL where there is none.
+/// The memory that the kernel shows as the environment of this process (proc_pid_environ(5)); NULL if there is none.
 char *qq_environment_memory(size_t *room);
 
 /// Whether a signal's disposition is SIG_IGN: 1 or 0.
 int qq_signal_is_ignored(int number);
 
-/// Takes the numbers of standard streams that are closed, so that no file of ours gets them. Call first.
+/// Occupies the numbers of standard streams that are closed, so that no file that qq opens gets them. Call this first.
 void qq_reserve_standard_streams(void);
 
-/// Has all threads allocate from one heap. With few threads that rarely meet, heaps of their own only cost time to make, and memory.
+/// Makes all threads allocate from one heap. With few threads that rarely contend, separate heaps only cost memory and the time to make them.
 void qq_use_one_heap(void);
 
-/// Makes this process the one that orphans below it come back to.
+/// Makes this process a subreaper: orphaned descendants become its children.
 int qq_become_subreaper(void);
 
 /// posix_spawn of `sh -c COMMAND` in a process group of its own, signals at their defaults, stdin from /dev/null, stdout to stderr.
 int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid);
 
-/// pidfd_open(2): a descriptor of a process, which stays that process's when its number is another's, and becomes readable when it ends; -1 with errno.
+/// pidfd_open(2): a descriptor of a process. It still refers to that process after the pid was reused, and becomes readable when the process ends.
+/// Returns -1 with errno on failure.
 int qq_process_open(pid_t pid);
-/// SIGKILL through such a descriptor. 0, or -1 with errno.
+/// Sends SIGKILL through such a descriptor. Returns 0, or -1 with errno.
 int qq_process_kill(int process);
-/// Any signal through such a descriptor. 0, or -1 with errno.
+/// Sends a signal through such a descriptor. Returns 0, or -1 with errno.
 int qq_process_send(int process, int number);
 
-/// A process as proc_pid_stat(5) shows it. The number and the start together name one process for as long as the machine runs.
+/// A process as proc_pid_stat(5) shows it. Pid and start time together identify one process for as long as the machine runs.
 struct qq_process {
     pid_t pid, parent, group;
-    uint64_t started;  // clock ticks after the boot
+    uint64_t started;  // start time, in clock ticks after the boot
     char name[16];
     unsigned char is_zombie, is_kernel, is_chosen, is_spared, is_denied;
 };
 
-/// Processes, sorted by their numbers once `qq_processes_read` has filled the list.
+/// A list of processes, sorted by pid once `qq_processes_read` has filled it.
 struct qq_processes {
     struct qq_process *items;
     int count, room;
 };
 
-/// Reads a file of a process, of which at most `room - 1` bytes, and ends it with a NUL. The length, or -1 with errno. `proc` is /proc.
+/// Reads at most `room - 1` bytes of a file of a process, and ends them with a NUL. Returns the length, or -1 with errno. `proc` is a descriptor of
+/// /proc.
 ssize_t qq_proc_read(int proc, pid_t pid, const char *file, char *buffer, size_t room);
-/// The same by whichever of its threads shows it.
+/// The same, from any thread of the process that shows the file.
 ssize_t qq_proc_read_any(int proc, pid_t pid, const char *file, char *buffer, size_t room);
-/// Reads one process. 1, or 0 if there is none.
+/// Reads one process. Returns 1, or 0 if it does not exist.
 int qq_process_read(int proc, pid_t pid, struct qq_process *process);
-/// Appends a process, if there is one. 0 only without memory.
+/// Appends a process if it exists. Returns 0 only if memory runs out.
 int qq_processes_add(struct qq_processes *list, int proc, pid_t pid);
-/// Every process of the machine. 0, or -1 with errno.
+/// Reads every process of the machine. Returns 0, or -1 with errno.
 int qq_processes_read(struct qq_processes *list);
 void qq_processes_free(struct qq_processes *list);
-/// The process with this number, or NULL.
+/// The process with this pid, or NULL.
 struct qq_process *qq_processes_find(const struct qq_processes *list, pid_t pid);
-/// Chooses everything below `root` (0: none) and below what is chosen already, but for what is spared.
+/// Chooses all descendants of `root` (0: none) and of the processes that are chosen already, except spared ones.
 void qq_processes_choose_below(struct qq_processes *list, pid_t root);
-/// The name of guardians (Sources/CGuardian), at most 15 bytes as any name of a process: none that `pkill qq` or `killall qq` looks for.
+/// The process name of guardians (Sources/CGuardian): at most 15 bytes, like any process name, and one that `pkill qq` and `killall qq` do not match.
 extern const char qq_guardian_name[];
 int qq_process_is_guardian(const struct qq_process *process);
-/// Spares this process and all that are above it: they are not ended from here.
+/// Spares this process and its ancestors: they are not killed.
 void qq_processes_spare_lineage(struct qq_processes *list);
-/// Chooses what has come to the qq of a chosen guardian as orphans (but not that qq itself), and everything below what is chosen.
+/// Chooses the orphans that have become children of a chosen guardian's qq (but not that qq itself), and all descendants of chosen processes.
 void qq_processes_choose_guarded(struct qq_processes *list, int proc);
-/// SIGKILL to what is chosen; to guardians once nothing else of it lives. Returns how many lived; those that may not be killed are denied.
+/// Sends SIGKILL to the chosen processes, to guardians only once no other chosen process is alive. Returns how many were alive. Sets `is_denied` for
+/// those that this process is not permitted to kill.
 int qq_processes_kill(struct qq_processes *list);
-/// Sends a signal (0: none) to the process that was read, and to no other that has its number now. 0, or -1 with errno.
+/// Sends a signal (0: none) to the process that was read, but not to another one that has its pid now. Returns 0, or -1 with errno.
 int qq_process_signal(const struct qq_process *process, int number);
 
-/// What keeps this process from finding and ending others: /proc is missing, belongs to another pid namespace, or the kernel has no pidfd_open(2).
+/// The reason why this process cannot find and end others: /proc is missing, belongs to another pid namespace, or the kernel lacks pidfd_open(2).
 enum { QQ_PROC_USABLE = 0, QQ_PROC_MISSING = 1, QQ_PROC_FOREIGN = 2, QQ_PROC_NO_DESCRIPTORS = 3 };
 int qq_proc_problem(void);
 /// Whether /proc hides the processes of other users from this one (proc(5), hidepid): 1 or 0.
 int qq_proc_hides(void);
 
-/// 1 if the wait(2) status says so, and the number in *value.
+/// Returns 1 if the wait(2) status is an exit (or a signal's), with the exit code (or the signal) in *value; otherwise 0.
 int qq_status_exited(int status, int *value);
 int qq_status_signaled(int status, int *value);
 
-/// fallocate(2) without changing the file's size: so that a full disk is met before anything is overwritten.
+/// fallocate(2) without changing the file's size, so that a full disk is noticed before anything is overwritten.
 int qq_reserve(int fd, int64_t offset, int64_t length);
 /// statfs(2)'s f_type.
 int qq_file_system_type(int fd, int64_t *type);
-/// TIOCGWINSZ: columns, or 0 when this is no terminal.
+/// TIOCGWINSZ: the number of columns, or 0 if this is not a terminal.
 int qq_terminal_columns(int fd);
-/// Whether we are in the foreground of our terminal: our own process group is, or with a process in front of us that one's.
+/// Whether this process is in the foreground of its terminal: its own process group is or, if it has a front process, that one's group.
 int qq_terminal_is_ours(int fd, int has_front);
-/// Whether stderr, a terminal, shows a line that is to go when we do: signals that end or stop us clear it first, but for those that are blocked,
-/// ignored or handled.
+/// Sets whether stderr, a terminal, shows the progress line. Signals that end or stop this process then clear the line first, except signals that are
+/// blocked, ignored or handled.
 void qq_passing_line(int shown);
 
-/// How `qq_spawn_job` starts: in a process group of its own; with the terminal on stdin from its first moment; with nothing on stdin.
+/// Flags of `qq_spawn_job`: the program gets its own process group, the terminal on stdin before it runs, or an empty stdin.
 enum { QQ_JOB_OWN_GROUP = 1, QQ_JOB_TERMINAL = 2, QQ_JOB_NO_INPUT = 4 };
-/// posix_spawn of this program, signals at their defaults, with a descriptor that it keeps open. 0, or an errno.
+/// posix_spawn of this program, signals at their defaults, with a descriptor (the lifeline pipe) that it keeps open. Returns 0, or an errno.
 int qq_spawn_job(char *const arguments[], char *const environment[], int flags, int lifeline, pid_t *pid);
-/// Whether a child has been stopped since this was last asked: 1 or 0. Leaves its end for waitpid.
+/// Whether a child has been stopped since the last call: 1 or 0. Leaves its exit status for waitpid.
 int qq_job_stopped(pid_t pid);
 
-/// Whether this many bytes can be mapped beside what the process has: 0, or an errno.
+/// Whether this many bytes can be mapped in addition to the memory that the process has: 0, or an errno.
 int qq_memory_room(size_t bytes);
-/// Whether this many threads (at most 16), with stacks of the usual size, can run at the same time: 0, or an errno. They have ended when it returns.
+/// Whether this many threads (at most 16), with stacks of the usual size, can run at the same time: 0, or an errno. They have ended on return.
 int qq_thread_room(int count);
 
-/// write(2) of what a descriptor takes without waiting, also where its open file description, which other processes share, would wait: the number of
-/// bytes, or -1 with errno. EAGAIN says that it takes nothing now, or that this kernel cannot tell.
+/// write(2) of as much as a descriptor accepts without blocking, even if its open file description, which other processes share, is in blocking mode.
+/// Returns the number of bytes, or -1 with errno. EAGAIN means that it accepts nothing now, or that the kernel cannot tell.
 int64_t qq_write_now(int fd, const void *bytes, size_t count);

@@ -152,7 +152,7 @@ struct VirtualAddressTests {
             let run = try keepalive(box, networks, address: address)
             try await waitForEvent("waiting", of: run)
             #expect(try !presence.isThere(0))
-            #expect(run.errors == "qq: \(address) was there already, left behind by a holder that is gone: removed\n")
+            #expect(run.errors == "qq: \(address) was already there, left behind by an earlier holder: removed\n")
             try await run.terminate()
             try await other.terminate()
         }
@@ -314,7 +314,7 @@ struct VirtualAddressTests {
             try await waitForEvent("address_taken", of: run)
             #expect(try presence.isThere(0))
             try await run.terminate()
-            #expect(run.errors == "qq: will not tell the neighbours of 10.9.9.5/24@v0: it takes the capability CAP_NET_RAW\n")
+            #expect(run.errors == "qq: cannot announce 10.9.9.5/24@v0 to the neighbours: this needs the capability CAP_NET_RAW\n")
         }
     }
 
@@ -335,7 +335,7 @@ struct VirtualAddressTests {
             let presence = try Presence(Self.four, networks)
             let second = try await problem(Self.four)
             #expect(second.0 == 69)
-            #expect(second.1.contains("process \(run.pid) of this machine carries it already"))
+            #expect(second.1.contains("process \(run.pid) on this machine already carries it"))
             #expect(try presence.isThere(0))
             try await run.terminate()
         }
@@ -353,11 +353,11 @@ struct VirtualAddressUsageTests {
             (["x", "y", "--vip", "10.0.0.5/24@lo"], "--vip goes with one election, not with 2"),
             (
                 ["x", "--ttl", "3s", "--vip", "10.0.0.5/24@lo"],
-                "cannot carry an address under a TTL of 3s renewed every 1s: the kernel, which removes it before the lease ends, needs more time than that (--vip)"
+                "cannot carry an address under a TTL of 3s renewed every 1s: the kernel needs more time than that to remove the address before the lease ends (--vip)"
             ),
             (
                 ["x", "--ttl", "15s", "--renew-every", "14s", "--vip", "10.0.0.5/24@lo"],
-                "cannot carry an address under a TTL of 15s renewed every 14s: the kernel, which removes it before the lease ends, needs more time than that (--vip)"
+                "cannot carry an address under a TTL of 15s renewed every 14s: the kernel needs more time than that to remove the address before the lease ends (--vip)"
             ),
         ])
     func usage(_ arguments: [String], _ message: String) async throws {

@@ -67,7 +67,7 @@ struct ScriptTests {
         "whose line is no good says what is wrong, and where",
         arguments: [
             ("status $NOBODY_HERE", "qq: NOBODY_HERE is not set"), ("status 'web", "qq: a quote is not closed"),
-            ("status web | cat", "qq: '|' is the shell's"),
+            ("status web | cat", "qq: '|' is shell syntax"),
             ("staus web", "qq: did you mean status?"), ("acquire", "qq: acquire: NAME is missing"), ("repl", "qq: a session runs already"),
         ])
     func mistakes(line: String, message: String) async throws {

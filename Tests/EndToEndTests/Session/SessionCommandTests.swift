@@ -68,7 +68,7 @@ struct SessionCommandTests {
             try await person.run("staus web", "qq: did you mean status?")
             try await person.run("lease", "qq: did you mean leases?")
             try await person.run("status 'web", "qq: a quote is not closed")
-            try await person.run("status web | cat", "qq: '|' is the shell's")
+            try await person.run("status web | cat", "qq: '|' is shell syntax")
             try await person.run("status $NOBODY", "qq: NOBODY is not set")
             try await person.run("repl", "qq: a session runs already")
             try await person.run("exit now", "qq: usage: exit")
