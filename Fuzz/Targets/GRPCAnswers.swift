@@ -27,17 +27,17 @@ func fuzzRaftLockAnswer(_ data: [UInt8]) {
 private func checkLocks(_ bytes: [UInt8]) {
     let page = message(bytes, Raftlock_GetLocksResponse.self)
     guard let locks = page?.locks ?? message(bytes, Raftlock_LockInfo.self).map({ [$0] }) else { return }
-    let readings = locks.prefix(20).map { LockReading($0) }
+    let readings = locks.prefix(20).map { LockSnapshot($0) }
     let now = StandingClock.moment
     var shown: Set<ElectionState> = []
     for wall in [WallTime.goZero, .now(), .latest] {
-        for clock in [nil, ServerClock(time: wall, measured: now), ServerClock(time: .goZero, measured: .distantFuture)] {
+        for clock in [nil, ServerClock(time: wall, readAt: now), ServerClock(time: .goZero, readAt: .distantFuture)] {
             let states = readings.map { $0.state(at: now, wall: wall, clock: clock) }
             shown.formUnion(states)
-            for (reading, state) in zip(readings, states) {
+            for (snapshot, state) in zip(readings, states) {
                 if let left = state.remaining, left < .zero { fail("ends before now: \(left)", bytes) }
-                if let length = reading.length { _ = DurationText.format(length) }
-                _ = (reading.isMarked, reading.isUntouched)
+                if let length = snapshot.length { _ = DurationText.format(length) }
+                _ = (snapshot.hasTTLOffset, snapshot.isUntouched)
                 var pace = PollPace()
                 let pause = pace.pause(random: 0.999, remaining: state.remaining)
                 if pause < .zero || pause > .seconds(2) { fail("pauses for \(pause)", bytes) }
@@ -73,16 +73,16 @@ private func checkError(_ bytes: [UInt8]) {
 
 /// A status, a health and a lock, cut apart by a line of dashes.
 private func checkNode(_ bytes: [UInt8]) {
-    var reports: [RaftLockCoordinator.NodeReport] = []
+    var snapshots: [RaftLockCoordinator.NodeSnapshot] = []
     for part in String(decoding: bytes, as: UTF8.self).split(separator: "\n---\n", omittingEmptySubsequences: false).prefix(6) {
-        var report = RaftLockCoordinator.NodeReport()
-        report.status = message(Array(part.utf8), Raftlock_RaftStatus.self)
-        report.health = message(Array(part.utf8), Raftlock_HealthResponse.self)
-        report.readsAsLeader = report.status.map { $0.role == "Leader" }
-        report.listsLocks = report.status != nil
-        reports.append(report)
+        var snapshot = RaftLockCoordinator.NodeSnapshot()
+        snapshot.status = message(Array(part.utf8), Raftlock_RaftStatus.self)
+        snapshot.health = message(Array(part.utf8), Raftlock_HealthResponse.self)
+        snapshot.readsAsLeader = snapshot.status.map { $0.role == "Leader" }
+        snapshot.listsLocks = snapshot.status != nil
+        snapshots.append(snapshot)
     }
-    checkShown(ClusterReport(endpoints: reports.map { RaftLockCoordinator.status(of: $0, at: "n1:5051", among: reports) }))
+    checkShown(ClusterReport(endpoints: snapshots.map { RaftLockCoordinator.status(of: $0, at: "n1:5051", among: snapshots) }))
 }
 
 /// What a Quorum Quest server may answer: whatever it is, it becomes a lease of some length, and that can be shown.

@@ -31,13 +31,13 @@ private func judge(_ record: LeaseRecord, highestToken: UInt64 = 1) {
     for liveToken in [nil, record.token, 7] {
         for highestToken in [0, record.token ?? highestToken] {
             for bootID in ["this", record.bootID ?? "other"] {
-                let moment = LeaseMoment(
+                let moment = LeaseFileRules.Moment(
                     boot: BootInstant(nanoseconds: 3_600_000_000_000), wall: .goZero + .seconds(63_900_000_000), bootID: bootID,
                     isShared: false)
-                let rules = LeaseRules(record: record, liveToken: liveToken, highestToken: highestToken, moment: moment)
+                let rules = LeaseFileRules(record: record, liveToken: liveToken, highestToken: highestToken, moment: moment)
                 if let state = try? rules.state(name: "fuzz", ownTTL: .seconds(15)) { shown.insert(state) }
                 now = moment.boot
-                let request = AcquireRequest(name: "fuzz", identity: "me", ttl: .seconds(15), wantsWitness: true)
+                let request = AcquireRequest(name: "fuzz", identity: "me", ttl: .seconds(15), wantsLivenessLock: true)
                 if case .newTerm(let token)? = try? rules.decide(request), token <= max(record.token ?? 0, highestToken) {
                     fail("gives out token \(token) again", record.encoded)
                 }

@@ -47,15 +47,15 @@ private func checkLease(_ parts: [NATSMessage], isDirect: Bool) {
         }
         let lease = LeaseEntry(entry(1), format: format)
         let now = StandingClock.moment
-        let clocks = [nil, stream.timestamp.map { ServerClock(time: $0, received: now) }]
+        let clocks = [nil, stream.timestamp.map { ServerClock(time: $0, readAt: now) }]
         for clock in clocks {
             var rules = coordinator.rules("fuzz", lease, stream: stream, clock: clock)
             shown.insert(coordinator.electionState("fuzz", rules))
             for (boot, wall) in [(now, WallTime.now()), (BootInstant(nanoseconds: 0), .goZero), (.distantFuture, .latest)] {
-                let moment = LeaseMoment(boot: boot, wall: wall)
+                let moment = LeaseEntryRules.Moment(boot: boot, wall: wall)
                 rules.firstSeen = now
-                _ = LeaseReading(rules, at: moment)
-                let decision = rules.decide(.init(identity: "us", continuing: lease.mark?.nonce, cooldown: entry(2)), at: moment)
+                _ = LeaseSnapshot(rules, at: moment)
+                let decision = rules.decide(.init(identity: "us", continuing: lease.messageID?.termID, cooldown: entry(2)), at: moment)
                 guard let epoch = lease.value?.epoch, epoch < .max else { continue }
                 if case .take(_, let next) = decision, next <= epoch {
                     fail("counts terms backwards: \(next) after \(epoch)", Array("\(parts)".utf8))
@@ -125,7 +125,7 @@ private func checkWatch(_ bytes: [UInt8]) {
                 continue
             }
             take(consumer.handle(.delivery(message), now: now))
-            _ = TermMark(message.headers["Nats-Msg-Id"] ?? "")
+            _ = MessageID(message.headers["Nats-Msg-Id"] ?? "")
         }
         let configuration = #"{"config":{"name":"KV_\#(format.bucket(cluster: "fuzz"))","max_age":10000000000},"state":{"last_seq":1}}"#
         guard let stream = try? StreamInfo(message(Array(configuration.utf8))) else { return }

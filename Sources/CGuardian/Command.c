@@ -34,7 +34,7 @@ void qq_environment_add(char *entries, size_t length) {
     }
 }
 
-void qq_become_command(char *const *arguments, int witness, int takes_terminal, pid_t guardian, int failure) {
+void qq_become_command(char *const *arguments, int liveness_lock, int takes_terminal, pid_t guardian, int failure) {
     setpgid(0, 0);
     if (takes_terminal) {
         int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC);
@@ -43,7 +43,7 @@ void qq_become_command(char *const *arguments, int witness, int takes_terminal, 
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != guardian) _exit(137);
-    if (witness >= 0) qq_set_cloexec(witness, 0);
+    if (liveness_lock >= 0) qq_set_cloexec(liveness_lock, 0);
     qq_signals_restore();
     execvp(arguments[0], arguments);
     int error = errno;

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WITNESS_MINIMUM = 100, LARGEST_ORDER = 64 * 1024, ORDERS_AT_ONCE = 1000 };
+enum { LIVENESS_LOCK_MINIMUM = 100, LARGEST_ORDER = 64 * 1024, ORDERS_AT_ONCE = 1000 };
 
 /// Progress of ending the command; it only moves forward. GONE: the guardian has no live descendants. It keeps running, and with it the liveness
 /// lock, until qq has recorded the release of the lease (it closes the socket) or the lease has expired.
@@ -85,7 +85,7 @@ static void go_before_command(void) {
     (void)sched_setscheduler(0, SCHED_RR, &parameters);
 }
 
-static void run(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int witness) {
+static void run(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int liveness_lock) {
     int failure[2];
     pid_t guardian = getpid();
     if (order->sent_ns < self->doubted_at || qq_boot_now() >= saturating_difference(self->deadline, self->margin)) {
@@ -104,7 +104,7 @@ static void run(struct guardian *self, const struct qq_order *order, char *envir
     }
     qq_cgroup_make(self->cgroup_name, self->cgroup);
     pid_t pid = qq_cgroup_fork(self->cgroup);
-    if (pid == 0) qq_become_command(self->arguments, witness, order->value & QQ_ORDER_TAKE_TERMINAL, guardian, failure[1]);
+    if (pid == 0) qq_become_command(self->arguments, liveness_lock, order->value & QQ_ORDER_TAKE_TERMINAL, guardian, failure[1]);
     int error = errno;
     close(failure[1]);
     if (pid < 0) {
@@ -287,7 +287,7 @@ static void set_timer(const struct guardian *self) {
 
 // Orders
 
-static void obey(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int witness) {
+static void obey(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int liveness_lock) {
     // If a signal order arrives late, qq has sent the signal itself.
     int is_late = order->kind == QQ_ORDER_SIGNAL && qq_boot_now() > order->deadline_ns;
     if (order->number != 0 && !is_late) report_number(self, QQ_REPORT_OBEYED, 0, order->number);
@@ -300,7 +300,7 @@ static void obey(struct guardian *self, const struct qq_order *order, char *envi
             self->deadline = order->deadline_ns;
             self->margin = order->margin_ns;
             self->grace = order->grace_ns;
-            if (order->kind == QQ_ORDER_RUN && self->phase == WAITING) run(self, order, environment, length, witness);
+            if (order->kind == QQ_ORDER_RUN && self->phase == WAITING) run(self, order, environment, length, liveness_lock);
             break;
         case QQ_ORDER_SIGNAL:
             if (!is_late && self->command && !self->command_ended) kill(-self->command, order->value);
@@ -323,19 +323,19 @@ static int take_order(struct guardian *self) {
     ssize_t length = recvmsg(self->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (length < 0) return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -1;
     if ((size_t)length < sizeof(struct qq_order)) return -1;
-    int witness = -1;
+    int liveness_lock = -1;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
         int received;
         memcpy(&received, CMSG_DATA(header), sizeof received);
         // A high number, so that it is not among those that scripts use.
-        witness = qq_duplicate_above(received, WITNESS_MINIMUM);
-        if (witness < 0) witness = received; else close(received);
+        liveness_lock = qq_duplicate_above(received, LIVENESS_LOCK_MINIMUM);
+        if (liveness_lock < 0) liveness_lock = received; else close(received);
     }
     struct qq_order order;
     memcpy(&order, buffer, sizeof order);
     buffer[length] = 0;
-    obey(self, &order, buffer + sizeof order, (size_t)length - sizeof order, witness);
+    obey(self, &order, buffer + sizeof order, (size_t)length - sizeof order, liveness_lock);
     return 1;
 }
 
@@ -428,7 +428,7 @@ int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *p
     return -1;
 }
 
-int qq_guardian_send(int socket, const struct qq_order *order, const char *environment, size_t length, int witness) {
+int qq_guardian_send(int socket, const struct qq_order *order, const char *environment, size_t length, int liveness_lock) {
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
@@ -436,7 +436,7 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
     struct iovec vectors[] = {
         {.iov_base = (void *)order, .iov_len = sizeof *order}, {.iov_base = (void *)environment, .iov_len = length}};
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = length > 0 ? 2 : 1};
-    if (witness >= 0) {
+    if (liveness_lock >= 0) {
         memset(&control, 0, sizeof control);
         message.msg_control = &control;
         message.msg_controllen = sizeof control;
@@ -444,7 +444,7 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
         header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &witness, sizeof witness);
+        memcpy(CMSG_DATA(header), &liveness_lock, sizeof liveness_lock);
     }
     if (sizeof *order + length >= LARGEST_ORDER) {
         errno = EMSGSIZE;

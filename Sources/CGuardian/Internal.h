@@ -32,4 +32,4 @@ void qq_environment_copy(void);
 /// Sets environment variables from NUL-separated `NAME=VALUE` entries.
 void qq_environment_add(char *entries, size_t length);
 /// Runs in the guardian's child: becomes the command, or writes the errno of exec to `failure` and exits.
-void qq_become_command(char *const *arguments, int witness, int takes_terminal, pid_t guardian, int failure);
+void qq_become_command(char *const *arguments, int liveness_lock, int takes_terminal, pid_t guardian, int failure);

@@ -92,14 +92,14 @@ public final class FileCoordinator: Coordinator {
 
     // MARK: Transactions
 
-    var moment: LeaseMoment {
-        LeaseMoment(boot: clock.now(), wall: .now(), bootID: BootIdentity.own.text, isShared: false)
+    var moment: LeaseFileRules.Moment {
+        LeaseFileRules.Moment(boot: clock.now(), wall: .now(), bootID: BootIdentity.own.text, isShared: false)
     }
 
-    private func rules(_ transaction: LeaseTransaction) -> LeaseRules {
+    private func rules(_ transaction: LeaseTransaction) -> LeaseFileRules {
         var now = moment
         now.isShared = transaction.isShared
-        return LeaseRules(
+        return LeaseFileRules(
             record: transaction.record, liveToken: transaction.liveToken, holderLives: transaction.holderLives,
             lockFile: transaction.lockFile,
             highestToken: transaction.highestToken, moment: now)
@@ -142,7 +142,7 @@ public final class FileCoordinator: Coordinator {
         CoordinationError(.unavailable, "gave up on \(name)", because: "interrupted", at: server.description)
     }
 
-    private func fromTheFuture(_ name: String, _ record: LeaseRecord, _ error: LeaseRules.FromTheFuture) -> CoordinationError {
+    private func fromTheFuture(_ name: String, _ record: LeaseRecord, _ error: LeaseFileRules.FromTheFuture) -> CoordinationError {
         CoordinationError(
             .brokenData, "cannot judge the lease of \(name)",
             because:
@@ -153,7 +153,7 @@ public final class FileCoordinator: Coordinator {
 
     private func state(_ transaction: LeaseTransaction) throws(CoordinationError) -> ElectionState {
         let rules = rules(transaction)
-        do throws(LeaseRules.FromTheFuture) { return try rules.state(name: transaction.name, ownTTL: ownTTL) } catch {
+        do throws(LeaseFileRules.FromTheFuture) { return try rules.state(name: transaction.name, ownTTL: ownTTL) } catch {
             throw fromTheFuture(transaction.name, rules.record, error)
         }
     }
@@ -167,8 +167,8 @@ public final class FileCoordinator: Coordinator {
             do {
                 let transaction = try await changing(request.name)
                 let rules = rules(transaction)
-                let decision: LeaseRules.Decision
-                do throws(LeaseRules.FromTheFuture) { decision = try rules.decide(request) } catch {
+                let decision: LeaseFileRules.Decision
+                do throws(LeaseFileRules.FromTheFuture) { decision = try rules.decide(request) } catch {
                     throw fromTheFuture(request.name, rules.record, error)
                 }
                 if decision != .refuse, let byte = transaction.strangersByte { throw lockedByStranger(request.name, byte) }
@@ -189,13 +189,13 @@ public final class FileCoordinator: Coordinator {
     private func grant(
         _ request: AcquireRequest, token: UInt64, isNew: Bool, _ transaction: LeaseTransaction
     ) throws(CoordinationError) -> AcquireAnswer {
-        var lock: LiveLock?
+        var lock: TermLivenessLock?
         try transaction.checkToken(token)
-        if request.wantsWitness {
-            let kind: LiveLock.Kind = request.guardsWork ? .work : .holder
-            lock = try LiveLock(token: token, kind, in: folder, transaction.directory, name: request.name)
+        if request.wantsLivenessLock {
+            let kind: TermLivenessLock.Kind = request.guardsWork ? .work : .holder
+            lock = try TermLivenessLock(token: token, kind, in: folder, transaction.directory, name: request.name)
             // No term has this byte: we hold the file's lock, and nothing live was seen under it.
-            guard lock != nil else { throw lockedByStranger(request.name, LiveLock.byte(of: token, kind)) }
+            guard lock != nil else { throw lockedByStranger(request.name, TermLivenessLock.byte(of: token, kind)) }
         }
         let now = moment
         var record = LeaseRecord(holder: request.identity, renewTime: now.wall)
@@ -275,7 +275,8 @@ public final class FileCoordinator: Coordinator {
 
     private func endSurvivors(of name: String, token: UInt64) async throws(CoordinationError) {
         let directory = try folder.open(creating: false)
-        guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read), let byte = LiveLock.byte(of: token, .work)
+        guard let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .read),
+            let byte = TermLivenessLock.byte(of: token, .work)
         else {
             return
         }
@@ -283,12 +284,12 @@ public final class FileCoordinator: Coordinator {
         let survivors = Survivors(sideFile: information, byte: byte)
         let end = clock.now() + .seconds(1)
         var pause = Duration.milliseconds(2)
-        while LiveLock.isHeld(token, .work, side) {
+        while TermLivenessLock.isHeld(token, .work, side) {
             // Again, as long as it takes: one may have forked before it died.
             survivors.end()
             do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
             pause = min(pause * 2, .milliseconds(50))
-            if clock.now() >= end, LiveLock.isHeld(token, .work, side) { throw survivorsRemain(name, survivors.find()) }
+            if clock.now() >= end, TermLivenessLock.isHeld(token, .work, side) { throw survivorsRemain(name, survivors.find()) }
         }
     }
 

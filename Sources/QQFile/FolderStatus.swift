@@ -44,6 +44,6 @@ extension FileCoordinator {
     private func locksWork(_ directory: Descriptor) -> Bool {
         var at: Int64 = 0
         var length: Int64 = 0
-        return qq_ofd_find(directory.number, F_RDLCK, LiveLock.firstByte, 1, &at, &length) >= 0
+        return qq_ofd_find(directory.number, F_RDLCK, TermLivenessLock.firstByte, 1, &at, &length) >= 0
     }
 }

@@ -6,7 +6,7 @@ actor FolderWatch {
     private let coordinator: FileCoordinator
     private let names: [String]
     private let tellsRenewals: Bool
-    private var leases: [String: SeenLease] = [:]
+    private var leases: [String: RenewalDetector] = [:]
     private let bell = Bell()
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
@@ -53,7 +53,7 @@ actor FolderWatch {
     private func look() async throws {
         for name in names {
             let state = try await coordinator.read(name, countingWaiters: false)
-            let isRenewed = leases[name, default: SeenLease()].isRenewed(state, at: coordinator.clock.now())
+            let isRenewed = leases[name, default: RenewalDetector()].isRenewed(state, at: coordinator.clock.now())
             let isNews = last[name].map { !Self.isSame($0, state) } ?? true || (tellsRenewals && isRenewed)
             last[name] = state
             if isNews { pending.append(state) }

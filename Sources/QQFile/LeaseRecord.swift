@@ -19,7 +19,7 @@ struct LeaseRecord: Sendable, Hashable {
     var bootID: String?
     /// When the lease ends on that CLOCK_BOOTTIME.
     var bootDeadline: BootInstant?
-    /// Whether a kernel lock shows that the holder lives (see `LiveLock`).
+    /// Whether a kernel lock shows that the holder lives (see `TermLivenessLock`).
     var isLocked = false
     /// The file that the lock is on, by inode: one that was deleted and made anew tells nothing of the holder.
     var lockFile: UInt64?
@@ -27,7 +27,7 @@ struct LeaseRecord: Sendable, Hashable {
     var endsByTimeAlone = false
     /// Who asks the holder to step down.
     var stepDown: String?
-    /// Who says that the term before has ended together with all processes that worked under it (`FileCoordinator.witnessOfEnd`).
+    /// Who says that the term before has ended together with all processes that worked under it (`FileCoordinator.viewpoint`).
     var cleanFor: String?
 
     /// Tokens are bytes that are locked, far behind the journal; the kernel has no more of them.

@@ -25,7 +25,7 @@ struct LeaseTransaction {
     private let content: [UInt8]
     private let journal: LeaseJournal?
     let record: LeaseRecord
-    /// As in `LeaseRules`.
+    /// As in `LeaseFileRules`.
     let liveToken: UInt64?
     /// A byte of work that somebody has locked without a term; nil where work was found.
     let strangersByte: Int64?
@@ -106,10 +106,10 @@ struct LeaseTransaction {
             UInt64(try folder.reporting(path) { () throws(SystemCallError) in try side.information() }.st_ino)
         }
         let highest = max(journal?.token ?? 0, record.token ?? 0)
-        let work = side.map { [token = record.token] in LiveLock.findWork($0, expected: token, highest: highest) }
+        let work = side.map { [token = record.token] in TermLivenessLock.findWork($0, expected: token, highest: highest) }
         liveToken = work?.token
         strangersByte = work?.strangersByte
-        holderLives = side.map { [record] side in record.token.map { LiveLock.isHeld($0, .holder, side) } ?? false } ?? false
+        holderLives = side.map { [record] side in record.token.map { TermLivenessLock.isHeld($0, .holder, side) } ?? false } ?? false
     }
 
     private static func readJournal(_ side: Descriptor) throws(SystemCallError) -> LeaseJournal? {

@@ -21,7 +21,7 @@ final class QueuePlace: Sendable {
         let result = Result()
         self.result = result
         thread = try BlockingThread { wait in
-            let code = qq_ofd_lock_wait(wait, side.number, F_WRLCK, LiveLock.queueByte, 1) == 0 ? 0 : errno
+            let code = qq_ofd_lock_wait(wait, side.number, F_WRLCK, TermLivenessLock.queueByte, 1) == 0 ? 0 : errno
             result.code.withLock { $0 = code }
             result.bell.ring()
         }

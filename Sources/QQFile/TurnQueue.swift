@@ -27,10 +27,10 @@ extension FileCoordinator {
         }
         let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change)
         let live = side.flatMap { side in
-            let work = LiveLock.findWork(side, expected: blocker.token?.value, highest: LeaseRecord.largestToken)
-            if let token = work.token { return LiveLock.byte(of: token, .work) }
-            guard let token = blocker.token?.value, LiveLock.isHeld(token, .holder, side) else { return nil }
-            return LiveLock.byte(of: token, .holder)
+            let work = TermLivenessLock.findWork(side, expected: blocker.token?.value, highest: LeaseRecord.largestToken)
+            if let token = work.token { return TermLivenessLock.byte(of: token, .work) }
+            guard let token = blocker.token?.value, TermLivenessLock.isHeld(token, .holder, side) else { return nil }
+            return TermLivenessLock.byte(of: token, .holder)
         }
         // A lease that has ended, and whose processes still stood in the way, is not waited for by the clock.
         let left = blocker.remaining.map { live != nil && $0 <= .zero ? .seconds(1) : $0 }
@@ -59,9 +59,9 @@ extension FileCoordinator {
     func waiters(_ side: Descriptor) -> Int? {
         var at: Int64 = 0
         var length: Int64 = 0
-        let first = qq_ofd_find(side.number, F_RDLCK, LiveLock.queueByte, 1, &at, &length)
+        let first = qq_ofd_find(side.number, F_RDLCK, TermLivenessLock.queueByte, 1, &at, &length)
         guard first >= 0, let information = try? side.information() else { return nil }
-        return Survivors.sleepers(on: information, byte: LiveLock.queueByte).map { $0 + Int(first) }
+        return Survivors.sleepers(on: information, byte: TermLivenessLock.queueByte).map { $0 + Int(first) }
     }
 
     /// Returns when the election is not held any more, or by another term.

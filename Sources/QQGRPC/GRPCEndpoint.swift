@@ -15,7 +15,7 @@ public final class GRPCEndpoint: Sendable {
     private let settings: GRPCSettings
     private let clock: any LeaseClock
     private let deadlines: Deadlines
-    private let current = Mutex<Line?>(nil)
+    private let current = Mutex<Connection?>(nil)
 
     private typealias Transport = HTTP2ClientTransport.Posix
 
@@ -34,7 +34,7 @@ public final class GRPCEndpoint: Sendable {
 
     /// The library's transport, which holds one connection. Its client is for streams of messages and calls that are sent again: one request and one answer
     /// would pass through all of that for nothing.
-    private final class Line: Sendable {
+    private final class Connection: Sendable {
         let transport: Transport
         let tls: TLSGuard?
         /// Whether a call got through over it.
@@ -65,7 +65,7 @@ public final class GRPCEndpoint: Sendable {
     }
 
     /// Begins to connect, so that the first call finds it done. What goes wrong is the first call's to tell.
-    public func prepare() { _ = try? line() }
+    public func prepare() { _ = try? connection() }
 
     /// Asks, and waits for the answer.
     ///
@@ -99,19 +99,19 @@ public final class GRPCEndpoint: Sendable {
         let deadline = clock.now() + timeout
         var refusals = 0
         while true {
-            let line = try line()
-            let wasProven = line.isProven.load(ordering: .relaxed)
+            let connection = try connection()
+            let wasProven = connection.isProven.load(ordering: .relaxed)
             do throws(GRPCFailure) {
-                let response = try await call(method, request, over: line, until: deadline)
-                line.isProven.store(true, ordering: .relaxed)
+                let response = try await call(method, request, over: connection, until: deadline)
+                connection.isProven.store(true, ordering: .relaxed)
                 return response
             } catch {
                 if error.isAnswer {
-                    line.isProven.store(true, ordering: .relaxed)
+                    connection.isProven.store(true, ordering: .relaxed)
                     throw error
                 }
                 // Whatever is wrong with the connection, nothing is asked over it any more.
-                drop(line)
+                drop(connection)
                 // It was good, and has gone meanwhile: that is no reason to fail.
                 if error.isRefused { refusals += 1 }
                 guard wasProven || (error.isRefused && refusals <= 3), error.code == .unavailable, !error.wasSent || isRepeatable,
@@ -122,9 +122,9 @@ public final class GRPCEndpoint: Sendable {
     }
 
     private func call(
-        _ method: MethodDescriptor, _ request: [UInt8], over line: Line, until deadline: BootInstant
+        _ method: MethodDescriptor, _ request: [UInt8], over connection: Connection, until deadline: BootInstant
     ) async throws(GRPCFailure) -> [UInt8] {
-        let sent = Mark()
+        let sent = Flag()
         var options = CallOptions.defaults
         options.maxRequestMessageBytes = settings.maximumMessage
         options.maxResponseMessageBytes = settings.maximumMessage
@@ -135,7 +135,7 @@ public final class GRPCEndpoint: Sendable {
         let answer = FirstAnswer()
         let asking = Task(executorPreference: Self.executor) {
             do {
-                try await line.transport.withStream(descriptor: method, options: fixedOptions) { stream, _ in
+                try await connection.transport.withStream(descriptor: method, options: fixedOptions) { stream, _ in
                     // Nobody waits for the stream to be put away.
                     answer.give(.success(try await Self.ask(stream, [.metadata(metadata), .message(Transport.Bytes(request))], sent)))
                 }
@@ -150,13 +150,13 @@ public final class GRPCEndpoint: Sendable {
         deadlines.forget(watch)
         do { return try found.get() } catch {
             asking.cancel()
-            throw GRPCFailure(error, at: host.description, wasSent: sent.isSet, tls: line.tls?.failure)
+            throw GRPCFailure(error, at: host.description, wasSent: sent.isSet, tls: connection.tls?.failure)
         }
     }
 
     /// Writes a request, and reads the message that answers it.
     private static func ask(
-        _ stream: RPCStream<Transport.Inbound, Transport.Outbound>, _ request: [RPCRequestPart<Transport.Bytes>], _ sent: Mark
+        _ stream: RPCStream<Transport.Inbound, Transport.Outbound>, _ request: [RPCRequestPart<Transport.Bytes>], _ sent: Flag
     ) async throws -> [UInt8] {
         sent.set()
         do {
@@ -179,16 +179,16 @@ public final class GRPCEndpoint: Sendable {
         return message
     }
 
-    private final class Mark: Sendable {
-        private let mark = Atomic(false)
-        var isSet: Bool { mark.load(ordering: .relaxed) }
-        func set() { mark.store(true, ordering: .relaxed) }
-        func clear() { mark.store(false, ordering: .relaxed) }
+    private final class Flag: Sendable {
+        private let value = Atomic(false)
+        var isSet: Bool { value.load(ordering: .relaxed) }
+        func set() { value.store(true, ordering: .relaxed) }
+        func clear() { value.store(false, ordering: .relaxed) }
     }
 
     // MARK: The connection
 
-    private func line() throws(GRPCFailure) -> Line {
+    private func connection() throws(GRPCFailure) -> Connection {
         do {
             return try current.withLock { current in
                 if let current { return current }
@@ -199,7 +199,7 @@ public final class GRPCEndpoint: Sendable {
         } catch { throw GRPCFailure(error, at: host.description, wasSent: false, tls: nil) }
     }
 
-    private func connect() throws -> Line {
+    private func connect() throws -> Connection {
         let tls = settings.tls.map { TLSGuard($0, host: host.name) }
         let transport = try HTTP2ClientTransport.Posix(
             target: target, transportSecurity: tls == nil ? .plaintext : .customSecure,
@@ -213,7 +213,7 @@ public final class GRPCEndpoint: Sendable {
             },
             eventLoopGroup: Self.thread)
         Task(executorPreference: Self.executor) { try? await transport.connect() }
-        return Line(transport, tls)
+        return Connection(transport, tls)
     }
 
     /// An address needs no resolving, which takes threads of its own.
@@ -227,17 +227,17 @@ public final class GRPCEndpoint: Sendable {
     }
 
     /// Calls under way over it go on to their end.
-    private func drop(_ line: Line) {
-        current.withLock { current in if current === line { current = nil } }
-        line.transport.beginGracefulShutdown()
+    private func drop(_ connection: Connection) {
+        current.withLock { current in if current === connection { current = nil } }
+        connection.transport.beginGracefulShutdown()
     }
 
     /// Ends the connection.
     public func close() {
-        let line = current.withLock { current in
+        let connection = current.withLock { current in
             defer { current = nil }
             return current
         }
-        line?.transport.beginGracefulShutdown()
+        connection?.transport.beginGracefulShutdown()
     }
 }

@@ -63,7 +63,7 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     ///   - what: what failed, such as "cannot acquire web".
     ///   - isChange: whether it may have changed something if it was carried out.
     public func told(_ what: String, isChange: Bool) -> CoordinationError {
-        let isUncertain = isChange && wasSent && isDoubtful
+        let isUncertain = isChange && wasSent && canBeCarriedOut
         // What may have been carried out is for the system to tell of, and matters more than the way there.
         let way = isAnswer || isUncertain ? nil : ConnectFailure.hint(message)
         return CoordinationError(
@@ -98,7 +98,7 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     static let noAnswer = "the server ended the connection without a word"
 
     /// Whether the status leaves open if the request was carried out.
-    private var isDoubtful: Bool {
+    private var canBeCarriedOut: Bool {
         switch code {
         case .cancelled, .unknown, .deadlineExceeded, .aborted, .internalError, .unavailable, .dataLoss: true
         default: false
@@ -109,7 +109,7 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
 extension GRPCFailure {
     init(_ error: any Error, at endpoint: String, wasSent: Bool, tls: TLSFailure?) {
         if let tls {
-            self.init(.unavailable, tls.reason, at: tls.place ?? endpoint, wasSent: false, isAnswer: false, tls: tls)
+            self.init(.unavailable, tls.reason, at: tls.location ?? endpoint, wasSent: false, isAnswer: false, tls: tls)
             return
         }
         guard let error = error as? RPCError else {

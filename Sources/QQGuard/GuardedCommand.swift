@@ -9,7 +9,7 @@ public struct GuardedCommand: Sendable {
     public typealias Environment = @Sendable (HookEvent, Grant) -> [(name: String, value: String)]
 
     let guardian: Guardian
-    let front: Front?
+    let front: FrontProcess?
     let lifeline: CInt?
     let loop: MainLoop
     let coordinator: any Coordinator
@@ -28,7 +28,7 @@ public struct GuardedCommand: Sendable {
     ///   - clearing: ends what earlier terms have left, before a grant counts.
     ///   - elected: called when a term begins, before its hooks and the command.
     public init(
-        guardian: Guardian, front: Front?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Coordinator,
+        guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Coordinator,
         lease: LeaseSession.Configuration,
         configuration: GuardSession.Configuration, hooks: Hooks, clearing: SessionDriver.Clearing?, environment: @escaping Environment,
         elected: @escaping @Sendable () -> Void,
@@ -55,7 +55,7 @@ public struct GuardedCommand: Sendable {
 
     private enum Input: Sendable {
         case event(GuardSession.Event)
-        case elected(Grant, (any Witness)?)
+        case elected(Grant, (any LivenessLock)?)
         case timer(UInt64)
     }
 
@@ -67,8 +67,12 @@ public struct GuardedCommand: Sendable {
         var leavesSurvivors = false
         let outcome = await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                let outcome = await driver.run { event, witness in
-                    if case .elected(let grant) = event { post.yield(.elected(grant, witness)) } else { post.yield(.event(.lease(event))) }
+                let outcome = await driver.run { event, livenessLock in
+                    if case .elected(let grant) = event {
+                        post.yield(.elected(grant, livenessLock))
+                    } else {
+                        post.yield(.event(.lease(event)))
+                    }
                 }
                 post.yield(.event(.leaseEnded(outcome)))
             }
@@ -89,7 +93,7 @@ public struct GuardedCommand: Sendable {
                 group.addTask { if (try? await loop.readable(lifeline)) != nil { post.yield(.event(.frontEnded)) } }
             }
             var session = GuardSession(configuration)
-            var witness: (any Witness)?
+            var livenessLock: (any LivenessLock)?
             var timerNumber: UInt64 = 0
             for await input in inputs {
                 let actions: [GuardSession.Action]
@@ -98,7 +102,7 @@ public struct GuardedCommand: Sendable {
                 case .timer: actions = session.handle(.timer, at: loop.now())
                 case .elected(let grant, let given):
                     elected()
-                    witness = given
+                    livenessLock = given
                     actions = session.handle(.lease(.elected(grant)), at: loop.now())
                 case .event(let event): actions = session.handle(event, at: loop.now())
                 }
@@ -118,12 +122,12 @@ public struct GuardedCommand: Sendable {
                     case .endHook: queue.endHook(withBatches: false)
                     case .endHooks: queue.endHook(withBatches: true)
                     case .run(let grant, let number):
-                        do throws(SystemCallError) { try start(number, under: grant, witness: witness) } catch {
+                        do throws(SystemCallError) { try start(number, under: grant, livenessLock: livenessLock) } catch {
                             // A guardian that is gone ends its reports as well; anything else, such as too large an environment, is told here.
                             if error.code != EPIPE, error.code != ECONNRESET { post.yield(.event(.guardian(.notRun(error.code)))) }
                         }
                         // The guardian and the command have it now: it must not outlive them in us.
-                        witness?.close()
+                        livenessLock?.close()
                     case .stopLease: driver.stop()
                     case .renewNow: driver.renewNow()
                     case .endByForce: post.yield(.event(.forced(guardian.endByForce())))
@@ -141,10 +145,10 @@ public struct GuardedCommand: Sendable {
         return outcome
     }
 
-    private func start(_ number: UInt64, under grant: Grant, witness: (any Witness)?) throws(SystemCallError) {
+    private func start(_ number: UInt64, under grant: Grant, livenessLock: (any LivenessLock)?) throws(SystemCallError) {
         try guardian.run(
             number, environment: environment(.elected, grant), grant: grant, timing: configuration.timing.fitting(grant.ttl),
-            witness: witness, takesTerminal: front?.givesTerminal ?? false)
+            livenessLock: livenessLock, takesTerminal: front?.givesTerminal ?? false)
         closeStandardStreams()
     }
 

@@ -97,7 +97,7 @@ public final class Guardian: Sendable {
     /// Starts the command under the lease.
     /// - Throws: `SystemCallError` where the guardian is gone.
     public func run(
-        _ number: UInt64, environment: [(name: String, value: String)], grant: Grant, timing: Timing, witness: (any Witness)?,
+        _ number: UInt64, environment: [(name: String, value: String)], grant: Grant, timing: Timing, livenessLock: (any LivenessLock)?,
         takesTerminal: Bool
     ) throws(SystemCallError) {
         var order = order(QQ_ORDER_RUN, grant, timing: timing)
@@ -105,7 +105,7 @@ public final class Guardian: Sendable {
         order.value = takesTerminal ? CInt(QQ_ORDER_TAKE_TERMINAL) : 0
         var entries: [CChar] = []
         for entry in environment + [(TermMark.variable, mark.value)] { entries += (entry.name + "=" + entry.value).utf8CString }
-        _ = try SystemCallError.check("sendmsg", qq_guardian_send(socket, &order, entries, entries.count, witness?.descriptor ?? -1))
+        _ = try SystemCallError.check("sendmsg", qq_guardian_send(socket, &order, entries, entries.count, livenessLock?.descriptor ?? -1))
     }
 
     /// The lease was extended.
@@ -231,7 +231,7 @@ public final class Guardian: Sendable {
 
     // MARK: Its end
 
-    /// Lets the guardian go, once the lease has been given up, and waits for a second at most until it has ended: with it goes the last copy of the witness.
+    /// Lets the guardian go, once the lease has been given up, and waits for a second at most until it has ended: with it goes the last copy of the liveness lock.
     /// - Parameter withSurvivors: whether it stays, since not all that it guards could be ended.
     public func dismiss(withSurvivors: Bool) {
         shutdown(socket, CInt(SHUT_WR))

@@ -26,14 +26,14 @@ public struct TLSFailure: Error, Sendable, Hashable {
     /// Why, in an operator's words.
     public var reason: String
     /// The file that it concerns.
-    public var place: String?
+    public var location: String?
     /// What to do about it, where that is known.
     public var hint: String?
 
-    public init(_ kind: Kind, _ reason: String, at place: String? = nil, hint: String? = nil) {
+    public init(_ kind: Kind, _ reason: String, at location: String? = nil, hint: String? = nil) {
         self.kind = kind
         self.reason = reason
-        self.place = place
+        self.location = location
         self.hint = hint
     }
 }

@@ -36,7 +36,7 @@ private actor OwnershipWatch {
     private let coordinator: QuorumQuestCoordinator
     private let names: [String]
     private let tellsRenewals: Bool
-    private var leases: [String: SeenLease] = [:]
+    private var leases: [String: RenewalDetector] = [:]
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
 
@@ -57,7 +57,7 @@ private actor OwnershipWatch {
                 }
                 again = min(again, coordinator.clock.now() + .seconds(1))
                 let found = try await coordinator.read(name)
-                let isRenewed = leases[name, default: SeenLease()].isRenewed(found, at: coordinator.clock.now())
+                let isRenewed = leases[name, default: RenewalDetector()].isRenewed(found, at: coordinator.clock.now())
                 let isNews = last[name].map { !$0.isAlike(found) } ?? true
                 if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
                 last[name] = found

@@ -31,7 +31,7 @@ public final class QuorumQuestCoordinator: Coordinator {
     private struct Own: Sendable {
         var grant: Grant
         /// Whether it was asked for and no answer came that can be believed: it may be granted, or be granted yet.
-        var isInDoubt = false
+        var isUncertain = false
         /// Whether a renewal was sent and not granted: it may be yet, when the lease is long over.
         var mayComeLate = false
     }
@@ -110,19 +110,19 @@ public final class QuorumQuestCoordinator: Coordinator {
     /// Gives up what may have been granted without our knowing.
     /// - Throws: `doubt`, where that is not possible either.
     private func undo(
-        _ request: AcquireRequest, _ name: ElectionName, _ doubt: CoordinationError, _ continued: Grant?
+        _ request: AcquireRequest, _ name: ElectionName, _ failure: CoordinationError, _ continued: Grant?
     ) async throws(CoordinationError) {
-        var settled = doubt
+        var resolved = failure
         do throws(GRPCFailure) {
             // Ours from before is not given up for a doubt about extending it.
             if continued == nil { try await service.release(name, request.identity, timeout: requestTimeout) }
-            settled.isUncertain = false
+            resolved.isUncertain = false
         } catch {
-            settled.isUncertain = true
+            resolved.isUncertain = true
             let grant = grant(request.name, request.identity, request.ttl, from: clock.now())
-            own.withLock { $0[request.name] = Own(grant: grant, isInDoubt: true) }
+            own.withLock { $0[request.name] = Own(grant: grant, isUncertain: true) }
         }
-        throw settled
+        throw resolved
     }
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
@@ -179,25 +179,25 @@ public final class QuorumQuestCoordinator: Coordinator {
         let name = try ElectionName(grant.name)
         let what = "cannot release \(grant.name)"
         let isOver = clock.now() >= grant.deadline
-        let isInDoubt = own.withLock { $0[grant.name].map { $0.isInDoubt && $0.grant.identity == grant.identity } ?? false }
+        let isUncertain = own.withLock { $0[grant.name].map { $0.isUncertain && $0.grant.identity == grant.identity } ?? false }
         let isCut: Bool
         do throws(GRPCFailure) {
             isCut = try await GRPCEndpoint.inARow { () async throws(GRPCFailure) in
-                try await giveUp(name, grant.identity, isInDoubt: isInDoubt)
+                try await giveUp(name, grant.identity, isUncertain: isUncertain)
             }
         } catch { throw error.told(what, isChange: false) }
-        guard isCut || isInDoubt || isOver else {
+        guard isCut || isUncertain || isOver else {
             throw CoordinationError(.unavailable, what, because: Self.alike, at: server.description)
         }
         own.withLock { $0[grant.name] = nil }
-        return isCut || isInDoubt ? .released : .notHeld(unknown(grant.name))
+        return isCut || isUncertain ? .released : .notHeld(unknown(grant.name))
     }
 
     /// - Returns: whether it was ours, and ends soon in any case.
-    private func giveUp(_ name: ElectionName, _ identity: String, isInDoubt: Bool) async throws(GRPCFailure) -> Bool {
+    private func giveUp(_ name: ElectionName, _ identity: String, isUncertain: Bool) async throws(GRPCFailure) -> Bool {
         var isCut = false
         do throws(GRPCFailure) {
-            if !isInDoubt { isCut = try await cutDown(name, identity) }
+            if !isUncertain { isCut = try await cutDown(name, identity) }
             try await service.release(name, identity, timeout: isCut ? min(requestTimeout, .seconds(1)) : requestTimeout)
         } catch {
             guard isCut else { throw error }

@@ -4,7 +4,7 @@ import QQGRPC
 // How the nodes do. Nothing is written for it, so that it cannot do harm to a cluster that is in trouble already.
 extension RaftLockCoordinator {
     /// What an endpoint told of itself.
-    struct NodeReport: Sendable {
+    struct NodeSnapshot: Sendable {
         var status: Raftlock_RaftStatus?
         var health: Raftlock_HealthResponse?
         /// Whether it looks locks up, as only a leader does; nil where that did not show.
@@ -20,30 +20,31 @@ extension RaftLockCoordinator {
 
     public func clusterStatus() async -> ClusterReport {
         let limit = min(requestTimeout, Self.nodeTimeout)
-        let reports = await withTaskGroup(of: (Int, NodeReport).self) { group in
-            for index in service.endpoints.indices { group.addTask { (index, await self.report(index, limit)) } }
-            var reports: [Int: NodeReport] = [:]
-            for await (index, report) in group { reports[index] = report }
-            return reports
+        let snapshots = await withTaskGroup(of: (Int, NodeSnapshot).self) { group in
+            for index in service.endpoints.indices { group.addTask { (index, await self.snapshot(index, limit)) } }
+            var snapshots: [Int: NodeSnapshot] = [:]
+            for await (index, snapshot) in group { snapshots[index] = snapshot }
+            return snapshots
         }
-        let ordered = service.endpoints.indices.map { reports[$0] ?? NodeReport() }
+        let ordered = service.endpoints.indices.map { snapshots[$0] ?? NodeSnapshot() }
         return ClusterReport(
             endpoints: zip(service.endpoints, ordered).map { Self.status(of: $1, at: $0.host.description, among: ordered) })
     }
 
-    private func report(_ index: Int, _ limit: Duration) async -> NodeReport {
+    private func snapshot(_ index: Int, _ limit: Duration) async -> NodeSnapshot {
         let endpoint = service.endpoints[index]
-        var report = NodeReport()
+        var snapshot = NodeSnapshot()
         // The first one pays for the connection.
-        do throws(GRPCFailure) { report.status = try await service.ask(LockCalls.status(), at: endpoint, timeout: limit).raftStatus } catch
-        {
-            report.failure = error
-            if !error.isAnswer, !error.wasSent { return report }
+        do throws(GRPCFailure) {
+            snapshot.status = try await service.ask(LockCalls.status(), at: endpoint, timeout: limit).raftStatus
+        } catch {
+            snapshot.failure = error
+            if !error.isAnswer, !error.wasSent { return snapshot }
         }
-        if let status = report.status { service.identified(status.nodeID, at: index) }
-        await withTaskGroup(of: NodeReport.self) { group in
+        if let status = snapshot.status { service.identified(status.nodeID, at: index) }
+        await withTaskGroup(of: NodeSnapshot.self) { group in
             group.addTask {
-                var part = NodeReport()
+                var part = NodeSnapshot()
                 let began = self.clock.now()
                 do throws(GRPCFailure) {
                     part.health = try await self.service.ask(LockCalls.health(), at: endpoint, timeout: limit)
@@ -52,7 +53,7 @@ extension RaftLockCoordinator {
                 return part
             }
             group.addTask {
-                var part = NodeReport()
+                var part = NodeSnapshot()
                 do throws(GRPCFailure) {
                     let response = try await self.service.ask(LockCalls.lockInfo(Self.nobodysLock), at: endpoint, timeout: limit)
                     part.readsAsLeader = !response.hasError || LockRefusal(response.error) == .notFound
@@ -65,46 +66,47 @@ extension RaftLockCoordinator {
                 return part
             }
             group.addTask {
-                var part = NodeReport()
+                var part = NodeSnapshot()
                 part.listsLocks = (try? await self.service.ask(LockCalls.locks(limit: 1, offset: 0), at: endpoint, timeout: limit)) != nil
                 return part
             }
             for await part in group {
-                report.listsLocks = report.listsLocks || part.listsLocks
-                report.health = part.health ?? report.health
-                report.readsAsLeader = part.readsAsLeader ?? report.readsAsLeader
-                report.roundTrip = part.roundTrip ?? report.roundTrip
-                report.failure = report.failure ?? part.failure
+                snapshot.listsLocks = snapshot.listsLocks || part.listsLocks
+                snapshot.health = part.health ?? snapshot.health
+                snapshot.readsAsLeader = part.readsAsLeader ?? snapshot.readsAsLeader
+                snapshot.roundTrip = part.roundTrip ?? snapshot.roundTrip
+                snapshot.failure = snapshot.failure ?? part.failure
             }
         }
-        return report
+        return snapshot
     }
 
     /// Looked up to see who looks locks up at all; that there is none of this name does not matter.
     private static let nobodysLock = "qq/cluster-status"
 
     /// One endpoint's part of the report. Pure.
-    static func status(of report: NodeReport, at endpoint: String, among all: [NodeReport]) -> EndpointStatus {
-        let isReachable = report.status != nil || report.health != nil || report.readsAsLeader != nil || report.listsLocks
-        let isLeader = isLeader(report, among: all)
-        let isServing = report.health?.status == .serving
+    static func status(of snapshot: NodeSnapshot, at endpoint: String, among all: [NodeSnapshot]) -> EndpointStatus {
+        let isReachable = snapshot.status != nil || snapshot.health != nil || snapshot.readsAsLeader != nil || snapshot.listsLocks
+        let isLeader = isLeader(snapshot, among: all)
+        let isServing = snapshot.health?.status == .serving
         // Only the leader grants. Where none shows itself, there can be one if most of the nodes are there.
         let answering = all.filter { $0.status != nil && $0.health?.status == .serving }.count
         let canGrant = isReachable && isServing && (isLeader ?? (answering * 2 > all.count))
         var status = EndpointStatus(
-            endpoint: endpoint, isReachable: isReachable, canGrant: canGrant, problem: report.failure?.reason, roundTrip: report.roundTrip)
+            endpoint: endpoint, isReachable: isReachable, canGrant: canGrant, problem: snapshot.failure?.reason,
+            roundTrip: snapshot.roundTrip)
         guard isReachable else { return status }
         func add(_ key: String, _ value: JSONValue?) { status.details.append(.init(key, value ?? .null)) }
         func count(_ number: UInt64?) -> JSONValue? { number.map { .integer(Int64(clamping: $0)) } }
-        let info = report.health?.healthInfo
-        add("node_id", report.status.flatMap { $0.nodeID.isEmpty ? nil : .string($0.nodeID) })
+        let info = snapshot.health?.healthInfo
+        add("node_id", snapshot.status.flatMap { $0.nodeID.isEmpty ? nil : .string($0.nodeID) })
         add("role", .string(isLeader.map { $0 ? "leader" : "follower" } ?? "unknown"))
-        add("leader_id", leaderID(report, among: all).map { .string($0) })
-        add("term", count(report.status?.term))
-        add("commit_index", count(report.status?.commitIndex))
-        add("last_applied", count(report.status?.lastApplied))
-        add("lag", lag(report, among: all))
-        add("serving", report.health.map { .bool($0.status == .serving) })
+        add("leader_id", leaderID(snapshot, among: all).map { .string($0) })
+        add("term", count(snapshot.status?.term))
+        add("commit_index", count(snapshot.status?.commitIndex))
+        add("last_applied", count(snapshot.status?.lastApplied))
+        add("lag", lag(snapshot, among: all))
+        add("serving", snapshot.health.map { .bool($0.status == .serving) })
         add("uptime", info.flatMap { $0.hasUptime ? .double($0.uptime.length.seconds) : nil })
         add("active_locks", info.map { .integer(Int64($0.currentActiveLocks)) })
         add("total_waiters", info.map { .integer(Int64($0.currentTotalWaiters)) })
@@ -112,22 +114,22 @@ extension RaftLockCoordinator {
     }
 
     /// Whether a node leads; nil where nothing tells. One that is cut off from the rest may still say so: of two, the one of the later term is believed.
-    static func isLeader(_ report: NodeReport, among all: [NodeReport]) -> Bool? {
+    static func isLeader(_ snapshot: NodeSnapshot, among all: [NodeSnapshot]) -> Bool? {
         let terms = all.filter { $0.readsAsLeader == true }.map { $0.status?.term ?? 0 }
-        if let latest = terms.max() { return report.readsAsLeader == true && (report.status?.term ?? 0) == latest }
+        if let latest = terms.max() { return snapshot.readsAsLeader == true && (snapshot.status?.term ?? 0) == latest }
         // True once it has led and served a write, and so more than false, which says nothing.
-        return report.health?.healthInfo.isRaftLeader == true ? true : nil
+        return snapshot.health?.healthInfo.isRaftLeader == true ? true : nil
     }
 
     /// Who leads: as the nodes' own reads show, and only else what this one says, which can be out of date.
-    private static func leaderID(_ report: NodeReport, among all: [NodeReport]) -> String? {
-        let leader = all.first { isLeader($0, among: all) == true }?.status?.nodeID ?? report.status?.leaderID
+    private static func leaderID(_ snapshot: NodeSnapshot, among all: [NodeSnapshot]) -> String? {
+        let leader = all.first { isLeader($0, among: all) == true }?.status?.nodeID ?? snapshot.status?.leaderID
         return leader.flatMap { $0.isEmpty ? nil : $0 }
     }
 
     /// How many commands it is behind the node that has the most.
-    private static func lag(_ report: NodeReport, among all: [NodeReport]) -> JSONValue? {
-        guard let own = report.status?.commitIndex, let most = all.compactMap({ $0.status?.commitIndex }).max() else { return nil }
+    private static func lag(_ snapshot: NodeSnapshot, among all: [NodeSnapshot]) -> JSONValue? {
+        guard let own = snapshot.status?.commitIndex, let most = all.compactMap({ $0.status?.commitIndex }).max() else { return nil }
         return .integer(Int64(clamping: most - own))
     }
 }

@@ -5,7 +5,9 @@ import QQGRPC
 extension RaftLockCoordinator {
     public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
         let claim = Claim(name: request.name, identity: request.identity)
-        guard doubt(of: claim) != nil || state.withLock({ $0.places[claim] != nil || $0.extended[claim] != nil }) else { return nil }
+        guard uncertainRequests(of: claim) != nil || state.withLock({ $0.places[claim] != nil || $0.extended[claim] != nil }) else {
+            return nil
+        }
         // Whoever is told to stop leaves, too.
         return await Task(executorPreference: executor) {
             let deadline = self.clock.now() + min(self.requestTimeout, Self.timeToLeave)
@@ -56,39 +58,39 @@ extension RaftLockCoordinator {
     /// Gives up a lock that came to us, by the queue or by a request in doubt, when nobody wanted it any more.
     /// - Returns: what cannot be given up, and ends by itself.
     private func giveUpUnwanted(_ claim: Claim, until deadline: BootInstant) async -> CoordinationError? {
-        let doubt = doubt(of: claim)
+        let uncertain = uncertainRequests(of: claim)
         if state.withLock({ $0.held[claim] != nil }) { return nil }
         var failure: CoordinationError?
         repeat {
             do throws(GRPCFailure) {
-                let (reading, endpoint) = try await service.lockInfo(claim.name, until: deadline)
+                let (snapshot, endpoint) = try await service.lockInfo(claim.name, until: deadline)
                 failure = nil
-                if reading.owner == claim.identity { return await giveUp(reading, from: endpoint, claim, until: deadline) }
-                if reading.owner != nil { return nil }
+                if snapshot.owner == claim.identity { return await giveUp(snapshot, from: endpoint, claim, until: deadline) }
+                if snapshot.owner != nil { return nil }
             } catch {
                 failure = told(error, "cannot see whether \(Printable.text(claim.name)) was granted", isChange: false)
                 failure?.hint = "a lease that was granted ends by itself"
             }
             // What was not answered may be carried out yet, as when most of the nodes find each other again.
-            guard doubt?.isPending == true else { break }
+            guard uncertain?.isPending == true else { break }
             try? await clock.sleep(until: min(clock.now() + .milliseconds(200), deadline))
         } while clock.now() < deadline
-        guard let doubt, doubt.isPending else { return failure }
+        guard let uncertain, uncertain.isPending else { return failure }
         return CoordinationError(
             .unavailable, "cannot take back the request for \(Printable.text(claim.name))",
             because: failure?.reason ?? "it was not carried out yet", at: server.description,
-            hint: "it may still be carried out; the lease then ends by itself after \(DurationText.brief(doubt.asked.max() ?? .zero))")
+            hint: "it may still be carried out; the lease then ends by itself after \(DurationText.brief(uncertain.asked.max() ?? .zero))")
     }
 
     private func giveUp(
-        _ reading: LockReading, from endpoint: Int?, _ claim: Claim, until deadline: BootInstant
+        _ snapshot: LockSnapshot, from endpoint: Int?, _ claim: Claim, until deadline: BootInstant
     ) async -> CoordinationError? {
         let what = "cannot release \(Printable.text(claim.name))"
         var failure: CoordinationError
-        if isOwn(reading) == true {
+        if isOwn(snapshot) == true {
             do throws(GRPCFailure) {
                 let response = try await service.write(
-                    LockCalls.release(claim.name, claim.identity, version: reading.version), until: deadline)
+                    LockCalls.release(claim.name, claim.identity, version: snapshot.version), until: deadline)
                 if !response.released { throw GRPCFailure(response.error, at: server.description) }
                 return nil
             } catch {
@@ -97,12 +99,14 @@ extension RaftLockCoordinator {
             }
         } else {
             // Others of our identity are known to hold it where nothing that we asked for can have touched it.
-            guard doubt(of: claim) != nil || state.withLock({ $0.extended[claim]?.version == reading.version }) else { return nil }
+            guard uncertainRequests(of: claim) != nil || state.withLock({ $0.extended[claim]?.version == snapshot.version }) else {
+                return nil
+            }
             failure = CoordinationError(
                 .unavailable, what, because: "another process with the identity \(Printable.text(claim.identity)) may hold it",
                 at: server.description)
         }
-        let left = reading.remaining(at: clock.now(), wall: .now(), clock: await service.serverClock(at: endpoint))
+        let left = snapshot.remaining(at: clock.now(), wall: .now(), clock: await service.serverClock(at: endpoint))
         failure.hint = "the lease ends by itself" + (left.map { " within \(DurationText.brief($0))" } ?? "")
         return failure
     }

@@ -108,7 +108,7 @@ enum LockRefusal: Sendable, Hashable {
     }
 
     /// Whether the server says that it may have been carried out all the same.
-    var isDoubtful: Bool { self == .unexpected || self == .failed }
+    var isUncertain: Bool { self == .unexpected || self == .failed }
 }
 
 /// RaftLock's own names for failures, in the words of `--retry-on`.
@@ -178,7 +178,7 @@ extension GRPCFailure {
         var told = self.told(what, isChange: isChange)
         told.code = errorCode?.word
         if let refusal {
-            told.isUncertain = isChange && wasSent && refusal.isDoubtful
+            told.isUncertain = isChange && wasSent && refusal.isUncertain
             (told.kind, told.hint) = refusal.kindAndHint
         }
         if let wedged {

@@ -25,7 +25,7 @@ actor LockWatch {
         let name: String
         var pace = PollPace()
         var last: ElectionState?
-        var lease = SeenLease()
+        var lease = RenewalDetector()
         var lookAt: BootInstant
         var advisedAt: BootInstant?
         var failingSince: BootInstant?
@@ -63,7 +63,7 @@ actor LockWatch {
             watched[index].failingSince = since
             // Leaders change. Who has been told something is told of that at once, unless it is the holder: renewing tells him.
             let isPatient = watched[index].last == nil || coordinator.holdersPause(of: name) != nil
-            guard isPatient, error.isPassing, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
+            guard isPatient, error.isTransient, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
             watched[index].lookAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)
             return
         }

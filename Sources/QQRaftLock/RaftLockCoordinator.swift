@@ -4,8 +4,8 @@ import Synchronization
 
 /// Elections on a RaftLock cluster: an election is a lock, its leader the lock's owner, and the fencing token the lock's version.
 ///
-/// The servers answer in doubt more often than not: a renewal that was carried out ends in INTERNAL, a request that timed out may be carried out when
-/// the nodes find each other again. What is in doubt is settled by reading.
+/// Most failures leave the outcome unknown: the servers answer INTERNAL to a renewal that they carry out, and can carry out a request that timed out once
+/// the nodes reach each other again. An uncertain outcome is resolved by reading.
 public final class RaftLockCoordinator: Coordinator {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
@@ -19,13 +19,13 @@ public final class RaftLockCoordinator: Coordinator {
     let requestTimeout: Duration
     let priority: Int32
     let state = Mutex(State())
-    /// By so much the leases that we ask for differ from others of our identity, where they may be confused.
-    let mark = Duration.milliseconds(Int.random(in: 1...99))
+    /// Added to the TTL of our requests if another process might have our identity: tells our leases from those of that process.
+    let ttlOffset = Duration.milliseconds(Int.random(in: 1...99))
 
     /// The port of a host that is given without one.
     public static let defaultPort = 5051
 
-    /// One lock, asked for under one identity.
+    /// One lock, requested under one identity.
     struct Claim: Sendable, Hashable {
         var name: String
         var identity: String
@@ -34,78 +34,79 @@ public final class RaftLockCoordinator: Coordinator {
     /// What this process remembers.
     struct State {
         var held: [Claim: Held] = [:]
-        /// What was asked for without our being told what became of it.
-        var doubts: [Claim: Doubt] = [:]
-        var places: [Claim: Place] = [:]
-        /// What we were granted without being sure that it is ours alone, or that it still is.
+        /// Requests whose outcome is unknown.
+        var uncertain: [Claim: UncertainRequests] = [:]
+        var places: [Claim: QueuePlace] = [:]
+        /// Leases granted to us that might belong to another process with the same identity, or might have ended.
         var extended: [Claim: Extended] = [:]
-        /// Locks that others of the same identity hold.
-        var rivals: Set<Claim> = []
+        /// Locks that other processes with the same identity hold.
+        var heldBySameIdentity: Set<Claim> = []
     }
 
     /// A lease of this process.
     struct Held: Sendable {
         var version: Int64
-        /// When its term began, as far as that is known.
+        /// When the term began; nil if unknown.
         var began: WallTime?
-        /// Whether no other process can go on with the term: it guards a command, and its token is saved nowhere.
+        /// Whether no other process can resume the term: it guards a command, and its token is saved nowhere.
         var isPrivate = false
-        /// For how long it is to be renewed.
+        /// The TTL of each renewal.
         var ttl: Duration
-        /// When it ends, as the server had it last; nil where that is not known.
+        /// The end of the lease as the server reported it last; nil if unknown.
         var expiresAt: WallTime?
-        /// Whether a request for it may still be carried out at any time: then what moves the end of the lease may be an old one, not the one just sent.
-        var isDoubtful: Bool
-        var isReleaseDoubtful = false
+        /// Whether an earlier request can still be carried out at any time: a later end of the lease can then be the result of that one, not of the one
+        /// just sent.
+        var isUncertain: Bool
+        var isReleaseUncertain = false
     }
 
-    /// Requests for a lease without our being told what became of them.
-    struct Doubt: Sendable {
-        /// When the last one was made.
+    /// Requests for one lease whose outcome is unknown.
+    struct UncertainRequests: Sendable {
+        /// When the last one was sent.
         var since: BootInstant
-        /// For how long each asked.
+        /// The TTL that each requested.
         var asked: [Duration]
-        /// Whether nothing was heard of one: then it may be carried out yet.
+        /// Whether one of them got no answer at all: it can still be carried out.
         var isPending: Bool
 
-        /// A request in doubt may still be carried out for so long after its lease would have ended.
+        /// How long after the end of its lease an uncertain request can still be carried out.
         private static let lasts: Duration = .seconds(60)
 
         func isOver(at now: BootInstant) -> Bool { now >= since + (asked.max() ?? .zero) + Self.lasts }
     }
 
-    /// A lease that an acquire of ours has extended, or that we held.
+    /// A lease that one of our requests has extended, or that we held.
     struct Extended: Sendable {
-        /// What it got by that.
+        /// The version that it got from that.
         var version: Int64
         /// When its term began.
         var began: WallTime?
-        /// Whether that took so little time that nobody else of our identity can have begun to work before: then it is ours as long as it has this
-        /// version. Else it may be theirs until it ends.
+        /// Whether the request took so little time that no other process with the same identity can have begun to work before. The lease is then ours as
+        /// long as it has this version; otherwise it might be theirs until it ends.
         var wasQuick: Bool
 
-        func isOurs(_ reading: LockReading) -> Bool { wasQuick && version == reading.version && began == reading.acquiredAt }
+        func isOurs(_ snapshot: LockSnapshot) -> Bool { wasQuick && version == snapshot.version && began == snapshot.acquiredAt }
     }
 
     /// A place in a lock's queue.
-    struct Place: Sendable {
-        /// nil where that was not confirmed: then it is asked for again.
+    struct QueuePlace: Sendable {
+        /// When it was refreshed last; nil if the server did not confirm that, so that it has to be requested again.
         var refreshedAt: BootInstant?
-        /// Since when nobody could be asked for the lock.
+        /// Since when no server could be asked for the lock.
         var awaySince: BootInstant?
-        /// Whether the server has taken it, as far as we know.
+        /// Whether the server is known to have accepted it.
         var isTaken = false
-        /// The term of another of our identity, where that is whom we wait for: seeing our own name is no sign then.
-        var namesake: Term?
+        /// The present term, if another process with the same identity holds it: our own identity as the owner proves nothing then.
+        var sameIdentityTerm: Term?
 
-        /// Whether the lock has come to us by the queue: a promotion is a new term, with a version and a beginning of its own, and nobody has touched it
-        /// since. Another of our identity that waits shares our place, and may have been quicker. A qq that does not wait asks for a lease that does not
-        /// last whole seconds, if its identity may be another's.
-        func isPromotion(_ reading: LockReading) -> Bool {
-            guard reading.owner != nil, reading.isUntouched else { return false }
-            if let length = reading.length, length.components.attoseconds != 0 { return false }
-            guard let namesake else { return true }
-            return reading.version != namesake.version && reading.acquiredAt != namesake.acquiredAt
+        /// Whether the queue has granted us the lock: a promotion is a new term with its own version and start, and untouched since. Another waiter with
+        /// the same identity shares our place and might have been quicker. A qq that does not wait requests a lease that does not last whole seconds, if
+        /// another process might have its identity.
+        func isPromotion(_ snapshot: LockSnapshot) -> Bool {
+            guard snapshot.owner != nil, snapshot.isUntouched else { return false }
+            if let length = snapshot.length, length.components.attoseconds != 0 { return false }
+            guard let sameIdentityTerm else { return true }
+            return snapshot.version != sameIdentityTerm.version && snapshot.acquiredAt != sameIdentityTerm.acquiredAt
         }
     }
 
@@ -173,38 +174,38 @@ public final class RaftLockCoordinator: Coordinator {
     // MARK: What others see
 
     /// - Parameter endpoint: who was read, by whose clock times count.
-    func electionState(_ reading: LockReading, from endpoint: Int?) async -> ElectionState {
-        let reading = asHeld(reading)
-        let serverClock = reading.owner == nil ? nil : await service.serverClock(at: endpoint)
-        var found = reading.state(at: clock.now(), wall: .now(), clock: serverClock)
-        found.isOwn = isOwn(reading)
+    func electionState(_ snapshot: LockSnapshot, from endpoint: Int?) async -> ElectionState {
+        let snapshot = asHeld(snapshot)
+        let serverClock = snapshot.owner == nil ? nil : await service.serverClock(at: endpoint)
+        var found = snapshot.state(at: clock.now(), wall: .now(), clock: serverClock)
+        found.isOwn = isOwn(snapshot)
         return found
     }
 
     /// Whether the present term was granted to this process; nil where that cannot be told.
-    func isOwn(_ reading: LockReading) -> Bool? {
-        guard let owner = reading.owner else { return nil }
-        let claim = Claim(name: reading.name, identity: owner)
-        let (doubt, isOurAlone) = (doubt(of: claim), Identity.isOurAlone(owner))
+    func isOwn(_ snapshot: LockSnapshot) -> Bool? {
+        guard let owner = snapshot.owner else { return nil }
+        let claim = Claim(name: snapshot.name, identity: owner)
+        let (uncertain, isOurAlone) = (uncertainRequests(of: claim), Identity.isOurAlone(owner))
         return state.withLock { state in
-            if state.held[claim]?.version == reading.version { return true }
+            if state.held[claim]?.version == snapshot.version { return true }
             // Nobody else can have been granted it.
-            if isOurAlone, doubt != nil || state.held[claim] == nil { return true }
-            if let doubt, let length = reading.length, doubt.asked.contains(length) { return true }
-            if let extended = state.extended[claim], extended.isOurs(reading) { return true }
-            if let place = state.places[claim] { return place.isPromotion(reading) }
-            if state.held[claim] != nil || doubt != nil || state.rivals.contains(claim) { return false }
+            if isOurAlone, uncertain != nil || state.held[claim] == nil { return true }
+            if let uncertain, let length = snapshot.length, uncertain.asked.contains(length) { return true }
+            if let extended = state.extended[claim], extended.isOurs(snapshot) { return true }
+            if let place = state.places[claim] { return place.isPromotion(snapshot) }
+            if state.held[claim] != nil || uncertain != nil || state.heldBySameIdentity.contains(claim) { return false }
             // Only who has asked can say what is its own.
-            let asked = [state.held.keys.map(\.name), state.places.keys.map(\.name), state.doubts.keys.map(\.name)].joined()
-            return asked.contains(reading.name) ? false : nil
+            let asked = [state.held.keys.map(\.name), state.places.keys.map(\.name), state.uncertain.keys.map(\.name)].joined()
+            return asked.contains(snapshot.name) ? false : nil
         }
     }
 
     /// The election as it is, after an answer that it is another's; what is known anyway, where that cannot be read.
     func present(_ name: String, otherwise phase: ElectionState.Phase, until deadline: BootInstant) async -> ElectionState {
         do throws(GRPCFailure) {
-            let (reading, endpoint) = try await service.lockInfo(name, until: deadline)
-            return await electionState(reading, from: endpoint)
+            let (snapshot, endpoint) = try await service.lockInfo(name, until: deadline)
+            return await electionState(snapshot, from: endpoint)
         } catch { return ElectionState(name: name, phase: phase) }
     }
 }

@@ -6,7 +6,7 @@ import SwiftProtobuf
 extension RaftLockService {
     /// Looks at a lock. Only the leader can; another answers INTERNAL without a reason, and so it is that this finds the leader, too.
     /// - Returns: what stands there, and which of our endpoints said so; nil for a leader that is none of them.
-    func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (reading: LockReading, endpoint: Int?) {
+    func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (snapshot: LockSnapshot, endpoint: Int?) {
         var failure: GRPCFailure?
         let all: [(index: Int?, endpoint: GRPCEndpoint)] = state.withLock { state in
             let own: [(Int?, GRPCEndpoint)] = state.directory.order.map { ($0, endpoints[$0]) }
@@ -24,7 +24,7 @@ extension RaftLockService {
                 if response.hasError, LockRefusal(response.error) != .notFound {
                     throw GRPCFailure(response.error, at: endpoint.host.description)
                 }
-                return (response.hasLockInfo ? LockReading(response.lockInfo) : LockReading(unknown: name), index)
+                return (response.hasLockInfo ? LockSnapshot(response.lockInfo) : LockSnapshot(unknown: name), index)
             } catch {
                 switch LockRefusal(error) {
                 case .unexpected, .notLeader, .noLeader, nil: break
@@ -82,14 +82,14 @@ extension RaftLockService {
             if now.duration(since: known.at) < lasts { return known.clock }
         }
         let response = try? await ask(LockCalls.health(), at: endpoints[index], timeout: Self.clockTimeout)
-        let measured = response.flatMap { self.serverClock($0, askedAt: now, answeredAt: clock.now()) }
-        state.withLock { $0.clocks[index] = Measured(clock: measured, at: now) }
-        return measured
+        let serverClock = response.flatMap { self.serverClock($0, askedAt: now, answeredAt: clock.now()) }
+        state.withLock { $0.clocks[index] = Measured(clock: serverClock, at: now) }
+        return serverClock
     }
 
     /// The time of a check that is made when it is asked for.
     func serverClock(_ response: Raftlock_HealthResponse, askedAt: BootInstant, answeredAt: BootInstant) -> ServerClock? {
         guard response.healthInfo.hasLastHealthCheckAt, let time = response.healthInfo.lastHealthCheckAt.wallTime else { return nil }
-        return ServerClock(time: time, measured: askedAt + answeredAt.duration(since: askedAt) / 2)
+        return ServerClock(time: time, readAt: askedAt + answeredAt.duration(since: askedAt) / 2)
     }
 }

@@ -12,7 +12,7 @@ final class RaftLockService: Sendable {
     private let executor: any TaskExecutor
     private let followsRedirects: Bool
     private let metrics: CallMetrics?
-    private let line: WriteLine
+    private let writeQueue: WriteQueue
     let state: Mutex<State>
 
     struct State {
@@ -24,7 +24,7 @@ final class RaftLockService: Sendable {
         var strangeLeader: String?
         var clocks: [Int: Measured] = [:]
         /// Renewals that were answered without saying what became of them, by lock, and when they began.
-        var unsettled: [String: BootInstant] = [:]
+        var unresolved: [String: BootInstant] = [:]
 
         /// A leader that is none of our endpoints did what only a leader does.
         mutating func found(_ address: String) { strangeLeader = strangers.first { $0.value.host.description == address }?.key }
@@ -47,7 +47,7 @@ final class RaftLockService: Sendable {
         self.metrics = metrics
         endpoints = hosts.map { GRPCEndpoint($0, settings, clock: clock) }
         let addresses = hosts.map(\.description)
-        line = WriteLine.to(addresses)
+        writeQueue = WriteQueue.to(addresses)
         state = Mutex(State(directory: LeaderDirectory(addresses)))
     }
 
@@ -71,7 +71,7 @@ final class RaftLockService: Sendable {
             switch LockRefusal(error) {
             case .notLeader: record(call.operation, call.subject, .redirect, since: began)
             // Whether it failed, the look that follows tells.
-            case .unexpected where call.operation == .renew: state.withLock { $0.unsettled[call.subject] = began }
+            case .unexpected where call.operation == .renew: state.withLock { $0.unresolved[call.subject] = began }
             default: record(call.operation, call.subject, .failure, since: began)
             }
             throw error
@@ -89,7 +89,7 @@ final class RaftLockService: Sendable {
     func write<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant
     ) async throws(GRPCFailure) -> Response {
-        try await enterLine(until: deadline)
+        try await enterWriteQueue(until: deadline)
         return try await send(call, until: deadline)
     }
 
@@ -98,16 +98,16 @@ final class RaftLockService: Sendable {
     func write<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant, beginBy: BootInstant?
     ) async throws(GRPCFailure) -> Response? {
-        try await enterLine(until: deadline)
+        try await enterWriteQueue(until: deadline)
         if let beginBy, clock.now() > beginBy {
-            line.leave()
+            writeQueue.leave()
             return nil
         }
         return try await send(call, until: deadline)
     }
 
-    private func enterLine(until deadline: BootInstant) async throws(GRPCFailure) {
-        guard await line.enter(until: deadline, clock) else {
+    private func enterWriteQueue(until deadline: BootInstant) async throws(GRPCFailure) {
+        guard await writeQueue.enter(until: deadline, clock) else {
             let place = endpoints.first?.host.description ?? ""
             if Task.isCancelled { throw GRPCFailure(.cancelled, "interrupted", at: place, wasSent: false, isAnswer: false) }
             throw GRPCFailure(
@@ -115,13 +115,13 @@ final class RaftLockService: Sendable {
         }
     }
 
-    /// For who is in the line; leaves it.
+    /// For a caller that is in the write queue; leaves it.
     private func send<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant
     ) async throws(GRPCFailure) -> Response {
-        let line = line
+        let writeQueue = writeQueue
         let task = Task(executorPreference: executor) { () async -> Result<Response, GRPCFailure> in
-            defer { line.leave() }
+            defer { writeQueue.leave() }
             do throws(GRPCFailure) { return .success(try await self.toLeader(call, until: deadline)) } catch { return .failure(error) }
         }
         return try await task.value.get()
@@ -298,14 +298,14 @@ final class RaftLockService: Sendable {
         case unknown
     }
 
-    func settled(_ renewal: Renewal, of subject: String, at endpoint: String) {
+    func resolved(_ renewal: Renewal, of subject: String, at endpoint: String) {
         let began = state.withLock { state in
             switch renewal {
             case .carriedOut, .refused: state.health.wrote(at: endpoint)
             case .ignored(let wasHeard): state.health.failed(at: endpoint, wasHeard: wasHeard)
             case .unknown: break
             }
-            return state.unsettled.removeValue(forKey: subject)
+            return state.unresolved.removeValue(forKey: subject)
         }
         if let began { record(.renew, subject, renewal == .carriedOut ? .success : .failure, since: began) }
     }

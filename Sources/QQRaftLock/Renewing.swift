@@ -14,16 +14,16 @@ extension RaftLockCoordinator {
         let deadline = requestDeadline(within: grant.deadline)
         var held =
             state.withLock { $0.held[claim].flatMap { $0.version == version ? $0 : nil } }
-            ?? Held(version: version, began: nil, ttl: grant.ttl, expiresAt: nil, isDoubtful: true)
+            ?? Held(version: version, began: nil, ttl: grant.ttl, expiresAt: nil, isUncertain: true)
         // After its end it may be another's of our identity, and the servers would take this renewal for theirs.
-        if held.isDoubtful || held.expiresAt == nil || sentAt >= grant.deadline {
+        if held.isUncertain || held.expiresAt == nil || sentAt >= grant.deadline {
             // What moves the end after this look is not older than it, whichever renewal it comes from: so `sentAt` may be counted from.
             do throws(GRPCFailure) {
-                let (reading, endpoint) = try await service.lockInfo(grant.name, until: deadline)
-                guard reading.owner == grant.identity, asHeld(reading).version == version else {
-                    return .lost(await lost(claim, reading, endpoint))
+                let (snapshot, endpoint) = try await service.lockInfo(grant.name, until: deadline)
+                guard snapshot.owner == grant.identity, asHeld(snapshot).version == version else {
+                    return .lost(await lost(claim, snapshot, endpoint))
                 }
-                (held.began, held.expiresAt) = (reading.acquiredAt, reading.expiresAt)
+                (held.began, held.expiresAt) = (snapshot.acquiredAt, snapshot.expiresAt)
             } catch { throw told(error, what, isChange: false) }
         }
         do throws(GRPCFailure) {
@@ -39,33 +39,33 @@ extension RaftLockCoordinator {
                 return .lost(await present(grant.name, otherwise: .free, until: requestDeadline))
             }
             guard told(error, what, isChange: true).isUncertain else { throw told(error, what, isChange: false) }
-            return try await settle(grant, claim, held, error, what, from: sentAt)
+            return try await resolve(grant, claim, held, error, what, from: sentAt)
         }
     }
 
     /// Looks whether a renewal in doubt was carried out.
-    private func settle(
+    private func resolve(
         _ grant: Grant, _ claim: Claim, _ before: Held, _ failure: GRPCFailure, _ what: String, from sentAt: BootInstant
     ) async throws(CoordinationError) -> RenewAnswer {
         var held = before
         do throws(GRPCFailure) {
-            let (reading, endpoint) = try await service.lockInfo(grant.name, until: requestDeadline(within: grant.deadline))
-            guard reading.owner == grant.identity, asHeld(reading).version == held.version else {
-                service.settled(.refused, of: grant.name, at: failure.endpoint)
-                return .lost(await lost(claim, reading, endpoint))
+            let (snapshot, endpoint) = try await service.lockInfo(grant.name, until: requestDeadline(within: grant.deadline))
+            guard snapshot.owner == grant.identity, asHeld(snapshot).version == held.version else {
+                service.resolved(.refused, of: grant.name, at: failure.endpoint)
+                return .lost(await lost(claim, snapshot, endpoint))
             }
             // It may also come to end earlier: a promoted waiter has 30 s, whatever it wants.
-            let wasCarriedOut = reading.expiresAt != held.expiresAt
-            service.settled(wasCarriedOut ? .carriedOut : .ignored(wasHeard: failure.isAnswer), of: grant.name, at: failure.endpoint)
+            let wasCarriedOut = snapshot.expiresAt != held.expiresAt
+            service.resolved(wasCarriedOut ? .carriedOut : .ignored(wasHeard: failure.isAnswer), of: grant.name, at: failure.endpoint)
             if wasCarriedOut {
-                held.expiresAt = reading.expiresAt
+                held.expiresAt = snapshot.expiresAt
                 return .renewed(extended(grant, claim, held, from: sentAt))
             }
         } catch {
             // The reason for the renewal's failure says more than that of the look after it.
-            service.settled(.unknown, of: grant.name, at: failure.endpoint)
+            service.resolved(.unknown, of: grant.name, at: failure.endpoint)
         }
-        held.isDoubtful = true
+        held.isUncertain = true
         state.withLock { $0.held[claim] = held }
         var told = told(failure, what, isChange: true)
         // There is nothing to settle any more: asking again is all that can be done.
@@ -79,9 +79,9 @@ extension RaftLockCoordinator {
         return self.grant(claim, version: held.version, ttl: held.ttl, from: sentAt, began: grant.acquiredAt)
     }
 
-    private func lost(_ claim: Claim, _ reading: LockReading, _ endpoint: Int?) async -> ElectionState {
+    private func lost(_ claim: Claim, _ snapshot: LockSnapshot, _ endpoint: Int?) async -> ElectionState {
         forgetHeld(claim)
-        return await electionState(reading, from: endpoint)
+        return await electionState(snapshot, from: endpoint)
     }
 
     private func forgetHeld(_ claim: Claim) { state.withLock { $0.held[claim] = nil } }

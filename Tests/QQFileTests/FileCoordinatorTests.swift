@@ -159,12 +159,12 @@ struct FileCoordinatorTests {
     @Test func leaveNoDescriptorOpen() async throws {
         let coordinator = try folder.coordinator(clock)
         for count in 0..<20 {
-            let held = try await coordinator.takeOver(ask("a", witness: count % 2 == 0))
+            let held = try await coordinator.takeOver(ask("a", livenessLock: count % 2 == 0))
             _ = try await coordinator.read("backup")
             _ = try await coordinator.list()
             _ = try await coordinator.renew(held.grant)
             _ = await coordinator.clusterStatus()
-            held.witness?.close()
+            held.livenessLock?.close()
             _ = try await coordinator.release(held.grant)
         }
         #expect(folder.openDescriptors == 0)
@@ -173,7 +173,7 @@ struct FileCoordinatorTests {
     @Test func leaveNoDescriptorOpenWhereTheyAreBroken() async throws {
         try folder.write("{", to: "backup.json")
         let coordinator = try folder.coordinator(clock)
-        for _ in 0..<5 { #expect(await failure { _ = try await coordinator.acquire(ask("a", witness: true)) } != nil) }
+        for _ in 0..<5 { #expect(await failure { _ = try await coordinator.acquire(ask("a", livenessLock: true)) } != nil) }
         #expect(folder.openDescriptors == 0)
     }
 
@@ -251,7 +251,7 @@ struct FileCoordinatorTests {
         let grant = term(of: "a", FencingToken(1), ttl: .seconds(15))
         let led = ElectionState(name: "backup", phase: .held)
         for error in [
-            await failure { _ = try await coordinator.acquire(ask("a", witness: true)) },
+            await failure { _ = try await coordinator.acquire(ask("a", livenessLock: true)) },
             await failure { _ = try await coordinator.acquire(ask("a", continuing: FencingToken(1))) },
             await failure { _ = try await coordinator.renew(grant) }, await failure { _ = try await coordinator.release(grant) },
             await failure { _ = try await coordinator.askToStepDown(led, by: "b", byForce: true) },
@@ -280,9 +280,9 @@ struct FileCoordinatorTests {
     @Test func atTheLargestTokenAreRefusedWithTheReason() async throws {
         try folder.write("{\"holder\": \"\", \"token\": \(LeaseRecord.largestToken)}", to: "backup.json")
         let coordinator = try folder.coordinator(clock)
-        for witness in [true, false] {
+        for livenessLock in [true, false] {
             errno = EAGAIN
-            let error = await failure { _ = try await coordinator.acquire(ask("a", witness: witness)) }
+            let error = await failure { _ = try await coordinator.acquire(ask("a", livenessLock: livenessLock)) }
             #expect(error?.kind == .brokenData)
             #expect(error?.reason == "the fencing tokens are used up")
         }
@@ -315,29 +315,29 @@ struct FileCoordinatorTests {
         #expect(details["broken"] == 1)
     }
 
-    // MARK: Witnesses
+    // MARK: Liveness locks
 
     @Test func withALiveHolderAreRefusedThoughTheirRecordIsEmptied() async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         try folder.write("", to: "backup.json")
         #expect(try await coordinator.blocker(of: ask("b")).alive == true)
-        held.witness?.close()
+        held.livenessLock?.close()
         #expect(try await coordinator.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
     @Test func withALiveHolderAreRefusedToTheSameIdentity() async throws {
-        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
-        _ = try await folder.coordinator(clock).blocker(of: ask("a", witness: true))
+        let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
+        _ = try await folder.coordinator(clock).blocker(of: ask("a", livenessLock: true))
         _ = try await folder.coordinator(clock).blocker(of: ask("a", continuing: held.grant.token))
-        held.witness?.close()
+        held.livenessLock?.close()
     }
 
     @Test func areTakenOverAtOnceWhenTheHolderIsGone() async throws {
-        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
+        let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
         let other = try folder.coordinator(clock)
         #expect(try await other.blocker(of: ask("b")).alive == true)
-        held.witness?.close()
+        held.livenessLock?.close()
         try await eventually("the death") { try await other.read("backup").alive == false }
         #expect(try await other.takeOver(ask("b")).grant.token == FencingToken(2))
     }
@@ -345,7 +345,7 @@ struct FileCoordinatorTests {
     @Test("are still held, and renewed, when somebody deletes their lock file", arguments: [false, true])
     func lockFileDeleted(isMadeAnew: Bool) async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         unlink(folder.file(".backup.lock"))
         if isMadeAnew { try folder.write("", to: ".backup.lock") }
         #expect(try await coordinator.blocker(of: ask("b")).leader == "a")
@@ -354,15 +354,15 @@ struct FileCoordinatorTests {
             return
         }
         #expect(try await coordinator.release(held.grant) == .released)
-        held.witness?.close()
+        held.livenessLock?.close()
         #expect(try await coordinator.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
-    @Test func areHeldByAChildThatInheritedTheWitness() async throws {
+    @Test func areHeldByAChildThatInheritedTheLivenessLock() async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
-        let child = try Sleeper(held.witness)
-        held.witness?.close()
+        let held = try await coordinator.get(ask("a", livenessLock: true))
+        let child = try Sleeper(held.livenessLock)
+        held.livenessLock?.close()
         #expect(try await coordinator.blocker(of: ask("b")).alive == true)
         child.end()
         try await coordinator.takeOver(ask("b"))
@@ -370,9 +370,9 @@ struct FileCoordinatorTests {
 
     @Test func areGrantedOnlyOnceTheSurvivorsOfAnEndedLeaseAreDead() async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
-        let children = try (0..<3).map { _ in try Sleeper(held.witness) }
-        held.witness?.close()
+        let held = try await coordinator.get(ask("a", livenessLock: true))
+        let children = try (0..<3).map { _ in try Sleeper(held.livenessLock) }
+        held.livenessLock?.close()
         clock.putForward(.seconds(600))
         let taken = try await coordinator.get(ask("b"))
         #expect(taken.grant.token == FencingToken(2))
@@ -382,26 +382,26 @@ struct FileCoordinatorTests {
     @Test func areRefusedWhereASurvivorCannotBeEnded() async throws {
         let coordinator = try folder.coordinator(clock)
         // This process itself, which is not to end itself.
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         clock.putForward(.seconds(600))
         let error = await failure { _ = try await coordinator.acquire(ask("b")) }
         #expect(error?.kind == .unavailable)
-        held.witness?.close()
+        held.livenessLock?.close()
         try await coordinator.takeOver(ask("b"))
     }
 
     @Test func areTakenOverWithoutHarmToAProcessThatHasTheirFilesOpen() async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
-        let survivor = try Sleeper(held.witness)
+        let held = try await coordinator.get(ask("a", livenessLock: true))
+        let survivor = try Sleeper(held.livenessLock)
         let side = open(folder.file(".backup.lock"), O_RDWR)
-        struct Opened: Witness {
+        struct Opened: LivenessLock {
             let descriptor: Int32
             func close() {}
         }
         let bystander = try Sleeper(Opened(descriptor: side))
         close(side)
-        held.witness?.close()
+        held.livenessLock?.close()
         clock.putForward(.seconds(600))
         _ = try await coordinator.get(ask("b"))
         #expect(!survivor.isAlive)
@@ -422,7 +422,7 @@ struct FileCoordinatorTests {
 
     @Test func askALiveHolderThroughTheFile() async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true) == .asked)
         #expect(try await coordinator.read("backup").stepDownAskedBy == "admin")
         guard case .renewed = try await coordinator.renew(held.grant) else {
@@ -430,7 +430,7 @@ struct FileCoordinatorTests {
             return
         }
         #expect(try await coordinator.read("backup").stepDownAskedBy == "admin")
-        held.witness?.close()
+        held.livenessLock?.close()
     }
 
     @Test func areNotTakenFromAHolderThatCameSince() async throws {

@@ -75,10 +75,12 @@ final class TemporaryFolder: Sendable {
 }
 
 func ask(
-    _ identity: String, _ name: String = "backup", ttl: Duration = .seconds(600), witness: Bool = false, continuing: FencingToken? = nil
+    _ identity: String, _ name: String = "backup", ttl: Duration = .seconds(600), livenessLock: Bool = false,
+    continuing: FencingToken? = nil
 ) -> AcquireRequest {
     AcquireRequest(
-        name: name, identity: identity, ttl: ttl, continuing: continuing.map { term(of: identity, $0, ttl: ttl) }, wantsWitness: witness)
+        name: name, identity: identity, ttl: ttl, continuing: continuing.map { term(of: identity, $0, ttl: ttl) },
+        wantsLivenessLock: livenessLock)
 }
 
 /// A term that is gone on with: of it, only whose it is and its token count.
@@ -95,16 +97,16 @@ struct NotGranted: Error {
 struct NotRefused: Error {}
 
 extension FileCoordinator {
-    func get(_ request: AcquireRequest) async throws -> (grant: Grant, witness: (any Witness)?) {
+    func get(_ request: AcquireRequest) async throws -> (grant: Grant, livenessLock: (any LivenessLock)?) {
         switch try await acquire(request) {
-        case .granted(let grant, let witness): return (grant, witness)
+        case .granted(let grant, let livenessLock): return (grant, livenessLock)
         case .refused(let state): throw NotGranted(state: state)
         }
     }
 
-    /// Takes a lease whose witness was closed. A process that another test starts at that moment has a copy of it until it has begun its own program.
+    /// Takes a lease whose liveness lock was closed. A process that another test starts at that moment has a copy of it until it has begun its own program.
     @discardableResult
-    func takeOver(_ request: AcquireRequest) async throws -> (grant: Grant, witness: (any Witness)?) {
+    func takeOver(_ request: AcquireRequest) async throws -> (grant: Grant, livenessLock: (any LivenessLock)?) {
         let end = ContinuousClock.now + .seconds(30)
         while true {
             do { return try await get(request) } catch is NotGranted where ContinuousClock.now < end {
@@ -141,16 +143,16 @@ func eventually(_ what: String, _ condition: () async throws -> Bool) async thro
     }
 }
 
-/// A `sleep` process that inherited a witness, or none.
+/// A `sleep` process that inherited a liveness lock, or none.
 final class Sleeper: Sendable {
     let pid: pid_t
 
-    init(_ witness: (any Witness)?) throws {
+    init(_ livenessLock: (any LivenessLock)?) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         // A copy onto itself would keep its close-on-exec flag.
-        if let witness { posix_spawn_file_actions_adddup2(&actions, witness.descriptor, 200) }
+        if let livenessLock { posix_spawn_file_actions_adddup2(&actions, livenessLock.descriptor, 200) }
         var pid: pid_t = 0
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
         defer { for argument in arguments { free(argument) } }
@@ -158,7 +160,7 @@ final class Sleeper: Sendable {
             let result = posix_spawnp(&pid, "sleep", &actions, nil, &arguments, environ)
             guard result == 0 else { throw SystemCallError("posix_spawn", code: result) }
             if Self.becomesSleep(pid) { break }
-            // Another test ended whoever had a copy of its witness, and this one had, until it became another program.
+            // Another test ended whoever had a copy of its liveness lock, and this one had, until it became another program.
             waitpid(pid, nil, 0)
         }
         self.pid = pid

@@ -67,9 +67,9 @@ struct FolderWatchTests {
     @Test("tells of a crash", arguments: 0..<10)
     func crash(round: Int) async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
-        let child = try Sleeper(held.witness)
-        held.witness?.close()
+        let held = try await coordinator.get(ask("a", livenessLock: true))
+        let child = try Sleeper(held.livenessLock)
+        held.livenessLock?.close()
         let watch = Watch(coordinator, ["backup"])
         try await watch.tells(["backup held a"])
         child.end()
@@ -110,13 +110,13 @@ struct FolderWatchTests {
 
     @Test func tellsOfAStepDown() async throws {
         let coordinator = try folder.coordinator(clock)
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         let watch = Watch(try folder.coordinator(clock), ["backup"])
         try await watch.tells(["backup held a"])
         _ = try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true)
         try await watch.tells(["backup held a", "backup held a"])
         await watch.end()
-        held.witness?.close()
+        held.livenessLock?.close()
     }
 
     @Test func startsBeforeTheDefaultFolderIsMade() async throws {

@@ -20,15 +20,15 @@ struct KeptFieldsTests {
 
     @Test func isHeldByTheNewHolderUntilItsLeaseEnds() async throws {
         let coordinator = try folder.coordinator()
-        let held = try await coordinator.get(ask("a", ttl: .seconds(15), witness: true))
-        held.witness?.close()
+        let held = try await coordinator.get(ask("a", ttl: .seconds(15), livenessLock: true))
+        held.livenessLock?.close()
         try await eventually("its death") { try await coordinator.read("backup").alive == false }
         try put("script")
         let state = try await coordinator.read("backup")
         #expect(state.phase == .held)
         #expect(state.leader == "script")
         #expect(state.alive == nil)
-        #expect(try await coordinator.blocker(of: ask("b", witness: true)).leader == "script")
+        #expect(try await coordinator.blocker(of: ask("b", livenessLock: true)).leader == "script")
         try put("script", renewed: .now() - .seconds(601))
         #expect(try await coordinator.get(ask("b")).grant.token == FencingToken(2))
     }
@@ -43,22 +43,22 @@ struct KeptFieldsTests {
 
     @Test func isStillRefusedWhileTheEarlierHoldersWorkLives() async throws {
         let coordinator = try folder.coordinator()
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         try put("script", renewed: .now() - .seconds(3600), lasting: .seconds(5))
-        _ = try await coordinator.blocker(of: ask("b", witness: true))
-        held.witness?.close()
+        _ = try await coordinator.blocker(of: ask("b", livenessLock: true))
+        held.livenessLock?.close()
         try await coordinator.takeOver(ask("b"))
     }
 
     @Test func isBelievedAsItStandsForTheSameHolder() async throws {
         let coordinator = try folder.coordinator()
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         try put("a", renewed: .now() - .seconds(3600))
         #expect(try await coordinator.read("backup").alive == true)
         guard case .renewed = try await coordinator.renew(held.grant) else {
             Issue.record("lost")
             return
         }
-        held.witness?.close()
+        held.livenessLock?.close()
     }
 }

@@ -31,7 +31,7 @@ struct LeaseFolderTests {
     func foreignSideFile(text: String) async throws {
         try folder.write(text, to: ".backup.lock")
         let coordinator = try folder.coordinator(clock)
-        #expect(await failure { _ = try await coordinator.acquire(ask("a", witness: true)) }?.kind == .brokenData)
+        #expect(await failure { _ = try await coordinator.acquire(ask("a", livenessLock: true)) }?.kind == .brokenData)
         #expect(folder.text(".backup.lock") == text)
         #expect(try await coordinator.read("backup").phase == .free)
     }
@@ -212,15 +212,15 @@ struct LeaseFolderTests {
         let page = [UInt8](repeating: 1, count: 4096)
         while write(filler, page, page.count) > 0 {}
         close(filler)
-        let error = await failure { _ = try await coordinator.acquire(ask("a", "new", witness: true)) }
+        let error = await failure { _ = try await coordinator.acquire(ask("a", "new", livenessLock: true)) }
         #expect(error?.kind == .unavailable)
         #expect(error?.reason == "No space left on device")
         #expect(try await coordinator.read("new").phase == .free)
         #expect(small.text("old.json") == text)
         unlink(small.file("filler"))
-        let held = try await coordinator.get(ask("a", "new", witness: true))
+        let held = try await coordinator.get(ask("a", "new", livenessLock: true))
         #expect(held.grant.token == FencingToken(1))
-        held.witness?.close()
+        held.livenessLock?.close()
         #expect(try await coordinator.get(ask("a", "old")).grant.token == FencingToken(2))
     }
 
@@ -256,7 +256,7 @@ struct LeaseFolderTests {
         let leases = LeaseFolder(path: "/leases", isDefault: false)
         let error = leases.problem(SystemCallError("open", code: code), with: "/leases/backup.json")
         #expect(error.kind == kind)
-        #expect(error.place == "/leases/backup.json")
+        #expect(error.location == "/leases/backup.json")
         #expect(!error.isUncertain)
     }
 

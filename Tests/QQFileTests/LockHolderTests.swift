@@ -44,8 +44,10 @@ struct LockHolderTests {
 
     /// Where strangers lock, and how much of the file: 0 for all that follows.
     private static let places: [(Int64, Int64)] = [
-        (0, 0), (LiveLock.firstByte, 1), (LiveLock.firstByte, 0), (LiveLock.firstByte + 1, 2), (LiveLock.firstByte + 2, 1),
-        (LiveLock.firstByte + 7, 1), (LiveLock.firstByte + 1, LiveLock.firstHolderByte), (LiveLock.firstByte - 5, 6),
+        (0, 0), (TermLivenessLock.firstByte, 1), (TermLivenessLock.firstByte, 0), (TermLivenessLock.firstByte + 1, 2),
+        (TermLivenessLock.firstByte + 2, 1),
+        (TermLivenessLock.firstByte + 7, 1), (TermLivenessLock.firstByte + 1, TermLivenessLock.firstHolderByte),
+        (TermLivenessLock.firstByte - 5, 6),
     ]
 
     @Test("that is no term's stands in the way and is named", arguments: [CInt(F_RDLCK), CInt(F_WRLCK)], places)
@@ -59,31 +61,31 @@ struct LockHolderTests {
         let side = open(folder.file(".backup.lock"), type == CInt(F_RDLCK) ? O_RDONLY : O_RDWR)
         defer { close(side) }
         #expect(qq_ofd_lock(side, type, place.first, place.length) == 0)
-        let error = await failure { _ = try await coordinator.acquire(ask("b", witness: true)) }
+        let error = await failure { _ = try await coordinator.acquire(ask("b", livenessLock: true)) }
         #expect(error?.kind == .unavailable)
         #expect(error?.reason.hasPrefix("process \(getpid()) (") == true, "\(error?.reason ?? "")")
         #expect(error?.reason.hasSuffix(" has locked its file without holding a term") == true)
         #expect(try await coordinator.read("backup").phase == .free)
     }
 
-    @Test("that is no term's does not hide that of work", arguments: places.filter { $0 != (LiveLock.firstByte + 2, 1) })
+    @Test("that is no term's does not hide that of work", arguments: places.filter { $0 != (TermLivenessLock.firstByte + 2, 1) })
     func besideWork(place: (first: Int64, length: Int64)) async throws {
         let folder = TemporaryFolder()
         let coordinator = try folder.coordinator()
         _ = try await coordinator.release(try await coordinator.get(ask("z")).grant)
         _ = try await coordinator.release(try await coordinator.get(ask("z")).grant)
         // Its token is 3.
-        let held = try await coordinator.get(ask("a", witness: true))
+        let held = try await coordinator.get(ask("a", livenessLock: true))
         let side = open(folder.file(".backup.lock"), O_RDWR)
         defer { close(side) }
         // Locks that would lie on that of work as well end before it.
-        let work = LiveLock.firstByte + 3
+        let work = TermLivenessLock.firstByte + 3
         let end = place.length == 0 ? Int64.max : place.first + place.length
         let isOver = place.first <= work && work < end
         #expect(qq_ofd_lock(side, CInt(F_WRLCK), place.first, isOver ? work - place.first : place.length) == 0)
         // And one behind it.
         #expect(qq_ofd_lock(side, CInt(F_WRLCK), work + 1, 0) == 0)
-        #expect(try await coordinator.blocker(of: ask("b", witness: true)).leader == "a")
+        #expect(try await coordinator.blocker(of: ask("b", livenessLock: true)).leader == "a")
         guard case .renewed = try await coordinator.renew(held.grant) else {
             Issue.record("a stranger's lock has ended a term")
             return
@@ -91,11 +93,11 @@ struct LockHolderTests {
         // A foreign writer takes the record away, and with it the token that is looked for first.
         for text in ["{\"holder\": \"go\", \"renewTime\": \"2026-01-01T00:00:00Z\"}", ""] {
             try folder.write(text, to: "backup.json")
-            _ = try await coordinator.blocker(of: ask("b", witness: true))
+            _ = try await coordinator.blocker(of: ask("b", livenessLock: true))
         }
-        held.witness?.close()
+        held.livenessLock?.close()
         try await eventually("the work's end") { try await coordinator.read("backup").phase != .held }
-        #expect(await failure { _ = try await coordinator.acquire(ask("b", witness: true)) }?.kind == .unavailable)
+        #expect(await failure { _ = try await coordinator.acquire(ask("b", livenessLock: true)) }?.kind == .unavailable)
         #expect(await failure { _ = try await coordinator.acquire(ask("b")) }?.kind == .unavailable, "without a lock of our own, too")
     }
 
@@ -105,8 +107,8 @@ struct LockHolderTests {
         _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
         let side = open(folder.file(".backup.lock"), O_RDWR)
         defer { close(side) }
-        for number in 1...200 { #expect(qq_ofd_lock(side, CInt(F_WRLCK), LiveLock.firstByte + 10 * Int64(number), 1) == 0) }
-        #expect(await failure { _ = try await coordinator.acquire(ask("b", witness: true)) }?.kind == .unavailable)
+        for number in 1...200 { #expect(qq_ofd_lock(side, CInt(F_WRLCK), TermLivenessLock.firstByte + 10 * Int64(number), 1) == 0) }
+        #expect(await failure { _ = try await coordinator.acquire(ask("b", livenessLock: true)) }?.kind == .unavailable)
     }
 
     @Test func isSearchedForAtMostOnceInASecond() {

@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test("another of the same name does not share a lease, and waits for its end") func namesake() async throws {
+    @Test("another of the same name does not share a lease, and waits for its end") func sameIdentityTerm() async throws {
         try await inCluster { cluster in
             let (one, other) = (try coordinator(cluster.url), try coordinator(cluster.url))
             let grant = try granted(try await one.acquire(request("same", ttl: .seconds(4))))
@@ -119,7 +119,7 @@ import Testing
                 do throws(CoordinationError) {
                     if case .renewed(let grant) = try await qq.renew(grant) { renewed = grant }
                 } catch {
-                    #expect(error.isPassing, "\(error)")
+                    #expect(error.isTransient, "\(error)")
                     try await Task.sleep(for: .milliseconds(50))
                 }
             }
@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    @Test("a granted lease in doubt is known as ours, and stepping down") func doubt() async throws {
+    @Test("a lease granted by an uncertain request is known as ours, and can be stepped down from") func uncertain() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url, timeout: .milliseconds(1500))
             _ = try await qq.read("web")

@@ -55,7 +55,7 @@ import Testing
         #expect(LockRefusal(unheard) == nil)
     }
 
-    @Test("in doubt is only what changes something and has no reason") func doubt() {
+    @Test("only a change that fails without a reason is uncertain") func uncertain() {
         let unexpected = failure("An unexpected internal error occurred.")
         #expect(unexpected.told("x", isChange: true, wedged: nil).isUncertain)
         #expect(!unexpected.told("x", isChange: false, wedged: nil).isUncertain)

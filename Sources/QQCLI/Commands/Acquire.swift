@@ -6,7 +6,7 @@ extension Context {
     /// `acquire NAME`: takes the lease, prints the grant, and leaves it held.
     func acquire() async throws -> Int32 {
         let signals = try stopSignals()
-        let plan = try leasePlan(wantsWitness: false)
+        let plan = try leasePlan(wantsLivenessLock: false)
         switch await campaign(plan.configuration, signals: signals) {
         case .elected(let grant):
             do throws(CoordinationError) {

@@ -51,7 +51,7 @@ actor ElectionHolder {
         var request = AcquireRequest(
             name: name, identity: context.givenIdentity ?? saved?.identity ?? context.identity, ttl: timing.ttl,
             // An address that we carry stays for as long as the kernel was told, also when we are gone.
-            wantsWitness: true, guardsWork: false, outlivesHolder: !context.addresses.isEmpty)
+            wantsLivenessLock: true, guardsWork: false, outlivesHolder: !context.addresses.isEmpty)
         if !context.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
         try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
         if let saved, saved.identity == request.identity {
@@ -128,7 +128,7 @@ actor ElectionHolder {
             while !Task.isCancelled {
                 do throws(CoordinationError) { return try await context.coordinator.join(name, as: identity) } catch {
                     retry += 1
-                    guard error.isPassing else { return context.messages.note("\(error)") }
+                    guard error.isTransient else { return context.messages.note("\(error)") }
                     let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
                     context.messages.note("\(error); trying again in \(DurationText.brief(pause))")
                     try? await context.loop.sleep(for: pause)

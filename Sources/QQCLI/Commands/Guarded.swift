@@ -10,13 +10,13 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     try checkProc()
     let lifeline = Lifeline.take()
     // Checked before anything is forked, so that mistakes are told by the process that the user started.
-    let front = Front.start()
+    let front = FrontProcess.start()
     Streams.neverWait(mayStartThreads: false)
     becomeSubreaper()
     let loop = try MainLoop()
     let signals = try SignalSource(GuardedCommand.signals, on: loop)
     let context = try Context(invocation, loop: loop)
-    var plan = try context.leasePlan(wantsWitness: true)
+    var plan = try context.leasePlan(wantsLivenessLock: true)
     plan.configuration.watchesAfter = min(.milliseconds(250), plan.configuration.renewEvery)
     // The command's words byte for byte, whatever their encoding: argv[0] is qq itself.
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
@@ -94,11 +94,11 @@ extension Context {
     }
 
     /// What `acquire` asks for, checked.
-    func leasePlan(wantsWitness: Bool, guardsWork: Bool = true) throws(CoordinationError) -> LeasePlan {
+    func leasePlan(wantsLivenessLock: Bool, guardsWork: Bool = true) throws(CoordinationError) -> LeasePlan {
         let timing = try LeaseTiming(
             ttl: ttl, renewEvery: renewEvery(of: ttl), killAfter: invocation[Flags.killAfter])
         let request = AcquireRequest(
-            name: name, identity: identity, ttl: timing.ttl, wantsWitness: wantsWitness, guardsWork: guardsWork)
+            name: name, identity: identity, ttl: timing.ttl, wantsLivenessLock: wantsLivenessLock, guardsWork: guardsWork)
         try checkToken()
         try coordinator.validate(name: request.name, identity: request.identity, ttl: request.ttl)
         let waiting: LeaseSession.Waiting =

@@ -82,7 +82,7 @@ extension Context {
         while true {
             let next: ElectionState?
             do { next = try await changes.next() } catch let error as CoordinationError
-                where error.isPassing && seen.states.count == Set(names).count && !Task.isCancelled
+                where error.isTransient && seen.states.count == Set(names).count && !Task.isCancelled
             {
                 try sight.lost(error)
                 hidden = Set(names)

@@ -114,7 +114,7 @@ final class SessionLeases: Sendable {
             context.messages.note("\(context.name) is held by this session already")
             return ExitCode.yes
         }
-        let plan = try context.leasePlan(wantsWitness: true, guardsWork: false)
+        let plan = try context.leasePlan(wantsLivenessLock: true, guardsWork: false)
         let driver = SessionDriver(
             plan.configuration, coordinator: context.coordinator, clock: loop, clearing: context.clearing(context.name))
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)

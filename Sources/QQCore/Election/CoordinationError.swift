@@ -25,7 +25,7 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
     /// Why, such as "Permission denied".
     public var reason: String
     /// Where: a server's URL without credentials, a file.
-    public var place: String?
+    public var location: String?
     /// What to do about it.
     public var hint: String?
     /// Whether the request may have been carried out all the same.
@@ -34,24 +34,24 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
     public var code: String?
 
     public init(
-        _ kind: Kind, _ what: String, because reason: String, at place: String? = nil, hint: String? = nil, isUncertain: Bool = false
+        _ kind: Kind, _ what: String, because reason: String, at location: String? = nil, hint: String? = nil, isUncertain: Bool = false
     ) {
         self.kind = kind
         self.what = what
         self.reason = reason
-        self.place = place
+        self.location = location
         self.hint = hint
         self.isUncertain = isUncertain
     }
 
     /// Whether trying again later can help.
-    public var isPassing: Bool { kind == .unavailable || isUncertain }
+    public var isTransient: Bool { kind == .unavailable || isUncertain }
 
     /// One line: what, why, where.
     public var description: String {
         var text = what
         if !reason.isEmpty { text += ": " + reason }
-        if let place { text += " (" + place + ")" }
+        if let location { text += " (" + location + ")" }
         return text
     }
 }

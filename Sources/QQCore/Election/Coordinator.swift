@@ -130,30 +130,30 @@ public struct AcquireRequest: Sendable, Hashable {
     public var ttl: Duration
     /// A term that we hold already and want to go on with.
     public var continuing: Grant?
-    /// Whether work is to run under the lease: then a witness is wanted, and a term that another process works under is not ours to share.
-    public var wantsWitness: Bool
-    /// Whether the witness is to go to work that must be dead before anybody else may lead; else it only shows that the holder lives.
+    /// Whether work is to run under the lease: then a liveness lock is wanted, and a term that another process works under is not ours to share.
+    public var wantsLivenessLock: Bool
+    /// Whether the liveness lock is to go to work that must be dead before anybody else may lead; else it only shows that the holder lives.
     public var guardsWork: Bool
     /// Whether what runs under the lease goes on until the lease's end even when its holder has died, as an address in the kernel does: then nobody else
-    /// may lead before that end, whatever a witness says.
+    /// may lead before that end, whatever a liveness lock says.
     public var outlivesHolder: Bool
 
     public init(
-        name: String, identity: String, ttl: Duration, continuing: Grant? = nil, wantsWitness: Bool = false, guardsWork: Bool = true,
+        name: String, identity: String, ttl: Duration, continuing: Grant? = nil, wantsLivenessLock: Bool = false, guardsWork: Bool = true,
         outlivesHolder: Bool = false
     ) {
         self.name = name
         self.identity = identity
         self.ttl = ttl
         self.continuing = continuing
-        self.wantsWitness = wantsWitness
+        self.wantsLivenessLock = wantsLivenessLock
         self.guardsWork = guardsWork
         self.outlivesHolder = outlivesHolder
     }
 }
 
 public enum AcquireAnswer: Sendable {
-    case granted(Grant, (any Witness)?)
+    case granted(Grant, (any LivenessLock)?)
     /// Somebody else's.
     case refused(ElectionState)
 }

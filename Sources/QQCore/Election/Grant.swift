@@ -43,7 +43,7 @@ public struct Grant: Sendable, Hashable {
 ///
 /// A guarded command inherits it; when the last copy is closed, by exit or by the kernel, a system that can watch for that grants the election
 /// at once. Only lease files have one.
-public protocol Witness: Sendable {
+public protocol LivenessLock: Sendable {
     /// The descriptor to hand to the guarded command.
     var descriptor: Int32 { get }
     /// Gives up this process's copy.

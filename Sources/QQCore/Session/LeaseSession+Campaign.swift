@@ -10,23 +10,23 @@ extension LeaseSession {
         case .acquired(let grant): return granted(grant, sentAt: sentAt, at: now)
         case .refused(let blocker): return refused(by: blocker, at: now)
         case .acquireFailed(let error) where error.isUncertain:
-            state = .settling(sentAt: sentAt, error, readAgainAt: nil)
+            state = .resolving(sentAt: sentAt, error, readAgainAt: nil)
             return [.read]
         case .acquireFailed(let error): return failed(error, at: now)
         default: return []
         }
     }
 
-    mutating func settling(
+    mutating func resolving(
         _ event: Event, sentAt: BootInstant, error: CoordinationError, readAgainAt: BootInstant?, at now: BootInstant
     ) -> [Action] {
         switch event {
         case .read(let found):
-            // A holder that shows a sign of life is another of our name: our own witness went with the lost answer.
+            // A holder that shows a sign of life is another of our name: our own liveness lock went with the lost answer.
             guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true, found.isOwn != false else {
                 return failed(error, at: now)
             }
-            // It was granted after all, but its witness, if there is one, is lost: so give it up, and ask anew, as often as retries are allowed.
+            // It was granted after all, but its liveness lock, if there is one, is lost: so give it up, and ask anew, as often as retries are allowed.
             retries += 1
             if !configuration.retry.allows(retry: retries, after: error) { triedEnough = error }
             let grant = Grant(
@@ -36,17 +36,17 @@ extension LeaseSession {
             return release(grant, attempt: 1, campaignAfter: true)
         case .readFailed(let readError):
             // Still in doubt. Reading again is harmless; the lease cannot outlive the request by more than its TTL.
-            if readError.isPassing, now < sentAt + configuration.request.ttl {
+            if readError.isTransient, now < sentAt + configuration.request.ttl {
                 retries += 1
                 let pause = configuration.retry.pause(before: retries, random: configuration.random())
-                state = .settling(sentAt: sentAt, error, readAgainAt: now + pause)
+                state = .resolving(sentAt: sentAt, error, readAgainAt: now + pause)
                 return [.report(.retrying(readError, after: pause)), .timer(now + pause)]
             }
             return failed(error, at: now)
         case .timer:
             // A timer of the term before may still come while the read is in flight.
             guard let readAgainAt, now >= readAgainAt else { return [] }
-            state = .settling(sentAt: sentAt, error, readAgainAt: nil)
+            state = .resolving(sentAt: sentAt, error, readAgainAt: nil)
             return [.read]
         default: return []
         }

@@ -23,16 +23,16 @@ extension LeaseSession {
         case (.renewFailed(let error), .sent(_, let retry)):
             lastFailure = error
             if error.isUncertain {
-                state = .holding(grant, .settling(retry: retry))
+                state = .holding(grant, .resolving(retry: retry))
                 return [.read]
             }
             return renewAgain(grant, retry: retry, after: error, at: now)
-        case (.read(let found), .settling(let retry)):
+        case (.read(let found), .resolving(let retry)):
             if !found.isTerm(of: grant) { return lost(grant, Self.reason(found), at: now) }
             // Ours still, but perhaps not extended: renewing again is harmless and tells.
-            return observed(found, grant: grant, renewal: .settling(retry: retry))
+            return observed(found, grant: grant, renewal: .resolving(retry: retry))
                 + renewAgain(grant, retry: retry, after: lastFailure, at: now)
-        case (.readFailed(let error), .settling(let retry)):
+        case (.readFailed(let error), .resolving(let retry)):
             lastFailure = error
             return renewAgain(grant, retry: retry, after: error, at: now)
         case (.clockJumped, _) where doubtedAt != now:
@@ -79,7 +79,7 @@ extension LeaseSession {
             // What a watch shows can be older than the grant: a read settles it. A request in flight will tell by itself.
             guard case .due(_, let retry) = renewal else { return [] }
             lastFailure = nil
-            state = .holding(grant, .settling(retry: retry))
+            state = .holding(grant, .resolving(retry: retry))
             return [.read]
         }
         guard let by = found.stepDownAskedBy, stepDownSeen != by else { return [] }
@@ -101,7 +101,7 @@ extension LeaseSession {
     /// Whether no request is in flight once `event` has come.
     private static func answers(_ event: Event, _ renewal: Renewal) -> Bool {
         switch (renewal, event) {
-        case (.due, _), (.sent, .renewed), (.sent, .renewFailed), (.settling, .read), (.settling, .readFailed): true
+        case (.due, _), (.sent, .renewed), (.sent, .renewFailed), (.resolving, .read), (.resolving, .readFailed): true
         default: false
         }
     }
@@ -128,7 +128,7 @@ extension LeaseSession {
         switch event {
         case .releaseAnswered:
             // Not held any more is what was wanted, too.
-            // It is told of before asking anew, too: a witness that stayed open would stand in our own way.
+            // It is told of before asking anew, too: a liveness lock that stayed open would stand in our own way.
             let report = Action.report(.released(grant))
             if !stopping, let triedEnough { return [report] + end(.failed(triedEnough)) }
             return [report] + (stopping ? end(.stopped) : ask(at: now))

@@ -87,7 +87,7 @@ public struct LeaseSession: Sendable {
         case idle
         case asking(sentAt: BootInstant)
         /// An acquire in doubt; the read that settles it is in flight, or is to be tried again at `readAgainAt`.
-        case settling(sentAt: BootInstant, CoordinationError, readAgainAt: BootInstant?)
+        case resolving(sentAt: BootInstant, CoordinationError, readAgainAt: BootInstant?)
         case pausing(until: BootInstant)
         case queueing(behind: ElectionState, since: BootInstant)
         case holding(Grant, Renewal)
@@ -102,7 +102,7 @@ public struct LeaseSession: Sendable {
         case due(at: BootInstant, retry: Int)
         case sent(at: BootInstant, retry: Int)
         /// A renewal in doubt; the read that settles it is in flight.
-        case settling(retry: Int)
+        case resolving(retry: Int)
     }
 
     public let configuration: Configuration
@@ -137,8 +137,8 @@ public struct LeaseSession: Sendable {
             guard case .start = event else { return [] }
             return ask(at: now)
         case .asking(let sentAt): return asking(event, sentAt: sentAt, at: now)
-        case .settling(let sentAt, let error, let readAgainAt):
-            return settling(event, sentAt: sentAt, error: error, readAgainAt: readAgainAt, at: now)
+        case .resolving(let sentAt, let error, let readAgainAt):
+            return resolving(event, sentAt: sentAt, error: error, readAgainAt: readAgainAt, at: now)
         case .pausing(let until):
             guard case .timer = event, now >= until else { return [] }
             return ask(at: now)
@@ -157,7 +157,7 @@ public struct LeaseSession: Sendable {
         switch state {
         case .idle, .pausing, .queueing, .lapsed: return end(.stopped)
         // The answer decides: what was granted meanwhile is given up.
-        case .asking, .settling, .releasing, .ended: return []
+        case .asking, .resolving, .releasing, .ended: return []
         case .holding(let grant, .due): return release(grant, attempt: 1)
         // One request at a time: the release follows the renewal's answer.
         case .holding: return []

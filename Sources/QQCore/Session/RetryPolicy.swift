@@ -28,7 +28,7 @@ public struct RetryPolicy: Sendable, Hashable {
     /// Whether retry number `retry` (from 1) is allowed after `error`.
     public func allows(retry: Int, after error: CoordinationError) -> Bool {
         guard maximumRetries.map({ retry <= $0 }) ?? true else { return false }
-        guard let codes, let code = error.code else { return error.isPassing }
+        guard let codes, let code = error.code else { return error.isTransient }
         return codes.contains(code)
     }
 

@@ -1,7 +1,7 @@
 /// Drives one `LeaseSession` against a `Coordinator`: carries out its actions, and hands back what came of them.
 public final class SessionDriver: Sendable {
-    /// Called for every event, in order, and not allowed to block: renewals wait behind it. The witness comes with `.elected`.
-    public typealias Report = @Sendable (SessionEvent, (any Witness)?) -> Void
+    /// Called for every event, in order, and not allowed to block: renewals wait behind it. The liveness lock comes with `.elected`.
+    public typealias Report = @Sendable (SessionEvent, (any LivenessLock)?) -> Void
 
     /// Called with a grant before it counts as one. An error gives the lease back.
     public typealias Clearing = @Sendable (Grant) async throws(CoordinationError) -> Void
@@ -17,7 +17,7 @@ public final class SessionDriver: Sendable {
 
     private indirect enum Input: Sendable {
         case event(LeaseSession.Event)
-        case granted(Grant, (any Witness)?)
+        case granted(Grant, (any LivenessLock)?)
         /// A sleep until this moment has ended.
         case timer(BootInstant)
         case nothing
@@ -47,13 +47,13 @@ public final class SessionDriver: Sendable {
         // Discarding: a group that keeps what its tasks returned grows with every renewal.
         await withDiscardingTaskGroup { group in
             var session = LeaseSession(configuration)
-            var witness: (any Witness)?
+            var livenessLock: (any LivenessLock)?
             var isWatching = false
             var alarm = Alarm()
             var inputs = mailbox.makeAsyncIterator()
             var actions = session.handle(.start, at: clock.now())
             defer {
-                witness?.close()
+                livenessLock?.close()
                 group.cancelAll()
             }
             while true {
@@ -63,18 +63,18 @@ public final class SessionDriver: Sendable {
                         group.cancelAll()
                         let left = await coordinator.leaveQueue(configuration.request)
                         // A campaign that failed in doubt says so itself.
-                        if let left, !outcome.isInDoubt { report(.notWithdrawn(left), nil) }
+                        if let left, !outcome.isUncertain { report(.notWithdrawn(left), nil) }
                         return outcome
                     case .report(let event):
-                        report(event, witness)
+                        report(event, livenessLock)
                         switch event {
                         case .elected(let grant) where !isWatching:
                             isWatching = true
                             let begin = grant.deadline - grant.ttl + configuration.watchesAfter
                             group.addTask { await self.watch(from: begin) }
                         case .lost, .released, .releaseFailed:
-                            witness?.close()
-                            witness = nil
+                            livenessLock?.close()
+                            livenessLock = nil
                         default: break
                         }
                     case .timer(let instant):
@@ -98,8 +98,8 @@ public final class SessionDriver: Sendable {
                     }
                 case .nothing: actions = []
                 case .granted(let grant, let given):
-                    witness?.close()
-                    witness = given
+                    livenessLock?.close()
+                    livenessLock = given
                     actions = session.handle(.acquired(grant), at: clock.now())
                 case .event(let event):
                     actions = session.handle(event, at: clock.now())
@@ -114,7 +114,7 @@ public final class SessionDriver: Sendable {
         case .acquire(let request):
             do throws(CoordinationError) {
                 switch try await coordinator.acquire(request) {
-                case .granted(let grant, let witness): return await cleared(grant, witness)
+                case .granted(let grant, let livenessLock): return await cleared(grant, livenessLock)
                 case .refused(let state): return .event(.refused(state))
                 }
             } catch { return .event(.acquireFailed(error)) }
@@ -139,9 +139,9 @@ public final class SessionDriver: Sendable {
         }
     }
 
-    private func cleared(_ grant: Grant, _ witness: (any Witness)?) async -> Input {
+    private func cleared(_ grant: Grant, _ livenessLock: (any LivenessLock)?) async -> Input {
         do throws(CoordinationError) { try await clearing?(grant) } catch {
-            witness?.close()
+            livenessLock?.close()
             var told = error
             var uncleared = grant
             uncleared.leavesProcesses = true
@@ -150,7 +150,7 @@ public final class SessionDriver: Sendable {
             }
             return .event(.acquireFailed(told))
         }
-        return .granted(grant, witness)
+        return .granted(grant, livenessLock)
     }
 
     private func watch(from begin: BootInstant) async {

@@ -52,5 +52,5 @@ public enum SessionOutcome: Sendable, Hashable {
     case stopped
 
     /// Whether the last request may still be carried out.
-    var isInDoubt: Bool { if case .failed(let error) = self { error.isUncertain } else { false } }
+    var isUncertain: Bool { if case .failed(let error) = self { error.isUncertain } else { false } }
 }

@@ -23,21 +23,21 @@ public struct NATSError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The reason, such as "Connection refused".
     public var reason: String
     /// Location of the error: a server as host:port, or a file.
-    public var place: String?
+    public var location: String?
     /// Whether the request might have been carried out nevertheless.
     public var isUncertain: Bool
     /// What to do about the error, if that is known.
     public var hint: String?
 
-    public init(_ kind: Kind, _ reason: String, at place: String? = nil, isUncertain: Bool = false, hint: String? = nil) {
+    public init(_ kind: Kind, _ reason: String, at location: String? = nil, isUncertain: Bool = false, hint: String? = nil) {
         self.kind = kind
         self.reason = reason
-        self.place = place
+        self.location = location
         self.isUncertain = isUncertain
         self.hint = hint
     }
 
-    public var description: String { place.map { "\(reason) (\($0))" } ?? reason }
+    public var description: String { location.map { "\(reason) (\($0))" } ?? reason }
 }
 
 extension NATSError {
@@ -48,6 +48,6 @@ extension NATSError {
             case .denied: .denied
             case .disconnected: .disconnected
             }
-        self.init(kind, failure.reason, at: failure.place, hint: failure.hint)
+        self.init(kind, failure.reason, at: failure.location, hint: failure.hint)
     }
 }

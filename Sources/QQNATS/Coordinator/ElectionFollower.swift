@@ -22,7 +22,7 @@ final class ElectionFollower: Sendable {
         case unknown
         /// There is no bucket; a subscription to the subjects of its key rings when somebody uses it.
         case missing([UInt64])
-        case watching(KeyValueWatch, Survey)
+        case watching(KeyValueWatch, BucketSnapshot)
     }
 
     /// While there is no bucket, it is looked for this often besides.
@@ -55,12 +55,12 @@ final class ElectionFollower: Sendable {
             if Task.isCancelled { throw CoordinationError(.unavailable, "gave up on \(name)", because: "interrupted") }
         }
         let (stage, entry) = state.withLock { ($0.stage, $0.entry) }
-        guard case .watching(_, let survey) = stage else {
+        guard case .watching(_, let snapshot) = stage else {
             return (ElectionState(name: name, phase: .free), state.withLock { $0.lookAgainAt })
         }
-        let lease = LeaseEntry(entry, format: survey.format)
+        let lease = LeaseEntry(entry, format: snapshot.format)
         let rules = coordinator.rules(
-            name, lease, stream: survey.stream, clock: survey.stream.timestamp.map { ServerClock(time: $0, received: survey.takenAt) })
+            name, lease, stream: snapshot.stream, clock: snapshot.stream.timestamp.map { ServerClock(time: $0, readAt: snapshot.takenAt) })
         var found = coordinator.electionState(name, rules)
         let now = coordinator.moment
         let left = lease.content == .free ? nil : rules.remaining(age: rules.age(at: now), wall: now.wall)
@@ -76,15 +76,15 @@ final class ElectionFollower: Sendable {
     /// Whether the watch has not shown `revision` yet, which is known from elsewhere: it is on its way, or the consumer is lost.
     func isBehind(_ revision: UInt64) -> Bool {
         state.withLock { state in
-            guard case .watching(_, let survey) = state.stage else { return false }
-            return max(state.entry?.revision ?? 0, survey.stream.state.lastSequence) < revision
+            guard case .watching(_, let snapshot) = state.stage else { return false }
+            return max(state.entry?.revision ?? 0, snapshot.stream.state.lastSequence) < revision
         }
     }
 
     /// Whether a lease that seems to have run out is the newest that the server has. Else the watch has missed something, and begins anew.
     func isNewest(_ found: ElectionState) async -> Bool {
-        let survey = try? await coordinator.survey(name, fresh: true, timeout: coordinator.requestTimeout)
-        guard let survey, survey.lease.revision > found.revision ?? 0 else { return true }
+        let snapshot = try? await coordinator.snapshot(name, fresh: true, timeout: coordinator.requestTimeout)
+        guard let snapshot, snapshot.lease.revision > found.revision ?? 0 else { return true }
         stop()
         return false
     }
@@ -105,13 +105,13 @@ final class ElectionFollower: Sendable {
         case .missing where coordinator.clock.now() < state.withLock({ $0.lookAgainAt }): return true
         case .missing, .unknown: break
         }
-        let survey: Survey?
+        let snapshot: BucketSnapshot?
         do throws(JetStreamFailure) {
-            survey = try await coordinator.survey(name, fresh: true, timeout: coordinator.requestTimeout)
+            snapshot = try await coordinator.snapshot(name, fresh: true, timeout: coordinator.requestTimeout)
         } catch { throw coordinator.failure("cannot watch \(name)", error) }
-        if let survey {
+        if let snapshot {
             stop()
-            watch(survey)
+            watch(snapshot)
             return false
         }
         miss()
@@ -138,20 +138,20 @@ final class ElectionFollower: Sendable {
         state.withLock { $0.stage = .missing(subscriptions) }
     }
 
-    private func watch(_ survey: Survey) {
+    private func watch(_ snapshot: BucketSnapshot) {
         let client = coordinator.client
         let configuration = OrderedConsumer.Configuration(
-            bucket: survey.format.bucket(cluster: name), keys: survey.format.leaseKey, newName: { String(NUID.next().prefix(8)) },
+            bucket: snapshot.format.bucket(cluster: name), keys: snapshot.format.leaseKey, newName: { String(NUID.next().prefix(8)) },
             newInbox: { client.newInbox() })
         // Before the watch begins: it tells from another thread.
         state.withLock { state in
-            state.entry = survey.lease.entry
+            state.entry = snapshot.lease.entry
             state.isCurrent = false
         }
         let watch = KeyValueWatch(
             configuration, jetStream: coordinator.jetStream, timeout: coordinator.requestTimeout, clock: coordinator.clock
         ) { [weak self] in self?.update($0) }
-        state.withLock { $0.stage = .watching(watch, survey) }
+        state.withLock { $0.stage = .watching(watch, snapshot) }
     }
 
     /// On the client's event loop.

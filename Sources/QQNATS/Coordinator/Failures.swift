@@ -14,7 +14,7 @@ extension NATSCoordinator {
         let (kind, hint): (CoordinationError.Kind, String?) =
             switch error.kind {
             case .disconnected where error.isUncertain: (.unavailable, nil)
-            case .disconnected: (.unavailable, ConnectFailure.hint(error.reason) ?? (error.place == nil ? Self.poolHint : nil))
+            case .disconnected: (.unavailable, ConnectFailure.hint(error.reason) ?? (error.location == nil ? Self.poolHint : nil))
             case .timedOut: (.unavailable, "the server is there, but does not answer: see qq cluster-status; --timeout waits longer")
             case .noResponders: (.unavailable, Self.jetStreamHint)
             case .denied: (.denied, "see that the credentials are right (--creds, --nkey, the URL), and what the account may do")
@@ -23,7 +23,7 @@ extension NATSCoordinator {
             case .tooLarge: (.usage, nil)
             }
         return CoordinationError(
-            kind, what, because: error.reason, at: error.place ?? server.description, hint: error.hint ?? hint,
+            kind, what, because: error.reason, at: error.location ?? server.description, hint: error.hint ?? hint,
             isUncertain: error.isUncertain)
     }
 
@@ -39,7 +39,7 @@ extension NATSCoordinator {
                 .configuration, what, because: "JetStream is not enabled for this account", at: server.description,
                 hint: "enable it (nats-server -js), or use an account that has it")
         }
-        if error.isPassing {
+        if error.isTransient {
             if error.isUnavailable { client.seekAnotherServer() }
             return CoordinationError(
                 .unavailable, what, because: error.description, at: server.description, isUncertain: error.isUncertain)

@@ -63,8 +63,8 @@ final class HolderWatch: Sendable {
     private func isNews(_ delivery: NATSDelivery) -> Bool {
         switch delivery {
         case .message(let message):
-            guard let mark = message.headers["Nats-Msg-Id"].flatMap({ TermMark($0) }) else { return true }
-            return mark.nonce != coordinator.state.withLock { $0.held[name]?.term.nonce }
+            guard let messageID = message.headers["Nats-Msg-Id"].flatMap({ MessageID($0) }) else { return true }
+            return messageID.termID != coordinator.state.withLock { $0.held[name]?.term.termID }
         case .reconnected: return true
         case .disconnected, .failed: return false
         }

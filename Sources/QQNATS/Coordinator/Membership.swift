@@ -14,8 +14,8 @@ extension NATSCoordinator {
     private func becomeMember(of name: String, as identity: String) async throws(CoordinationError) {
         var format = settings.format ?? settings.formatToCreate
         do throws(JetStreamFailure) {
-            if let survey = try await survey(name, cooldownOf: identity, fresh: true, timeout: requestTimeout) {
-                format = survey.format
+            if let snapshot = try await snapshot(name, cooldownOf: identity, fresh: true, timeout: requestTimeout) {
+                format = snapshot.format
                 let bucket = format.bucket(cluster: name)
                 _ = try await jetStream.write(
                     bucket: bucket, LeaseTerm.endOfCooldown(format, node: identity), timeout: requestTimeout)
@@ -43,17 +43,17 @@ extension NATSCoordinator {
     private func node(_ name: String, _ identity: String) -> ClusterNode {
         ClusterNode(
             cluster: name, node: identity, version: settings.serviceVersion, client: client, clock: clock,
-            view: { [weak self] in self?.view(name) ?? NodeView() },
+            snapshot: { [weak self] in self?.clusterSnapshot(name) ?? ClusterSnapshot() },
             stepDown: { [weak self] answer in
                 guard let self else { return }
                 askedToStepDown(name, answer)
             })
     }
 
-    private func view(_ name: String) -> NodeView {
+    private func clusterSnapshot(_ name: String) -> ClusterSnapshot {
         state.withLock { state in
-            guard let held = state.held[name] else { return state.views[name] ?? NodeView() }
-            return NodeView(leader: held.term.nodeID, epoch: UInt64(exactly: held.term.epoch) ?? 0, isLeader: true)
+            guard let held = state.held[name] else { return state.clusterSnapshots[name] ?? ClusterSnapshot() }
+            return ClusterSnapshot(leader: held.term.nodeID, epoch: UInt64(exactly: held.term.epoch) ?? 0, isLeader: true)
         }
     }
 
@@ -79,7 +79,7 @@ extension NATSCoordinator {
         var found = ElectionState(name: name, phase: .held)
         found.leader = held.term.nodeID
         found.token = held.token
-        found.termID = held.term.nonce
+        found.termID = held.term.termID
         found.isOwn = true
         found.epoch = UInt64(exactly: held.term.epoch)
         found.revision = held.revision

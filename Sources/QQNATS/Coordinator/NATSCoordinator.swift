@@ -3,8 +3,8 @@ import Synchronization
 
 /// Elections of go-clusters in NATS key-value buckets, in both formats.
 ///
-/// A lease that this process takes bears a mark (`TermMark`), by which it is told from those of others under the same node id. All writes to a lease
-/// name the revision that they replace, so that of two only one succeeds.
+/// Every lease write of this process carries a `MessageID`, which tells its leases from those of other processes with the same node id. Each write also
+/// names the revision that it replaces, so that only one of two concurrent writes succeeds.
 public final class NATSCoordinator: Coordinator {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
@@ -31,13 +31,13 @@ public final class NATSCoordinator: Coordinator {
         /// The format that a cluster was found to use.
         var formats: [String: LeaseFormat] = [:]
         var held: [String: HeldLease] = [:]
-        /// Nonces of attempts to take a lease whose outcome we were not told, the newest last.
-        var doubtful: [String: [String]] = [:]
-        var sightings: [String: Sighting] = [:]
+        /// Term IDs of acquire requests whose outcome is unknown, the newest last.
+        var uncertain: [String: [String]] = [:]
+        var firstSeen: [String: FirstSeen] = [:]
         var followers: [String: ElectionFollower] = [:]
         var nodes: [String: ClusterNode] = [:]
-        /// What was last seen of an election, for those who ask this node.
-        var views: [String: NodeView] = [:]
+        /// The state of each election when it was last read, for nodes that ask this one.
+        var clusterSnapshots: [String: ClusterSnapshot] = [:]
         var stepDowns: [String: [ClusterNode.StepDownAnswer]] = [:]
         var bells: [String: Bell] = [:]
     }
@@ -53,7 +53,7 @@ public final class NATSCoordinator: Coordinator {
     }
 
     /// When a revision was first seen.
-    struct Sighting: Sendable {
+    struct FirstSeen: Sendable {
         var revision: UInt64
         var at: BootInstant
     }
@@ -95,7 +95,7 @@ public final class NATSCoordinator: Coordinator {
         eventPost.finish()
     }
 
-    var moment: LeaseMoment { LeaseMoment(boot: clock.now(), wall: .now()) }
+    var moment: LeaseEntryRules.Moment { LeaseEntryRules.Moment(boot: clock.now(), wall: .now()) }
 
     /// Inside a lease there has to be time for another try.
     func timeout(ttl: Duration) -> Duration { min(requestTimeout, max(ttl / 4, .milliseconds(250))) }
@@ -136,14 +136,14 @@ public final class NATSCoordinator: Coordinator {
     // MARK: Reading
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
-        let survey: Survey?
+        let snapshot: BucketSnapshot?
         // While we hold it, there has to be time for what follows from the answer.
         let limit = state.withLock { $0.held[name]?.term.ttl }.map { timeout(ttl: $0) } ?? requestTimeout
-        do throws(JetStreamFailure) { survey = try await self.survey(name, fresh: true, timeout: limit) } catch {
+        do throws(JetStreamFailure) { snapshot = try await self.snapshot(name, fresh: true, timeout: limit) } catch {
             throw failure("cannot read \(name)", error)
         }
-        guard let survey else { return ElectionState(name: name, phase: .free) }
-        return electionState(name, rules(name, survey))
+        guard let snapshot else { return ElectionState(name: name, phase: .free) }
+        return electionState(name, rules(name, snapshot))
     }
 
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {

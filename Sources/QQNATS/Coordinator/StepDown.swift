@@ -45,15 +45,15 @@ extension NATSCoordinator {
     /// Deletes the lease, and keeps its node from taking it again at once.
     private func endLease(_ seen: ElectionState) async throws(JetStreamFailure) -> StepDownAnswer {
         for _ in 0..<Self.mostRenewalsBetween {
-            guard let survey = try await survey(seen.name, fresh: true, timeout: requestTimeout) else { return .done }
-            let present = electionState(seen.name, rules(seen.name, survey))
+            guard let snapshot = try await snapshot(seen.name, fresh: true, timeout: requestTimeout) else { return .done }
+            let present = electionState(seen.name, rules(seen.name, snapshot))
             guard present.phase != .free else { return .done }
             guard present.isSameTerm(as: seen) else { return .changed(present) }
             let ttl = present.ttl ?? Self.defaultTTL
-            if let node = survey.lease.value?.nodeID, LeaseFormat.problem(withNode: node) == nil {
-                try await coolDown(seen.name, survey.format, node: node, ttl: ttl)
+            if let node = snapshot.lease.value?.nodeID, LeaseFormat.problem(withNode: node) == nil {
+                try await coolDown(seen.name, snapshot.format, node: node, ttl: ttl)
             }
-            if try await delete(seen.name, survey.format, at: survey.lease.revision, ttl: ttl) { return .done }
+            if try await delete(seen.name, snapshot.format, at: snapshot.lease.revision, ttl: ttl) { return .done }
         }
         throw .failed(NATSError(.timedOut, "it is renewed faster than it can be ended"))
     }

@@ -66,7 +66,7 @@ actor ElectionWatch {
     private let followers: [ElectionFollower]
     private let clock: any LeaseClock
     private let tellsRenewals: Bool
-    private var leases: [String: SeenLease] = [:]
+    private var leases: [String: RenewalDetector] = [:]
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
 
@@ -86,7 +86,7 @@ actor ElectionWatch {
                     (found, at) = try await follower.current()
                 }
                 changesAt = min(changesAt, at)
-                let isRenewed = leases[found.name, default: SeenLease()].isRenewed(found, at: clock.now())
+                let isRenewed = leases[found.name, default: RenewalDetector()].isRenewed(found, at: clock.now())
                 let isNews = last[found.name].map { !$0.isAlike(found) } ?? true
                 if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
                 last[found.name] = found

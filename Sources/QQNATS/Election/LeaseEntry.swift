@@ -5,8 +5,8 @@ struct LeaseEntry: Sendable, Hashable {
     enum Content: Sendable, Hashable {
         /// The key is not there, or was given up.
         case free
-        /// Somebody took it; whether the lease still runs is for `LeaseRules`.
-        case taken(LeaseValue, TermMark?)
+        /// Somebody took it; whether the lease still runs is for `LeaseEntryRules`.
+        case taken(LeaseValue, MessageID?)
         /// What stands there is no lease.
         case junk(reason: String)
     }
@@ -25,17 +25,17 @@ struct LeaseEntry: Sendable, Hashable {
         }
         do throws(LeaseValue.Junk) {
             let value = try LeaseValue(parsing: entry.value, as: format)
-            content = .taken(value, Self.mark(of: entry))
+            content = .taken(value, Self.messageID(of: entry))
         } catch {
             content = .junk(reason: error.reason)
         }
     }
 
-    /// A renewal comes after the write whose token it names; a mark that says otherwise is none.
-    private static func mark(of entry: KeyValueEntry) -> TermMark? {
-        guard let mark = entry.messageID.flatMap({ TermMark($0) }) else { return nil }
-        if let renewal = mark.renewal, renewal.token >= entry.revision { return nil }
-        return mark
+    /// A renewal follows the write whose token it names; a message ID that contradicts this is ignored.
+    private static func messageID(of entry: KeyValueEntry) -> MessageID? {
+        guard let messageID = entry.messageID.flatMap({ MessageID($0) }) else { return nil }
+        if let renewal = messageID.renewal, renewal.token >= entry.revision { return nil }
+        return messageID
     }
 
     /// The revision that the next write must name: 0 where the key is not there, a tombstone's where it was given up.
@@ -45,8 +45,8 @@ struct LeaseEntry: Sendable, Hashable {
         if case .taken(let value, _) = content { value } else { nil }
     }
 
-    var mark: TermMark? {
-        if case .taken(_, let mark) = content { mark } else { nil }
+    var messageID: MessageID? {
+        if case .taken(_, let messageID) = content { messageID } else { nil }
     }
 
     /// The term's fencing token: the revision of the write that took the lease. Of a Go node's term only that of the last write is known,
@@ -54,16 +54,16 @@ struct LeaseEntry: Sendable, Hashable {
     var token: FencingToken? {
         switch content {
         case .free: nil
-        case .taken(_, let mark): FencingToken(mark?.renewal?.token ?? revision)
+        case .taken(_, let messageID): FencingToken(messageID?.renewal?.token ?? revision)
         case .junk: FencingToken(revision)
         }
     }
 
-    /// What one unbroken holding is known by: our mark; for a Go node, which has none, its id and epoch; nil where nobody holds it.
+    /// Identifies one unbroken holding: our term ID, or for a Go node, which writes none, its node id and epoch. Nil if the lease is free.
     var termID: String? {
         switch content {
         case .free: nil
-        case .taken(let value, let mark): mark?.nonce ?? "\(value.nodeID)/\(value.epoch)"
+        case .taken(let value, let messageID): messageID?.termID ?? "\(value.nodeID)/\(value.epoch)"
         case .junk: "junk/\(revision)"
         }
     }

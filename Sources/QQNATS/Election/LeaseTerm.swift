@@ -8,28 +8,30 @@ struct LeaseTerm: Sendable, Hashable {
     var format: LeaseFormat
     var nodeID: String
     var epoch: Int64
-    /// See `TermMark`.
-    var nonce: String
+    /// See `MessageID`.
+    var termID: String
     /// When it began, by our wall clock.
     var acquiredAt: WallTime
     /// How long leases in the bucket run.
     var ttl: Duration
 
     /// Takes the lease over `revision`; the revision that it brings is the term's fencing token.
-    func acquisition(over revision: UInt64) -> KeyValueWrite { write(over: revision, mark: TermMark(nonce: nonce), wall: acquiredAt) }
+    func acquisition(over revision: UInt64) -> KeyValueWrite {
+        write(over: revision, messageID: MessageID(termID: termID), wall: acquiredAt)
+    }
 
     /// The `count`th renewal, from 1, over the write before it.
     func renewal(_ count: UInt64, token: FencingToken, over revision: UInt64, wall: WallTime) -> KeyValueWrite {
-        write(over: revision, mark: TermMark(nonce: nonce, renewal: .init(token: token.value, count: count)), wall: wall)
+        write(over: revision, messageID: MessageID(termID: termID, renewal: .init(token: token.value, count: count)), wall: wall)
     }
 
-    private func write(over revision: UInt64, mark: TermMark, wall: WallTime) -> KeyValueWrite {
+    private func write(over revision: UInt64, messageID: MessageID, wall: WallTime) -> KeyValueWrite {
         let value =
             switch format {
             case .v1: LeaseValue(nodeID: nodeID, epoch: epoch, acquiredAt: acquiredAt, expiresAt: wall + ttl)
             case .v2: LeaseValue(nodeID: nodeID, epoch: epoch, acquiredAt: wall)
             }
-        return .put(format.leaseKey, value.encoded(as: format), over: revision, id: mark.description)
+        return .put(format.leaseKey, value.encoded(as: format), over: revision, id: messageID.description)
     }
 
     /// Gives the lease up, where it still stands at `revision`.

@@ -42,7 +42,7 @@ struct JetStreamError: Error, Sendable, Hashable, CustomStringConvertible {
     var isUnavailable: Bool { code == 503 || errorCode == 10158 }
 
     /// Whether a later retry can succeed.
-    var isPassing: Bool {
+    var isTransient: Bool {
         switch errorCode {
         // Permanent for this server or account: JetStream disabled, no such account, no cluster, not in a cluster.
         case 10076, 10039, 10035, 10010, 10036: false
@@ -88,9 +88,9 @@ enum JetStreamFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// Whether a later retry can succeed.
-    var isPassing: Bool {
+    var isTransient: Bool {
         switch self {
-        case .refused(let error): error.isPassing
+        case .refused(let error): error.isTransient
         case .failed(let error):
             switch error.kind {
             case .disconnected, .timedOut, .noResponders: true

@@ -173,7 +173,7 @@ struct OrderedConsumer: Sendable {
     }
 
     private static func isWorthRetrying(_ failure: JetStreamFailure) -> Bool {
-        failure.isPassing || failure.isUncertain
+        failure.isTransient || failure.isUncertain
     }
 
     // MARK: Messages

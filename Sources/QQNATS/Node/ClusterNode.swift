@@ -8,7 +8,7 @@ final class ClusterNode: Sendable {
     private let client: NATSClient
     private let clock: any LeaseClock
     private let began: BootInstant
-    private let view: @Sendable () -> NodeView
+    private let snapshot: @Sendable () -> ClusterSnapshot
     private let stepDown: @Sendable (@escaping StepDownAnswer) -> Void
     private let state: Mutex<State>
 
@@ -21,17 +21,18 @@ final class ClusterNode: Sendable {
     }
 
     /// - Parameters:
-    ///   - view: returns this node's current knowledge of its cluster.
+    ///   - snapshot: returns this node's current knowledge of its cluster.
     ///   - stepDown: called when another process asks this node to step down; it answers when that is done.
     init(
-        cluster: String, node: String, version: String, client: NATSClient, clock: any LeaseClock, view: @escaping @Sendable () -> NodeView,
+        cluster: String, node: String, version: String, client: NATSClient, clock: any LeaseClock,
+        snapshot: @escaping @Sendable () -> ClusterSnapshot,
         stepDown: @escaping @Sendable (@escaping StepDownAnswer) -> Void
     ) {
         self.cluster = cluster
         self.node = node
         self.client = client
         self.clock = clock
-        self.view = view
+        self.snapshot = snapshot
         self.stepDown = stepDown
         began = clock.now()
         state = Mutex(
@@ -58,7 +59,7 @@ final class ClusterNode: Sendable {
     private func startHealth() -> [UInt64] {
         [
             answer(NodeSubject.health(cluster, node)) { [self] in
-                NodeAnswer.health(view(), node: node, uptime: uptime, at: .now())
+                NodeAnswer.health(snapshot(), node: node, uptime: uptime, at: .now())
             }
         ]
     }
@@ -74,7 +75,7 @@ final class ClusterNode: Sendable {
         subscriptions.append(
             endpoint("status", NodeSubject.status(cluster, node)) { [self] in
                 // A process that gets this answer knows from it that this node is connected.
-                NodeAnswer.status(view(), node: node, uptime: uptime, isConnected: true)
+                NodeAnswer.status(snapshot(), node: node, uptime: uptime, isConnected: true)
             })
         subscriptions.append(endpoint("ping", NodeSubject.ping(cluster, node)) { NodeAnswer.ping(at: .now()) })
         subscriptions.append(serve(NodeSubject.stepDown(cluster, node), queue: MicroService.queue) { [self] in steppingDown($0) })

@@ -1,7 +1,7 @@
 import QQCore
 
 /// A node's current knowledge of its cluster.
-struct NodeView: Sendable, Hashable {
+struct ClusterSnapshot: Sendable, Hashable {
     /// Empty while there is no leader.
     var leader = ""
     var epoch: UInt64 = 0
@@ -12,9 +12,9 @@ struct NodeView: Sendable, Hashable {
 
 /// A node's answers, with the same members as those of Go nodes.
 enum NodeAnswer {
-    static func status(_ view: NodeView, node: String, uptime: Duration, isConnected: Bool) -> JSONValue {
+    static func status(_ snapshot: ClusterSnapshot, node: String, uptime: Duration, isConnected: Bool) -> JSONValue {
         [
-            "nodeId": .string(node), "role": view.role, "leader": .string(view.leader), "epoch": .number(view.epoch),
+            "nodeId": .string(node), "role": snapshot.role, "leader": .string(snapshot.leader), "epoch": .number(snapshot.epoch),
             "uptimeMs": milliseconds(uptime), "connected": .bool(isConnected),
         ]
     }
@@ -29,9 +29,9 @@ enum NodeAnswer {
     static let busy = "too many ask for it already"
 
     /// Format v1.
-    static func health(_ view: NodeView, node: String, uptime: Duration, at now: WallTime) -> JSONValue {
+    static func health(_ snapshot: ClusterSnapshot, node: String, uptime: Duration, at now: WallTime) -> JSONValue {
         [
-            "nodeId": .string(node), "role": view.role, "leader": .string(view.leader), "uptimeMs": milliseconds(uptime),
+            "nodeId": .string(node), "role": snapshot.role, "leader": .string(snapshot.leader), "uptimeMs": milliseconds(uptime),
             "timestamp": .integer(now.milliseconds),
         ]
     }

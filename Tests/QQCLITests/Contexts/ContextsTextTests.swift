@@ -69,8 +69,8 @@ private let written = """
         ] {
             let error = problem(text)
             #expect(error?.kind == .configuration && error?.reason.contains(reason) == true, "\(text): \(error as Any)")
-            #expect(error?.place?.contains("line ") == true, "\(text): \(error as Any)")
-            if !reason.contains("YAML"), !reason.contains("twice") { #expect(error?.place == "contexts.yaml, line \(line)", "\(text)") }
+            #expect(error?.location?.contains("line ") == true, "\(text): \(error as Any)")
+            if !reason.contains("YAML"), !reason.contains("twice") { #expect(error?.location == "contexts.yaml, line \(line)", "\(text)") }
             #expect(error?.description.contains("s3cret") == false)
         }
         // A current one that is not there is told when it is to be used: another can be chosen then.

@@ -111,7 +111,7 @@ import Testing
             try write(text, to: path)
             let found = problem(path)
             #expect(found?.kind == .brokenData && found?.reason == reason, "\(found as Any)")
-            #expect(found?.place == path)
+            #expect(found?.location == path)
         }
     }
 

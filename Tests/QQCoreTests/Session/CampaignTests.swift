@@ -169,22 +169,22 @@ struct CampaignTests {
     }
 }
 
-@Suite("An acquire in doubt")
+@Suite("An acquire whose outcome is unknown")
 struct UncertainAcquireTests {
-    private func inDoubt(waiting: LeaseSession.Waiting = .no) -> Play {
+    private func uncertainAcquire(waiting: LeaseSession.Waiting = .no) -> Play {
         var play = Play(waiting: waiting)
         _ = play.feed(.start, at: 1000)
-        #expect(play.feed(.acquireFailed(doubt), at: 2000) == [.read])
+        #expect(play.feed(.acquireFailed(uncertain), at: 2000) == [.read])
         return play
     }
 
     @Test func isNotHeld() {
-        let play = inDoubt()
+        let play = uncertainAcquire()
         #expect(play.session.held(at: at(2000)) == nil)
     }
 
     @Test func isGivenUpAndAskedForAnewWhereItWasGranted() {
-        var play = inDoubt()
+        var play = uncertainAcquire()
         guard case .release(let found)? = play.feed(.read(ours), at: 2100).first else {
             Issue.record("nothing was released")
             return
@@ -198,20 +198,20 @@ struct UncertainAcquireTests {
         "is asked for anew where it was not granted",
         arguments: [theirs, nobodys, state(.expired, "us", token: 7), state(.held, "us", token: 7, alive: true)])
     func notGranted(found: ElectionState) {
-        var play = inDoubt()
-        #expect(play.feed(.read(found), at: 2100) == [.report(.retrying(doubt, after: .milliseconds(200))), .timer(at(2300))])
+        var play = uncertainAcquire()
+        #expect(play.feed(.read(found), at: 2100) == [.report(.retrying(uncertain, after: .milliseconds(200))), .timer(at(2300))])
         #expect(play.feed(.timer, at: 2300) == [.acquire(Play.request)])
     }
 
     @Test func isReadAgainWhileTheReadFails() {
-        var play = inDoubt()
+        var play = uncertainAcquire()
         #expect(play.feed(.readFailed(down), at: 2100) == [.report(.retrying(down, after: .milliseconds(200))), .timer(at(2300))])
         #expect(play.feed(.timer, at: 2299) == [])
         #expect(play.feed(.timer, at: 2300) == [.read])
     }
 
     @Test func isNotReadTwiceAtATime() {
-        var play = inDoubt()
+        var play = uncertainAcquire()
         #expect(play.feed(.timer, at: 2050) == [])
         _ = play.feed(.readFailed(down), at: 2100)
         _ = play.feed(.timer, at: 2300)
@@ -219,18 +219,18 @@ struct UncertainAcquireTests {
     }
 
     @Test func isNoLongerReadOnceItsLeaseHasEnded() {
-        var play = inDoubt()
-        #expect(play.feed(.readFailed(down), at: 10_000) == [.report(.retrying(doubt, after: .milliseconds(200))), .timer(at(10_200))])
+        var play = uncertainAcquire()
+        #expect(play.feed(.readFailed(down), at: 10_000) == [.report(.retrying(uncertain, after: .milliseconds(200))), .timer(at(10_200))])
         #expect(play.feed(.timer, at: 10_200) == [.acquire(Play.request)])
     }
 
     @Test func isAskedForAnewWhereItCannotBeRead() {
-        var play = inDoubt()
+        var play = uncertainAcquire()
         #expect(play.feed(.readFailed(denied), at: 2100).last == .timer(at(2300)))
     }
 
     @Test func isGivenUpWhenStoppedMeanwhile() {
-        var play = inDoubt()
+        var play = uncertainAcquire()
         #expect(play.feed(.stop, at: 2050) == [])
         guard case .release? = play.feed(.read(ours), at: 2100).first else {
             Issue.record("nothing was released")
@@ -240,7 +240,7 @@ struct UncertainAcquireTests {
     }
 
     @Test func endsWhenStoppedMeanwhileAndNotGranted() {
-        var play = inDoubt()
+        var play = uncertainAcquire()
         _ = play.feed(.stop, at: 2050)
         #expect(play.feed(.read(theirs), at: 2100) == [.end(.stopped)])
     }

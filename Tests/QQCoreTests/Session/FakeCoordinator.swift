@@ -11,7 +11,7 @@ final class FakeCoordinator: Coordinator {
     }
 
     enum Answer: Sendable {
-        case granted(Grant, (any Witness)?)
+        case granted(Grant, (any LivenessLock)?)
         case refused(ElectionState)
         case renewed(RenewAnswer)
         case released(ReleaseAnswer)
@@ -86,7 +86,7 @@ final class FakeCoordinator: Coordinator {
 
     func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         switch await ask(.acquire, cancelled: .failure(down)) {
-        case .granted(let grant, let witness): return .granted(grant, witness)
+        case .granted(let grant, let livenessLock): return .granted(grant, livenessLock)
         case .refused(let state): return .refused(state)
         case .failure(let error): throw error
         default: throw denied
@@ -138,8 +138,8 @@ final class FakeCoordinator: Coordinator {
     func clusterStatus() -> ClusterReport { ClusterReport(endpoints: []) }
 }
 
-/// A witness that knows whether it was closed.
-final class FakeWitness: Witness {
+/// A liveness lock that knows whether it was closed.
+final class FakeLivenessLock: LivenessLock {
     let descriptor: Int32 = -1
     private let closed = Mutex(false)
 

@@ -128,36 +128,37 @@ struct HoldingTests {
         #expect(play.session.held(at: at(4100)) == nil)
     }
 
-    @Test func isReadWhenARenewalIsInDoubtAndRenewedAgainIfStillOurs() {
+    @Test func isReadWhenARenewalIsUncertainAndRenewedAgainIfStillOurs() {
         var play = Play.renewing()
-        #expect(play.feed(.renewFailed(doubt), at: 4100) == [.read])
+        #expect(play.feed(.renewFailed(uncertain), at: 4100) == [.read])
         #expect(play.session.held(at: at(4100))?.deadline == at(10_000))
-        #expect(play.feed(.read(ours), at: 4200) == [.report(.retrying(doubt, after: .milliseconds(200))), .timer(at(4400))])
+        #expect(play.feed(.read(ours), at: 4200) == [.report(.retrying(uncertain, after: .milliseconds(200))), .timer(at(4400))])
         #expect(play.feed(.timer, at: 4400).first == .renew(grant(until: 10_000)))
     }
 
     @Test(
-        "is lost when a renewal is in doubt and the term is not ours any more", arguments: [theirs, nobodys, state(.held, "us", token: 8)])
-    func doubtfulAndLost(found: ElectionState) {
+        "a lease is lost when a renewal is uncertain and the term is not ours any more",
+        arguments: [theirs, nobodys, state(.held, "us", token: 8)])
+    func uncertainAndLost(found: ElectionState) {
         var play = Play.renewing()
-        _ = play.feed(.renewFailed(doubt), at: 4100)
+        _ = play.feed(.renewFailed(uncertain), at: 4100)
         guard case .end(.lost)? = play.feed(.read(found), at: 4200).last else {
             Issue.record("it was not lost")
             return
         }
     }
 
-    @Test func isRenewedAgainWhenTheReadOfADoubtFails() {
+    @Test func isRenewedAgainWhenTheResolvingReadFails() {
         var play = Play.renewing()
-        _ = play.feed(.renewFailed(doubt), at: 4100)
+        _ = play.feed(.renewFailed(uncertain), at: 4100)
         #expect(play.feed(.readFailed(down), at: 4200) == [.report(.retrying(down, after: .milliseconds(200))), .timer(at(4400))])
     }
 
-    @Test func isLostAtItsEndWhileADoubtIsBeingSettled() {
+    @Test func isLostAtItsEndWhileARenewalIsResolved() {
         var play = Play.renewing()
-        _ = play.feed(.renewFailed(doubt), at: 4100)
+        _ = play.feed(.renewFailed(uncertain), at: 4100)
         #expect(play.feed(.timer, at: 9000) == [.timer(at(10_000))])
-        #expect(play.feed(.timer, at: 10_000).last == .end(.lost(.expired(doubt))))
+        #expect(play.feed(.timer, at: 10_000).last == .end(.lost(.expired(uncertain))))
     }
 
     @Test(
@@ -233,9 +234,9 @@ struct ObservedTests {
         #expect(play.feed(.observed(state(.held, "us", token: 7, stepDown: "admin")), at: 4100) == [.report(.stepDownAsked(by: "admin"))])
     }
 
-    @Test func tellsOfAStepDownThatTheSettlingReadFinds() {
+    @Test func tellsOfAStepDownThatTheResolvingReadFinds() {
         var play = Play.renewing()
-        _ = play.feed(.renewFailed(doubt), at: 4100)
+        _ = play.feed(.renewFailed(uncertain), at: 4100)
         #expect(play.feed(.read(state(.held, "us", token: 7, stepDown: "admin")), at: 4200).first == .report(.stepDownAsked(by: "admin")))
     }
 
@@ -270,7 +271,7 @@ struct CampaignAgainTests {
 
     @Test(
         "at its end with a request in flight, nothing is asked before that is answered",
-        arguments: [.renewed(.renewed(grant(until: 0))), .renewed(.lost(theirs)), .renewFailed(doubt)] as [LeaseSession.Event])
+        arguments: [.renewed(.renewed(grant(until: 0))), .renewed(.lost(theirs)), .renewFailed(uncertain)] as [LeaseSession.Event])
     func lapsed(answer: LeaseSession.Event) {
         var play = Play.renewing(campaignsAgain: true)
         #expect(play.feed(.timer, at: 10_000) == [.report(.lost(grant(until: 10_000), .expired(nil)))])

@@ -174,7 +174,7 @@ private struct World {
                     after: delay())
             }
             let timeout: UInt64 = chance(4) ? 12_000_000_000 : 2_000_000_000
-            put(.event(failure(of: action, doubt), to: index, generation: generation, number: number), after: timeout)
+            put(.event(failure(of: action, uncertain), to: index, generation: generation, number: number), after: timeout)
         }
     }
 

@@ -18,7 +18,7 @@ struct Play {
                 random: { random }))
     }
 
-    static let request = AcquireRequest(name: "backup", identity: "us", ttl: .seconds(9), wantsWitness: true)
+    static let request = AcquireRequest(name: "backup", identity: "us", ttl: .seconds(9), wantsLivenessLock: true)
     static let retry = RetryPolicy(maximumRetries: 3, initial: .milliseconds(200), maximum: .seconds(5), multiplier: 2, jitter: 0)
 
     mutating func feed(_ event: LeaseSession.Event, at milliseconds: Int) -> [LeaseSession.Action] {
@@ -86,6 +86,6 @@ let nobodys = state(.free, token: 7)
 /// It failed for certain, and may work later.
 let down = CoordinationError(.unavailable, "cannot ask", because: "connection refused")
 /// It may have been carried out.
-let doubt = CoordinationError(.unavailable, "cannot ask", because: "no answer in time", isUncertain: true)
+let uncertain = CoordinationError(.unavailable, "cannot ask", because: "no answer in time", isUncertain: true)
 /// Trying again will not help.
 let denied = CoordinationError(.denied, "cannot ask", because: "permission denied")

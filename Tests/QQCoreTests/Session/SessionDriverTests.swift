@@ -9,7 +9,7 @@ struct SessionDriverTests {
         let coordinator: FakeCoordinator
         let clock = ManualClock()
         let driver: SessionDriver
-        let witness = FakeWitness()
+        let livenessLock = FakeLivenessLock()
         private let reports = Mutex<[(SessionEvent, Bool)]>([])
         private let outcome = Mutex<SessionOutcome?>(nil)
         private let task = Mutex<Task<Void, Never>?>(nil)
@@ -21,14 +21,16 @@ struct SessionDriverTests {
                 clearing: clearing)
             task.withLock {
                 $0 = Task {
-                    let outcome = await driver.run { event, witness in self.reports.withLock { $0.append((event, witness != nil)) } }
+                    let outcome = await driver.run { event, livenessLock in
+                        self.reports.withLock { $0.append((event, livenessLock != nil)) }
+                    }
                     self.outcome.withLock { $0 = outcome }
                 }
             }
         }
 
         var events: [SessionEvent] { reports.withLock { $0.map { $0.0 } } }
-        var electedWithWitness: Bool { reports.withLock { $0.contains { if case .elected = $0.0 { $0.1 } else { false } } } }
+        var electedWithLivenessLock: Bool { reports.withLock { $0.contains { if case .elected = $0.0 { $0.1 } else { false } } } }
 
         func ended() async throws -> SessionOutcome? {
             try await eventually("the end") { outcome.withLock { $0 != nil } }
@@ -43,7 +45,7 @@ struct SessionDriverTests {
         func cancel() { task.withLock { $0?.cancel() } }
 
         func elect() async throws {
-            try await coordinator.answer(.acquire, .granted(grant(until: 0), witness))
+            try await coordinator.answer(.acquire, .granted(grant(until: 0), livenessLock))
             try await reported(.elected(grant(until: 10_000)))
         }
     }
@@ -52,25 +54,25 @@ struct SessionDriverTests {
     func clearing() async throws {
         let problem = CoordinationError(.denied, "cannot begin", because: "process 7 lives on")
         let run = try Run { _ throws(CoordinationError) in throw problem }
-        try await run.coordinator.answer(.acquire, .granted(grant(until: 0), run.witness))
+        try await run.coordinator.answer(.acquire, .granted(grant(until: 0), run.livenessLock))
         try await run.coordinator.answer(.release(token: 7), .released(.released))
         #expect(try await run.ended() == .failed(problem))
-        #expect(run.witness.isClosed)
+        #expect(run.livenessLock.isClosed)
         #expect(!run.events.contains(.elected(grant(until: 10_000))))
     }
 
     @Test func campaignsHoldsRenewsAndReleases() async throws {
         let run = try Run()
         try await run.elect()
-        #expect(run.electedWithWitness)
+        #expect(run.electedWithLivenessLock)
         run.move(to: 4000)
         try await run.coordinator.answer(.renew(token: 7), .renewed(.renewed(grant(until: 0))))
         try await run.reported(.extended(grant(until: 13_000)))
-        #expect(!run.witness.isClosed)
+        #expect(!run.livenessLock.isClosed)
         run.driver.stop()
         try await run.coordinator.answer(.release(token: 7), .released(.released))
         #expect(try await run.ended() == .stopped)
-        #expect(run.witness.isClosed)
+        #expect(run.livenessLock.isClosed)
         #expect(run.events == [.elected(grant(until: 10_000)), .extended(grant(until: 13_000)), .released(grant(until: 13_000))])
         #expect(run.coordinator.seen == [.acquire, .renew(token: 7), .release(token: 7)])
         #expect(run.coordinator.queueLeft == 1)
@@ -124,31 +126,31 @@ struct SessionDriverTests {
         let run = try Run()
         try await eventually("the request") { run.coordinator.seen == [.acquire] }
         run.driver.stop()
-        try await run.coordinator.answer(.acquire, .granted(grant(until: 0), run.witness))
+        try await run.coordinator.answer(.acquire, .granted(grant(until: 0), run.livenessLock))
         try await run.coordinator.answer(.release(token: 7), .released(.released))
         #expect(try await run.ended() == .stopped)
-        #expect(run.witness.isClosed)
-        #expect(!run.electedWithWitness)
+        #expect(run.livenessLock.isClosed)
+        #expect(!run.electedWithLivenessLock)
     }
 
-    @Test func closesTheWitnessOnlyOnceTheReleaseIsAnswered() async throws {
+    @Test func closesTheLivenessLockOnlyOnceTheReleaseIsAnswered() async throws {
         let run = try Run()
         try await run.elect()
         run.driver.stop()
         try await eventually("the release") { run.coordinator.seen.last == .release(token: 7) }
-        #expect(!run.witness.isClosed)
+        #expect(!run.livenessLock.isClosed)
         try await run.coordinator.answer(.release(token: 7), .released(.released))
         #expect(try await run.ended() == .stopped)
-        #expect(run.witness.isClosed)
+        #expect(run.livenessLock.isClosed)
     }
 
-    @Test func closesTheWitnessOfALostTermBeforeItAsksAgain() async throws {
+    @Test func closesTheLivenessLockOfALostTermBeforeItAsksAgain() async throws {
         let run = try Run(campaignsAgain: true)
         try await run.elect()
         run.move(to: 4000)
         try await run.coordinator.answer(.renew(token: 7), .renewed(.lost(theirs)))
         try await eventually("the next request") { run.coordinator.seen.last == .acquire && run.coordinator.seen.count == 3 }
-        #expect(run.witness.isClosed)
+        #expect(run.livenessLock.isClosed)
         try await run.coordinator.answer(.acquire, .refused(theirs))
         #expect(try await run.ended() == .refused(theirs))
     }
@@ -160,7 +162,7 @@ struct SessionDriverTests {
         try await eventually("the renewal") { run.coordinator.seen.last == .renew(token: 7) }
         run.move(to: 10_000)
         #expect(try await run.ended() == .lost(.expired(nil)))
-        #expect(run.witness.isClosed)
+        #expect(run.livenessLock.isClosed)
     }
 
     @Test func asksOneThingAtATime() async throws {
@@ -172,7 +174,7 @@ struct SessionDriverTests {
             run.clock.move(to: run.clock.now() + .milliseconds(10))
             return run.coordinator.seen.last == .renew(token: 7)
         }
-        try await run.coordinator.answer(.renew(token: 7), .failure(doubt))
+        try await run.coordinator.answer(.renew(token: 7), .failure(uncertain))
         run.coordinator.observe(nobodys)
         try await run.coordinator.answer(.read, .state(theirs))
         try await run.coordinator.answer(.acquire, .refused(theirs))
@@ -204,7 +206,7 @@ struct SessionDriverTests {
         try await run.elect()
         run.cancel()
         #expect(try await run.ended() == .stopped)
-        #expect(run.witness.isClosed)
+        #expect(run.livenessLock.isClosed)
         #expect(run.coordinator.seen == [.acquire])
         #expect(run.clock.sleeperCount == 0)
     }

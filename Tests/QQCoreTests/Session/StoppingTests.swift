@@ -39,11 +39,11 @@ struct StoppingTests {
         #expect(play.feed(answer, at: 1010) == [.end(.stopped)])
     }
 
-    @Test func whileAskingSettlesADoubtFirst() {
+    @Test func whileAskingResolvesAnUncertainRequestFirst() {
         var play = Play()
         _ = play.feed(.start, at: 1000)
         _ = play.feed(.stop, at: 1005)
-        #expect(play.feed(.acquireFailed(doubt), at: 1010) == [.read])
+        #expect(play.feed(.acquireFailed(uncertain), at: 1010) == [.read])
     }
 
     @Test func whileHoldingReleases() {
@@ -65,16 +65,16 @@ struct StoppingTests {
         #expect(play.feed(.renewFailed(down), at: 4200) == [.release(grant(until: 10_000))])
     }
 
-    @Test func whileADoubtIsBeingSettledReleasesWhatIsStillOurs() {
+    @Test func whileResolvingReleasesWhatIsStillOurs() {
         var play = Play.renewing()
-        _ = play.feed(.renewFailed(doubt), at: 4100)
+        _ = play.feed(.renewFailed(uncertain), at: 4100)
         #expect(play.feed(.stop, at: 4150) == [])
         #expect(play.feed(.read(ours), at: 4200) == [.release(grant(until: 10_000))])
     }
 
-    @Test func whileADoubtIsBeingSettledReleasesWhenTheReadFails() {
+    @Test func whileResolvingReleasesWhenTheReadFails() {
         var play = Play.renewing()
-        _ = play.feed(.renewFailed(doubt), at: 4100)
+        _ = play.feed(.renewFailed(uncertain), at: 4100)
         _ = play.feed(.stop, at: 4150)
         #expect(play.feed(.readFailed(down), at: 4200) == [.release(grant(until: 10_000))])
     }
@@ -115,7 +115,7 @@ struct ReleaseTests {
         #expect(play.feed(.releaseAnswered(.notHeld(theirs)), at: 2010).last == .end(.stopped))
     }
 
-    @Test("is tried again after a passing failure", arguments: [down, doubt])
+    @Test("is tried again after a passing failure", arguments: [down, uncertain])
     func retried(error: CoordinationError) {
         var play = Play.releasing()
         #expect(play.feed(.releaseFailed(error), at: 2010) == [.report(.retrying(error, after: .milliseconds(200))), .timer(at(2210))])

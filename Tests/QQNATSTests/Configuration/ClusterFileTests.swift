@@ -33,7 +33,7 @@ struct ClusterFileTests {
             return nil
         } catch {
             #expect(error.kind == .configuration)
-            #expect(error.place == "/etc/cluster.json")
+            #expect(error.location == "/etc/cluster.json")
             return error.reason
         }
     }

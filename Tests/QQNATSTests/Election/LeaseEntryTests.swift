@@ -18,23 +18,23 @@ import Testing
 
     @Test("of a Go node is known by node and epoch") func goNode() {
         let lease = LeaseEntry(Samples.entry(Samples.v2(epoch: 3), revision: 12), format: .v2)
-        #expect(lease.value?.nodeID == "node-a" && lease.mark == nil)
+        #expect(lease.value?.nodeID == "node-a" && lease.messageID == nil)
         #expect(lease.token == FencingToken(12) && lease.termID == "node-a/3" && lease.revision == 12)
     }
 
-    @Test("of ours is known by its mark, and keeps its token") func ours() {
-        let taken = LeaseEntry(Samples.entry(Samples.v2(), revision: 12, id: "qq:\(Samples.nonce)"), format: .v2)
-        #expect(taken.token == FencingToken(12) && taken.termID == Samples.nonce)
-        let renewed = LeaseEntry(Samples.entry(Samples.v2(), revision: 40, id: "qq:\(Samples.nonce):12:9"), format: .v2)
-        #expect(renewed.token == FencingToken(12) && renewed.termID == Samples.nonce && renewed.revision == 40)
+    @Test("a lease of ours is known by its message ID and keeps its token") func ours() {
+        let taken = LeaseEntry(Samples.entry(Samples.v2(), revision: 12, id: "qq:\(Samples.termID)"), format: .v2)
+        #expect(taken.token == FencingToken(12) && taken.termID == Samples.termID)
+        let renewed = LeaseEntry(Samples.entry(Samples.v2(), revision: 40, id: "qq:\(Samples.termID):12:9"), format: .v2)
+        #expect(renewed.token == FencingToken(12) && renewed.termID == Samples.termID && renewed.revision == 40)
     }
 
     @Test(
-        "does not believe a mark that cannot be",
+        "a message ID that cannot be is ignored",
         arguments: ["qq:0123456789abcdefghijKL:40:1", "qq:0123456789abcdefghijKL:41:1", "order-17", ""])
     func falseMark(id: String) {
         let lease = LeaseEntry(Samples.entry(Samples.v2(), revision: 40, id: id), format: .v2)
-        #expect(lease.mark == nil && lease.token == FencingToken(40) && lease.termID == "node-a/3")
+        #expect(lease.messageID == nil && lease.token == FencingToken(40) && lease.termID == "node-a/3")
     }
 
     @Test("may be junk, which is a term of its own") func junk() {
@@ -49,28 +49,28 @@ import Testing
 
     // MARK: What readers are told
 
-    private func reading(_ rules: LeaseRules, _ seconds: Double, wallAhead: Double = 0) -> LeaseReading {
-        LeaseReading(rules, at: Samples.moment(seconds, wallAhead: wallAhead))
+    private func snapshot(_ rules: LeaseEntryRules, _ seconds: Double, wallAhead: Double = 0) -> LeaseSnapshot {
+        LeaseSnapshot(rules, at: Samples.moment(seconds, wallAhead: wallAhead))
     }
 
     @Test("is shown while it runs and after") func shown() {
         let rules = Samples.rules(.v2, Samples.entry(Samples.v2(), revision: 12))
-        let held = reading(rules, 1)
+        let held = snapshot(rules, 1)
         #expect(held.phase == .held && held.leader == "node-a" && held.epoch == 3 && held.revision == 12 && held.token == FencingToken(12))
         #expect(held.remaining == .seconds(2) && held.ttl == .seconds(3) && held.renewedAt == Samples.start && held.acquiredAt == nil)
-        let expired = reading(rules, 3)
+        let expired = snapshot(rules, 3)
         #expect(expired.phase == .expired && expired.leader == "node-a" && expired.remaining == .zero)
     }
 
     @Test("shows when its term began, where that is recorded") func acquiredAt() {
-        #expect(reading(Samples.rules(.v1, Samples.entry(Samples.v1())), 1).acquiredAt == Samples.start)
-        #expect(reading(Samples.rules(.v2, Samples.entry(Samples.v2(), id: "qq:\(Samples.nonce)")), 1).acquiredAt == Samples.start)
-        #expect(reading(Samples.rules(.v2, Samples.entry(Samples.v2(), id: "qq:\(Samples.nonce):2:1")), 1).acquiredAt == nil)
+        #expect(snapshot(Samples.rules(.v1, Samples.entry(Samples.v1())), 1).acquiredAt == Samples.start)
+        #expect(snapshot(Samples.rules(.v2, Samples.entry(Samples.v2(), id: "qq:\(Samples.termID)")), 1).acquiredAt == Samples.start)
+        #expect(snapshot(Samples.rules(.v2, Samples.entry(Samples.v2(), id: "qq:\(Samples.termID):2:1")), 1).acquiredAt == nil)
     }
 
     @Test("is shown free, with nothing of a tombstone") func shownFree() {
         for entry in [nil, Samples.entry("", operation: .delete)] {
-            let free = reading(Samples.rules(.v2, entry), 1)
+            let free = snapshot(Samples.rules(.v2, entry), 1)
             #expect(free.phase == .free && free.leader == nil && free.token == nil && free.remaining == nil && free.revision == nil)
             #expect(free.ttl == .seconds(3))
         }
@@ -78,25 +78,25 @@ import Testing
 
     @Test("is shown as junk without a leader") func shownJunk() {
         let rules = Samples.rules(.v1, Samples.entry("rubbish"))
-        #expect(reading(rules, 1).phase == .held && reading(rules, 1).leader == nil && reading(rules, 1).junk != nil)
-        #expect(reading(rules, 1).remaining == .seconds(2) && reading(rules, 1).epoch == nil)
-        #expect(reading(rules, 3).phase == .expired)
+        #expect(snapshot(rules, 1).phase == .held && snapshot(rules, 1).leader == nil && snapshot(rules, 1).junk != nil)
+        #expect(snapshot(rules, 1).remaining == .seconds(2) && snapshot(rules, 1).epoch == nil)
+        #expect(snapshot(rules, 3).phase == .expired)
     }
 
     @Test("is shown by our wall clock where the server does not tell the time") func oldServer() {
         let rules = Samples.rules(.v2, Samples.entry(Samples.v2()), clock: false)
-        #expect(reading(rules, 0, wallAhead: 2).remaining == .seconds(1))
-        #expect(reading(rules, 0, wallAhead: 60).phase == .expired)
-        #expect(reading(rules, 1, wallAhead: -60).remaining == .seconds(2))
+        #expect(snapshot(rules, 0, wallAhead: 2).remaining == .seconds(1))
+        #expect(snapshot(rules, 0, wallAhead: 60).phase == .expired)
+        #expect(snapshot(rules, 1, wallAhead: -60).remaining == .seconds(2))
     }
 
     @Test("in a bucket that keeps values for ever has no end that is known") func forEver() {
-        let held = reading(Samples.rules(.v2, Samples.entry(Samples.v2()), keepsForEver: true), 1000)
+        let held = snapshot(Samples.rules(.v2, Samples.entry(Samples.v2()), keepsForEver: true), 1000)
         #expect(held.phase == .held && held.remaining == nil && held.ttl == nil)
     }
 
     @Test("shows no epoch below zero") func negativeEpoch() {
-        #expect(reading(Samples.rules(.v2, Samples.entry(Samples.v2(epoch: -1))), 1).epoch == nil)
+        #expect(snapshot(Samples.rules(.v2, Samples.entry(Samples.v2(epoch: -1))), 1).epoch == nil)
     }
 }
 
@@ -108,13 +108,13 @@ import Testing
 
     @Test("is what a v1 node writes") func v1() throws {
         let term = LeaseTerm(
-            format: .v1, nodeID: "node-a", epoch: 1, nonce: LeaseSamples.nonce,
+            format: .v1, nodeID: "node-a", epoch: 1, termID: LeaseSamples.termID,
             acquiredAt: try JetStreamSamples.time("2026-11-21T00:37:09.699873909Z"),
             ttl: .seconds(3))
         let acquisition = term.acquisition(over: 0)
         #expect(acquisition.key == "lease")
         #expect(headers(acquisition) == ["Nats-Expected-Last-Subject-Sequence: 0"])
-        #expect(acquisition.headers["Nats-Msg-Id"] == "qq:\(LeaseSamples.nonce)")
+        #expect(acquisition.headers["Nats-Msg-Id"] == "qq:\(LeaseSamples.termID)")
         #expect(
             String(decoding: acquisition.value, as: UTF8.self)
                 == #"{"node_id":"node-a","epoch":1,"expires_at":"2026-11-21T00:37:12.699873909Z","acquired_at":"2026-11-21T00:37:09.699873909Z"}"#
@@ -122,13 +122,13 @@ import Testing
         let renewal = term.renewal(1, token: FencingToken(2), over: 2, wall: try JetStreamSamples.time("2026-11-21T00:37:10.702363263Z"))
         #expect(renewal.key == "lease")
         #expect(headers(renewal) == ["Nats-Expected-Last-Subject-Sequence: 2"])
-        #expect(renewal.headers["Nats-Msg-Id"] == "qq:\(LeaseSamples.nonce):2:1")
+        #expect(renewal.headers["Nats-Msg-Id"] == "qq:\(LeaseSamples.termID):2:1")
         #expect(String(decoding: renewal.value, as: UTF8.self) == LeaseValueTests.recordedV1)
     }
 
     @Test("is what a v2 node writes") func v2() throws {
         let term = LeaseTerm(
-            format: .v2, nodeID: "node-b", epoch: 2, nonce: LeaseSamples.nonce, acquiredAt: WallTime(milliseconds: 1_795_221_420_455),
+            format: .v2, nodeID: "node-b", epoch: 2, termID: LeaseSamples.termID, acquiredAt: WallTime(milliseconds: 1_795_221_420_455),
             ttl: .seconds(3))
         let acquisition = term.acquisition(over: 11)
         #expect(acquisition.key == "leader")
@@ -136,7 +136,7 @@ import Testing
         #expect(String(decoding: acquisition.value, as: UTF8.self) == #"{"node_id":"node-b","epoch":2,"acquired_at":1795221420455}"#)
         let renewal = term.renewal(7, token: FencingToken(12), over: 18, wall: WallTime(milliseconds: 1_795_221_420_501))
         #expect(headers(renewal) == ["Nats-Expected-Last-Subject-Sequence: 18"])
-        #expect(renewal.headers["Nats-Msg-Id"] == "qq:\(LeaseSamples.nonce):12:7")
+        #expect(renewal.headers["Nats-Msg-Id"] == "qq:\(LeaseSamples.termID):12:7")
         #expect(String(decoding: renewal.value, as: UTF8.self) == #"{"node_id":"node-b","epoch":2,"acquired_at":1795221420501}"#)
     }
 
@@ -159,7 +159,7 @@ import Testing
     @Test("is read back as the term that it is") func roundTrip() throws {
         for format in LeaseFormat.allCases {
             let term = LeaseTerm(
-                format: format, nodeID: "n", epoch: 5, nonce: TermMark.newNonce(), acquiredAt: LeaseSamples.start, ttl: .seconds(3))
+                format: format, nodeID: "n", epoch: 5, termID: MessageID.newTermID(), acquiredAt: LeaseSamples.start, ttl: .seconds(3))
             func stored(_ write: KeyValueWrite, _ revision: UInt64) -> LeaseEntry {
                 var entry = LeaseSamples.entry("", revision: revision)
                 entry.value = write.value
@@ -167,9 +167,9 @@ import Testing
                 return LeaseEntry(entry, format: format)
             }
             let taken = stored(term.acquisition(over: 0), 20)
-            #expect(taken.termID == term.nonce && taken.token == FencingToken(20) && taken.value?.epoch == 5)
+            #expect(taken.termID == term.termID && taken.token == FencingToken(20) && taken.value?.epoch == 5)
             let renewed = stored(term.renewal(1, token: FencingToken(20), over: 20, wall: LeaseSamples.start + .seconds(1)), 21)
-            #expect(renewed.termID == term.nonce && renewed.token == FencingToken(20))
+            #expect(renewed.termID == term.termID && renewed.token == FencingToken(20))
         }
     }
 }

@@ -6,10 +6,10 @@ import QQCore
 enum LeaseSamples {
     static let start = WallTime(seconds: 1_795_221_400)
     static let bootStart = BootInstant(nanoseconds: 1_000_000_000_000)
-    static let nonce = "0123456789abcdefghijKL"
+    static let termID = "0123456789abcdefghijKL"
 
-    static func moment(_ seconds: Double, wallAhead: Double = 0) -> LeaseMoment {
-        LeaseMoment(boot: bootStart + .seconds(seconds), wall: start + .seconds(seconds + wallAhead))
+    static func moment(_ seconds: Double, wallAhead: Double = 0) -> LeaseEntryRules.Moment {
+        LeaseEntryRules.Moment(boot: bootStart + .seconds(seconds), wall: start + .seconds(seconds + wallAhead))
     }
 
     static func entry(
@@ -34,10 +34,10 @@ enum LeaseSamples {
     /// An entry that was written, and seen, at `start`; leases of three seconds.
     static func rules(
         _ format: LeaseFormat, _ entry: KeyValueEntry?, lastSequence: UInt64 = 10, clock: Bool = true, keepsForEver: Bool = false
-    ) -> LeaseRules {
-        LeaseRules(
+    ) -> LeaseEntryRules {
+        LeaseEntryRules(
             lease: LeaseEntry(entry, format: format), maxAge: keepsForEver ? nil : format.maxAge(ttl: .seconds(3)),
             lastSequence: lastSequence,
-            serverClock: clock ? ServerClock(time: start, received: bootStart) : nil, firstSeen: bootStart, ownTTL: .seconds(7))
+            serverClock: clock ? ServerClock(time: start, readAt: bootStart) : nil, firstSeen: bootStart, ownTTL: .seconds(7))
     }
 }

@@ -122,15 +122,15 @@ import Testing
     }
 }
 
-@Suite("The mark of a term") struct TermMarkTests {
-    private let nonce = LeaseSamples.nonce
+@Suite("The message ID of a lease write") struct MessageIDTests {
+    private let termID = LeaseSamples.termID
 
     @Test("is written and read") func both() {
-        #expect(TermMark(nonce: nonce).description == "qq:\(nonce)")
-        #expect(TermMark("qq:\(nonce)") == TermMark(nonce: nonce))
-        let renewal = TermMark(nonce: nonce, renewal: .init(token: 42, count: .max))
-        #expect(renewal.description == "qq:\(nonce):42:18446744073709551615")
-        #expect(TermMark(renewal.description) == renewal)
+        #expect(MessageID(termID: termID).description == "qq:\(termID)")
+        #expect(MessageID("qq:\(termID)") == MessageID(termID: termID))
+        let renewal = MessageID(termID: termID, renewal: .init(token: 42, count: .max))
+        #expect(renewal.description == "qq:\(termID):42:18446744073709551615")
+        #expect(MessageID(renewal.description) == renewal)
     }
 
     @Test(
@@ -144,14 +144,14 @@ import Testing
             "qq:0123456789abcdefghijKL:1:18446744073709551616", "qq:0123456789abcdefghijKL:1:1:1", "qq:0123456789abcdefghijK\u{E9}",
         ])
     func others(text: String) {
-        #expect(TermMark(text) == nil)
+        #expect(MessageID(text) == nil)
     }
 
-    @Test("is new each time") func nonces() {
-        let nonces = (0..<1000).map { _ in TermMark.newNonce() }
-        #expect(Set(nonces).count == 1000)
-        for nonce in nonces { #expect(TermMark("qq:" + nonce)?.nonce == nonce) }
+    @Test("is new each time") func termIDs() {
+        let termIDs = (0..<1000).map { _ in MessageID.newTermID() }
+        #expect(Set(termIDs).count == 1000)
+        for termID in termIDs { #expect(MessageID("qq:" + termID)?.termID == termID) }
         // All digits are used.
-        #expect(Set(nonces.joined()).count == 62)
+        #expect(Set(termIDs.joined()).count == 62)
     }
 }

@@ -89,7 +89,7 @@ import Testing
         }
         #expect(error?.refusal == JetStreamError(code: 400, errorCode: 10071, description: "wrong last sequence: 11"))
         #expect(error?.refusal?.isWrongLastSequence == true)
-        #expect(error?.isPassing == false)
+        #expect(error?.isTransient == false)
         #expect(error?.isUncertain == false)
     }
 
@@ -155,13 +155,13 @@ import Testing
             (503, 10008), (500, 10009), (503, 10023), (500, 10028), (500, 10047), (503, 10004), (500, 10118), (503, 10163), (429, 10167),
             (503, 0),
         ] {
-            #expect(error(passing.0, passing.1).isPassing, "\(passing)")
+            #expect(error(passing.0, passing.1).isTransient, "\(passing)")
         }
         for lasting in [
             (503, 10076), (503, 10039), (503, 10035), (404, 10059), (400, 10058), (400, 10071), (400, 10026), (400, 10027), (400, 10003),
             (0, 0),
         ] {
-            #expect(!error(lasting.0, lasting.1).isPassing, "\(lasting)")
+            #expect(!error(lasting.0, lasting.1).isTransient, "\(lasting)")
         }
     }
 

@@ -41,7 +41,7 @@ import Testing
     @Test("cannot be had from a server that does not serve it") func statuses() {
         let nobody = JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 503"]) }
         #expect(nobody == .failed(NATSError(.noResponders, "JetStream does not answer")))
-        #expect(nobody?.isPassing == true)
+        #expect(nobody?.isTransient == true)
         #expect(
             JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 408 Empty Request"]) }?.refusal?.code == 408)
     }

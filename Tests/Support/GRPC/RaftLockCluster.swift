@@ -76,7 +76,7 @@ public final class RaftLockCluster: Sendable {
     }
 
     let settings: Settings
-    let clock: ServerClock
+    let clock: SimulatedClock
     let state: Mutex<State>
     /// Set once, before anybody is served.
     private let listeners = Mutex<[Listeners]>([])
@@ -99,7 +99,7 @@ public final class RaftLockCluster: Sendable {
 
     private init(_ settings: Settings) {
         self.settings = settings
-        clock = ServerClock(stands: settings.timeStands)
+        clock = SimulatedClock(stands: settings.timeStands)
         state = Mutex(State(raft: RaftState(leader: settings.leader, defaultTTL: settings.defaultTTL.nanoseconds, now: clock.now)))
     }
 

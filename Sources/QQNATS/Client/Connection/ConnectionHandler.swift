@@ -147,7 +147,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard let report else { return }
         self.report = nil
         context.close(promise: nil)
-        report(.ended(NATSError(error.kind, error.reason, at: error.place ?? address.description, hint: error.hint)))
+        report(.ended(NATSError(error.kind, error.reason, at: error.location ?? address.description, hint: error.hint)))
     }
 
     /// A network error in words for operators.

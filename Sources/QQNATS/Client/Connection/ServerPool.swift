@@ -93,9 +93,9 @@ struct ServerPool: Sendable {
         guard let (address, first) = failures.first else {
             return NATSError(.disconnected, "not connected in time", at: members.first?.address.description)
         }
-        if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.place ?? address.description, hint: first.hint) }
+        if failures.count == 1 { return NATSError(first.kind, first.reason, at: first.location ?? address.description, hint: first.hint) }
         // A fault in a local file, such as the credentials, fails every server alike: report it once.
-        if let place = first.place, failures.allSatisfy({ $0.1 == first && $0.0.description != place }) { return first }
+        if let location = first.location, failures.allSatisfy({ $0.1 == first && $0.0.description != location }) { return first }
         // Keep the kind only if all servers agree on it: one server that can be used later is enough.
         let kind = failures.allSatisfy { $0.1.kind == first.kind } ? first.kind : .disconnected
         let text = failures.map { "\($0.0): \($0.1.reason)" }.joined(separator: "; ")

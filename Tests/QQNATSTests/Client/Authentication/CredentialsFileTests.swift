@@ -144,7 +144,7 @@ import Testing
             ] {
                 let error = #expect(throws: NATSError.self) { try SeedFile(path: "\(folder)/\(name)") }
                 #expect(error?.kind == .configuration)
-                #expect(error?.reason.hasSuffix(reason) == true && error?.place == "\(folder)/\(name)", "\(String(describing: error))")
+                #expect(error?.reason.hasSuffix(reason) == true && error?.location == "\(folder)/\(name)", "\(String(describing: error))")
             }
         }
     }

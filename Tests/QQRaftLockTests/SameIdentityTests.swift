@@ -11,7 +11,7 @@ extension CoordinatorTests {
         let one = try coordinator(url, timeout: timeout)
         while true {
             let other = try coordinator(url, timeout: timeout)
-            if other.mark != one.mark { return (one, other) }
+            if other.ttlOffset != one.ttlOffset { return (one, other) }
         }
     }
 
@@ -58,8 +58,8 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("what was granted in time is ours, even where that could not be settled: it is given up, or asked for again")
-    func unsettled() async throws {
+    @Test("a lease granted in time is ours even if that could not be resolved: it is released or requested again")
+    func unresolved() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             for isWanted in [true, false] {
@@ -124,7 +124,7 @@ extension CoordinatorTests {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             var wanted = request("same")
-            wanted.wantsWitness = true
+            wanted.wantsLivenessLock = true
             let grant = try granted(try await qq.acquire(wanted))
             let version = cluster.lock("web")?.version
             cluster.acquire("web", by: "same", for: .milliseconds(10_150))
@@ -221,7 +221,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("what another was granted is not taken for what a request in doubt brought") func notInDoubt() async throws {
+    @Test("a lease granted to another process is not taken for the result of our uncertain request") func notInDoubt() async throws {
         try await inCluster { cluster in
             let (one, other) = try twins(cluster.url, timeout: .milliseconds(800))
             cluster.setMajority(false)
@@ -241,7 +241,7 @@ extension CoordinatorTests {
     }
 
     @Test(
-        "a lease is asked for with a mark, which the servers take and keep",
+        "a lease is requested with a TTL offset, which the servers accept and keep",
         arguments: ["1s", "1999ms", "2s", "2950ms", "15s", "299950ms", "299999ms", "5m"])
     func marks(_ ttl: String) throws {
         let ttl = try DurationText.parse(ttl)
@@ -257,7 +257,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("of several requests in doubt that are carried out in the end, the lease is known as ours, and given up")
+    @Test("of several uncertain requests that are carried out in the end, the lease is known as ours and released")
     func severalInDoubt() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url, timeout: .milliseconds(500))

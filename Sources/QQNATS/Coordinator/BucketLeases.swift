@@ -14,13 +14,13 @@ extension NATSCoordinator {
         do throws(JetStreamFailure) {
             var fresh = false
             for _ in 0..<Self.mostAttempts {
-                let found = try await survey(request.name, cooldownOf: request.identity, fresh: fresh, timeout: timeout(ttl: request.ttl))
-                guard let survey = found else {
+                let found = try await snapshot(request.name, cooldownOf: request.identity, fresh: fresh, timeout: timeout(ttl: request.ttl))
+                guard let snapshot = found else {
                     try await createBucket(request)
                     continue
                 }
-                let ttl = try leaseTTL(request.name, survey)
-                switch try await attempt(request, survey, ttl: ttl) {
+                let ttl = try leaseTTL(request.name, snapshot)
+                switch try await attempt(request, snapshot, ttl: ttl) {
                 case .some(let answer): return answer
                 // Somebody else wrote in between: what they wrote decides.
                 case nil: fresh = true
@@ -36,11 +36,12 @@ extension NATSCoordinator {
     private static let mostAttempts = 5
 
     /// How long leases in the bucket run.
-    private func leaseTTL(_ name: String, _ survey: Survey) throws(JetStreamFailure) -> Duration {
-        guard let ttl = survey.format.ttl(maxAge: survey.stream.configuration.maxAge) else {
+    private func leaseTTL(_ name: String, _ snapshot: BucketSnapshot) throws(JetStreamFailure) -> Duration {
+        guard let ttl = snapshot.format.ttl(maxAge: snapshot.stream.configuration.maxAge) else {
             throw .failed(
                 NATSError(
-                    .configuration, "its bucket \(survey.format.bucket(cluster: name)) keeps values for ever, so that no lease would end"))
+                    .configuration, "its bucket \(snapshot.format.bucket(cluster: name)) keeps values for ever, so that no lease would end")
+            )
         }
         if let explicitTTL, explicitTTL != ttl {
             throw .failed(
@@ -66,18 +67,20 @@ extension NATSCoordinator {
     }
 
     /// - Returns: nil where the lease was written to since it was read.
-    private func attempt(_ request: AcquireRequest, _ survey: Survey, ttl: Duration) async throws(JetStreamFailure) -> AcquireAnswer? {
+    private func attempt(_ request: AcquireRequest, _ snapshot: BucketSnapshot, ttl: Duration) async throws(JetStreamFailure)
+        -> AcquireAnswer?
+    {
         let name = request.name
-        let rules = rules(name, survey)
-        let doubtful = state.withLock { $0.doubtful[name] ?? [] }
+        let rules = rules(name, snapshot)
+        let uncertain = state.withLock { $0.uncertain[name] ?? [] }
         var continuing = request.continuing?.termID
         // What an attempt of ours left behind, of which we were not told, stands in nobody's way but ours.
-        let leftover = survey.lease.mark.flatMap { doubtful.contains($0.nonce) ? $0.nonce : nil }
+        let leftover = snapshot.lease.messageID.flatMap { uncertain.contains($0.termID) ? $0.termID : nil }
         if let leftover { continuing = leftover }
         let decision = rules.decide(
-            .init(identity: request.identity, continuing: continuing, cooldown: survey.cooldown), at: moment)
+            .init(identity: request.identity, continuing: continuing, cooldown: snapshot.cooldown), at: moment)
         var term = LeaseTerm(
-            format: survey.format, nodeID: request.identity, epoch: rules.nextEpoch, nonce: TermMark.newNonce(), acquiredAt: .now(),
+            format: snapshot.format, nodeID: request.identity, epoch: rules.nextEpoch, termID: MessageID.newTermID(), acquiredAt: .now(),
             ttl: ttl)
         let write: KeyValueWrite
         var token: FencingToken?
@@ -92,10 +95,10 @@ extension NATSCoordinator {
             write = term.acquisition(over: revision)
         case .renew(let revision) where leftover != nil: write = term.acquisition(over: revision)
         case .renew(let revision):
-            // The same term under a new mark: whoever held it before with the same saved grant sees that it has passed on.
-            term.epoch = survey.lease.value?.epoch ?? term.epoch
-            if survey.format == .v1, let began = survey.lease.value?.acquiredAt { term.acquiredAt = began }
-            let kept = request.continuing?.token ?? survey.lease.token ?? FencingToken(revision)
+            // The same term under a new term ID: another process that held it with the same saved grant sees that the term has passed on.
+            term.epoch = snapshot.lease.value?.epoch ?? term.epoch
+            if snapshot.format == .v1, let began = snapshot.lease.value?.acquiredAt { term.acquiredAt = began }
+            let kept = request.continuing?.token ?? snapshot.lease.token ?? FencingToken(revision)
             token = kept
             write = term.renewal(1, token: kept, over: revision, wall: .now())
         }
@@ -111,36 +114,36 @@ extension NATSCoordinator {
 
     private func take(_ name: String, _ term: LeaseTerm, _ write: KeyValueWrite) async throws(JetStreamFailure) -> UInt64? {
         // Before it is sent: from then on it may be there.
-        state.withLock { state in state.doubtful[name] = (state.doubtful[name] ?? []).suffix(Self.mostDoubtful - 1) + [term.nonce] }
+        state.withLock { state in state.uncertain[name] = (state.uncertain[name] ?? []).suffix(Self.mostUncertain - 1) + [term.termID] }
         do throws(JetStreamFailure) {
             let bucket = term.format.bucket(cluster: name)
             let answer = try await jetStream.write(bucket: bucket, write, timeout: timeout(ttl: term.ttl))
-            settled(name, term.nonce)
+            resolved(name, term.termID)
             sighted(name, answer.sequence, at: clock.now())
             return answer.sequence
         } catch {
             if error.refusal?.isWrongLastSequence == true {
-                settled(name, term.nonce)
+                resolved(name, term.termID)
                 return nil
             }
-            if !error.isUncertain { settled(name, term.nonce) }
+            if !error.isUncertain { resolved(name, term.termID) }
             throw error
         }
     }
 
     /// What an older attempt left behind is long over, or counts as another's until it is.
-    private static let mostDoubtful = 256
+    private static let mostUncertain = 256
 
-    private func settled(_ name: String, _ nonce: String) {
+    private func resolved(_ name: String, _ termID: String) {
         state.withLock { state in
-            state.doubtful[name]?.removeAll { $0 == nonce }
-            if state.doubtful[name]?.isEmpty == true { state.doubtful[name] = nil }
+            state.uncertain[name]?.removeAll { $0 == termID }
+            if state.uncertain[name]?.isEmpty == true { state.uncertain[name] = nil }
         }
     }
 
     private func grant(_ name: String, _ held: HeldLease) -> Grant {
         Grant(
-            name: name, identity: held.term.nodeID, token: held.token, termID: held.term.nonce, epoch: UInt64(exactly: held.term.epoch),
+            name: name, identity: held.term.nodeID, token: held.token, termID: held.term.termID, epoch: UInt64(exactly: held.term.epoch),
             ttl: held.term.ttl, deadline: clock.now() + held.term.ttl, acquiredAt: held.term.acquiredAt, expiresAt: .now() + held.term.ttl)
     }
 
@@ -184,19 +187,19 @@ extension NATSCoordinator {
 
     /// The lease of a grant, as this process holds it, or as it is found in the bucket; nil where it is another's.
     private func ownLease(_ grant: Grant) async throws(JetStreamFailure) -> HeldLease? {
-        if let held = state.withLock({ $0.held[grant.name] }), held.term.nonce == grant.termID { return held }
-        guard let survey = try await survey(grant.name, fresh: true, timeout: timeout(ttl: grant.ttl)) else { return nil }
-        let rules = rules(grant.name, survey)
+        if let held = state.withLock({ $0.held[grant.name] }), held.term.termID == grant.termID { return held }
+        guard let snapshot = try await snapshot(grant.name, fresh: true, timeout: timeout(ttl: grant.ttl)) else { return nil }
+        let rules = rules(grant.name, snapshot)
         let found = electionState(grant.name, rules)
-        guard found.isLed, found.isTerm(of: grant), let value = survey.lease.value, let ttl = rules.ttl,
-            let nonce = survey.lease.mark?.nonce
+        guard found.isLed, found.isTerm(of: grant), let value = snapshot.lease.value, let ttl = rules.ttl,
+            let termID = snapshot.lease.messageID?.termID
         else { return nil }
         let term = LeaseTerm(
-            format: survey.format, nodeID: value.nodeID, epoch: value.epoch, nonce: nonce,
-            acquiredAt: survey.format == .v1 ? value.acquiredAt : grant.acquiredAt, ttl: ttl)
+            format: snapshot.format, nodeID: value.nodeID, epoch: value.epoch, termID: termID,
+            acquiredAt: snapshot.format == .v1 ? value.acquiredAt : grant.acquiredAt, ttl: ttl)
         let held = HeldLease(
-            term: term, token: survey.lease.token ?? FencingToken(survey.lease.revision), revision: survey.lease.revision,
-            renewals: survey.lease.mark?.renewal?.count ?? 0)
+            term: term, token: snapshot.lease.token ?? FencingToken(snapshot.lease.revision), revision: snapshot.lease.revision,
+            renewals: snapshot.lease.messageID?.renewal?.count ?? 0)
         state.withLock { $0.held[grant.name] = held }
         return held
     }
@@ -207,10 +210,10 @@ extension NATSCoordinator {
             return state.stepDowns.removeValue(forKey: name) ?? []
         }
         for answer in stepDowns { answer(NodeAnswer.notLeader) }
-        guard let survey = try await survey(name, fresh: true, timeout: requestTimeout) else {
+        guard let snapshot = try await snapshot(name, fresh: true, timeout: requestTimeout) else {
             return ElectionState(name: name, phase: .free)
         }
-        return electionState(name, rules(name, survey))
+        return electionState(name, rules(name, snapshot))
     }
 
     // MARK: Giving up
@@ -236,7 +239,7 @@ extension NATSCoordinator {
             if try await delete(name, held.term.format, at: held.revision, ttl: held.term.ttl) {
                 state.withLock { state in
                     state.held[name] = nil
-                    state.views[name] = NodeView(epoch: UInt64(exactly: held.term.epoch) ?? 0)
+                    state.clusterSnapshots[name] = ClusterSnapshot(epoch: UInt64(exactly: held.term.epoch) ?? 0)
                 }
                 return .released
             }

@@ -4,11 +4,11 @@ import Testing
 @testable import QQFile
 
 @Suite("The rules of a lease file")
-struct LeaseRulesTests {
+struct LeaseFileRulesTests {
     static let wall = WallTime(seconds: 1_795_260_659)
     static let boot = BootInstant(nanoseconds: 1_000_000_000_000)
-    static let here = LeaseMoment(boot: boot, wall: wall, bootID: "this", isShared: false)
-    static let shared = LeaseMoment(boot: boot, wall: wall, bootID: "this", isShared: true)
+    static let here = LeaseFileRules.Moment(boot: boot, wall: wall, bootID: "this", isShared: false)
+    static let shared = LeaseFileRules.Moment(boot: boot, wall: wall, bootID: "this", isShared: true)
 
     private static func ask(_ identity: String = "us", ttl: Duration = .seconds(15), continuing: UInt64? = nil) -> AcquireRequest {
         AcquireRequest(
@@ -32,10 +32,10 @@ struct LeaseRulesTests {
     }
 
     private static func decide(
-        _ record: LeaseRecord, live: UInt64? = nil, lockFile: UInt64? = 5, highest: UInt64 = 0, at moment: LeaseMoment = here,
+        _ record: LeaseRecord, live: UInt64? = nil, lockFile: UInt64? = 5, highest: UInt64 = 0, at moment: LeaseFileRules.Moment = here,
         _ request: AcquireRequest = ask()
-    ) throws -> LeaseRules.Decision {
-        try LeaseRules(record: record, liveToken: live, lockFile: lockFile, highestToken: highest, moment: moment).decide(request)
+    ) throws -> LeaseFileRules.Decision {
+        try LeaseFileRules(record: record, liveToken: live, lockFile: lockFile, highestToken: highest, moment: moment).decide(request)
     }
 
     // MARK: Go's records
@@ -136,7 +136,7 @@ struct LeaseRulesTests {
 
     // MARK: Time namespaces
 
-    private static func inNamespace(_ namespace: String) -> LeaseMoment {
+    private static func inNamespace(_ namespace: String) -> LeaseFileRules.Moment {
         var moment = here
         moment.bootID = "this" + namespace
         moment.boot = boot + .seconds(1_000_000)
@@ -182,10 +182,10 @@ struct LeaseRulesTests {
     }
 
     @Test func aDateFarAheadIsAnError() throws {
-        #expect(throws: LeaseRules.FromTheFuture(renewTime: Self.wall + .seconds(3600), ahead: .seconds(3600))) {
+        #expect(throws: LeaseFileRules.FromTheFuture(renewTime: Self.wall + .seconds(3600), ahead: .seconds(3600))) {
             try Self.decide(Self.go(ago: .seconds(-3600)))
         }
-        #expect(throws: LeaseRules.FromTheFuture.self) { try Self.decide(Self.go(ago: .seconds(-16))) }
+        #expect(throws: LeaseFileRules.FromTheFuture.self) { try Self.decide(Self.go(ago: .seconds(-16))) }
     }
 
     @Test func aDateALittleAheadIsSkew() throws {
@@ -197,7 +197,7 @@ struct LeaseRulesTests {
         let record = Self.present(ago: .seconds(-seconds), lasts: .seconds(5))
         #expect(try Self.decide(record, Self.ask(ttl: .seconds(1))) == .refuse)
         #expect(try Self.state(record).remaining == .seconds(seconds + 5))
-        #expect(throws: LeaseRules.FromTheFuture.self) {
+        #expect(throws: LeaseFileRules.FromTheFuture.self) {
             try Self.decide(Self.present(ago: .seconds(-16), lasts: .seconds(5)), Self.ask(ttl: .seconds(1)))
         }
         #expect(try Self.decide(Self.present(ago: .seconds(-16), lasts: .seconds(5)), Self.ask(ttl: .seconds(30))) == .refuse)
@@ -214,7 +214,8 @@ struct LeaseRulesTests {
         var record = Self.qq(locked: true)
         record.endsByTimeAlone = true
         #expect(try Self.decide(record) == .refuse)
-        #expect(try LeaseRules(record: record, highestToken: 7, moment: Self.here).state(name: "backup", ownTTL: .seconds(15)).alive == nil)
+        #expect(
+            try LeaseFileRules(record: record, highestToken: 7, moment: Self.here).state(name: "backup", ownTTL: .seconds(15)).alive == nil)
         record.bootDeadline = Self.boot
         #expect(try Self.decide(record) == .newTerm(token: 8))
         // Nothing outlives a boot of the one machine.
@@ -231,7 +232,7 @@ struct LeaseRulesTests {
         var moment = Self.here
         moment.wall = WallTime(seconds: 0)
         #expect(try Self.decide(Self.qq(locked: true, bootID: "before"), at: moment) == .newTerm(token: 8))
-        let state = try LeaseRules(
+        let state = try LeaseFileRules(
             record: Self.qq(locked: true, bootID: "before"), liveToken: nil, lockFile: 5, highestToken: 7, moment: moment
         )
         .state(name: "backup", ownTTL: .seconds(15))
@@ -248,8 +249,8 @@ struct LeaseRulesTests {
     }
 
     @Test func aHolderWithoutWorkCountsUntilItsLeaseEndsAndNoLonger() throws {
-        func decide(_ record: LeaseRecord) throws -> LeaseRules.Decision {
-            try LeaseRules(record: record, liveToken: nil, holderLives: true, lockFile: 5, highestToken: 7, moment: Self.here).decide(
+        func decide(_ record: LeaseRecord) throws -> LeaseFileRules.Decision {
+            try LeaseFileRules(record: record, liveToken: nil, holderLives: true, lockFile: 5, highestToken: 7, moment: Self.here).decide(
                 Self.ask())
         }
         #expect(try decide(Self.qq(locked: true)) == .refuse)
@@ -295,7 +296,7 @@ struct LeaseRulesTests {
         record.lockFile = 5
         #expect(try Self.decide(record, lockFile: 5) == .newTerm(token: 8))
         #expect(try Self.decide(record, lockFile: found) == .refuse)
-        let state = try LeaseRules(record: record, liveToken: nil, lockFile: found, highestToken: 7, moment: Self.here)
+        let state = try LeaseFileRules(record: record, liveToken: nil, lockFile: found, highestToken: 7, moment: Self.here)
             .state(name: "backup", ownTTL: .seconds(15))
         #expect(state.phase == .held)
         #expect(state.alive == nil)
@@ -338,11 +339,11 @@ struct LeaseRulesTests {
     // MARK: What a reader is told
 
     private static func state(
-        _ record: LeaseRecord, live: UInt64? = nil, lockFile: UInt64? = 5, highest: UInt64 = 0, at moment: LeaseMoment = here
+        _ record: LeaseRecord, live: UInt64? = nil, lockFile: UInt64? = 5, highest: UInt64 = 0, at moment: LeaseFileRules.Moment = here
     ) throws
         -> ElectionState
     {
-        try LeaseRules(record: record, liveToken: live, lockFile: lockFile, highestToken: highest, moment: moment).state(
+        try LeaseFileRules(record: record, liveToken: live, lockFile: lockFile, highestToken: highest, moment: moment).state(
             name: "backup", ownTTL: .seconds(15))
     }
 

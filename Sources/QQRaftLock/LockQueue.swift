@@ -28,7 +28,7 @@ extension RaftLockCoordinator {
                 var queueFailure: CoordinationError?
                 do throws(CoordinationError) {
                     // It may have come free before we stood in the queue, and then nobody is promoted: ask again.
-                    if !mayBeNamesakes(present, claim), try await standInLine(claim, behind: blocker, until: limit) { return }
+                    if !mightBelongToSameIdentity(present, claim), try await joinQueue(claim, behind: blocker, until: limit) { return }
                 } catch { queueFailure = error }
                 // Without a place, too: it may be free, and that it can be read at all tells what is wrong.
                 guard let state = try await look(claim, until: limit) else { return }
@@ -48,7 +48,7 @@ extension RaftLockCoordinator {
                 let now = clock.now()
                 let since = failingSince ?? now
                 failingSince = since
-                guard error.isPassing, now < since + Self.patience, !Task.isCancelled else { throw error }
+                guard error.isTransient, now < since + Self.patience, !Task.isCancelled else { throw error }
                 await pause(pace.pause(random: .random(in: 0..<1), remaining: nil), until: deadline)
             }
         }
@@ -65,25 +65,25 @@ extension RaftLockCoordinator {
     /// - Returns: how it stands; nil where it is worth asking for the lock.
     private func look(_ claim: Claim, until deadline: BootInstant) async throws(CoordinationError) -> ElectionState? {
         do throws(GRPCFailure) {
-            let (reading, endpoint) = try await service.lockInfo(claim.name, until: deadline)
-            guard let owner = reading.owner else { return nil }
-            if owner == claim.identity, isOwn(reading) == true { return nil }
-            return await electionState(reading, from: endpoint)
+            let (snapshot, endpoint) = try await service.lockInfo(claim.name, until: deadline)
+            guard let owner = snapshot.owner else { return nil }
+            if owner == claim.identity, isOwn(snapshot) == true { return nil }
+            return await electionState(snapshot, from: endpoint)
         } catch { throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: false) }
     }
 
     /// Takes a place in the queue, or keeps the one that we have.
     /// - Returns: whether it is a new one.
-    private func standInLine(
+    private func joinQueue(
         _ claim: Claim, behind blocker: ElectionState, until deadline: BootInstant
     ) async throws(CoordinationError) -> Bool {
         let now = clock.now()
         let known = state.withLock { $0.places[claim] }
         if let known, let refreshedAt = known.refreshedAt, now < refreshedAt + Self.refreshEvery { return false }
-        var place = known ?? Place(refreshedAt: now)
+        var place = known ?? QueuePlace(refreshedAt: now)
         place.refreshedAt = now
         if known == nil, blocker.leader == claim.identity, let token = blocker.token {
-            place.namesake = Term(version: Int64(clamping: token.value), acquiredAt: blocker.acquiredAt)
+            place.sameIdentityTerm = Term(version: Int64(clamping: token.value), acquiredAt: blocker.acquiredAt)
         }
         // Before it is sent: from then on we may stand there.
         state.withLock { $0.places[claim] = place }

@@ -1,7 +1,7 @@
 import QQCore
 import Testing
 
-@Suite("A lease that is watched") struct SeenLeaseTests {
+@Suite("A lease that is watched") struct RenewalDetectorTests {
     private let start = BootInstant(nanoseconds: 1_000_000_000_000)
 
     private func held(_ remaining: Duration?) -> ElectionState {
@@ -11,7 +11,7 @@ import Testing
     }
 
     @Test("was renewed when its end has moved, and not when time has passed") func renewed() {
-        var lease = SeenLease()
+        var lease = RenewalDetector()
         let first = lease.isRenewed(held(.seconds(10)), at: start)
         #expect(!first)
         let aged = lease.isRenewed(held(.seconds(7)), at: start + .seconds(3))
@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test("was renewed when the system says so, however little its end has moved") func told() {
-        var lease = SeenLease()
+        var lease = RenewalDetector()
         var state = held(.seconds(10))
         state.renewedAt = WallTime(seconds: 1_790_000_000)
         let first = lease.isRenewed(state, at: start)
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test("what has no end, or nobody holds, is not renewed") func none() {
-        var lease = SeenLease()
+        var lease = RenewalDetector()
         for state in [held(nil), ElectionState(name: "x", phase: .free), held(.seconds(10)), held(nil), held(.seconds(20))] {
             let renewed = lease.isRenewed(state, at: start)
             #expect(!renewed, "\(state)")

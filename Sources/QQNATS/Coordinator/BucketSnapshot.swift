@@ -1,7 +1,7 @@
 import QQCore
 
 /// What was read of an election at one moment.
-struct Survey: Sendable {
+struct BucketSnapshot: Sendable {
     let format: LeaseFormat
     let stream: StreamInfo
     let lease: LeaseEntry
@@ -15,29 +15,30 @@ extension NATSCoordinator {
     ///
     /// - Parameter fresh: whether the stream's leader is to be asked, and not any of its servers, which may lag behind.
     /// - Returns: nil where there is no bucket.
-    func survey(
+    func snapshot(
         _ name: String, cooldownOf node: String? = nil, fresh: Bool, timeout: Duration
-    ) async throws(JetStreamFailure) -> Survey? {
+    ) async throws(JetStreamFailure) -> BucketSnapshot? {
         if let forced = settings.format {
-            return try await survey(name, forced, cooldownOf: node, fresh: fresh, timeout: timeout).get()
+            return try await snapshot(name, forced, cooldownOf: node, fresh: fresh, timeout: timeout).get()
         }
         if let known = state.withLock({ $0.formats[name] }) {
-            if let found = try await survey(name, known, cooldownOf: node, fresh: fresh, timeout: timeout).get() { return found }
+            if let found = try await snapshot(name, known, cooldownOf: node, fresh: fresh, timeout: timeout).get() { return found }
             // The bucket is gone: another may have been made in the other format.
             state.withLock { $0.formats[name] = nil }
         }
-        async let older = survey(name, .v1, cooldownOf: node, fresh: fresh, timeout: timeout)
-        async let newer = survey(name, .v2, cooldownOf: node, fresh: fresh, timeout: timeout)
+        async let older = snapshot(name, .v1, cooldownOf: node, fresh: fresh, timeout: timeout)
+        async let newer = snapshot(name, .v2, cooldownOf: node, fresh: fresh, timeout: timeout)
         let (v1, v2) = try (await older.get(), await newer.get())
         // Where a cluster was moved from one format to the other, both buckets are there: whoever still leads in the old one counts.
-        let found: Survey? = if let v1, let v2 { v2.lease.content == .free && v1.lease.content != .free ? v1 : v2 } else { v2 ?? v1 }
+        let found: BucketSnapshot? =
+            if let v1, let v2 { v2.lease.content == .free && v1.lease.content != .free ? v1 : v2 } else { v2 ?? v1 }
         if let found, v1 == nil || v2 == nil { state.withLock { $0.formats[name] = found.format } }
         return found
     }
 
-    private func survey(
+    private func snapshot(
         _ name: String, _ format: LeaseFormat, cooldownOf node: String?, fresh: Bool, timeout: Duration
-    ) async -> Result<Survey?, JetStreamFailure> {
+    ) async -> Result<BucketSnapshot?, JetStreamFailure> {
         let jetStream = jetStream
         let bucket = format.bucket(cluster: name)
         async let information = result { () throws(JetStreamFailure) in
@@ -51,15 +52,15 @@ extension NATSCoordinator {
             guard let stream = try stream.get() else { return nil }
             if !fresh, !stream.configuration.allowDirect || found.isUnanswered || cooling.isUnanswered {
                 // A bucket made without direct reads, or an account that does not import them: the stream's leader answers.
-                return try await self.survey(name, format, cooldownOf: node, fresh: true, timeout: timeout).get()
+                return try await self.snapshot(name, format, cooldownOf: node, fresh: true, timeout: timeout).get()
             }
             var entry = try found.get()
-            if !fresh, let known = self.state.withLock({ $0.sightings[name] }), (entry?.revision ?? 0) < known.revision {
+            if !fresh, let known = self.state.withLock({ $0.firstSeen[name] }), (entry?.revision ?? 0) < known.revision {
                 entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
             }
             let now = self.clock.now()
             if let entry { self.sighted(name, entry.revision, at: now) }
-            return Survey(
+            return BucketSnapshot(
                 format: format, stream: stream, lease: LeaseEntry(entry, format: format), cooldown: try cooling.get(), takenAt: now)
         }
     }
@@ -83,20 +84,20 @@ extension NATSCoordinator {
     @discardableResult
     func sighted(_ name: String, _ revision: UInt64, at now: BootInstant) -> BootInstant {
         state.withLock { state in
-            if let known = state.sightings[name], known.revision >= revision { return known.revision == revision ? known.at : now }
-            state.sightings[name] = Sighting(revision: revision, at: now)
+            if let known = state.firstSeen[name], known.revision >= revision { return known.revision == revision ? known.at : now }
+            state.firstSeen[name] = FirstSeen(revision: revision, at: now)
             return now
         }
     }
 
-    func rules(_ name: String, _ survey: Survey) -> LeaseRules {
+    func rules(_ name: String, _ snapshot: BucketSnapshot) -> LeaseEntryRules {
         rules(
-            name, survey.lease, stream: survey.stream,
-            clock: survey.stream.timestamp.map { ServerClock(time: $0, received: survey.takenAt) })
+            name, snapshot.lease, stream: snapshot.stream,
+            clock: snapshot.stream.timestamp.map { ServerClock(time: $0, readAt: snapshot.takenAt) })
     }
 
-    func rules(_ name: String, _ lease: LeaseEntry, stream: StreamInfo, clock serverClock: ServerClock?) -> LeaseRules {
-        LeaseRules(
+    func rules(_ name: String, _ lease: LeaseEntry, stream: StreamInfo, clock serverClock: ServerClock?) -> LeaseEntryRules {
+        LeaseEntryRules(
             lease: lease, maxAge: stream.configuration.maxAge, lastSequence: max(stream.state.lastSequence, lease.revision),
             serverClock: serverClock, firstSeen: sighted(name, lease.revision, at: clock.now()), ownTTL: explicitTTL ?? Self.defaultTTL)
     }
@@ -106,33 +107,34 @@ extension NATSCoordinator {
 
     // MARK: What others see
 
-    func electionState(_ name: String, _ rules: LeaseRules) -> ElectionState {
-        let reading = LeaseReading(rules, at: moment)
-        var found = ElectionState(name: name, phase: reading.phase)
-        found.leader = reading.leader
-        found.problem = reading.junk.map { reason in
+    func electionState(_ name: String, _ rules: LeaseEntryRules) -> ElectionState {
+        let snapshot = LeaseSnapshot(rules, at: moment)
+        var found = ElectionState(name: name, phase: snapshot.phase)
+        found.leader = snapshot.leader
+        found.problem = snapshot.junk.map { reason in
             CoordinationError(
                 .brokenData, "cannot read the lease of \(name)", because: reason,
                 at: "\(server.description), bucket \(rules.lease.format.bucket(cluster: name)), key \(rules.lease.format.leaseKey)",
                 hint: "it is passed over when it is as old as a lease gets; qq step-down \(name) --force removes it now")
         }
-        found.token = reading.token
-        found.termID = reading.termID
-        found.epoch = reading.epoch
-        found.revision = reading.revision
-        found.acquiredAt = reading.acquiredAt
-        found.renewedAt = reading.renewedAt
-        found.ttl = reading.ttl
-        found.remaining = reading.remaining
+        found.token = snapshot.token
+        found.termID = snapshot.termID
+        found.epoch = snapshot.epoch
+        found.revision = snapshot.revision
+        found.acquiredAt = snapshot.acquiredAt
+        found.renewedAt = snapshot.renewedAt
+        found.ttl = snapshot.ttl
+        found.remaining = snapshot.remaining
         state.withLock { state in
             // Only who has asked can say what is its own.
-            let doubtful = state.doubtful[name] ?? []
+            let uncertain = state.uncertain[name] ?? []
             if let held = state.held[name] {
-                found.isOwn = rules.lease.mark.map { $0.nonce == held.term.nonce || doubtful.contains($0.nonce) } ?? false
-            } else if !doubtful.isEmpty {
-                found.isOwn = rules.lease.mark.map { doubtful.contains($0.nonce) } ?? false
+                found.isOwn = rules.lease.messageID.map { $0.termID == held.term.termID || uncertain.contains($0.termID) } ?? false
+            } else if !uncertain.isEmpty {
+                found.isOwn = rules.lease.messageID.map { uncertain.contains($0.termID) } ?? false
             }
-            state.views[name] = NodeView(leader: found.isLed ? found.leader ?? "" : "", epoch: reading.epoch ?? 0, isLeader: false)
+            state.clusterSnapshots[name] = ClusterSnapshot(
+                leader: found.isLed ? found.leader ?? "" : "", epoch: snapshot.epoch ?? 0, isLeader: false)
         }
         return found
     }

@@ -4,7 +4,7 @@ import SwiftProtobuf
 import Synchronization
 
 /// The time as test servers tell it: nanoseconds since 1970, on a clock that nobody steps.
-final class ServerClock: Sendable {
+final class SimulatedClock: Sendable {
     private let start = ContinuousClock.now
     private let first: Int64
     /// Where the time only passes when it is told to: how much of it has.

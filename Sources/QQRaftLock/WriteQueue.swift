@@ -3,7 +3,7 @@ import Synchronization
 
 /// Lets one write at a time through, for two at the same moment wedge a leader for good. Whoever has the least time left goes first, and of those who have
 /// the same, whoever came first: a renewal does not wait behind requests for new leases until its own is over.
-final class WriteLine: Sendable {
+final class WriteQueue: Sendable {
     private struct State {
         var isTaken = false
         var lastID: UInt64 = 0
@@ -24,18 +24,18 @@ final class WriteLine: Sendable {
     /// How many wait to get in.
     var waiters: Int { state.withLock { $0.waiting.count } }
 
-    /// The one line of this process to a cluster.
-    static func to(_ endpoints: [String]) -> WriteLine {
+    /// The queue that all writes of this process to one cluster go through.
+    static func to(_ endpoints: [String]) -> WriteQueue {
         let key = endpoints.sorted().joined(separator: ",")
         return all.withLock { all in
-            if let line = all[key] { return line }
-            let made = WriteLine()
+            if let queue = all[key] { return queue }
+            let made = WriteQueue()
             all[key] = made
             return made
         }
     }
 
-    private static let all = Mutex<[String: WriteLine]>([:])
+    private static let all = Mutex<[String: WriteQueue]>([:])
 
     /// Waits until nobody else is in, and then is. Whoever is in leaves.
     /// - Returns: false where `deadline` came first, or the task was cancelled: then nobody has to leave.

@@ -3,16 +3,16 @@ import Testing
 
 @testable import QQNATS
 
-@Suite("Who may have a lease") struct LeaseRulesTests {
+@Suite("Who may have a lease") struct LeaseEntryRulesTests {
     typealias Samples = LeaseSamples
 
     private func decide(
-        _ rules: LeaseRules, _ identity: String = "node-b", continuing: String? = nil, cooldown: KeyValueEntry? = nil,
+        _ rules: LeaseEntryRules, _ identity: String = "node-b", continuing: String? = nil, cooldown: KeyValueEntry? = nil,
         at seconds: Double = 1,
         wallAhead: Double = 0
-    ) -> LeaseRules.Decision {
+    ) -> LeaseEntryRules.Decision {
         rules.decide(
-            LeaseRules.Request(identity: identity, continuing: continuing, cooldown: cooldown),
+            LeaseEntryRules.Request(identity: identity, continuing: continuing, cooldown: cooldown),
             at: Samples.moment(seconds, wallAhead: wallAhead))
     }
 
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test("in v1 nobody before both the bucket's TTL and the stated end have passed, or the server would have removed it") func v1() {
-        func rules(expires: Double) -> LeaseRules { Samples.rules(.v1, Samples.entry(Samples.v1(expires: expires), revision: 7)) }
+        func rules(expires: Double) -> LeaseEntryRules { Samples.rules(.v1, Samples.entry(Samples.v1(expires: expires), revision: 7)) }
         // expires_at, seconds of age, how far our wall clock is ahead, and how long the lease still runs.
         let table: [(Double, Double, Double, Double?)] = [
             (3, 1, 0, 2), (3, 2.5, 0, 0.5), (3, 3, 0, nil),
@@ -80,12 +80,12 @@ import Testing
     // MARK: Ours
 
     @Test("we, where it is the term that we go on with") func goesOn() {
-        let rules = Samples.rules(.v2, Samples.entry(Samples.v2("node-b"), revision: 12, id: "qq:\(Samples.nonce):9:3"))
-        #expect(decide(rules, continuing: Samples.nonce) == .renew(at: 12))
+        let rules = Samples.rules(.v2, Samples.entry(Samples.v2("node-b"), revision: 12, id: "qq:\(Samples.termID):9:3"))
+        #expect(decide(rules, continuing: Samples.termID) == .renew(at: 12))
     }
 
     @Test("not we, where another process leads under our name") func sameName() {
-        let rules = Samples.rules(.v2, Samples.entry(Samples.v2("node-b"), revision: 12, id: "qq:\(Samples.nonce):9:3"))
+        let rules = Samples.rules(.v2, Samples.entry(Samples.v2("node-b"), revision: 12, id: "qq:\(Samples.termID):9:3"))
         #expect(decide(rules) == .refuse(until: .seconds(2)))
         #expect(decide(rules, continuing: "abcdefghijklmnopqrstuv") == .refuse(until: .seconds(2)))
         // Nor where it is a Go node with our name, however well its term is guessed.
@@ -95,14 +95,14 @@ import Testing
     }
 
     @Test("not we, where our term bears another's name") func otherName() {
-        let rules = Samples.rules(.v2, Samples.entry(Samples.v2("node-a"), revision: 12, id: "qq:\(Samples.nonce)"))
-        #expect(decide(rules, continuing: Samples.nonce) == .refuse(until: .seconds(2)))
+        let rules = Samples.rules(.v2, Samples.entry(Samples.v2("node-a"), revision: 12, id: "qq:\(Samples.termID)"))
+        #expect(decide(rules, continuing: Samples.termID) == .refuse(until: .seconds(2)))
     }
 
     @Test("we with a new term, where ours has ended") func ended() {
         let rules = Samples.rules(
-            .v2, Samples.entry(Samples.v2("node-b", epoch: 3), revision: 12, id: "qq:\(Samples.nonce)"), lastSequence: 12)
-        #expect(decide(rules, continuing: Samples.nonce, at: 3) == .take(over: 12, epoch: 13))
+            .v2, Samples.entry(Samples.v2("node-b", epoch: 3), revision: 12, id: "qq:\(Samples.termID)"), lastSequence: 12)
+        #expect(decide(rules, continuing: Samples.termID, at: 3) == .take(over: 12, epoch: 13))
     }
 
     // MARK: Age
@@ -110,14 +110,14 @@ import Testing
     @Test("is told by the server's clock, from when it was read") func serverClock() {
         var rules = Samples.rules(.v2, Samples.entry(Samples.v2()))
         // The entry was two seconds old when we first saw it, and the server said so.
-        rules.serverClock = ServerClock(time: Samples.start + .seconds(2), received: Samples.bootStart)
+        rules.serverClock = ServerClock(time: Samples.start + .seconds(2), readAt: Samples.bootStart)
         #expect(decide(rules, at: 0.5) == .refuse(until: .milliseconds(500)))
         #expect(decide(rules, at: 1) == .take(over: 10, epoch: 11))
     }
 
     @Test("is told by when we first saw it, where the server's clock is behind or does not say") func firstSeen() {
         var rules = Samples.rules(.v2, Samples.entry(Samples.v2()))
-        for clock in [nil, ServerClock(time: Samples.start - .seconds(3600), received: Samples.bootStart)] {
+        for clock in [nil, ServerClock(time: Samples.start - .seconds(3600), readAt: Samples.bootStart)] {
             rules.serverClock = clock
             #expect(decide(rules, at: 2) == .refuse(until: .seconds(1)))
             #expect(decide(rules, at: 3) == .take(over: 10, epoch: 11))
@@ -132,7 +132,7 @@ import Testing
 
     @Test("is not below zero") func early() {
         var rules = Samples.rules(.v2, Samples.entry(Samples.v2()))
-        rules.serverClock = ServerClock(time: Samples.start - .seconds(5), received: Samples.bootStart)
+        rules.serverClock = ServerClock(time: Samples.start - .seconds(5), readAt: Samples.bootStart)
         rules.firstSeen = Samples.bootStart + .seconds(9)
         #expect(rules.age(at: Samples.moment(1)) == .zero)
         #expect(rules.likelyAge(at: Samples.moment(1)) == .zero)
@@ -185,8 +185,8 @@ import Testing
 
     @Test("renews through a cooldown, and says who leads rather than that we cool down") func heldInCooldown() {
         let value = String(Samples.start.milliseconds + 2500)
-        let ours = Samples.rules(.v2, Samples.entry(Samples.v2("node-b"), revision: 12, id: "qq:\(Samples.nonce)"))
-        #expect(decide(ours, continuing: Samples.nonce, cooldown: cooldown(value)) == .renew(at: 12))
+        let ours = Samples.rules(.v2, Samples.entry(Samples.v2("node-b"), revision: 12, id: "qq:\(Samples.termID)"))
+        #expect(decide(ours, continuing: Samples.termID, cooldown: cooldown(value)) == .renew(at: 12))
         #expect(decide(Samples.rules(.v2, Samples.entry(Samples.v2())), cooldown: cooldown(value)) == .refuse(until: .seconds(2)))
     }
 }

@@ -1,27 +1,18 @@
 import QQCore
 
-/// What holds at the moment of a decision.
-struct LeaseMoment: Sendable, Hashable {
-    var boot: BootInstant
-    var wall: WallTime
-}
-
-/// A server's clock, as it told the time once.
-struct ServerClock: Sendable, Hashable {
-    var time: WallTime
-    /// When we received it: later than the server looked, so that `time(at:)` is behind rather than ahead.
-    var received: BootInstant
-
-    func time(at moment: BootInstant) -> WallTime { time + moment.duration(since: received) }
-}
-
 /// Who may have a lease, decided from what was read. Pure.
 ///
 /// An old lease is one whose age reaches the lease's length. A holder's own deadline counts from before its write was sent, so its work is
 /// dead by then, as long as we never take an entry for older than it is. Its age is therefore counted from the server's clock, or from when
 /// we first saw it on a clock that nobody steps; never from our wall clock, by which a host that is an hour ahead would take every lease
 /// away from its holder.
-struct LeaseRules: Sendable, Hashable {
+struct LeaseEntryRules: Sendable, Hashable {
+    /// The moment of a decision, on both clocks.
+    struct Moment: Sendable, Hashable {
+        var boot: BootInstant
+        var wall: WallTime
+    }
+
     var lease: LeaseEntry
     /// How long the bucket keeps values; nil for ever.
     var maxAge: Duration?
@@ -40,14 +31,14 @@ struct LeaseRules: Sendable, Hashable {
     // MARK: Time
 
     /// How old the entry is at least.
-    func age(at moment: LeaseMoment) -> Duration {
+    func age(at moment: Moment) -> Duration {
         let seen = moment.boot.duration(since: firstSeen)
         guard let serverClock, let entry = lease.entry else { return max(seen, .zero) }
         return max(serverClock.time(at: moment.boot) - entry.written, seen, .zero)
     }
 
     /// How old it is as far as can be told, for people: by our wall clock where the server does not tell the time.
-    func likelyAge(at moment: LeaseMoment) -> Duration {
+    func likelyAge(at moment: Moment) -> Duration {
         guard serverClock == nil, let entry = lease.entry else { return age(at: moment) }
         return max(moment.wall - entry.written, age(at: moment))
     }
@@ -89,13 +80,13 @@ struct LeaseRules: Sendable, Hashable {
         case coolingDown(Duration)
     }
 
-    func decide(_ request: Request, at moment: LeaseMoment) -> Decision {
+    func decide(_ request: Request, at moment: Moment) -> Decision {
         if lease.content != .free {
             let left = remaining(age: age(at: moment), wall: moment.wall)
             if left.map({ $0 > .zero }) ?? true {
                 // A Go node goes on with a lease that bears its own id. We do not: two processes on one host have the same id by default,
-                // and both would lead. Who holds it already shows that by the mark of the term.
-                let isOurs = lease.value?.nodeID == request.identity && lease.mark.map { $0.nonce == request.continuing } ?? false
+                // and both would lead. The process that already holds it has the term ID.
+                let isOurs = lease.value?.nodeID == request.identity && lease.messageID.map { $0.termID == request.continuing } ?? false
                 return isOurs ? .renew(at: lease.revision) : .refuse(until: left)
             }
         }
@@ -112,7 +103,7 @@ struct LeaseRules: Sendable, Hashable {
 
     /// How long we still may not lead: decimal milliseconds since 1970, by the wall clock, as the Go nodes have it. No longer than the
     /// server keeps the entry; junk is none.
-    private func cooldown(_ entry: KeyValueEntry?, at moment: LeaseMoment) -> Duration? {
+    private func cooldown(_ entry: KeyValueEntry?, at moment: Moment) -> Duration? {
         guard let entry, entry.operation == .put, let end = Int64(String(decoding: entry.value, as: UTF8.self)) else { return nil }
         let left = min(WallTime(milliseconds: end) - moment.wall, maxAge ?? ownTTL)
         return left > .zero ? left : nil

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Everything that the guarded command starts inherits it, so it is let go when the last of them is gone, and not before. A byte a term means that a
 /// term that has ended, but is still being cleared away, does not stand in the way of a new one's own lock.
-final class LiveLock: Witness {
+final class TermLivenessLock: LivenessLock {
     /// What holds a lock.
     enum Kind: Sendable {
         /// Work that must be dead before anybody else may lead, whatever the lease says.

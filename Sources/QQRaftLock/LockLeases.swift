@@ -17,7 +17,7 @@ extension RaftLockCoordinator {
             return answer
         } catch {
             // Who stands in the queue waits on for a cluster that is away for a moment.
-            guard error.isPassing, !error.isUncertain, isPatient(claim) else { throw error }
+            guard error.isTransient, !error.isUncertain, isPatient(claim) else { throw error }
             return .refused(ElectionState(name: request.name, phase: .unknown))
         }
     }
@@ -37,20 +37,20 @@ extension RaftLockCoordinator {
         _ request: AcquireRequest, _ claim: Claim, until deadline: BootInstant, after tries: Int = 0
     ) async throws(CoordinationError) -> AcquireAnswer {
         let what = "cannot acquire \(Printable.text(request.name))"
-        let lookedAt = clock.now()
-        let look = try await look(request, what, until: deadline)
-        if case .others(let state) = look { return .refused(state) }
+        let readAt = clock.now()
+        let priorState = try await priorState(request, what, until: deadline)
+        if case .others(let state) = priorState { return .refused(state) }
         let length = lengthToAsk(request)
         let sentAt = clock.now()
         let answer: Raftlock_AcquireResponse?
         do throws(GRPCFailure) {
             answer = try await service.write(
                 LockCalls.acquire(request.name, request.identity, ttl: length, priority: priority), until: deadline,
-                beginBy: worth(of: look, since: lookedAt, after: tries))
+                beginBy: validity(of: priorState, since: readAt, after: tries))
         } catch {
             // Nobody has asked for this with `wait`, but a server may answer so.
             if LockRefusal(error) == .lockHeld { return .refused(await present(request.name, otherwise: .held, until: requestDeadline)) }
-            throw inDoubt(error, claim, length, sentAt: sentAt, what)
+            throw remembering(error, claim, length, sentAt: sentAt, what)
         }
         // It took its turn too late: what was seen may have changed.
         guard let response = answer else { return try await ask(request, claim, until: deadline, after: tries + 1) }
@@ -67,22 +67,22 @@ extension RaftLockCoordinator {
         }
         let isNew = began(lock, claim, by: length)
         var isOurs = isNew
-        if !isOurs { isOurs = await self.isOurs(lock, claim, after: look, at: lookedAt) }
+        if !isOurs { isOurs = await self.isOurs(lock, claim, after: priorState, at: readAt) }
         guard isOurs else {
             // Another process of our identity has taken it since we looked, or may have: the server takes us for one.
-            state.withLock { _ = $0.rivals.insert(claim) }
+            state.withLock { _ = $0.heldBySameIdentity.insert(claim) }
             let present = await present(request.name, otherwise: .held, until: requestDeadline)
-            if mayBeNamesakes(present, claim) { await giveUpPlace(claim, until: clock.now() + .seconds(1)) }
+            if mightBelongToSameIdentity(present, claim) { await giveUpPlace(claim, until: clock.now() + .seconds(1)) }
             return .refused(present)
         }
         let hasPlace = state.withLock { state in
-            let doubt = state.doubts.removeValue(forKey: claim)
-            state.rivals.remove(claim)
+            let uncertain = state.uncertain.removeValue(forKey: claim)
+            state.heldBySameIdentity.remove(claim)
             state.extended[claim] = nil
             state.held[claim] = Held(
                 version: lock.version, began: lock.began,
-                isPrivate: request.wantsWitness && request.guardsWork && request.continuing == nil, ttl: request.ttl,
-                expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil, isDoubtful: doubt != nil)
+                isPrivate: request.wantsLivenessLock && request.guardsWork && request.continuing == nil, ttl: request.ttl,
+                expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil, isUncertain: uncertain != nil)
             return state.places[claim] != nil
         }
         // Else it would come to us a second time when we give it up.
@@ -92,16 +92,16 @@ extension RaftLockCoordinator {
     }
 
     /// Remembers a request that may have been carried out although it failed.
-    private func inDoubt(
+    private func remembering(
         _ failure: GRPCFailure, _ claim: Claim, _ length: Duration, sentAt: BootInstant, _ what: String
     ) -> CoordinationError {
         var told = told(failure, what, isChange: true)
         guard told.isUncertain else { return told }
-        var doubt = doubt(of: claim) ?? Doubt(since: sentAt, asked: [], isPending: false)
-        doubt.since = sentAt
-        if !doubt.asked.contains(length) { doubt.asked.append(length) }
-        if !failure.isAnswer { doubt.isPending = true }
-        state.withLock { $0.doubts[claim] = doubt }
+        var uncertain = uncertainRequests(of: claim) ?? UncertainRequests(since: sentAt, asked: [], isPending: false)
+        uncertain.since = sentAt
+        if !uncertain.asked.contains(length) { uncertain.asked.append(length) }
+        if !failure.isAnswer { uncertain.isPending = true }
+        state.withLock { $0.uncertain[claim] = uncertain }
         told.hint =
             told.hint ?? "it may still be carried out; the lease then ends by itself after \(DurationText.format(length))"
         return told
@@ -110,7 +110,7 @@ extension RaftLockCoordinator {
     /// Whether a request of ours has begun the term that we were granted; else we have extended one.
     private func began(_ lock: Raftlock_Lock, _ claim: Claim, by length: Duration) -> Bool {
         guard let lasts = lock.length else { return true }
-        return lasts <= length || doubt(of: claim)?.asked.contains(lasts) ?? false
+        return lasts <= length || uncertainRequests(of: claim)?.asked.contains(lasts) ?? false
     }
 
     func grant(_ claim: Claim, version: Int64, ttl: Duration, from sentAt: BootInstant, began: WallTime?) -> Grant {
@@ -132,13 +132,13 @@ extension RaftLockCoordinator {
             do throws(GRPCFailure) { try await release(grant, version: version) } catch {
                 // Another of our identity that gave way has changed the version.
                 guard LockRefusal(error)?.isAboutHolder == true,
-                    let (reading, _) = try? await service.lockInfo(grant.name, until: requestDeadline),
-                    reading.owner == grant.identity, reading.version != version, asHeld(reading).version == version
+                    let (snapshot, _) = try? await service.lockInfo(grant.name, until: requestDeadline),
+                    snapshot.owner == grant.identity, snapshot.version != version, asHeld(snapshot).version == version
                 else { throw error }
-                try await release(grant, version: reading.version)
+                try await release(grant, version: snapshot.version)
             }
             return .released
-        } catch { return try await settleRelease(of: grant, version: version, error, what) }
+        } catch { return try await resolveRelease(of: grant, version: version, error, what) }
     }
 
     private func release(_ grant: Grant, version: Int64) async throws(GRPCFailure) {
@@ -148,23 +148,23 @@ extension RaftLockCoordinator {
     }
 
     /// Finds out what became of a release that failed.
-    private func settleRelease(
+    private func resolveRelease(
         of grant: Grant, version: Int64, _ failure: GRPCFailure, _ what: String
     ) async throws(CoordinationError) -> ReleaseAnswer {
         let claim = Claim(name: grant.name, identity: grant.identity)
         if LockRefusal(failure)?.isAboutHolder == true {
-            let wasDoubtful = state.withLock { $0.held[claim]?.isReleaseDoubtful ?? false }
+            let wasReleaseUncertain = state.withLock { $0.held[claim]?.isReleaseUncertain ?? false }
             forget(claim)
             // An earlier try was carried out, then.
-            if wasDoubtful { return .released }
+            if wasReleaseUncertain { return .released }
             return .notHeld(await present(grant.name, otherwise: .free, until: requestDeadline))
         }
         let told = told(failure, what, isChange: true)
         guard told.isUncertain else { throw told }
         // It may have been carried out although it failed.
-        state.withLock { $0.held[claim]?.isReleaseDoubtful = true }
-        guard let (reading, _) = try? await service.lockInfo(grant.name, until: requestDeadline) else { throw told }
-        guard reading.owner != grant.identity || asHeld(reading).version != version else {
+        state.withLock { $0.held[claim]?.isReleaseUncertain = true }
+        guard let (snapshot, _) = try? await service.lockInfo(grant.name, until: requestDeadline) else { throw told }
+        guard snapshot.owner != grant.identity || asHeld(snapshot).version != version else {
             throw self.told(failure, what, isChange: true)
         }
         forget(claim)
@@ -174,7 +174,7 @@ extension RaftLockCoordinator {
     private func forget(_ claim: Claim) {
         state.withLock { state in
             state.held[claim] = nil
-            state.doubts[claim] = nil
+            state.uncertain[claim] = nil
             state.extended[claim] = nil
         }
     }
@@ -188,20 +188,20 @@ extension RaftLockCoordinator {
             try capabilities.require(.askNodeToStepDown, for: "ask \(Printable.text(seen.leader ?? "the leader")) to step down", at: server)
         }
         do throws(GRPCFailure) {
-            let (reading, endpoint) = try await service.lockInfo(seen.name, until: requestDeadline)
-            guard let owner = reading.owner else { return .done }
-            let present = await electionState(reading, from: endpoint)
+            let (snapshot, endpoint) = try await service.lockInfo(seen.name, until: requestDeadline)
+            guard let owner = snapshot.owner else { return .done }
+            let present = await electionState(snapshot, from: endpoint)
             guard present.isSameTerm(as: seen) else { return .changed(present) }
             let response = try await service.write(
-                LockCalls.release(seen.name, owner, version: reading.version), until: requestDeadline)
+                LockCalls.release(seen.name, owner, version: snapshot.version), until: requestDeadline)
             if !response.released { throw GRPCFailure(response.error, at: server.description) }
             return .done
         } catch {
             let told = told(error, what, isChange: true)
             guard LockRefusal(error)?.isAboutHolder == true || told.isUncertain else { throw told }
-            guard let (reading, endpoint) = try? await service.lockInfo(seen.name, until: requestDeadline) else { throw told }
-            guard reading.owner != nil else { return .done }
-            let present = await electionState(reading, from: endpoint)
+            guard let (snapshot, endpoint) = try? await service.lockInfo(seen.name, until: requestDeadline) else { throw told }
+            guard snapshot.owner != nil else { return .done }
+            let present = await electionState(snapshot, from: endpoint)
             if present.isSameTerm(as: seen) { throw self.told(error, what, isChange: true) }
             // Whoever came next in the queue has it when ours went through.
             return told.isUncertain ? .done : .changed(present)

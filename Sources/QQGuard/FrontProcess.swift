@@ -3,7 +3,7 @@ import CKernel
 import QQCore
 
 /// The process on the terminal, which stands in front of this one. What it does stands in Front.c.
-public struct Front: Sendable {
+public struct FrontProcess: Sendable {
     private let socket: CInt
     /// Whether the command is to be the terminal's foreground group from the start.
     public let givesTerminal: Bool
@@ -13,11 +13,11 @@ public struct Front: Sendable {
     ///
     /// Nothing before this may lock a `Mutex`: the standard library keeps the number of the thread that did (`_swift_stdlib_gettid`), and the child would
     /// go on under its parent's, until two threads want one lock and it is ended for that.
-    public static func start() -> Front? {
+    public static func start() -> FrontProcess? {
         var socket: CInt = -1
         var givesTerminal: CInt = 0
         guard qq_front_start(&socket, &givesTerminal) == 0 else { return nil }
-        return Front(socket: socket, givesTerminal: givesTerminal != 0)
+        return FrontProcess(socket: socket, givesTerminal: givesTerminal != 0)
     }
 
     /// The descriptor whose end says that the front process was killed.

@@ -1,5 +1,5 @@
 /// Tells that a lease which somebody watches was renewed: the system says so, or it ends later than when it was last seen.
-public struct SeenLease: Sendable {
+public struct RenewalDetector: Sendable {
     private var end: BootInstant?
     private var renewedAt: WallTime?
 

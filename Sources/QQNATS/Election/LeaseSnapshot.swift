@@ -1,7 +1,7 @@
 import QQCore
 
 /// What a reader is told of an election in a bucket.
-struct LeaseReading: Sendable, Hashable {
+struct LeaseSnapshot: Sendable, Hashable {
     var phase: ElectionState.Phase
     /// While `expired`, the last holder; nil for junk.
     var leader: String?
@@ -20,7 +20,7 @@ struct LeaseReading: Sendable, Hashable {
     /// Why what stands there is no lease.
     var junk: String?
 
-    init(_ rules: LeaseRules, at moment: LeaseMoment) {
+    init(_ rules: LeaseEntryRules, at moment: LeaseEntryRules.Moment) {
         let lease = rules.lease
         ttl = rules.ttl
         if lease.content == .free {
@@ -37,10 +37,10 @@ struct LeaseReading: Sendable, Hashable {
         switch lease.content {
         case .free: break
         case .junk(let reason): junk = reason
-        case .taken(let value, let mark):
+        case .taken(let value, let messageID):
             leader = value.nodeID
             epoch = UInt64(exactly: value.epoch)
-            let isKnown = lease.format == .v1 || mark.map { $0.renewal == nil } ?? false
+            let isKnown = lease.format == .v1 || messageID.map { $0.renewal == nil } ?? false
             acquiredAt = isKnown && value.acquiredAt != .goZero ? value.acquiredAt : nil
         }
     }

@@ -1,21 +1,12 @@
 import QQCore
 
-/// A server's clock, as it told the time once, on a clock of ours that nobody steps.
-struct ServerClock: Sendable, Hashable {
-    var time: WallTime
-    /// The middle between our question and its answer: off by half of that time at most.
-    var measured: BootInstant
-
-    func time(at moment: BootInstant) -> WallTime { time + moment.duration(since: measured) }
-}
-
 /// A lock as a server shows it. Pure.
 ///
 /// Each node writes its own clock into `expires_at` and its like when it applies a command, so one lock's times differ from node to node by as much as
 /// their clocks do. What is left of a lease is therefore counted on the clock of the node that was read, where it told us the time. Where it did not,
 /// ours has to do: a host that is ahead then shows leases as expired that still run, and one that is behind shows more than there is. Nothing is
 /// granted or given up by these times: the server alone decides when a lease ends.
-struct LockReading: Sendable, Hashable {
+struct LockSnapshot: Sendable, Hashable {
     let name: String
     /// nil for nobody.
     var owner: String?
@@ -36,7 +27,7 @@ struct LockReading: Sendable, Hashable {
     }
 
     /// Whether it was asked for last by a qq whose identity may be another's: by what does not last whole seconds from then on.
-    var isMarked: Bool {
+    var hasTTLOffset: Bool {
         guard let modifiedAt, let expiresAt else { return false }
         return (expiresAt - modifiedAt).components.attoseconds != 0
     }

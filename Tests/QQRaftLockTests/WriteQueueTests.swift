@@ -5,7 +5,7 @@ import Testing
 
 @testable import QQRaftLock
 
-@Suite("One write at a time") struct WriteLineTests {
+@Suite("One write at a time") struct WriteQueueTests {
     private struct SystemClock: LeaseClock {
         func now() -> BootInstant {
             BootInstant(nanoseconds: UInt64(Self.began.duration(to: .now).nanoseconds) + 1_000_000_000)
@@ -46,64 +46,64 @@ import Testing
     private let clock = SystemClock()
 
     @Test("one is in at a time") func exclusive() async {
-        let (line, clock, inside) = (WriteLine(), clock, Inside())
+        let (writeQueue, clock, inside) = (WriteQueue(), clock, Inside())
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<50 {
                 group.addTask {
-                    guard await line.enter(until: clock.now() + .seconds(30), clock) else { return }
+                    guard await writeQueue.enter(until: clock.now() + .seconds(30), clock) else { return }
                     inside.enter()
                     await Task.yield()
                     inside.leave()
-                    line.leave()
+                    writeQueue.leave()
                 }
             }
         }
         #expect(inside.most == 1)
-        #expect(await line.enter(until: clock.now() + .seconds(1), clock))
+        #expect(await writeQueue.enter(until: clock.now() + .seconds(1), clock))
     }
 
     @Test("whoever has the least time left goes first") func order() async throws {
-        let (line, clock, inside) = (WriteLine(), clock, Inside())
-        #expect(await line.enter(until: .distantFuture, clock))
+        let (writeQueue, clock, inside) = (WriteQueue(), clock, Inside())
+        #expect(await writeQueue.enter(until: .distantFuture, clock))
         let now = clock.now()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (place, (name, seconds)) in [("new", 900), ("newer", 900), ("renewal", 600), ("urgent", 300)].enumerated() {
                 group.addTask {
-                    #expect(await line.enter(until: now + .seconds(seconds), clock))
+                    #expect(await writeQueue.enter(until: now + .seconds(seconds), clock))
                     inside.enter(name)
                     inside.leave()
-                    line.leave()
+                    writeQueue.leave()
                 }
-                try await waitUntil("\(name) to stand in line") { line.waiters == place + 1 }
+                try await waitUntil("\(name) to enter the queue") { writeQueue.waiters == place + 1 }
             }
-            line.leave()
+            writeQueue.leave()
             try await group.waitForAll()
         }
         #expect(inside.names == ["urgent", "renewal", "new", "newer"])
     }
 
     @Test("whoever waits too long does not get in, and stands in nobody's way") func deadline() async {
-        let line = WriteLine()
-        #expect(await line.enter(until: .distantFuture, clock))
-        #expect(await !line.enter(until: clock.now() + .milliseconds(20), clock))
-        #expect(await !line.enter(until: clock.now(), clock))
-        line.leave()
-        #expect(await line.enter(until: clock.now() + .seconds(10), clock))
+        let writeQueue = WriteQueue()
+        #expect(await writeQueue.enter(until: .distantFuture, clock))
+        #expect(await !writeQueue.enter(until: clock.now() + .milliseconds(20), clock))
+        #expect(await !writeQueue.enter(until: clock.now(), clock))
+        writeQueue.leave()
+        #expect(await writeQueue.enter(until: clock.now() + .seconds(10), clock))
     }
 
     @Test("nor does whoever is cancelled") func cancelled() async {
-        let (line, clock) = (WriteLine(), clock)
-        #expect(await line.enter(until: .distantFuture, clock))
-        let waiting = Task { await line.enter(until: .distantFuture, clock) }
+        let (writeQueue, clock) = (WriteQueue(), clock)
+        #expect(await writeQueue.enter(until: .distantFuture, clock))
+        let waiting = Task { await writeQueue.enter(until: .distantFuture, clock) }
         try? await Task.sleep(for: .milliseconds(20))
         waiting.cancel()
         #expect(await !waiting.value)
-        line.leave()
-        #expect(await line.enter(until: clock.now() + .seconds(10), clock))
+        writeQueue.leave()
+        #expect(await writeQueue.enter(until: clock.now() + .seconds(10), clock))
     }
 
-    @Test("processes have one line to a cluster, in whatever order its nodes are named") func shared() {
-        #expect(WriteLine.to(["a:1", "b:2"]) === WriteLine.to(["b:2", "a:1"]))
-        #expect(WriteLine.to(["a:1"]) !== WriteLine.to(["b:2"]))
+    @Test("a process has one write queue for a cluster, in whatever order its nodes are named") func shared() {
+        #expect(WriteQueue.to(["a:1", "b:2"]) === WriteQueue.to(["b:2", "a:1"]))
+        #expect(WriteQueue.to(["a:1"]) !== WriteQueue.to(["b:2"]))
     }
 }

@@ -10,11 +10,12 @@ struct WaitingTests {
     let clock = TestClock()
 
     /// Campaigns as a session does: asks, waits for its turn, asks again.
-    private func campaign(_ coordinator: FileCoordinator, _ request: AcquireRequest) async throws -> (grant: Grant, witness: (any Witness)?)
-    {
+    private func campaign(_ coordinator: FileCoordinator, _ request: AcquireRequest) async throws -> (
+        grant: Grant, livenessLock: (any LivenessLock)?
+    ) {
         while true {
             switch try await coordinator.acquire(request) {
-            case .granted(let grant, let witness): return (grant, witness)
+            case .granted(let grant, let livenessLock): return (grant, livenessLock)
             case .refused(let blocker): try await coordinator.waitForTurn(request, behind: blocker, until: .distantFuture)
             }
             try Task.checkCancellation()
@@ -25,14 +26,14 @@ struct WaitingTests {
         try await eventually("\(count) waiters") { try await coordinator.read("backup").waiters == count }
     }
 
-    @Test func endsWhenTheWitnessIsClosed() async throws {
-        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
-        let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b", witness: true)) }
+    @Test func endsWhenTheLivenessLockIsClosed() async throws {
+        let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
+        let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b", livenessLock: true)) }
         try await waiters(try folder.coordinator(clock), are: 1)
-        held.witness?.close()
+        held.livenessLock?.close()
         let taken = try await waiting.value
         #expect(taken.grant.token == FencingToken(2))
-        taken.witness?.close()
+        taken.livenessLock?.close()
     }
 
     @Test func endsWhenTheLeaseIsReleased() async throws {
@@ -64,20 +65,20 @@ struct WaitingTests {
 
     @Test func servesThoseWhoWaitInTheOrderOfTheirArrival() async throws {
         let holder = try folder.coordinator(clock)
-        let held = try await holder.get(ask("first", witness: true))
+        let held = try await holder.get(ask("first", livenessLock: true))
         let order = Noted<[Int]>([])
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<5 {
                 group.addTask { [self] in
                     let coordinator = try folder.coordinator(clock)
-                    let taken = try await campaign(coordinator, ask("w\(number)", witness: true))
+                    let taken = try await campaign(coordinator, ask("w\(number)", livenessLock: true))
                     order.change { $0.append(number) }
                     _ = try await coordinator.release(taken.grant)
-                    taken.witness?.close()
+                    taken.livenessLock?.close()
                 }
                 try await waiters(holder, are: number + 1)
             }
-            held.witness?.close()
+            held.livenessLock?.close()
             try await group.waitForAll()
         }
         #expect(order.value == [0, 1, 2, 3, 4])
@@ -85,9 +86,9 @@ struct WaitingTests {
 
     @Test func isNotDisturbedByRenewals() async throws {
         let holder = try folder.coordinator(clock)
-        let held = try await holder.get(ask("a", witness: true))
+        let held = try await holder.get(ask("a", livenessLock: true))
         let coordinator = try folder.coordinator(clock)
-        let request = ask("b", witness: true)
+        let request = ask("b", livenessLock: true)
         // The first call takes the place in the queue.
         let blocker = try await coordinator.blocker(of: request)
         try await coordinator.waitForTurn(request, behind: blocker, until: .distantFuture)
@@ -101,14 +102,14 @@ struct WaitingTests {
             _ = try await holder.read("backup")
         }
         #expect(!returned.value)
-        held.witness?.close()
+        held.livenessLock?.close()
         try await waiting.value
         #expect(await coordinator.leaveQueue(request) == nil)
     }
 
     @Test func endsAtItsDeadline() async throws {
-        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
-        defer { held.witness?.close() }
+        let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
+        defer { held.livenessLock?.close() }
         let (one, two) = (try folder.coordinator(clock), try folder.coordinator(clock))
         let blocker = try await one.blocker(of: ask("b"))
         try await one.waitForTurn(ask("b"), behind: blocker, until: .distantFuture)
@@ -121,7 +122,7 @@ struct WaitingTests {
     }
 
     @Test func leavesNothingBehindWhenCancelled() async throws {
-        let held = try await folder.coordinator(clock).get(ask("a", witness: true))
+        let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
         let reader = try folder.coordinator(clock)
         for _ in 0..<5 {
             let waiting = (0..<4).map { number in Task { try await campaign(try folder.coordinator(clock), ask("w\(number)")) } }
@@ -132,7 +133,7 @@ struct WaitingTests {
         }
         // The holder's own. A thread that has answered lets go a moment later.
         try await eventually("one descriptor") { folder.openDescriptors == 1 }
-        held.witness?.close()
+        held.livenessLock?.close()
         try await eventually("no descriptor") { folder.openDescriptors == 0 }
     }
 
@@ -147,28 +148,28 @@ struct WaitingTests {
     }
 
     @Test func takesOverFromAHolderWithoutWorkThatIsPastItsLeaseAndLeavesItAlone() async throws {
-        var request = ask("a", witness: true)
+        var request = ask("a", livenessLock: true)
         request.guardsWork = false
         let held = try await folder.coordinator(clock).get(request)
-        let sleeper = try Sleeper(held.witness)
+        let sleeper = try Sleeper(held.livenessLock)
         let other = try folder.coordinator(clock)
         #expect(try await other.read("backup").alive == true)
         clock.putForward(.seconds(601))
-        let next = try await campaign(other, ask("b", witness: true))
+        let next = try await campaign(other, ask("b", livenessLock: true))
         #expect(next.grant.token == FencingToken(2))
         #expect(sleeper.isAlive)
         #expect(try await other.read("backup").alive == true)
         // The old sign of life, which is still there, is nobody's any more.
-        next.witness?.close()
-        #expect(try await campaign(other, ask("c", witness: true)).grant.token == FencingToken(3))
-        held.witness?.close()
+        next.livenessLock?.close()
+        #expect(try await campaign(other, ask("c", livenessLock: true)).grant.token == FencingToken(3))
+        held.livenessLock?.close()
     }
 
     @Test func doesNotKillThoseWhoWait() async throws {
         let holder = try folder.coordinator(clock)
-        let held = try await holder.get(ask("a", witness: true))
-        let survivor = try Sleeper(held.witness)
-        held.witness?.close()
+        let held = try await holder.get(ask("a", livenessLock: true))
+        let survivor = try Sleeper(held.livenessLock)
+        held.livenessLock?.close()
         let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
         try await waiters(holder, are: 1)
         clock.putForward(.seconds(601))

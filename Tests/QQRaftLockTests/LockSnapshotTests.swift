@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQRaftLock
 
-@Suite("A lock as it is read") struct LockReadingTests {
+@Suite("A lock as it is read") struct LockSnapshotTests {
     private let began = WallTime(seconds: 1_800_000_000)
     private let now = BootInstant(nanoseconds: 100_000_000_000)
 
@@ -18,7 +18,7 @@ import Testing
     }
 
     private func state(_ info: Raftlock_LockInfo, after: Duration, clock: ServerClock? = nil) -> ElectionState {
-        LockReading(info).state(at: now, wall: began + after, clock: clock)
+        LockSnapshot(info).state(at: now, wall: began + after, clock: clock)
     }
 
     @Test("is held until its end") func held() {
@@ -65,7 +65,7 @@ import Testing
     }
 
     @Test("the server's clock counts, not ours") func serverClock() {
-        let clock = ServerClock(time: began + .seconds(2), measured: now - .seconds(1))
+        let clock = ServerClock(time: began + .seconds(2), readAt: now - .seconds(1))
         #expect(state(info(), after: .seconds(3600), clock: clock).remaining == .seconds(7))
         #expect(state(info(), after: .seconds(-3600), clock: clock).remaining == .seconds(7))
         // Ours is behind what the server has written itself.
@@ -77,25 +77,25 @@ import Testing
         #expect(lock.length == nil)
         (lock.acquiredAt, lock.expiresAt) = (time(began), time(began + .milliseconds(10_005)))
         #expect(lock.length == .milliseconds(10_005))
-        #expect(LockReading(info()).length == .seconds(10))
+        #expect(LockSnapshot(info()).length == .seconds(10))
         lock.expiresAt = time(.goZero)
         #expect(lock.length == nil)
-        #expect(LockReading(unknown: "web").length == nil)
+        #expect(LockSnapshot(unknown: "web").length == nil)
     }
 
     @Test("the queue has brought a lease that nobody has touched and that lasts whole seconds, but not the one that was there before")
     func promotion() {
-        var place = RaftLockCoordinator.Place(refreshedAt: nil)
+        var place = RaftLockCoordinator.QueuePlace(refreshedAt: nil)
         var info = info(owner: "bob")
-        #expect(place.isPromotion(LockReading(info)))
+        #expect(place.isPromotion(LockSnapshot(info)))
         info.expiresAt = time(began + .milliseconds(10_007))
-        #expect(!place.isPromotion(LockReading(info)), "somebody has asked for it")
+        #expect(!place.isPromotion(LockSnapshot(info)), "somebody has asked for it")
         info = self.info(owner: "bob")
         info.lastModifiedAt = time(began + .milliseconds(1))
-        #expect(!place.isPromotion(LockReading(info)), "somebody has touched it")
-        place.namesake = .init(version: 7, acquiredAt: began)
-        #expect(!place.isPromotion(LockReading(self.info(owner: "bob"))))
-        #expect(!place.isPromotion(LockReading(unknown: "web")))
+        #expect(!place.isPromotion(LockSnapshot(info)), "somebody has touched it")
+        place.sameIdentityTerm = .init(version: 7, acquiredAt: began)
+        #expect(!place.isPromotion(LockSnapshot(self.info(owner: "bob"))))
+        #expect(!place.isPromotion(LockSnapshot(unknown: "web")))
     }
 
     @Test("time passing and renewals are no changes; another holder or version is") func changes() {

@@ -8,8 +8,8 @@ extension RaftLockCoordinator {
         let ttl = state.withLock { state in state.held.first { $0.key.name == name }?.value.ttl }
         let limit = ttl.map { min(requestTimeout, max($0 / 4, .milliseconds(250))) } ?? requestTimeout
         do throws(GRPCFailure) {
-            let (reading, endpoint) = try await service.lockInfo(name, until: clock.now() + limit)
-            return await electionState(reading, from: endpoint)
+            let (snapshot, endpoint) = try await service.lockInfo(name, until: clock.now() + limit)
+            return await electionState(snapshot, from: endpoint)
         } catch { throw told(error, "cannot read \(Printable.text(name))", isChange: false) }
     }
 
@@ -33,7 +33,7 @@ extension RaftLockCoordinator {
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let what = "cannot list elections"
         let lockFilter = await lockFilter(filter)
-        var found: [String: LockReading] = [:]
+        var found: [String: LockSnapshot] = [:]
         var bytes = 0
         var total: Int
         var endpoint: Int
@@ -46,7 +46,7 @@ extension RaftLockCoordinator {
                     LockCalls.locks(lockFilter, limit: Self.page, offset: offset), until: requestDeadline)
                 for info in response.locks {
                     if found[info.lockID] == nil { bytes += info.lockID.utf8.count + info.ownerID.utf8.count + Self.bytesOfLock }
-                    found[info.lockID] = LockReading(info)
+                    found[info.lockID] = LockSnapshot(info)
                 }
                 guard bytes <= Self.mostBytes else {
                     throw GRPCFailure(
@@ -71,9 +71,9 @@ extension RaftLockCoordinator {
         }
         let serverClock = found.isEmpty ? nil : await service.serverClock(at: endpoint)
         let (now, wall) = (clock.now(), WallTime.now())
-        return found.values.sorted { $0.name < $1.name }.map { reading in
-            var state = reading.state(at: now, wall: wall, clock: serverClock)
-            state.isOwn = isOwn(reading)
+        return found.values.sorted { $0.name < $1.name }.map { snapshot in
+            var state = snapshot.state(at: now, wall: wall, clock: serverClock)
+            state.isOwn = isOwn(snapshot)
             return state
         }.filter { filter.admits($0) }
     }

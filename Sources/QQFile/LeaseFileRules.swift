@@ -1,17 +1,17 @@
 import QQCore
 
-/// What holds at the moment of a decision: the two clocks, this kernel, and whether other machines can see the folder.
-struct LeaseMoment: Sendable, Hashable {
-    var boot: BootInstant
-    var wall: WallTime
-    /// A `BootIdentity`.
-    var bootID: String
-    /// Whether other machines may write the folder: a network file system.
-    var isShared: Bool
-}
-
 /// Who may have a lease, decided from what was read under the file's lock. Pure.
-struct LeaseRules: Sendable, Hashable {
+struct LeaseFileRules: Sendable, Hashable {
+    /// The moment of a decision: both clocks, this kernel, and whether other machines can see the folder.
+    struct Moment: Sendable, Hashable {
+        var boot: BootInstant
+        var wall: WallTime
+        /// A `BootIdentity`.
+        var bootID: String
+        /// Whether other machines can write to the folder: a network file system.
+        var isShared: Bool
+    }
+
     var record: LeaseRecord
     /// The token of a term under which work lives; another than the record's only where a foreign writer interfered.
     var liveToken: UInt64?
@@ -21,7 +21,7 @@ struct LeaseRules: Sendable, Hashable {
     var lockFile: UInt64?
     /// The largest token that was ever given out, as far as the journal knows.
     var highestToken: UInt64
-    var moment: LeaseMoment
+    var moment: Moment
 
     enum Decision: Sendable, Hashable {
         /// A new term.

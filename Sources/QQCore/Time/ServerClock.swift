@@ -1,0 +1,16 @@
+/// A server's clock, read once and continued on the lease clock, which is never stepped.
+public struct ServerClock: Sendable, Hashable {
+    /// The time that the server gave.
+    public var time: WallTime
+    /// The moment to which `time` is attributed. The time of receipt makes `time(at:)` late rather than early; the middle between request and answer is
+    /// off by at most half of the round trip.
+    public var readAt: BootInstant
+
+    public init(time: WallTime, readAt: BootInstant) {
+        self.time = time
+        self.readAt = readAt
+    }
+
+    /// The server's time at `moment`.
+    public func time(at moment: BootInstant) -> WallTime { time + moment.duration(since: readAt) }
+}

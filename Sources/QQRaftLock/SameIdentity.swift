@@ -1,0 +1,139 @@
+import QQCore
+import QQGRPC
+
+// The servers know a client by its identity alone: they extend a lease for any process with the holder's identity, and the queue grants it to any waiter
+// with that identity. Two processes given one identity would both lead. If another process might have our identity, the lock is therefore read before it
+// is requested. `acquire` then decides by that read (`PriorState`) and by the term that the server's answer shows:
+//
+//   before the request                    the answer shows            decision
+//   ------------------------------------  --------------------------  -----------------------------------------------------------------------
+//   not read: this process generated its  any term                    ours: no other process can have this identity
+//   identity
+//   free, own or unreadable               a term begun by a request   ours: another process with the same identity that asks later extends it,
+//                                         of ours                     and its answer shows that
+//   free or unreadable                    an older term               theirs: our request extended it
+//   own: our saved grant, or granted by   the term that was read,     ours, if owner and version are unchanged one second after the answer
+//   the queue or an uncertain request     within one second
+//   own                                   another term, or an answer  theirs
+//                                         after more than one second
+//   held by another identity or another   (not requested)             refused
+//   process with the same identity
+//
+// A process that finds a lease to be theirs backs off. It cannot tell whether the other process works under it, and waits until it has ended.
+//
+// The second of waiting decides between several waiters with one identity to which the queue granted the lock: each of them sees an untouched lock,
+// extends it within a second or backs off, and waits for the others. The version of the last one stays.
+extension RaftLockCoordinator {
+    /// A lock before it was requested.
+    enum PriorState: Sendable, Hashable {
+        /// Not read: no other process has our identity.
+        case notNeeded
+        case free
+        /// Ours, with the start of its term: a lease to continue, or one that the queue or an earlier request brought.
+        case own(WallTime?)
+        case others(ElectionState)
+        /// No node could answer.
+        case unknown
+    }
+
+    func priorState(_ request: AcquireRequest, _ what: String, until deadline: BootInstant) async throws(CoordinationError) -> PriorState {
+        guard !Identity.isOurAlone(request.identity) || request.continuing != nil else { return .notNeeded }
+        let claim = Claim(name: request.name, identity: request.identity)
+        do throws(GRPCFailure) {
+            let (snapshot, endpoint) = try await service.lockInfo(request.name, until: deadline)
+            guard let owner = snapshot.owner else { return .free }
+            if owner == request.identity {
+                if let token = request.continuing?.token, UInt64(exactly: snapshot.version) == token.value {
+                    return .own(snapshot.acquiredAt)
+                }
+                if isOwn(snapshot) == true { return .own(snapshot.acquiredAt) }
+                state.withLock { _ = $0.heldBySameIdentity.insert(claim) }
+            }
+            return .others(await electionState(snapshot, from: endpoint))
+        } catch {
+            // The request itself reports why no node leads and where the Raft leader might be. A process in the queue already knows, and might own the
+            // lock by now.
+            if error.isAnswer, error.code == .unavailable, state.withLock({ $0.places[claim] == nil }) { return .unknown }
+            throw told(error, what, isChange: false)
+        }
+    }
+
+    /// The longest time from reading a lock to the answer to `acquire`, and the time to wait for other processes that took this long.
+    private static let resolutionTime: Duration = .seconds(1)
+
+    /// Until when a request can be sent on the strength of `priorState`: there must be time for the answer.
+    /// - Parameter tries: the reads before this one that took too long. After some of them, risking a late answer is better than reading again.
+    func validity(of priorState: PriorState, since readAt: BootInstant, after tries: Int) -> BootInstant? {
+        switch priorState {
+        case .notNeeded, .unknown, .others: nil
+        case .own: readAt + (tries < 3 ? Self.resolutionTime / 2 : Self.resolutionTime * 9 / 10)
+        // If the lock is taken by then, our request extends the lease of another process with the same identity and changes its version.
+        case .free: clock.now() + Self.resolutionTime / 2
+        }
+    }
+
+    /// Resolves whether a lease that our request has extended is ours.
+    /// - Parameters:
+    ///   - lock: the lock as it was granted.
+    ///   - priorState: the lock before the request, as read at `readAt`.
+    func isOurs(_ lock: Raftlock_Lock, _ claim: Claim, after priorState: PriorState, at readAt: BootInstant) async -> Bool {
+        let answeredAt = clock.now()
+        var wasQuick = false
+        switch priorState {
+        case .notNeeded: return true
+        case .free, .others: return false
+        case .unknown: break
+        case .own(let began): wasQuick = lock.began == began && answeredAt < readAt + Self.resolutionTime
+        }
+        let extended = Extended(version: lock.version, began: lock.began, wasQuick: wasQuick)
+        state.withLock { $0.extended[claim] = extended }
+        guard wasQuick, (try? await clock.sleep(until: answeredAt + Self.resolutionTime)) != nil,
+            let (snapshot, _) = try? await service.lockInfo(claim.name, until: requestDeadline)
+        else { return false }
+        return snapshot.owner == claim.identity && extended.isOurs(snapshot)
+    }
+
+    /// The lock with the version that we know, if that was changed by another process with the same identity that backed off, or by a late request of ours.
+    /// No other process can work under a private term. A lease that was requested without a TTL offset, however, counts as its client's own.
+    func asHeld(_ snapshot: LockSnapshot) -> LockSnapshot {
+        guard let owner = snapshot.owner else { return snapshot }
+        let held = state.withLock { $0.held[Claim(name: snapshot.name, identity: owner)] }
+        guard let held, held.began != nil, held.began == snapshot.acquiredAt else { return snapshot }
+        guard Identity.isOurAlone(owner) || (held.isPrivate && snapshot.hasTTLOffset) else { return snapshot }
+        var found = snapshot
+        found.version = held.version
+        return found
+    }
+
+    /// Whether a lease that we have extended might belong to another process with the same identity and has to be waited for. From the queue it would come
+    /// to us again in the same way.
+    func mightBelongToSameIdentity(_ present: ElectionState, _ claim: Claim) -> Bool {
+        guard present.leader == claim.identity, let token = present.token else { return false }
+        return state.withLock { state in
+            state.extended[claim].map { !$0.wasQuick && UInt64(exactly: $0.version) == token.value } ?? false
+        }
+    }
+
+    /// The TTL to request: slightly more or less than the one wanted (`ttlOffset`). By its length we recognise whether a lease that began without our
+    /// getting the answer is ours, or of another process with the same identity, or from the queue, whose leases last whole seconds. In milliseconds: the
+    /// servers keep nothing smaller.
+    ///
+    /// Two processes have the same offset once in a hundred times. One of them can then take a lease of the other for the result of its own lost request.
+    ///
+    /// A request after an uncertain one asks for less, down to three quarters of the TTL: if both are carried out, the end of the first one stays.
+    func lengthToAsk(_ request: AcquireRequest) -> Duration {
+        guard !Identity.isOurAlone(request.identity) else { return request.ttl }
+        let ttl = Duration.milliseconds(Int64(request.ttl / .milliseconds(1)))
+        let before = uncertainRequests(of: Claim(name: request.name, identity: request.identity))?.asked.last
+        var length = before.map { $0 - .milliseconds(100) } ?? ttl + ttlOffset
+        if let before, length < max(ttl * 3 / 4, LockRules.ttls.lowerBound) { length = before }
+        if length.components.attoseconds == 0 { length += .milliseconds(1) }
+        return length <= LockRules.ttls.upperBound ? length : ttl - ttlOffset
+    }
+
+    /// The requests whose outcome is unknown, as long as it can still be resolved.
+    func uncertainRequests(of claim: Claim) -> UncertainRequests? {
+        let now = clock.now()
+        return state.withLock { $0.uncertain[claim] }.flatMap { $0.isOver(at: now) ? nil : $0 }
+    }
+}
