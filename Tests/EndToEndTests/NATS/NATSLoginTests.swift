@@ -3,7 +3,7 @@ import QQCore
 import Support
 import Testing
 
-/// A server that asks who comes.
+/// A server that requires a login.
 private struct GuardedServer {
     let box: Sandbox
     let server: NATSServer
@@ -16,7 +16,7 @@ private struct GuardedServer {
         server = try await NATSServer.start(version, settings, in: box)
     }
 
-    /// Takes a lease, and gives it up.
+    /// Acquires a lease and releases it.
     func enter(_ words: String..., environment: [String: String] = [:], url: String? = nil) async throws -> Run {
         let all = ["QQ_SERVER": url ?? server.url].merging(environment) { $1 }
         return try await box.start(
@@ -28,7 +28,7 @@ private struct GuardedServer {
     func url(_ login: String) -> String { "nats://\(login)@127.0.0.1:\(server.port)" }
 }
 
-/// What somebody who was refused is told.
+/// Expects that the login was refused, without a secret in the message.
 private func expectDenied(_ run: Run, without secrets: [String], sourceLocation: SourceLocation = #_sourceLocation) {
     #expect(run.ending == .exited(77), "\(run.errors)", sourceLocation: sourceLocation)
     #expect(run.output.isEmpty, sourceLocation: sourceLocation)
@@ -37,7 +37,7 @@ private func expectDenied(_ run: Run, without secrets: [String], sourceLocation:
 
 @Suite("Logging in to NATS")
 struct NATSLoginTests {
-    @Test("with user and password: from the URL, QQ_SERVER, and variables of their own", arguments: NATSVersion.allCases)
+    @Test("user and password come from the URL, QQ_SERVER or variables of their own", arguments: NATSVersion.allCases)
     func password(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let door = try await GuardedServer(box, version, "password", .user("alice", password: "op3n-sesame"))
@@ -46,7 +46,7 @@ struct NATSLoginTests {
             #expect(try await door.enter(url: door.url("alice:%6Fp3n-sesame")).ending == .exited(0))
             let variables = ["QQ_NATS_USER": "alice", "QQ_NATS_PASSWORD": "op3n-sesame"]
             #expect(try await door.enter(environment: variables).ending == .exited(0))
-            // Who says it on the command line comes first.
+            // The command line overrides the environment.
             #expect(try await door.enter("-s", door.url("alice:op3n-sesame"), environment: ["QQ_NATS_TOKEN": "stale"]).ending == .exited(0))
             expectDenied(try await door.enter(), without: [])
             expectDenied(try await door.enter("-s", door.url("alice:wr0ng-pass")), without: ["wr0ng-pass"])
@@ -62,7 +62,7 @@ struct NATSLoginTests {
         }
     }
 
-    @Test("is refused to whoever reads and whoever watches, too, with 77", arguments: NATSVersion.allCases)
+    @Test("every command is refused a wrong password with 77, also those that read and watch", arguments: NATSVersion.allCases)
     func everyCommand(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let door = try await GuardedServer(box, version, "password", .user("alice", password: "op3n-sesame"))
@@ -81,7 +81,7 @@ struct NATSLoginTests {
         }
     }
 
-    @Test("with a token", arguments: NATSVersion.allCases)
+    @Test("a token comes from the URL, QQ_SERVER or a variable of its own", arguments: NATSVersion.allCases)
     func token(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let door = try await GuardedServer(box, version, "token", .token("t0ken-of-mine"))
@@ -93,7 +93,7 @@ struct NATSLoginTests {
         }
     }
 
-    @Test("with an NKey seed", arguments: NATSVersion.allCases)
+    @Test("an NKey seed is read from its file", arguments: NATSVersion.allCases)
     func nkey(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let (key, stranger) = (NKey(.user), NKey(.user))
@@ -112,7 +112,7 @@ struct NATSLoginTests {
         }
     }
 
-    @Test("with a .creds file, and with the one that a cluster.json names", arguments: NATSVersion.allCases)
+    @Test("credentials are read from a .creds file, also from the one that a cluster.json names", arguments: NATSVersion.allCases)
     func creds(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let boss = try NATSOperator()
@@ -134,8 +134,8 @@ struct NATSLoginTests {
         }
     }
 
-    // Of passwords see SecretTests.
-    @Test("A token is in no output, no argument, no variable of anything that runs, and a saved grant is found again without it")
+    // For passwords see SecretTests.
+    @Test("a token appears in no output, argument or variable of any process, and a saved grant is found without it")
     func nowhere() async throws {
         try await inSandbox { box in
             let secret = "op3n-sesame"
@@ -153,7 +153,7 @@ struct NATSLoginTests {
                 try await waitUntil("it is held: \(holder.errors)") {
                     holder.output.contains("held") && box.read("hook").contains("QQ_EVENT")
                 }
-                // A guardian shows no environment that a sandbox is known by.
+                // A guardian's environment does not show that it belongs to a sandbox.
                 let running = box.living.filter { $0.pid != door.server.pid } + [try await box.guardian(of: holder)]
                 #expect(running.count >= 3, "\(running)")
                 for process in running {
@@ -173,7 +173,7 @@ struct NATSLoginTests {
         }
     }
 
-    @Test("that is taken back while a lease is held ends the holder's work before the lease")
+    @Test("a login revoked while a lease is held ends the holder's command before the lease")
     func takenBack() async throws {
         try await inSandbox { box in
             let door = try await GuardedServer(box, .latest, "password", .user("alice", password: "first"))

@@ -3,12 +3,12 @@ import QQCore
 import Support
 import Testing
 
-/// A NATS server of a test's own, and elections in one format on it.
+/// A test's own NATS server, with elections in one format.
 struct NATSPlace: Sendable {
     let box: Sandbox
     let server: NATSServer
     let format: GoNode.Format
-    /// Knows nothing of the product: what it sees is so.
+    /// A client independent of the product, to see what is really stored.
     let raw: RawNATS
 
     init(_ box: Sandbox, _ server: NATSServer, _ format: GoNode.Format) throws {
@@ -18,17 +18,17 @@ struct NATSPlace: Sendable {
         raw = try RawNATS(server.port)
     }
 
-    /// Names the format, so that whoever creates a bucket does so in this one.
+    /// Names the format, so that new buckets have this one.
     var url: String { server.url + "?format=\(format)" }
 
-    // MARK: What is stored
+    // MARK: Stored values
 
     func bucket(_ name: String = "x") -> String { format == .v1 ? "cluster-" + name : "KV_CLUSTER_" + name }
     func stream(_ name: String = "x") -> String { "KV_" + bucket(name) }
     var leaseKey: String { format == .v1 ? "lease" : "leader" }
     func cooldownKey(_ node: String) -> String { format == .v1 ? "cooldown-" + node : "cooldown." + node }
 
-    /// What stands under the lease key; nil where nothing does, or a tombstone.
+    /// The message under the lease key; nil if there is none, or a tombstone.
     func lease(_ name: String = "x") throws -> StoredMessage? {
         guard let found = try raw.key(leaseKey, in: bucket(name)), !found.isDeletion else { return nil }
         return found
@@ -39,14 +39,14 @@ struct NATSPlace: Sendable {
         return found
     }
 
-    /// How many micro services answer.
+    /// Number of micro services that answer.
     func services() throws -> Int { try raw.requestMany("$SRV.PING").count { $0.status == nil } }
 
     // MARK: qq
 
     private func environment(_ more: [String: String]) -> [String: String] { ["QQ_SERVER": url].merging(more) { $1 } }
 
-    /// Another user on this machine, as far as saved grants go.
+    /// Environment of another user on this machine, with respect to saved grants.
     var elsewhere: [String: String] { ["XDG_RUNTIME_DIR": box.path("home")] }
 
     func qq(_ words: String..., environment: [String: String] = [:]) throws -> Started {
@@ -63,7 +63,7 @@ struct NATSPlace: Sendable {
         try await box.start([Sandbox.binary] + words, environment: environment([:])).finish()
     }
 
-    /// Holds an election under guard with a command that does nothing until it is ended.
+    /// Holds an election with a guarded command that does nothing until it is ended.
     func hold(_ name: String = "x", _ options: String..., environment: [String: String] = [:]) async throws -> Started {
         let holder = try box.start(
             [Sandbox.binary, "acquire", name] + options + ["--", "sh", "-c", "echo held; exec sleep 600"],
@@ -87,16 +87,16 @@ func onNATS(
 }
 
 extension Started {
-    /// What `--json` has told so far, a line each.
+    /// The JSON objects printed so far, one a line.
     func told() throws -> [JSONObject] { try output.split(separator: "\n").map { try object($0) } }
 
     func events() throws -> [String] { try told().map { $0["event"]?.stringValue ?? "?" } }
 
-    /// Waits for the `count`th event of this name.
+    /// Waits for the `count`th event with this name.
     @discardableResult
     func event(_ name: String, count: Int = 1, within limit: Duration = .seconds(20)) async throws -> JSONObject {
         try await waitFor("\(count) × \(name) in \(output) \(errors)", within: limit) {
-            guard child.isRunning || output.contains(name) else { throw TimedOut("it ended: \(output) \(errors)") }
+            guard child.isRunning || output.contains(name) else { throw TimedOut("qq ended: \(output) \(errors)") }
             let found = try told().filter { $0["event"]?.stringValue == name }
             return found.count >= count ? found[count - 1] : nil
         }
@@ -104,7 +104,7 @@ extension Started {
 }
 
 extension Run {
-    /// What `--json` printed.
+    /// The JSON object that `--json` printed.
     func json() throws -> JSONObject { try object(text.dropLast()) }
     /// The fields of each line.
     var records: [[String]] { lines.map { $0.split(separator: "\t", omittingEmptySubsequences: false).map(String.init) } }

@@ -2,7 +2,7 @@ import QQCore
 import Support
 import Testing
 
-/// Everything that JetStream keeps, as far as reading it could change it.
+/// Everything that JetStream stores and that reading could change.
 private struct StoredState: Equatable {
     var streams: [String] = []
     var consumers = 0
@@ -38,11 +38,11 @@ struct NATSReadingTests {
             #expect(run.code.map { $0 < 64 || $0 == 64 || $0 == 75 || $0 == 77 } == true, "\(words): \(run.errors)")
             #expect(try StoredState(nats.raw).streams == before.streams, "\(words)")
         }
-        // The server removes the consumer of a watch that has ended when it notices that nobody listens any more.
+        // The server removes the consumer of a watch that has ended once it notices that the subscriber is gone.
         try await waitUntil("no consumer is left", within: .seconds(20)) { try StoredState(nats.raw).consumers == before.consumers }
     }
 
-    @Test("of a server in use", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("reading changes nothing on a server in use", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func inUse(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "1000s")
@@ -54,7 +54,7 @@ struct NATSReadingTests {
         }
     }
 
-    @Test("of a server that nobody has used yet", arguments: NATSVersion.allCases)
+    @Test("reading changes nothing on a server that has not been used yet", arguments: NATSVersion.allCases)
     func unused(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             try await readAll(nats, ["QQ_SERVER": nats.server.url])
@@ -62,7 +62,9 @@ struct NATSReadingTests {
         }
     }
 
-    @Test("and who reads is no node, and does not lead when the lease is free", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test(
+        "a process that reads is not a node, and does not lead when the lease is free", arguments: GoNode.Format.allCases,
+        NATSVersion.allCases)
     func noNode(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "5s")
@@ -79,7 +81,7 @@ struct NATSReadingTests {
         }
     }
 
-    @Test("and neither a waiting acquire nor one that was refused leaves anything behind", arguments: GoNode.Format.allCases)
+    @Test("neither a waiting nor a refused acquire leaves anything behind", arguments: GoNode.Format.allCases)
     func waiting(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "1000s")

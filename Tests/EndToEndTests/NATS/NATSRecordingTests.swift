@@ -3,10 +3,11 @@ import QQCore
 import Support
 import Testing
 
-/// All that `qq keepalive` sends in another way than the Go nodes, and why. Everything else is compared field by field, and each of these must really occur.
+/// All that `qq keepalive` sends differently from the Go nodes, and why. Everything else is compared field by field, and each of these
+/// differences has to occur.
 private enum Deliberate {
     struct Field: Hashable {
-        /// What the line begins with.
+        /// How the line begins.
         var line: String
         var field: String
         var reason: String
@@ -15,42 +16,45 @@ private enum Deliberate {
     static let fields: [Field] = [
         .init(line: "CONNECT", field: "lang", reason: "names the client library"),
         .init(line: "CONNECT", field: "version", reason: "names the client library"),
-        .init(line: "CONNECT", field: "name", reason: "operators see in the server's list of connections that it is qq"),
-        .init(line: "SUB ", field: "sid", reason: "each client numbers its subscriptions as they come"),
-        .init(line: "SUB ", field: "form", reason: "has the number in it; and two spaces where there is no queue group say nothing"),
+        .init(line: "CONNECT", field: "name", reason: "operators recognize qq in the server's list of connections"),
+        .init(line: "SUB ", field: "sid", reason: "each client numbers its own subscriptions"),
+        .init(line: "SUB ", field: "form", reason: "contains the number; the two spaces of a missing queue group mean nothing"),
         .init(
             line: "take", field: "header Nats-Msg-Id",
-            reason: "marks the term: tells two processes of one node id apart, and a write that comes again"),
+            reason: "identifies the term: distinguishes two processes with one node id, and a repeated write"),
         .init(line: "renew", field: "header Nats-Msg-Id", reason: "as in taking the lease"),
-        .init(line: "delete", field: "header Nats-Expected-Last-Subject-Sequence", reason: "never deletes another's lease"),
+        .init(line: "delete", field: "header Nats-Expected-Last-Subject-Sequence", reason: "never deletes another holder's lease"),
         .init(
             line: "cool down", field: "header Nats-Expected-Last-Subject-Sequence",
-            reason: "a Go node creates it, and puts it where that fails: one write over whatever stands there comes to the same"),
-        .init(line: "take", field: "payload.epoch", reason: "above all that were ever used, by the stream's sequence"),
+            reason: "a Go node creates the key, or overwrites it if that fails: one overwriting put has the same effect"),
+        .init(line: "take", field: "payload.epoch", reason: "greater than all earlier epochs, because it follows the stream's sequence"),
         .init(line: "renew", field: "payload.epoch", reason: "as in taking the lease"),
         .init(line: "PUB _INBOX.", field: "payload.epoch", reason: "as in the lease"),
     ]
 
-    /// What only Go nodes send.
+    /// Lines that only Go nodes send.
     static let onlyTheirs: [(line: String, reason: String)] = [
-        ("PUB $JS.API.INFO", "asks whether there is JetStream, which the answer to the next request tells as well"),
-        ("PUB $JS.API.DIRECT.GET.", "read before each write; ours name the revision that they replace, and read only before the first"),
-        ("UNSUB ", "the end of the connection does it"),
+        ("PUB $JS.API.INFO", "asks for JetStream, whose presence the next answer shows as well"),
+        (
+            "PUB $JS.API.DIRECT.GET.",
+            "a read before each write; qq names the revision that it replaces, and reads only before the first write"
+        ),
+        ("UNSUB ", "the end of the connection does the same"),
     ]
 
-    /// What only we send.
+    /// Lines that only `qq` sends.
     static let onlyOurs: [(line: String, reason: String)] = [
-        ("PUB $JS.API.STREAM.INFO.", "how the bucket is set up, the last sequence, and the server's clock"),
-        ("PUB $JS.API.DIRECT.GET.", "read before the first write, as by Go nodes, and not before each"),
-        ("PUB $JS.API.STREAM.MSG.GET.", "what decides is read from the stream's leader: any other server may lag behind"),
-        ("SUB $KV.", "a leader hears at once when somebody else writes to its lease"),
-        ("UNSUB ", "of that, when the term has ended"),
-        ("PUB $JS.API.CONSUMER.DELETE.", "a watch that has ended leaves nothing behind"),
+        ("PUB $JS.API.STREAM.INFO.", "reads the bucket's settings, the last sequence and the server's clock"),
+        ("PUB $JS.API.DIRECT.GET.", "a read before the first write, as Go nodes do before each"),
+        ("PUB $JS.API.STREAM.MSG.GET.", "decisive reads ask the stream's leader, because other servers can lag"),
+        ("SUB $KV.", "a leader is notified immediately when another node writes to its lease"),
+        ("UNSUB ", "ends that subscription after the term"),
+        ("PUB $JS.API.CONSUMER.DELETE.", "a watch that has ended leaves no consumer behind"),
     ]
 }
 
 extension [ComparableLine] {
-    /// Writes of the lease and of cooldowns by what they do, everything else by its subject.
+    /// Names writes of leases and cooldowns by their action, everything else by its subject.
     fileprivate func byStep(_ format: GoNode.Format) -> [ComparableLine] {
         let (lease, cooldown) = format == .v1 ? (".lease", ".cooldown-") : (".leader", ".cooldown.")
         return map { line in
@@ -68,7 +72,7 @@ extension [ComparableLine] {
         }
     }
 
-    /// Without what differs on purpose.
+    /// Without the deliberate differences.
     fileprivate func comparable(except kept: Deliberate.Field? = nil) -> [ComparableLine] {
         map { line in
             var line = line
@@ -77,7 +81,7 @@ extension [ComparableLine] {
         }
     }
 
-    /// Each line once, in the order in which it came first.
+    /// Each line once, in order of first occurrence.
     fileprivate var distinct: [ComparableLine] {
         var seen: Set<ComparableLine> = []
         return filter { seen.insert($0).inserted }
@@ -88,21 +92,21 @@ extension [ComparableLine] {
     }
 }
 
-@Suite("What qq sends is what the Go nodes sent")
+@Suite("qq sends the same lines as the Go nodes")
 struct NATSRecordingTests {
     private func node(_ name: String, _ tap: LineTap, _ format: GoNode.Format, in box: Sandbox) throws -> Started {
-        // As the recorded nodes were configured.
+        // Configured like the recorded nodes.
         try box.qq(
             "-s", "nats://127.0.0.1:\(tap.port)?format=\(format)", "keepalive", "demo", "--id", name, "--ttl", "3s", "--renew-every", "1s",
             "--jitter", "0", "--json", environment: ["XDG_RUNTIME_DIR": box.path(name == "node-a" ? "run" : "home")])
     }
 
-    /// One kind of lines of ours against the recorded ones of this kind; the deliberate differences that were met.
+    /// Compares qq's lines of one kind with the recorded ones. Returns the deliberate differences that occurred.
     private func compare(
         _ kind: String, _ ours: [ComparableLine], _ recorded: [ComparableLine], sourceLocation: SourceLocation = #_sourceLocation
     ) -> Set<Deliberate.Field> {
         let (ours, recorded) = (ours.filter { $0.what.hasPrefix(kind) }, recorded.filter { $0.what.hasPrefix(kind) })
-        #expect(!recorded.isEmpty, "nothing of this kind is recorded: \(kind)", sourceLocation: sourceLocation)
+        #expect(!recorded.isEmpty, "no line of this kind is recorded: \(kind)", sourceLocation: sourceLocation)
         func found(_ kept: Deliberate.Field? = nil) -> [String] {
             differences(ours.comparable(except: kept).distinct, recorded: recorded.comparable(except: kept).distinct)
         }
@@ -110,14 +114,14 @@ struct NATSRecordingTests {
         return Set(Deliberate.fields.filter { !found($0).isEmpty })
     }
 
-    /// That there is no line of either side that was not compared, and is not known as one side's own.
+    /// Expects that every other line is known as one side's own.
     private func expectNothingElse(_ ours: [ComparableLine], _ recorded: [ComparableLine], compared kinds: [String]) {
         let known = kinds.map { (line: $0, reason: "") }
         #expect(ours.without(known + Deliberate.onlyOurs) == [])
         #expect(recorded.without(known + Deliberate.onlyTheirs) == [])
     }
 
-    @Test("v2: as leader and follower, asked, stepping down, taking over")
+    @Test("v2: qq sends what Go nodes send as leader and follower, when asked, stepping down and taking over")
     func v2() async throws {
         try await inSandbox(.heavy) { box in
             let server = try await NATSServer.start(in: box)
@@ -139,7 +143,7 @@ struct NATSRecordingTests {
             _ = try client.request("cluster_demo.status.node-b")
             kill(a.pid, SIGKILL)
             try await a.child.wait()
-            // A Go node leaves its lease behind when it is told to stop; we give it up.
+            // A Go node keeps its lease when it is told to stop; `qq` releases it.
             let beforeStop = tap.lines.count
             try await b.terminate()
             #expect(tap.problems.isEmpty)
@@ -161,7 +165,7 @@ struct NATSRecordingTests {
             ] {
                 met.formUnion(compare(kind, leader.ours, leader.recorded))
             }
-            // Over the tombstone of a step-down: a Go node first tries as if there were none.
+            // After a step-down there is a tombstone, over which a Go node first tries to create the key.
             let followed = follower.recorded.filter { !$0.what.hasPrefix("take ") }
             for kind in [
                 "CONNECT", "SUB _INBOX.", "SUB $SRV.", "SUB cluster_demo.", "PUB $JS.API.CONSUMER.CREATE.", "end cooldown ", "renew ",
@@ -170,20 +174,20 @@ struct NATSRecordingTests {
                 met.formUnion(compare(kind, follower.ours, followed))
             }
             expectNothingElse(leader.ours + follower.ours, leader.recorded + follower.recorded, compared: kinds)
-            // Epochs go by the stream's sequence, which may come to be the recorded one.
+            // Epochs follow the stream's sequence, so they can happen to equal the recorded ones.
             #expect(Set(Deliberate.fields.filter { $0.field != "payload.epoch" }).subtracting(met) == [])
-            // The order of what others see.
+            // The order of the writes that other nodes see.
             let steps = ["take ", "renew ", "cool down ", "delete "]
             let writes = leader.ours.compactMap { line in steps.first { line.what.hasPrefix($0) } }
             #expect(writes.first == "take " && writes.dropFirst().dropLast(2).allSatisfy { $0 == "renew " })
             #expect(writes.suffix(2) == ["cool down ", "delete "])
             let end = try #require(leader.ours.lastIndex { $0.what.hasPrefix("delete ") })
             let answer = try #require(leader.ours.lastIndex { $0.what.hasPrefix("PUB _INBOX.") && $0.fields["payload.ok"] == "true" })
-            #expect(end < answer, "answered when it is done")
+            #expect(end < answer, "qq answers when it has stepped down")
         }
     }
 
-    @Test("v1: as leader and follower, asked, taking over an expired lease")
+    @Test("v1: qq sends what Go nodes send as leader and follower, when asked, and taking over an expired lease")
     func v1() async throws {
         try await inSandbox(.heavy) { box in
             let server = try await NATSServer.start(in: box)
@@ -203,14 +207,14 @@ struct NATSRecordingTests {
 
             let recording = try Recording(.v1).lines
             let lines = Array(tap.lines.prefix(beforeStop))
-            // The Go nodes had a connection of their own for health.
+            // The Go nodes had a separate connection for health.
             let leader = (ours: lines.comparable([1]).byStep(.v1), recorded: recording.comparable([1, 2]).byStep(.v1))
             let follower = (ours: lines.comparable([2]).byStep(.v1), recorded: recording.comparable([3, 4]).byStep(.v1))
             for kind in ["CONNECT", "SUB cluster.demo.", "PUB $JS.API.STREAM.CREATE.", "take ", "renew ", "PUB _INBOX."] {
                 _ = compare(kind, leader.ours, leader.recorded)
             }
             for kind in ["CONNECT", "SUB cluster.demo.", "end cooldown ", "renew "] { _ = compare(kind, follower.ours, follower.recorded) }
-            // Followers of v1 poll; we watch, as those of v2 do.
+            // v1 followers poll; `qq` watches, as v2 followers do.
             let watch = ["SUB _INBOX.", "PUB $JS.API.CONSUMER.CREATE."]
             expectNothingElse(
                 leader.ours + follower.ours, leader.recorded + follower.recorded,
@@ -219,7 +223,7 @@ struct NATSRecordingTests {
         }
     }
 
-    @Test("A comparison fails for a field that differs")
+    @Test("a comparison fails if a field differs")
     func canFail() throws {
         let recorded = try Recording(.v2).lines.comparable([1]).byStep(.v2)
         var ours = recorded

@@ -2,12 +2,12 @@ import QQCore
 import Support
 import Testing
 
-/// What other nodes and their tools are answered, by asking as they do.
-@Suite("A keepalive is a node of its cluster")
+/// The answers that other nodes and their tools get, asked for as they do.
+@Suite("A keepalive as a node of its cluster")
 struct NATSServiceTests {
     private static let service = "cluster_x"
 
-    @Test("v2: status, ping and the verbs of a micro service", arguments: NATSVersion.allCases)
+    @Test("v2: a keepalive answers status, ping and the verbs of a micro service", arguments: NATSVersion.allCases)
     func service(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let leader = try nats.qq("keepalive", "x", "--id", "a", "--ttl", "10s", "--json")
@@ -43,7 +43,7 @@ struct NATSServiceTests {
         }
         let pings = try answers("$SRV.PING")
         #expect(pings.count == 2)
-        #expect(Set(pings.map { $0["id"]?.stringValue }).count == 2, "each has an id of its own")
+        #expect(Set(pings.map { $0["each member has an id of its own"]?.stringValue }).count == 2, "each has an id of its own")
         for verb in ["PING", "INFO", "STATS"] {
             for subject in ["$SRV.\(verb)", "$SRV.\(verb).\(Self.service)"] {
                 let found = try answers(subject)
@@ -61,7 +61,7 @@ struct NATSServiceTests {
         #expect(subjects.contains("\(Self.service).control.b.stepdown") && subjects.count == 6)
     }
 
-    @Test("v2: statistics count what was asked", arguments: NATSVersion.allCases)
+    @Test("v2: statistics count the requests", arguments: NATSVersion.allCases)
     func statistics(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let leader = try nats.qq("keepalive", "x", "--id", "a", "--ttl", "10s", "--json")
@@ -88,7 +88,7 @@ struct NATSServiceTests {
         }
     }
 
-    @Test("v2: who does not lead refuses to step down, and who leads does before it answers", arguments: NATSVersion.allCases)
+    @Test("v2: a follower refuses to step down, and a leader steps down before it answers", arguments: NATSVersion.allCases)
     func stepDown(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let leader = try nats.qq("keepalive", "x", "--id", "a", "--ttl", "9s", "--json")
@@ -112,7 +112,7 @@ struct NATSServiceTests {
         }
     }
 
-    @Test("v2: a guarded command is a node while it leads, and is ended before it steps down", arguments: NATSVersion.allCases)
+    @Test("v2: a guarded command's qq is a node while it leads, and ends the command before it steps down", arguments: NATSVersion.allCases)
     func guarded(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let holder = try nats.qq(
@@ -124,7 +124,7 @@ struct NATSServiceTests {
             let answered = bootNow()
             #expect(try nats.lease() == nil)
             let last = try #require(nats.box.stamps().terms.first?.last)
-            #expect(last < answered, "it was dead by then")
+            #expect(last < answered, "the command was dead by then")
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
             #expect(nats.box.stamps().terms.first?.last == last)
@@ -132,7 +132,7 @@ struct NATSServiceTests {
         }
     }
 
-    @Test("v1: health", arguments: NATSVersion.allCases)
+    @Test("v1: a keepalive answers health requests", arguments: NATSVersion.allCases)
     func health(_ version: NATSVersion) async throws {
         try await onNATS(version, .v1) { nats in
             let leader = try nats.qq("keepalive", "x", "--id", "a", "--ttl", "10s", "--json")
@@ -148,7 +148,7 @@ struct NATSServiceTests {
                 let now = WallTime.now().seconds
                 #expect((health["timestamp"]?.int64Value).map { abs($0 / 1000 - now) < 20 } == true)
             }
-            // v1 knows no services.
+            // v1 has no services.
             #expect(try nats.services() == 0)
             try await leader.terminate()
             try await follower.event("elected", within: .seconds(5))

@@ -7,7 +7,8 @@ import Testing
 @Suite("status on NATS")
 struct NATSStatusTests {
     @Test(
-        "says who leads, at which epoch and revision, and for how long still", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+        "status shows who leads, at which epoch and revision, and for how much longer", arguments: GoNode.Format.allCases,
+        NATSVersion.allCases)
     func fields(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let none = try await nats.run("status", "x")
@@ -34,7 +35,7 @@ struct NATSStatusTests {
             #expect(state["ttl"]?.doubleValue == 60)
             let renewed = try WallTime.parse(rfc3339: state["renewed_at"]?.stringValue ?? "")
             #expect(WallTime.now() - renewed < .seconds(20))
-            // v2 nodes write down only when it was renewed.
+            // v2 nodes store only the time of the renewal.
             #expect((state["acquired_at"]?.isNull == true) == (format == .v2))
             _ = try await nats.run("release", "x")
             let free = try await nats.run("status", "x", "y", "--json")
@@ -45,7 +46,7 @@ struct NATSStatusTests {
         }
     }
 
-    @Test("shows Go nodes' elections", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("status shows the elections of Go nodes", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func goNode(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let node = try await GoNode.start(.init(format, cluster: "x", node: "go-1", port: nats.server.port), in: nats.box)
@@ -61,13 +62,13 @@ struct NATSStatusTests {
             let asked = node.renewals.count
             try await waitUntil("a heartbeat") { node.renewals.count > asked }
             #expect(try await nats.run("status", "x", "--json").json()["epoch"] == 1)
-            // The stand-in is asked by its own name, as its operator would.
+            // With the id of the simulated node, as its operator would ask.
             #expect(try await nats.run("status", "x", "--mine", "--id", "go-1").ending == .exited(0))
             #expect(try await nats.run("status", "x", "--mine").ending == .exited(1))
         }
     }
 
-    @Test("shows a lease that has ended as free or expired, and never as held", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("status shows an ended lease as free or expired, and never as held", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func expired(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "3s")
@@ -77,12 +78,12 @@ struct NATSStatusTests {
             #expect(run.ending == .exited(1))
             let state = try run.json()
             #expect(state["leader"]?.isNull == true)
-            // What the server has removed by then, nobody can tell of.
+            // If the server has removed the key by then, the last leader is unknown.
             if state["state"] == "expired" { #expect(state["last_leader"] == "me") } else { #expect(state["state"] == "free") }
         }
     }
 
-    @Test("--all lists over buckets of both formats, filters and pages", arguments: NATSVersion.allCases)
+    @Test("status --all lists buckets of both formats, filtered and paged", arguments: NATSVersion.allCases)
     func all(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             for (name, format, ttl) in [("web-1", "v1", "100s"), ("web-2", "v2", "20s"), ("db", "v2", "100s"), ("old", "v1", "100s")] {
@@ -92,7 +93,7 @@ struct NATSStatusTests {
             }
             let plain = ["QQ_SERVER": nats.server.url]
             _ = try await nats.run("release", "old", environment: ["QQ_SERVER": nats.server.url + "?format=v1"])
-            // What is no election: a bucket of somebody's, a stream.
+            // Not elections: another program's bucket and a stream.
             try nats.raw.createBucket("other")
             try nats.raw.put("leader", #"{"node_id":"nobody","epoch":1}"#, in: "other")
             _ = try nats.raw.jetStream("STREAM.CREATE.plain", ["name": "plain", "subjects": ["plain"]])
@@ -122,7 +123,9 @@ struct NATSStatusTests {
         }
     }
 
-    @Test("--mine knows us by a saved grant, by --id, and inside a guarded command", arguments: GoNode.Format.allCases)
+    @Test(
+        "status --mine recognizes this user's lease by a saved grant, by --id, and inside a guarded command",
+        arguments: GoNode.Format.allCases)
     func mine(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "60s")
@@ -136,10 +139,10 @@ struct NATSStatusTests {
         }
     }
 
-    @Test("lists more buckets than one answer holds")
+    @Test("status --all lists more buckets than fit in one answer")
     func pages() async throws {
         try await onNATS(.latest, .v2, .heavy) { nats in
-            // 256 of them come in one answer.
+            // One answer holds 256 of them.
             for number in 0..<300 { try nats.raw.createBucket(nats.bucket("e\(number)"), ttl: .seconds(10)) }
             let run = try await nats.run("status", "--all")
             #expect(run.ending == .exited(0))

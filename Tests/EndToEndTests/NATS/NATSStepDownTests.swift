@@ -7,7 +7,7 @@ import Testing
 
 @Suite("step-down on NATS")
 struct NATSStepDownTests {
-    @Test("of our own lease needs no leave", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("step-down of this user's own lease needs no confirmation", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func own(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "60s")
@@ -18,7 +18,7 @@ struct NATSStepDownTests {
             #expect(try run.json()["leader"] == "me")
             #expect(try nats.lease() == nil)
             #expect(names(in: nats.box.path("run/qq")) == [])
-            // Stepping down is to let others lead, also before ourselves.
+            // Stepping down lets others lead first, so it sets a cooldown for this node too.
             #expect(try nats.cooldown("me") != nil)
             let again = try await nats.run("acquire", "x", "--id", "me", "--json")
             #expect(again.ending == .exited(1))
@@ -31,7 +31,9 @@ struct NATSStepDownTests {
         }
     }
 
-    @Test("of somebody else's is refused without leave, and changes nothing", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test(
+        "step-down of another holder's lease without confirmation is refused and changes nothing", arguments: GoNode.Format.allCases,
+        NATSVersion.allCases)
     func denied(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let holder = try nats.qq("keepalive", "x", "--id", "me", "--ttl", "60s", "--json")
@@ -55,7 +57,7 @@ struct NATSStepDownTests {
         }
     }
 
-    @Test("--node asks a qq, which lets go, cools down and campaigns again", arguments: NATSVersion.allCases)
+    @Test("step-down --node asks a qq, which releases, cools down and campaigns again", arguments: NATSVersion.allCases)
     func asked(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let holder = try nats.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--json", "--on-lost", "echo down >>log")
@@ -63,7 +65,7 @@ struct NATSStepDownTests {
             let run = try await nats.run("step-down", "x", "--node", "me", "--yes", environment: nats.elsewhere)
             #expect(run.ending == .exited(0), "\(run.errors)")
             #expect(run.text == "x\tstepped-down\tme\n")
-            #expect(nats.box.read("log") == "down\n", "its hook has run by then")
+            #expect(nats.box.read("the hook has run by then") == "down\n", "its hook has run by then")
             let released = try WallTime.parse(rfc3339: try await holder.event("released")["time"]?.stringValue ?? "")
             #expect(try nats.cooldown("me") != nil)
             let again = try await holder.event("elected", count: 2)
@@ -77,7 +79,7 @@ struct NATSStepDownTests {
         }
     }
 
-    @Test("--node asks a Go node, and a waiting qq follows at once", arguments: NATSVersion.allCases)
+    @Test("step-down --node asks a Go node, and a waiting qq leads immediately afterwards", arguments: NATSVersion.allCases)
     func goNode(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             var settings = GoNode.Settings(.v2, cluster: "x", node: "go-1", port: nats.server.port)
@@ -95,7 +97,8 @@ struct NATSStepDownTests {
     }
 
     @Test(
-        "--force deletes a lease that nobody answers for, with a cooldown for that node", arguments: GoNode.Format.allCases,
+        "step-down --force deletes a lease whose node does not answer, and sets a cooldown for that node",
+        arguments: GoNode.Format.allCases,
         NATSVersion.allCases)
     func forced(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
@@ -115,7 +118,8 @@ struct NATSStepDownTests {
         }
     }
 
-    @Test("--force of a Go node that does not answer: it is cooled down, and the next one leads", arguments: GoNode.Format.allCases)
+    @Test(
+        "step-down --force of a Go node that does not answer sets its cooldown, and the next one leads", arguments: GoNode.Format.allCases)
     func forcedGoNode(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             var settings = GoNode.Settings(format, cluster: "x", node: "go-1", port: nats.server.port)
@@ -135,7 +139,7 @@ struct NATSStepDownTests {
         }
     }
 
-    @Test("of a guarded command: it is ended first, with all that it started, then the lease is given up", arguments: NATSVersion.allCases)
+    @Test("step-down ends a guarded command and its processes first, then releases the lease", arguments: NATSVersion.allCases)
     func guarded(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let holder = try nats.qq(

@@ -17,7 +17,7 @@ struct NATSTLSTests {
         try await box.start([Sandbox.binary, "-s", url, "acquire", "x", "--id", "me", "--retries", "0"] + words + ["--", "true"]).finish()
     }
 
-    @Test("is used where the URL, a flag or the server asks for it", arguments: NATSVersion.allCases)
+    @Test("TLS is used if the URL, a flag or the server asks for it", arguments: NATSVersion.allCases)
     func upgrade(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
@@ -30,8 +30,8 @@ struct NATSTLSTests {
                 }
             }
             #expect(try await enter(box, "tls://localhost:\(tap.port)", "--tls-ca", certificates.authority).ending == .exited(0))
-            #expect(!tap.lines.contains { $0.verb == "CONNECT" }, "nothing of ours before TLS")
-            // The server asks for it, and its certificate is judged all the same.
+            #expect(!tap.lines.contains { $0.verb == "no line is sent before TLS" }, "nothing of ours before TLS")
+            // If the server asks for TLS, its certificate is still checked.
             let plain = try await enter(box, "nats://localhost:\(server.port)")
             #expect(plain.ending == .exited(78))
             #expect(plain.errors.contains("authority that we trust"))
@@ -39,7 +39,7 @@ struct NATSTLSTests {
         }
     }
 
-    @Test("comes first where the server is configured so")
+    @Test("--tls-first starts with TLS, and its absence or excess is explained")
     func first() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
@@ -51,14 +51,15 @@ struct NATSTLSTests {
             #expect(waiting.errors.contains("--tls-first"), "\(waiting.errors)")
             let plain = try await NATSServer.start(in: box)
             let wrong = try await enter(box, "nats://localhost:\(plain.port)", "--tls-ca", certificates.authority, "--tls-first")
-            // What it says in the clear may be lost where it ends the connection at once.
+            // The server's plain-text words can be lost if it ends the connection immediately.
             #expect(wrong.code == 78 || wrong.code == 69, "\(wrong.errors)")
             #expect(wrong.errors.contains("--tls-first is for servers"), "\(wrong.errors)")
         }
     }
 
     @Test(
-        "with a certificate of a stranger, for another name, or expired, is refused with 78 and the reason", arguments: NATSVersion.allCases
+        "a server's certificate that is unknown, for another name or expired is refused with 78 and the reason",
+        arguments: NATSVersion.allCases
     )
     func distrust(_ version: NATSVersion) async throws {
         try await inSandbox { box in
@@ -93,7 +94,7 @@ struct NATSTLSTests {
         }
     }
 
-    @Test("with a server that has none is refused with 78, and nothing is said in the clear", arguments: NATSVersion.allCases)
+    @Test("TLS with a server that offers none is refused with 78, and nothing is sent in plain text", arguments: NATSVersion.allCases)
     func none(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
@@ -110,7 +111,7 @@ struct NATSTLSTests {
         }
     }
 
-    @Test("with a certificate of our own where the server wants one", arguments: NATSVersion.allCases)
+    @Test("qq shows its client certificate if the server wants one, and fails without a valid one", arguments: NATSVersion.allCases)
     func mutual(_ version: NATSVersion) async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)

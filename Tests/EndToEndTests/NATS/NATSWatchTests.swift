@@ -7,24 +7,24 @@ import Testing
 
 @Suite("watch on NATS")
 struct NATSWatchTests {
-    @Test("tells the state, then each change, one JSON object a line", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("watch prints the state, then each change, one JSON object a line", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func changes(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let run = try nats.qq("watch", "x", "--json")
-            // There is no bucket yet, and watching makes none.
+            // There is no bucket yet, and watching creates none.
             try await run.event("state")
             #expect(try nats.raw.streamNames() == [])
             _ = try await nats.run("acquire", "x", "--id", "a", "--ttl", "60s")
             let elected = try await run.event("elected")
             #expect(elected["leader"] == "a" && elected["token"] == 1 && elected["epoch"] == 1)
-            // A renewal is no change.
+            // A renewal is not a change.
             _ = try await nats.run("keepalive", "x", "--once")
             _ = try await nats.run("release", "x")
             let released = try await run.event("released")
             #expect(released["leader"]?.isNull == true && released["state"] == "free")
             _ = try await nats.run("acquire", "x", "--id", "b")
             #expect(try await run.event("elected", count: 2)["leader"] == "b")
-            // Another takes its place at once, as after a partition.
+            // Another node replaces the holder without a release, as after a partition.
             let stored = try #require(try nats.lease())
             let text = stored.text.replacingFirst("\"b\"", by: "\"c\"")
             try nats.raw.put(nats.leaseKey, text, in: nats.bucket())
@@ -36,7 +36,7 @@ struct NATSWatchTests {
         }
     }
 
-    @Test("tells of an expiry at the moment it is due", arguments: GoNode.Format.allCases, NATSVersion.allCases)
+    @Test("watch reports an expiry when it is due", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func expired(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format, .heavy) { nats in
             let run = try nats.qq("watch", "x", "--json")
@@ -54,7 +54,7 @@ struct NATSWatchTests {
     }
 
     @Test(
-        "--until ends it with 0 when the condition comes true, or is true already",
+        "watch --until exits with 0 when the condition becomes true, or is true already",
         arguments: ["led", "free", "mine", "changed", "leader=a"])
     func until(_ condition: String) async throws {
         try await onNATS(.latest, .v2) { nats in
@@ -68,7 +68,7 @@ struct NATSWatchTests {
         }
     }
 
-    @Test("--for ends it: with 75 where --until has not come true, else with 0", arguments: GoNode.Format.allCases)
+    @Test("watch --for ends with 75 if --until is still unmet, else with 0", arguments: GoNode.Format.allCases)
     func limited(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             #expect(try await nats.run("watch", "x", "--for", "200ms").ending == .exited(0))
@@ -78,7 +78,7 @@ struct NATSWatchTests {
         }
     }
 
-    @Test("several elections at once, in both formats, and Go nodes' among them", arguments: NATSVersion.allCases)
+    @Test("watch follows several elections, in both formats, some of them held by Go nodes", arguments: NATSVersion.allCases)
     func several(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let both = ["QQ_SERVER": nats.server.url]
@@ -94,7 +94,7 @@ struct NATSWatchTests {
         }
     }
 
-    @Test("--exec runs for each change, in order", arguments: GoNode.Format.allCases)
+    @Test("watch --exec runs for each change, in order", arguments: GoNode.Format.allCases)
     func exec(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             let run = try nats.qq("watch", "x", "--exec", "echo $QQ_NAME $QQ_EVENT [$QQ_LEADER] >>log")

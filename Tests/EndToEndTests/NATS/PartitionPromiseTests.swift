@@ -2,12 +2,12 @@ import Glibc
 import Support
 import Testing
 
-/// How a holder comes to be cut off from the server.
+/// How a holder is cut off from the server.
 enum CutOff: String, CaseIterable, CustomTestStringConvertible {
     case nothingPasses = "nothing passes"
     case nothingArrives = "nothing arrives at the server"
     case nothingReturns = "nothing comes back"
-    case goneAndRefused = "it is cut, and refused from then on"
+    case goneAndRefused = "the connection is cut, and refused from then on"
 
     var testDescription: String { rawValue }
 
@@ -21,9 +21,9 @@ enum CutOff: String, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-@Suite("A holder that is cut off from NATS") struct PartitionPromiseTests {
+@Suite("A holder cut off from NATS") struct PartitionPromiseTests {
     @Test(
-        "has ended all of its work before its lease does, and before another begins, which is as soon as it may",
+        "a holder that is cut off has ended its processes before its lease ends, and the next one then starts at once",
         arguments: CutOff.allCases, GoNode.Format.allCases)
     func partition(cutOff: CutOff, format: GoNode.Format) async throws {
         try await inSandbox { box in
@@ -50,7 +50,7 @@ enum CutOff: String, CaseIterable, CustomTestStringConvertible {
             let stamps = box.stamps()
             #expect(stamps.offences == [])
             #expect(stamps.terms[0].last < acknowledged.written + election.nanoseconds)
-            // The lease is over a TTL after the server took the last renewal, whether its holder was told or not.
+            // The lease ends one TTL after the server took the last renewal, whether or not the holder got the answer.
             let over = last.written + election.nanoseconds
             #expect(stamps.terms[1].first + 5_000_000 > over)
             #expect(stamps.terms[1].first < over + 2_000_000_000, "\((stamps.terms[1].first - over) / 1_000_000) ms late")

@@ -2,12 +2,12 @@ import Glibc
 import Support
 import Testing
 
-/// A password that is found wherever it shows up.
+/// A password that is easy to find wherever it appears.
 private let secret = "s3cret-w0rd"
 
 @Suite("Secrets for NATS")
 struct SecretTests {
-    /// Ways to give a login, as flags and environment.
+    /// Ways to pass a login, as flags and environment.
     enum Way: CaseIterable {
         case flag, variable, parts
 
@@ -32,14 +32,14 @@ struct SecretTests {
         return try await box.start([Sandbox.binary] + flags + words, environment: environment).finish()
     }
 
-    /// What everybody, or the same user, can read of processes.
+    /// The files in /proc, readable by all or by the same user, that contain the secret.
     private func leaks(_ processes: [LivingProcess]) -> [String] {
         processes.flatMap { process in
             ["cmdline", "environ"].filter { readText("/proc/\(process.pid)/\($0)").contains(secret) }.map { "\(process) \($0)" }
         }
     }
 
-    @Test("are in no output, whatever goes right or wrong", arguments: Way.allCases)
+    @Test("a password appears in no output, whether a command succeeds or fails", arguments: Way.allCases)
     func output(way: Way) async throws {
         try await inSandbox { box in
             let port = try await server(in: box).port
@@ -55,12 +55,12 @@ struct SecretTests {
                 let found = try await run(way, port, words, in: box)
                 #expect(!found.text.contains(secret) && !found.errors.contains(secret), "\(line)")
             }
-            // Grants, too, say where and not as whom.
+            // Saved grants contain the server URL without the login either.
             for name in names(in: box.path("run/qq")) { #expect(!box.read("run/qq/" + name).contains(secret)) }
         }
     }
 
-    @Test("are in no error of a login that fails, and of a server that is not there")
+    @Test("a password appears in no error of a failed login, of a missing server or of an invalid URL")
     func failures() async throws {
         try await inSandbox { box in
             let server = try await server(in: box)
@@ -77,7 +77,7 @@ struct SecretTests {
         }
     }
 
-    @Test("are neither in arguments nor in the environment of anything that runs", arguments: Way.allCases)
+    @Test("a password appears in no argument and no environment of any process", arguments: Way.allCases)
     func processes(way: Way) async throws {
         try await inSandbox { box in
             let server = try await server(in: box)
@@ -91,11 +91,11 @@ struct SecretTests {
             try await waitUntil("all run: \(guarded.errors) \(keeper.errors)") {
                 guarded.output.contains("held") && keeper.output.contains("elected") && watcher.output.contains("x")
             }
-            // The guardian shows other things than the environment that it was started with.
+            // The guardian shows something else than the environment that it was started with.
             let guardian = try await box.guardian(of: guarded)
             let processes = box.living.filter { $0.pid != server.pid && $0.pid != guardian.pid } + [guardian]
             #expect(leaks(processes) == [])
-            // At least each qq, the guardian and the command were looked at.
+            // Includes at least each qq, the guardian and the command.
             #expect(processes.count >= 5)
             #expect(!guarded.output.contains(secret) && guarded.output.contains("QQ_SERVER=nats://127.0.0.1:\(server.port)\n"))
             #expect(box.read("hook").contains("QQ_EVENT=elected") && !box.read("hook").contains(secret))
@@ -104,7 +104,7 @@ struct SecretTests {
         }
     }
 
-    @Test("of the guarded command's own arguments are the command's own")
+    @Test("a password in the guarded command's own arguments is passed on unchanged")
     func commandsArguments() async throws {
         try await inSandbox { box in
             let url = "nats://user:\(secret)@elsewhere"

@@ -3,8 +3,8 @@ import QQCore
 import Support
 import Testing
 
-@Suite("When a NATS server fails") struct ServerFaultTests {
-    @Test("killed and started again with its store, its holder goes on in the same term", arguments: NATSVersion.allCases)
+@Suite("A failing NATS server") struct ServerFaultTests {
+    @Test("a holder continues in the same term when the server is killed and restarted with its store", arguments: NATSVersion.allCases)
     func restarted(version: NATSVersion) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(version, in: box)
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test("started again without its store, the holder notices at once that the lease is gone, and stops")
+    @Test("a holder immediately notices a server restarted without its store, and stops")
     func storeLost() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -48,7 +48,9 @@ import Testing
         }
     }
 
-    @Test("started again without its store, keepalive makes the bucket anew and leads again") func storeLostKeepalive() async throws {
+    @Test("keepalive creates the bucket again and leads again on a server restarted without its store") func storeLostKeepalive()
+        async throws
+    {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let holder = try box.qq(["keepalive", "x", "--id", "a", "--ttl", "3s"], at: server.url, .v2)
@@ -61,14 +63,14 @@ import Testing
             let election = ObservedElection(.v2, ttl: .seconds(3))
             let client = try RawNATS(server.port)
             try await waitUntil("it leads again: \(holder.output) \(holder.errors)") { (try? election.lease(client))?.node == "a" }
-            try await waitUntil("it tells: \(holder.output)") {
+            try await waitUntil("keepalive reports both: \(holder.output)") {
                 holder.output.contains("lost") && holder.output.components(separatedBy: "elected").count == 3
             }
             try await holder.terminate()
         }
     }
 
-    @Test("stopped for longer than the TTL, its holder's work is dead in time, and when it goes on one leads again")
+    @Test("if the server is stopped for longer than the TTL, the command is dead in time, and a waiter leads afterwards")
     func paused() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -88,7 +90,7 @@ import Testing
         }
     }
 
-    @Test("a holder that may not write any more stops before its lease ends, and says why") func writingForbidden() async throws {
+    @Test("a holder that loses its permission to write stops before its lease ends, and says why") func writingForbidden() async throws {
         try await inSandbox { box in
             var settings = NATSSettings()
             func users(_ deny: String) -> String {
@@ -96,7 +98,7 @@ import Testing
             }
             settings.extra = users("")
             let server = try await NATSServer.start(.latest, settings, in: box)
-            // A server that was started with any free ports cannot be told to reload with the ones that it has.
+            // A server that chose free ports when it started cannot reload with those ports.
             try await server.restart()
             let election = ObservedElection(.v2, ttl: .seconds(3))
             let holder = try box.start(
@@ -104,7 +106,9 @@ import Testing
                 environment: ["QQ_SERVER": "nats://u:p@127.0.0.1:\(server.port)"])
             _ = try await box.waitForTerms(1)
             try server.reload { $0.extra = users("\"\(election.subject)\"") }
-            try await waitUntil("the server takes it: \(server.log.suffix(1000))") { server.log.contains("Reloaded server configuration") }
+            try await waitUntil("the server has reloaded: \(server.log.suffix(1000))") {
+                server.log.contains("Reloaded server configuration")
+            }
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
             #expect(end.errors.contains("not allowed to publish"), "\(end.errors)")
@@ -113,7 +117,7 @@ import Testing
         }
     }
 
-    @Test("killed and started again, a watch goes on and misses nothing that counts") func watchGoesOn() async throws {
+    @Test("watch continues after the server was killed and restarted, and misses no new leader") func watchGoesOn() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let election = ObservedElection(.v2, ttl: .seconds(30))
@@ -123,14 +127,15 @@ import Testing
             for round in 0..<2 {
                 try await server.restart(killed: true)
                 try RawNATS(server.port).put(election.key, election.value(node: "node-\(round)"), in: election.bucket)
-                try await waitUntil("it tells: \(watcher.output) \(watcher.errors)") { watcher.output.contains("node-\(round)") }
+                try await waitUntil("watch shows the new leader: \(watcher.output) \(watcher.errors)") {
+                    watcher.output.contains("node-\(round)")
+                }
             }
             try await watcher.terminate()
         }
     }
 
-    @Test("one that is too slow for the server is thrown out, comes back, and misses nothing that counts") func slowConsumer() async throws
-    {
+    @Test("a watch that the server cuts off for being slow reconnects and shows the last leader") func slowConsumer() async throws {
         try await inSandbox { box in
             var settings = NATSSettings()
             settings.maxPayload = 60_000
@@ -138,22 +143,22 @@ import Testing
             let server = try await NATSServer.start(.latest, settings, in: box)
             let client = try RawNATS(server.port)
             let election = ObservedElection(.v2, ttl: .seconds(30))
-            // While there is no bucket, it listens to the key's subject, without the flow control that a consumer has.
+            // While there is no bucket, watch subscribes to the key's subject, without a consumer's flow control.
             let watcher = try box.qq(["watch", "x"], at: server.url, .v2)
-            try await waitUntil("it listens: \(watcher.output) \(watcher.errors)") {
+            try await waitUntil("watch subscribes: \(watcher.output) \(watcher.errors)") {
                 let connections = try server.page("/connz?subs=1")["connections"]?.arrayValue ?? []
                 return connections.contains { $0["subscriptions_list"]?.arrayValue?.contains(.string(election.subject)) ?? false }
             }
             watcher.child.signal(SIGSTOP)
             let text = String(repeating: " ", count: 50_000)
-            try await waitUntil("the server has thrown it out", within: .seconds(60)) {
+            try await waitUntil("the server has cut it off", within: .seconds(60)) {
                 for _ in 0..<100 { try client.publish(election.subject, text) }
                 return server.log.contains("Slow Consumer")
             }
             try election.createBucket(client)
             try client.put(election.key, election.value(node: "last", epoch: 9), in: election.bucket)
             watcher.child.signal(SIGCONT)
-            try await waitUntil("it has seen the last one: \(watcher.output) \(watcher.errors)") { watcher.output.contains("last") }
+            try await waitUntil("watch shows the last leader: \(watcher.output) \(watcher.errors)") { watcher.output.contains("last") }
             try await watcher.terminate()
         }
     }

@@ -3,7 +3,7 @@ import QQCore
 import Support
 import Testing
 
-@Suite("When nobody reads the output")
+@Suite("Output that is not read")
 struct BlockedOutputTests {
     private func start(
         _ words: [String], output: FullPipe? = nil, errors: FullPipe? = nil, input: String? = nil, in box: Sandbox
@@ -15,7 +15,7 @@ struct BlockedOutputTests {
         return try Started(launch, in: box)
     }
 
-    /// Waits until an election has been renewed for longer than its lease would have lasted.
+    /// Waits until an election has been renewed for twice the length of its lease.
     private func outlives(_ ttl: Duration, _ name: String, _ holder: Started, in box: Sandbox) async throws {
         try await waitUntil("\(name) is held") { !box.holder(name).isEmpty }
         let end = ContinuousClock.now + ttl * 2
@@ -26,7 +26,7 @@ struct BlockedOutputTests {
         }
     }
 
-    @Test("keepalive goes on renewing, hears SIGTERM, and says how much of its output is lost")
+    @Test("keepalive keeps renewing, ends on SIGTERM, and reports how much of its output was lost")
     func keepalive() async throws {
         try await inSandbox(.heavy) { box in
             let pipe = try FullPipe()
@@ -41,14 +41,14 @@ struct BlockedOutputTests {
         }
     }
 
-    @Test("a reader that comes late gets every line in order")
+    @Test("a late reader gets every line in order")
     func lateReader() async throws {
         try await inSandbox(.heavy) { box in
             let pipe = try FullPipe()
             let holder = try start(
                 ["keepalive", "x", "--id", "me", "--json", "--ttl", "5s", "--renew-every", "100ms"], output: pipe, in: box)
             try await outlives(.seconds(5), "x", holder, in: box)
-            try await waitUntil("what waited comes") { pipe.lines().count > 20 }
+            try await waitUntil("the waiting lines arrive") { pipe.lines().count > 20 }
             holder.child.signal(SIGTERM)
             try await waitUntil("the last line") { pipe.lines().last?.contains("\"released\"") ?? false }
             let end = try await holder.finish()
@@ -61,7 +61,7 @@ struct BlockedOutputTests {
         }
     }
 
-    @Test("what does not fit aside is counted in the stream itself, where it goes on")
+    @Test("lines that do not fit into the buffer are counted in the stream itself, at the gap")
     func gap() async throws {
         try await inSandbox(.heavy) { box in
             let pipe = try FullPipe()
@@ -69,7 +69,7 @@ struct BlockedOutputTests {
             let holder = try start(
                 ["keepalive"] + names + ["--id", "me", "--json", "--ttl", "60s", "--renew-every", "25ms"], output: pipe, in: box)
             try await waitUntil("it is full: \(holder.errors)", within: .seconds(60)) { holder.errors.contains("stdout is not read") }
-            try await waitUntil("the gap is told", within: .seconds(60)) { pipe.drain().contains("\"lines_lost\"") }
+            try await waitUntil("the gap is reported", within: .seconds(60)) { pipe.drain().contains("\"lines_lost\"") }
             #expect(holder.errors.contains("qq: stdout was not read: "), "\(holder.errors)")
             for name in [names[0], names[59]] { #expect(try await box.run("status", name).code == 0) }
             let line = try #require(pipe.lines().first { $0.contains("\"lines_lost\"") })
@@ -79,7 +79,7 @@ struct BlockedOutputTests {
         }
     }
 
-    @Test("a stderr that nobody reads holds up nothing: not the campaign, nor the command, nor a signal")
+    @Test("a stderr that is not read blocks neither the campaign, nor the command, nor a signal")
     func fullErrors() async throws {
         try await inSandbox { box in
             let (first, second) = (try FullPipe(), try FullPipe())
@@ -96,7 +96,7 @@ struct BlockedOutputTests {
         }
     }
 
-    @Test("an acquire that cannot hand out its grant hears signals, and gives the lease back; at the latest when it has run out")
+    @Test("an acquire that cannot print its grant ends on a signal and releases the lease, at the latest when it expires")
     func grant() async throws {
         try await inSandbox { box in
             let pipe = try FullPipe()
@@ -110,12 +110,12 @@ struct BlockedOutputTests {
             #expect(end.code == 69 && end.errors.contains("cannot write the answer"), "\(end.errors)")
             #expect(try await box.run("status", "y").code == 1)
             let read = try start(["acquire", "z", "--ttl", "60s"], output: pipe, in: box)
-            try await waitUntil("the grant is there") { pipe.drain().contains("z\t") }
+            try await waitUntil("the grant is printed") { pipe.drain().contains("z\t") }
             #expect(try await read.finish().code == 0)
         }
     }
 
-    @Test("watch hears SIGTERM", arguments: [["--json"], [], ["--until", "free"]])
+    @Test("watch ends on SIGTERM while its output blocks", arguments: [["--json"], [], ["--until", "free"]])
     func watch(options: [String]) async throws {
         try await inSandbox { box in
             let pipe = try FullPipe()
@@ -126,7 +126,7 @@ struct BlockedOutputTests {
         }
     }
 
-    @Test("a script stands at its line and keeps its leases; read at last, it goes on and nothing is missing")
+    @Test("a script whose output blocks stops at that line and keeps its leases, and completes once its output is read")
     func script() async throws {
         try await inSandbox(.heavy) { box in
             let pipe = try FullPipe()
@@ -134,7 +134,7 @@ struct BlockedOutputTests {
             let script = try start(["repl"], output: pipe, input: box.path("script"), in: box)
             try await outlives(.seconds(5), "web", script, in: box)
             #expect(access(box.path("done"), F_OK) != 0)
-            try await waitUntil("its lines come") { pipe.lines().count == 3 }
+            try await waitUntil("its lines arrive") { pipe.lines().count == 3 }
             #expect(try await script.finish().code == 0)
             #expect(pipe.lines().map { $0.prefix(3) } == ["web", "web", "web"])
             let second = try FullPipe()
@@ -146,13 +146,13 @@ struct BlockedOutputTests {
         }
     }
 
-    @Test("a long answer is written whole, however slowly it is read")
+    @Test("a long answer is written completely, however slowly it is read")
     func longAnswer() async throws {
         try await inSandbox { box in
             let pipe = try FullPipe()
             let help = try start(["help", "acquire"], output: pipe, in: box)
             try await waitUntil("it waits for a reader") { help.waitsForPipe }
-            try await waitUntil("its end") {
+            try await waitUntil("qq has ended") {
                 _ = pipe.drain()
                 return !help.child.isRunning
             }

@@ -2,10 +2,11 @@ import Glibc
 import Support
 import Testing
 
-// faketime(1) preloads a library that shifts what clock_gettime(2) says. With DONT_FAKE_MONOTONIC it leaves CLOCK_MONOTONIC and CLOCK_BOOTTIME alone,
-// as a step of the wall clock does; but it still shifts the absolute times of timerfd_settime(2), on every clock (as of 0.9.10), which no step of a
-// wall clock would. So that call is led past it, and the first test sees to it that all this is so here, or the others would prove nothing.
-@Suite("A wall clock that is wrong", .serialized)
+// faketime(1) preloads a library that shifts the result of clock_gettime(2). With DONT_FAKE_MONOTONIC it leaves CLOCK_MONOTONIC and
+// CLOCK_BOOTTIME alone, like a step of the wall clock. But it still shifts the absolute times of timerfd_settime(2) on every clock (as of
+// 0.9.10), which a step of the wall clock would not do. This call therefore bypasses faketime. The first test checks these assumptions;
+// without them the others would prove nothing.
+@Suite("A wrong wall clock", .serialized)
 struct ClockTests {
     private static let passage = """
         #define _GNU_SOURCE
@@ -18,7 +19,7 @@ struct ClockTests {
 
         """
 
-    /// The library that leads timers past faketime, built in the sandbox.
+    /// A library, built in the sandbox, whose timers bypass faketime.
     private func passage(in box: Sandbox) async throws -> String {
         let library = box.path("passage.so")
         if access(library, F_OK) == 0 { return library }
@@ -44,12 +45,12 @@ struct ClockTests {
         }
     }
 
-    /// faketime(1) stays between: the qq below it.
+    /// The qq below faketime(1), which keeps running as its parent.
     private func qq(below faketime: Started) async throws -> pid_t {
         try await waitFor("qq below faketime") { LivingProcess.below(faketime.pid).first { $0.name == "qq" }?.pid }
     }
 
-    @Test("is what these tests make, and the boot clock stays right")
+    @Test("the tests shift the wall clock, and the boot clock stays right")
     func ground() async throws {
         try await inSandbox(.heavy) { box in
             let before = bootNow()
@@ -65,7 +66,7 @@ struct ClockTests {
         }
     }
 
-    @Test("is no way past a living holder", arguments: ["+5h", "-5h", "+3000d", "-3000d"])
+    @Test("a wrong wall clock does not take the lease from a living holder", arguments: ["+5h", "-5h", "+3000d", "-3000d"])
     func noTakeover(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await box.hold("x", "--ttl", "3s")
@@ -78,7 +79,7 @@ struct ClockTests {
         }
     }
 
-    @Test("does not cost a holder its lease", arguments: ["+5h", "-5h"])
+    @Test("a wrong wall clock does not cost a holder its lease", arguments: ["+5h", "-5h"])
     func noLoss(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await faked(
@@ -95,7 +96,7 @@ struct ClockTests {
         }
     }
 
-    @Test("is no hindrance when the holder was killed: the next one takes over at once", arguments: ["+5h", "-5h"])
+    @Test("a wrong wall clock of a killed holder does not delay the next one", arguments: ["+5h", "-5h"])
     func takeover(_ shift: String) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await faked(
@@ -113,7 +114,7 @@ struct ClockTests {
         }
     }
 
-    @Test("a lease of the Go package from the future is not judged, but told of")
+    @Test("a Go package's lease renewed in the future is refused with an error and left alone")
     func fromTheFuture() async throws {
         try await inSandbox { box in
             let text = ForeignWriterTests.goRecord("go-node", ago: -36000)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Never two", .serialized)
 struct ContenderTests {
-    /// Shells that run terms one after the other: with a pause of nothing between them, so that they always contend.
+    /// Shells that run terms one after the other, without a pause, so that they always contend.
     private func contenders(_ count: Int, terms: Int, in box: Sandbox, options: String = "", work: String = "--for 3") throws -> [Started] {
         try (0..<count).map { _ in
             try box.start(
@@ -18,7 +18,7 @@ struct ContenderTests {
         }
     }
 
-    @Test("20 contenders, 200 terms: one at a time, with tokens that grow; and Go can read the file at any time")
+    @Test("20 contenders take 200 terms one at a time, with growing tokens, and Go can always read the lease file")
     func twoHundredTerms() async throws {
         try await inSandbox(.heavy) { box in
             let reader = GoReader(box.leaseFile("x"))
@@ -36,11 +36,11 @@ struct ContenderTests {
         }
     }
 
-    @Test("with TTLs so short that renewal is always due, work never overlaps")
+    @Test("with TTLs so short that a renewal is always due, commands never overlap")
     func shortLeases() async throws {
         try await inSandbox(.heavy) { box in
             let all = try contenders(6, terms: 3, in: box, options: "--ttl 200ms --kill-after 20ms", work: "--for 500 --daemon")
-            // On a loaded machine a term may be lost; what may not be is two at work.
+            // On a loaded machine a term can be lost, but two commands must not run at the same time.
             for contender in all { _ = try await contender.finish(within: .seconds(120)) }
             let stamps = box.stamps()
             #expect(stamps.terms.count >= 6)
@@ -49,7 +49,7 @@ struct ContenderTests {
     }
 }
 
-/// Reads a lease file as the Go package does: whole, under LOCK_SH, and parses it.
+/// Reads a lease file as the Go package does: completely, under LOCK_SH, and parses it.
 final class GoReader: Sendable {
     private let path: String
     private let state = Mutex<(problems: [String], reads: Int, isStopped: Bool)>(([], 0, false))
@@ -67,7 +67,7 @@ final class GoReader: Sendable {
         }
     }
 
-    /// What is wrong with it now; nil where nothing is.
+    /// The problem with the file's present contents; nil if there is none.
     private func read() -> String? {
         let descriptor = open(path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -81,7 +81,7 @@ final class GoReader: Sendable {
             return "not JSON: \(String(decoding: buffer.prefix(max(0, count)), as: UTF8.self))"
         }
         guard object["holder"]?.stringValue != nil, let time = object["renewTime"]?.stringValue, (try? WallTime.parse(rfc3339: time)) != nil
-        else { return "not what Go reads: \(object)" }
+        else { return "not a record that Go reads: \(object)" }
         return nil
     }
 }

@@ -2,7 +2,7 @@ import Glibc
 import Support
 import Testing
 
-/// What a server sends without reading what it is owed for it.
+/// Messages that a server sends without reading the answers that they require.
 private enum Flood: String, CaseIterable, CustomTestStringConvertible {
     case natsPings, natsInfo, http2Pings, http2Settings
 
@@ -32,7 +32,7 @@ private enum Flood: String, CaseIterable, CustomTestStringConvertible {
 
 @Suite("A server that floods and does not read")
 struct FloodTests {
-    @Test("never makes qq grow without end, and qq still ends when it is told to", arguments: Flood.allCases)
+    @Test("a flood never makes qq grow without limit, and qq still ends when told to", arguments: Flood.allCases)
     fileprivate func bounded(flood: Flood) async throws {
         try await inSandbox(.heavy) { box in
             let server = try FloodServer(greeting: flood.greeting, unit: flood.unit, in: box)
@@ -41,13 +41,13 @@ struct FloodTests {
             try await waitUntil("it has connected: \(holder.errors)") { server.accepted > 0 }
             let before = kilobytes("VmHWM", of: holder.pid)
             server.flood()
-            // Far more than it may keep, or all that it takes.
+            // Far more than qq is allowed to keep, or as much as it takes.
             try await waitUntil("the flood is over", within: .seconds(60)) {
                 server.sent > 24 << 20 || server.accepted > 3 || server.quietFor > .seconds(2) || !holder.child.isRunning
             }
             #expect(server.sent > 0)
             let after = kilobytes("VmHWM", of: holder.pid)
-            #expect(after - before < 12 << 10, "\(flood): from \(before) to \(after) kB, \(server.sent) bytes taken")
+            #expect(after - before < 12 << 10, "\(flood): from \(before) to \(after) kB, \(server.sent) bytes accepted")
             #expect(holder.child.isRunning, "\(holder.errors)")
             try await holder.terminate()
         }

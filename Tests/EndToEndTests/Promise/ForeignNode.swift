@@ -3,13 +3,13 @@ import QQCore
 import Support
 import Synchronization
 
-/// A node of the Go leader election package, of either generation, as far as a lease file shows it: what it reads, judges and writes under the file's
+/// A node of the Go leader election package, of either generation, reduced to its lease file: it reads, judges and writes the file under
 /// flock, step by step as the package does.
 final class ForeignNode: Sendable {
     enum Generation: Sendable {
-        /// Knows no `leaseDuration`: judges every lease by its own.
+        /// Does not know `leaseDuration`: judges every lease by its own duration.
         case old
-        /// Judges a lease by the file's `leaseDuration`; where there is none, it is over.
+        /// Judges a lease by the file's `leaseDuration`; a lease without one has expired.
         case present
     }
 
@@ -25,13 +25,13 @@ final class ForeignNode: Sendable {
         self.path = path
     }
 
-    /// The bytes that it writes.
+    /// The bytes that the package writes.
     func record(_ holder: String, renewedAt: WallTime, lasts: Int64) -> String {
         let last = generation == .present ? ",\n  \"leaseDuration\": \(lasts)" : ""
         return "{\n  \"holder\": \"\(holder)\",\n  \"renewTime\": \"\(renewedAt.rfc3339Nano)\"\(last)\n}\n"
     }
 
-    /// Tries for the lease once, or renews it.
+    /// Tries once to acquire or renew the lease.
     /// - Returns: whether it leads now.
     func tryOnce() throws -> Bool {
         try change { object in
@@ -41,7 +41,7 @@ final class ForeignNode: Sendable {
         }
     }
 
-    /// Gives the lease up: the time of the last renewal stays, and for how long it was.
+    /// Releases the lease: the time of the last renewal and the duration stay.
     func release() throws {
         _ = try change { object in
             guard object?["holder"]?.stringValue == id else { return nil }

@@ -3,9 +3,9 @@ import QQCore
 import Support
 import Testing
 
-@Suite("Beside nodes of the Go package", .serialized)
+@Suite("Nodes of the Go package in the same election", .serialized)
 struct ForeignNodeTests {
-    @Test("a living qq never loses its lease to one, of either generation, and leaves it to them when it ends")
+    @Test("a living qq never loses its lease to a Go node of either generation, and leaves it to them when it ends")
     func living() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try box.start([Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", Sandbox.stamp, box.path("stamps")])
@@ -14,8 +14,8 @@ struct ForeignNodeTests {
             let old = ForeignNode("go-old", .old, lasts: .seconds(3), at: box.leaseFile("x"))
             let end = ContinuousClock.now + .seconds(7)
             while ContinuousClock.now < end {
-                #expect(try !present.tryOnce(), "the present generation took it: \(readText(box.leaseFile("x")))")
-                #expect(try !old.tryOnce(), "the old generation took it: \(readText(box.leaseFile("x")))")
+                #expect(try !present.tryOnce(), "the present generation took the lease: \(readText(box.leaseFile("x")))")
+                #expect(try !old.tryOnce(), "the old generation took the lease: \(readText(box.leaseFile("x")))")
                 try await Task.sleep(for: .milliseconds(50))
             }
             #expect(holder.child.isRunning, "\(holder.errors)")
@@ -28,7 +28,7 @@ struct ForeignNodeTests {
         }
     }
 
-    @Test("a lease of the present generation counts for as long as it says, whatever our own TTL", arguments: ["500ms", "60s"])
+    @Test("a Go node's lease counts for the duration in its record, whatever this process's TTL", arguments: ["500ms", "60s"])
     func itsOwnDuration(ttl: String) async throws {
         try await inSandbox(.heavy) { box in
             let node = ForeignNode("go", .present, lasts: .seconds(5), at: box.leaseFile("x"))
@@ -49,19 +49,19 @@ struct ForeignNodeTests {
         }
     }
 
-    @Test("a lease that one of them released is had at once", arguments: [ForeignNode.Generation.old, .present])
+    @Test("a lease that a Go node released is granted at once", arguments: [ForeignNode.Generation.old, .present])
     func released(_ generation: ForeignNode.Generation) async throws {
         try await inSandbox { box in
             let node = ForeignNode("go", generation, lasts: .seconds(600), at: box.leaseFile("x"))
             #expect(try node.tryOnce())
             try node.release()
             #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(0))
-            #expect(try node.tryOnce(), "and so is ours")
+            #expect(try node.tryOnce(), "the Go node gets the lease that qq released")
         }
     }
 
     @Test(
-        "one whose leaseDuration makes no sense counts for our own TTL",
+        "a lease whose leaseDuration makes no sense counts for this process's TTL",
         arguments: ["\"10s\"", "-10000000000", "0", "10000000000.5", "1e300", "1e400", "9223372036854775807", "null"])
     func nonsense(_ value: String) async throws {
         try await inSandbox { box in

@@ -3,7 +3,7 @@ import QQCore
 import Support
 import Testing
 
-@Suite("When somebody else writes the lease file", .serialized)
+@Suite("Other writers of the lease file", .serialized)
 struct ForeignWriterTests {
     /// The exact bytes that the Go package writes.
     static func goRecord(_ holder: String, ago: Double = 0) -> String {
@@ -19,7 +19,7 @@ struct ForeignWriterTests {
         return "{\n  \"holder\": \"\(holder)\",\n  \"renewTime\": \"\(time)\"\n}\n"
     }
 
-    /// Changes a file as the Go package does: in place, under its flock.
+    /// Changes a file as the Go package does: in place, under flock.
     static func write(_ text: String, to path: String) throws {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw CannotStart("cannot open \(path)") }
@@ -52,7 +52,7 @@ struct ForeignWriterTests {
         #expect(box.stamps().violations.isEmpty)
     }
 
-    @Test("and empties it, the command is ended")
+    @Test("a command is ended if another process empties its lease file")
     func emptied() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await holderAtWork(in: box)
@@ -61,7 +61,7 @@ struct ForeignWriterTests {
         }
     }
 
-    @Test("and removes it, the command is ended")
+    @Test("a command is ended if its lease file is removed")
     func removed() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await holderAtWork(in: box)
@@ -70,7 +70,7 @@ struct ForeignWriterTests {
         }
     }
 
-    @Test("and takes it over in the Go package's way, the command is ended, and the new holder counts for its TTL")
+    @Test("a command is ended if a Go node takes its lease, and the Go node's lease counts for its TTL")
     func overwritten() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await holderAtWork(in: box)
@@ -79,7 +79,7 @@ struct ForeignWriterTests {
         }
     }
 
-    @Test("and breaks it, the command does not outlive its lease, and the bytes stay")
+    @Test("a command ends with its lease if the lease file is corrupted, and the file is left as it is")
     func broken() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await holderAtWork(in: box)
@@ -92,10 +92,10 @@ struct ForeignWriterTests {
         }
     }
 
-    @Test("and a new one asks while the old one's work is still being ended, it is not granted")
+    @Test("a waiter is not granted the lease while the processes of a holder without lease file are being ended")
     func askedMeanwhile() async throws {
         try await inSandbox(.heavy) { box in
-            // Waiters that pounce at the very moment at which the record goes.
+            // Waiters that ask at the very moment when the record disappears.
             let holder = try await holderAtWork(in: box)
             let waiters = try (0..<4).map { _ in
                 try box.start([
@@ -111,7 +111,7 @@ struct ForeignWriterTests {
         }
     }
 
-    @Test("a holder of the Go package counts until its TTL is over, and is then taken over")
+    @Test("a Go node's lease counts until its TTL is over, and is then taken over")
     func goHolder() async throws {
         try await inSandbox { box in
             let start = bootNow()
@@ -126,13 +126,13 @@ struct ForeignWriterTests {
         }
     }
 
-    @Test("and keeps what it does not know of a dead holder's record, the new holder counts until its lease ends")
+    @Test("a new holder that keeps unknown fields of a dead holder's record counts until its lease ends")
     func keptFields() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await holderAtWork(in: box)
             holder.child.signal(SIGKILL)
             _ = try await holder.finish()
-            try await waitUntil("its work is ended") { box.living.isEmpty }
+            try await waitUntil("its processes are dead") { box.living.isEmpty }
             let old = readText(box.leaseFile("x"))
             #expect(old.contains("\"locked\": true"))
             let lines = old.split(separator: "\n", omittingEmptySubsequences: false).map { line in
@@ -149,7 +149,7 @@ struct ForeignWriterTests {
         }
     }
 
-    @Test("a token that it dropped does not come back")
+    @Test("a token that another writer dropped is not issued again")
     func tokenDropped() async throws {
         try await inSandbox { box in
             func token() async throws -> String {

@@ -2,9 +2,9 @@ import Glibc
 import Support
 import Synchronization
 
-/// A pipe that takes nothing more: whoever writes to it waits, until it is read.
+/// A full pipe: a writer waits until it is read.
 final class FullPipe: Sendable {
-    /// What a process gets for its stdout or stderr.
+    /// The end for a process's stdout or stderr.
     let end: CInt
     private let reading: CInt
     private let text = Mutex("")
@@ -26,7 +26,7 @@ final class FullPipe: Sendable {
         close(end)
     }
 
-    /// Reads what there is, and what was read before.
+    /// Reads all available bytes. Returns them with everything read before.
     func drain() -> String {
         var bytes = [UInt8](repeating: 0, count: 1 << 16)
         var item = pollfd(fd: reading, events: Int16(POLLIN), revents: 0)
@@ -38,7 +38,7 @@ final class FullPipe: Sendable {
         return text.withLock { String($0.drop { $0 == "." }) }
     }
 
-    /// The whole lines that were read.
+    /// The complete lines read so far.
     func lines() -> [String] { drain().split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init) }
 }
 

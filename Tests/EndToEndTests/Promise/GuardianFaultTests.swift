@@ -3,15 +3,15 @@ import QQCore
 import Support
 import Testing
 
-/// What happens to a guardian must never leave a command at work without its lease, a lease without its command, or a qq that does not end.
-@Suite("A guardian that is stopped, frozen or killed", .serialized)
+/// Whatever happens to a guardian, it never leaves a running command without a lease, a lease without a command, or a qq that does not end.
+@Suite("A stopped, frozen or killed guardian", .serialized)
 struct GuardianFaultTests {
     private static let tree = ["--child", "--daemon", "--ignore-term"]
 
     private func work(in box: Sandbox, ttl: String = "9s", options: [String] = [], tree: [String] = Self.tree) async throws -> Started {
         let holder = try box.start(
             [Sandbox.binary, "acquire", "x", "--ttl", ttl] + options + ["--", Sandbox.stamp, box.path("stamps")] + tree)
-        try await waitUntil("it works: \(holder.errors)") {
+        try await waitUntil("the command runs: \(holder.errors)") {
             box.stamps().count("main") > 0 && (!tree.contains("--daemon") || box.stamps().count("daemon") > 0)
         }
         return holder
@@ -21,7 +21,7 @@ struct GuardianFaultTests {
 
     // MARK: Names
 
-    @Test("is no target of what is sent to every qq: its name and its command line are other words, and name the election")
+    @Test("a guardian is not a target of signals to every qq: its name and command line differ, and name the election")
     func name() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("backup")
@@ -37,7 +37,7 @@ struct GuardianFaultTests {
         }
     }
 
-    @Test("shows neither the words nor the environment that qq was started with")
+    @Test("a guardian shows neither the arguments nor the environment that qq was started with")
     func secrets() async throws {
         try await inSandbox { box in
             let holder = try box.start(
@@ -55,7 +55,7 @@ struct GuardianFaultTests {
 
     // MARK: Stopped
 
-    @Test("that is stopped when leadership is lost never keeps the command at work: qq ends it within a second")
+    @Test("if the guardian is stopped when the lease is lost, qq ends the command within a second")
     func stoppedAtLoss() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await work(in: box)
@@ -68,11 +68,11 @@ struct GuardianFaultTests {
             #expect(end.errors.contains("the guardian does not answer"))
             #expect(!isAtWork(box))
             let last = try #require(box.stamps().all.last)
-            #expect(last.at < lost + 2_000_000_000, "worked on for \(Double(last.at - lost) / 1e9) s")
+            #expect(last.at < lost + 2_000_000_000, "continued for \(Double(last.at - lost) / 1e9) s")
         }
     }
 
-    @Test("that is stopped when a step-down is asked for never keeps the command at work", arguments: GoNode.Format.allCases)
+    @Test("if the guardian is stopped when a step-down is asked for, qq still ends the command", arguments: GoNode.Format.allCases)
     func stoppedAtStepDown(format: GoNode.Format) async throws {
         try await onNATS(.latest, format, .heavy) { place in
             let box = place.box
@@ -87,25 +87,25 @@ struct GuardianFaultTests {
             #expect(end.ending == .exited(79))
             _ = try await stepDown.finish()
             let last = try #require(box.stamps().all.last)
-            #expect(last.at < asked + 3_000_000_000, "worked on for \(Double(last.at - asked) / 1e9) s")
+            #expect(last.at < asked + 3_000_000_000, "continued for \(Double(last.at - asked) / 1e9) s")
         }
     }
 
-    @Test("that is stopped does not keep SIGTERM from the command")
+    @Test("a stopped guardian does not keep SIGTERM from the command")
     func stoppedAtSignal() async throws {
         try await inSandbox { box in
             let holder = try await work(in: box, tree: ["--catch-term", "--exit", "5"])
             let guardian = try await box.guardian(of: holder)
             kill(guardian.pid, SIGSTOP)
             holder.child.signal(SIGTERM)
-            try await waitUntil("the command has taken it") { box.stamps().all.contains { $0.what == .end } }
-            // The guardian is not there to tell of the command's end either.
+            try await waitUntil("the command has got it") { box.stamps().all.contains { $0.what == .end } }
+            // The guardian cannot report the command's end either.
             #expect(try await holder.finish().ending == .exited(5))
             #expect(box.living.isEmpty)
         }
     }
 
-    @Test("that was stopped for longer than the lease lasted never ends a command whose lease was renewed meanwhile")
+    @Test("a guardian stopped for longer than the lease does not end a command whose lease was renewed")
     func stoppedAndContinued() async throws {
         try await inSandbox { box in
             let holder = try await work(in: box, ttl: "2s", tree: ["--catch-term"])
@@ -115,7 +115,7 @@ struct GuardianFaultTests {
                 let since = bootNow()
                 try await waitUntil("longer than the lease lasted") { bootNow() > since + 2_300_000_000 }
                 kill(guardian.pid, SIGCONT)
-                // Signals are answered by a guardian that has read all that waited for it.
+                // A guardian that continues reads all pending input before it acts on signals.
                 try await waitUntil("it goes on") { LivingProcess(guardian.pid)?.isStopped == false }
             }
             #expect(holder.child.isRunning, "\(holder.errors)")
@@ -128,11 +128,11 @@ struct GuardianFaultTests {
 
     // MARK: Frozen
 
-    @Test("that is frozen never keeps the command at work, and never keeps qq", .enabled(if: isRoot, "freezing takes root"))
+    @Test("a frozen guardian keeps neither the command nor qq running", .enabled(if: isRoot, "freezing takes root"))
     func frozen() async throws {
         try await inSandbox(.heavy) { box in
             guard let freezer = Freezer("qq-test-\(getpid())-\(Int.random(in: 0..<Int.max))") else {
-                print("skipped: no cgroup may be made here that can be frozen")
+                print("skipped: cannot create a cgroup here that can be frozen")
                 return
             }
             box.atClose {
@@ -148,16 +148,16 @@ struct GuardianFaultTests {
             #expect(try await holder.finish().ending == .exited(79))
             #expect(!isAtWork(box))
             let last = try #require(box.stamps().all.last)
-            #expect(last.at < lost + 2_000_000_000, "worked on for \(Double(last.at - lost) / 1e9) s")
+            #expect(last.at < lost + 2_000_000_000, "continued for \(Double(last.at - lost) / 1e9) s")
             freezer.thaw()
-            try await waitUntil("the guardian is gone") { LivingProcess(guardian.pid) == nil }
+            try await waitUntil("the guardian has ended") { LivingProcess(guardian.pid) == nil }
             try await waitUntil("the cgroup is empty") { freezer.remove() }
         }
     }
 
     // MARK: Killed
 
-    @Test("that is killed while qq waits ends the campaign: never a leader that does not work")
+    @Test("if the guardian is killed while qq waits, the campaign ends: never a leader without a command")
     func killedWhileWaiting() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -174,7 +174,7 @@ struct GuardianFaultTests {
     }
 
     @Test(
-        "that is killed while hooks run gives the lease back, and says so: never a leader that does not work",
+        "if the guardian is killed while hooks run, qq releases the lease and says why",
         arguments: GoNode.Format.allCases)
     func killedWhilePreparing(format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { place in
@@ -195,11 +195,11 @@ struct GuardianFaultTests {
     }
 
     @Test(
-        "that is killed while a process lives that may not be: the lease is never given up beside it",
+        "if a killed guardian leaves a process that cannot be killed, the lease is kept until that process ends",
         .enabled(if: isRoot, "turning into another user takes root"))
     func killedWithSurvivor() async throws {
         try await inSandbox { box in
-            // For a user who may not signal what a set-uid program has become.
+            // Runs qq as a user who is not allowed to signal a set-uid program.
             let user: uid_t = 65534
             for path in [box.folder, box.leases, box.path("run"), box.path("state"), box.path("home")] { chown(path, user, user) }
             let program = box.path("owner-stamp")
@@ -208,11 +208,11 @@ struct GuardianFaultTests {
             let nobody = ["setpriv", "--reuid=\(user)", "--regid=\(user)", "--clear-groups"]
             let holder = try box.start(
                 nobody + [Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", program, box.path("stamps"), "--owner"])
-            try await waitUntil("it works: \(holder.errors)") { box.stamps().count("main") > 0 }
+            try await waitUntil("the command runs: \(holder.errors)") { box.stamps().count("main") > 0 }
             let guardian = try await box.guardian(of: holder)
             let survivor = try #require(LivingProcess.below(guardian.pid).first)
             kill(guardian.pid, SIGKILL)
-            try await waitUntil("it is told of: \(holder.errors)") {
+            try await waitUntil("qq reports it: \(holder.errors)") {
                 holder.errors.contains("process \(survivor.pid) cannot be ended from here")
             }
             let since = bootNow()
@@ -228,12 +228,12 @@ struct GuardianFaultTests {
 
     // MARK: An exec that hangs
 
-    @Test("whose command hangs in exec is never deaf to the deadline, nor to a signal")
+    @Test("a guardian whose command hangs in exec still acts on the deadline and on signals")
     func hangingExec() async throws {
         try await inSandbox { box in
             let program = box.path("leased")
             try box.write(readBytes(Sandbox.stamp) ?? [], to: program, mode: 0o755)
-            // Whoever opens it, and exec does, waits until this process lets go: for 45 s, unless it does before.
+            // An open of this file, and so exec, waits until this process releases its file lease, for up to 45 s.
             guard let lease = FileLease(program) else {
                 print("skipped: the file system has no leases")
                 return
@@ -244,7 +244,7 @@ struct GuardianFaultTests {
             let hanging = try await waitFor("the command hangs") { LivingProcess.below(guardian.pid).first }
             kill(holder.pid, SIGSTOP)
             let stopped = bootNow()
-            try await waitUntil("it is ended in time") { LivingProcess(hanging.pid) == nil }
+            try await waitUntil("the command is ended") { LivingProcess(hanging.pid) == nil }
             #expect(bootNow() < stopped + 2_000_000_000)
             kill(holder.pid, SIGCONT)
             #expect(try await holder.finish().ending == .exited(79))

@@ -3,9 +3,9 @@ import QQCore
 import Support
 import Testing
 
-@Suite("What comes from outside")
+@Suite("Input from outside")
 struct HardeningTests {
-    @Test("a password in a URL is in no message, wherever the URL was typed")
+    @Test("a password in a URL appears in no message, wherever the URL was typed")
     func passwords() async throws {
         try await inSandbox { box in
             for url in [
@@ -29,7 +29,7 @@ struct HardeningTests {
         }
     }
 
-    @Test("characters that turn or hide text do not reach the terminal, and JSON means the same")
+    @Test("characters that reverse or hide text do not reach the terminal, and JSON keeps their meaning")
     func hiddenText() async throws {
         try await inSandbox { box in
             let name = "n1\u{202e}gnp\u{2066}\u{200b}"
@@ -45,10 +45,10 @@ struct HardeningTests {
         }
     }
 
-    @Test("with too little memory there is a message and an exit code, never a crash once the program is loaded")
+    @Test("with too little memory there is a message and an exit code, and no crash once the program is loaded")
     func memory() async throws {
         try await inSandbox(.heavy) { box in
-            // From here on the program is loaded; below, the loader, the kernel or the initializers of the libraries end it.
+            // From `least` on the program loads; with less, the loader, the kernel or the libraries' initializers end it.
             var (unloaded, least) = (1000, 4 << 20)
             while least - unloaded > 64 {
                 let middle = (unloaded + least) / 2
@@ -75,14 +75,14 @@ struct HardeningTests {
         }
     }
 
-    /// Whether the loader, or a signal, ended a program before it could say anything.
+    /// Whether the loader or a signal ended a program before it could print anything.
     private static func endsBeforeStart(_ run: Run) -> Bool { run.code == 127 || (run.code.map { $0 > 128 } ?? true) }
 }
 
 extension Sandbox {
     fileprivate func run(_ words: [String]) async throws -> Run { try await start([Self.binary] + words).finish() }
 
-    /// Runs `qq` in so much address space. A signal that ends it gives an exit code from 129.
+    /// Runs `qq` with a limit of its address space. If a signal ends it, the exit code is 129 or more.
     fileprivate func run(_ words: [String], kilobytes: Int) async throws -> Run {
         let script = "ulimit -c 0; ulimit -v \(kilobytes); \"$@\"; code=$?; exit $code"
         return try await start(["sh", "-c", script, "sh", Self.binary] + words).finish()

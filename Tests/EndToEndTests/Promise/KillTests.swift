@@ -2,11 +2,11 @@ import Glibc
 import Support
 import Testing
 
-@Suite("When qq is killed", .serialized)
+@Suite("qq killed with SIGKILL", .serialized)
 struct KillTests {
     private static let tree = ["--child", "--daemon", "--forking", "--ignore-term"]
 
-    @Test("at random moments, everything that it started is gone before the next one works, long before the TTL")
+    @Test("if qq is killed at random, its processes are dead before the next command starts, long before the TTL")
     func randomMoments() async throws {
         try await inSandbox(.heavy) { box in
             var holder = try box.qq("acquire", "x", "--ttl", "30s", "--", Sandbox.stamp, box.path("stamps"))
@@ -20,18 +20,18 @@ struct KillTests {
                 holder.child.signal(SIGKILL)
                 let stamps = try await box.waitForTerms(round + 1)
                 #expect(stamps.violations.isEmpty)
-                // 30 s is what it would be without the kernel's word that the holder is dead.
+                // It would take 30 s if the kernel did not show that the holder is dead.
                 let takeover = Double(stamps.terms[round].first - killed) / 1e9
                 #expect(takeover < 10, "took \(takeover) s")
                 holder = next
             }
             holder.child.signal(SIGKILL)
-            try await waitUntil("all is gone") { box.living.isEmpty }
+            try await waitUntil("no process is left") { box.living.isEmpty }
             #expect(box.stamps().violations.isEmpty)
         }
     }
 
-    @Test("and its guardian with it, what inherited the lease's lock is ended before the next one works")
+    @Test("if qq and its guardian are killed together, processes that inherited the lease's lock are ended first")
     func bothAtOnce() async throws {
         try await inSandbox(.heavy) { box in
             for round in 0..<5 {
@@ -41,7 +41,7 @@ struct KillTests {
                         "--ignore-term",
                     ])
                 _ = try await box.waitForTerms(2 * round + 1)
-                try await waitUntil("the orphan is at work") { box.stamps().count("daemon") > 0 }
+                try await waitUntil("the orphan runs") { box.stamps().count("daemon") > 0 }
                 let guardian = try await box.guardian(of: holder)
                 kill(guardian.pid, SIGKILL)
                 holder.child.signal(SIGKILL)
@@ -50,17 +50,17 @@ struct KillTests {
                     "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
                 #expect(try await next.finish().ending == .exited(0))
                 #expect(box.stamps().violations.isEmpty)
-                try await waitUntil("all is gone") { box.living.isEmpty }
+                try await waitUntil("no process is left") { box.living.isEmpty }
             }
         }
     }
 
-    @Test("and its guardian with it, something that forks without end is ended, or nothing is granted")
+    @Test("if qq and its guardian are killed together, processes that keep forking are ended, or no lease is granted")
     func bothAtOnceForking() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try box.start(
                 [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
-            try await waitUntil("all of it is at work") { box.stamps().count("forking") > 3 && box.stamps().count("daemon") > 0 }
+            try await waitUntil("all its processes run") { box.stamps().count("forking") > 3 && box.stamps().count("daemon") > 0 }
             let guardian = try await box.guardian(of: holder)
             kill(guardian.pid, SIGKILL)
             holder.child.signal(SIGKILL)
@@ -69,12 +69,12 @@ struct KillTests {
                 "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(60))
             #expect(next.ending == .exited(0) || next.ending == .exited(69))
             #expect(box.stamps().violations.isEmpty)
-            // What a refusal leaves behind is not this test's to hold against anybody.
+            // Processes that remain after a refusal are not checked.
             _ = await box.close()
         }
     }
 
-    @Test("while it waits, the others still get their turn")
+    @Test("if waiters are killed, the others still get their turn")
     func waitersKilled() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await box.hold("x")

@@ -3,15 +3,15 @@ import QQCore
 import Support
 import Testing
 
-/// Both qq and its guardian are ended or stopped in the same instant, and the command's children have let go of all that they inherited.
-@Suite("What earlier terms left on this machine", .serialized)
+/// qq and its guardian are killed or stopped in the same instant, and the command's children have closed all that they inherited.
+@Suite("Processes left by earlier terms on this machine", .serialized)
 struct LeftoverTests {
     enum Fault: CaseIterable { case killed, stopped }
 
     private func strike(_ fault: Fault, _ holder: Started, in box: Sandbox) async throws -> pid_t {
         let guardian = try await box.guardian(of: holder).pid
         let number = fault == .killed ? SIGKILL : SIGSTOP
-        // Stopped first: a qq that sees its guardian die ends everything, which takes it a millisecond.
+        // Stopped first, because a qq that sees its guardian die ends everything within a millisecond.
         holder.child.signal(SIGSTOP)
         kill(guardian, number)
         holder.child.signal(number)
@@ -28,7 +28,8 @@ struct LeftoverTests {
         }
     }
 
-    @Test("never works beside the next term on lease files, though it closed every descriptor", arguments: Fault.allCases)
+    @Test(
+        "on lease files, left-behind processes never run beside the next term, even with all descriptors closed", arguments: Fault.allCases)
     func onFiles(fault: Fault) async throws {
         try await inSandbox(.heavy) { box in
             for round in 0..<3 {
@@ -38,7 +39,7 @@ struct LeftoverTests {
                         Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--closing", "--daemon",
                         "--ignore-term",
                     ])
-                try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("closing") > before }
+                try await waitUntil("all its processes run: \(holder.errors)") { box.stamps().count("closing") > before }
                 let guardian = try await strike(fault, holder, in: box)
                 let next = try box.qq("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
                 let end = try await next.finish()
@@ -51,16 +52,18 @@ struct LeftoverTests {
         }
     }
 
-    @Test("never works beside the next term on NATS either, and is told of", arguments: Fault.allCases, GoNode.Format.allCases)
+    @Test(
+        "on NATS, left-behind processes never run beside the next term, and are reported", arguments: Fault.allCases, GoNode.Format.allCases
+    )
     func onNATS(fault: Fault, format: GoNode.Format) async throws {
         try await EndToEndTests.onNATS(.latest, format, .heavy) { place in
             let box = place.box
-            // Other tests, granted an election of the same name, end what nobody guards any more.
+            // The name is unique, because other tests with an election of the same name would end the unguarded processes.
             let name = "left-\(UInt32.random(in: 0 ... .max))"
             let holder = try place.qq(
                 "acquire", name, "--id", "one", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--closing", "--daemon",
                 "--ignore-term")
-            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("closing") > 0 }
+            try await waitUntil("all its processes run: \(holder.errors)") { box.stamps().count("closing") > 0 }
             let guardian = try await strike(fault, holder, in: box)
             let next = try place.qq(
                 "acquire", name, "--id", "two", "--ttl", "2s", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
@@ -74,12 +77,12 @@ struct LeftoverTests {
         }
     }
 
-    @Test("is found below a guardian that is stopped, though it kept neither descriptors nor environment")
+    @Test("a process without descriptors and environment is found below a stopped guardian")
     func bareBelowGuardian() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try box.start(
                 [Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--bare", "--ignore-term"])
-            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("bare") > 0 }
+            try await waitUntil("all its processes run: \(holder.errors)") { box.stamps().count("bare") > 0 }
             let guardian = try await strike(.stopped, holder, in: box)
             let end = try await box.run("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50")
             #expect(end.ending == .exited(0), "\(end.errors)")
@@ -89,16 +92,16 @@ struct LeftoverTests {
     }
 
     @Test(
-        "is found in its cgroup, though it kept neither descriptors nor environment nor parent",
+        "a process without descriptors, environment and parent is found in its cgroup",
         .enabled(if: isRoot, "making cgroups takes root"))
     func bareInCgroup() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try box.start(
                 [Sandbox.binary, "acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--bare", "--ignore-term"])
-            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("bare") > 0 }
+            try await waitUntil("all its processes run: \(holder.errors)") { box.stamps().count("bare") > 0 }
             let bare = try #require(box.stamps().all.last { $0.role == "bare" })
             guard readText("/proc/\(bare.pid)/cgroup").contains("/qq-") else {
-                print("skipped: qq may make no cgroup here")
+                print("skipped: qq cannot create a cgroup here")
                 holder.child.signal(SIGTERM)
                 _ = try await holder.finish()
                 return
@@ -112,13 +115,13 @@ struct LeftoverTests {
         }
     }
 
-    @Test("of another election is never touched, nor a contender that waits, nor another who looks alike")
+    @Test("processes of another election, waiting contenders and processes that look similar are left alone")
     func others() async throws {
         try await inSandbox { box in
             let other = try await box.hold("y")
             let waiter = try box.qq("acquire", "y", "--wait", "--", "true")
             try await box.waitForQueue(waiter, for: "y")
-            // A command of a command: what it works under is y, whatever runs in it.
+            // A command of a command: it works under z and x, whatever runs inside.
             let nested = try box.qq("acquire", "z", "--", Sandbox.binary, "acquire", "x", "--", "sh", "-c", "echo held; exec sleep 600")
             try await waitUntil("held") { nested.output.contains("held") }
             for _ in 0..<3 {
@@ -133,14 +136,14 @@ struct LeftoverTests {
         }
     }
 
-    @Test("of an outer term is found by its mark, though an inner term has marked it, too")
+    @Test("a left-behind process is found by its outer term's mark, although an inner term marked it too")
     func nested() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try box.qq(
                 "acquire", "x", "--ttl", "2s", "--", Sandbox.binary, "acquire", "inner", "--ttl", "30s", "--", Sandbox.stamp,
                 box.path("stamps"),
                 "--closing", "--ignore-term")
-            try await waitUntil("all of it works: \(holder.errors)") { box.stamps().count("closing") > 0 }
+            try await waitUntil("all its processes run: \(holder.errors)") { box.stamps().count("closing") > 0 }
             for process in LivingProcess.below(holder.pid) where process.name == "qq" || process.name == "lease-guardian" {
                 kill(process.pid, SIGKILL)
             }
@@ -152,7 +155,7 @@ struct LeftoverTests {
         }
     }
 
-    @Test("is not looked for after a clean end: nothing is told, and nothing is started")
+    @Test("after a clean end there is no search for left-behind processes")
     func clean() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--", "true")

@@ -8,7 +8,7 @@ struct NamespaceTests {
         try await box.start(["sh", "-c", script], environment: ["QQ": Sandbox.binary, "STAMP": Sandbox.stamp]).finish()
     }
 
-    @Test("with the /proc of another pid namespace, a command is never guarded: its processes could not be found")
+    @Test("with the /proc of another pid namespace no command is guarded, because its processes could not be found")
     func foreignProc() async throws {
         try await inSandbox { box in
             let end = try await run("exec unshare -pf \"$QQ\" acquire x -- touch ran", in: box)
@@ -18,7 +18,7 @@ struct NamespaceTests {
         }
     }
 
-    @Test("with a /proc of their own, commands are guarded as anywhere, and all that is left is ended")
+    @Test("with a /proc of their own namespace, commands are guarded as usual")
     func ownProc() async throws {
         try await inSandbox { box in
             let end = try await run(
@@ -27,7 +27,7 @@ struct NamespaceTests {
         }
     }
 
-    @Test("with a /proc that hides the processes of others, a command is never guarded by one who does not see them")
+    @Test("with a /proc that hides other users' processes, a user who cannot see them guards no command")
     func hidden() async throws {
         try await inSandbox { box in
             for path in [box.folder, box.leases, box.path("run"), box.path("state"), box.path("home")] { chown(path, 65534, 65534) }
@@ -39,7 +39,7 @@ struct NamespaceTests {
                 """
             let end = try await run(script, in: box)
             if end.ending == .exited(99) {
-                print("skipped: /proc may not be mounted with hidepid here")
+                print("skipped: /proc cannot be mounted with hidepid here")
                 return
             }
             #expect(end.ending == .exited(78), "\(end.errors)")
@@ -48,11 +48,12 @@ struct NamespaceTests {
         }
     }
 
-    @Test("a stranger that has got the number of a guardian that was reaped is never signalled")
+    @Test("a process that got the number of a reaped guardian is never signalled")
     func reusedNumber() async throws {
         try await inSandbox { box in
-            // In a pid namespace of its own the next number can be chosen, as long as nothing else there starts a process: the hook execs. A guardian
-            // that is killed before qq knows of the command ends the campaign without a loss: then once more.
+            // In a pid namespace of its own the next number can be chosen, as long as no other process there starts one; the hook
+            // therefore execs. A guardian that is killed before qq knows of the command ends the campaign without a loss; the script then
+            // tries again.
             let script = """
                 exec unshare -pf --mount-proc sh -c '
                     [ -w /proc/sys/kernel/ns_last_pid ] || exit 99

@@ -10,7 +10,7 @@ struct NonsenseTests {
         return try Started(launch, in: box)
     }
 
-    @Test("an identity that is no text is 64, and two of them are never one", arguments: [0xff, 0xfe] as [UInt8])
+    @Test("an identity that is not valid UTF-8 exits with 64 and takes no lease", arguments: [0xff, 0xfe] as [UInt8])
     func identity(byte: UInt8) async throws {
         try await inSandbox { box in
             for words in [["acquire", "x", "--id"], ["keepalive", "x", "--once", "--id"], ["release", "x", "--id"]] {
@@ -22,7 +22,7 @@ struct NonsenseTests {
         }
     }
 
-    @Test("the command's own words pass through byte for byte")
+    @Test("the command's own arguments pass through byte for byte")
     func command() async throws {
         try await inSandbox { box in
             let words = ["acquire", "x", "--", "printf", "%s"].map { Array($0.utf8) } + [[0x61, 0xff]]
@@ -32,7 +32,7 @@ struct NonsenseTests {
         }
     }
 
-    @Test("a variable that is no text is 64", arguments: ["QQ_SERVER", "QQ_CONTEXT", "QQ_ID", "HOME"])
+    @Test("a variable that is not valid UTF-8 exits with 64", arguments: ["QQ_SERVER", "QQ_CONTEXT", "QQ_ID", "HOME"])
     func variable(_ name: String) async throws {
         try await inSandbox { box in
             let script = "\(name)=$(printf 'a\\377'); export \(name); exec \"$0\" status x"
@@ -42,7 +42,7 @@ struct NonsenseTests {
         }
     }
 
-    @Test("variables that are none of ours reach the command and its hooks byte for byte")
+    @Test("variables that qq does not use reach the command and its hooks byte for byte")
     func passedOn() async throws {
         try await inSandbox { box in
             let script = "FOO=$(printf 'a\\377'); export FOO; exec \"$0\" acquire x --on-elected 'printf %s \"$FOO\" >hook' -- printenv FOO"
@@ -53,7 +53,7 @@ struct NonsenseTests {
         }
     }
 
-    @Test("a line of a script that is no text is 64")
+    @Test("a line of a script that is not valid UTF-8 exits with 64")
     func script() async throws {
         try await inSandbox { box in
             try box.write(Array("# A comment\nacquire x --id '".utf8) + [0xff] + Array("'\n".utf8), to: "script")
@@ -65,7 +65,7 @@ struct NonsenseTests {
     }
 
     @Test(
-        "a lease file with numbers at their ends is judged by each command, and ends none",
+        "a lease file with extreme numbers is judged by each command, and crashes none",
         arguments: [
             "\"bootDeadline\": 18446744073709551615, \"ttlSeconds\": 15", "\"bootDeadline\": 9223372036854775807, \"ttlSeconds\": 15",
             "\"bootDeadline\": 18446744073709551615", "\"bootDeadline\": 0, \"ttlSeconds\": 15", "\"leaseDuration\": 9223372036854775807",
@@ -94,7 +94,7 @@ struct NonsenseTests {
         }
     }
 
-    @Test("the last token is told of as that")
+    @Test("an election whose fencing tokens are used up is refused with 65 and that reason")
     func lastToken() async throws {
         try await inSandbox { box in
             try box.write("{\"holder\": \"\", \"token\": 1152921504606846976}", to: "leases/x.json")

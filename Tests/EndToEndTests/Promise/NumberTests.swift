@@ -2,18 +2,18 @@ import Glibc
 import Support
 import Testing
 
-@Suite("A number from a peer")
+@Suite("Extreme numbers from a peer")
 struct NumberTests {
     private static var bootID: String { readText("/proc/sys/kernel/random/boot_id").filter { $0 != "\n" } }
 
-    /// What a lease file comes to.
+    /// How a lease file is judged.
     private enum Verdict: String {
         case expired, held
-        /// Not to be judged, or not to be read.
+        /// Cannot be judged, or cannot be read.
         case broken = "unknown"
     }
 
-    /// Lease files with numbers at the ends of what JSON, 64 bits and the calendar hold.
+    /// Lease files with numbers at the limits of JSON, 64 bits and the calendar.
     private static let leases: [(name: String, text: String, verdict: Verdict)] = {
         let numbers = ["18446744073709551615", "9223372036854775807", "9223372036854775808", "0"]
         let times: [(String, Verdict)] = [
@@ -31,7 +31,7 @@ struct NumberTests {
             + ttls.enumerated().map { ("ttl-\($0)", lease(ttl: $1.0).replacing(boot, with: ""), $1.1) }
     }()
 
-    @Test("in a lease is judged by each command, and ends none with a signal") func leases() async throws {
+    @Test("extreme numbers in a lease are judged by each command, and crash none") func leases() async throws {
         try await inSandbox { box in
             for (name, text, _) in Self.leases { try box.write(text, to: box.leaseFile(name)) }
             let list = try await box.run("status", "--all")
@@ -52,7 +52,7 @@ struct NumberTests {
     }
 
     private static func judge(_ name: String, _ verdict: Verdict, in box: Sandbox) async throws {
-        // Of the commands, each with its exit codes for an expired lease and a held one; a lease that cannot be judged is 65 for all of them.
+        // Each command with its exit codes for an expired and a held lease; for a lease that cannot be judged all of them exit with 65.
         for (words, expired, held) in [
             (["status", name], 1, 0), (["status", name, "--json"], 1, 0), (["watch", name, "--for", "50ms"], 0, 0),
             (["watch", name, "--for", "50ms", "--json"], 0, 0), (["step-down", name], 1, 77), (["acquire", name, "--", "true"], 0, 1),
@@ -76,7 +76,7 @@ struct NumberTests {
         }
     }
 
-    @Test("in a recording is replayed as well as it can be") func recording() async throws {
+    @Test("extreme numbers in a recording are replayed as well as possible") func recording() async throws {
         try await inSandbox { box in
             func line(_ time: String, _ number: String) -> String {
                 #"{"time":"\#(time)","event":"elected","name":"x","server":"file:///x","state":"held","leader":"a","token":18446744073709551615,"epoch":null,"expires_in":\#(number),"last_leader":"a","ttl":\#(number)}"#

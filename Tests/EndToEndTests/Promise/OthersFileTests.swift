@@ -5,7 +5,7 @@ import Testing
 @Suite("Files of other programs among the leases")
 struct OthersFileTests {
     @Test(
-        "are never written, whatever is asked",
+        "a file of another program is never written, whatever the command",
         arguments: [
             "{}", "{\"debug\": true, \"retries\": 3}\n", "{\"Holder\": \"a\"}", "[]", "[{\"holder\": \"a\"}]", "7", "\"text\"", "null",
         ])
@@ -24,12 +24,12 @@ struct OthersFileTests {
                 #expect(run.errors.contains("config.json") && run.errors.contains("choose another name"), "\(words): \(run.errors)")
             }
             #expect(readText(box.leaseFile("config")) == text)
-            #expect(names(in: box.leases) == ["config.json"], "nothing is put beside it")
+            #expect(names(in: box.leases) == ["no file is put beside it"], "nothing is put beside it")
             #expect(access(box.path("ran"), F_OK) != 0)
         }
     }
 
-    @Test("are left out of lists")
+    @Test("files of other programs are left out of lists")
     func lists() async throws {
         try await inSandbox { box in
             #expect(try await box.run("acquire", "x", "--id", "me", "--ttl", "100s").ending == .exited(0))
@@ -42,7 +42,7 @@ struct OthersFileTests {
             let list = try await box.run("status", "--all")
             #expect(list.ending == .exited(0), "\(list.errors)")
             #expect(list.lines.map { $0.prefix(2) } == ["x\t"])
-            // What was a lease is told of, though.
+            // A file that held a lease before is reported.
             try box.write("{}", to: "leases/x.json")
             #expect(try await box.run("status", "--all").ending == .exited(65))
         }

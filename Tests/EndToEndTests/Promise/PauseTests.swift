@@ -2,9 +2,9 @@ import Glibc
 import Support
 import Testing
 
-// A virtual machine that was paused finds its wall clock set ahead when it goes on, and CLOCK_BOOTTIME as if nothing had been. A preloaded library makes it
-// look like that to one qq: it adds to CLOCK_REALTIME what a file says. No timer of the kernel is cancelled by that, as one would be by a real step, so the
-// guardian is woken by a signal that means nothing to it.
+// A virtual machine that was paused finds its wall clock set ahead when it resumes, and CLOCK_BOOTTIME as if no time had passed. A
+// preloaded library makes it look like that to one qq: it adds the number in a file to CLOCK_REALTIME. Unlike a real step, this cancels
+// no kernel timer, so the guardian is woken with a signal that means nothing to it.
 @Suite("A machine that was paused", .serialized)
 struct PauseTests {
     private static let library = """
@@ -51,7 +51,7 @@ struct PauseTests {
         close(descriptor)
     }
 
-    @Test("goes on with its work where a renewal shows that the lease is still held")
+    @Test("after a pause a command continues if a renewal shows that the lease is still held")
     func confirmed() async throws {
         try await inSandbox { box in
             let holder = try box.qq(
@@ -61,16 +61,16 @@ struct PauseTests {
             let guardian = try await box.guardian(of: holder)
             setAhead(by: 60, in: box)
             kill(guardian.pid, SIGCHLD)
-            try await waitUntil("it is told of: \(holder.errors)") { holder.errors.contains("the wall clock went ahead by ") }
+            try await waitUntil("qq reports the pause: \(holder.errors)") { holder.errors.contains("the wall clock went ahead by ") }
             let since = bootNow()
-            try await waitUntil("longer than a renewal may take") { bootNow() > since + 3_000_000_000 }
+            try await waitUntil("longer than a renewal can take") { bootNow() > since + 3_000_000_000 }
             #expect(holder.child.isRunning, "\(holder.errors)")
             holder.child.signal(SIGTERM)
             #expect(try await holder.finish().ending == .exited(0))
         }
     }
 
-    @Test("never works on where no renewal shows that, however long the lease would last")
+    @Test("after a pause without a successful renewal the command ends, however long the lease would last")
     func unconfirmed() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -87,7 +87,7 @@ struct PauseTests {
             kill(guardian.pid, SIGCHLD)
             #expect(try await holder.finish(within: .seconds(30)).ending == .exited(79))
             let last = try #require(box.stamps().all.last)
-            #expect(last.at < paused + 4_000_000_000, "worked on for \(Double(last.at - paused) / 1e9) s")
+            #expect(last.at < paused + 4_000_000_000, "continued for \(Double(last.at - paused) / 1e9) s")
         }
     }
 }

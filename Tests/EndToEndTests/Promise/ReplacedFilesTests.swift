@@ -9,7 +9,7 @@ struct ReplacedFilesTests {
         return lstat(path, &information) == 0 ? information.st_mode & S_IFMT : 0
     }
 
-    @Test("--record refuses pipes, devices and folders, and makes nothing of them; /dev/null is written in place")
+    @Test("--record refuses pipes, devices and folders and leaves them alone; /dev/null is written in place")
     func recordTargets() async throws {
         try await inSandbox { box in
             mkfifo(box.path("pipe"), 0o600)
@@ -45,7 +45,7 @@ struct ReplacedFilesTests {
         }
     }
 
-    @Test("a file of contexts that is a link to a device is refused, and the device stays")
+    @Test("a contexts file that is a link to a device is refused, and the device is left alone")
     func contextsTarget() async throws {
         try await inSandbox { box in
             for folder in ["config", "config/qq"] { mkdir(box.path(folder), 0o700) }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A script that loses its lease")
 struct ScriptLossTests {
-    /// How the lease goes.
+    /// How the lease is lost.
     enum Loss: String, CaseIterable, Sendable { case steppedDown, takenOver, removed, released, ranOut }
 
     private static func lose(_ loss: Loss, _ script: Started, in box: Sandbox) async throws {
@@ -20,7 +20,9 @@ struct ScriptLossTests {
         }
     }
 
-    @Test("does not run its next line, with --keep-going neither, and exits 79", arguments: Loss.allCases, [false, true])
+    @Test(
+        "a script that loses its lease does not run its next line, even with --keep-going, and exits with 79", arguments: Loss.allCases,
+        [false, true])
     func nextLine(loss: Loss, keepsGoing: Bool) async throws {
         try await inSandbox(.heavy) { box in
             mkfifo(box.path("lines"), 0o600)
@@ -35,7 +37,7 @@ struct ScriptLossTests {
             say("acquire late -- touch late")
             try await waitUntil("the second line runs: \(script.errors)") { access(box.path("begun"), F_OK) == 0 }
             try await Self.lose(loss, script, in: box)
-            try await waitUntil("it knows: \(script.errors)") { script.errors.contains("qq: web: ") || loss == .ranOut }
+            try await waitUntil("the script reports the loss: \(script.errors)") { script.errors.contains("qq: web: ") || loss == .ranOut }
             try box.write("", to: "go")
             let end = try await script.finish()
             #expect(end.code == 79, "\(end.errors)")
@@ -44,7 +46,7 @@ struct ScriptLossTests {
         }
     }
 
-    @Test("ends also while it waits for its next line")
+    @Test("a script that waits for its next line ends when it loses its lease")
     func waiting() async throws {
         try await inSandbox { box in
             mkfifo(box.path("lines"), 0o600)

@@ -2,7 +2,7 @@ import Glibc
 import Support
 import Testing
 
-@Suite("When somebody is stopped", .serialized)
+@Suite("Stopped processes", .serialized)
 struct StopTests {
     private static let tree = ["--child", "--daemon", "--forking", "--ignore-term"]
 
@@ -10,7 +10,7 @@ struct StopTests {
         let before = box.stamps().all.count
         let holder = try box.start(
             [Sandbox.binary, "acquire", "x", "--ttl", ttl, "--", Sandbox.stamp, box.path("stamps")] + Self.tree)
-        try await waitUntil("all of it is at work") {
+        try await waitUntil("all its processes run") {
             let stamps = box.stamps().all.dropFirst(before)
             return ["main", "daemon", "child", "forking"].allSatisfy { role in stamps.contains { $0.role == role } }
         }
@@ -21,7 +21,7 @@ struct StopTests {
         try box.start([Sandbox.binary, "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "100"])
     }
 
-    @Test("SIGSTOP of qq: all of its work is dead before the lease ends and the next one works; it says so when it goes on")
+    @Test("after SIGSTOP of qq its processes are dead before the lease ends and the next command starts, and qq reports the loss")
     func qqStopped() async throws {
         try await inSandbox(.heavy) { box in
             for round in 0..<4 {
@@ -35,7 +35,7 @@ struct StopTests {
                 let stamps = box.stamps()
                 #expect(stamps.terms.count == 2 * round + 2)
                 #expect(stamps.violations.isEmpty)
-                // The last renewal was before the stop, so the lease ended at most a TTL after it.
+                // The last renewal was before the stop, so the lease ended at most one TTL after the stop.
                 let stoppedTerm = try #require(stamps.terms.dropFirst(2 * round).first)
                 #expect(stoppedTerm.last < stopped + 3_000_000_000)
                 kill(holder.pid, SIGCONT)
@@ -47,7 +47,7 @@ struct StopTests {
         }
     }
 
-    @Test("SIGKILL of the guardian: all of its work is ended, and qq exits with 79")
+    @Test("after SIGKILL of the guardian all processes are ended, and qq exits with 79")
     func guardianKilled() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await holder(in: box, ttl: "20s")
@@ -63,7 +63,7 @@ struct StopTests {
         }
     }
 
-    @Test("SIGSTOP of the guardian alone: while qq renews, the command goes on; when it ends, so does qq")
+    @Test("after SIGSTOP of the guardian alone the command continues while qq renews, and qq ends it when the lease is lost")
     func guardianStopped() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try box.qq("acquire", "x", "--ttl", "2s", "--", Sandbox.stamp, box.path("stamps"), "--daemon")
@@ -72,7 +72,7 @@ struct StopTests {
             kill(guardian.pid, SIGSTOP)
             try await Task.sleep(for: .milliseconds(2500))
             #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
-            // What the guardian would do, qq does when leadership is lost.
+            // When the lease is lost, qq ends the processes in the guardian's place.
             try box.write("", to: box.leaseFile("x"))
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
@@ -80,7 +80,7 @@ struct StopTests {
         }
     }
 
-    @Test("SIGSTOP of both: the next one ends what is left before it works")
+    @Test("after SIGSTOP of qq and its guardian the next holder ends the survivors before its command starts")
     func bothStopped() async throws {
         try await inSandbox(.heavy) { box in
             for round in 0..<3 {
@@ -109,7 +109,7 @@ struct StopTests {
         }
     }
 
-    @Test("SIGSTOP of a qq that waits: the others get their turn, and it its own when it goes on")
+    @Test("after SIGSTOP of a waiter the others get their turn, and the waiter its own when it continues")
     func waiterStopped() async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await box.hold("x")

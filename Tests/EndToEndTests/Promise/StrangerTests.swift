@@ -3,12 +3,12 @@ import QQCore
 import Support
 import Testing
 
-/// Users and groups that no process here has but those of these tests.
+/// Runs a command as a user and group that only these tests' processes have.
 private let nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 @Suite("Users who hold no term", .enabled(if: isRoot, "only root can be other users"))
 struct StrangerTests {
-    /// The name that the machine has for the stranger.
+    /// The machine's name for the other user.
     private var strangersName: String {
         for line in readText("/etc/passwd").split(separator: "\n") {
             let fields = line.split(separator: ":", omittingEmptySubsequences: false)
@@ -17,7 +17,7 @@ struct StrangerTests {
         return "65534"
     }
 
-    /// Has a stranger lock a file for as long as the returned process lives, flock(1) with a child.
+    /// Lets the other user lock a file as long as the returned process lives: flock(1) with a child.
     private func lock(_ file: String, in box: Sandbox) async throws -> Started {
         let locker = try box.start(nobody + ["flock", "-s", file, "sh", "-c", "echo locked; exec sleep 600"])
         try await waitUntil("the file is locked: \(locker.errors)") { locker.output == "locked\n" }
@@ -29,13 +29,13 @@ struct StrangerTests {
         _ = try await locker.finish()
     }
 
-    /// Makes the folder everybody's.
+    /// Makes the folder writable for all users.
     private func share(_ box: Sandbox) {
         chmod(box.folder, 0o755)
         chmod(box.leases, 0o1777)
     }
 
-    @Test("cannot open the lease files of a folder that is not shared", arguments: [0o755, 0o700] as [mode_t])
+    @Test("another user cannot open the lease files of a folder that is not shared", arguments: [0o755, 0o700] as [mode_t])
     func closed(folder: mode_t) async throws {
         try await inSandbox { box in
             chmod(box.folder, 0o755)
@@ -53,7 +53,7 @@ struct StrangerTests {
         }
     }
 
-    /// Whether a file system can be mounted in a mount namespace, as not in every container.
+    /// Whether a file system can be mounted in a mount namespace, which not every container allows.
     @Sendable private static func canMount() async throws -> Bool {
         let test = try Child(
             Launch(
@@ -63,7 +63,7 @@ struct StrangerTests {
     }
 
     @Test(
-        "cannot open root's own, also where an earlier version left them open",
+        "another user cannot open root's default lease files, even those that an earlier version left readable",
         .enabled("no file system can be mounted on /var/lib here", canMount))
     func roots() async throws {
         try await inSandbox { box in
@@ -83,7 +83,7 @@ struct StrangerTests {
         }
     }
 
-    @Test("cannot stop an acquire in silence: what they locked, who they are and by which process is told, with 69, also under --skip-ok")
+    @Test("another user's lock that blocks an acquire is reported with process and user, and exits with 69, even with --skip-ok")
     func acquire() async throws {
         try await inSandbox { box in
             share(box)
@@ -102,24 +102,24 @@ struct StrangerTests {
                 ["release", "x", "--id", "me"], ["step-down", "x", "--force", "--yes"], ["keepalive", "x", "--once", "--id", "me"],
             ] {
                 let run = try await box.start([Sandbox.binary] + words + ["--retries", "0", "--timeout", "300ms"]).finish()
-                // Nobody leads, which their lock lets us read: there is nothing to change.
+                // Nobody leads, which can be read despite the shared lock, so there is nothing to change.
                 #expect(run.ending == .exited(1), "\(words): \(run.errors)")
             }
             #expect(try await box.run("status", "x").ending == .exited(1))
             #expect(access(box.path("ran"), F_OK) != 0)
-            // It holds the election open for whoever comes when it has let go.
+            // A waiter gets the lease when the file is unlocked.
             let waiter = try box.qq("acquire", "x", "--wait", "--retries", "100", "--timeout", "300ms", "--", "true")
-            try await waitUntil("it tells whom it waits for") { waiter.errors.contains("process \(locker.pid)") }
+            try await waitUntil("it reports the locking process") { waiter.errors.contains("process \(locker.pid)") }
             try await stop(locker)
             #expect(try await waiter.finish().ending == .exited(0))
         }
     }
 
-    /// The first byte of work's locks.
+    /// The first byte of the range for guarded processes' locks.
     private static let firstByte = 1 << 40
 
     @Test(
-        "are told of where they have locked the side file",
+        "a process that locks parts of the side file is reported",
         arguments: [
             (CInt(F_RDLCK), 0, 0), (CInt(F_WRLCK), 0, 0), (CInt(F_WRLCK), firstByte, 1), (CInt(F_WRLCK), firstByte + 2, 1),
             (CInt(F_WRLCK), firstByte + 7, 1), (CInt(F_WRLCK), firstByte + 1, 2), (CInt(F_WRLCK), firstByte - 5, 6),
@@ -133,7 +133,7 @@ struct StrangerTests {
             lock.l_type = Int16(type)
             lock.l_start = first
             lock.l_len = length
-            // A lock of this process, by fcntl(2): also given up by any other descriptor that is closed on the file.
+            // A lock of this process, by fcntl(2); closing any other descriptor of the file would release it too.
             #expect(fcntl(side, F_SETLK, &lock) == 0)
             for options in [[], ["--skip-ok"]] {
                 let run = try await box.start(
@@ -149,7 +149,7 @@ struct StrangerTests {
         }
     }
 
-    @Test("cannot end a running command by a lock that is shorter than its lease")
+    @Test("a lock shorter than the lease cannot end a running command")
     func shortLock() async throws {
         try await inSandbox(.heavy) { box in
             share(box)
@@ -157,8 +157,8 @@ struct StrangerTests {
                 [Sandbox.binary, "acquire", "x", "--ttl", "6s", "--", Sandbox.stamp, box.path("stamps"), "--for", "10000"])
             _ = try await box.waitForTerms(1)
             let locker = try await lock(box.leaseFile("x"), in: box)
-            // A renewal was due and could not be made.
-            try await waitUntil("the holder tells who is in its way") {
+            // A renewal was due and failed.
+            try await waitUntil("the holder reports the locking process") {
                 holder.errors.contains("process \(locker.pid) (flock) of user \(strangersName)")
             }
             try await stop(locker)
@@ -167,7 +167,7 @@ struct StrangerTests {
         }
     }
 
-    @Test("are named when their lock has cost a command its lease")
+    @Test("a process whose lock cost a command its lease is named")
     func longLock() async throws {
         try await inSandbox(.heavy) { box in
             share(box)
@@ -185,7 +185,7 @@ struct StrangerTests {
 
     // MARK: Members of a group
 
-    @Test("but share a group and its folder share its elections", arguments: ["002", "022", "077"])
+    @Test("members of a group that share a folder share its elections", arguments: ["002", "022", "077"])
     func group(umask: String) async throws {
         try await inSandbox { box in
             chmod(box.folder, 0o755)
@@ -201,10 +201,10 @@ struct StrangerTests {
             let second = try await box.start(member(65534, "acquire x -- sh -c 'echo $QQ_TOKEN'")).finish()
             #expect(second.ending == .exited(0), "\(second.errors)")
             #expect(second.text == "2\n")
-            #expect(try await box.run("acquire", "y", "--", "true").ending == .exited(0), "root takes part")
+            #expect(try await box.run("root takes part", "y", "--", "true").ending == .exited(0), "root takes part")
             #expect(try await box.start(member(65534, "acquire y -- true")).finish().ending == .exited(0))
             for name in ["x.json", ".x.lock", "y.json", ".y.lock"] { #expect(mode(box.leases + "/" + name) == 0o660) }
-            // Who is no member does not, not even as a reader.
+            // A user outside the group cannot take part, and cannot read.
             let outsider = try await box.start(nobody + [Sandbox.binary, "status", "x"]).finish()
             #expect(outsider.ending == .exited(77))
             #expect(outsider.errors.contains("a member of the group that shares it"), "\(outsider.errors)")
@@ -212,7 +212,7 @@ struct StrangerTests {
         }
     }
 
-    @Test("keep their own elections to themselves by default")
+    @Test("a user's default elections are private")
     func ownDefault() async throws {
         try await inSandbox { box in
             chmod(box.folder, 0o755)

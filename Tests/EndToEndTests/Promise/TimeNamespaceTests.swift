@@ -10,7 +10,7 @@ struct TimeNamespaceTests {
         ["unshare", "-T", "--boottime", String(seconds)] + words
     }
 
-    @Test("a contender neither ends a living holder nor takes its lease", arguments: [20, 1_000_000])
+    @Test("a contender in another time namespace neither ends a living holder nor takes its lease", arguments: [20, 1_000_000])
     func contender(seconds: Int) async throws {
         try await inSandbox(.heavy) { box in
             let holder = try await box.hold("x", "--ttl", "3s")
@@ -28,7 +28,7 @@ struct TimeNamespaceTests {
         }
     }
 
-    @Test("a holder works on beside contenders of the machine's own", arguments: [20, 1_000_000])
+    @Test("a holder in another time namespace keeps its lease beside contenders outside", arguments: [20, 1_000_000])
     func holder(seconds: Int) async throws {
         try await inSandbox(.heavy) { box in
             let work = "echo $$ >'\(box.path("pid"))'; exec sleep 600"
@@ -43,16 +43,16 @@ struct TimeNamespaceTests {
             #expect(holder.child.isRunning, "\(holder.errors)")
             #expect(access(box.path("ran"), F_OK) != 0)
             holder.child.signal(SIGKILL)
-            // The kernel tells that all of it is gone.
+            // The kernel shows that all its processes are dead.
             let next = try await box.run(
                 "acquire", "x", "--ttl", "3s", "--wait", "--", "sh", "-c",
                 "kill -0 $(cat '\(box.path("pid"))') 2>/dev/null && echo alive; true")
             #expect(next.ending == .exited(0))
-            #expect(next.text.isEmpty, "the command of the term before was still there")
+            #expect(next.text.isEmpty, "the previous term's command was still running")
         }
     }
 
-    @Test("a lease that nobody holds any more is over when its TTL is, and not days later")
+    @Test("a lease without a holder expires after its TTL, and not days later")
     func dead() async throws {
         try await inSandbox(.heavy) { box in
             let taken = try await box.start(inNamespace(1_000_000, [Sandbox.binary, "acquire", "x", "--id", "there", "--ttl", "5s"]))
@@ -66,10 +66,10 @@ struct TimeNamespaceTests {
         }
     }
 
-    @Test("a command is not guarded by a clock that is not its own")
+    @Test("a command is not guarded by the clock of another time namespace")
     func betweenTwo() async throws {
         try await inSandbox { box in
-            // As qq would be where a kernel leaves a process that execs in the namespace that it had.
+            // Simulates a kernel that leaves a process that execs in its old namespace.
             try box.write(
                 "#define _GNU_SOURCE\n#include <sched.h>\n__attribute__((constructor)) static void leave(void) { unshare(0x80); }\n",
                 to: "leave.c")
@@ -87,7 +87,7 @@ struct TimeNamespaceTests {
         }
     }
 
-    @Test("a saved grant is renewed and given up all the same")
+    @Test("a saved grant is renewed and released from another time namespace")
     func grant() async throws {
         try await inSandbox { box in
             let taken = try await box.start(inNamespace(1_000_000, [Sandbox.binary, "acquire", "x", "--ttl", "60s"])).finish()

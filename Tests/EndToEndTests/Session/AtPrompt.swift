@@ -2,7 +2,7 @@ import Glibc
 import Support
 import Testing
 
-/// Somebody at the prompt of a session.
+/// A user at the prompt of a session.
 final class AtPrompt: Sendable {
     let terminal: Tmux
     private let box: Sandbox
@@ -16,14 +16,14 @@ final class AtPrompt: Sendable {
         try await terminal.expectLast(prompt)
     }
 
-    /// Enters a line, and waits for what it answers and for the next prompt.
+    /// Enters a line, and waits for its answer and the next prompt.
     func run(_ line: String, _ answer: String) async throws {
         try await terminal.enter(line)
         try await terminal.expect(answer)
         try await isBack()
     }
 
-    /// Waits for a prompt with nothing behind it.
+    /// Waits for an empty prompt.
     func isBack() async throws {
         try await terminal.wait(for: "a prompt", isJoined: true) { Self.last($0).hasSuffix(">") }
     }
@@ -31,7 +31,7 @@ final class AtPrompt: Sendable {
     /// The last line of a screen.
     static func last(_ screen: String) -> Substring { screen.split(separator: "\n").last ?? "" }
 
-    /// Leaves by `exit`, and waits for the end.
+    /// Leaves with `exit`, and waits for the session's end.
     @discardableResult
     func leave() async throws -> Ending {
         try await terminal.enter("exit")
@@ -40,14 +40,14 @@ final class AtPrompt: Sendable {
 }
 
 extension Sandbox {
-    /// Who holds an election, as its file says; empty where nobody does.
+    /// The holder of an election according to its lease file; empty if there is none.
     func holder(_ name: String) -> String {
         let text = readText(leaseFile(name))
         guard let mark = text.firstRange(of: "\"holder\": \"") else { return "" }
         return String(text[mark.upperBound...].prefix { $0 != "\"" })
     }
 
-    /// Writes contexts, and returns the environment in which they count.
+    /// Writes contexts, and returns the environment in which they apply.
     func writeContexts(_ names: String..., current: String? = nil) throws -> [String: String] {
         var text = current.map { "current: \($0)\n" } ?? ""
         text += "contexts:\n"

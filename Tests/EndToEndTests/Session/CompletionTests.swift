@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Tab in a session")
 struct SessionCompletionTests {
-    /// Types the beginning of a line, and presses Tab until the whole of it is there: what a server knows may take a moment to be known.
+    /// Types the beginning of a line, and presses Tab until it is complete, because a server's answer can take a moment.
     private func complete(_ begin: String, _ whole: String, at terminal: Tmux) async throws {
         try await terminal.type(begin)
         try await waitForLine(whole, at: terminal)
@@ -22,10 +22,10 @@ struct SessionCompletionTests {
                 return
             }
         }
-        throw TimedOut("Tab does not make '\(whole)':\n\(try await terminal.screen())")
+        throw TimedOut("Tab does not complete '\(whole)':\n\(try await terminal.screen())")
     }
 
-    @Test("completes commands, flags and their values")
+    @Test("Tab completes commands, flags and their values")
     func words() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -40,7 +40,7 @@ struct SessionCompletionTests {
         }
     }
 
-    @Test("completes elections, holders and jobs")
+    @Test("Tab completes elections, holders and jobs")
     func elections() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "web-front", "--id", "node-7")
@@ -58,7 +58,7 @@ struct SessionCompletionTests {
         }
     }
 
-    @Test("completes contexts, and files where a flag takes one, quoted where they need it")
+    @Test("Tab completes contexts, and files after a flag that takes one, quoted if necessary")
     func files() async throws {
         try await inSandbox { box in
             let environment = try box.writeContexts("prod", "test")
@@ -76,7 +76,7 @@ struct SessionCompletionTests {
         }
     }
 
-    @Test("inserts a name as the word that it is, in quotes and without")
+    @Test("Tab inserts a name quoted as one word, also after an opening quote")
     func quoted() async throws {
         try await onRaftLock { place in
             let name = "a b$(x)'c"
@@ -96,7 +96,7 @@ struct SessionCompletionTests {
         }
     }
 
-    @Test("lists many without asking, so that nothing has to wait for an answer")
+    @Test("Tab lists many elections without asking, and typing continues")
     func many() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "e0")

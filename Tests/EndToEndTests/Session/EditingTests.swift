@@ -2,9 +2,9 @@ import Glibc
 import Support
 import Testing
 
-@Suite("The line of a session")
+@Suite("Line editing in a session")
 struct EditingTests {
-    @Test("is edited with the usual keys")
+    @Test("the usual keys edit the line")
     func keys() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -27,7 +27,7 @@ struct EditingTests {
         }
     }
 
-    @Test("may have letters of any script")
+    @Test("a line can contain letters of any script")
     func letters() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -40,7 +40,7 @@ struct EditingTests {
         }
     }
 
-    @Test("comes back from the history by the arrow keys and by Ctrl-R")
+    @Test("the arrow keys and Ctrl-R bring lines back from the history")
     func history() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -64,7 +64,7 @@ struct EditingTests {
         }
     }
 
-    @Test("that was pasted in several lines is run line by line, and not before Enter")
+    @Test("several pasted lines run line by line, and only after Enter")
     func paste() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -79,7 +79,7 @@ struct EditingTests {
         }
     }
 
-    @Test("may be longer than the terminal is wide, also while that changes")
+    @Test("a line can be longer than the terminal is wide, even while the width changes")
     func resize() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, columns: 40)
@@ -93,13 +93,13 @@ struct EditingTests {
             try await person.terminal.press("C-a", "C-e", "BSpace")
             try await person.terminal.expect("narrow-terminal-1")
             try await person.terminal.press("Enter")
-            try await waitUntil("all of the name was read") { !box.holder(name + "-1").isEmpty }
+            try await waitUntil("the whole name was read") { !box.holder(name + "-1").isEmpty }
             try await person.isBack()
             try await person.leave()
         }
     }
 
-    @Test("does not take away what stands above it when the width changes")
+    @Test("a change of width does not erase what is above the line")
     func resizeBelowOthers() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, columns: 40)
@@ -110,7 +110,7 @@ struct EditingTests {
             try await terminal.type(line)
             for columns in [90, 30, 100, 20, 40] {
                 try await terminal.resize(columns: columns)
-                // It takes in the new width before the next key.
+                // The editor learns the new width before the next key.
                 try await terminal.type("x")
                 try await terminal.expectLast("file> " + line + "x")
                 try await terminal.press("BSpace")
@@ -124,7 +124,7 @@ struct EditingTests {
         }
     }
 
-    @Test("can be edited on twenty columns")
+    @Test("a line can be edited on twenty columns")
     func narrow() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, columns: 20)
@@ -141,7 +141,7 @@ struct EditingTests {
         }
     }
 
-    @Test("works on a terminal that can do nothing")
+    @Test("a line can be edited on a dumb terminal")
     func dumb() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, environment: ["TERM": "dumb"])

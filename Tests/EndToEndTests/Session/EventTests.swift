@@ -2,16 +2,16 @@ import Glibc
 import Support
 import Testing
 
-@Suite("What happens while a line is typed")
+@Suite("Events while a line is typed")
 struct EventTests {
-    /// The line with this text, and whether a time of day stands at its beginning.
+    /// The line with this text, and whether it begins with a time of day.
     private func line(_ text: String, on screen: String) -> (line: String, hasTime: Bool)? {
         guard let line = screen.split(separator: "\n").first(where: { $0.contains(text) }) else { return nil }
         let clock = line.split { $0 == " " || $0 == "T" }.first { $0.filter { $0 == ":" }.count == 2 }
         return (String(line), clock?.first?.isNumber == true)
     }
 
-    @Test("is told above it, with the time, and the line can be entered then")
+    @Test("an event appears above the line with its time, and the line can then be entered")
     func watched() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -37,7 +37,7 @@ struct EventTests {
         }
     }
 
-    @Test("leaves the cursor where it was in the middle of the line")
+    @Test("an event leaves the cursor in the middle of the line")
     func cursor() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -56,7 +56,7 @@ struct EventTests {
         }
     }
 
-    @Test("leaves a line of several rows whole")
+    @Test("an event leaves a line of several rows complete")
     func wrapped() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, columns: 30)
@@ -75,13 +75,13 @@ struct EventTests {
                 #expect(try await box.run("release", "web").code == 0)
             }
             try await terminal.press("Enter")
-            try await waitUntil("it was read as it was typed") { !box.holder(String(line.dropFirst("acquire ".count))).isEmpty }
+            try await waitUntil("the line was read as it was typed") { !box.holder(String(line.dropFirst("acquire ".count))).isEmpty }
             try await person.isBack()
             try await person.leave()
         }
     }
 
-    @Test("does not end a search in the history")
+    @Test("an event does not end a search in the history")
     func search() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -100,7 +100,7 @@ struct EventTests {
         }
     }
 
-    @Test("a request to step down is told, and followed")
+    @Test("a request to step down is reported, and followed")
     func stepDown() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -117,7 +117,7 @@ struct EventTests {
         }
     }
 
-    @Test("a lease that somebody else writes himself into is lost at once")
+    @Test("a lease that another process overwrites is lost immediately")
     func lost() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -136,16 +136,16 @@ struct EventTests {
         }
     }
 
-    @Test("a lease that was taken while the session was stopped is known to be lost as soon as it goes on")
+    @Test("a lease taken over while the session was stopped is reported lost as soon as it continues")
     func stopped() async throws {
         try await inSandbox { box in
-            // Not tmux's own child, which it would have go on.
+            // Not tmux's own child, which tmux would continue.
             let terminal = try await Tmux(["sh", "-c", "\(Sandbox.binary) repl; exit $?"], in: box)
             try await terminal.expectLast("file>")
             try await terminal.enter("acquire web --ttl 2s")
             try await terminal.expect("acquired web")
             let session = try await waitFor("the session") { box.living.first { $0.name == "qq" } }
-            try await waitUntil("it is stopped outside a change of the file") {
+            try await waitUntil("the session is stopped, but not while it changes the file") {
                 kill(session.pid, SIGSTOP)
                 while LivingProcess(session.pid)?.isStopped == false { usleep(100) }
                 let file = open(box.leaseFile("web"), O_RDONLY | O_CLOEXEC)

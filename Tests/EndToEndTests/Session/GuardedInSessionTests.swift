@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A guarded command in a session")
 struct GuardedInSessionTests {
-    @Test("has the terminal, and gives it back")
+    @Test("a guarded command gets the session's terminal and gives it back")
     func terminal() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -20,13 +20,13 @@ struct GuardedInSessionTests {
         }
     }
 
-    @Test("that leaves the terminal in disorder does not leave it so to us")
+    @Test("the session restores terminal settings that a guarded command has changed")
     func modes() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
             try await person.run("acquire job -- sh -c 'stty -echo -icanon -isig; kill -9 $$'", "file>")
             try await person.terminal.enter("acquire job -- cat")
-            try await waitUntil("it runs") { box.living.contains { $0.name == "cat" } }
+            try await waitUntil("cat runs") { box.living.contains { $0.name == "cat" } }
             try await person.terminal.enter("shown twice")
             try await person.terminal.expect("shown twice\nshown twice")
             try await person.terminal.press("C-d")
@@ -35,7 +35,7 @@ struct GuardedInSessionTests {
         }
     }
 
-    @Test("is not written over: what happens meanwhile is told afterwards")
+    @Test("while a guarded command has the terminal nothing else is printed; events follow afterwards")
     func quiet() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -44,7 +44,7 @@ struct GuardedInSessionTests {
             try await person.terminal.enter("acquire job -- sh -c 'echo at work; read line; echo done''now'")
             try await person.terminal.expectLine("at work")
             #expect(try await box.run("release", "web").code == 0)
-            try await waitUntil("it is known") { access(box.path("seen"), F_OK) == 0 }
+            try await waitUntil("the release is seen") { access(box.path("seen"), F_OK) == 0 }
             #expect(try await person.terminal.screen().hasSuffix("at work"))
             try await person.terminal.enter("")
             let screen = try await person.terminal.expect("web: lost: ")
@@ -57,7 +57,7 @@ struct GuardedInSessionTests {
         }
     }
 
-    @Test("is stopped by Ctrl-Z, and goes on with 'fg', with its lease all the while")
+    @Test("Ctrl-Z stops a guarded command and 'fg' continues it, and its lease is kept")
     func suspend() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -81,7 +81,7 @@ struct GuardedInSessionTests {
         }
     }
 
-    @Test("that reads the terminal from behind is stopped and told of")
+    @Test("a background command that reads the terminal is stopped and reported")
     func readsBehind() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -94,7 +94,7 @@ struct GuardedInSessionTests {
         }
     }
 
-    @Test("does not outlive a session that is killed", arguments: [false, true])
+    @Test("a guarded command does not outlive a killed session", arguments: [false, true])
     func killed(isInBackground: Bool) async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -103,14 +103,14 @@ struct GuardedInSessionTests {
             _ = try await box.waitForTerms(1)
             kill(person.terminal.pid, SIGKILL)
             try await person.terminal.end()
-            try await waitUntil("all is gone but the terminal") { box.living.allSatisfy { $0.name.hasPrefix("tmux") } }
+            try await waitUntil("only the terminal is left") { box.living.allSatisfy { $0.name.hasPrefix("tmux") } }
             let next = try await box.run("acquire", "job", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20")
             #expect(next.ending == .exited(0))
             #expect(box.stamps().violations.isEmpty)
         }
     }
 
-    @Test("knows what the session hides, and does not show it")
+    @Test("a guarded command does not get the session's credentials, and messages do not show them")
     func hidden() async throws {
         try await inSandbox { box in
             let secret = "nats://me:hunter2@127.0.0.1:1"

@@ -6,7 +6,7 @@ import Testing
 struct HistoryTests {
     private func lines(_ box: Sandbox) -> [String] { box.read("state/qq/history").split(separator: "\n").map { String($0) } }
 
-    @Test("is a file for its user alone, without secrets and without what begins with a space")
+    @Test("the history file is private, without secrets and without lines that begin with a space")
     func file() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -16,7 +16,7 @@ struct HistoryTests {
             try await person.run("acquire x -- sh -c 'echo --password=hunter2'", "--password=hunter2")
             try await person.run("status api", "nobody")
             try await person.run("status api", "nobody")
-            // Neither is it to be had by the arrow keys.
+            // The arrow keys do not bring such lines back either.
             try await person.terminal.press("Up", "Up")
             try await person.terminal.expectLast("file> status web")
             try await person.terminal.press("C-c")
@@ -28,7 +28,7 @@ struct HistoryTests {
         }
     }
 
-    @Test("goes from one session to the next, also where the first was killed")
+    @Test("the history continues in the next session, also after a kill")
     func kept() async throws {
         try await inSandbox { box in
             let first = try await AtPrompt(in: box)
@@ -43,7 +43,7 @@ struct HistoryTests {
         }
     }
 
-    @Test("is that of both, where two sessions run at once")
+    @Test("two sessions at the same time share the history")
     func two() async throws {
         try await inSandbox { box in
             let first = try await AtPrompt(in: box)
@@ -57,7 +57,7 @@ struct HistoryTests {
         }
     }
 
-    @Test("is bounded, and forgets the oldest")
+    @Test("the history is limited and drops its oldest lines")
     func bounded() async throws {
         try await inSandbox { box in
             mkdir(box.path("state/qq"), 0o700)
@@ -71,7 +71,7 @@ struct HistoryTests {
         }
     }
 
-    @Test("that cannot be written is told of once, and stops nobody")
+    @Test("a history that cannot be written is reported once, and the session continues")
     func unwritable() async throws {
         try await inSandbox { box in
             try box.write("a file where a folder should be", to: "state/qq")
@@ -86,6 +86,6 @@ struct HistoryTests {
 }
 
 extension String {
-    /// How often a text occurs in it.
+    /// Number of occurrences of a text.
     func components(of text: String) -> Int { ranges(of: text).count }
 }

@@ -4,13 +4,13 @@ import Testing
 
 @Suite("Ctrl-C in a session")
 struct InterruptTests {
-    @Test("drops the line that is typed, and prompts on the next one")
+    @Test("Ctrl-C drops the typed line and prompts on the next one")
     func line() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
             let terminal = person.terminal
             try await terminal.type("acquire web")
-            // What has not been read when Ctrl-C comes is dropped by the kernel.
+            // The kernel drops what has not been read when Ctrl-C comes.
             try await terminal.expectLast("file> acquire web")
             try await terminal.press("C-a", "C-c")
             try await terminal.wait(for: "a new prompt") { $0 == "file> acquire web^C\nfile>" }
@@ -25,7 +25,7 @@ struct InterruptTests {
         }
     }
 
-    @Test("ends 'watch', and not the session")
+    @Test("Ctrl-C ends 'watch' but not the session")
     func watch() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -39,7 +39,7 @@ struct InterruptTests {
         }
     }
 
-    @Test("ends waiting for an election, and leaves the queue")
+    @Test("Ctrl-C ends the wait for an election and leaves the queue")
     func waiting() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("web")
@@ -56,7 +56,7 @@ struct InterruptTests {
         }
     }
 
-    @Test("goes to a guarded command, which has the terminal")
+    @Test("Ctrl-C goes to a guarded command that has the terminal")
     func guarded() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -65,13 +65,13 @@ struct InterruptTests {
             try await person.terminal.expectLine("at work")
             try await person.terminal.press("C-c")
             try await person.terminal.wait(for: "a prompt on a line of its own") { AtPrompt.last($0).hasPrefix("file web ") }
-            try await waitUntil("the command is gone") { !box.living.contains { $0.name == "sleep" } }
+            try await waitUntil("the command has ended") { !box.living.contains { $0.name == "sleep" } }
             #expect(box.holder("job").isEmpty && !box.holder("web").isEmpty)
             try await person.leave()
         }
     }
 
-    @Test("is no for an answer to whether to leave; and Ctrl-Z stops nothing that renews")
+    @Test("Ctrl-C answers no to leaving, and Ctrl-Z does not stop renewals")
     func others() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -86,7 +86,7 @@ struct InterruptTests {
             try await waitUntil("the command runs") { box.living.contains { $0.name == "sleep" } }
             try await terminal.press("C-d")
             try await terminal.expect("and leave? [y/N]")
-            // As long as one likes: leases are renewed.
+            // The question can stay open: leases are renewed.
             let asked = ContinuousClock.now
             try await waitUntil("more than a lease") { ContinuousClock.now - asked > .milliseconds(2500) }
             try await terminal.press("C-c")

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Leaving a session")
 struct LeavingTests {
-    @Test("by Ctrl-D releases what is held, and says so")
+    @Test("Ctrl-D releases all leases and says so")
     func endOfInput() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -14,13 +14,13 @@ struct LeavingTests {
             #expect(try await person.terminal.end() == .exited(0))
             let screen = try await person.terminal.screen()
             #expect(screen.contains("web: released") && screen.contains("api: released"), "\(screen)")
-            // Not behind the prompt.
+            // Not on the line of the prompt.
             #expect(screen.split(separator: "\n").filter { $0.contains("released") }.allSatisfy { $0.first?.isNumber == true }, "\(screen)")
             #expect(box.holder("web").isEmpty && box.holder("api").isEmpty)
         }
     }
 
-    @Test("by 'exit' does so, too; in the middle of a line Ctrl-D does not leave")
+    @Test("'exit' releases all leases, and Ctrl-D in the middle of a line does not leave")
     func exit() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -36,7 +36,7 @@ struct LeavingTests {
         }
     }
 
-    @Test("is asked first where a guarded command runs: n stays, y leaves")
+    @Test("leaving while a guarded command runs needs a confirmation: n stays, y leaves")
     func asked() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -56,7 +56,7 @@ struct LeavingTests {
         }
     }
 
-    @Test("by a signal releases what is held, in the middle of a line, too", arguments: [SIGTERM, SIGHUP])
+    @Test("a signal releases all leases, even while a line is typed", arguments: [SIGTERM, SIGHUP])
     func signals(number: CInt) async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -74,7 +74,7 @@ struct LeavingTests {
         }
     }
 
-    @Test("by a signal while a command is waited for ends that first")
+    @Test("a signal ends a command in the foreground first, then the session")
     func signalWhileWaiting() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("web")
@@ -96,7 +96,7 @@ struct LeavingTests {
         }
     }
 
-    @Test("gives the terminal back as it was", arguments: ["exit", "C-d", "TERM", "HUP", "KILL"])
+    @Test("every way of leaving restores the terminal", arguments: ["exit", "C-d", "TERM", "HUP", "KILL"])
     func modes(way: String) async throws {
         try await inSandbox { box in
             let terminal = try await Tmux(
@@ -108,7 +108,7 @@ struct LeavingTests {
             try await terminal.expect("acquired web")
             let typed = way == "exit" ? "exit" : "half"
             try await terminal.type(typed)
-            // What qq has not read would be the shell's.
+            // Input that qq has not read would go to the shell.
             try await terminal.wait(for: "what was typed") { AtPrompt.last($0).hasSuffix("> " + typed) }
             switch way {
             case "exit": try await terminal.press("Enter")
@@ -118,7 +118,7 @@ struct LeavingTests {
                 kill(session.pid, ["TERM": SIGTERM, "HUP": SIGHUP, "KILL": SIGKILL][way] ?? SIGTERM)
             }
             try await terminal.expect("donenow")
-            // Who is killed can give nothing back; a shell does it then.
+            // A killed session cannot restore the terminal; the shell does.
             if way != "KILL" { #expect(!box.read("before").isEmpty && box.read("before") == box.read("after")) }
             try await terminal.enter("echo usable''again")
             try await terminal.expect("usableagain")
@@ -127,7 +127,7 @@ struct LeavingTests {
         }
     }
 
-    @Test("by closing the window does so, too")
+    @Test("closing the window releases all leases")
     func closed() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -135,11 +135,11 @@ struct LeavingTests {
             try await person.run("acquire job -- sleep 600 &", "[1]")
             try await waitUntil("the command runs") { box.living.contains { $0.name == "sleep" } }
             try await person.terminal.close()
-            try await waitUntil("all is given up") { box.holder("web").isEmpty && box.holder("job").isEmpty && box.living.isEmpty }
+            try await waitUntil("all leases are released") { box.holder("web").isEmpty && box.holder("job").isEmpty && box.living.isEmpty }
         }
     }
 
-    @Test("is not to be had before it came to the foreground: started behind a shell's prompt it leaves the terminal alone")
+    @Test("a session started in the background leaves the terminal alone until it is in the foreground")
     func behind() async throws {
         try await inSandbox { box in
             let shell = try await Tmux(
@@ -158,7 +158,7 @@ struct LeavingTests {
         }
     }
 
-    @Test("does not wait for ever for a server that does not answer: Ctrl-C leaves the lease to run out")
+    @Test("Ctrl-C ends the wait for a server that does not answer, and leaves the lease to expire")
     func unreachable() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("The prompt of a session")
 struct PromptTests {
-    @Test("names the system and what is held, with the time left")
+    @Test("the prompt names the system and the held leases with the time left")
     func leases() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -25,7 +25,7 @@ struct PromptTests {
         }
     }
 
-    @Test("comes without a command, with flags or without")
+    @Test("qq without a command starts a session, with flags or without")
     func noCommand() async throws {
         try await inSandbox { box in
             for flags in [[], ["-s", "file://" + box.path("elsewhere"), "--quiet"]] {
@@ -37,7 +37,7 @@ struct PromptTests {
         }
     }
 
-    @Test("counts the time down while nothing is typed, and up again with each renewal")
+    @Test("the prompt counts the time down while a line is typed, and up again with each renewal")
     func time() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -50,14 +50,14 @@ struct PromptTests {
         }
     }
 
-    @Test("marks a lease that is not renewed in time, until it is lost")
+    @Test("the prompt marks a lease that is not renewed in time, until it is lost")
     func late() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
             try await person.run("acquire web --ttl 4s", "acquired web")
             let file = open(box.leaseFile("web"), O_RDONLY | O_CLOEXEC)
             defer { close(file) }
-            // Nobody can renew now.
+            // No process can renew now.
             try await waitUntil("the lock") { flock(file, LOCK_EX | LOCK_NB) == 0 }
             try await person.terminal.wait(for: "a mark in the prompt") {
                 AtPrompt.last($0).hasPrefix("file web ") && AtPrompt.last($0).hasSuffix("s!>")
@@ -69,7 +69,7 @@ struct PromptTests {
         }
     }
 
-    @Test("names the context, and 'use' chooses another one for what follows")
+    @Test("the prompt names the context, and 'use' chooses another one for later commands")
     func contexts() async throws {
         try await inSandbox { box in
             let environment = try box.writeContexts("prod", "test", current: "prod")
@@ -80,7 +80,7 @@ struct PromptTests {
             try await person.run("acquire api", "acquired api")
             #expect(readText(box.path("test/api.json")).contains("\"holder\""))
             #expect(access(box.path("prod/api.json"), F_OK) != 0)
-            // What is held elsewhere is held on.
+            // Leases in the other context stay held.
             try await person.run("leases", "file://\(box.path("prod"))")
             try await person.run("use nowhere", "qq: no context is called 'nowhere'")
             try await person.leave()
@@ -88,7 +88,7 @@ struct PromptTests {
         }
     }
 
-    @Test("says a context that was chosen counts more than QQ_SERVER")
+    @Test("a context chosen with 'use' overrides QQ_SERVER")
     func chosen() async throws {
         try await inSandbox { box in
             _ = try box.writeContexts("prod")
@@ -101,7 +101,7 @@ struct PromptTests {
         }
     }
 
-    @Test("leaves half of a narrow line to type in")
+    @Test("the prompt leaves half of a narrow line for typing")
     func narrow() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, columns: 24)

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("A script")
 struct ScriptTests {
-    /// Runs a script from a file of ours.
+    /// Runs a script from a file.
     private func run(_ script: String, _ arguments: [String] = ["repl", "-f"], in box: Sandbox, environment: [String: String] = [:])
         async throws -> Run
     {
@@ -14,7 +14,7 @@ struct ScriptTests {
         return try await box.start([Sandbox.binary] + arguments + [box.path("script")], environment: environment).finish()
     }
 
-    @Test("is run line by line, from a file or from stdin", arguments: [0, 1, 2])
+    @Test("a script is run line by line, from a file or from stdin", arguments: [0, 1, 2])
     func ways(way: Int) async throws {
         try await inSandbox { box in
             let script = "# what we do\nacquire web --id me\n\n  status web   # who?\nacquire job -- echo at work\n"
@@ -32,14 +32,14 @@ struct ScriptTests {
             #expect(
                 run.lines.count == 3 && run.lines[0] == "web\tme\t1\t15" && run.lines[1].hasPrefix("web\theld\tme\t1\t")
                     && run.lines[2] == "at work", "\(run.text)")
-            // No prompts, and nothing that moves a cursor.
+            // No prompts, and no escape sequences.
             #expect(!run.text.contains("\u{1b}") && !run.errors.contains("\u{1b}") && !run.text.contains("file>"))
             #expect(run.errors == "qq: web: released\n")
             #expect(box.holder("web").isEmpty)
         }
     }
 
-    @Test("stops at the first line that fails, with its exit code and number")
+    @Test("a script stops at the first line that fails, with its exit code and number")
     func failure() async throws {
         try await inSandbox { box in
             let run = try await run("acquire web\nacquire job -- sh -c 'exit 7'\nacquire api\n", in: box)
@@ -50,7 +50,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("goes on with --keep-going, and ends with the first failure's code")
+    @Test("a script continues with --keep-going, and exits with the first failure's code")
     func keepGoing() async throws {
         try await inSandbox { box in
             let run = try await run(
@@ -64,7 +64,7 @@ struct ScriptTests {
     }
 
     @Test(
-        "whose line is no good says what is wrong, and where",
+        "a mistake in a script's line is named, with the line",
         arguments: [
             ("status $NOBODY_HERE", "qq: NOBODY_HERE is not set"), ("status 'web", "qq: a quote is not closed"),
             ("status web | cat", "qq: '|' is shell syntax"),
@@ -80,7 +80,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("knows the environment, and ends lines as any system does")
+    @Test("a script expands variables, and accepts a byte order mark, CRLF and a missing last newline")
     func variables() async throws {
         try await inSandbox { box in
             let script = "\u{feff}acquire $NAME --id \"${WHO} here\"\r\nacquire job -- echo '$NAME'\r\n"
@@ -91,7 +91,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("that cannot be read is a wrong configuration")
+    @Test("a script that cannot be read exits with 78")
     func unreadable() async throws {
         try await inSandbox { box in
             for path in [box.path("nowhere"), box.folder] {
@@ -106,7 +106,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("of garbage fails, and writes nothing to the terminal on its own account")
+    @Test("a script of garbage fails, and no control characters reach the terminal")
     func garbage() async throws {
         try await inSandbox { box in
             var bytes = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 / 7) }
@@ -121,7 +121,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("holds what it acquired while a later line waits, and stops where that is lost")
+    @Test("a script keeps its leases while a later line waits, and stops when one is lost")
     func holding() async throws {
         try await inSandbox { box in
             let held = try await run(
@@ -132,9 +132,9 @@ struct ScriptTests {
                 "acquire web --id me\nacquire job -- sh -c ': >running; while [ ! -e go ]; do sleep 0.02; done'\nacquire late\n",
                 to: "script")
             let started = try box.start([Sandbox.binary, "-f", box.path("script")])
-            try await waitUntil("it runs") { access(box.path("running"), F_OK) == 0 }
+            try await waitUntil("the second line runs") { access(box.path("running"), F_OK) == 0 }
             try ForeignWriterTests.write(ForeignWriterTests.goRecord("intruder"), to: box.leaseFile("web"))
-            try await waitUntil("the loss is told") { started.errors.contains("web: lost: taken over by intruder") }
+            try await waitUntil("the loss is reported") { started.errors.contains("web: lost: taken over by intruder") }
             try box.write("", to: "go")
             let lost = try await started.finish()
             #expect(lost.code == 79)
@@ -144,7 +144,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("on stdin is read by nobody else, and ends with a signal while it waits for a line")
+    @Test("a script on stdin is not read by its commands, and a signal ends it while it waits for a line")
     func input() async throws {
         try await inSandbox { box in
             let pipe = Pipe()
@@ -164,7 +164,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("prints JSON as it is written down")
+    @Test("a script prints the documented JSON with --json")
     func json() async throws {
         try await inSandbox { box in
             let run = try await run(
@@ -178,7 +178,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("that is ended ends what it runs, and releases what it holds")
+    @Test("a signal to a script ends its commands and releases its leases")
     func ended() async throws {
         try await inSandbox { box in
             try box.write(
@@ -194,7 +194,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("that is killed leaves no guarded command")
+    @Test("a killed script leaves no guarded command")
     func killed() async throws {
         try await inSandbox { box in
             try box.write("acquire job -- \(Sandbox.stamp) \(box.path("stamps")) --child --daemon --ignore-term\n", to: "script")
@@ -202,11 +202,11 @@ struct ScriptTests {
             _ = try await box.waitForTerms(1)
             started.child.signal(SIGKILL)
             _ = try await started.finish()
-            try await waitUntil("all is gone") { box.living.isEmpty }
+            try await waitUntil("no process is left") { box.living.isEmpty }
         }
     }
 
-    @Test("does not show the credentials in its lines")
+    @Test("a script's messages do not show credentials in its lines")
     func secrets() async throws {
         try await inSandbox { box in
             let run = try await run(
@@ -218,7 +218,7 @@ struct ScriptTests {
         }
     }
 
-    @Test("at a terminal hands it to the commands it runs, and Ctrl-C ends it")
+    @Test("a script at a terminal passes it to its commands, and Ctrl-C ends the script")
     func terminal() async throws {
         try await inSandbox { box in
             try box.write(

@@ -2,9 +2,9 @@ import Glibc
 import Support
 import Testing
 
-@Suite("In a session")
+@Suite("Commands in a session")
 struct SessionCommandTests {
-    @Test("commands are those of the shell, and 'status' knows what is ours")
+    @Test("commands are the same as in the shell, and 'status' recognizes this session's leases")
     func commands() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -20,7 +20,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("another shell of this user can release what is held here")
+    @Test("another shell of this user can release a session's lease")
     func savedGrant() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -33,7 +33,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("'jobs' lists what runs behind, and 'stop' ends it")
+    @Test("'jobs' lists background commands, and 'stop' ends one")
     func jobs() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -49,7 +49,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("'help' tells of the commands that only a session has")
+    @Test("'help' shows the commands that only a session has")
     func help() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, rows: 60)
@@ -61,7 +61,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("mistakes are told, and end nothing")
+    @Test("mistakes are reported, and the session continues")
     func mistakes() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -78,7 +78,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("the flags of 'qq repl' hold for each line that does not say otherwise")
+    @Test("the flags of 'qq repl' apply to each line that does not override them")
     func flags() async throws {
         try await inSandbox { box in
             mkdir(box.path("elsewhere"), 0o755)
@@ -93,7 +93,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("a question waits as long as it takes, and leases are renewed meanwhile")
+    @Test("a question can stay unanswered for longer than a lease, and leases are renewed until then")
     func question() async throws {
         try await inSandbox { box in
             #expect(
@@ -116,7 +116,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("'fg' brings a command back that was started behind, for Ctrl-C to end")
+    @Test("'fg' brings a background command to the foreground, and Ctrl-C ends it")
     func foreground() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
@@ -133,7 +133,7 @@ struct SessionCommandTests {
         }
     }
 
-    @Test("two that ask for one election do not lose each other")
+    @Test("two commands that ask for one election do not lose each other's lease")
     func twice() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("web")
