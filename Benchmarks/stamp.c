@@ -1,4 +1,4 @@
-// Writes the time on CLOCK_BOOTTIME, in nanoseconds, to the file of its first argument: the command whose start is measured.
+// Writes the time on CLOCK_BOOTTIME, in nanoseconds, to the file in its first argument. This is the command whose start is measured.
 #include <fcntl.h>
 #include <stdio.h>
 #include <time.h>

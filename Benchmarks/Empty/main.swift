@@ -1,1 +1,1 @@
-// The least that a Swift program can be; what `qq version` is measured against.
+// The smallest possible Swift program, which `qq version` is compared with.

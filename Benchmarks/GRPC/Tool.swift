@@ -1,6 +1,6 @@
 import Glibc
 
-/// A process that answers questions: one line in, one line out. It ends when nobody can ask any more, at the latest with this process.
+/// A process that answers questions: one line in, one line out. It ends when its stdin is closed, at the latest with this process.
 final class Tool {
     private let child: Child
     private let input: UnsafeMutablePointer<FILE>
@@ -22,7 +22,7 @@ final class Tool {
         return (ends[0], ends[1])
     }
 
-    /// The next line that it prints; nil at the end.
+    /// The next line that the process prints; nil at the end of its output.
     func line() -> String? {
         var line: UnsafeMutablePointer<CChar>?
         var size = 0
@@ -38,7 +38,7 @@ final class Tool {
         return answer.split(separator: " ").compactMap { Int($0) }
     }
 
-    /// What it still prints, after it can be asked no more.
+    /// Closes both streams and waits for the process to end.
     func end() {
         fclose(input)
         fclose(output)

@@ -1,8 +1,8 @@
 import Glibc
 
 // Usage: harness-grpc QQ BENCH-GRPC TOOLS [ROUNDS]
-// Starts the servers of the tests and etcd, and measures qq over gRPC: a cold acquire beside etcdctl, cycles on one connection beside grpc-swift alone,
-// and many leases kept by one process.
+// Starts the servers of the tests and etcd, and measures qq over gRPC: a cold acquire compared with etcdctl, cycles on one connection compared with
+// grpc-swift alone, and many leases kept by one process.
 
 let words = CommandLine.arguments
 guard words.count >= 4 else { stop("run me with make bench-grpc") }
@@ -11,7 +11,7 @@ let rounds = words.count > 4 ? Int(words[4]) ?? 200 : 200
 
 let folder = workFolder()
 atexit { Child(["/bin/rm", "-rf", folder]).wait() }
-// Where grants are saved.
+// Grants are saved there.
 setenv("XDG_RUNTIME_DIR", folder, 1)
 
 compareCold()
@@ -20,7 +20,7 @@ compareCycles("RaftLock, writes without delay", ["raftlock", "0"])
 measureMany("Quorum Quest", ["quorum-quest"])
 measureMany("RaftLock, 2 ms a write", ["raftlock", "2"])
 
-/// The test server in a process of its own.
+/// Starts the test server in a process of its own.
 func serve(_ words: [String]) -> (server: Tool, url: String) {
     let server = Tool([tool, "serve"] + words)
     guard let url = server.line(), url.contains("://") else { stop("bench-grpc serve \(words.joined(separator: " ")): no server") }
@@ -29,7 +29,7 @@ func serve(_ words: [String]) -> (server: Tool, url: String) {
 
 // MARK: One call of a new process
 
-/// Connection included, and the saving of the grant: qq and etcdctl take turns.
+/// Measures one call, including the connection and the saving of the grant. qq and etcdctl take turns.
 func compareCold() {
     let etcd = Etcd(in: folder, tools)
     defer { etcd.end() }
@@ -50,7 +50,7 @@ func compareCold() {
                 let time = now() - start
                 guard code == 0 else { stop("\(command.joined(separator: " ")): exit code \(code)") }
                 peaks[place] = max(peaks[place], peak)
-                // The first few warm the caches.
+                // The first rounds warm the caches.
                 if round >= 5 { times[place].append(time) }
             }
         }
@@ -67,7 +67,7 @@ func compareCold() {
 
 // MARK: One session
 
-/// Acquire and release over one connection, in rounds of many cycles that take turns.
+/// Measures acquire and release over one connection, in rounds of many cycles that take turns.
 func compareCycles(_ system: String, _ words: [String]) {
     let (server, url) = serve(words)
     defer { server.end() }
@@ -96,7 +96,7 @@ func compareCycles(_ system: String, _ words: [String]) {
 
 // MARK: Many leases
 
-/// A thousand leases kept by one process.
+/// Measures a thousand leases kept by one process.
 func measureMany(_ system: String, _ words: [String]) {
     let count = getenv("BENCH_GRPC_LEASES").flatMap { Int(String(cString: $0)) } ?? 1000
     let seconds = getenv("BENCH_GRPC_SECONDS").flatMap { Int(String(cString: $0)) } ?? 30
@@ -115,7 +115,7 @@ func measureMany(_ system: String, _ words: [String]) {
     }
     print("\n\(system), \(count) leases kept by one qq keepalive, with a TTL of 15 s renewed every 5 s:")
     print("\(held) held after \(decimal(Double(now() - began) / 1e9, 1)) s")
-    // Until the first renewals are in step.
+    // Wait until the first renewals are in step.
     usleep(1_000_000)
     let ticks = processorTicks(holder.pid)
     let watched = server.ask("watch \(count) 15000 5000 \(seconds * 1000)")

@@ -14,13 +14,14 @@ private let rounds = 30
 private let ttl: Duration = .seconds(60)
 private let requestTimeout: Duration = .seconds(5)
 
-/// A way to take a lease and give it up, so many times.
+/// A way to acquire and release a lease a given number of times.
 private struct Way {
     var name: String
     var cycles: @Sendable (Int) async throws -> Void
 }
 
-/// Prints for each round how many nanoseconds a cycle of acquire and release took: `NAME NANOSECONDS NAME NANOSECONDS …`. The ways take turns.
+/// Prints, for each round, the average nanoseconds that a cycle of acquire and release took: `NAME NANOSECONDS NAME NANOSECONDS …`. The
+/// ways take turns.
 func measureCycles(_ server: ServerURL) async throws {
     let loop = try MainLoop()
     let result = loop.run { () async -> Result<Void, any Error> in
@@ -33,7 +34,7 @@ func measureCycles(_ server: ServerURL) async throws {
                     try await way.cycles(cyclesOfARound)
                     line += [way.name, "\(loop.now().duration(since: start).nanoseconds / Int64(cyclesOfARound))"]
                 }
-                // The first ones connect.
+                // The first rounds connect.
                 if round >= 0 { say(line.joined(separator: " ")) }
             }
             return .success(())
@@ -59,13 +60,13 @@ private func ways(_ server: ServerURL, _ loop: MainLoop) throws -> [Way] {
                 else { throw RPCError(code: .unknown, message: "not granted, or not released") }
             }
         },
-        // The same requests: qq gives nothing up without a KeepAlive that shows whether it is ours.
+        // The same requests: qq releases nothing without a KeepAlive that shows whether the lease is its own.
         try bare("same", server, confirms: true),
         try bare("two", server, confirms: false),
     ]
 }
 
-/// The same calls with nothing but grpc-swift, on the threads of Swift's own executor.
+/// The same calls with grpc-swift alone, on the threads of Swift's own executor.
 private func bare(_ name: String, _ server: ServerURL, confirms: Bool) throws -> Way {
     // The test cluster's second node leads.
     let host = server.hosts[server.system == .raftLock ? 1 : 0]

@@ -1,18 +1,18 @@
 import Glibc
 import Support
 
-/// What a server has of a held election.
+/// A server's state of a held election.
 struct Lease {
     var remaining: Duration
-    /// Changes from term to term, where the system has one.
+    /// Changes from term to term, if the system has a version.
     var version: Int64 = 0
 }
 
-/// Prints the URL, and answers questions on stdin until that ends:
+/// Prints the URL, and answers questions on stdin until stdin ends:
 ///
 /// - `held COUNT`: how many of `many-1` to `many-COUNT` are held.
-/// - `watch COUNT TTL INTERVAL TIME`, in milliseconds: looks at them for so long; how many renewals there were, how many of them came more than a tenth
-///   later than the interval after the one before, and how many of the leases were lost.
+/// - `watch COUNT TTL INTERVAL TIME`, in milliseconds: reads the leases for this time. Answers with the number of renewals, of renewals
+///   that came more than a tenth later than the interval after the previous one, and of leases that were lost.
 func serve(_ url: String, _ lease: (String) -> Lease?) {
     say(url)
     while let line = readLine() {
@@ -41,7 +41,7 @@ func say(_ line: String) {
     fflush(nil)
 }
 
-/// Tells from when leases end when they were renewed; it must look more often than that.
+/// Infers from the ends of leases when they were renewed. It must read them more often than they are renewed.
 struct LeaseWatch {
     let ttl: Duration
     let interval: Duration
@@ -64,7 +64,7 @@ struct LeaseWatch {
         let renewed = ContinuousClock.now + lease.remaining - ttl
         guard let before = seen.updateValue((renewed, lease.version), forKey: name) else { return }
         if lease.version != before.version { lost.insert(name) }
-        // What is below comes from asking at two different moments.
+        // Smaller differences come from the different moments of the two reads.
         guard renewed - before.renewed > .milliseconds(100) else {
             seen[name] = before
             return
@@ -73,7 +73,7 @@ struct LeaseWatch {
         if isLate(renewed, after: before.renewed) { late += 1 }
     }
 
-    /// Those that should have been renewed meanwhile are late, too.
+    /// Counts leases that should have been renewed by now as late, too.
     mutating func lookLast(_ name: String) {
         if let last = seen[name], isLate(.now, after: last.renewed) { late += 1 }
     }

@@ -5,7 +5,7 @@ import Support
 // Usage: bench-grpc serve quorum-quest
 //        bench-grpc serve raftlock MILLISECONDS-OF-A-WRITE
 //        bench-grpc cycles URL
-// What the benchmarks of the gRPC systems need that speaks gRPC: the servers, and loops of calls.
+// The parts of the gRPC benchmarks that speak gRPC: the servers, and loops of calls.
 
 let words = CommandLine.arguments.dropFirst()
 do {

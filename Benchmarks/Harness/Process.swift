@@ -1,10 +1,10 @@
 import Glibc
 
-/// A process of ours.
+/// A child process.
 struct Child {
     let pid: pid_t
 
-    /// Starts a program in a process group of its own, its output thrown away unless it is told where to put it.
+    /// Starts a program in a process group of its own. Its output is discarded unless a descriptor is given for it.
     init(_ words: [String], environment: [String: String] = [:], input: CInt? = nil, output: CInt? = nil) {
         pid = startProcess(words, environment: environment, flags: Int16(POSIX_SPAWN_SETPGROUP)) { actions in
             for (descriptor, given): (CInt, CInt?) in [(0, input), (1, output), (2, isVerbose ? 2 : nil)] {
@@ -17,11 +17,12 @@ struct Child {
         }
     }
 
-    /// Waits for its end; the exit code, or 128 and the signal.
+    /// Waits for the process to end. Returns the exit code, or 128 plus the signal.
     @discardableResult
     func wait() -> Int32 { waitForUsage().code }
 
-    /// Waits for its end; the exit code, and the peak of its resident memory in kB. That peak is never below the one of this process when it started it.
+    /// Waits for the process to end. Returns the exit code and the peak of its resident memory in kB, which is never below that of this
+    /// process when it started the child.
     func waitForUsage() -> (code: Int32, peak: Int) {
         var status: Int32 = 0
         var usage = rusage()
@@ -34,7 +35,7 @@ struct Child {
     func killGroup() { Glibc.kill(-pid, SIGKILL) }
 }
 
-/// Starts a program, with what `prepare` does to its descriptors first.
+/// Starts a program after `prepare` has set up its descriptors.
 func startProcess(
     _ words: [String], environment: [String: String], flags: Int16, _ prepare: (inout posix_spawn_file_actions_t) -> Void
 ) -> pid_t {
@@ -79,32 +80,32 @@ func text(_ path: String) -> String {
     return String(decoding: bytes, as: UTF8.self)
 }
 
-/// What a process and its children have used, in clock ticks.
+/// Processor time that a process and its descendants have used, in clock ticks.
 func processorTicks(_ pid: pid_t) -> UInt64 {
     family(of: pid).map { pid in
-        // Fields 14 and 15 of the whole, 12 and 13 after the name.
+        // Fields 14 and 15 of the whole line, 12 and 13 after the name.
         let fields = text("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
         return fields.count > 12 ? (UInt64(fields[11]) ?? 0) + (UInt64(fields[12]) ?? 0) : 0
     }.reduce(0, +)
 }
 
-/// Nanoseconds on the clock that the stamps are taken from.
+/// Nanoseconds on the clock of the stamps.
 func now() -> UInt64 {
     var time = timespec()
     clock_gettime(CLOCK_BOOTTIME, &time)
     return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }
 
-/// Looks every 0.2 ms until it holds; at most ten seconds.
+/// Checks the condition every 0.2 ms until it holds, for at most ten seconds.
 func waitUntil(_ what: String, _ condition: () -> Bool) {
     let end = now() + 10_000_000_000
     while !condition() {
-        guard now() < end else { stop("waited in vain: \(what)") }
+        guard now() < end else { stop("timed out: \(what)") }
         usleep(200)
     }
 }
 
-/// From a command's start to its end, which must be a good one.
+/// Time from a command's start to its end, in nanoseconds. The command must succeed.
 func time(_ command: [String]) -> UInt64 {
     let start = now()
     let code = Child(command).wait()

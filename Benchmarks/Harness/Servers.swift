@@ -1,6 +1,6 @@
 import Glibc
 
-/// The first of these programs that is there, else the one on the PATH.
+/// Returns the first candidate that exists, otherwise the program on the PATH.
 func program(_ name: String, _ candidates: [String]) -> String {
     let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
     for candidate in candidates + path.split(separator: ":").map({ $0 + "/" + name }) where access(candidate, X_OK) == 0 {
@@ -9,19 +9,19 @@ func program(_ name: String, _ candidates: [String]) -> String {
     stop("no \(name) here: run Scripts/need bench")
 }
 
-/// A process that is ended with this one, however it goes.
+/// A process that is killed when this one ends, however that happens.
 func dependent(_ words: [String]) -> Child { Child([program("setpriv", []), "--pdeathsig", "KILL"] + words) }
 
 /// etcd, holding one key.
 final class Etcd: Sendable {
-    /// The command that reads it.
+    /// The command that reads the key.
     let get: [String]
     private let child: Child
 
     init(in folder: String, _ tools: String) {
         let (port, peers) = (freePort(), freePort())
         let url = "http://127.0.0.1:\(port)"
-        // etcd is told by the environment to be quiet; etcdctl that it speaks the protocol of version 3.
+        // Makes etcdctl speak version 3 of the protocol.
         setenv("ETCDCTL_API", "3", 1)
         child = dependent([
             program("etcd", [tools + "/etcd-server/usr/bin/etcd"]), "--data-dir", folder + "/etcd", "--listen-client-urls", url,
@@ -35,7 +35,7 @@ final class Etcd: Sendable {
         waitUntil("etcd serves") { Child(client + ["put", "bench", "bench"]).wait() == 0 }
     }
 
-    /// Times of reads, one after the other.
+    /// Times of consecutive reads.
     func read(_ rounds: Int) -> [UInt64] { (0..<rounds + 5).map { _ in time(get) }.dropFirst(5).map(\.self) }
 
     func end() {
@@ -56,7 +56,7 @@ private func withAddress<Result>(_ port: UInt16, _ body: (UnsafePointer<sockaddr
     }
 }
 
-/// One that nobody has at the moment.
+/// A port that is not in use at the moment.
 func freePort() -> UInt16 {
     let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
     defer { close(descriptor) }
@@ -82,7 +82,7 @@ func connectSocket(_ port: UInt16) -> CInt? {
 
 // MARK: Folders
 
-/// In memory, so that no disk comes into it.
+/// A new folder in memory, so that no disk affects the times.
 func workFolder() -> String {
     var path = Array("/dev/shm/qq-bench-XXXXXX".utf8CString)
     guard mkdtemp(&path) != nil else { stop("no folder to work in") }

@@ -30,7 +30,7 @@ func show(_ rows: [Row]) {
     }
 }
 
-/// Columns of these widths; those of a negative one start at its left.
+/// Columns of these widths. A column of negative width is aligned to the left.
 func aligned(_ columns: [String], _ widths: [Int]) -> String {
     zip(columns, widths).map { text, width in
         let space = String(repeating: " ", count: max(0, abs(width) - text.count))

@@ -1,7 +1,7 @@
 import Glibc
 
 // Usage: harness QQ FLOCK STAMP EMPTY EMPTY-LINKED-LIKE-QQ [ROUNDS]
-// Compares, each in one run: the compared commands take turns, so that whatever else the machine does falls on both.
+// Compares commands within one run. They take turns, so that other load on the machine affects all of them.
 
 let words = CommandLine.arguments
 guard words.count >= 6 else { stop("run me with make bench") }
@@ -12,7 +12,7 @@ var rows: [Row] = []
 let folders = try workFolders()
 defer { for folder in folders { remove(folder.path) } }
 
-// A start from nothing, to run `true`: on a file system in memory, and on the disk, where a new term waits until its token is stored.
+// A cold start that runs `true`: on a file system in memory, and on disk, where a new term waits until its token is stored.
 for folder in folders {
     let guarded = [qq, "-s", "file://\(folder.path)", "acquire", "cold", "--", "/bin/true"]
     let medians = medianTimes([guarded, [flock, "-n", folder.path + "/flock", "/bin/true"], ["/bin/true"]], rounds: rounds)
@@ -34,13 +34,16 @@ print(
     "\nFailover: \(milliseconds(worst)), aim under 20 ms: \(worst < 20_000_000 ? "met" : "NOT MET"). From the SIGKILL to the start of the waiter's command,"
 )
 print(
-    "by stamps on CLOCK_BOOTTIME. flock forks, and its child keeps the lock when flock alone is killed; so it is measured with --no-fork,")
-print("where the one process is the command, and with both killed at once. qq alone is killed: ending its command is part of its time.")
+    "by stamps on CLOCK_BOOTTIME. flock forks, and its child keeps the lock if only flock is killed. It is therefore measured with --no-fork,"
+)
+print(
+    "where the one process is the command, and with both killed together. Of qq, only qq is killed: ending its command is part of the time."
+)
 showMemory(folders[0].path)
 
 // MARK: Measuring
 
-/// For each command the median of the times from start to end, one round after the other.
+/// For each command, the median of the times from start to end. The commands take turns.
 func medianTimes(_ commands: [[String]], rounds: Int) -> [UInt64] {
     var times = commands.map { _ in [UInt64]() }
     for round in 0..<rounds + 5 {
@@ -49,7 +52,7 @@ func medianTimes(_ commands: [[String]], rounds: Int) -> [UInt64] {
             let code = Child(command).wait()
             let time = now() - start
             guard code == 0 else { stop("\(command.joined(separator: " ")): exit code \(code)") }
-            // The first few warm the caches.
+            // The first rounds warm the caches.
             if round >= 5 { times[place].append(time) }
         }
     }
@@ -85,7 +88,7 @@ func failoverTimes(_ folder: String, rounds: Int) -> [UInt64] {
     return times.map(median)
 }
 
-/// Whether somebody sleeps for a lock of the file.
+/// Whether a process waits for a lock of the file.
 func isAwaited(_ path: String) -> Bool {
     var information = stat()
     guard stat(path, &information) == 0 else { return false }
@@ -94,7 +97,7 @@ func isAwaited(_ path: String) -> Bool {
     }
 }
 
-/// What the processes of a `qq` that holds for a while take, renewals included.
+/// Shows the memory of a qq that holds a lease for a while, renewals included.
 func showMemory(_ folder: String) {
     let holder = Child([qq, "-s", "file://\(folder)", "acquire", "memory", "--ttl", "1s", "--", "/bin/sleep", "60"])
     waitUntil("qq runs its command") { family(of: holder.pid).contains { text("/proc/\($0)/comm") == "sleep\n" } }
@@ -113,12 +116,14 @@ func showMemory(_ folder: String) {
         print(aligned([name, "\(numbers.peak)", "\(numbers.resident)", "\(numbers.proportional)"], [-16, 14, 16, 20]))
     }
     print(aligned(["together", "\(sums.peak)", "\(sums.resident)", "\(sums.proportional)"], [-16, 14, 16, 20]))
-    print("\nAim: a peak under 15 MB: \(sums.peak < 15_000 ? "met" : "NOT MET"). Pages that both share count twice in the first two.")
+    print(
+        "\nAim: a peak under 15 MB: \(sums.peak < 15_000 ? "met" : "NOT MET"). Pages that both processes share count twice in the first two columns."
+    )
     kill(holder.pid, SIGTERM)
     holder.wait()
 }
 
-// MARK: Where
+// MARK: Folders
 
 struct WorkFolder {
     var path: String
@@ -126,7 +131,7 @@ struct WorkFolder {
     var isMemory: Bool
 }
 
-/// One in memory, one on the disk; in this order, so that the first is the quicker one.
+/// A folder in memory and one on disk, in this order, so that the first is the faster one.
 func workFolders() throws -> [WorkFolder] {
     let places = [("/dev/shm", "in memory", true), (getenv("BENCH_DISK").map { String(cString: $0) } ?? "/var/tmp", "on disk", false)]
     let folders = places.compactMap { place, kind, isMemory -> WorkFolder? in

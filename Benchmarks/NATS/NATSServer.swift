@@ -1,6 +1,6 @@
 import Glibc
 
-/// A server with its files in memory, so that no disk comes into it, and on a port of its own.
+/// A server on a port of its own, with its files in memory, so that no disk affects the times.
 final class NATSServer: Sendable {
     let port: UInt16
     private let child: Child

@@ -1,6 +1,6 @@
 import Glibc
 
-/// As much of a NATS client as measuring takes: it writes leases, sees renewals, and knows nothing of qq.
+/// The part of a NATS client that measuring needs: it writes leases, sees renewals, and shares no code with qq.
 final class RawNATS {
     private let descriptor: CInt
     private var bytes: [UInt8] = []
@@ -31,13 +31,13 @@ final class RawNATS {
 
     func delete(_ election: String) { request("$KV.KV_CLUSTER_\(election).leader", "", headers: "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n") }
 
-    /// What the server says of an election's stream; nil while there is none.
+    /// The server's description of an election's stream; nil while there is none.
     func stream(_ election: String) -> String? {
         let answer = request("$JS.API.STREAM.INFO.KV_KV_CLUSTER_" + election, "", mayFail: true)
         return answer.contains("\"error\"") ? nil : answer
     }
 
-    /// When the lease was last written, on the clock of the stamps; nil while there is none.
+    /// Time of the last write of the lease, on the clock of the stamps; nil while there is none.
     func lastRenewal(_ election: String) -> UInt64? {
         let answer = request(
             "$JS.API.STREAM.MSG.GET.KV_KV_CLUSTER_" + election, #"{"last_by_subj":"$KV.KV_CLUSTER_\#(election).leader"}"#, mayFail: true)
@@ -55,7 +55,7 @@ final class RawNATS {
 
     func subscribe(_ subject: String) { send("SUB \(subject) 2\r\n") }
 
-    /// The subject of the next message that is no answer; nil when none came in time.
+    /// The subject of the next message that is not an answer; nil if none arrives in time.
     func nextSubject(until end: UInt64) -> Substring? {
         while let message = next(until: end) { if !message.subject.hasPrefix("_INBOX") { return message.subject } }
         return nil
@@ -81,7 +81,7 @@ final class RawNATS {
 
     private func send(_ text: String) {
         let bytes = Array(text.utf8)
-        guard write(descriptor, bytes, bytes.count) == bytes.count else { stop("nats-server is gone") }
+        guard write(descriptor, bytes, bytes.count) == bytes.count else { stop("cannot write to nats-server") }
     }
 
     private func next(until end: UInt64) -> (subject: Substring, payload: String)? {
@@ -117,11 +117,11 @@ final class RawNATS {
 }
 
 extension String {
-    /// The place behind the first `part`.
+    /// The index after the first `part`.
     fileprivate func range(after part: String) -> Index? { firstRange(of: part)?.upperBound }
 }
 
-/// `2026-11-21T00:36:54.505668762Z`, since 1970.
+/// Nanoseconds since 1970 of a time such as `2026-11-21T00:36:54.505668762Z`.
 private func unixNanoseconds(_ text: Substring) -> Int64? {
     let numbers = text.split { !$0.isNumber }
     guard numbers.count >= 6, text.last == "Z" else { return nil }

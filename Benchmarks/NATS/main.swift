@@ -1,7 +1,7 @@
 import Glibc
 
 // Usage: harness-nats QQ STAMP TOOLS [ROUNDS]
-// Starts a NATS server and etcd of its own, and measures qq over NATS: reading beside etcdctl, hand-over, failover, and many elections at once.
+// Starts a NATS server and etcd of its own, and measures qq over NATS: reading compared with etcdctl, hand-over, failover, and many elections at a time.
 
 let words = CommandLine.arguments
 guard words.count >= 4 else { stop("run me with make bench-nats") }
@@ -25,23 +25,23 @@ etcd.end()
 nats.end()
 if code != 0 { exit(code) }
 
-/// Without NATS in this qq there is etcd alone to measure.
+/// Whether this qq has NATS. If not, only etcd is measured.
 func speaksNATS() -> Bool {
     let reader = Child([qq, "-s", nats.url, "status", "nothing"])
     let code = reader.wait()
     guard code != 1 else { return true }
-    print("qq -s \(nats.url) status: exit code \(code), 1 would be right. etcdctl get alone: \(milliseconds(median(etcd.read(rounds)))).")
+    print("qq -s \(nats.url) status: exit code \(code) instead of 1. etcdctl get alone: \(milliseconds(median(etcd.read(rounds)))).")
     return false
 }
 
-/// A cold read of the leader, connection included: qq and etcdctl take turns.
+/// Measures a cold read of the leader, connection included. qq and etcdctl take turns.
 func compareReading() {
     qqSucceeds(["acquire", "status", "--ttl", "1h", "--id", "bench"])
     var times: (ours: [UInt64], etcd: [UInt64]) = ([], [])
     for round in 0..<rounds + 5 {
         let ours = time([qq, "-s", nats.url, "status", "status"])
         let theirs = time(etcd.get)
-        // The first few warm the caches.
+        // The first rounds warm the caches.
         if round >= 5 {
             times.ours.append(ours)
             times.etcd.append(theirs)
@@ -55,12 +55,12 @@ func qqSucceeds(_ arguments: [String]) {
     guard code == 0 else { stop("qq \(arguments.joined(separator: " ")): exit code \(code)") }
 }
 
-/// A waiter whose command writes down when it was started. It waits when this returns.
+/// Starts a waiter whose command writes down when it was started. It waits when this returns.
 func waiter(_ election: String, ttl: String, _ file: String, _ client: RawNATS) -> Child {
     unlink(file)
     let waiter = Child([qq, "-s", nats.url, "acquire", election, "--id", "waiter", "--ttl", ttl, "--wait", "--", stamp, file])
     waitUntil("\(election) is watched") { client.stream(election)?.contains("\"consumer_count\":1") ?? false }
-    // What comes after the watch was made, and before it is really quiet.
+    // Time for the requests that follow the creation of the watch, until the waiter is quiet.
     usleep(50_000)
     return waiter
 }
@@ -71,7 +71,7 @@ func started(_ waiter: Child, _ file: String) -> UInt64 {
     return started
 }
 
-/// From the acknowledgement of the deletion to the waiter's command.
+/// Measures the time from the acknowledgement of the deletion to the start of the waiter's command.
 func measureHandover() {
     let client = RawNATS(nats.port)
     let file = folder + "/stamp"
@@ -84,13 +84,13 @@ func measureHandover() {
         client.delete(election)
         let deleted = now()
         let start = started(waiter, file)
-        // The command may have begun before we have read the acknowledgement.
+        // The command might have started before this process read the acknowledgement.
         times.append(start > deleted ? start - deleted : 0)
     }
     report("Hand-over: from the deletion's acknowledgement to the start of the waiter's command", times, aim: 5_000_000)
 }
 
-/// From the last renewal of a qq that is killed, and the TTL, to the waiter's command.
+/// Measures the time from the end of the lease (last renewal plus TTL) of a qq that was killed to the start of the waiter's command.
 func measureFailover() {
     let client = RawNATS(nats.port)
     let file = folder + "/stamp"
@@ -119,7 +119,7 @@ func report(_ what: String, _ times: [UInt64], aim: UInt64) {
     )
 }
 
-/// A thousand elections held by one process, for a minute.
+/// Measures a thousand elections held by one process for a minute.
 func measureMany() {
     let count = 1000
     let seconds = getenv("BENCH_NATS_SECONDS").flatMap { Int(String(cString: $0)) } ?? 60
@@ -147,7 +147,7 @@ func measureMany() {
             if time - previous > interval + interval / 10 { late += 1 }
         }
     }
-    // Those of which no more was heard.
+    // Elections whose renewals have stopped are late as well.
     late += last.values.count { now() - $0 > interval + interval / 10 } + (count - last.count)
     let used = Double(processorTicks(holder.pid) - began) / Double(sysconf(Int32(_SC_CLK_TCK)))
     let perMinute = used * 60 / Double(seconds)

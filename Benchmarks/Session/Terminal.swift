@@ -1,25 +1,25 @@
 import Glibc
 
-/// A program on a terminal of its own, whose keyboard and screen we are.
+/// A program on a terminal of its own, whose keyboard and screen this process plays.
 final class Terminal {
     let pid: pid_t
     private let master: CInt
-    /// What came on the screen and was not looked for yet.
+    /// Output that `expect` has not consumed yet.
     private(set) var screen = ""
 
     init(_ words: [String], environment: [String: String]) {
-        // Glibc's module has neither posix_openpt nor the numbers of these requests.
+        // Glibc's module lacks posix_openpt and the numbers of these requests.
         let (unlock, tellNumber): (UInt, UInt) = (0x4004_5431, 0x8004_5430)
         master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
         var (isLocked, number): (CInt, CInt) = (0, 0)
         guard master >= 0, ioctl(master, unlock, &isLocked) == 0, ioctl(master, tellNumber, &number) == 0 else {
-            stop("no terminal to be had")
+            stop("cannot get a terminal")
         }
         let name = "/dev/pts/\(number)"
         var size = winsize(ws_row: 24, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0)
         _ = ioctl(master, UInt(TIOCSWINSZ), &size)
         _ = fcntl(master, F_SETFL, O_NONBLOCK)
-        // POSIX_SPAWN_SETSID, which Glibc's module has not either. The first terminal that the leader of a session opens becomes its own.
+        // POSIX_SPAWN_SETSID, which Glibc's module lacks as well. The first terminal that the leader of a session opens becomes its own.
         pid = startProcess(words, environment: environment, flags: 0x80) { actions in
             for descriptor: CInt in 0...2 { posix_spawn_file_actions_addopen(&actions, descriptor, name, O_RDWR, 0) }
         }
@@ -32,7 +32,7 @@ final class Terminal {
         _ = write(master, bytes, bytes.count)
     }
 
-    /// Takes in what has come.
+    /// Reads the output that has arrived.
     func read() {
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         while case let count = Glibc.read(master, &buffer, buffer.count), count > 0 {
@@ -40,8 +40,8 @@ final class Terminal {
         }
     }
 
-    /// Waits, without a pause, until this text has come, and forgets all up to its end.
-    /// - Returns: the moment.
+    /// Waits, without a pause, until this text has arrived, and drops everything up to its end.
+    /// - Returns: the time.
     @discardableResult
     func expect(_ wanted: String, seconds: UInt64 = 20) -> UInt64 {
         let end = now() + seconds * 1_000_000_000
@@ -53,7 +53,7 @@ final class Terminal {
                 screen = rest
                 return now()
             }
-            guard now() < end else { stop("waited in vain for '\(wanted)'; the screen shows: \(screen.suffix(2000).debugDescription)") }
+            guard now() < end else { stop("timed out waiting for '\(wanted)'; the screen shows: \(screen.suffix(2000).debugDescription)") }
         }
     }
 
@@ -68,7 +68,7 @@ final class Terminal {
         return nil
     }
 
-    /// The end of the program, and of all in its group.
+    /// Kills the program and everything in its group.
     func end() {
         kill(-pid, SIGKILL)
         var status: Int32 = 0

@@ -1,7 +1,8 @@
 import Glibc
 
 // Usage: harness QQ [ROUNDS [SECONDS]]
-// The session at a terminal: how soon its prompt is there, how soon it tells what has happened, and whether holding 100 leases makes it grow.
+// The session at a terminal: the time to its first prompt, the delay until it shows an event, and whether its memory grows while it holds
+// 100 leases.
 
 let words = CommandLine.arguments
 guard words.count >= 2 else { stop("run me with make bench-session") }
@@ -25,7 +26,7 @@ events()
 memory()
 _ = Child(["/bin/rm", "-rf", folder]).wait()
 
-/// From the start of the process to the end of its first prompt.
+/// Measures the time from the start of the process to the end of its first prompt.
 func prompts() {
     var times: [[UInt64]] = [[], []]
     let programs: [(words: [String], prompt: String)] = [([qq], prompt), (["/bin/bash", "--norc", "--noprofile", "-i"], "ready> ")]
@@ -42,8 +43,8 @@ func prompts() {
     tell("prompt", times[0], aim: 25_000_000)
 }
 
-/// A change of an election that the session watches in the background. It has happened when the `qq` that made it has said so, so what is measured
-/// is at most what is told: it may even be negative.
+/// Measures how soon the session shows a change of an election that it watches in the background. The change is taken to have happened when
+/// the `qq` that made it has printed so. The measured time is therefore a lower bound, which counts as 0 if the session was faster.
 func events() {
     let terminal = Terminal([qq], environment: environment)
     terminal.expect(prompt)
@@ -71,7 +72,7 @@ func events() {
     tell("event on the screen after it happened", times, aim: 20_000_000)
 }
 
-/// Holds 100 leases that are renewed much more often than usual. A day of leases of 15 s is 17,280 renewals each.
+/// Holds 100 leases that are renewed much more often than usual. One day of 15 s leases is 17,280 renewals each.
 func memory() {
     let count = 100
     let terminal = Terminal([qq], environment: environment)
