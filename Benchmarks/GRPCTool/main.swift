@@ -22,7 +22,7 @@ do {
         serve(cluster.url) { name in
             cluster.lock(name).flatMap { $0.owner == nil ? nil : Lease(remaining: $0.remaining, version: $0.version) }
         }
-    case ("cycles", let url?): try await measureCycles(try ServerURL.parse(url))
+    case ("cycles", let url?): try await measureCycles(try ServerURL.parse(url, as: [.raftLock, .quorumQuest]))
     default:
         print("run me with make bench-grpc")
         exit(64)

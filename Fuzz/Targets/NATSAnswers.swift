@@ -29,7 +29,7 @@ private func message(_ bytes: [UInt8]) -> NATSMessage {
 }
 
 private let coordinator: NATSCoordinator? = {
-    guard let server = try? ServerURL.parse("nats://127.0.0.1:1") else { return nil }
+    guard let server = try? ServerURL.parse("nats://127.0.0.1:1", as: [.nats]) else { return nil }
     guard let settings = try? NATSSettings(server: server) else { return nil }
     return NATSCoordinator(server: server, settings: settings, explicitTTL: nil, clock: StandingClock(), requestTimeout: .seconds(1))
 }()

@@ -6,7 +6,7 @@ import Synchronization
 // Everything that is shown of what a system says: whatever that is, it can be shown, for a program and for a person, and nothing of it writes to a
 // terminal on its own account.
 
-private let server = (try? ServerURL.parse("nats://n1:4222,n2:4222"))
+private let server = (try? Systems.url("nats://n1:4222,n2:4222"))
 private let output: Output? = {
     guard case .run(let invocation)? = try? Parser.parse(["status", "x", "--color=never"]) else { return nil }
     return Output(invocation)
@@ -31,7 +31,7 @@ func checkShown(_ states: [ElectionState], advice: BackoffAdvice? = nil, at now:
         }
         checkText(Printable.text(Rendering.sentence(state, for: "us")))
         let row = StatusRow(state: state, isMine: true, advice: advice)
-        for field in row.record(isCounted: true) { checkText(field.map { Printable.text($0) } ?? "") }
+        for field in row.record(SystemDescription.nats.columns) { checkText(field.map { Printable.text($0) } ?? "") }
         let variables = leaseVariables(
             name: state.name, server: server, event: "changed", identity: state.leader, token: state.token, ttl: state.ttl,
             leader: state.leader)
@@ -41,7 +41,7 @@ func checkShown(_ states: [ElectionState], advice: BackoffAdvice? = nil, at now:
             for piece in SessionPrompt(context: nil, system: "nats", leases: [lease]).pieces(columns: 80) { checkText(piece.text) }
         }
     }
-    let columns = StatusRow.Columns(areCounted: true, areQueued: true, areAdvised: advice != nil)
+    let columns = StatusRow.Columns(own: SystemDescription.nats.columns, areQueued: true, areAdvised: advice != nil)
     let cells = states.map { StatusRow(state: $0, isMine: false, advice: advice).cells(columns, at: .latest) }
     for line in output.lines(table: columns.heading, cells) { checkText(line) }
     checkLive(states, words, at: now)

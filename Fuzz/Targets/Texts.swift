@@ -52,7 +52,7 @@ func fuzzText(_ bytes: [UInt8]) {
     if let time = try? WallTime.parse(rfc3339: text), (try? WallTime.parse(rfc3339: time.rfc3339Nano)) != time {
         fail("is another time when written", bytes)
     }
-    if let url = try? ServerURL.parse(text), (try? ServerURL.parse(url.description))?.description != url.description {
+    if let url = try? Systems.url(text), (try? Systems.url(url.description))?.description != url.description {
         fail("is another URL when written: \(url)", bytes)
     }
     if let decoded = Percent.decode(bytes), Percent.decode(Percent.encode(decoded).utf8) != decoded {

@@ -1,30 +1,13 @@
-/// Where elections live: a URL such as `nats://a:4222,b:4222`, or an absolute folder path, which means a `file` URL.
+/// Where elections live: a URL such as `nats://a:4222,b:4222`, or an absolute folder path. Which URLs there are is data: see ``System``.
 ///
 /// Text made of it (`description`, interpolation, reflection) never has the credentials; only `user`, `password` and `token` do.
 public struct ServerURL: Sendable, Hashable {
-    /// The kind of coordination system.
-    public enum System: String, Sendable, Hashable, CaseIterable {
-        /// Lease files in a folder of this machine: `file`.
-        case file
-        /// A Quorum Quest server over gRPC: `qq`, `qqs`.
-        case quorumQuest = "quorum-quest"
-        /// A RaftLock cluster over gRPC: `raftlock`, `raftlocks`.
-        case raftLock = "raftlock"
-        /// A NATS key-value bucket as go-cluster uses it: `nats`, `tls`.
-        case nats
-        /// Lease objects of a Kubernetes cluster: `k8s`.
-        case kubernetes
-
-        /// The name that users and JSON see: `file`, `quorum-quest`, `raftlock`, `nats` or `kubernetes`.
-        public var name: String { rawValue }
-    }
-
     /// One endpoint.
     public struct Host: Sendable, Hashable, CustomStringConvertible {
         /// A host name in lower case, an IPv4 address, or an IPv6 address without brackets, in canonical form, with `%ZONE` where given.
-        /// For Kubernetes the name of the context, or `in-cluster`, decoded.
+        /// For a system whose URLs have one name in place of hosts, that name, decoded.
         public let name: String
-        /// The TCP port, 1 to 65535, or nil for the system's usual one and for Kubernetes.
+        /// The TCP port, 1 to 65535, or nil for the system's usual one.
         public let port: Int?
 
         public init(name: String, port: Int? = nil) {
@@ -69,21 +52,21 @@ public struct ServerURL: Sendable, Hashable {
     }
 
     /// The system that the scheme names.
-    public var system: System { form.system }
-    /// The scheme's name in lower case: `file`, `qq`, `qqs`, `raftlock`, `raftlocks`, `nats`, `tls` or `k8s`.
-    public var scheme: String { form.rawValue }
-    /// Whether the scheme asks for TLS. Kubernetes learns that from its context; there this is false.
+    public let system: System
+    /// The scheme's name in lower case, such as `nats`.
+    public var scheme: String { form.name }
+    /// Whether the scheme asks for TLS.
     public var tls: Bool { form.tls }
     /// The user name, decoded.
     public let user: String?
     /// The password, decoded: a secret.
     public let password: String?
-    /// For NATS, what stands before the `@` where it has no `:`, decoded: a secret.
+    /// The text before the `@` without a `:`, decoded, if the system takes that for a token: a secret.
     public let token: String?
-    /// The endpoints in order: none for files; at most one, the context, for Kubernetes; at least one for the others.
+    /// The endpoints in order, as many as the system's ``Authority`` has.
     public let hosts: [Host]
-    /// For files the absolute folder path, decoded and normalised by its text alone: no `.`, `..` or empty parts, and no slash at the end
-    /// except in `/`. For Kubernetes the namespace after a slash, or empty. Empty for the others.
+    /// The path, decoded, as the system's ``Path`` has it: a folder is normalised by its text alone, without `.`, `..` and empty parts, and without a slash
+    /// at the end except in `/`; a prefix and a single part begin with a slash, or are empty.
     public let path: String
     /// The items of the query in order, duplicates included.
     public let query: [QueryItem]
@@ -91,9 +74,11 @@ public struct ServerURL: Sendable, Hashable {
     private let form: Scheme
 
     init(
-        scheme: Scheme, user: String? = nil, password: String? = nil, token: String? = nil, hosts: [Host] = [], path: String = "",
+        system: System, scheme: Scheme, user: String? = nil, password: String? = nil, token: String? = nil, hosts: [Host] = [],
+        path: String = "",
         query: [QueryItem] = []
     ) {
+        self.system = system
         form = scheme
         self.user = user
         self.password = password
@@ -103,50 +88,33 @@ public struct ServerURL: Sendable, Hashable {
         self.query = query
     }
 
-    /// The URL of a folder of lease files. The path is taken as it is, without decoding, and normalised.
+    /// The URL of a folder. The path is taken as it is, without decoding, and normalised.
     ///
+    /// - Parameter system: one whose URLs are folders.
     /// - Throws: ``Invalid`` unless the path is absolute and without NUL.
-    public static func file(path: String) throws(Invalid) -> ServerURL {
-        ServerURL(scheme: .file, path: try folder(path))
+    public static func folder(_ path: String, of system: System) throws(Invalid) -> ServerURL {
+        guard let scheme = system.schemes.first, system.isFolder else {
+            throw Invalid(reason: "\(system.name) has no folders", hint: "write a URL")
+        }
+        return ServerURL(system: system, scheme: scheme, path: try normalised(folder: path, scheme))
     }
 
-    /// Reads a server URL, or an absolute path.
+    /// Reads a server URL, or an absolute path if one of the systems keeps its elections in folders.
     ///
-    /// Schemes: `file`, `qq`, `qqs`, `raftlock`, `raftlocks`, `nats`, `tls`, `k8s`, in any case. Source: RFC 3986, and RFC 8089 for files,
-    /// with a list of hosts between commas, as NATS has it.
+    /// A scheme can be written in any case. Source: RFC 3986, and RFC 8089 for files, with a list of hosts between commas, as NATS has it.
     ///
+    /// - Parameter systems: those whose URLs are known.
     /// - Throws: ``Invalid`` for anything else, and for a query item that is named like a secret.
-    public static func parse(_ text: String) throws(Invalid) -> ServerURL {
-        try ServerURLParser(text).url()
+    public static func parse(_ text: String, as systems: [System]) throws(Invalid) -> ServerURL {
+        try ServerURLParser(text, systems).url()
     }
 }
 
 extension ServerURL {
-    enum Scheme: String, CaseIterable {
-        case file, qq, qqs, raftlock, raftlocks, nats, tls, k8s
-
-        var system: System {
-            switch self {
-            case .file: .file
-            case .qq, .qqs: .quorumQuest
-            case .raftlock, .raftlocks: .raftLock
-            case .nats, .tls: .nats
-            case .k8s: .kubernetes
-            }
-        }
-
-        var tls: Bool {
-            switch self {
-            case .qqs, .raftlocks, .tls: true
-            case .file, .qq, .raftlock, .nats, .k8s: false
-            }
-        }
-    }
-
     /// An absolute path without `.`, `..` and empty parts.
-    static func folder(_ path: String) throws(Invalid) -> String {
+    static func normalised(folder path: String, _ scheme: Scheme) throws(Invalid) -> String {
         guard path.utf8.first == UInt8(ascii: "/") else {
-            throw Invalid(reason: "the folder's path is not absolute", hint: "write file:///FOLDER or /FOLDER")
+            throw Invalid(reason: "the folder's path is not absolute", hint: "write \(scheme.name):///FOLDER or /FOLDER")
         }
         guard !path.utf8.contains(0) else { throw Invalid(reason: "the folder's path has a NUL", hint: "take it out") }
         var parts: [Substring.UTF8View] = []
@@ -162,10 +130,12 @@ extension ServerURL {
 }
 
 extension ServerURL: CustomStringConvertible, CustomReflectable {
-    /// The canonical URL without its credentials, which `parse` reads: for files `file:///FOLDER`.
+    /// The canonical URL without its credentials, which `parse` reads; for a folder with three slashes, such as `file:///FOLDER`.
     public var description: String {
         var text = scheme + "://"
-        text += hosts.map { system == .kubernetes ? Percent.encode($0.name, allowing: "@:") : authority(of: $0) }.joined(separator: ",")
+        text += hosts.map { host in
+            if case .name = system.authority { Percent.encode(host.name, allowing: "@:") } else { authority(of: host) }
+        }.joined(separator: ",")
         text += Percent.encode(path, allowing: "/@:+=,")
         let items = query.map { item in
             let name = Percent.encode(item.name, allowing: "/:,")

@@ -93,6 +93,6 @@ import Testing
 
     @Test func ofTheTTLAreThoseOfTheSystems() {
         #expect(Flags.ttl.erased.defaultText == "15s, NATS 10s")
-        #expect(Defaults.ttl == .seconds(15) && Defaults.natsTTL == .seconds(10))
+        #expect(Defaults.ttl == .seconds(15) && SystemDescription.nats.ttl == .seconds(10))
     }
 }

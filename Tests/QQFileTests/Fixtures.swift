@@ -69,7 +69,7 @@ final class TemporaryFolder: Sendable {
         -> FileCoordinator
     {
         FileCoordinator(
-            server: try ServerURL.parse("file://" + path), isDefault: isDefault, clock: clock, ownTTL: .seconds(15),
+            server: try ServerURL.parse("file://" + path, as: [.file]), isDefault: isDefault, clock: clock, ownTTL: .seconds(15),
             requestTimeout: requestTimeout)
     }
 }

@@ -120,7 +120,7 @@ struct FolderWatchTests {
     }
 
     @Test func startsBeforeTheDefaultFolderIsMade() async throws {
-        let server = try ServerURL.parse("file://" + folder.file("state/qq"))
+        let server = try ServerURL.parse("file://" + folder.file("state/qq"), as: [.file])
         let make = { FileCoordinator(server: server, isDefault: true, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(5)) }
         let watch = Watch(make(), ["backup"])
         try await watch.tells(["backup free -"])

@@ -100,7 +100,8 @@ struct LeaseFolderTests {
 
     @Test func thatIsMissingIsNotMade() async throws {
         let missing = FileCoordinator(
-            server: try ServerURL.parse("file://" + folder.file("missing")), isDefault: false, clock: clock, ownTTL: .seconds(15),
+            server: try ServerURL.parse("file://" + folder.file("missing"), as: [.file]), isDefault: false, clock: clock,
+            ownTTL: .seconds(15),
             requestTimeout: .seconds(1))
         for error in [await failure { _ = try await missing.acquire(ask("a")) }, await failure { _ = try await missing.list() }] {
             #expect(error?.kind == .configuration)
@@ -112,7 +113,8 @@ struct LeaseFolderTests {
     @Test func thatIsTheDefaultIsMadeByTheFirstAcquireAndNotByReading() async throws {
         let path = folder.file("state/qq")
         let coordinator = FileCoordinator(
-            server: try ServerURL.parse("file://" + path), isDefault: true, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(1))
+            server: try ServerURL.parse("file://" + path, as: [.file]), isDefault: true, clock: clock, ownTTL: .seconds(15),
+            requestTimeout: .seconds(1))
         #expect(try await coordinator.read("backup").phase == .free)
         #expect(try await coordinator.list().isEmpty)
         _ = await coordinator.clusterStatus()
@@ -124,7 +126,7 @@ struct LeaseFolderTests {
     @Test func thatIsAFileIsAnError() async throws {
         try folder.write("", to: "file")
         let coordinator = FileCoordinator(
-            server: try ServerURL.parse("file://" + folder.file("file")), isDefault: false, clock: clock, ownTTL: .seconds(15),
+            server: try ServerURL.parse("file://" + folder.file("file"), as: [.file]), isDefault: false, clock: clock, ownTTL: .seconds(15),
             requestTimeout: .seconds(1))
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .configuration)
     }

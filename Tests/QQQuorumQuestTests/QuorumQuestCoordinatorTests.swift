@@ -31,7 +31,7 @@ import Testing
     func coordinator(_ url: String, timeout: Duration = .seconds(5)) throws -> QuorumQuestCoordinator {
         let saved = saved
         return QuorumQuestCoordinator(
-            server: try ServerURL.parse(url), settings: GRPCSettings(), clock: clock,
+            server: try ServerURL.parse(url, as: [.quorumQuest]), settings: GRPCSettings(), clock: clock,
             requestTimeout: timeout
         ) { saved[$0] }
     }
@@ -288,7 +288,8 @@ import Testing
     @Test("waiting asks again after a while that grows to two seconds, and not past its limit") func waiting() async throws {
         let clock = SteppingClock()
         let qq = QuorumQuestCoordinator(
-            server: try ServerURL.parse("qq://127.0.0.1:1"), settings: GRPCSettings(), clock: clock, requestTimeout: .seconds(5)
+            server: try ServerURL.parse("qq://127.0.0.1:1", as: [.quorumQuest]), settings: GRPCSettings(), clock: clock,
+            requestTimeout: .seconds(5)
         ) { _ in nil }
         let blocker = ElectionState(name: "x", phase: .unknown)
         var pauses: [Duration] = []

@@ -14,7 +14,7 @@ import Testing
         -> RaftLockCoordinator
     {
         RaftLockCoordinator(
-            server: try ServerURL.parse(url), settings: GRPCSettings(), clock: clock, executor: globalConcurrentExecutor,
+            server: try ServerURL.parse(url, as: [.raftLock]), settings: GRPCSettings(), clock: clock, executor: globalConcurrentExecutor,
             requestTimeout: timeout, priority: priority, followsRedirects: follows)
     }
 

@@ -91,12 +91,12 @@ enum BashCompletion {
         }
 
         __qq_url() {
-            if [[ $1 == file://* ]]; then
+            if [[ $1 == \#(Systems.folderScheme)://* ]]; then
                 compopt -o nospace 2>/dev/null
-                __qq_offer "$1" < <(compgen -d -S / -- "${1#file://}" | sed 's|^|file://|')
+                __qq_offer "$1" < <(compgen -d -S / -- "${1#\#(Systems.folderScheme)://}" | sed 's|^|\#(Systems.folderScheme)://|')
             else
                 compopt -o nospace 2>/dev/null
-                __qq_words "$1" file:///
+                __qq_words "$1" \#(Systems.folderScheme):///
             fi
         }
 

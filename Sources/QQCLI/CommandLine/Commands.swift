@@ -47,8 +47,7 @@ enum Commands {
     /// Holds on every command with the global flags.
     static var globalRules: [Rule] {
         [
-            .exclusive(Flags.quiet.erased, Flags.verbose.erased), .exclusive(Flags.creds.erased, Flags.nkey.erased),
-            .requires(Flags.tlsKey.erased, Flags.tlsCert.erased),
-        ]
+            .exclusive(Flags.quiet.erased, Flags.verbose.erased), .requires(Flags.tlsKey.erased, Flags.tlsCert.erased),
+        ] + Systems.rules
     }
 }

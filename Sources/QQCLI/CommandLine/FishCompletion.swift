@@ -93,12 +93,12 @@ enum FishCompletion {
 
         function __qq_url
             set -l typed (commandline -ct | string replace -r -- '^(--server=|-s)' '')
-            if string match -q -- 'file://*' $typed
-                for folder in (__fish_complete_directories (string replace -- file:// '' $typed) '')
-                    echo file://$folder
+            if string match -q -- '\(Systems.folderScheme)://*' $typed
+                for folder in (__fish_complete_directories (string replace -- \(Systems.folderScheme):// '' $typed) '')
+                    echo \(Systems.folderScheme)://$folder
                 end
             else
-                echo file:///
+                echo \(Systems.folderScheme):///
             end
         end
 

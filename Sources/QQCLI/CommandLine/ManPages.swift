@@ -4,7 +4,7 @@ enum ManPages {
     static var all: [ManPage] { [overview] + Commands.withManPage.map { manPage(for: $0) } + additional }
 
     /// Pages that come from other declarations, such as the JSON schema's, and those about a system.
-    static let additional: [ManPage] = [Schemas.manPage, QuorumQuestManual.page, RaftLockManual.page, NATSManual.page]
+    static let additional: [ManPage] = [Schemas.manPage] + Systems.documentation.compactMap { $0.manual?() }
 
     /// The page that `qq man` is asked for: `acquire`, `qq-acquire`, `qq`, `qq-acquire.1`.
     static func named(_ name: String) -> ManPage? {

@@ -36,45 +36,19 @@ enum Overview {
         ExitNote("128+n", "the command died of signal n"),
     ]
 
-    static let servers: [(url: String, meaning: String)] = [
-        (
-            "`file:///`*DIR*",
-            """
-            Lease files: the election *NAME* is `DIR/NAME.json`, in the format of the Go leader election package. *NAME* is 1 to 128 of \
-            letters, digits, dot, underscore and dash, and does not start with a dot. Contenders on several machines need a shared file \
-            system with working locks; `qq cluster-status` says whether it has them.
-            """
-        ),
-        (
-            "`qq://`*HOST*[`:`*PORT*], `qqs://`...",
-            "Quorum Quest: the election *NAME* is *SERVICE*[`/`*DOMAIN*], in the domain `production` by default. See qq-quorum-quest(7)."
-        ),
-        (
-            "`raftlock://`*HOST*[`:`*PORT*][`,`*HOST*...], `raftlocks://`...",
-            "A RaftLock cluster: the election *NAME* is a lock. See qq-raftlock(7)."
-        ),
-        (
-            "`nats://`*HOST*[`:`*PORT*][`,`*HOST*...], `tls://`...",
-            """
-            A NATS cluster: the election *NAME* is a key-value bucket, in the formats of the Go clustering library, whose nodes and `qq` take \
-            part in it together. See qq-nats(7).
-            """
-        ),
-    ]
+    static var servers: [(url: String, meaning: String)] { Systems.documentation.map { ($0.urls, $0.meaning) } }
 
-    static let environment: [(name: String, meaning: String)] = [
-        ("QQ_SERVER", "The server URL where `--server` is not given."),
-        ("QQ_CONTEXT", "The context where `--context` is not given; see qq-context(1)."),
-        ("QQ_NATS_CREDS, QQ_NATS_NKEY", "Files to log in to NATS with, where neither flags nor the server URL say how."),
-        (
-            "QQ_NATS_USER, QQ_NATS_PASSWORD, QQ_NATS_TOKEN",
-            "The same, where no file holds them; hidden from all that `qq` starts."
-        ),
-        ("NO_COLOR", "Where set and not empty, output is not coloured unless `--color=always` says so."),
-        ("XDG_STATE_HOME", "Lease files are in `qq/leases` below it by default; `~/.local/state` where it is not set."),
-        ("XDG_CONFIG_HOME", "Contexts are in `qq/contexts.yaml` below it; `~/.config` where it is not set."),
-        ("XDG_RUNTIME_DIR", "Saved grants are in `qq` below it."),
-    ]
+    static var environment: [(name: String, meaning: String)] {
+        [
+            ("QQ_SERVER", "The server URL where `--server` is not given."),
+            ("QQ_CONTEXT", "The context where `--context` is not given; see qq-context(1)."),
+        ] + Systems.documentation.flatMap(\.environment) + [
+            ("NO_COLOR", "Where set and not empty, output is not coloured unless `--color=always` says so."),
+            ("XDG_STATE_HOME", "Lease files are in `qq/leases` below it by default; `~/.local/state` where it is not set."),
+            ("XDG_CONFIG_HOME", "Contexts are in `qq/contexts.yaml` below it; `~/.config` where it is not set."),
+            ("XDG_RUNTIME_DIR", "Saved grants are in `qq` below it."),
+        ]
+    }
 
     /// What guarded commands and hooks find in their environment.
     static let commandEnvironment: [(name: String, meaning: String)] = [

@@ -20,10 +20,10 @@ enum ZshCompletion {
         }
 
         _qq_url() {
-            if compset -P 'file://'; then
+            if compset -P '\(Systems.folderScheme)://'; then
                 _path_files "$@" -/
             else
-                compadd "$@" -S '' -- file:///
+                compadd "$@" -S '' -- \(Systems.folderScheme):///
             fi
         }
 

@@ -15,9 +15,8 @@ extension Context {
         }
         if let problem = endpoints.first(where: { !$0.isReachable })?.problem, !endpoints.contains(where: \.isReachable) {
             let hint =
-                server.system == .file
-                ? "see that the folder is the right one, and that we may use it: ls -ld DIR"
-                : ConnectFailure.hint(problem) ?? "see that the URL names the right servers: qq context show --effective"
+                system.unreachableHint ?? ConnectFailure.hint(problem)
+                ?? "see that the URL names the right servers: qq context show --effective"
             throw CoordinationError(.unavailable, "nothing answers", because: problem, at: server.description, hint: hint)
         }
         return endpoints.contains { $0.isReachable && $0.canGrant } ? ExitCode.yes : ExitCode.no

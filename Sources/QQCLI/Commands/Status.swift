@@ -67,15 +67,15 @@ extension Context {
                 try output.print(
                     json: ["server": .string(server.description), "system": .string(server.system.name), "elections": .array(values)])
             }
-        // For all of a system or for none: who cuts columns out must find them in each line.
-        case .plain: for row in rows { try output.print(record: row.record(isCounted: server.system == .nats)) }
+        // The columns of the system, known or not: who cuts columns out must find them in each line.
+        case .plain: for row in rows { try output.print(record: row.record(system.columns)) }
         case .terminal:
             if rows.isEmpty {
                 messages.note("no elections at \(server)")
                 return
             }
             let columns = StatusRow.Columns(
-                areCounted: rows.contains { $0.state.epoch != nil || $0.state.revision != nil },
+                own: rows.contains { row in system.columns.contains { $0.text(row.state) != nil } } ? system.columns : [],
                 areQueued: coordinator.capabilities.has(.waiterCount), areAdvised: invocation[Flags.advice])
             let now = WallTime.now()
             try output.print(table: columns.heading, rows.map { $0.cells(columns, at: now) })

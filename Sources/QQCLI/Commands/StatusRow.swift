@@ -8,24 +8,25 @@ struct StatusRow: Sendable {
 
     /// Which columns a table has beside the usual ones.
     struct Columns: Sendable {
-        let areCounted: Bool
+        /// Those of the system.
+        let own: [StatusColumn]
         let areQueued: Bool
         let areAdvised: Bool
 
         var heading: [String] {
-            ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + (areCounted ? ["EPOCH", "REVISION"] : []) + (areQueued ? ["WAITING"] : [])
+            ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + own.map(\.heading) + (areQueued ? ["WAITING"] : [])
                 + (areAdvised ? ["ASK AGAIN"] : [])
         }
     }
 
     /// For programs.
-    /// - Parameter isCounted: whether the system counts terms and revisions.
-    func record(isCounted: Bool) -> [String?] {
+    /// - Parameter columns: those of the system.
+    func record(_ columns: [StatusColumn]) -> [String?] {
         var record = [
             state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
             state.remaining.map { Rendering.seconds($0) },
         ]
-        if isCounted { record += [state.epoch.map { String($0) }, state.revision.map { String($0) }] }
+        record += columns.map { $0.text(state) }
         if let advice {
             record += [advice.initial, advice.maximum].map { Rendering.seconds($0) } + ["\(advice.multiplier)", "\(advice.jitter)"]
         }
@@ -40,7 +41,7 @@ struct StatusRow: Sendable {
             .init(state.isLed ? state.remaining.map { "in " + DurationText.brief($0) } : nil, isEndingSoon ? .warning : nil),
             .init(state.token?.description),
         ]
-        if columns.areCounted { cells += [.init(state.epoch.map { String($0) }), .init(state.revision.map { String($0) })] }
+        cells += columns.own.map { .init($0.text(state)) }
         if columns.areQueued { cells.append(.init(state.waiters.map { String($0) })) }
         if columns.areAdvised {
             cells.append(

@@ -51,16 +51,17 @@ struct ContextChoice: Sendable {
     /// Whether a context's value of `flag` counts beside what was typed and what the environment says.
     static func applies(_ flag: AnyFlag, to invocation: Invocation) -> Bool {
         if invocation.isGiven(flag) || flag.environment.map({ filledVariable($0) != nil }) ?? false { return false }
-        switch flag.name {
-        case Flags.creds.erased.name, Flags.nkey.erased.name:
-            // One login: that of the context is not put beside another.
-            let logins = [Flags.creds.erased, Flags.nkey.erased]
-            return !logins.contains { invocation.isGiven($0) || $0.environment.map { filledVariable($0) != nil } ?? false }
-                && !Hidden.names.contains { filledVariable($0) != nil }
-        case Flags.server.erased.name, Flags.clusterConfig.erased.name:
+        if [Flags.server.erased.name, Flags.clusterConfig.erased.name].contains(flag.name) {
             return !invocation.isGiven(Flags.server) && !invocation.isGiven(Flags.clusterConfig) && filledVariable("QQ_SERVER") == nil
-        default: return true
         }
+        // One login: that of the context is not put beside another.
+        for system in Systems.all {
+            let logins = system.logins()
+            guard logins.contains(where: { $0.name == flag.name }) else { continue }
+            return !logins.contains { invocation.isGiven($0) || $0.environment.map { filledVariable($0) != nil } ?? false }
+                && !system.secretVariables.contains { filledVariable($0) != nil }
+        }
+        return true
     }
 
     /// The command line with the context's values for what it leaves open.

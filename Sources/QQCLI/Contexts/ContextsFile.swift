@@ -128,7 +128,7 @@ struct ContextsFile: Sendable, Equatable {
     /// What is wrong with a value; nil if nothing.
     static func problem(_ flag: AnyFlag, _ text: String) -> UsageError? {
         if flag.name == Flags.server.erased.name {
-            do throws(ServerURL.Invalid) { _ = try ServerURL.parse(text) } catch { return UsageError(error.reason, hint: error.hint) }
+            do throws(ServerURL.Invalid) { _ = try Systems.url(text) } catch { return UsageError(error.reason, hint: error.hint) }
             guard Hidden.credentials(in: Array(text.utf8)) == nil else {
                 return UsageError("it holds a secret, and contexts hold none", hint: "name a file with it, such as --creds FILE")
             }

@@ -44,7 +44,7 @@ struct EffectiveValue: Sendable {
     /// Without what nobody is to read.
     private static func shown(_ flag: AnyFlag, _ text: String) -> String {
         guard flag.name == Flags.server.erased.name else { return text }
-        return (try? ServerURL.parse(text))?.description ?? Hidden.redacted(word: text)
+        return (try? Systems.url(text))?.description ?? Hidden.redacted(word: text)
     }
 
     private static func said(_ flag: AnyFlag, by file: ClusterFile) -> String? {

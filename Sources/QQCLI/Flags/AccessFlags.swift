@@ -1,6 +1,6 @@
 import QQCore
 
-/// Getting in: what to log in with, and TLS.
+/// Getting in: TLS. The flags that only some systems take are declared beside those, in Systems.
 extension Flags {
     static let clusterConfig = Flag<String>(
         "cluster-config", value: "FILE", kind: .file, group: .server,
@@ -11,18 +11,6 @@ extension Flags {
             file says. See qq-nats(7).
             """,
         parse: Values.text)
-
-    static let creds = Flag<String>(
-        "creds", value: "FILE", kind: .file, group: .access,
-        help: "Log in by a .creds file",
-        more: "NATS: log in with the JWT and the seed in this `.creds` file. It is read anew for each connection.",
-        environment: "QQ_NATS_CREDS", parse: Values.text)
-
-    static let nkey = Flag<String>(
-        "nkey", value: "FILE", kind: .file, group: .access,
-        help: "Log in by an NKey seed",
-        more: "NATS: log in with the user's NKey seed in this file. It is read anew for each connection.",
-        environment: "QQ_NATS_NKEY", parse: Values.text)
 
     static let tlsCA = Flag<String>(
         "tls-ca", value: "FILE", kind: .file, group: .access,
@@ -51,46 +39,13 @@ extension Flags {
         more: "The name that the server's certificate must have, where it is not the host that the URL names.",
         parse: Values.text)
 
-    static let tlsFirst = Flag(
-        switch: "tls-first", group: .access,
-        help: "NATS: TLS before anything else",
-        more: "NATS: begin with TLS before the server has said anything, for servers that are configured with `handshake_first`.")
-
-    static let followRedirects = Flag(
-        switch: "follow-redirects", group: .access,
-        help: "RaftLock: trust the leader's address",
-        more: """
-            RaftLock: where the servers name a leader that is none of the URL's, ask it at the address that they give. By default only the \
-            servers of the URL are asked; RaftLock's own addresses are often those of its peers, where no locks are served.
-            """)
-
-    static let maxMessage = Flag<Int>(
-        "max-message", value: "MIB", kind: .count, group: .access,
-        help: "gRPC: largest message, in MiB",
-        more: "Quorum Quest and RaftLock: the largest message that is sent or taken, in MiB.",
-        defaultText: "\(Defaults.maximumMessage)", parse: Values.number(1...256))
-
-    static let metricsFile = Flag<String>(
-        "metrics-file", value: "FILE", kind: .file, group: .output,
-        help: "gRPC: count calls in FILE",
-        more: """
-            Quorum Quest and RaftLock: write counts of the calls made, by operation, to this file in the text format of Prometheus: every \
-            \(DurationText.format(Defaults.metricsEvery)) and at the end, each time as a whole. The names are in qq-raftlock(7). That it cannot be written is \
-            reported and changes nothing.
-            """,
-        parse: Values.text)
-
-    /// What to log in with, and TLS.
+    /// How to log in, TLS, and the other flags that only some systems take, but those about retrying.
     @FlagListBuilder static var access: [AnyFlag] {
-        creds
-        nkey
+        Systems.logins
         tlsCA
         tlsCert
         tlsKey
         tlsName
-        tlsFirst
-        followRedirects
-        maxMessage
-        metricsFile
+        Systems.flags { $0 != .retrying }
     }
 }

@@ -1,5 +1,4 @@
 import QQCore
-import QQRaftLock
 
 /// Running things: the guarded command, hooks, retries.
 extension Flags {
@@ -66,7 +65,7 @@ extension Flags {
         help: "First and longest pause",
         more: """
             The pause before the first retry and the longest one. Between them each pause is longer than the one before, see `--backoff-factor`. \
-            The default on RaftLock is \(Defaults.raftLockBackoff.text).
+            \(Systems.otherDefaults(\.backoff, Defaults.backoff) { $0.text })
             """,
         defaultText: Defaults.backoff.text, parse: BackoffRange.parse)
 
@@ -81,21 +80,9 @@ extension Flags {
         help: "How much pauses vary, 0 to 1",
         more: """
             By which part of itself, from 0 to 1, a pause is varied at random, so that contenders do not all ask at the same moment. \
-            Renewals vary too, towards sooner only. The default on RaftLock is \(Defaults.raftLockJitter).
+            Renewals vary too, towards sooner only. \(Systems.otherDefaults(\.jitter, Defaults.jitter) { "\($0)" })
             """,
         defaultText: "\(Defaults.jitter)", parse: Values.decimal(0...1))
-
-    static let retryOn = Flag<Set<String>>(
-        "retry-on", value: "CODES", kind: .choice(LockErrorCode.allCases.map(\.rawValue)), group: .retrying,
-        help: "RaftLock: which failures to retry",
-        more: """
-            RaftLock: try again after these failures alone, named as the servers name them and joined by commas: \
-            \(LockErrorCode.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", ")). A request that was not answered \
-            counts as `timeout`, a server that cannot be reached as `unavailable`. What may have been carried out is settled by reading first, whatever \
-            this says. By default all but \
-            \(LockErrorCode.allCases.map(\.rawValue).filter { !LockErrorCode.usuallyRetried.contains($0) }.map { "`\($0)`" }.joined(separator: " and ")).
-            """,
-        parse: Values.errorCodes)
 
     /// The retry policy.
     @FlagListBuilder static var retrying: [AnyFlag] {
@@ -103,6 +90,6 @@ extension Flags {
         backoff
         backoffFactor
         jitter
-        retryOn
+        Systems.flags { $0 == .retrying }
     }
 }

@@ -1,8 +1,6 @@
 /// What applies where neither flag, environment nor context says otherwise; help quotes these values.
 enum Defaults {
     static let ttl: Duration = .seconds(15)
-    /// What the nodes of the Go library have, who join no bucket with another one.
-    static let natsTTL: Duration = .seconds(10)
     /// The shortest that are taken. A lease or a pause below that would keep a processor busy, or a server, and protect nothing.
     static let shortestTTL: Duration = .milliseconds(50)
     static let shortestRenewal: Duration = .milliseconds(10)
@@ -14,9 +12,6 @@ enum Defaults {
     static let backoff = BackoffRange(initial: .milliseconds(200), maximum: .seconds(5))
     static let backoffFactor = 2.0
     static let jitter = 0.2
-    /// What the Go client of RaftLock has.
-    static let raftLockBackoff = BackoffRange(initial: .milliseconds(100), maximum: .seconds(5))
-    static let raftLockJitter = 0.1
     /// In MiB: gRPC's own.
     static let maximumMessage = 4
     static let metricsEvery: Duration = .seconds(5)

@@ -68,7 +68,8 @@ struct AnyFlag: Sendable {
     let withoutValue: (any Sendable)?
     let read: @Sendable (String) throws(UsageError) -> any Sendable
 
-    var more: String { makeMore() }
+    /// With what systems add to it.
+    var more: String { ([makeMore()] + Systems.notes(on: name)).joined(separator: " ") }
 
     var isSwitch: Bool { valueName == nil }
 

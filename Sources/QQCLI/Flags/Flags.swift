@@ -21,8 +21,7 @@ extension Flags {
         help: "The identity to ask under",
         more: """
             The identity to ask under: 1 to 256 bytes without control characters. Two contenders with one identity are one to the \
-            system, so give each its own. By default one is made of host name, process number and a random part; on NATS, where nodes \
-            have names, it is the host name.
+            system, so give each its own. By default one is made of host name, process number and a random part.
             """,
         environment: nil, parse: Values.identity)
 

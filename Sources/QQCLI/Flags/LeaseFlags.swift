@@ -17,10 +17,9 @@ extension Flags {
         help: "How long a lease lasts",
         more: """
             How long the lease lasts without renewal, and so how long an election may stand still after a holder's machine is lost. \
-            A short TTL fails over sooner and bears less disturbance. Counted from before each request was sent. On NATS the bucket has \
-            one TTL for all: where there is one with another TTL, a TTL given here is refused.
+            A short TTL fails over sooner and bears less disturbance. Counted from before each request was sent.
             """,
-        defaultText: "\(DurationText.format(Defaults.ttl)), NATS \(DurationText.format(Defaults.natsTTL))",
+        defaultText: Systems.defaultText(\.ttl, Defaults.ttl) { DurationText.format($0) },
         parse: Values.duration(atLeast: Defaults.shortestTTL))
 
     static let renewEvery = Flag<Duration>(
@@ -146,8 +145,7 @@ extension Flags {
         help: "Take the lease from another's hands",
         more: """
             Take the lease away from a leader that is not us. Where the leader cannot be asked, its command is told by the failure of its \
-            next renewal, so it may still run for up to its TTL; the system grants the lease to nobody before that where it can. On NATS \
-            the lease is deleted, and that node may not lead for one TTL.
+            next renewal, so it may still run for up to its TTL; the system grants the lease to nobody before that where it can.
             """)
 
     static let yes = Flag(

@@ -1,5 +1,4 @@
 import QQCore
-import QQRaftLock
 import QQVIP
 
 /// How the texts of flags become values. An error says what is wrong with the text; the parser puts the flag before it.
@@ -60,21 +59,6 @@ enum Values {
             throw UsageError("not a number from 0.000001 to 1000000")
         }
         return number
-    }
-
-    /// Names of failures, joined by commas.
-    static func errorCodes(_ text: String) throws(UsageError) -> Set<String> {
-        var codes: Set<String> = []
-        for word in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {
-            let words = LockErrorCode.allCases.map(\.rawValue)
-            guard words.contains(word) else {
-                throw UsageError(
-                    "'\(Printable.text(word))' is not one of \(words.joined(separator: ", "))",
-                    hint: Suggestion.hint(for: word, among: words))
-            }
-            codes.insert(word)
-        }
-        return codes
     }
 
     /// Any text but none.

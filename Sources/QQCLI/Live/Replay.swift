@@ -30,7 +30,7 @@ struct Replay: Sendable {
         clock = ReplayClock(loop: loop, speed: invocation[Flags.speed] ?? 1)
         let place = recording.entries.first?.server ?? ""
         // Only what a line says of the server would need it, and those lines are printed as they were recorded.
-        let lines = LineDisplay(output: output, messages: messages, server: try ServerURL.parse("file:///"), clock: clock)
+        let lines = LineDisplay(output: output, messages: messages, server: try Systems.url("file:///"), clock: clock)
         if mayDraw, output.form == .terminal, LiveScreen.isUsable {
             display = LiveDisplay(LiveView(names, at: "\(place), replayed", isUnicode: Letters.areUnicode), lines, on: loop, clock: clock)
         } else {

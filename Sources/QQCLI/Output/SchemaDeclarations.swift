@@ -35,7 +35,8 @@ struct Schema: Sendable {
 extension Schemas {
     private static let name = Schema.Field("name", .text, "The election.")
     private static let server = Schema.Field("server", .text, "The server URL, without credentials.")
-    private static let system = Schema.Field("system", .text, "What answers there: `file`, `quorum-quest`, `raftlock` or `nats`.")
+    private static let system = Schema.Field(
+        "system", .text, "What answers there: \(Systems.list(Systems.spoken.map { "`\($0.url.name)`" }, "or")).")
     private static let leader = Schema.Field("leader", .text, null: true, "The identity that leads; null where nobody does.")
     private static let token = Schema.Field(
         "token", .count, null: true,
@@ -146,43 +147,7 @@ extension Schemas {
             .init("can_grant", .flag, "Whether it could grant a lease now, as far as can be seen."),
             .init("round_trip", .seconds, null: true, "How long one question took."),
             .init("problem", .text, null: true, "What went wrong, where it does not answer."),
-            .init(
-                "exists", .flag, optional: true,
-                "Lease files: whether the folder is there; the embedded default is made when it is first needed."),
-            .init("writable", .flag, optional: true, "Lease files: whether we may take leases there."),
-            .init("file_system", .text, optional: true, "Lease files: what the folder is on."),
-            .init(
-                "shared", .flag, optional: true,
-                "Lease files: whether other machines may write it; then leases are judged by their wall clocks."),
-            .init("locks", .flag, optional: true, "Lease files: whether the kernel's locks work there."),
-            .init("free_bytes", .count, optional: true, "Lease files: room left."),
-            .init("elections", .count, optional: true, "Lease files: how many there are."),
-            .init("held", .count, optional: true, "Lease files: how many have a leader."),
-            .init("broken", .count, optional: true, "Lease files: how many cannot be read."),
-            .init("server_name", .text, optional: true, "NATS: what the server calls itself."),
-            .init("version", .text, optional: true, "NATS: the server's version."),
-            .init("cluster", .text, null: true, optional: true, "NATS: the name of the server's cluster."),
-            .init("domain", .text, null: true, optional: true, "NATS: the server's JetStream domain."),
-            .init("jetstream", .flag, optional: true, "NATS: whether our account has JetStream there."),
-            .init("streams", .count, null: true, optional: true, "NATS: how many streams our account has."),
-            .init(
-                "meta_leader", .text, null: true, optional: true,
-                "NATS: who leads JetStream's own cluster; told to the system account alone."),
-            .init("services", .list, optional: true, "Quorum Quest: the names of the services that the server says it offers."),
-            .init("node_id", .text, null: true, optional: true, "RaftLock: what the node calls itself."),
-            .init("role", .text, optional: true, "RaftLock: `leader`, `follower`, or `unknown` where nothing tells."),
-            .init("leader_id", .text, null: true, optional: true, "RaftLock: the node that leads, as far as can be seen."),
-            .init("term", .count, null: true, optional: true, "RaftLock: the term of the nodes among themselves."),
-            .init("commit_index", .count, null: true, optional: true, "RaftLock: how much of the log the node knows to be agreed on."),
-            .init("last_applied", .count, null: true, optional: true, "RaftLock: how much of the log it has carried out."),
-            .init("lag", .count, null: true, optional: true, "RaftLock: how far its log is behind that of the endpoint that has most."),
-            .init(
-                "serving", .flag, null: true, optional: true,
-                "RaftLock: whether it says that it serves, which it does also without the others."),
-            .init("uptime", .seconds, null: true, optional: true, "RaftLock: how long it has been running."),
-            .init("active_locks", .count, null: true, optional: true, "RaftLock: how many locks are held."),
-            .init("total_waiters", .count, null: true, optional: true, "RaftLock: how many wait for locks."),
-        ])
+        ] + Systems.documentation.flatMap(\.endpointFields))
 
     static let member = Schema(
         name: "member", about: "An element of `members` in `qq cluster-status --json`.",

@@ -35,7 +35,7 @@ extension Context {
 enum Waiting {
     /// `asking nats://h1:4222`
     static func asking(_ server: ServerURL, for name: String? = nil) -> String {
-        (name.map { "\($0): " } ?? "") + (server.system == .file ? "reading " : "asking ") + server.description
+        (name.map { "\($0): " } ?? "") + (server.system.isOverNetwork ? "asking " : "reading ") + server.description
     }
 
     /// `web: held by n1, waiting for its turn`

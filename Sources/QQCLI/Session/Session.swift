@@ -122,11 +122,9 @@ final class Session: Sendable {
         switch try Parser.parse(line.words, inSession: true) {
         case .version: try Output.write("qq \(version)")
         case .noCommand: throw UsageError("no command given", hint: "see 'help' for the commands")
+        case .help(nil, _) where first != Flags.help.erased.long: try Output.write(SessionHelp.text)
         case .help(let command, let long):
             try Output.write(String(helpText(for: command, long: long, width: columns).dropLast()))
-            guard command == nil else { break }
-            try Output.write(["", "In a session:"].joined(separator: "\n"))
-            for own in SessionCommand.allCases where own != .quit { try Output.write("  " + own.summary) }
         case .run(let invocation): return .goOn(try await run(invocation, line, text))
         }
         return .goOn(ExitCode.yes)
@@ -218,7 +216,7 @@ final class Session: Sendable {
         // What is kept shares a folder; other commands are as they are outside of a session.
         let folders = invocation.command.id == .acquire ? folders : LeaseFolders()
         let context = try Context(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
-        if context.server.system != .file { try Room.check(.network) }
+        if context.server.system.isOverNetwork { try Room.check(.network) }
         switch invocation.command.id {
         // The lease keeps its connection.
         case .acquire: return try await leases.acquire(context, signals: button)

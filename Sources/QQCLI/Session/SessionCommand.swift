@@ -6,17 +6,29 @@ import QQREPL
 enum SessionCommand: String, Word {
     case use, leases, jobs, fg, stop, history, exit, quit
 
-    var summary: String {
+    /// How it is typed.
+    var usage: String {
         switch self {
-        case .use: "use CONTEXT: another context for the lines that follow"
-        case .leases: "leases: what this session holds"
-        case .jobs: "jobs: what runs in the background"
-        case .fg: "fg N: wait for a job, and give it the terminal"
-        case .stop: "stop N: end a job"
-        case .history: "history: the lines typed before"
-        case .exit, .quit: "exit: release what is held, and leave (Ctrl-D)"
+        case .use: "use CONTEXT"
+        case .fg: "fg N"
+        case .stop: "stop N"
+        case .leases, .jobs, .history, .exit, .quit: rawValue
         }
     }
+
+    var meaning: String {
+        switch self {
+        case .use: "another context for the lines that follow"
+        case .leases: "what this session holds"
+        case .jobs: "what runs in the background"
+        case .fg: "wait for a job, and give it the terminal"
+        case .stop: "end a job"
+        case .history: "the lines typed before"
+        case .exit, .quit: "release what is held, and leave (Ctrl-D)"
+        }
+    }
+
+    var summary: String { "\(self == .quit ? SessionCommand.exit.usage : usage): \(meaning)" }
 }
 
 extension Session {

@@ -74,10 +74,7 @@ extension Session {
         case .file, .directory, .command: return Candidates(areFiles: true)
         case .serverURL:
             return Candidates(
-                ["file:///", "nats://", "tls://", "qq://", "qqs://", "raftlock://", "raftlocks://"].filter { $0.hasPrefix(word) }.map {
-                    before + $0
-                },
-                ends: false)
+                Systems.spoken.flatMap(\.url.beginnings).filter { $0.hasPrefix(word) }.map { before + $0 }, ends: false)
         case .election: names = Set(found.map(\.name) + leases.standing.map(\.name)).sorted()
         case .grant: names = Set(leases.standing.map(\.name) + savedGrants).sorted()
         case .context: names = contexts

@@ -1,19 +1,16 @@
 import Glibc
 import QQCore
-import QQFile
-import QQGRPC
 import QQGuard
 import QQLoop
 import QQNATS
-import QQNetwork
-import QQQuorumQuest
-import QQRaftLock
 import QQVIP
 
 /// What every command works with: what was asked, where, and how to answer.
 struct Context: Sendable {
     let invocation: Invocation
     let loop: MainLoop
+    /// The system of the server.
+    let system: SystemDescription
     let coordinator: any Coordinator
     let output: Output
     let messages: Messages
@@ -62,91 +59,23 @@ struct Context: Sendable {
         }
         let choice = try ServerChoice.resolve(flag: invocation[Flags.server], file: file)
         givenIdentity = invocation[Flags.id] ?? file?.nodeID
-        identity = givenIdentity ?? Self.defaultIdentity(choice.url.system)
+        guard let system = Systems.of(choice.url.system) else {
+            throw CoordinationError(.unsupported, "cannot use \(choice.url.system.name)", because: "it is not known")
+        }
+        self.system = system
+        identity = givenIdentity ?? system.identity()
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
+        try system.check(invocation, at: choice.url)
         metrics = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
             try MetricsFile(path, loop: loop, messages: messages)
         }
-        coordinator = try Self.coordinator(for: choice, file, invocation, loop, folders, metrics?.counts)
-        try Self.checkFlags(invocation, coordinator)
+        coordinator = try system.coordinator(
+            CoordinatorInput(
+                choice: choice, file: file, invocation: invocation, loop: loop, folders: folders, metrics: metrics?.counts))
+        if invocation.isGiven(Flags.priority) { try coordinator.capabilities.require(.priority, for: "use --priority", at: choice.url) }
         let isShown = mayDraw && invocation.command.id != .complete && invocation.command.id != .watch
         progress = isShown ? Progress.onTerminal(invocation, loop) : nil
-    }
-
-    /// Flags that are for some systems alone.
-    private static func checkFlags(_ invocation: Invocation, _ coordinator: any Coordinator) throws(CoordinationError) {
-        let server = coordinator.server
-        if invocation.isGiven(Flags.priority) { try coordinator.capabilities.require(.priority, for: "use --priority", at: server) }
-        let systems: [(AnyFlag, [ServerURL.System])] = [
-            (Flags.retryOn.erased, [.raftLock]), (Flags.followRedirects.erased, [.raftLock]),
-            (Flags.maxMessage.erased, [.quorumQuest, .raftLock]), (Flags.metricsFile.erased, [.quorumQuest, .raftLock]),
-        ]
-        for (flag, systems) in systems where invocation.isGiven(flag) && !systems.contains(server.system) {
-            throw CoordinationError(
-                .usage, "cannot use \(flag.long)", because: "it is for \(systems.map(\.name).joined(separator: " and "))",
-                at: server.description, hint: "leave it out")
-        }
-    }
-
-    private static func coordinator(
-        for choice: ServerChoice, _ file: ClusterFile?, _ invocation: Invocation, _ loop: MainLoop, _ folders: LeaseFolders,
-        _ metrics: CallMetrics?
-    ) throws(CoordinationError) -> any Coordinator {
-        let requestTimeout = invocation[Flags.timeout] ?? Defaults.requestTimeout
-        switch choice.url.system {
-        case .nats:
-            return NATSCoordinator(
-                server: choice.url, settings: try NATSSettings(invocation, choice, file: file), explicitTTL: invocation[Flags.ttl],
-                clock: loop, requestTimeout: requestTimeout)
-        case .file:
-            if let flag = Flags.access.first(where: { invocation.isGiven($0) && $0.name != Flags.metricsFile.erased.name }) {
-                throw CoordinationError(
-                    .usage, "cannot use \(flag.long)", because: "lease files are not reached over a network", at: choice.url.description,
-                    hint: "leave it out, or name a server such as -s nats://HOST:4222")
-            }
-            return folders.coordinator(
-                choice.url, isDefault: choice.origin == .embedded, clock: loop, ownTTL: invocation[Flags.ttl] ?? Defaults.ttl,
-                requestTimeout: requestTimeout)
-        case .quorumQuest:
-            let url = choice.url
-            return QuorumQuestCoordinator(
-                server: url, settings: try grpcSettings(invocation, url), clock: loop, requestTimeout: requestTimeout,
-                metrics: metrics
-            ) { name in
-                // One that cannot be read is no proof that we lead.
-                (try? GrantStore().load(name: name, server: url)) ?? nil
-            }
-        case .raftLock:
-            return RaftLockCoordinator(
-                server: choice.url, settings: try grpcSettings(invocation, choice.url), clock: loop, executor: loop,
-                requestTimeout: requestTimeout, priority: Int32(clamping: invocation[Flags.priority] ?? 0),
-                followsRedirects: invocation[Flags.followRedirects], metrics: metrics)
-        case .kubernetes:
-            throw CoordinationError(
-                .unsupported, "cannot use \(choice.url.system.name)",
-                because: "this version of qq speaks lease files, Quorum Quest, RaftLock and NATS only", at: choice.url.description,
-                hint: "name a folder with -s file:///DIR, or servers such as -s nats://HOST:4222")
-        }
-    }
-
-    private static func grpcSettings(_ invocation: Invocation, _ url: ServerURL) throws(CoordinationError) -> GRPCSettings {
-        for flag in [Flags.creds.erased, Flags.nkey.erased, Flags.tlsFirst.erased] where invocation.isGiven(flag) {
-            throw CoordinationError(
-                .usage, "cannot use \(flag.long)", because: "it is for NATS", at: url.description, hint: "leave it out")
-        }
-        var settings = GRPCSettings(tls: url.tls || TLSOptions.isAsked(invocation) ? TLSOptions(invocation) : nil)
-        settings.maximumMessage = (invocation[Flags.maxMessage] ?? Defaults.maximumMessage) * 1024 * 1024
-        return settings
-    }
-
-    /// Under which an election is asked for where nothing says another.
-    private static func defaultIdentity(_ system: ServerURL.System) -> String {
-        switch system {
-        case .nats: Identity.hostName()
-        case .quorumQuest: Identity.uuid()
-        case .file, .raftLock, .kubernetes: Identity.generated()
-        }
     }
 
     /// Those of the command line, else the one of the cluster file where the command takes any.
@@ -183,7 +112,7 @@ struct Context: Sendable {
     // MARK: What applies
 
     /// How long a lease is to last: by flag, cluster file, or the system's default.
-    var ttl: Duration { invocation[Flags.ttl] ?? file?.leaseTTL ?? (server.system == .nats ? Defaults.natsTTL : Defaults.ttl) }
+    var ttl: Duration { invocation[Flags.ttl] ?? file?.leaseTTL ?? system.ttl }
 
     /// How often a lease that lasts `ttl` is to be renewed; nil for the usual part of it.
     func renewEvery(of ttl: Duration) -> Duration? {
@@ -193,13 +122,11 @@ struct Context: Sendable {
     /// The retry policy that the flags describe.
     /// - Parameter endless: whether retries have no limit unless the flag sets one.
     func retryPolicy(endless: Bool = false) -> RetryPolicy {
-        let isRaftLock = server.system == .raftLock
-        let backoff = invocation[Flags.backoff] ?? (isRaftLock ? Defaults.raftLockBackoff : Defaults.backoff)
+        let backoff = invocation[Flags.backoff] ?? system.backoff
         return RetryPolicy(
             maximumRetries: invocation[Flags.retries] ?? (endless ? nil : Defaults.retries), initial: backoff.initial,
             maximum: backoff.maximum, multiplier: invocation[Flags.backoffFactor] ?? Defaults.backoffFactor,
-            jitter: invocation[Flags.jitter] ?? (isRaftLock ? Defaults.raftLockJitter : Defaults.jitter),
-            codes: invocation[Flags.retryOn] ?? (isRaftLock ? LockErrorCode.usuallyRetried : nil))
+            jitter: invocation[Flags.jitter] ?? system.jitter, codes: system.retriedCodes(invocation))
     }
 
     /// The hooks that the flags name.

@@ -7,7 +7,7 @@ import QQCore
 /// For the moment between the kernel's start of this process and `take()` they stand there all the same; a file is the better place.
 enum Hidden {
     /// Variables that hold secrets, and which nothing that we start is given.
-    static let names = ["QQ_NATS_USER", "QQ_NATS_PASSWORD", "QQ_NATS_TOKEN"]
+    static let names = Systems.all.flatMap(\.secretVariables)
 
     /// What the variables said, as far as they were taken away or changed.
     fileprivate static let variables = takeVariables()
@@ -65,9 +65,7 @@ enum Hidden {
         else { return nil }
         let rest = word[(colon + mark.count)...]
         guard let at = rest.lastIndex(of: UInt8(ascii: "@")), !rest[..<at].contains(where: { $0 <= 0x20 }) else { return nil }
-        // A folder's path may have an @, as the name of a Kubernetes context.
-        let before = String(decoding: word[..<colon], as: UTF8.self).lowercased()
-        if before.hasSuffix("file") || before.hasSuffix("k8s") { return nil }
+        if Systems.endsInSchemeWithoutCredentials(String(decoding: word[..<colon], as: UTF8.self).lowercased()) { return nil }
         return rest.startIndex..<at
     }
 }

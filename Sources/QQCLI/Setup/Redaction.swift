@@ -73,7 +73,7 @@ extension Hidden {
             !argument[..<colon].contains(where: { $0 <= 0x20 })
         else { return nil }
         let scheme = String(decoding: argument[..<colon], as: UTF8.self).lowercased()
-        return scheme.hasSuffix("file") || scheme.hasSuffix("k8s") ? nil : colon + mark.count..<at
+        return Systems.endsInSchemeWithoutCredentials(scheme) ? nil : colon + mark.count..<at
     }
 
     /// What stands before the last `@` of a word such as `user:password@host` or `--server=user:password@host`.

@@ -38,7 +38,7 @@ extension Context {
     /// Makes ready to ask the server. May start threads.
     /// - Throws: `.unavailable` if there is no room for them.
     func prepare() throws(CoordinationError) {
-        if server.system != .file { try Room.check(.network) }
+        if server.system.isOverNetwork { try Room.check(.network) }
         coordinator.prepare()
     }
 }

@@ -1,4 +1,3 @@
-import Glibc
 import QQCore
 import QQNATS
 
@@ -28,30 +27,28 @@ struct ServerChoice: Sendable {
                 .configuration, "cannot tell where the cluster is", because: "nats.servers is missing", at: file.path,
                 hint: "add it, or name the servers with -s nats://HOST:4222")
         }
-        do throws(ServerURL.Invalid) { return ServerChoice(url: try ServerURL.file(path: try embeddedFolder()), origin: .embedded) } catch {
-            throw CoordinationError(.configuration, "cannot tell where lease files are", because: error.reason, hint: error.hint)
-        }
+        do throws(ServerURL.Invalid) {
+            guard let embedded = Systems.all.compactMap(\.embedded).first else {
+                throw ServerURL.Invalid(reason: "no server is given", hint: "name one with -s URL")
+            }
+            return ServerChoice(url: try embedded(), origin: .embedded)
+        } catch { throw CoordinationError(.configuration, "cannot tell where lease files are", because: error.reason, hint: error.hint) }
     }
 
     private func checked(beside file: ClusterFile?, _ name: String) throws(CoordinationError) -> ServerChoice {
-        guard file != nil, url.system != .nats else { return self }
+        let expected = ClusterFile.system
+        guard file != nil, url.system != expected else { return self }
         throw CoordinationError(
-            .usage, "cannot use --cluster-config", because: "it is for NATS, and \(name) is no nats:// or tls:// URL", at: url.description,
-            hint: "leave one of them out")
+            .usage, "cannot use --cluster-config",
+            because: "it is for \(Systems.of(expected)?.displayName ?? expected.name), and \(name) is no "
+                + "\(Systems.list(expected.beginnings, "or")) URL",
+            at: url.description, hint: "leave one of them out")
     }
 
     private static func parse(_ text: String, from origin: String) throws(CoordinationError) -> ServerURL {
-        do throws(ServerURL.Invalid) { return try ServerURL.parse(text) } catch {
+        do throws(ServerURL.Invalid) { return try Systems.url(text) } catch {
             throw CoordinationError(.configuration, "cannot use the server URL", because: error.reason, at: origin, hint: error.hint)
         }
-    }
-
-    /// The folder of the embedded default: one for root, one for each user.
-    private static func embeddedFolder() throws(ServerURL.Invalid) -> String {
-        if geteuid() == 0 { return "/var/lib/qq" }
-        if let state = variable("XDG_STATE_HOME"), state.hasPrefix("/") { return state + "/qq/leases" }
-        if let home = variable("HOME"), home.hasPrefix("/") { return home + "/.local/state/qq/leases" }
-        throw ServerURL.Invalid(reason: "neither XDG_STATE_HOME nor HOME names a folder", hint: "name one with -s file:///DIR")
     }
 }
 

@@ -6,123 +6,141 @@ struct ServerURLParser {
     private typealias Bytes = ArraySlice<UInt8>
 
     private let text: String
+    private let systems: [ServerURL.System]
 
-    init(_ text: String) {
+    init(_ text: String, _ systems: [ServerURL.System]) {
         self.text = text
+        self.systems = systems
     }
 
     func url() throws(Invalid) -> ServerURL {
         let bytes = Array(text.utf8)[...]
-        if bytes.isEmpty { throw Invalid(reason: "the server URL is empty", hint: Self.forms) }
-        if bytes.first == UInt8(ascii: "/") { return try .file(path: text) }
+        if bytes.isEmpty { throw Invalid(reason: "the server URL is empty", hint: forms) }
+        if bytes.first == UInt8(ascii: "/"), let folders = systems.first(where: \.isFolder) { return try .folder(text, of: folders) }
         if bytes.contains(where: { $0 <= 0x20 || $0 == 0x7F }) {
             throw Invalid(reason: "the server URL has white space or control characters", hint: "encode them, a space as %20")
         }
         if bytes.contains(UInt8(ascii: "#")) {
             throw Invalid(reason: "a server URL has no fragment (#)", hint: "write # as %23, in a password too")
         }
-        let (scheme, rest) = try scheme(bytes)
+        let (system, scheme, rest) = try scheme(bytes)
         let (hierarchy, query) = Self.cut(rest, at: "?")
         let slash = hierarchy.firstIndex(of: UInt8(ascii: "/")) ?? hierarchy.endIndex
-        let (authority, path) = (hierarchy[..<slash], hierarchy[slash...])
+        let (authority, pathText) = (hierarchy[..<slash], hierarchy[slash...])
         let items = try items(query ?? [])
-        switch scheme.system {
-        case .file: return try file(authority, path, items)
-        case .kubernetes: return try kubernetes(authority, path, items)
-        case .quorumQuest, .raftLock, .nats: return try network(scheme, authority, path, items)
+        switch system.authority {
+        case .none:
+            try checkLocal(authority, system, scheme)
+            return ServerURL(system: system, scheme: scheme, path: try path(pathText, system, scheme), query: items)
+        case .name(let what):
+            let path = try path(pathText, system, scheme)
+            let name = try decode(authority, what)
+            return ServerURL(
+                system: system, scheme: scheme, hosts: name.isEmpty ? [] : [ServerURL.Host(name: name)], path: path, query: items)
+        case .hosts(let areRequired, let loneUserIsToken):
+            let path = try path(pathText, system, scheme)
+            let (login, hosts) = try hosts(authority, areRequired, loneUserIsToken)
+            return ServerURL(
+                system: system, scheme: scheme, user: login.user, password: login.password, token: login.token, hosts: hosts, path: path,
+                query: items)
         }
     }
 
     // MARK: Scheme
 
-    private static let known = ServerURL.Scheme.allCases.map { $0.rawValue + "://" }.joined(separator: ", ")
-    private static let forms = "give an absolute folder path, or a URL that begins with one of \(known)"
+    private var forms: String {
+        let known = systems.flatMap(\.schemes).map { $0.name + "://" }.joined(separator: ", ")
+        return (systems.contains(where: \.isFolder) ? "give an absolute folder path, or a URL" : "give a URL")
+            + " that begins with one of \(known)"
+    }
 
-    private func scheme(_ bytes: Bytes) throws(Invalid) -> (ServerURL.Scheme, rest: Bytes) {
+    private func scheme(_ bytes: Bytes) throws(Invalid) -> (ServerURL.System, ServerURL.Scheme, rest: Bytes) {
         let name = bytes.prefix(while: Self.isSchemeCharacter)
         let rest = bytes[name.endIndex...]
-        let scheme = String(decoding: name, as: UTF8.self).lowercased()
+        let text = String(decoding: name, as: UTF8.self).lowercased()
+        var known: (system: ServerURL.System, scheme: ServerURL.Scheme)?
+        for system in systems where known == nil { known = system.schemes.first { $0.name == text }.map { (system, $0) } }
         guard rest.starts(with: "://".utf8) else {
-            if scheme == "file" && rest.first == UInt8(ascii: ":") {
-                throw Invalid(reason: "the folder's path is not absolute", hint: "write file:///FOLDER or /FOLDER")
+            if let known, known.system.isFolder, rest.first == UInt8(ascii: ":") {
+                throw Invalid(reason: "the folder's path is not absolute", hint: "write \(text):///FOLDER or /FOLDER")
             }
-            throw Invalid(reason: "the server is neither a URL nor an absolute path", hint: Self.forms)
+            throw Invalid(reason: "the server is neither a URL nor an absolute path", hint: forms)
         }
-        guard let known = ServerURL.Scheme(rawValue: scheme) else {
-            throw Invalid(reason: scheme.isEmpty ? "the server URL has no scheme" : "unknown scheme \(scheme)", hint: Self.forms)
+        guard let known else {
+            throw Invalid(reason: text.isEmpty ? "the server URL has no scheme" : "unknown scheme \(text)", hint: forms)
         }
-        return (known, rest.dropFirst(3))
+        return (known.system, known.scheme, rest.dropFirst(3))
     }
 
-    // MARK: The three shapes
+    // MARK: Authority and path
 
-    private func file(_ authority: Bytes, _ path: Bytes, _ items: [ServerURL.QueryItem]) throws(Invalid) -> ServerURL {
-        guard authority.isEmpty || String(decoding: authority, as: UTF8.self).lowercased() == "localhost" else {
-            throw Invalid(reason: "a file URL names a folder on this machine, not a host", hint: "write file:///FOLDER, with three slashes")
+    private func checkLocal(_ authority: Bytes, _ system: ServerURL.System, _ scheme: ServerURL.Scheme) throws(Invalid) {
+        if authority.isEmpty || String(decoding: authority, as: UTF8.self).lowercased() == "localhost" { return }
+        guard system.isFolder else {
+            throw Invalid(reason: "a \(scheme.name) URL has no host", hint: "write \(scheme.name)://")
         }
-        if path.isEmpty { throw Invalid(reason: "the folder's path is empty", hint: "write file:///FOLDER") }
-        return ServerURL(scheme: .file, path: try ServerURL.folder(try decode(path, "the folder's path")), query: items)
+        throw Invalid(
+            reason: "a \(scheme.name) URL names a folder on this machine, not a host",
+            hint: "write \(scheme.name):///FOLDER, with three slashes")
     }
 
-    /// A context's name may have `@` and `:`, so none of it is user or port.
-    private func kubernetes(_ authority: Bytes, _ path: Bytes, _ items: [ServerURL.QueryItem]) throws(Invalid) -> ServerURL {
-        let namespace = path.dropFirst()
-        guard !namespace.contains(UInt8(ascii: "/")) else {
-            throw Invalid(
-                reason: "a Kubernetes URL has one namespace",
-                hint: "write k8s://CONTEXT/NAMESPACE, and a slash in the context's name as %2F"
-            )
+    private func path(_ bytes: Bytes, _ system: ServerURL.System, _ scheme: ServerURL.Scheme) throws(Invalid) -> String {
+        if case .hosts = system.authority, bytes.starts(with: "//".utf8) {
+            throw Invalid(reason: "the server URL has more than one scheme", hint: "name it once: \(scheme.name)://HOST:PORT,HOST:PORT")
         }
-        let name = try decode(namespace, "the namespace")
-        guard name.utf8.allSatisfy({ Self.isNamespaceCharacter($0) }) else {
-            throw Invalid(reason: "the namespace is no Kubernetes name", hint: "use a-z, 0-9 and '-'")
-        }
-        let context = try decode(authority, "the context's name")
-        return ServerURL(
-            scheme: .k8s, hosts: context.isEmpty ? [] : [ServerURL.Host(name: context)], path: name.isEmpty ? "" : "/" + name, query: items
-        )
-    }
-
-    private func network(
-        _ scheme: ServerURL.Scheme, _ authority: Bytes, _ path: Bytes, _ items: [ServerURL.QueryItem]
-    ) throws(Invalid) -> ServerURL {
-        guard path.isEmpty || path.elementsEqual("/".utf8) else {
-            if path.starts(with: "//".utf8) {
+        switch system.path {
+        case .none:
+            guard bytes.isEmpty || bytes.elementsEqual("/".utf8) else {
                 throw Invalid(
-                    reason: "the server URL has more than one scheme", hint: "name it once: \(scheme.rawValue)://HOST:PORT,HOST:PORT"
-                )
+                    reason: "a \(system.name) URL has no path",
+                    hint: "give the election's name as an argument of its own"
+                        + (system.hasCredentials ? "; in a password write / as %2F" : ""))
             }
-            throw Invalid(
-                reason: "a \(scheme.system.name) URL has no path",
-                hint: "give the election's name as an argument of its own; in a password write / as %2F"
-            )
+            return ""
+        case .folder:
+            if bytes.isEmpty { throw Invalid(reason: "the folder's path is empty", hint: "write \(scheme.name):///FOLDER") }
+            return try ServerURL.normalised(folder: try decode(bytes, "the folder's path"), scheme)
+        case .prefix:
+            let path = try decode(bytes, "the path").utf8.split(separator: UInt8(ascii: "/"))
+            return path.map { "/" + String(Substring($0)) }.joined()
+        case .part(let part):
+            let text = bytes.dropFirst()
+            guard !text.contains(UInt8(ascii: "/")) else { throw part.tooMany }
+            let name = try decode(text, part.what)
+            if name.isEmpty { return "" }
+            if let problem = part.problem(name) { throw problem }
+            return "/" + name
         }
+    }
+
+    private typealias Login = (user: String?, password: String?, token: String?)
+
+    private func hosts(
+        _ authority: Bytes, _ areRequired: Bool, _ loneUserIsToken: Bool
+    ) throws(Invalid) -> (Login, [ServerURL.Host]) {
         let parts = authority.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
         guard parts.count <= 2 else {
             throw Invalid(
                 reason: "the server URL has more than one @", hint: "give credentials once, before the first host, and write their @ as %40"
             )
         }
-        let credentials = parts.count == 2 ? try credentials(parts[0], scheme) : (user: nil, password: nil, token: nil)
+        let login = parts.count == 2 ? try credentials(parts[0], loneUserIsToken) : (user: nil, password: nil, token: nil)
         var hosts: [ServerURL.Host] = []
+        if authority.isEmpty, !areRequired { return (login, hosts) }
         for part in parts[parts.count - 1].split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
             hosts.append(try host(part, number: hosts.count + 1))
         }
-        return ServerURL(
-            scheme: scheme, user: credentials.user, password: credentials.password, token: credentials.token, hosts: hosts, query: items
-        )
+        return (login, hosts)
     }
 
     // MARK: Parts
 
-    private func credentials(
-        _ bytes: Bytes, _ scheme: ServerURL.Scheme
-    ) throws(Invalid) -> (user: String?, password: String?, token: String?) {
+    private func credentials(_ bytes: Bytes, _ loneUserIsToken: Bool) throws(Invalid) -> Login {
         let (first, second) = Self.cut(bytes, at: ":")
         if first.isEmpty { throw Invalid(reason: "there is no user before the @", hint: "write USER:PASSWORD@HOST") }
         let user = try decode(first, "the user's name")
         if let second { return (user, try decode(second, "the password"), nil) }
-        return scheme.system == .nats ? (nil, nil, user) : (user, nil, nil)
+        return loneUserIsToken ? (nil, nil, user) : (user, nil, nil)
     }
 
     private func host(_ bytes: Bytes, number: Int) throws(Invalid) -> ServerURL.Host {
@@ -204,10 +222,6 @@ struct ServerURLParser {
 
     private static func isHostCharacter(_ byte: UInt8) -> Bool {
         isAlphanumeric(byte) || "-_.".utf8.contains(byte)
-    }
-
-    private static func isNamespaceCharacter(_ byte: UInt8) -> Bool {
-        isAlphanumeric(byte) && !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) || byte == UInt8(ascii: "-")
     }
 
     /// The canonical form of an address with an optional `%25ZONE` (RFC 6874), or nil where it is none.

@@ -4,6 +4,9 @@ import QQCore
 ///
 /// Read as Go reads the file: the case of keys does not matter, and null and empty values count as missing. Unknown keys are ignored.
 public struct ClusterFile: Sendable, Hashable {
+    /// The system whose clusters such files describe.
+    public static let system = ServerURL.System.nats
+
     /// Path from which the file was read.
     public let path: String
     /// `clusterId`: the election.

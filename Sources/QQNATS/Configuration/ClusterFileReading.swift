@@ -84,10 +84,9 @@ extension ClusterFile {
                     throw Wrong(reason: "\(key) is not a nats:// or tls:// URL")
                 }
                 let url: ServerURL
-                do throws(ServerURL.Invalid) { url = try ServerURL.parse(full) } catch {
+                do throws(ServerURL.Invalid) { url = try ServerURL.parse(full, as: [.nats]) } catch {
                     throw Wrong(reason: "\(key): \(error.description)")
                 }
-                guard url.system == .nats else { throw Wrong(reason: "\(key) is not a nats:// or tls:// URL") }
                 guard url.query.isEmpty else { throw Wrong(reason: "\(key) has a query, which is not allowed in a list of servers") }
                 hosts.append(String(url.description.dropFirst(url.scheme.count + 3)))
                 if url.tls { isTLS = true }
@@ -99,7 +98,7 @@ extension ClusterFile {
             }
             guard !hosts.isEmpty else { return nil }
             let text = (isTLS ? "tls://" : "nats://") + (login.map { $0 + "@" } ?? "") + hosts.joined(separator: ",")
-            do throws(ServerURL.Invalid) { return try ServerURL.parse(text) } catch {
+            do throws(ServerURL.Invalid) { return try ServerURL.parse(text, as: [.nats]) } catch {
                 throw Wrong(reason: "nats.servers: \(error.description)")
             }
         }

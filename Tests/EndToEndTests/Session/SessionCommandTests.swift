@@ -53,7 +53,7 @@ struct SessionCommandTests {
     func help() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, rows: 60)
-            try await person.run("help", "In a session:")
+            try await person.run("help", "everything else: qq --help, man qq")
             try await person.run("help use", "use CONTEXT: another context")
             try await person.run("help release", "Give up a lease taken earlier.")
             try await person.run("status -h", "Usage: qq status")

@@ -43,7 +43,7 @@ import Testing
 
     @Test("comes back as it was written") func roundTrip() throws {
         try inFile { path in
-            let server = try ServerURL.parse("file:///x")
+            let server = try Systems.url("file:///x")
             var state = ElectionState(name: "web \"1\"\n", phase: .held)
             state.leader = "n1"
             state.token = FencingToken(.max)

@@ -15,7 +15,7 @@ import Testing
     private let error = CoordinationError(.unavailable, "cannot read x", because: "refused", at: "h1")
 
     init() throws {
-        server = try ServerURL.parse("raftlock://h1")
+        server = try Systems.url("raftlock://h1")
         sight = Sight { [told] event in told.all.withLock { $0.append(event) } }
     }
 

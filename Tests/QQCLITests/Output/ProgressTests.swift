@@ -247,7 +247,7 @@ import Testing
     }
 
     @Test("of many elections the latest is named, and the others are counted") func many() throws {
-        let server = try ServerURL.parse("nats://h1:4222")
+        let server = try Systems.url("nats://h1:4222")
         let grant = Grant(
             name: "b", identity: "me", token: FencingToken(1), termID: nil, epoch: nil, ttl: .seconds(15),
             deadline: BootInstant(nanoseconds: 0), acquiredAt: .now(), expiresAt: .now())

@@ -34,7 +34,7 @@ final class FakeCoordinator: Coordinator {
     private let state = Mutex(State())
     private let watch = AsyncThrowingStream.makeStream(of: ElectionState.self)
 
-    init() throws { server = try ServerURL.parse("file:///nowhere") }
+    init() throws { server = try ServerURL.parse("test://", as: [.init(name: "test", schemes: [.init("test")], authority: .none)]) }
 
     var seen: [Request] { state.withLock { $0.seen } }
     var mostAtOnce: Int { state.withLock { $0.mostAtOnce } }

@@ -180,7 +180,7 @@ struct ClusterFileTests {
         let found = try file(
             #"{"nats": {"reconnectWaitMs": 5000}, "election": {"leaseTtlMs": 8000, "renewIntervalMs": 2000}, "service": {"version": "3.0.0"}}"#
         )
-        var settings = try NATSSettings(server: try ServerURL.parse("nats://a"))
+        var settings = try NATSSettings(server: try ServerURL.parse("nats://a", as: [.nats]))
         found.apply(to: &settings)
         #expect(settings.leaseTTL == .seconds(8) && settings.formatToCreate == .v1 && settings.format == nil)
         #expect(settings.serviceVersion == "3.0.0")

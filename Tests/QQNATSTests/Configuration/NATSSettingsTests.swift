@@ -5,11 +5,11 @@ import Testing
 
 @Suite("NATS settings from a server URL")
 struct NATSSettingsTests {
-    private func settings(_ url: String) throws -> NATSSettings { try NATSSettings(server: try ServerURL.parse(url)) }
+    private func settings(_ url: String) throws -> NATSSettings { try NATSSettings(server: try ServerURL.parse(url, as: [.nats])) }
 
     /// The error that a URL meets.
     private func problem(_ url: String) throws -> CoordinationError? {
-        let server = try ServerURL.parse(url)
+        let server = try ServerURL.parse(url, as: [.nats])
         do throws(CoordinationError) {
             _ = try NATSSettings(server: server)
             return nil
@@ -68,7 +68,9 @@ struct NATSSettingsTests {
 struct NATSLoginTests {
     @Test("is taken from a URL")
     func inURL() throws {
-        func login(_ url: String) throws -> NATSOptions.Credentials? { NATSLogin.inURL(try ServerURL.parse(url), source: "x")?.credentials }
+        func login(_ url: String) throws -> NATSOptions.Credentials? {
+            NATSLogin.inURL(try ServerURL.parse(url, as: [.nats]), source: "x")?.credentials
+        }
         #expect(try login("nats://a") == nil)
         #expect(try login("nats://me:s%40cret@a") == .userPassword(user: "me", password: "s@cret"))
         #expect(try login("nats://s3cret@a") == .token("s3cret"))

@@ -1,6 +1,13 @@
 import QQCore
+import QQFile
+import QQNATS
+import QQQuorumQuest
+import QQRaftLock
 import Testing
 
+@testable import QQCLI
+
+/// The server URLs of the systems that qq knows.
 @Suite("Server URLs")
 struct ServerURLTests {
     @Test(
@@ -23,10 +30,10 @@ struct ServerURLTests {
             ("qq://h?a=%3D%26%2B%40+/", "qq://h?a=%3D%26%2B%40%2B/"),
         ])
     func canonical(text: String, canonical: String) throws {
-        let url = try ServerURL.parse(text)
+        let url = try Systems.url(text)
         #expect(url.description == canonical)
-        #expect(try ServerURL.parse(canonical).description == canonical)
-        if url.user == nil, url.token == nil { #expect(try ServerURL.parse(canonical) == url) }
+        #expect(try Systems.url(canonical).description == canonical)
+        if url.user == nil, url.token == nil { #expect(try Systems.url(canonical) == url) }
     }
 
     @Test(
@@ -39,7 +46,7 @@ struct ServerURLTests {
             ("k8s://c/n", .kubernetes, "kubernetes", "k8s", false),
         ] as [(String, ServerURL.System, String, String, Bool)])
     func systems(text: String, system: ServerURL.System, name: String, scheme: String, tls: Bool) throws {
-        let url = try ServerURL.parse(text)
+        let url = try Systems.url(text)
         #expect(url.system == system)
         #expect(url.system.name == name)
         #expect(url.scheme == scheme)
@@ -48,7 +55,7 @@ struct ServerURLTests {
 
     @Test("give their parts, decoded")
     func parts() throws {
-        let url = try ServerURL.parse("nats://me:p%40s%3As%20@h1:4222,[FE80::1%25eth0]:1?x=a%20b&y")
+        let url = try Systems.url("nats://me:p%40s%3As%20@h1:4222,[FE80::1%25eth0]:1?x=a%20b&y")
         #expect(url.user == "me")
         #expect(url.password == "p@s:s ")
         #expect(url.token == nil)
@@ -56,11 +63,11 @@ struct ServerURLTests {
         #expect(url.hosts.map(\.description) == ["h1:4222", "[fe80::1%eth0]:1"])
         #expect(url.query == [ServerURL.QueryItem(name: "x", value: "a b"), ServerURL.QueryItem(name: "y")])
         #expect(url.path == "")
-        #expect(try ServerURL.parse("nats://t@h").token == "t")
-        #expect(try ServerURL.parse("qq://u@h").user == "u")
-        #expect(try ServerURL.parse("k8s://a%2Fb@c/ops").hosts == [ServerURL.Host(name: "a/b@c")])
-        #expect(try ServerURL.parse("k8s://c/ops").path == "/ops")
-        #expect(try ServerURL.parse("file:///a%20b/").path == "/a b")
+        #expect(try Systems.url("nats://t@h").token == "t")
+        #expect(try Systems.url("qq://u@h").user == "u")
+        #expect(try Systems.url("k8s://a%2Fb@c/ops").hosts == [ServerURL.Host(name: "a/b@c")])
+        #expect(try Systems.url("k8s://c/ops").path == "/ops")
+        #expect(try Systems.url("file:///a%20b/").path == "/a b")
         #expect(try ServerURL.file(path: "/a%20b/../c").path == "/c")
     }
 
@@ -110,7 +117,7 @@ struct ServerURLTests {
             ("qq://h?=1", "a query item has no name", "write ?NAME=VALUE&NAME=VALUE"),
         ])
     func invalid(text: String, reason: String, hint: String) {
-        #expect(throws: ServerURL.Invalid(reason: reason, hint: hint)) { try ServerURL.parse(text) }
+        #expect(throws: ServerURL.Invalid(reason: reason, hint: hint)) { try Systems.url(text) }
     }
 
     @Test("refuse a relative path for files")
@@ -125,7 +132,7 @@ struct ServerURLTests {
             "nats://me:hunter2@h", "nats://hunter2@h", "tls://hunter2:hunter2@h1,h2", "qq://hunter2@h", "raftlocks://u:hunter%32@h",
         ])
     func secrets(text: String) throws {
-        let url = try ServerURL.parse(text)
+        let url = try Systems.url(text)
         var dumped = ""
         dump(url, to: &dumped)
         for shown in [url.description, "\(url)", String(reflecting: url), "\([url])", dumped] { #expect(!shown.contains("hunter")) }
@@ -143,7 +150,7 @@ struct ServerURLTests {
             "qq://[hunter2]", "qq://h?Token=hunter2", "file://me:hunter2@h/x", "nats://a:hunter2@h1,b:hunter2@h2",
         ])
     func secretsInErrors(text: String) {
-        let error = #expect(throws: ServerURL.Invalid.self) { try ServerURL.parse(text) }
+        let error = #expect(throws: ServerURL.Invalid.self) { try Systems.url(text) }
         #expect(error?.description.contains("hunter") == false)
     }
 
@@ -152,7 +159,7 @@ struct ServerURLTests {
         let seeds = ["nats://me:pw@h1:4222,[::1]:1?a=b", "file:///a/b%20c/../d", "k8s://c@d/ns", "/var/lib/x", "raftlocks://h1:1,h2:2"].map
         { Array($0.utf8) }
         let pool = Array("/:@%?#[],.&=a0Z ".utf8) + [0, 0x7F, 0xC3, 0xFF]
-        var numbers = Numbers(seed: 8)
+        var numbers = SeededNumbers(state: 8)
         var accepted = 0
         for round in 0..<8000 {
             var text = seeds[round % seeds.count]
@@ -164,12 +171,25 @@ struct ServerURLTests {
                     text.insert(pool.randomElement(using: &numbers) ?? 0, at: index)
                 }
             }
-            guard let url = try? ServerURL.parse(String(decoding: text, as: UTF8.self)) else { continue }
+            guard let url = try? Systems.url(String(decoding: text, as: UTF8.self)) else { continue }
             accepted += 1
-            let again = try ServerURL.parse(url.description)
+            let again = try Systems.url(url.description)
             #expect(again.description == url.description)
             #expect(again.hosts == url.hosts && again.path == url.path && again.query == url.query)
         }
         #expect(accepted > 500)
+    }
+}
+
+/// A fixed sequence of random numbers (SplitMix64), so that a failure happens again.
+private struct SeededNumbers: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ mixed >> 31
     }
 }

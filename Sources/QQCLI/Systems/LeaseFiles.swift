@@ -1,0 +1,50 @@
+import Glibc
+import QQCore
+import QQFile
+
+extension SystemDescription {
+    /// Lease files in a folder, which need no server: the embedded default.
+    static let leaseFiles = SystemDescription(
+        url: .file, displayName: "lease files",
+        embedded: { () throws(ServerURL.Invalid) in try ServerURL.file(path: try embeddedFolder()) },
+        unreachableHint: "see that the folder is the right one, and that we may use it: ls -ld DIR",
+        documentation: {
+            SystemDocumentation(
+                urls: "`file:///`*DIR*",
+                meaning: """
+                    Lease files: the election *NAME* is `DIR/NAME.json`, in the format of the Go leader election package. *NAME* is 1 to 128 of \
+                    letters, digits, dot, underscore and dash, and does not start with a dot. Contenders on several machines need a shared file \
+                    system with working locks; `qq cluster-status` says whether it has them.
+                    """,
+                endpointFields: endpointFields)
+        },
+        makeCoordinator: { input in
+            input.folders.coordinator(
+                input.url, isDefault: input.choice.origin == .embedded, clock: input.loop,
+                ownTTL: input.invocation[Flags.ttl] ?? Defaults.ttl, requestTimeout: input.requestTimeout)
+        })
+
+    /// The folder of the embedded default: one for root, one for each user.
+    private static func embeddedFolder() throws(ServerURL.Invalid) -> String {
+        if geteuid() == 0 { return "/var/lib/qq" }
+        if let state = variable("XDG_STATE_HOME"), state.hasPrefix("/") { return state + "/qq/leases" }
+        if let home = variable("HOME"), home.hasPrefix("/") { return home + "/.local/state/qq/leases" }
+        throw ServerURL.Invalid(reason: "neither XDG_STATE_HOME nor HOME names a folder", hint: "name one with -s file:///DIR")
+    }
+
+    private static let endpointFields: [Schema.Field] = [
+        .init(
+            "exists", .flag, optional: true,
+            "Lease files: whether the folder is there; the embedded default is made when it is first needed."),
+        .init("writable", .flag, optional: true, "Lease files: whether we may take leases there."),
+        .init("file_system", .text, optional: true, "Lease files: what the folder is on."),
+        .init(
+            "shared", .flag, optional: true,
+            "Lease files: whether other machines may write it; then leases are judged by their wall clocks."),
+        .init("locks", .flag, optional: true, "Lease files: whether the kernel's locks work there."),
+        .init("free_bytes", .count, optional: true, "Lease files: room left."),
+        .init("elections", .count, optional: true, "Lease files: how many there are."),
+        .init("held", .count, optional: true, "Lease files: how many have a leader."),
+        .init("broken", .count, optional: true, "Lease files: how many cannot be read."),
+    ]
+}

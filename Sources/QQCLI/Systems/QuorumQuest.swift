@@ -1,0 +1,32 @@
+import QQCore
+import QQGRPC
+import QQQuorumQuest
+
+extension SystemDescription {
+    /// Quorum Quest, over gRPC.
+    static let quorumQuest = SystemDescription(
+        url: .quorumQuest, displayName: "Quorum Quest",
+        identity: { Identity.uuid() },
+        flags: { [Flags.maxMessage.erased, Flags.metricsFile.erased] },
+        documentation: {
+            SystemDocumentation(
+                urls: "`qq://`*HOST*[`:`*PORT*], `qqs://`...",
+                meaning: """
+                    Quorum Quest: the election *NAME* is *SERVICE*[`/`*DOMAIN*], in the domain `production` by default. See qq-quorum-quest(7).
+                    """,
+                endpointFields: [
+                    .init("services", .list, optional: true, "Quorum Quest: the names of the services that the server says it offers.")
+                ],
+                manual: { QuorumQuestManual.page })
+        },
+        makeCoordinator: { input in
+            let server = input.url
+            return QuorumQuestCoordinator(
+                server: server, settings: GRPCSettings(input.invocation, server), clock: input.loop, requestTimeout: input.requestTimeout,
+                metrics: input.metrics
+            ) { name in
+                // One that cannot be read is no proof that we lead.
+                (try? GrantStore().load(name: name, server: server)) ?? nil
+            }
+        })
+}

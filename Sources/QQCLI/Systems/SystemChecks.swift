@@ -1,0 +1,39 @@
+import QQCore
+
+extension SystemDescription {
+    /// Checks that this version can use the system, and that each flag given is one that the system takes.
+    /// - Throws: `.unsupported` for a system that is known by its URL only, `.usage` for a flag.
+    func check(_ invocation: Invocation, at server: ServerURL) throws(CoordinationError) {
+        guard isSpoken else { throw notSpoken(at: server) }
+        let own = ownFlags
+        func isOwn(_ flag: AnyFlag) -> Bool { own.contains { $0.name == flag.name } }
+        if !url.isOverNetwork,
+            let flag = Flags.access.first(where: { invocation.isGiven($0) && $0.group == .access && !isOwn($0) })
+        {
+            throw CoordinationError(
+                .usage, "cannot use \(flag.long)", because: "\(displayName) are not reached over a network", at: server.description,
+                hint: "leave it out, or name a server such as -s nats://HOST:4222")
+        }
+        for system in Systems.all where system.url != url {
+            for flag in system.ownFlags where invocation.isGiven(flag) && !isOwn(flag) {
+                let owners = Systems.all.filter { $0.ownFlags.contains { $0.name == flag.name } }.map(\.displayName)
+                throw CoordinationError(
+                    .usage, "cannot use \(flag.long)", because: "it is for \(Systems.list(owners))", at: server.description,
+                    hint: "leave it out")
+            }
+        }
+    }
+
+    /// - Throws: `.unsupported` for a system that is known by its URL only.
+    func coordinator(_ input: CoordinatorInput) throws(CoordinationError) -> any Coordinator {
+        guard let makeCoordinator else { throw notSpoken(at: input.url) }
+        return try makeCoordinator(input)
+    }
+
+    private func notSpoken(at server: ServerURL) -> CoordinationError {
+        CoordinationError(
+            .unsupported, "cannot use \(url.name)",
+            because: "this version of qq speaks \(Systems.list(Systems.spoken.map(\.displayName))) only", at: server.description,
+            hint: "name a folder with -s file:///DIR, or servers such as -s nats://HOST:4222")
+    }
+}

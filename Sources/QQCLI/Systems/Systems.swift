@@ -1,0 +1,91 @@
+import QQCore
+
+/// The systems that `qq` knows, and what is asked of all of them together.
+enum Systems {
+    /// Those that come with `qq`, in the order of the documentation. A new system is one more entry.
+    static let builtIn: [SystemDescription] = [.leaseFiles, .quorumQuest, .raftLock, .nats, .kubernetes]
+
+    /// Those of this process.
+    static var all: [SystemDescription] { chosen ?? builtIn }
+
+    // Set once, before anything else runs. A Mutex must not be locked before the front process has forked.
+    nonisolated(unsafe) private static var chosen: [SystemDescription]?
+
+    /// Chooses the systems of this process. Call before everything else: flags, commands and pages are made from them.
+    static func use(_ systems: [SystemDescription]) { chosen = systems }
+
+    /// The system of this name; nil for one that is none of ours.
+    static func of(_ system: ServerURL.System) -> SystemDescription? { all.first { $0.url == system } }
+
+    /// Those that this version can take part in.
+    static var spoken: [SystemDescription] { all.filter(\.isSpoken) }
+
+    // MARK: URLs
+
+    /// Reads a server URL of any of the systems.
+    static func url(_ text: String) throws(ServerURL.Invalid) -> ServerURL { try ServerURL.parse(text, as: all.map(\.url)) }
+
+    /// Whether a text ends in a scheme whose URLs hold no user and no password, and can have an `@` that means itself.
+    /// - Parameter text: in lower case, up to the `://`. A flag can stand before the scheme.
+    static func endsInSchemeWithoutCredentials(_ text: String) -> Bool {
+        all.contains { system in !system.url.hasCredentials && system.url.schemes.contains { text.hasSuffix($0.name) } }
+    }
+
+    /// The scheme of folders on this machine, for completion.
+    static var folderScheme: String { all.first { $0.url.isFolder }?.url.schemes.first?.name ?? "file" }
+
+    // MARK: Flags
+
+    /// The flags that each say how to log in.
+    static var logins: [AnyFlag] { distinct(all.flatMap { $0.logins() }) }
+
+    /// The other flags of systems under these headings, each once.
+    static func flags(where isWanted: (FlagGroup) -> Bool) -> [AnyFlag] {
+        // Help shows those of the last system first.
+        distinct(all.reversed().flatMap { $0.flags() }).filter { isWanted($0.group) }
+    }
+
+    /// No two logins of one system.
+    static var rules: [Rule] {
+        all.flatMap { system in
+            let logins = system.logins()
+            return logins.indices.flatMap { index in logins[(index + 1)...].map { Rule.exclusive(logins[index], $0) } }
+        }
+    }
+
+    private static func distinct(_ flags: [AnyFlag]) -> [AnyFlag] {
+        var names: Set<String> = []
+        return flags.filter { names.insert($0.name).inserted }
+    }
+
+    // MARK: Texts
+
+    /// `lease files, Quorum Quest, RaftLock and NATS`.
+    static func list(_ names: [String], _ word: String = "and") -> String {
+        guard names.count > 1, let last = names.last else { return names.first ?? "" }
+        return "\(names.dropLast().joined(separator: ", ")) \(word) \(last)"
+    }
+
+    /// The default of all systems, followed by those of systems that have another: `15s, NATS 10s`.
+    static func defaultText<Value: Equatable>(
+        _ value: KeyPath<SystemDescription, Value>, _ common: Value, _ text: (Value) -> String
+    ) -> String {
+        ([text(common)]
+            + spoken.compactMap { $0[keyPath: value] == common ? nil : "\($0.displayName) \(text($0[keyPath: value]))" })
+            .joined(separator: ", ")
+    }
+
+    /// The defaults of systems that have another than the common one, as sentences: `The default on RaftLock is 0.1.`
+    static func otherDefaults<Value: Equatable>(
+        _ value: KeyPath<SystemDescription, Value>, _ common: Value, _ text: (Value) -> String
+    ) -> String {
+        spoken.compactMap {
+            $0[keyPath: value] == common ? nil : "The default on \($0.displayName) is \(text($0[keyPath: value]))."
+        }.joined(separator: " ")
+    }
+
+    /// What systems add to the long help of a common flag.
+    static func notes(on flag: String) -> [String] { documentation.compactMap { $0.notes[flag] } }
+
+    static var documentation: [SystemDocumentation] { all.compactMap { $0.documentation?() } }
+}

@@ -1,0 +1,95 @@
+extension ServerURL {
+    /// A coordination system as far as its server URLs go: its name, its schemes, and the parts that its URLs have. Each system module declares its own;
+    /// two values with one name are the same system.
+    public struct System: Sendable, Hashable {
+        /// The name that users and JSON see, such as `nats`.
+        public let name: String
+        /// The schemes of its URLs, in the order in which messages list them.
+        public let schemes: [Scheme]
+        /// What its URLs have between `://` and the path.
+        public let authority: Authority
+        /// What its URLs have after that.
+        public let path: Path
+        /// The TCP port of a host that is written without one; nil if the system has no usual port.
+        public let defaultPort: Int?
+
+        public init(name: String, schemes: [Scheme], authority: Authority, path: Path = .none, defaultPort: Int? = nil) {
+            self.name = name
+            self.schemes = schemes
+            self.authority = authority
+            self.path = path
+            self.defaultPort = defaultPort
+        }
+
+        /// Whether its elections are reached over a network, and not on this machine.
+        public var isOverNetwork: Bool { if case .none = authority { false } else { true } }
+
+        /// Whether its URLs can contain a user and a password.
+        public var hasCredentials: Bool { if case .hosts = authority { true } else { false } }
+
+        /// Whether an absolute folder path alone can stand for its URL.
+        public var isFolder: Bool { if case .folder = path { true } else { false } }
+
+        /// How its URLs begin, for completion: `file:///`, or `nats://` and `tls://`.
+        public var beginnings: [String] { schemes.map { $0.name + (isFolder ? ":///" : "://") } }
+
+        public static func == (first: System, second: System) -> Bool { first.name == second.name }
+
+        public func hash(into hasher: inout Hasher) { hasher.combine(name) }
+    }
+
+    /// A scheme of a system's URLs.
+    public struct Scheme: Sendable, Hashable {
+        /// In lower case, without the `://`.
+        public let name: String
+        /// Whether it asks for TLS.
+        public let tls: Bool
+
+        public init(_ name: String, tls: Bool = false) {
+            self.name = name
+            self.tls = tls
+        }
+    }
+
+    /// What a system's URLs have between `://` and the path.
+    public enum Authority: Sendable {
+        /// Nothing, or `localhost`: the elections are on this machine.
+        case none
+        /// `[USER[:PASSWORD]@]HOST[:PORT][,HOST[:PORT]...]`.
+        /// - Parameters:
+        ///   - areRequired: whether there has to be a host.
+        ///   - loneUserIsToken: whether a text before the `@` without a `:` is a token, which is secret, and not a user.
+        case hosts(areRequired: Bool, loneUserIsToken: Bool)
+        /// One name that is not a host, percent-encoded, in which `@` and `:` mean themselves. It may be left out.
+        /// - Parameter what: what it names, for errors, such as "the context's name".
+        case name(_ what: String)
+    }
+
+    /// What a system's URLs have after the authority.
+    public enum Path: Sendable {
+        /// Nothing, or a slash.
+        case none
+        /// An absolute folder path.
+        case folder
+        /// Any number of parts, such as the prefix of the system's keys.
+        case prefix
+        /// At most one part.
+        case part(Part)
+    }
+
+    /// The one part that a path can have.
+    public struct Part: Sendable {
+        /// What it is, for errors, such as "the namespace".
+        public let what: String
+        /// The error for more than one part.
+        public let tooMany: Invalid
+        /// Why a part cannot be used; nil if it can.
+        public let problem: @Sendable (String) -> Invalid?
+
+        public init(_ what: String, tooMany: Invalid, problem: @escaping @Sendable (String) -> Invalid?) {
+            self.what = what
+            self.tooMany = tooMany
+            self.problem = problem
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import QQCore
+import Testing
+
+@testable import QQCLI
+
+@Suite("The systems") struct SystemsTests {
+    @Test("have names and schemes of their own, and one of them is the embedded default") func names() {
+        let names = Systems.all.map(\.url.name)
+        let schemes = Systems.all.flatMap(\.url.schemes).map(\.name)
+        #expect(Set(names).count == names.count && Set(schemes).count == schemes.count)
+        #expect(Systems.all.filter { $0.embedded != nil }.map(\.url.name) == ["file"])
+    }
+
+    @Test("that this version speaks are documented; the others are not") func documentation() {
+        for system in Systems.all { #expect((system.documentation != nil) == system.isSpoken, "\(system.url.name)") }
+        let servers = Overview.servers.map(\.url).joined()
+        for scheme in Systems.spoken.flatMap(\.url.schemes) { #expect(servers.contains(scheme.name + "://"), "\(scheme.name)") }
+    }
+
+    /// The error that a command line meets before anything is asked.
+    private func error(_ line: String) throws -> CoordinationError? {
+        let invocation = try invocation(line)
+        let url = try Systems.url(try #require(invocation[Flags.server]))
+        let system = try #require(Systems.of(url.system))
+        do throws(CoordinationError) {
+            try system.check(invocation, at: url)
+            return nil
+        } catch { return error }
+    }
+
+    @Test(
+        "refuse each other's flags, and name the systems that take them",
+        arguments: [
+            ("nats://a --follow-redirects", "it is for RaftLock"), ("nats://a --retry-on timeout", "it is for RaftLock"),
+            ("nats://a --max-message 1", "it is for Quorum Quest and RaftLock"),
+            ("file:///x --metrics-file m", "it is for Quorum Quest and RaftLock"),
+            ("qq://a --creds x", "it is for NATS"), ("raftlock://a --nkey x", "it is for NATS"), ("qq://a --tls-first", "it is for NATS"),
+            ("qq://a --retry-on timeout", "it is for RaftLock"), ("file:///x --creds x", "lease files are not reached over a network"),
+            ("file:///x --max-message 1", "lease files are not reached over a network"),
+            ("file:///x --tls-ca x", "lease files are not reached over a network"), ("file:///x --retry-on timeout", "it is for RaftLock"),
+        ])
+    func refusals(line: String, reason: String) throws {
+        let found = try error("status x -s \(line)")
+        #expect(found?.kind == .usage && found?.reason == reason)
+    }
+
+    @Test(
+        "take their own flags",
+        arguments: [
+            "nats://a --creds x --tls-first --tls-ca x",
+            "raftlock://a --follow-redirects --retry-on timeout --max-message 1 --metrics-file m",
+            "qq://a --max-message 1 --metrics-file m --tls-ca x", "file:///x --timeout 1s",
+        ])
+    func own(line: String) throws {
+        #expect(try error("status x -s \(line)") == nil)
+    }
+
+    @Test("that are known by their URL only are refused, with the systems that can be used") func kubernetes() throws {
+        let found = try error("status x -s k8s://c/ns")
+        #expect(found?.exitCode == 80 && found?.what == "cannot use kubernetes")
+        #expect(found?.reason == "this version of qq speaks lease files, Quorum Quest, RaftLock and NATS only")
+    }
+}
