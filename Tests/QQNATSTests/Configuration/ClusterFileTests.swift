@@ -6,7 +6,7 @@ import Testing
 
 @Suite("A cluster file")
 struct ClusterFileTests {
-    /// As the nodes of the Go library have it.
+    /// A file as used by nodes of the Go library.
     static let example = """
         {
           "clusterId": "web",
@@ -38,7 +38,7 @@ struct ClusterFileTests {
         }
     }
 
-    @Test("is taken as it is")
+    @Test("a whole cluster file is read")
     func whole() throws {
         let found = try file(Self.example)
         #expect(found.clusterID == "web" && found.nodeID == "web-3")
@@ -51,7 +51,7 @@ struct ClusterFileTests {
         #expect(found.unknownKeys == [])
     }
 
-    @Test("tells v1 by its own name for the interval")
+    @Test("a cluster file of v1 is recognised by its name for the interval")
     func olderFormat() throws {
         let found = try file(#"{"election": {"leaseTtlMs": 10000, "renewIntervalMs": 2000}}"#)
         #expect(found.renewEvery == .seconds(2) && found.format == .v1)
@@ -61,7 +61,7 @@ struct ClusterFileTests {
     }
 
     @Test(
-        "says nothing where it holds nothing, as Go sees it",
+        "empty and null values count as missing, as in Go",
         arguments: [
             "{}", #"{"clusterId": null, "nats": null, "vip": {}, "election": {"leaseTtlMs": null}}"#,
             #"{"clusterId": "", "nodeId": "", "nats": {"servers": [], "credentials": "", "reconnectWaitMs": 0}, "election": {"leaseTtlMs": 0}}"#,
@@ -73,14 +73,14 @@ struct ClusterFileTests {
         #expect(try file(text) == expected)
     }
 
-    @Test("passes over what it does not know, and tells")
+    @Test("unknown keys are ignored and listed")
     func unknownKeys() throws {
         let found = try file(#"{"clusterId": "web", "logLevel": 3, "election": {"quorum": 2}, "nats": {"tls": {"a": 1}}, "x": null}"#)
         #expect(found.clusterID == "web")
         #expect(Set(found.unknownKeys) == ["logLevel", "election.quorum", "nats.tls", "x"])
     }
 
-    @Test("may have its keys in any case, as in Go; the last one counts")
+    @Test("the case of keys does not matter, as in Go; the last key counts")
     func caseOfKeys() throws {
         let found = try file(#"{"ClusterID": "a", "clusterid": "b", "NATS": {"Servers": ["n1"]}}"#)
         #expect(found.clusterID == "b" && found.server?.description == "nats://n1")
@@ -88,7 +88,7 @@ struct ClusterFileTests {
     }
 
     @Test(
-        "has credentials beside itself, or where an absolute path says",
+        "relative paths of credentials start at the file's folder; absolute paths are kept",
         arguments: [
             ("/etc/cluster.json", "a.creds", "/etc/a.creds"), ("/etc/cluster.json", "/b/a.creds", "/b/a.creds"),
             ("cluster.json", "a.creds", "a.creds"), ("conf/cluster.json", "../a.creds", "conf/../a.creds"),
@@ -98,7 +98,7 @@ struct ClusterFileTests {
     }
 
     @Test(
-        "makes one URL of its servers",
+        "the servers are combined into one URL",
         arguments: [
             (#"["n1", "n2:4333"]"#, "nats://n1,n2:4333"), (#"["nats://[::1]:7", "tls://n2"]"#, "tls://[::1]:7,n2"),
             (#"["nats://n1,n2", "n3"]"#, "nats://n1,n2,n3"), (#"["nats://n1/"]"#, "nats://n1"),
@@ -107,7 +107,7 @@ struct ClusterFileTests {
         #expect(try file(#"{"nats": {"servers": \#(list)}}"#).server?.description == url)
     }
 
-    @Test("keeps the login of its servers, and shows it nowhere")
+    @Test("the login of the servers is kept and never shown")
     func login() throws {
         let found = try file(#"{"nats": {"servers": ["nats://me:s3%40cret@n1", "n2", "nats://me:s3%40cret@n3"]}}"#)
         #expect(found.logins.map(\.credentials) == [.userPassword(user: "me", password: "s3@cret")])
@@ -119,7 +119,7 @@ struct ClusterFileTests {
     }
 
     @Test(
-        "is refused with the key, and what was expected there",
+        "the error for a wrong value names the key and the expected value",
         arguments: [
             ("", "line 1, column 1: "), ("{", "line 1, column 2: "), ("[]", "it holds a list, not a JSON object"),
             (#"{"clusterId": 3}"#, "clusterId is a number, expected a string"),
@@ -153,13 +153,13 @@ struct ClusterFileTests {
         #expect(!found.contains("s3cret"))
     }
 
-    @Test("may have its netmask as a number")
+    @Test("the netmask can be a number")
     func netmask() throws {
         let found = try file(#"{"vip": {"address": "fd00::9", "netmask": 64, "interface": "br0"}}"#)
         #expect(found.vip?.text == "fd00::9/64@br0")
     }
 
-    @Test("is read from a folder; what cannot be read says why")
+    @Test("a cluster file is read from disk; the error for an unreadable one gives the reason")
     func reading() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("qq-cluster-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -175,7 +175,7 @@ struct ClusterFileTests {
         #expect(throws: CoordinationError.self) { try ClusterFile.read(path) }
     }
 
-    @Test("adds to settings what a URL does not say")
+    @Test("a cluster file adds the settings that a URL cannot hold")
     func application() throws {
         let found = try file(
             #"{"nats": {"reconnectWaitMs": 5000}, "election": {"leaseTtlMs": 8000, "renewIntervalMs": 2000}, "service": {"version": "3.0.0"}}"#

@@ -7,7 +7,7 @@ import Testing
 struct NATSSettingsTests {
     private func settings(_ url: String) throws -> NATSSettings { try NATSSettings(server: try ServerURL.parse(url, as: [.nats])) }
 
-    /// The error that a URL meets.
+    /// The error for a URL, if there is one.
     private func problem(_ url: String) throws -> CoordinationError? {
         let server = try ServerURL.parse(url, as: [.nats])
         do throws(CoordinationError) {
@@ -16,7 +16,7 @@ struct NATSSettingsTests {
         } catch { return error }
     }
 
-    @Test("have every server, with the usual port where none is given")
+    @Test("settings have every server, with the default port if none is given")
     func servers() throws {
         let found = try settings("nats://a,b:4333,[::1]:7")
         #expect(found.options.servers == [.init(host: "a", port: 4222), .init(host: "b", port: 4333), .init(host: "::1", port: 7)])
@@ -24,7 +24,7 @@ struct NATSSettingsTests {
         #expect(try settings("tls://a").options.tls.isRequired)
     }
 
-    @Test("have defaults")
+    @Test("settings have defaults")
     func defaults() throws {
         let found = try settings("nats://a")
         #expect(found.apiPrefix == "$JS.API" && found.replicas == 1 && found.format == nil && found.formatToCreate == .v2)
@@ -32,7 +32,7 @@ struct NATSSettingsTests {
         #expect(found.options.inboxPrefix == "_INBOX" && found.options.credentials == .none)
     }
 
-    @Test("take what the query says")
+    @Test("settings are taken from the query")
     func query() throws {
         #expect(try settings("nats://a?domain=hub").apiPrefix == "$JS.hub.API")
         #expect(try settings("nats://a?js-prefix=JS.acme.API").apiPrefix == "JS.acme.API")
@@ -42,7 +42,7 @@ struct NATSSettingsTests {
     }
 
     @Test(
-        "name the item that is wrong",
+        "the error for a wrong query item names the item",
         arguments: [
             ("?domain=", "'domain'"), ("?domain=a.b", "'domain'"), ("?domain=*", "'domain'"), ("?domain=a%20b", "'domain'"),
             ("?js-prefix=", "'js-prefix'"), ("?js-prefix=JS.API.", "'js-prefix'"), ("?js-prefix=.x", "'js-prefix'"),
@@ -58,15 +58,15 @@ struct NATSSettingsTests {
         #expect(error.reason.contains(name), "\(error)")
     }
 
-    @Test("say which items there are")
+    @Test("the hint for an unknown query item lists the known ones")
     func unknownItem() throws {
         #expect(try problem("nats://a?x=1")?.hint == "known: domain, js-prefix, replicas, format, inbox")
     }
 }
 
-@Suite("What to log in with")
+@Suite("The choice of a NATS login")
 struct NATSLoginTests {
-    @Test("is taken from a URL")
+    @Test("a login is taken from a URL")
     func inURL() throws {
         func login(_ url: String) throws -> NATSOptions.Credentials? {
             NATSLogin.inURL(try ServerURL.parse(url, as: [.nats]), source: "x")?.credentials
@@ -76,7 +76,7 @@ struct NATSLoginTests {
         #expect(try login("nats://s3cret@a") == .token("s3cret"))
     }
 
-    @Test("is what the first group names that names anything")
+    @Test("the first group that is not empty decides")
     func precedence() throws {
         let (first, second) = (NATSLogin("--creds", .credentialsFile("/c")), NATSLogin("QQ_NATS_TOKEN", .token("t")))
         #expect(try NATSLogin.choose(among: []) == .none)
@@ -85,7 +85,7 @@ struct NATSLoginTests {
         #expect(try NATSLogin.choose(among: [[], [second], [first, second]]) == second.credentials)
     }
 
-    @Test("is an error where there are several, which names them and no secret")
+    @Test("several logins in one group are an error, which names their sources and no secret")
     func conflict() {
         let both = [NATSLogin("--creds", .credentialsFile("/c")), NATSLogin("--server", .token("s3cret"))]
         let error = #expect(throws: CoordinationError.self) { try NATSLogin.choose(among: [both]) }

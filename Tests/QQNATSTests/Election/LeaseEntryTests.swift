@@ -6,7 +6,7 @@ import Testing
 @Suite("A lease in its bucket") struct LeaseEntryTests {
     typealias Samples = LeaseSamples
 
-    @Test("is free where the key is not there, or was given up", arguments: [.delete, .purge, .expired] as [KeyValueEntry.Operation])
+    @Test("a lease is free if its key does not exist or was released", arguments: [.delete, .purge, .expired] as [KeyValueEntry.Operation])
     func free(operation: KeyValueEntry.Operation) {
         for format in LeaseFormat.allCases {
             let missing = LeaseEntry(nil, format: format)
@@ -16,13 +16,13 @@ import Testing
         }
     }
 
-    @Test("of a Go node is known by node and epoch") func goNode() {
+    @Test("a Go node's term is identified by node and epoch") func goNode() {
         let lease = LeaseEntry(Samples.entry(Samples.v2(epoch: 3), revision: 12), format: .v2)
         #expect(lease.value?.nodeID == "node-a" && lease.messageID == nil)
         #expect(lease.token == FencingToken(12) && lease.termID == "node-a/3" && lease.revision == 12)
     }
 
-    @Test("a lease of ours is known by its message ID and keeps its token") func ours() {
+    @Test("a term of qq is identified by its message ID, and keeps its token") func ours() {
         let taken = LeaseEntry(Samples.entry(Samples.v2(), revision: 12, id: "qq:\(Samples.termID)"), format: .v2)
         #expect(taken.token == FencingToken(12) && taken.termID == Samples.termID)
         let renewed = LeaseEntry(Samples.entry(Samples.v2(), revision: 40, id: "qq:\(Samples.termID):12:9"), format: .v2)
@@ -30,14 +30,14 @@ import Testing
     }
 
     @Test(
-        "a message ID that cannot be is ignored",
+        "an impossible message ID is ignored",
         arguments: ["qq:0123456789abcdefghijKL:40:1", "qq:0123456789abcdefghijKL:41:1", "order-17", ""])
     func falseMark(id: String) {
         let lease = LeaseEntry(Samples.entry(Samples.v2(), revision: 40, id: id), format: .v2)
         #expect(lease.messageID == nil && lease.token == FencingToken(40) && lease.termID == "node-a/3")
     }
 
-    @Test("may be junk, which is a term of its own") func junk() {
+    @Test("a junk value counts as a term of its own") func junk() {
         let lease = LeaseEntry(Samples.entry("rubbish", revision: 5), format: .v2)
         guard case .junk(let reason) = lease.content else {
             Issue.record("not junk")
@@ -47,13 +47,13 @@ import Testing
         #expect(lease.value == nil && lease.token == FencingToken(5) && lease.termID == "junk/5" && lease.revision == 5)
     }
 
-    // MARK: What readers are told
+    // MARK: Snapshots for readers
 
     private func snapshot(_ rules: LeaseEntryRules, _ seconds: Double, wallAhead: Double = 0) -> LeaseSnapshot {
         LeaseSnapshot(rules, at: Samples.moment(seconds, wallAhead: wallAhead))
     }
 
-    @Test("is shown while it runs and after") func shown() {
+    @Test("a lease is shown while it is held and after it has expired") func shown() {
         let rules = Samples.rules(.v2, Samples.entry(Samples.v2(), revision: 12))
         let held = snapshot(rules, 1)
         #expect(held.phase == .held && held.leader == "node-a" && held.epoch == 3 && held.revision == 12 && held.token == FencingToken(12))
@@ -62,13 +62,13 @@ import Testing
         #expect(expired.phase == .expired && expired.leader == "node-a" && expired.remaining == .zero)
     }
 
-    @Test("shows when its term began, where that is recorded") func acquiredAt() {
+    @Test("the start of a term is shown if it is recorded") func acquiredAt() {
         #expect(snapshot(Samples.rules(.v1, Samples.entry(Samples.v1())), 1).acquiredAt == Samples.start)
         #expect(snapshot(Samples.rules(.v2, Samples.entry(Samples.v2(), id: "qq:\(Samples.termID)")), 1).acquiredAt == Samples.start)
         #expect(snapshot(Samples.rules(.v2, Samples.entry(Samples.v2(), id: "qq:\(Samples.termID):2:1")), 1).acquiredAt == nil)
     }
 
-    @Test("is shown free, with nothing of a tombstone") func shownFree() {
+    @Test("a free lease is shown without any value of a tombstone") func shownFree() {
         for entry in [nil, Samples.entry("", operation: .delete)] {
             let free = snapshot(Samples.rules(.v2, entry), 1)
             #expect(free.phase == .free && free.leader == nil && free.token == nil && free.remaining == nil && free.revision == nil)
@@ -76,37 +76,37 @@ import Testing
         }
     }
 
-    @Test("is shown as junk without a leader") func shownJunk() {
+    @Test("a junk value is shown without a leader") func shownJunk() {
         let rules = Samples.rules(.v1, Samples.entry("rubbish"))
         #expect(snapshot(rules, 1).phase == .held && snapshot(rules, 1).leader == nil && snapshot(rules, 1).junk != nil)
         #expect(snapshot(rules, 1).remaining == .seconds(2) && snapshot(rules, 1).epoch == nil)
         #expect(snapshot(rules, 3).phase == .expired)
     }
 
-    @Test("is shown by our wall clock where the server does not tell the time") func oldServer() {
+    @Test("a lease is shown by the local wall clock if the server does not send its time") func oldServer() {
         let rules = Samples.rules(.v2, Samples.entry(Samples.v2()), clock: false)
         #expect(snapshot(rules, 0, wallAhead: 2).remaining == .seconds(1))
         #expect(snapshot(rules, 0, wallAhead: 60).phase == .expired)
         #expect(snapshot(rules, 1, wallAhead: -60).remaining == .seconds(2))
     }
 
-    @Test("in a bucket that keeps values for ever has no end that is known") func forEver() {
+    @Test("a lease in a bucket that keeps values forever has no known end") func forEver() {
         let held = snapshot(Samples.rules(.v2, Samples.entry(Samples.v2()), keepsForEver: true), 1000)
         #expect(held.phase == .held && held.remaining == nil && held.ttl == nil)
     }
 
-    @Test("shows no epoch below zero") func negativeEpoch() {
+    @Test("a negative epoch is not shown") func negativeEpoch() {
         #expect(snapshot(Samples.rules(.v2, Samples.entry(Samples.v2(epoch: -1))), 1).epoch == nil)
     }
 }
 
-@Suite("What we write of a term") struct LeaseTermTests {
-    /// Name by name, our id aside: what the recorded nodes sent.
+@Suite("The writes of a term") struct LeaseTermTests {
+    /// The headers without the message ID, to compare with those that the recorded nodes sent.
     private func headers(_ write: KeyValueWrite) -> [String] {
         write.headers.fields.filter { $0.name != "Nats-Msg-Id" }.map { "\($0.name): \($0.value)" }
     }
 
-    @Test("is what a v1 node writes") func v1() throws {
+    @Test("a term in v1 is written as a v1 node writes it") func v1() throws {
         let term = LeaseTerm(
             format: .v1, nodeID: "node-a", epoch: 1, termID: LeaseSamples.termID,
             acquiredAt: try JetStreamSamples.time("2026-11-21T00:37:09.699873909Z"),
@@ -126,7 +126,7 @@ import Testing
         #expect(String(decoding: renewal.value, as: UTF8.self) == LeaseValueTests.recordedV1)
     }
 
-    @Test("is what a v2 node writes") func v2() throws {
+    @Test("a term in v2 is written as a v2 node writes it") func v2() throws {
         let term = LeaseTerm(
             format: .v2, nodeID: "node-b", epoch: 2, termID: LeaseSamples.termID, acquiredAt: WallTime(milliseconds: 1_795_221_420_455),
             ttl: .seconds(3))
@@ -140,13 +140,13 @@ import Testing
         #expect(String(decoding: renewal.value, as: UTF8.self) == #"{"node_id":"node-b","epoch":2,"acquired_at":1795221420501}"#)
     }
 
-    @Test("gives it up only where it still stands") func release() {
+    @Test("a release deletes the lease only at its last revision") func release() {
         let release = LeaseTerm.release(.v2, at: 9)
         #expect(release.key == "leader" && release.value.isEmpty)
         #expect(headers(release) == ["KV-Operation: DEL", "Nats-Expected-Last-Subject-Sequence: 9"])
     }
 
-    @Test("keeps a node from leading as the Go nodes do") func cooldown() {
+    @Test("a cooldown is written as Go nodes write it") func cooldown() {
         let wall = WallTime(seconds: 1_795_221_420, nanoseconds: 453_900_000)
         let cooldown = LeaseTerm.cooldown(.v2, node: "node-a", ttl: .seconds(3), wall: wall, over: 0)
         #expect(cooldown.key == "cooldown.node-a" && headers(cooldown) == ["Nats-Expected-Last-Subject-Sequence: 0"])
@@ -156,7 +156,7 @@ import Testing
         #expect(end.key == "cooldown-node-b" && headers(end) == ["KV-Operation: DEL"])
     }
 
-    @Test("is read back as the term that it is") func roundTrip() throws {
+    @Test("a written term is read back as the same term") func roundTrip() throws {
         for format in LeaseFormat.allCases {
             let term = LeaseTerm(
                 format: format, nodeID: "n", epoch: 5, termID: MessageID.newTermID(), acquiredAt: LeaseSamples.start, ttl: .seconds(3))

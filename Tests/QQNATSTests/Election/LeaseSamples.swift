@@ -2,7 +2,7 @@ import QQCore
 
 @testable import QQNATS
 
-/// Leases as tests need them. Seconds of age and of clocks count from `start`.
+/// Sample leases. Seconds of age and of clocks count from `start`.
 enum LeaseSamples {
     static let start = WallTime(seconds: 1_795_221_400)
     static let bootStart = BootInstant(nanoseconds: 1_000_000_000_000)
@@ -24,14 +24,14 @@ enum LeaseSamples {
         #"{"node_id":"\#(node)","epoch":\#(epoch),"acquired_at":1795221400000}"#
     }
 
-    /// Acquired at `start`; expires that many seconds later by the holder's clock.
+    /// A lease acquired at `start` that expires `expires` seconds later by the holder's clock.
     static func v1(_ node: String = "node-a", epoch: Int64 = 3, expires: Double = 3) -> String {
         String(
             decoding: LeaseValue(nodeID: node, epoch: epoch, acquiredAt: start, expiresAt: start + .seconds(expires)).encoded(as: .v1),
             as: UTF8.self)
     }
 
-    /// An entry that was written, and seen, at `start`; leases of three seconds.
+    /// The rules for an entry that was written and first read at `start`, with leases of three seconds.
     static func rules(
         _ format: LeaseFormat, _ entry: KeyValueEntry?, lastSequence: UInt64 = 10, clock: Bool = true, keepsForEver: Bool = false
     ) -> LeaseEntryRules {

@@ -4,7 +4,7 @@ import Testing
 @testable import QQNATS
 
 @Suite("The format of a lease") struct LeaseFormatTests {
-    @Test("names buckets, streams and keys as go-cluster does") func names() {
+    @Test("a format names buckets, streams and keys as go-cluster does") func names() {
         #expect(LeaseFormat.v1.bucket(cluster: "demo") == "cluster-demo")
         #expect(LeaseFormat.v1.stream(cluster: "demo") == "KV_cluster-demo")
         #expect(LeaseFormat.v1.leaseKey == "lease")
@@ -15,44 +15,47 @@ import Testing
         #expect(LeaseFormat.v2.cooldownKey(node: "node-a") == "cooldown.node-a")
     }
 
-    @Test("is found out by the bucket's name", arguments: LeaseFormat.allCases) func found(format: LeaseFormat) {
+    @Test("a format is recognised by the bucket's name", arguments: LeaseFormat.allCases) func found(format: LeaseFormat) {
         let election = LeaseFormat.election(inBucket: format.bucket(cluster: "a-b_c"))
         #expect(election?.format == format && election?.cluster == "a-b_c")
     }
 
-    @Test("is none of other buckets", arguments: ["cluster-", "KV_CLUSTER_", "cluster", "orders", "cluster-a.b", "CLUSTER-a"])
+    @Test("other buckets have no format", arguments: ["cluster-", "KV_CLUSTER_", "cluster", "orders", "cluster-a.b", "CLUSTER-a"])
     func others(bucket: String) {
         #expect(LeaseFormat.election(inBucket: bucket) == nil)
     }
 
-    @Test("gives buckets an age, and back", arguments: LeaseFormat.allCases) func ages(format: LeaseFormat) {
+    @Test("a format converts a TTL to a bucket's maximum age, and back", arguments: LeaseFormat.allCases) func ages(format: LeaseFormat) {
         #expect(format.maxAge(ttl: .seconds(3)) == .seconds(format == .v1 ? 6 : 3))
         #expect(format.ttl(maxAge: format.maxAge(ttl: .milliseconds(2500))) == .milliseconds(2500))
         #expect(format.ttl(maxAge: nil) == nil)
     }
 
-    @Test("takes these clusters", arguments: ["demo", "a", "A-1_b", String(repeating: "x", count: 241)]) func clusters(id: String) {
+    @Test("valid cluster names are accepted", arguments: ["demo", "a", "A-1_b", String(repeating: "x", count: 241)]) func clusters(
+        id: String
+    ) {
         #expect(LeaseFormat.problem(withCluster: id) == nil)
     }
 
-    @Test("does not take these clusters", arguments: ["", "a.b", "a b", "a*", "ä", "a/b", String(repeating: "x", count: 242)])
+    @Test("invalid cluster names are refused", arguments: ["", "a.b", "a b", "a*", "ä", "a/b", String(repeating: "x", count: 242)])
     func noClusters(id: String) {
         #expect(LeaseFormat.problem(withCluster: id) != nil)
     }
 
-    @Test("takes these nodes", arguments: ["node-a", "db1.example.org", "a/b", "x=y", "0"]) func nodes(id: String) {
+    @Test("valid node names are accepted", arguments: ["node-a", "db1.example.org", "a/b", "x=y", "0"]) func nodes(id: String) {
         #expect(LeaseFormat.problem(withNode: id) == nil)
     }
 
     @Test(
-        "does not take these nodes", arguments: ["", ".a", "a.", "a..b", "a b", "*", ">", "a:b", "ä", String(repeating: "x", count: 257)])
+        "invalid node names are refused",
+        arguments: ["", ".a", "a.", "a..b", "a b", "*", ">", "a:b", "ä", String(repeating: "x", count: 257)])
     func noNodes(id: String) {
         #expect(LeaseFormat.problem(withNode: id) != nil)
     }
 }
 
 @Suite("The value of a lease") struct LeaseValueTests {
-    /// As the nodes wrote them, spaces aside.
+    /// Values as the nodes wrote them, without spaces.
     static let recordedV1 =
         #"{"node_id":"node-a","epoch":1,"expires_at":"2026-11-21T00:37:13.702363263Z","acquired_at":"2026-11-21T00:37:09.699873909Z"}"#
     static let recordedV2 = #"{"node_id":"node-a","epoch":1,"acquired_at":1795221413506}"#
@@ -61,7 +64,7 @@ import Testing
         try LeaseValue(parsing: Array(text.utf8), as: format)
     }
 
-    @Test("is read and written as the Go nodes do, in v1") func v1() throws {
+    @Test("a value in v1 is read and written as Go nodes do") func v1() throws {
         let value = try parse(Self.recordedV1, .v1)
         #expect(value.nodeID == "node-a" && value.epoch == 1)
         #expect(try value.acquiredAt == JetStreamSamples.time("2026-11-21T00:37:09.699873909Z"))
@@ -70,14 +73,14 @@ import Testing
         #expect(value.encoded(as: .v1).count == 175 - 52)
     }
 
-    @Test("is read and written as the Go nodes do, in v2") func v2() throws {
+    @Test("a value in v2 is read and written as Go nodes do") func v2() throws {
         let value = try parse(Self.recordedV2, .v2)
         #expect(value == LeaseValue(nodeID: "node-a", epoch: 1, acquiredAt: WallTime(seconds: 1_795_221_413, nanoseconds: 506_000_000)))
         #expect(String(decoding: value.encoded(as: .v2), as: UTF8.self) == Self.recordedV2)
         #expect(value.encoded(as: .v2).count == 110 - 52)
     }
 
-    @Test("has times without zeros at the end, as Go prints them") func trimmed() {
+    @Test("times are written without trailing zeros, as in Go") func trimmed() {
         let value = LeaseValue(
             nodeID: "a", epoch: 2, acquiredAt: WallTime(seconds: 1_795_221_413),
             expiresAt: WallTime(seconds: 1_795_221_416, nanoseconds: 500_000_000))
@@ -86,17 +89,17 @@ import Testing
                 == #"{"node_id":"a","epoch":2,"expires_at":"2026-11-21T00:36:56.5Z","acquired_at":"2026-11-21T00:36:53Z"}"#)
     }
 
-    @Test("may hold more, in any order and case, with offsets") func lenient() throws {
+    @Test("a value can have unknown members, any order and case, and times with offsets") func lenient() throws {
         let value = try parse(
             #" {"x":[{"epoch":9}],"NODE_ID":"a","Acquired_At":"2026-11-21T01:36:53+01:00","epoch":1,"Epoch":2,"epoch":null} "#, .v1)
         #expect(value == LeaseValue(nodeID: "a", epoch: 2, acquiredAt: WallTime(seconds: 1_795_221_413), expiresAt: .goZero))
-        // What v1 has in addition means nothing in v2.
+        // The additional members of v1 are ignored in v2.
         #expect(try parse(#"{"node_id":"a","expires_at":7}"#, .v2) == LeaseValue(nodeID: "a", epoch: 0, acquiredAt: .goZero))
         #expect(try parse(#"{"node_id":"a","epoch":-9223372036854775808,"acquired_at":-9223372036854775808}"#, .v2).epoch == .min)
     }
 
     @Test(
-        "is junk in both formats",
+        "malformed values are junk in both formats",
         arguments: [
             "", "junk", "{", "[]", "null", "7", "{}", #"{"node_id":""}"#, #"{"node_id":null}"#, #"{"node_id":7}"#,
             #"{"node_id":"a","epoch":"1"}"#,
@@ -109,12 +112,12 @@ import Testing
         }
     }
 
-    @Test("of the other format is junk") func mixed() {
+    @Test("a value of the other format is junk") func mixed() {
         #expect(throws: LeaseValue.Junk.self) { try parse(Self.recordedV1, .v2) }
         #expect(throws: LeaseValue.Junk.self) { try parse(Self.recordedV2, .v1) }
     }
 
-    @Test("has milliseconds rounded down") func milliseconds() {
+    @Test("milliseconds are rounded down") func milliseconds() {
         #expect(WallTime(seconds: 1, nanoseconds: 999_999_999).milliseconds == 1999)
         #expect(WallTime(seconds: -1, nanoseconds: 1).milliseconds == -1000)
         #expect(WallTime(milliseconds: -1) == WallTime(seconds: -1, nanoseconds: 999_000_000))
@@ -125,7 +128,7 @@ import Testing
 @Suite("The message ID of a lease write") struct MessageIDTests {
     private let termID = LeaseSamples.termID
 
-    @Test("is written and read") func both() {
+    @Test("a message ID is written and read") func both() {
         #expect(MessageID(termID: termID).description == "qq:\(termID)")
         #expect(MessageID("qq:\(termID)") == MessageID(termID: termID))
         let renewal = MessageID(termID: termID, renewal: .init(token: 42, count: .max))
@@ -134,7 +137,7 @@ import Testing
     }
 
     @Test(
-        "is not",
+        "text in another form is not a message ID of qq",
         arguments: [
             "", "qq", "qq:", "qq:0123456789abcdefghijK", "qq:0123456789abcdefghijKLM", "qq:0123456789abcdefghij-L",
             "QQ:0123456789abcdefghijKL",
@@ -147,7 +150,7 @@ import Testing
         #expect(MessageID(text) == nil)
     }
 
-    @Test("is new each time") func termIDs() {
+    @Test("each term ID is new") func termIDs() {
         let termIDs = (0..<1000).map { _ in MessageID.newTermID() }
         #expect(Set(termIDs).count == 1000)
         for termID in termIDs { #expect(MessageID("qq:" + termID)?.termID == termID) }

@@ -4,7 +4,7 @@ import Testing
 @testable import QQNATS
 
 @Suite("Answers of JetStream") struct JetStreamAnswerTests {
-    @Test("tell of a stream") func stream() throws {
+    @Test("the answer about a stream is read") func stream() throws {
         let info = try StreamInfo(JetStreamSamples.answer(JetStreamSamples.streamCreated))
         #expect(info.configuration == .bucket("cluster-demo", maxAge: .seconds(6), replicas: 1))
         #expect(info.configuration.bucket == "cluster-demo")
@@ -17,7 +17,7 @@ import Testing
         #expect(info.cluster == nil)
     }
 
-    @Test("tell of a cluster, and of what newer servers can do") func cluster() throws {
+    @Test("the answer about a stream in a cluster of newer servers is read") func cluster() throws {
         let info = try StreamInfo(
             JetStreamSamples.answer(
                 #"""
@@ -41,7 +41,7 @@ import Testing
             ])
     }
 
-    @Test("tell of a stream without a leader") func leaderless() throws {
+    @Test("the answer about a stream without a stream leader is read") func leaderless() throws {
         let info = try StreamInfo(
             JetStreamSamples.answer(#"{"config":{"name":"s"},"state":{"last_seq":0},"cluster":{"name":"C1","leader":"","replicas":null}}"#))
         #expect(info.cluster?.leader == nil)
@@ -49,7 +49,7 @@ import Testing
         #expect(info.configuration.bucket == nil)
     }
 
-    @Test("name buckets only where the subjects fit, or it is a copy of one") func buckets() throws {
+    @Test("a stream is a bucket only if its subjects fit or it is a copy") func buckets() throws {
         func bucket(_ configuration: String) throws -> String? {
             try StreamInfo(JetStreamSamples.answer(#"{"config":\#(configuration),"state":{"last_seq":0}}"#)).configuration.bucket
         }
@@ -60,7 +60,7 @@ import Testing
         #expect(try bucket(#"{"name":"ORDERS","subjects":["$KV.a.>"]}"#) == nil)
     }
 
-    @Test("come in pages") func pages() throws {
+    @Test("lists of streams are read in pages") func pages() throws {
         let first = try StreamPage<String>(names: JetStreamSamples.answer(#"{"total":3,"offset":0,"limit":2,"streams":["KV_a","X"]}"#))
         #expect(first.buckets == ["a"])
         #expect(first.nextOffset == 2)
@@ -68,7 +68,7 @@ import Testing
         #expect(last.nextOffset == nil)
         let none = try StreamPage<String>(names: JetStreamSamples.answer(#"{"total":0,"offset":0,"limit":1024,"streams":null}"#))
         #expect(none.streams.isEmpty)
-        // A server that says more than it has must not keep us asking.
+        // A server that gives a total above the number of its streams must not cause endless requests.
         #expect(try StreamPage<String>(names: JetStreamSamples.answer(#"{"total":9,"offset":2,"streams":[]}"#)).nextOffset == nil)
         let infos = try StreamPage<StreamInfo>(
             infos: JetStreamSamples.answer(#"{"total":1,"offset":0,"streams":[\#(JetStreamSamples.streamCreated)]}"#))
@@ -76,14 +76,14 @@ import Testing
         #expect(infos.nextOffset == nil)
     }
 
-    @Test("acknowledge writes") func acknowledgement() throws {
+    @Test("the acknowledgement of a write is read") func acknowledgement() throws {
         let plain = try PublishAcknowledgement(JetStreamSamples.answer(#"{"stream": "KV_KV_CLUSTER_demo", "seq": 10}"#))
         #expect(plain.stream == "KV_KV_CLUSTER_demo" && plain.sequence == 10 && !plain.isDuplicate && plain.domain == nil)
         let again = try PublishAcknowledgement(JetStreamSamples.answer(#"{"stream":"s","domain":"hub","seq":10,"duplicate":true}"#))
         #expect(again.isDuplicate && again.domain == "hub")
     }
 
-    @Test("refuse writes over another revision") func wrongLastSequence() {
+    @Test("the refusal of a write over another revision is read") func wrongLastSequence() {
         let error = JetStreamSamples.failure { () throws(JetStreamFailure) in
             try PublishAcknowledgement(JetStreamSamples.answer(JetStreamSamples.wrongLastSequence))
         }
@@ -93,13 +93,13 @@ import Testing
         #expect(error?.isUncertain == false)
     }
 
-    @Test("tell of a consumer") func consumer() throws {
+    @Test("the answer about a consumer is read") func consumer() throws {
         let info = try ConsumerInfo(JetStreamSamples.answer(JetStreamSamples.consumerCreated))
         #expect(info == ConsumerInfo(name: "8NIc70MJ", pending: 1, delivered: 0))
     }
 
     @Test(
-        "that cannot be understood are malformed",
+        "answers that cannot be parsed are malformed",
         arguments: [
             "", "{", "[]", "7", "{}", #"{"config":{},"state":{"last_seq":1}}"#, #"{"config":{"name":"s"},"state":{}}"#,
             #"{"config":{"name":"s"}}"#,
@@ -117,13 +117,14 @@ import Testing
     }
 
     @Test(
-        "without a sequence acknowledge nothing", arguments: ["{}", #"{"stream":"s","seq":0}"#, #"{"stream":"s"}"#, #"{"seq":1}"#, "+OK"])
+        "an answer without a sequence is not an acknowledgement",
+        arguments: ["{}", #"{"stream":"s","seq":0}"#, #"{"stream":"s"}"#, #"{"seq":1}"#, "+OK"])
     func noSequence(payload: String) {
         #expect(
             JetStreamSamples.failure { () throws(JetStreamFailure) in try PublishAcknowledgement(JetStreamSamples.answer(payload)) } != nil)
     }
 
-    @Test("that nobody gives are told from refusals") func statuses() {
+    @Test("a missing answer is distinguished from a refusal") func statuses() {
         let nobody = NATSMessage(subject: "_INBOX.x.1", headers: NATSHeaders(status: 503))
         guard case .failed(let problem) = JetStreamSamples.failure(of: { () throws(JetStreamFailure) in try StreamInfo(nobody) }) else {
             Issue.record("no failure")
@@ -140,7 +141,7 @@ import Testing
         JetStreamError(code: code, errorCode: errorCode, description: "")
     }
 
-    @Test("is known by its code") func known() {
+    @Test("errors are recognised by their codes") func known() {
         #expect(error(404, 10059).isStreamNotFound)
         #expect(error(404, 10014).isConsumerNotFound)
         #expect(error(404, 10037).isMessageNotFound)
@@ -150,12 +151,12 @@ import Testing
         #expect(!error(400, 10070).isWrongLastSequence)
     }
 
-    @Test("passes, or does not") func passing() {
-        for passing in [
+    @Test("transient errors are distinguished from permanent ones") func passing() {
+        for transient in [
             (503, 10008), (500, 10009), (503, 10023), (500, 10028), (500, 10047), (503, 10004), (500, 10118), (503, 10163), (429, 10167),
             (503, 0),
         ] {
-            #expect(error(passing.0, passing.1).isTransient, "\(passing)")
+            #expect(error(transient.0, transient.1).isTransient, "\(transient)")
         }
         for lasting in [
             (503, 10076), (503, 10039), (503, 10035), (404, 10059), (400, 10058), (400, 10071), (400, 10026), (400, 10027), (400, 10003),
@@ -165,16 +166,16 @@ import Testing
         }
     }
 
-    @Test("leaves open what becomes of a message that is under way") func uncertain() {
+    @Test("the fate of a message in progress is uncertain") func uncertain() {
         #expect(error(409, 10158).isUncertain && error(503, 10077).isUncertain)
         #expect(!error(400, 10071).isUncertain)
     }
 
-    @Test("cannot move a terminal's cursor") func printable() {
+    @Test("the text of an error cannot move a terminal's cursor") func printable() {
         #expect(JetStreamError(code: 1, errorCode: 1, description: "a\u{1B}[2Jb").description == "a\\x1b[2Jb")
     }
 
-    @Test("may hold anything") func lenient() {
+    @Test("errors with any content are read") func lenient() {
         #expect(JetStreamError(in: ["error": [:]]) == JetStreamError(code: 0, errorCode: 0, description: "refused without a reason"))
         #expect(JetStreamError(in: ["error": ["code": "x", "err_code": 1e300, "description": 7]])?.errorCode == 0)
         #expect(JetStreamError(in: ["error": .null]) == nil)

@@ -5,16 +5,16 @@ import Testing
 
 @Suite("Requests to JetStream") struct JetStreamRequestTests {
     @Test(
-        "create a bucket as the Go nodes do",
+        "a bucket is created as Go nodes create it",
         arguments: [("cluster-demo", 6, JetStreamSamples.createV1, 406), ("KV_CLUSTER_demo", 3, JetStreamSamples.createV2, 412)])
     func createsBucket(bucket: String, seconds: Int, recorded: String, size: Int) throws {
         let request = StreamConfiguration.bucket(bucket, maxAge: .seconds(seconds), replicas: 1).creation
         #expect(try JSONValue.parse(request) == JSONValue.parse(recorded.utf8))
-        // Go writes the ">" in five bytes more.
+        // Go needs five more bytes for ">".
         #expect(request.count + 5 == size)
     }
 
-    @Test("ask for a duplicate window of two minutes at most", arguments: [(119, 119), (120, 120), (121, 120), (3600, 120)])
+    @Test("the duplicate window is at most two minutes", arguments: [(119, 119), (120, 120), (121, 120), (3600, 120)])
     func duplicateWindow(maxAge: Int64, window: Int64) throws {
         let request = StreamConfiguration.bucket("b", maxAge: .seconds(maxAge), replicas: 3).creation
         let value = try JSONValue.parse(request)
@@ -23,7 +23,7 @@ import Testing
         #expect(value["num_replicas"] == 3)
     }
 
-    @Test("create a watch as the Go nodes do") func createsConsumer() throws {
+    @Test("a watch is created as Go nodes create it") func createsConsumer() throws {
         let request = ConsumerConfiguration(
             stream: "KV_KV_CLUSTER_demo", name: "k3qHnGIs", filter: "$KV.KV_CLUSTER_demo.leader",
             deliverSubject: "_INBOX.fi0eMoCZbkGIRcSzYodbcH", heartbeat: .seconds(5)
@@ -32,7 +32,7 @@ import Testing
         #expect(request.count == 351)
     }
 
-    @Test("go to the subjects that the Go nodes use") func subjects() {
+    @Test("requests use the same subjects as Go nodes") func subjects() {
         let api = JetStreamAPI()
         #expect(api.accountInfo == "$JS.API.INFO")
         #expect(api.streamCreate("KV_cluster-demo") == "$JS.API.STREAM.CREATE.KV_cluster-demo")
@@ -48,18 +48,18 @@ import Testing
         #expect(api.keyWrite(bucket: "cluster-demo", key: "lease") == "$KV.cluster-demo.lease")
     }
 
-    @Test("go through a domain or an imported prefix") func prefixes() {
+    @Test("requests use the prefix of a domain or an imported API") func prefixes() {
         #expect(JetStreamAPI(domain: "hub").streamNames == "$JS.hub.API.STREAM.NAMES")
         #expect(JetStreamAPI(domain: "hub").keyWrite(bucket: "b", key: "k") == "$JS.hub.API.$KV.b.k")
         #expect(JetStreamAPI(prefix: "imported.js.").streamList == "imported.js.STREAM.LIST")
     }
 
-    @Test("ask for messages and pages in JSON") func payloads() {
+    @Test("requests for messages and pages are JSON") func payloads() {
         #expect(String(decoding: JetStreamRequest.lastMessage(under: "$KV.b.k"), as: UTF8.self) == #"{"last_by_subj":"$KV.b.k"}"#)
         #expect(String(decoding: JetStreamRequest.streams(offset: 256), as: UTF8.self) == #"{"offset":256,"subject":"$KV.*.>"}"#)
     }
 
-    @Test("write keys with the headers that the Go nodes send") func writes() {
+    @Test("keys are written with the headers that Go nodes send") func writes() {
         #expect(KeyValueWrite.put("lease", [1], over: 0).headers.lines == ["Nats-Expected-Last-Subject-Sequence: 0"])
         #expect(KeyValueWrite.put("lease", [1], over: 8).headers.lines == ["Nats-Expected-Last-Subject-Sequence: 8"])
         #expect(KeyValueWrite.delete("cooldown-node-a").headers.lines == ["KV-Operation: DEL"])
@@ -67,7 +67,7 @@ import Testing
         #expect(KeyValueWrite.put("k", []).headers.isEmpty)
     }
 
-    @Test("write keys with what we add") func ourWrites() {
+    @Test("keys are written with the headers that qq adds") func ourWrites() {
         #expect(
             KeyValueWrite.put("lease", [], over: 7, id: "qq:x").headers.lines == [
                 "Nats-Expected-Last-Subject-Sequence: 7", "Nats-Msg-Id: qq:x",
@@ -80,20 +80,20 @@ import Testing
     }
 }
 
-@Suite("Names") struct KeyNameTests {
-    @Test("of buckets", arguments: ["demo", "cluster-demo", "KV_CLUSTER_x", "0", "A-_"]) func buckets(name: String) {
+@Suite("Names of buckets and keys") struct KeyNameTests {
+    @Test("valid bucket names are accepted", arguments: ["demo", "cluster-demo", "KV_CLUSTER_x", "0", "A-_"]) func buckets(name: String) {
         #expect(KeyName.isValid(bucket: name))
     }
 
-    @Test("that no bucket may have", arguments: ["", "a.b", "a b", "ü", "a/b", "a*", ">", "a\n"]) func noBuckets(name: String) {
+    @Test("invalid bucket names are refused", arguments: ["", "a.b", "a b", "ü", "a/b", "a*", ">", "a\n"]) func noBuckets(name: String) {
         #expect(!KeyName.isValid(bucket: name))
     }
 
-    @Test("of keys", arguments: ["lease", "cooldown.node-a", "a/b=c_d", "a.b.c", "/", "="]) func keys(name: String) {
+    @Test("valid keys are accepted", arguments: ["lease", "cooldown.node-a", "a/b=c_d", "a.b.c", "/", "="]) func keys(name: String) {
         #expect(KeyName.isValid(key: name))
     }
 
-    @Test("that no key may have", arguments: ["", ".", ".a", "a.", "a..b", "a b", "*", "a.>", "ä", "a\r\nb", "a:b"]) func noKeys(
+    @Test("invalid keys are refused", arguments: ["", ".", ".a", "a.", "a..b", "a b", "*", "a.>", "ä", "a\r\nb", "a:b"]) func noKeys(
         name: String
     ) {
         #expect(!KeyName.isValid(key: name))
@@ -102,7 +102,7 @@ import Testing
 
 @Suite("Base64") struct Base64Tests {
     @Test(
-        "is read as in RFC 4648",
+        "base64 is read as in RFC 4648",
         arguments: [
             ("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYg==", "foob"), ("Zm9vYmE=", "fooba"), ("Zm9vYmFy", "foobar"),
         ])
@@ -110,11 +110,13 @@ import Testing
         #expect(Base64.decode(text) == Array(plain.utf8))
     }
 
-    @Test("holds every byte") func everyByte() {
+    @Test("the whole alphabet of base64 is read") func everyByte() {
         #expect(Base64.decode("APv/+g==") == [0, 251, 255, 250])
     }
 
-    @Test("is not", arguments: ["Z", "Zg", "Zg=", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zg==Zg==", "Zm9v\n", "Zm-_", "=AAA"])
+    @Test(
+        "invalid base64 is refused",
+        arguments: ["Z", "Zg", "Zg=", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zg==Zg==", "Zm9v\n", "Zm-_", "=AAA"])
     func broken(text: String) {
         #expect(Base64.decode(text) == nil)
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import QQNATS
 
-/// Lines of the recordings of go-cluster nodes, and what tests make of them.
+/// Lines from recordings of go-cluster nodes, and helpers for tests.
 enum JetStreamSamples {
     static let createV1 = #"""
         {"name": "KV_cluster-demo", "subjects": ["$KV.cluster-demo.>"], "retention": "limits", "max_consumers": -1, "max_msgs": -1, "max_bytes": -1, "discard": "new", "max_age": 6000000000, "max_msgs_per_subject": 1, "max_msg_size": -1, "storage": "file", "num_replicas": 1, "duplicate_window": 6000000000, "deny_delete": true, "allow_rollup_hdrs": true, "compression": "none", "allow_direct": true, "mirror_direct": false, "consumer_limits": {}}
@@ -40,7 +40,7 @@ enum JetStreamSamples {
         return NATSMessage(subject: subject, reply: reply, headers: headers, payload: Array(payload.utf8))
     }
 
-    /// What `work` throws; nil where it does not.
+    /// The error that `work` throws; nil if it does not throw.
     static func failure<Value>(of work: () throws(JetStreamFailure) -> Value) -> JetStreamFailure? {
         do throws(JetStreamFailure) {
             _ = try work()
@@ -52,6 +52,6 @@ enum JetStreamSamples {
 }
 
 extension NATSHeaders {
-    /// As they go over the line, without `NATS/1.0`.
+    /// The header lines as sent, without `NATS/1.0`.
     var lines: [String] { fields.map { "\($0.name): \($0.value)" } }
 }

@@ -12,7 +12,7 @@ import Testing
         try KeyValueEntry.direct(JetStreamSamples.message("_INBOX.x.1", headers: lines, payload: payload), bucket: bucket)
     }
 
-    @Test("is read from a direct get") func direct() throws {
+    @Test("an entry is read from a direct get") func direct() throws {
         let entry = try #require(
             try direct(
                 [
@@ -25,7 +25,7 @@ import Testing
         #expect(entry.pending == nil && entry.messageID == nil)
     }
 
-    @Test("that was deleted is a tombstone with a revision") func tombstone() throws {
+    @Test("a deleted entry is a tombstone with a revision") func tombstone() throws {
         let entry = try #require(
             try direct([
                 "NATS/1.0", "KV-Operation: DEL", "Nats-Stream: KV_KV_CLUSTER_demo", "Nats-Subject: $KV.KV_CLUSTER_demo.cooldown.node-b",
@@ -34,19 +34,19 @@ import Testing
         #expect(entry.operation == .delete && entry.key == "cooldown.node-b" && entry.revision == 4)
     }
 
-    @Test("that is not there is none") func missing() throws {
+    @Test("a direct get of a missing key returns no entry") func missing() throws {
         #expect(try direct(["NATS/1.0 404 Message Not Found"]) == nil)
     }
 
-    @Test("cannot be had from a server that does not serve it") func statuses() {
-        let nobody = JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 503"]) }
-        #expect(nobody == .failed(NATSError(.noResponders, "JetStream does not answer")))
-        #expect(nobody?.isTransient == true)
+    @Test("a direct get fails with the server's status") func statuses() {
+        let unanswered = JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 503"]) }
+        #expect(unanswered == .failed(NATSError(.noResponders, "JetStream does not answer")))
+        #expect(unanswered?.isTransient == true)
         #expect(
             JetStreamSamples.failure { () throws(JetStreamFailure) in try direct(["NATS/1.0 408 Empty Request"]) }?.refusal?.code == 408)
     }
 
-    @Test("has the server's revision and time, not those that its writer put there") func forged() throws {
+    @Test("an entry has the server's revision and time, not those forged by its writer") func forged() throws {
         let entry = try #require(
             try direct(
                 [
@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test(
-        "is refused where a header is broken",
+        "a direct get with a broken header is refused",
         arguments: [
             [], ["Nats-Sequence: 0", "Nats-Subject: $KV.b.k", "Nats-Time-Stamp: 2026-11-21T00:36:58Z"],
             ["Nats-Sequence: x", "Nats-Subject: $KV.b.k", "Nats-Time-Stamp: 2026-11-21T00:36:58Z"],
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test(
-        "says how it came to be",
+        "the operation of an entry is read from its headers",
         arguments: [
             (["KV-Operation: DEL"], .delete), (["KV-Operation: PURGE", "Nats-Rollup: sub"], .purge),
             (["Nats-Marker-Reason: MaxAge"], .expired),
@@ -93,7 +93,7 @@ import Testing
         try KeyValueEntry.stored(JetStreamSamples.answer(payload), bucket: bucket)
     }
 
-    @Test("is read from the stream's leader") func stored() throws {
+    @Test("an entry is read from the stream leader") func stored() throws {
         // "NATS/1.0\r\nNats-Msg-Id: qq:x\r\nKV-Operation: DEL\r\n\r\n" and "hi"
         let entry = try #require(
             try stored(
@@ -106,7 +106,7 @@ import Testing
         #expect(plain.value == Array("hi".utf8) && plain.headers.isEmpty)
     }
 
-    @Test("that the stream's leader does not have is none") func notStored() throws {
+    @Test("a key missing at the stream leader returns no entry") func notStored() throws {
         #expect(try stored(#"{"error":{"code":404,"err_code":10037,"description":"no message found"}}"#) == nil)
         let gone = JetStreamSamples.failure { () throws(JetStreamFailure) in
             try stored(#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#)
@@ -115,7 +115,7 @@ import Testing
     }
 
     @Test(
-        "is refused where the answer is broken",
+        "a broken answer of the stream leader is refused",
         arguments: [
             #"{}"#, #"{"message":{"seq":5,"time":"2026-11-21T00:36:58Z"}}"#,
             #"{"message":{"subject":"$KV.b.k","time":"2026-11-21T00:36:58Z"}}"#,
@@ -127,7 +127,7 @@ import Testing
         #expect(JetStreamSamples.failure { () throws(JetStreamFailure) in try stored(payload) } != nil)
     }
 
-    @Test("can be read whatever its writer put into the headers") func junkHeaders() {
+    @Test("an entry can be read whatever its writer put into the headers") func junkHeaders() {
         let headers = NATSHeaders(
             stored: Array("NATS/1.0 200\r\n: x\r\nno colon\r\nA:1\r\nB: \t2 \r\nC:\r\n\r\n".utf8) + [0xFF, 0x3A, 0xFF])
         #expect(headers.fields.prefix(3) == [.init("A", "1"), .init("B", "2 "), .init("C", "")])
@@ -137,7 +137,7 @@ import Testing
 
     // MARK: Deliveries
 
-    @Test("is read from what a watch delivers") func delivered() throws {
+    @Test("an entry is read from a watch's delivery") func delivered() throws {
         let message = JetStreamSamples.message(
             "$KV.KV_CLUSTER_demo.leader", reply: "$JS.ACK.KV_KV_CLUSTER_demo.8NIc70MJ.1.11.7.1795221420454559676.3",
             headers: ["NATS/1.0", "KV-Operation: DEL"])
@@ -150,21 +150,21 @@ import Testing
 }
 
 @Suite("The reply subject of a delivery") struct DeliveryReplyTests {
-    @Test("has nine tokens") func old() throws {
+    @Test("a reply subject with nine tokens is read") func old() throws {
         let reply = try #require(DeliveryReply("$JS.ACK.KV_KV_CLUSTER_demo.k3qHnGIs.1.12.9.1795221420456695625.0"))
         #expect(reply.domain == nil && reply.stream == "KV_KV_CLUSTER_demo" && reply.consumer == "k3qHnGIs")
         #expect(reply.deliveries == 1 && reply.streamSequence == 12 && reply.consumerSequence == 9 && reply.pending == 0)
         #expect(reply.stored == WallTime(seconds: 1_795_221_420, nanoseconds: 456_695_625))
     }
 
-    @Test("or has more, with a domain and an account", arguments: ["", ".rand", ".rand.more"]) func new(end: String) throws {
+    @Test("a reply subject with a domain and an account is read", arguments: ["", ".rand", ".rand.more"]) func new(end: String) throws {
         let reply = try #require(DeliveryReply("$JS.ACK.hub.ACC123.s.c.1.12.9.1795221420456695625.4" + end))
         #expect(reply.domain == "hub" && reply.stream == "s" && reply.consumer == "c" && reply.pending == 4 && reply.streamSequence == 12)
         #expect(try #require(DeliveryReply("$JS.ACK._.ACC123.s.c.1.12.9.1.4.x")).domain == nil)
     }
 
     @Test(
-        "is no other subject",
+        "other subjects are not reply subjects of deliveries",
         arguments: [
             "", "_INBOX.x", "$JS.FC.s.c.x", "$JS.ACK.s.c.1.2.3.4", "$JS.ACK.s.c.1.2.3.4.5.6", "$JS.ACK.s.c.1.2.3.4.x",
             "$JS.ACK.s.c.1.-2.3.4.5",

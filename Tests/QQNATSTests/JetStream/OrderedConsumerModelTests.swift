@@ -3,15 +3,14 @@ import Testing
 
 @testable import QQNATS
 
-/// A watch against a bucket in simulated time: messages are lost, answers are late, connections are cut, consumers vanish, values expire,
-/// the bucket is deleted and made anew, and copies of it lag behind. When the storm is over, the watch must have seen every value that is
-/// in the bucket.
+/// A watch of a bucket in simulated time: messages are lost, answers are late, connections are cut, consumers vanish, values expire, the bucket is deleted and
+/// created again, and copies of it lag behind. When the storm is over, the watch must have delivered every value that is in the bucket.
 @Suite("A watch in a storm") struct OrderedConsumerModelTests {
-    @Test("misses nothing and repeats nothing", arguments: 0..<6)
+    @Test("a watch neither misses nor repeats a value", arguments: 0..<6)
     func storm(part: Int) async {
         var seen = 0
         for seed in 0..<100 {
-            // The other tests have few threads.
+            // Let other tests use this thread, since there are few.
             await Task.yield()
             var world = World(seed: UInt64(part * 10_000 + seed))
             if let problem = world.run(steps: 400) {
@@ -20,7 +19,7 @@ import Testing
             }
             seen += world.seen.count
         }
-        // The world is not so hostile that nothing arrives in it.
+        // The simulated faults must not be so frequent that nothing arrives.
         #expect(seen > 2000)
     }
 }
@@ -35,11 +34,11 @@ private struct World {
 
     struct ServerConsumer {
         var inbox: String
-        /// The revision up to which it has delivered or skipped.
+        /// The revision up to which the consumer has delivered or skipped entries.
         var cursor: UInt64 = 0
         var count: UInt64 = 0
         var lastSent: UInt64
-        /// What it sees of the bucket, where it lives on a server that lags behind: until then.
+        /// Time until which the consumer reads `copy`, because it is on a server that lags behind.
         var lagsUntil: UInt64?
         var copy: [Stored] = []
     }
@@ -64,7 +63,7 @@ private struct World {
     var lastRevision: UInt64 = 0
     var generation = 0
     var consumers: [String: ServerConsumer] = [:]
-    // What the watch told.
+    // Output of the watch.
     var seen: [KeyValueEntry] = []
     var initialDone = 0
     var problem: String?
@@ -96,7 +95,7 @@ private struct World {
                 generation += 1
                 consumers = [:]
             }
-        case 15: if let name = consumers.keys.sorted().first { deleteConsumer(name, says: chance(1, in: 2)) }
+        case 15: if let name = consumers.keys.sorted().first { deleteConsumer(name, isAnnounced: chance(1, in: 2)) }
         case 16: if isConnected { disconnect() }
         case 17..<19: if !isConnected { connect() }
         case 19: if chance(1, in: 3) { now += 20_000 }
@@ -107,7 +106,7 @@ private struct World {
         tick()
     }
 
-    /// No more trouble, and time enough to notice what went wrong.
+    /// Runs without faults for long enough that the watch notices earlier ones.
     mutating func calm() {
         isCalm = true
         if !isConnected { connect() }
@@ -174,15 +173,15 @@ private struct World {
         pipe.append(.message(message, inbox: inbox))
     }
 
-    mutating func deleteConsumer(_ name: String, says: Bool) {
-        guard let consumer = consumers.removeValue(forKey: name), says else { return }
+    mutating func deleteConsumer(_ name: String, isAnnounced: Bool) {
+        guard let consumer = consumers.removeValue(forKey: name), isAnnounced else { return }
         send(NATSMessage(subject: consumer.inbox, headers: NATSHeaders(status: 409, statusText: "Consumer Deleted")), to: consumer.inbox)
     }
 
     mutating func create(_ configuration: ConsumerConfiguration) {
         guard isConnected else { return }
         if !isCalm, chance(1, in: 8) {
-            // Refused, or carried out and the answer lost.
+            // Refused, or carried out with the answer lost.
             if chance(1, in: 2) { add(configuration) }
             pipe.append(.failed(name: configuration.name))
             return
@@ -190,7 +189,7 @@ private struct World {
         add(configuration)
         let source = consumers[configuration.name]?.lagsUntil == nil ? bucket : consumers[configuration.name]?.copy ?? []
         let answer = Arrival.created(ConsumerInfo(name: configuration.name, pending: UInt64(source.count)))
-        // The first values may come before the answer.
+        // The first values can arrive before the answer.
         if chance(1, in: 2) { serve() }
         pipe.append(answer)
     }
@@ -225,7 +224,7 @@ private struct World {
             left -= 1
             switch pipe.removeFirst() {
             case .message(let message, let inbox):
-                // What was on the way when the subscription ended may still arrive.
+                // Messages in flight when the subscription ended can still arrive.
                 if subscriptions.contains(inbox) || chance(1, in: 2) { feed(.delivery(message)) }
             case .created(let info): feed(.created(info))
             case .failed(let name): feed(.createFailed(name: name, .failed(NATSError(.timedOut, "no answer", isUncertain: true))))
@@ -247,7 +246,7 @@ private struct World {
             case .subscribe(let inbox): subscriptions.insert(inbox)
             case .unsubscribe(let inbox): subscriptions.remove(inbox)
             case .create(let configuration): create(configuration)
-            case .deleteConsumer(_, let name): if isCalm || chance(3, in: 4) { deleteConsumer(name, says: false) }
+            case .deleteConsumer(_, let name): if isCalm || chance(3, in: 4) { deleteConsumer(name, isAnnounced: false) }
             case .reply: break
             case .deliver(let entry): take(entry)
             case .initialDone: initialDone += 1
@@ -267,7 +266,7 @@ private struct World {
     }
 }
 
-/// A fixed sequence of random numbers (SplitMix64), so that a failure happens again.
+/// A fixed sequence of random numbers (SplitMix64), so that a failure is reproducible.
 private struct Numbers: RandomNumberGenerator {
     private var state: UInt64
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQNATS
 
-/// Names "1", "2", … and inboxes "i1", "i2", …
+/// A configuration with consumer names "1", "2", … and inboxes "i1", "i2", …
 func numberedWatch(_ bucket: String = "b", keys: String = ">") -> OrderedConsumer.Configuration {
     let (names, inboxes) = (Counter(), Counter())
     return OrderedConsumer.Configuration(
@@ -23,7 +23,7 @@ private final class Counter: Sendable {
 }
 
 @Suite("An ordered consumer") struct OrderedConsumerTests {
-    /// A watch with its time, in milliseconds.
+    /// A watch with a simulated clock, in milliseconds.
     private struct Watch {
         var consumer = OrderedConsumer(numberedWatch(keys: "lease"))
         var now: UInt64 = 0
@@ -35,7 +35,7 @@ private final class Counter: Sendable {
 
         static func at(_ milliseconds: UInt64) -> BootInstant { BootInstant(nanoseconds: milliseconds * 1_000_000) }
 
-        /// One that runs, with its first consumer.
+        /// A running watch with its first consumer.
         static func running(pending: UInt64 = 0) -> Watch {
             var watch = Watch()
             _ = watch.handle(.start)
@@ -83,26 +83,26 @@ private final class Counter: Sendable {
 
     // MARK: Starting
 
-    @Test("subscribes before it asks for a consumer") func starts() {
+    @Test("a watch subscribes before it creates a consumer") func starts() {
         var watch = Watch()
         #expect(watch.handle(.start) == creation(1))
         #expect(watch.handle(.start) == [])
     }
 
-    @Test("does nothing before it is started") func idle() {
+    @Test("a watch does nothing before it is started") func idle() {
         var watch = Watch()
         #expect(watch.handle(.timer) == [] && watch.handle(.reconnected) == [] && watch.handle(.disconnected) == [])
         #expect(watch.handle(delivery(1, 1)) == [])
         #expect(watch.handle(.start) == creation(1))
     }
 
-    @Test("of an empty bucket has its initial values at once") func empty() {
+    @Test("a watch of an empty bucket has its initial values immediately") func empty() {
         var watch = Watch()
         _ = watch.handle(.start)
         #expect(watch.handle(.created(ConsumerInfo(name: "1", pending: 0)), at: 10) == [.timer(Watch.at(12_510)), .initialDone])
     }
 
-    @Test("has its initial values when nothing is pending any more, once") func initialValues() {
+    @Test("the end of the initial values is reported once, when none is pending") func initialValues() {
         var watch = Watch()
         _ = watch.handle(.start)
         #expect(watch.handle(.created(ConsumerInfo(name: "1", pending: 2))) == [.timer(Watch.at(12_500))])
@@ -112,40 +112,40 @@ private final class Counter: Sendable {
         #expect(!watch.handle(delivery(5, 3, pending: 0)).contains(.initialDone))
     }
 
-    @Test("takes values that arrive before the answer") func early() {
+    @Test("values that arrive before the consumer's creation is answered are delivered") func early() {
         var watch = Watch()
         _ = watch.handle(.start)
         #expect(revisions(watch.handle(delivery(3, 1, pending: 0))) == [3])
         #expect(watch.handle(.created(ConsumerInfo(name: "1", pending: 0, delivered: 1))) == [.timer(Watch.at(12_500))])
     }
 
-    @Test("waits for values that were sent before the answer and arrive behind it") func late() {
+    @Test("a watch waits for values that were sent before the answer but arrive after it") func late() {
         var watch = Watch()
         _ = watch.handle(.start)
         #expect(watch.handle(.created(ConsumerInfo(name: "1", pending: 0, delivered: 1))) == [.timer(Watch.at(12_500))])
         #expect(watch.handle(delivery(3, 1, pending: 0)).last == .initialDone)
     }
 
-    @Test("has its initial values too when what was pending expired on the way") func expiredOnTheWay() {
+    @Test("the end of the initial values is reported even if the pending values have expired") func expiredOnTheWay() {
         var watch = Watch.running(pending: 1)
         #expect(watch.handle(status(100, [.init("Nats-Last-Consumer", "0"), .init("Nats-Last-Stream", "7")]), at: 5000) == [.initialDone])
     }
 
     // MARK: Deliveries
 
-    @Test("hands out each change once") func deliveries() {
+    @Test("each change is delivered once") func deliveries() {
         var watch = Watch.running()
         #expect(revisions(watch.handle(delivery(1, 1))) == [1])
         #expect(revisions(watch.handle(delivery(4, 2))) == [4])
     }
 
-    @Test("counts messages that are no entries, and hands them out not") func foreign() {
+    @Test("messages that are not entries are counted but not delivered") func foreign() {
         var watch = Watch.running()
         #expect(watch.handle(delivery(1, 1, subject: "elsewhere")) == [])
         #expect(revisions(watch.handle(delivery(2, 2))) == [2])
     }
 
-    @Test("passes over what is not for its present consumer") func stale() {
+    @Test("messages and answers for other consumers are ignored") func stale() {
         var watch = Watch.running()
         #expect(watch.handle(delivery(1, 1, consumer: 9)) == [])
         #expect(watch.handle(status(409, inbox: "i9")) == [])
@@ -154,7 +154,7 @@ private final class Counter: Sendable {
         #expect(watch.handle(.createFailed(name: "9", .malformed("x"))) == [])
     }
 
-    @Test("takes a stored message with a status line for what it is") func statusInMessage() {
+    @Test("a stored message with a status line is delivered as an entry") func statusInMessage() {
         var watch = Watch.running()
         guard case .delivery(var message) = delivery(1, 1) else { return }
         message.headers.status = 409
@@ -163,7 +163,7 @@ private final class Counter: Sendable {
 
     // MARK: Gaps
 
-    @Test("takes another consumer after a gap, and drops what it has seen") func gap() {
+    @Test("a watch replaces its consumer after a gap, and drops values that were delivered before") func gap() {
         var watch = Watch.running()
         _ = watch.handle(delivery(1, 1))
         #expect(watch.handle(delivery(3, 3)) == end(1) + creation(2))
@@ -173,20 +173,20 @@ private final class Counter: Sendable {
         #expect(revisions(watch.handle(delivery(4, 2, consumer: 2))) == [4])
     }
 
-    @Test("sees a gap in a heartbeat") func heartbeatGap() {
+    @Test("a heartbeat reveals a gap") func heartbeatGap() {
         var watch = Watch.running()
         _ = watch.handle(delivery(1, 1))
         #expect(watch.handle(status(100, [.init("Nats-Last-Consumer", "1")])) == [])
         #expect(watch.handle(status(100, [.init("Nats-Last-Consumer", "2")])) == end(1) + creation(2))
     }
 
-    @Test("sees a consumer that counts anew") func repeated() {
+    @Test("a consumer that restarts its count is replaced") func repeated() {
         var watch = Watch.running()
         _ = watch.handle(delivery(1, 1))
         #expect(watch.handle(delivery(2, 1)) == end(1) + creation(2))
     }
 
-    @Test("starts over where the bucket was made anew") func bucketMadeAnew() {
+    @Test("a watch starts over if the bucket was created again") func bucketMadeAnew() {
         var watch = Watch.running()
         _ = watch.handle(delivery(50, 1, written: 100))
         _ = watch.handle(status(409))
@@ -195,7 +195,7 @@ private final class Counter: Sendable {
         #expect(revisions(watch.handle(delivery(4, 2, consumer: 2, written: 102))) == [4])
     }
 
-    @Test("drops what a server says that lags behind") func lagging() {
+    @Test("values from a server that lags behind are dropped") func lagging() {
         var watch = Watch.running()
         _ = watch.handle(delivery(50, 1, written: 100))
         _ = watch.handle(status(409))
@@ -206,20 +206,20 @@ private final class Counter: Sendable {
 
     // MARK: Flow control and heartbeats
 
-    @Test("answers flow control") func flowControl() {
+    @Test("a watch answers flow control") func flowControl() {
         var watch = Watch.running()
         #expect(watch.handle(status(100, reply: "$JS.FC.KV_b.1.x")) == [.reply("$JS.FC.KV_b.1.x")])
         let stalled: [NATSHeaders.Field] = [.init("Nats-Last-Consumer", "0"), .init("Nats-Consumer-Stalled", "$JS.FC.KV_b.1.y")]
         #expect(watch.handle(status(100, stalled)) == [.reply("$JS.FC.KV_b.1.y")])
     }
 
-    @Test("gives a silent consumer up") func silence() {
+    @Test("a silent consumer is replaced") func silence() {
         var watch = Watch.running()
         #expect(watch.handle(.timer, at: 12_499) == [.timer(Watch.at(12_500))])
         #expect(watch.handle(.timer, at: 12_500) == end(1) + creation(2))
     }
 
-    @Test("takes messages and heartbeats for signs of life") func signs() {
+    @Test("messages and heartbeats keep a consumer from being replaced") func signs() {
         var watch = Watch.running()
         _ = watch.handle(delivery(1, 1), at: 4000)
         #expect(watch.handle(.timer, at: 12_500) == [.timer(Watch.at(16_500))])
@@ -227,20 +227,20 @@ private final class Counter: Sendable {
         #expect(watch.handle(.timer, at: 16_500) == [.timer(Watch.at(27_500))])
     }
 
-    @Test("does not give up a consumer that it still asks for") func creating() {
+    @Test("a consumer is not replaced before its creation is answered") func creating() {
         var watch = Watch()
         _ = watch.handle(.start)
         #expect(watch.handle(.timer, at: 99_000) == [])
     }
 
-    @Test("takes another consumer where its own was deleted", arguments: [409, 404, 503]) func deleted(code: Int) {
+    @Test("a deleted consumer is replaced", arguments: [409, 404, 503]) func deleted(code: Int) {
         var watch = Watch.running()
         #expect(watch.handle(status(code)) == end(1) + creation(2))
     }
 
     // MARK: Failures
 
-    @Test("asks again with pauses that grow") func pauses() {
+    @Test("a watch creates consumers again after growing pauses") func pauses() {
         var watch = Watch()
         _ = watch.handle(.start)
         #expect(watch.handle(.createFailed(name: "1", passing)) == end(1) + creation(2))
@@ -256,7 +256,8 @@ private final class Counter: Sendable {
         }
     }
 
-    @Test("pauses where consumers are deleted as soon as they are made, and no longer after one worked") func hotLoop() {
+    @Test("a watch pauses if consumers are deleted as soon as they are created, and stops pausing once a consumer has worked")
+    func hotLoop() {
         var watch = Watch.running()
         #expect(watch.handle(status(409)) == end(1) + creation(2))
         _ = watch.handle(.created(ConsumerInfo(name: "2", pending: 0)))
@@ -268,7 +269,7 @@ private final class Counter: Sendable {
     }
 
     @Test(
-        "ends where the stream is gone, or may not be watched",
+        "a watch ends if the stream was deleted or watching it is not allowed",
         arguments: [
             .refused(JetStreamError(code: 404, errorCode: 10059, description: "stream not found")),
             .refused(JetStreamError(code: 503, errorCode: 10039, description: "JetStream not enabled for account")),
@@ -284,7 +285,7 @@ private final class Counter: Sendable {
     }
 
     @Test(
-        "goes on where asking again can help",
+        "a watch continues after failures that a retry can cure",
         arguments: [.disconnected, .timedOut, .noResponders] as [NATSError.Kind])
     func goesOn(kind: NATSError.Kind) {
         var watch = Watch()
@@ -294,7 +295,7 @@ private final class Counter: Sendable {
 
     // MARK: Connections
 
-    @Test("starts again when the connection is back, and hands nothing out twice") func reconnects() {
+    @Test("a watch restarts after a reconnect and delivers no value twice") func reconnects() {
         var watch = Watch.running()
         _ = watch.handle(delivery(7, 1))
         #expect(watch.handle(.disconnected) == [.unsubscribe("i1")])
@@ -306,7 +307,7 @@ private final class Counter: Sendable {
         #expect(revisions(watch.handle(delivery(9, 2, consumer: 2))) == [9])
     }
 
-    @Test("does not wait for a pause to end when the connection is back") func reconnectsInPause() {
+    @Test("a reconnect ends the pause of a watch") func reconnectsInPause() {
         var watch = Watch()
         _ = watch.handle(.start)
         _ = watch.handle(.createFailed(name: "1", passing))
@@ -315,12 +316,12 @@ private final class Counter: Sendable {
         #expect(watch.handle(.timer, at: 100) == [])
     }
 
-    @Test("starts again where only the new connection was noticed") func reconnectsUnannounced() {
+    @Test("a watch restarts after a reconnect even if the cut was not noticed") func reconnectsUnannounced() {
         var watch = Watch.running()
         #expect(watch.handle(.reconnected) == end(1) + creation(2))
     }
 
-    @Test("passes the answer over that belongs to the connection before") func lateAnswer() {
+    @Test("an answer from before the cut is ignored") func lateAnswer() {
         var watch = Watch()
         _ = watch.handle(.start)
         _ = watch.handle(.disconnected)
@@ -330,7 +331,7 @@ private final class Counter: Sendable {
 
     // MARK: The end
 
-    @Test("leaves nothing behind when it is stopped") func stops() {
+    @Test("a stopped watch unsubscribes and deletes its consumer") func stops() {
         var watch = Watch.running()
         #expect(watch.handle(.stop) == end(1))
         #expect(watch.consumer.hasEnded)

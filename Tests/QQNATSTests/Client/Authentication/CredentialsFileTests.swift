@@ -8,7 +8,7 @@ import Testing
     static let now = WallTime(seconds: 1_800_000_000)
     static let jwt = token(#"{"sub":"\#(NKeyTests.publicKey)","exp":1800000001,"nats":{"type":"user"}}"#)
 
-    /// Unsigned: whether it is genuine is for the server to say.
+    /// An unsigned JWT: only the server checks whether it is genuine.
     static func token(_ claims: String) -> String {
         [#"{"typ":"JWT","alg":"ed25519-nkey"}"#, claims, "signature"].map { Base64URL.encode($0.utf8) }.joined(separator: ".")
     }
@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test(
-        "are read as the NATS tools write them",
+        "a .creds file is read as the NATS tools write it",
         arguments: [
             creds(), creds().replacing("\n", with: "\r\n"), creds().replacing("-----B", with: "---B").replacing("------\n", with: "---\n"),
             creds().replacing("\n", with: " \n  "), "\n\n# ours\n" + creds(),
@@ -44,13 +44,13 @@ import Testing
         #expect(file.key.publicKey == NKeyTests.publicKey)
     }
 
-    @Test("need not say when they end") func endless() throws {
+    @Test("a JWT without an expiry time never expires") func endless() throws {
         for claims in ["{}", #"{"exp":0}"#, #"{"exp":null}"#] {
             #expect(throws: Never.self) { try CredentialsFile(content: Array(Self.creds(jwt: Self.token(claims)).utf8), now: .latest) }
         }
     }
 
-    @Test("that have expired are denied, with the time") func expired() throws {
+    @Test("an expired JWT is denied, and the error gives the time") func expired() throws {
         for (now, isGood) in [(Self.now, true), (Self.now + .milliseconds(999), true), (Self.now + .seconds(1), false), (.latest, false)] {
             do {
                 _ = try CredentialsFile(content: Array(Self.creds().utf8), now: now)
@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test(
-        "that lack something say what",
+        "the error for an incomplete .creds file names the missing part",
         arguments: [
             ("", "the JWT is missing"), (NKeyTests.seed, "the JWT is missing"),
             (creds().replacing("JWT", with: "XYZ"), "the JWT is missing"),
@@ -87,13 +87,13 @@ import Testing
     }
 
     @Test(
-        "may hold a seed alone, with comments or decorated",
+        "a seed file holds a bare seed, one among comments, or a decorated one",
         arguments: [NKeyTests.seed, "# the seed\n\n  \(NKeyTests.seed)  \n", "// x\r\n\(NKeyTests.seed)\r\n", creds()])
     func seed(_ text: String) throws {
         #expect(try SeedFile(content: Array(text.utf8)).key.publicKey == NKeyTests.publicKey)
     }
 
-    @Test("without a seed say so") func noSeed() {
+    @Test("a seed file without a seed is reported as such") func noSeed() {
         for (text, reason) in [
             ("", "no NKey seed"), ("# only\n", "no NKey seed"), ("-----BEGIN USER NKEY SEED-----\nSU", "no END line"), ("hello", "NKey"),
         ] {
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test("are not shown") func secret() throws {
+    @Test("credentials never show in descriptions and dumps") func secret() throws {
         let file = try CredentialsFile(content: Array(Self.creds().utf8), now: Self.now)
         var dumped = ""
         dump(file, to: &dumped)
@@ -115,7 +115,7 @@ import Testing
 
     // MARK: On disk
 
-    @Test("are read from disk, and tell whether others may read them") func modes() throws {
+    @Test("reading a credentials file also finds out whether other users can access it") func modes() throws {
         try withFolder { folder in
             let path = folder + "/user.creds"
             for (mode, isOpen) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
@@ -131,7 +131,7 @@ import Testing
         }
     }
 
-    @Test("that cannot be read name the path and the reason") func unreadable() throws {
+    @Test("the error for an unreadable credentials file gives the path and the reason") func unreadable() throws {
         try withFolder { folder in
             mkfifo(folder + "/fifo", 0o600)
             #expect(

@@ -11,7 +11,7 @@ import Testing
     }
     private static let signature = "bnxg5G8aOV2LQdSE_lcM9clxm_fbTTZxsqQ1EpTNgJXmH6z5ezesd49kXfuNhoAqw_DmEtsGcNsJdug9wMuRDQ"
 
-    @Test("sends what there is, and nothing else") func simple() throws {
+    @Test("a login sends the given credentials and nothing else") func simple() throws {
         var expected = ConnectOptions(name: "me", tlsRequired: true)
         #expect(try Login.connectOptions(for: .none, info: Self.info, tlsRequired: true, name: "me") == expected)
         expected.token = "t"
@@ -23,13 +23,13 @@ import Testing
                 == expected)
     }
 
-    @Test("leaves it to the server to ask for what we do not have") func none() throws {
+    @Test("a login without credentials is sent even if the server requires authentication") func none() throws {
         var info = Self.info
         info.authRequired = true
         #expect(try Login.connectOptions(for: .none, info: info, tlsRequired: false, name: "") == ConnectOptions())
     }
 
-    @Test("signs the nonce with an NKey, which a server without nonce does not take") func nkey() throws {
+    @Test("a login with an NKey signs the nonce, and fails if the server sends none") func nkey() throws {
         try withFile(NKeyTests.seed) { path in
             var expected = ConnectOptions(name: "me")
             (expected.nkey, expected.signature) = (NKeyTests.publicKey, Self.signature)
@@ -42,20 +42,20 @@ import Testing
         }
     }
 
-    @Test("signs the nonce with the seed of a credentials file, and sends its JWT") func credentials() throws {
+    @Test("a login with a credentials file signs the nonce with the file's seed and sends its JWT") func credentials() throws {
         let jwt = CredentialsFileTests.token(#"{"sub":"\#(NKeyTests.publicKey)","exp":0}"#)
         try withFile(CredentialsFileTests.creds(jwt: jwt)) { path in
             var expected = ConnectOptions(name: "me")
             (expected.jwt, expected.signature) = (jwt, Self.signature)
             let options = try Login.connectOptions(for: .credentialsFile(path), info: Self.info, tlsRequired: false, name: "me")
             #expect(options == expected)
-            // A server without authentication.
+            // A server without authentication sends no nonce.
             let open = try Login.connectOptions(for: .credentialsFile(path), info: ServerInfo(), tlsRequired: false, name: "me")
             #expect(open.jwt == jwt)
         }
     }
 
-    @Test("names the file that has expired") func expired() throws {
+    @Test("the error for an expired credentials file names the file") func expired() throws {
         try withFile(CredentialsFileTests.creds(jwt: CredentialsFileTests.token(#"{"exp":1000000000}"#))) { path in
             let error = #expect(throws: NATSError.self) {
                 try Login.connectOptions(for: .credentialsFile(path), info: Self.info, tlsRequired: false, name: "me")

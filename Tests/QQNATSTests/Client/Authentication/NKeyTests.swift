@@ -20,11 +20,11 @@ import Testing
         (seed, publicKey, "PXoWU7zWAMt75FY", "bnxg5G8aOV2LQdSE_lcM9clxm_fbTTZxsqQ1EpTNgJXmH6z5ezesd49kXfuNhoAqw_DmEtsGcNsJdug9wMuRDQ"),
         (seed, publicKey, "", "nKU1eVMGVNXD33cInvRe2mE-L-32cOlr7axGOVBOWEXvS5XVeTB3Iz3RaBeyUy6cVSWHKnOkrXS3WTaangXBAg"),
     ]
-    /// Of the bytes 0 to 31.
+    /// The seed of the bytes 0 to 31.
     static let seed = "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y"
     static let publicKey = "UAB2CB576PHBBPQ5ODORRZ2LYCMWPZGWGCN2KDK7DXOIMZASKUY3RLKK"
 
-    @Test("sign as other libraries do", arguments: vectors) func vector(
+    @Test("an NKey makes the same signature as other libraries", arguments: vectors) func vector(
         _ vector: (seed: String, publicKey: String, nonce: String, signature: String)
     ) throws {
         let key = try NKey(seed: vector.seed)
@@ -32,7 +32,7 @@ import Testing
         #expect(try key.sign(Array(vector.nonce.utf8)) == vector.signature)
     }
 
-    @Test("make signatures that their public keys verify") func verified() throws {
+    @Test("an NKey's signature is verified by its public key") func verified() throws {
         let key = try NKey(seed: Self.seed)
         let nonce = Array("some nonce".utf8)
         let signature = try #require(Base64URL.decode(try key.sign(nonce).utf8))
@@ -43,7 +43,7 @@ import Testing
     }
 
     @Test(
-        "that are no user's seed are refused, and called by their name",
+        "text that is not a user's seed is refused, and the error names what it is",
         arguments: [
             ("SAAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4HYMHI", "an account seed"),
             ("SNAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H2D5U", "a server seed"),
@@ -70,7 +70,7 @@ import Testing
         if text.count > 5 { #expect(error?.reason.contains(text.dropFirst(4)) == false) }
     }
 
-    @Test("do not show what is private") func secret() throws {
+    @Test("an NKey never shows its private key") func secret() throws {
         let key = try NKey(seed: Self.seed)
         var dumped = ""
         dump(key, to: &dumped)
@@ -79,12 +79,12 @@ import Testing
         #expect(dumped.replacing(Self.publicKey, with: "").utf8.count < 100, "\(dumped)")
     }
 
-    @Test("have the checksum of XMODEM") func checksum() {
+    @Test("the checksum of an NKey is CRC-16/XMODEM") func checksum() {
         #expect(NKey.checksum(Array("123456789".utf8)) == 0x31C3)
         #expect(NKey.checksum([]) == 0)
     }
 
-    @Test("are in the base32 and base64 that others use") func bases() throws {
+    @Test("base32 and base64url agree with RFC 4648 and Foundation") func bases() throws {
         for count in 0...40 {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 151 &+ 7) }
             #expect(Base32.decode(Base32.encode(bytes).utf8) == bytes)

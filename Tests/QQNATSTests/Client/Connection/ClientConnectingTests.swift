@@ -4,7 +4,7 @@ import Testing
 @testable import QQNATS
 
 @Suite("The client's connection") struct ClientConnectingTests {
-    @Test("is made when it is first needed, and once") func wake() {
+    @Test("the client connects when it is first used, and only once") func wake() {
         let play = ClientPlay("a", "b")
         #expect(play.state.server == nil)
         #expect(play.wake() == ["connect a"])
@@ -15,10 +15,10 @@ import Testing
         #expect(play.state.info?.version == "2.12.0")
     }
 
-    @Test("is made with the next server where one fails, and what waits goes out when it stands") func nextServer() {
+    @Test("the client tries the next server after a failure, and sends waiting requests once connected") func nextServer() {
         let play = ClientPlay("a", "b")
         let request = play.request("q")
-        #expect(request.said == ["connect a"])
+        #expect(request.actions == ["connect a"])
         #expect(play.subscribe(2, "s") == [])
         #expect(play.publish("lost") == [])
         #expect(play.failed() == ["connect b"])
@@ -29,13 +29,14 @@ import Testing
             ])
     }
 
-    @Test("is tried in rounds: after one in vain, whoever waits is told, and the pause doubles up to its limit") func backoff() {
+    @Test("a round without a connection fails the waiting requests, and the pause before the next round doubles up to its limit")
+    func backoff() {
         let play = ClientPlay("a", "b") { $0.reconnectWait = .milliseconds(100) }
         let request = play.request("q")
         _ = play.failed()
         #expect(play.failed() == ["\(request.id) fails: disconnected", "unreachable (disconnected), again in 100", "timer 100"])
         for pause in [200, 400, 800, 1600, 2000, 2000, 2000] {
-            // Too early, as a timer of before may come.
+            // A timer set earlier can fire too early.
             #expect(play.timer().first?.hasPrefix("timer") == true)
             play.after(2000)
             #expect(play.timer() == ["connect a"])
@@ -44,7 +45,7 @@ import Testing
         }
     }
 
-    @Test("is tried again after a pause that jitter shortens, by a half at most", arguments: [0, 0.25, 0.5, 0.999_999])
+    @Test("jitter shortens the pause between rounds by at most half", arguments: [0, 0.25, 0.5, 0.999_999])
     func jitter(random: Double) {
         let play = ClientPlay("a", random: random) { $0.reconnectWait = .milliseconds(1000) }
         _ = play.wake()
@@ -52,22 +53,22 @@ import Testing
         #expect(play.failed() == ["unreachable (disconnected), again in \(pause)", "timer \(pause)"])
     }
 
-    @Test("is tried again sooner for who asks meanwhile, and not at once each time") func requestWhileBackedOff() {
+    @Test("a request shortens the pause between rounds, but not to nothing each time") func requestWhileBackedOff() {
         let play = ClientPlay("a") { $0.reconnectWait = .milliseconds(1000) }
         _ = play.wake()
         #expect(play.failed().last == "timer 1000")
         play.after(100)
-        #expect(play.request("q").said == ["timer 150"])
-        #expect(play.request("r").said == [])
+        #expect(play.request("q").actions == ["timer 150"])
+        #expect(play.request("r").actions == [])
         play.after(150)
         #expect(play.timer() == ["connect a"])
         #expect(play.failed().last == "timer 2000")
         play.after(900)
-        #expect(play.request("s").said == ["timer 0"])
+        #expect(play.request("s").actions == ["timer 0"])
         #expect(play.timer() == ["connect a"])
     }
 
-    @Test("is left for another server where it is of no use, but not sooner than after a second, and not where there is no other")
+    @Test("a useless connection is left for another server after at least a second, and kept if there is no other server")
     func ofNoUse() {
         let play = ClientPlay("a", "b").connected()
         play.after(999)
@@ -80,7 +81,7 @@ import Testing
         #expect(alone.seekAnother() == [])
     }
 
-    @Test("never backs off so far that the pause overflows") func manyRounds() {
+    @Test("the pause does not overflow after many rounds") func manyRounds() {
         let play = ClientPlay("a") {
             $0.reconnectWait = .seconds(1)
             $0.reconnectWaitMaximum = .seconds(86400)
@@ -94,7 +95,7 @@ import Testing
         #expect(play.failed() == ["unreachable (disconnected), again in 65536000", "timer 65536000"])
     }
 
-    @Test("that is cut is made anew at once, with another server first") func cut() {
+    @Test("a connection that is cut is replaced immediately, with another server first") func cut() {
         let play = ClientPlay("a", "b").connected()
         _ = play.subscribe(2, "s")
         _ = play.subscribe(3, "t", queue: "g")
@@ -108,9 +109,9 @@ import Testing
             ])
     }
 
-    @Test("that is cut as soon as it stands is not made again and again without a pause") func shortConnections() {
+    @Test("a server that drops each connection immediately is not tried repeatedly without a pause") func shortConnections() {
         let play = ClientPlay("a").connected()
-        // Once may be a restart.
+        // A single short connection might be a restart.
         #expect(play.cut().last == "connect a")
         _ = play.ready()
         for pause in [100, 200, 400] {
@@ -119,13 +120,13 @@ import Testing
             #expect(play.timer() == ["connect a"])
             _ = play.ready()
         }
-        // One that lasts makes up for it.
+        // A connection that lasts resets the pauses.
         play.after(1000)
         #expect(play.cut().last == "connect a")
         #expect(play.failed().last == "timer 100")
     }
 
-    @Test("that is cut as soon as it stands is made with the servers that were not tried yet") func shortConnectionsOfMany() {
+    @Test("after a short connection the servers that were not tried yet come next") func shortConnectionsOfMany() {
         let play = ClientPlay("a", "b", "c").connected()
         #expect(play.cut().last == "connect b")
         _ = play.ready()
@@ -136,35 +137,37 @@ import Testing
         #expect(play.cut().last == "timer 100")
     }
 
-    @Test("cut before it stands is a server that failed") func cutInHandshake() {
+    @Test("a connection cut during its handshake counts as a failed server") func cutInHandshake() {
         let play = ClientPlay("a", "b")
         _ = play.wake()
         #expect(play.cut() == ["connect b"])
         #expect(play.cut() == ["unreachable (disconnected), again in 100", "timer 100"])
     }
 
-    @Test("once closed is made no more; what waits fails, and what may have been carried out is uncertain") func closed() {
+    @Test("a closed client never connects again; its requests fail, and those that might have been carried out are uncertain") func closed()
+    {
         let play = ClientPlay("a").connected()
         let write = play.request("w").id
         let read = play.request("r", repeatable: true).id
-        let said = play.close()
-        #expect(said.first == "disconnect")
-        #expect(Set(said.dropFirst()) == ["\(write) fails: disconnected, uncertain", "\(read) fails: disconnected"])
+        let actions = play.close()
+        #expect(actions.first == "disconnect")
+        #expect(Set(actions.dropFirst()) == ["\(write) fails: disconnected, uncertain", "\(read) fails: disconnected"])
         #expect(play.wake() == [] && play.timer() == [] && play.cut() == [] && play.ready() == [] && play.failed() == [])
-        #expect(play.hear(.ping) == [])
+        #expect(play.receive(.ping) == [])
         let late = play.request("q")
-        #expect(late.said == ["\(late.id) fails: disconnected"])
+        #expect(late.actions == ["\(late.id) fails: disconnected"])
         #expect(play.subscribe(2, "s") == [] && play.unsubscribe(2) == [])
     }
 
-    @Test("closed while it is being made fails what waits, which was not sent") func closedWhileConnecting() {
+    @Test("closing the client while it connects fails the waiting requests with certainty, since they were not sent")
+    func closedWhileConnecting() {
         let play = ClientPlay("a")
         let id = play.request("w").id
         #expect(play.close() == ["disconnect", "\(id) fails: disconnected"])
         #expect(play.ready() == [])
     }
 
-    @Test("tells why no server can be used; denied only where all deny") func failures() {
+    @Test("the failure of all servers gives the reason, and counts as denied only if all servers deny") func failures() {
         let play = ClientPlay("a", "b")
         _ = play.request("q")
         _ = play.failed("no", .denied)
@@ -175,7 +178,7 @@ import Testing
         #expect(play.failed("refused").last { $0.hasPrefix("unreachable") } == "unreachable (disconnected), again in 200")
     }
 
-    @Test("that is silent is pinged, and given up after two pings without an answer") func silence() {
+    @Test("a silent connection is pinged, and cut after two unanswered pings") func silence() {
         let play = ClientPlay("a", "b") { $0.pingInterval = .seconds(10) }.connected()
         play.after(4000)
         #expect(play.timer() == ["timer 6000"])
@@ -187,14 +190,14 @@ import Testing
         #expect(play.timer() == ["disconnect", "disconnected: the server is silent", "connect b"])
     }
 
-    @Test("that is not silent is left alone") func notSilent() {
+    @Test("a connection with traffic is not cut") func notSilent() {
         let play = ClientPlay("a") { $0.pingInterval = .seconds(10) }.connected()
         play.after(10000)
         #expect(play.timer() == ["PING", "timer 10000"])
-        #expect(play.hear(.pong) == [])
+        #expect(play.receive(.pong) == [])
         for _ in 0..<5 {
             play.after(9000)
-            #expect(play.hear(.ping) == ["PONG"])
+            #expect(play.receive(.ping) == ["PONG"])
             play.after(1000)
             #expect(play.timer() == ["timer 10000"])
         }

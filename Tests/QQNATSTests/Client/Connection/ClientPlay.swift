@@ -3,10 +3,10 @@ import Testing
 
 @testable import QQNATS
 
-/// A `ClientState` with its time, whose actions are told in words.
+/// A `ClientState` with a simulated clock, whose actions are returned in words.
 final class ClientPlay {
     var state: ClientState
-    /// Milliseconds.
+    /// Time in milliseconds.
     var now: UInt64 = 1000
     private var requests: UInt64 = 10
 
@@ -23,7 +23,7 @@ final class ClientPlay {
 
     func after(_ milliseconds: UInt64) { now += milliseconds }
 
-    // MARK: What happens
+    // MARK: Events
 
     func wake() -> [String] { words(state.wake(at: instant)) }
     func ready(_ change: (inout ServerInfo) -> Void = { _ in }) -> [String] {
@@ -36,13 +36,14 @@ final class ClientPlay {
     func seekAnother() -> [String] { words(state.seekAnotherServer(at: instant)) }
     func timer() -> [String] { words(state.timer(at: instant)) }
     func close() -> [String] { words(state.close()) }
-    func hear(_ operation: ServerOperation) -> [String] {
+    func receive(_ operation: ServerOperation) -> [String] {
         state.received(at: instant)
         return words(state.operation(operation, at: instant))
     }
 
-    /// The number of the request, and what came of asking.
-    func request(_ subject: String, repeatable: Bool = false, local: Bool = false, payload: [UInt8] = []) -> (id: UInt64, said: [String]) {
+    /// The request's ID and the resulting actions.
+    func request(_ subject: String, repeatable: Bool = false, local: Bool = false, payload: [UInt8] = []) -> (id: UInt64, actions: [String])
+    {
         requests += 1
         let request = ClientState.Request(
             id: requests, subject: subject, headers: NATSHeaders(), payload: payload, isRepeatable: repeatable, isLocal: local)
@@ -50,7 +51,7 @@ final class ClientPlay {
     }
 
     func answer(_ id: UInt64, _ headers: NATSHeaders = NATSHeaders(), payload: String = "x") -> [String] {
-        hear(
+        receive(
             .message(
                 sid: ClientState.inboxSID,
                 NATSMessage(subject: "_I." + String(id, radix: 36), headers: headers, payload: Array(payload.utf8))))
@@ -79,7 +80,7 @@ final class ClientPlay {
         return info
     }
 
-    // MARK: In words
+    // MARK: Actions in words
 
     private func words(_ actions: [ClientState.Action]) -> [String] { actions.map { word($0) } }
 

@@ -4,27 +4,27 @@ import Testing
 @testable import QQNATS
 
 @Suite("The client's requests") struct ClientRequestTests {
-    @Test("are sent with an inbox that is subscribed to once, and end with their answer") func answered() {
+    @Test("requests share an inbox that is subscribed to once, and end with their answer") func answered() {
         let play = ClientPlay("a").connected()
         let first = play.request("q")
-        #expect(first.said == ["SUB _I.* 1", "PUB q _I.\(String(first.id, radix: 36))"])
+        #expect(first.actions == ["SUB _I.* 1", "PUB q _I.\(String(first.id, radix: 36))"])
         let second = play.request("q")
-        #expect(second.said == ["PUB q _I.\(String(second.id, radix: 36))"])
+        #expect(second.actions == ["PUB q _I.\(String(second.id, radix: 36))"])
         #expect(play.answer(second.id) == ["\(second.id) is answered"])
         #expect(play.answer(first.id) == ["\(first.id) is answered"])
-        #expect(play.answer(first.id) == [], "a second answer is nobody's")
+        #expect(play.answer(first.id) == [], "a second answer is ignored")
         #expect(play.timedOut(first.id) == [] && play.slow(first.id) == [] && play.forget(first.id) == [])
     }
 
-    @Test("are not answered by what has no number of ours") func strangers() {
+    @Test("messages without the ID of a request do not answer any request") func strangers() {
         let play = ClientPlay("a").connected()
         _ = play.request("q")
         for subject in ["_I.zzz", "_I.", "_I.-", "_I.zzzzzzzzzzzzzzzzzzzzzz", "_I"] {
-            #expect(play.hear(.message(sid: ClientState.inboxSID, NATSMessage(subject: subject))) == [])
+            #expect(play.receive(.message(sid: ClientState.inboxSID, NATSMessage(subject: subject))) == [])
         }
     }
 
-    @Test("fail at once where nobody listens; an answer with a body under that status is one") func noResponders() {
+    @Test("a request without subscribers fails immediately; status 503 with a body is an answer") func noResponders() {
         let play = ClientPlay("a").connected()
         let id = play.request("q").id
         #expect(play.answer(id, NATSHeaders(status: 503), payload: "") == ["\(id) fails: noResponders"])
@@ -32,7 +32,7 @@ import Testing
         #expect(play.answer(other, NATSHeaders(status: 503), payload: "x") == ["\(other) is answered"])
     }
 
-    @Test("in flight at a cut are uncertain, and repeatable ones are sent again") func cut() {
+    @Test("requests in flight at a cut are uncertain, but repeatable requests are sent again") func cut() {
         let play = ClientPlay("a", "b").connected()
         play.after(2000)
         let write = play.request("w").id
@@ -42,7 +42,8 @@ import Testing
         #expect(play.answer(read) == ["\(read) is answered"])
     }
 
-    @Test("that wait for a connection fail with certainty when none can be made, those that were sent before included") func unreachable() {
+    @Test("requests that wait for a connection fail with certainty if none can be made, even repeatable requests sent before")
+    func unreachable() {
         let play = ClientPlay("a").connected()
         play.after(2000)
         let read = play.request("r", repeatable: true).id
@@ -53,22 +54,22 @@ import Testing
                 "\(read) fails: disconnected", "\(write) fails: disconnected", "unreachable (disconnected), again in 100", "timer 100",
             ])
         let later = play.request("w")
-        #expect(later.said == [], "it waits for the next round")
+        #expect(later.actions == [], "the request waits for the next round")
         play.after(100)
         #expect(play.timer() == ["connect a"])
         #expect(play.ready().last?.hasPrefix("PUB w") == true)
     }
 
-    @Test("that are slow have a silent connection pinged, and one that speaks not") func slow() {
+    @Test("a slow request pings a silent connection, but not one with traffic") func slow() {
         let play = ClientPlay("a").connected()
         let id = play.request("q").id
         play.after(500)
         #expect(play.slow(id) == ["PING"])
-        _ = play.hear(.pong)
+        _ = play.receive(.pong)
         #expect(play.slow(id) == [])
     }
 
-    @Test("that time out on a silent connection end it; on one that speaks they fail alone") func timedOut() {
+    @Test("a request that times out cuts a silent connection, but not one with traffic") func timedOut() {
         let play = ClientPlay("a", "b").connected()
         play.after(2000)
         let alone = play.request("q").id
@@ -83,12 +84,12 @@ import Testing
         #expect(play.ready() == ["connected to b", "timer 20000"])
     }
 
-    @Test("that time out, with none answered meanwhile, have another server tried, where there is one") func unanswered() {
+    @Test("a request that times out while no other is answered moves the client to another server, if there is one") func unanswered() {
         let play = ClientPlay("a", "b").connected()
         play.after(2000)
         let first = play.request("q").id
         play.after(500)
-        _ = play.hear(.pong)
+        _ = play.receive(.pong)
         #expect(
             play.timedOut(first) == [
                 "\(first) fails: timedOut, uncertain", "disconnect", "disconnected: no request is answered through this server",
@@ -97,13 +98,13 @@ import Testing
         let lonely = ClientPlay("a").connected()
         let second = lonely.request("q").id
         lonely.after(500)
-        _ = lonely.hear(.pong)
+        _ = lonely.receive(.pong)
         #expect(lonely.timedOut(second) == ["\(second) fails: timedOut, uncertain"])
     }
 
-    /// Reads say nothing of writes, and what a server answers by itself says nothing of either.
+    /// Answered reads do not prove that writes work, and requests that a server answers alone prove neither.
     @Test(
-        "that time out have another server tried, though something less was answered",
+        "a request that times out moves the client to another server even if a request that proves less was answered",
         arguments: [
             (isRead: false, isOtherRead: false, isOtherLocal: false, isLeft: false), (false, true, false, true), (false, true, true, true),
             (true, true, false, false), (true, false, false, false), (true, true, true, true),
@@ -118,7 +119,7 @@ import Testing
         #expect(play.timedOut(first).contains("connect b") == isLeft)
     }
 
-    @Test("whose time ends soon after they were sent again say nothing about the new connection", arguments: [(10, false), (250, true)])
+    @Test("a request that times out soon after it was resent does not cut the new connection", arguments: [(10, false), (250, true)])
     func sentAgain(_ milliseconds: UInt64, _ isCut: Bool) {
         let play = ClientPlay("a", "b").connected()
         play.after(2000)
@@ -126,11 +127,11 @@ import Testing
         #expect(play.cut().last == "connect b")
         #expect(play.ready().contains { $0.hasPrefix("PUB r") })
         play.after(milliseconds)
-        let said = play.timedOut(read)
-        #expect(said.first == "\(read) fails: timedOut" && said.contains("disconnect") == isCut)
+        let actions = play.timedOut(read)
+        #expect(actions.first == "\(read) fails: timedOut" && actions.contains("disconnect") == isCut)
     }
 
-    @Test("that nobody waits for any more are forgotten; those that were sent are uncertain") func forgotten() {
+    @Test("requests whose caller stopped waiting are forgotten, and uncertain if they were sent") func forgotten() {
         let play = ClientPlay("a")
         let queued = play.request("q").id
         #expect(play.forget(queued) == ["\(queued) fails: disconnected"])
@@ -140,32 +141,32 @@ import Testing
         #expect(play.answer(sent) == [])
     }
 
-    @Test("that are larger than the server takes are not sent") func tooLarge() {
+    @Test("requests larger than the server's limit are not sent") func tooLarge() {
         let play = ClientPlay("a").connected { $0.maxPayload = 4 }
         let small = play.request("q", payload: [1, 2, 3, 4])
-        #expect(small.said.last?.hasPrefix("PUB") == true)
+        #expect(small.actions.last?.hasPrefix("PUB") == true)
         let large = play.request("q", payload: [1, 2, 3, 4, 5])
-        #expect(large.said == ["\(large.id) fails: tooLarge"])
+        #expect(large.actions == ["\(large.id) fails: tooLarge"])
         #expect(play.timedOut(large.id) == [])
     }
 
-    @Test("on a subject that we may not use are denied, and only those") func forbiddenPublish() {
+    @Test("only the requests on a forbidden subject are denied") func forbiddenPublish() {
         let play = ClientPlay("a").connected()
         let one = play.request("$KV.b.k").id
         let two = play.request("$KV.b.k").id
         let other = play.request("$KV.b.other").id
         #expect(
-            play.hear(.error(#"Permissions Violation for Publish to "$KV.b.k""#)) == ["\(one) fails: denied", "\(two) fails: denied"])
+            play.receive(.error(#"Permissions Violation for Publish to "$KV.b.k""#)) == ["\(one) fails: denied", "\(two) fails: denied"])
         #expect(play.answer(other) == ["\(other) is answered"])
         #expect(
-            play.hear(.error(#"Permissions Violation for Publish to "x""#))
+            play.receive(.error(#"Permissions Violation for Publish to "x""#))
                 == [#"complaint: Permissions Violation for Publish to "x""#])
     }
 
-    @Test("are denied where we may have no inbox, and the next one asks again") func forbiddenInbox() {
+    @Test("requests are denied if the inbox is forbidden, and the next request subscribes to it again") func forbiddenInbox() {
         let play = ClientPlay("a").connected()
         let one = play.request("q").id
-        #expect(play.hear(.error(#"Permissions Violation for Subscription to "_I.*""#)) == ["\(one) fails: denied"])
-        #expect(play.request("q").said.first == "SUB _I.* 1")
+        #expect(play.receive(.error(#"Permissions Violation for Subscription to "_I.*""#)) == ["\(one) fails: denied"])
+        #expect(play.request("q").actions.first == "SUB _I.* 1")
     }
 }

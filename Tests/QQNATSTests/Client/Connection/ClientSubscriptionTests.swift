@@ -4,27 +4,27 @@ import Testing
 @testable import QQNATS
 
 @Suite("The client's subscriptions and its servers") struct ClientSubscriptionTests {
-    @Test("deliver their messages, until they end") func messages() {
+    @Test("a subscription delivers its messages until it ends") func messages() {
         let play = ClientPlay("a").connected()
         #expect(play.subscribe(2, "s") == ["SUB s 2"])
-        #expect(play.hear(.message(sid: 2, NATSMessage(subject: "s"))) == ["message for 2"])
-        #expect(play.hear(.message(sid: 3, NATSMessage(subject: "s"))) == [])
+        #expect(play.receive(.message(sid: 2, NATSMessage(subject: "s"))) == ["message for 2"])
+        #expect(play.receive(.message(sid: 3, NATSMessage(subject: "s"))) == [])
         #expect(play.unsubscribe(2) == ["UNSUB 2"])
         #expect(play.unsubscribe(2) == [])
-        #expect(play.hear(.message(sid: 2, NATSMessage(subject: "s"))) == [])
+        #expect(play.receive(.message(sid: 2, NATSMessage(subject: "s"))) == [])
     }
 
-    @Test("that are not allowed end, with a queue or without, and the others stay") func forbidden() {
+    @Test("a forbidden subscription ends, with or without a queue group, and the others stay") func forbidden() {
         let play = ClientPlay("a").connected()
         _ = play.subscribe(2, "s")
         _ = play.subscribe(3, "t", queue: "g")
-        #expect(play.hear(.error(#"Permissions Violation for Subscription to "t" using queue "g""#)) == ["3 ends: denied"])
-        #expect(play.hear(.error(#"Permissions Violation for Subscription to "s""#)) == ["2 ends: denied"])
+        #expect(play.receive(.error(#"Permissions Violation for Subscription to "t" using queue "g""#)) == ["3 ends: denied"])
+        #expect(play.receive(.error(#"Permissions Violation for Subscription to "s""#)) == ["2 ends: denied"])
         play.after(2000)
         #expect(play.cut() == ["disconnect", "disconnected: reset", "connect a"])
     }
 
-    @Test("are not there for what is published while there is no connection") func publish() {
+    @Test("messages published without a connection are dropped") func publish() {
         let play = ClientPlay("a")
         #expect(play.publish("p") == [])
         _ = play.wake()
@@ -34,34 +34,34 @@ import Testing
     }
 
     @Test(
-        "a complaint of the server's that ends connections ends this one",
+        "a complaint with which servers close connections cuts the connection",
         arguments: ["Slow Consumer", "Stale Connection", "Parser Error", "x"])
     func complaints(text: String) {
         let play = ClientPlay("a", "b").connected()
         play.after(2000)
-        #expect(play.hear(.error(text)) == ["disconnect", "disconnected: the server says: \(text)", "connect b"])
+        #expect(play.receive(.error(text)) == ["disconnect", "disconnected: the server says: \(text)", "connect b"])
     }
 
-    @Test("servers that are announced are tried after those that we were told of, and forgotten when they are gone") func announced() {
+    @Test("announced servers are tried after the configured ones, and forgotten when they are no longer announced") func announced() {
         let play = ClientPlay("a")
         _ = play.wake()
         #expect(play.ready { $0.connectURLs = ["a:4222", "b:4222", "c:4222"] } == ["connected to a", "timer 20000", "found b c"])
-        #expect(play.hear(.info(ClientPlay.info { $0.connectURLs = ["a:4222", "c:4222"] })) == [])
+        #expect(play.receive(.info(ClientPlay.info { $0.connectURLs = ["a:4222", "c:4222"] })) == [])
         play.after(2000)
         #expect(play.cut().last == "connect c")
         #expect(play.failed() == ["connect a"])
         #expect(play.failed().last == "timer 100")
     }
 
-    @Test("a lame duck's requests may end before we go to another server, and new ones wait for that") func lameDuck() {
+    @Test("requests in flight can finish on a lame duck server, and new requests wait for another server") func lameDuck() {
         let play = ClientPlay("a", "b").connected()
         play.after(5000)
         let request = play.request("w").id
         _ = play.subscribe(2, "s")
-        #expect(play.hear(.info(ClientPlay.info { $0.isLameDuck = true })) == ["a is leaving", "timer 1000"])
-        #expect(play.hear(.info(ClientPlay.info { $0.isLameDuck = true })) == [])
+        #expect(play.receive(.info(ClientPlay.info { $0.isLameDuck = true })) == ["a is leaving", "timer 1000"])
+        #expect(play.receive(.info(ClientPlay.info { $0.isLameDuck = true })) == [])
         let late = play.request("r")
-        #expect(late.said == [])
+        #expect(late.actions == [])
         #expect(play.state.server?.host == "a")
         #expect(
             play.answer(request) == [
@@ -70,21 +70,21 @@ import Testing
         #expect(play.ready().contains("PUB r _I.\(String(late.id, radix: 36))"))
     }
 
-    @Test("a lame duck without requests is left at once, and taken again only where there is no other") func lameDuckIdle() {
+    @Test("a lame duck server without requests is left immediately, and used again only if there is no other") func lameDuckIdle() {
         let play = ClientPlay("a", "b").connected()
         play.after(5000)
         #expect(
-            play.hear(.info(ClientPlay.info { $0.isLameDuck = true })) == [
+            play.receive(.info(ClientPlay.info { $0.isLameDuck = true })) == [
                 "a is leaving", "disconnect", "disconnected: the server is shutting down", "connect b",
             ])
         #expect(play.failed() == ["connect a"])
     }
 
-    @Test("a lame duck is not waited for longer than a second") func lameDuckSlow() {
+    @Test("requests in flight get at most a second on a lame duck server") func lameDuckSlow() {
         let play = ClientPlay("a", "b").connected()
         play.after(5000)
         let request = play.request("w").id
-        _ = play.hear(.info(ClientPlay.info { $0.isLameDuck = true }))
+        _ = play.receive(.info(ClientPlay.info { $0.isLameDuck = true }))
         play.after(400)
         #expect(play.timer() == ["timer 600"])
         play.after(600)
@@ -94,19 +94,19 @@ import Testing
             ])
     }
 
-    @Test("a lame duck that is the only server is kept to its end") func lameDuckAlone() {
+    @Test("a lame duck server that is the only one is kept until it closes the connection") func lameDuckAlone() {
         let play = ClientPlay("a").connected()
-        #expect(play.hear(.info(ClientPlay.info { $0.isLameDuck = true })) == ["a is leaving"])
-        #expect(play.hear(.info(ClientPlay.info { $0.isLameDuck = true })) == [])
-        #expect(play.request("q").said.count == 2)
+        #expect(play.receive(.info(ClientPlay.info { $0.isLameDuck = true })) == ["a is leaving"])
+        #expect(play.receive(.info(ClientPlay.info { $0.isLameDuck = true })) == [])
+        #expect(play.request("q").actions.count == 2)
     }
 
-    @Test("a lame duck whose last request times out in silence is left once") func lameDuckSilent() {
+    @Test("a silent lame duck server whose last request times out is left only once") func lameDuckSilent() {
         let play = ClientPlay("a", "b").connected()
         play.after(5000)
         let request = play.request("w").id
         play.now -= 1
-        _ = play.hear(.info(ClientPlay.info { $0.isLameDuck = true }))
+        _ = play.receive(.info(ClientPlay.info { $0.isLameDuck = true }))
         play.now += 1
         #expect(
             play.timedOut(request) == [

@@ -14,7 +14,7 @@ import Testing
         .operation(.info(ClientPlay.info(change)))
     }
 
-    /// What it does, in words.
+    /// The actions in words.
     private func words(_ actions: [Handshake.Action]) -> [String] {
         actions.map { action in
             switch action {
@@ -29,12 +29,12 @@ import Testing
     }
 
     private func run(_ handshake: inout Handshake, _ events: Handshake.Event...) throws(NATSError) -> [String] {
-        var said: [String] = []
-        for event in events { said += words(try handshake.handle(event)) }
-        return said
+        var found: [String] = []
+        for event in events { found += words(try handshake.handle(event)) }
+        return found
     }
 
-    @Test("in plain text waits for INFO, logs in, and is done with the PONG") func plain() throws {
+    @Test("a handshake in plain text waits for INFO, logs in, and ends with the PONG") func plain() throws {
         var handshake = Handshake(Self.options())
         #expect(try run(&handshake, .connected) == [])
         #expect(try run(&handshake, Self.info { $0.serverName = "n1" }) == ["CONNECT", "PING"])
@@ -42,42 +42,43 @@ import Testing
         #expect(try run(&handshake, .operation(.pong)) == ["ready n1"])
     }
 
-    @Test("takes the last INFO that comes before the PONG") func secondInfo() throws {
+    @Test("the last INFO before the PONG counts") func secondInfo() throws {
         var handshake = Handshake(Self.options())
         _ = try run(&handshake, .connected, Self.info { $0.serverName = "old" })
         #expect(try run(&handshake, Self.info { $0.serverName = "new" }, .operation(.pong)) == ["ready new"])
     }
 
-    @Test("goes over to TLS where the server requires it, or we do and it can") func upgrade() throws {
-        for isOurs in [false, true] {
-            var handshake = Handshake(Self.options { $0.isRequired = isOurs })
+    @Test("a handshake changes to TLS if the server requires it, or if the client requires and the server offers it") func upgrade() throws
+    {
+        for isClientsWish in [false, true] {
+            var handshake = Handshake(Self.options { $0.isRequired = isClientsWish })
             #expect(
                 try run(
                     &handshake, .connected,
                     Self.info {
-                        $0.tlsRequired = !isOurs
-                        $0.tlsAvailable = isOurs
+                        $0.tlsRequired = !isClientsWish
+                        $0.tlsAvailable = isClientsWish
                     }) == ["TLS"])
             #expect(try run(&handshake, .secured) == ["CONNECT over TLS", "PING"])
             #expect(try run(&handshake, .operation(.pong)) == ["ready "])
         }
     }
 
-    @Test("begins with TLS where it is told to, and hears INFO inside") func handshakeFirst() throws {
+    @Test("a handshake with --tls-first begins with TLS and receives INFO inside") func handshakeFirst() throws {
         var handshake = Handshake(Self.options { $0.handshakeFirst = true })
         #expect(try run(&handshake, .connected) == ["TLS"])
         #expect(try run(&handshake, .secured) == [])
         #expect(try run(&handshake, Self.info { $0.tlsRequired = true }) == ["CONNECT over TLS", "PING"])
     }
 
-    @Test("fails where we require TLS and the server has none") func noTLS() throws {
+    @Test("a handshake fails if the client requires TLS and the server does not offer it") func noTLS() throws {
         var handshake = Handshake(Self.options { $0.isRequired = true })
         _ = try handshake.handle(.connected)
         let error = #expect(throws: NATSError.self) { try handshake.handle(Self.info()) }
         #expect(error?.kind == .configuration)
     }
 
-    @Test("takes nothing but INFO first, and nothing at all between INFO and TLS")
+    @Test("a handshake accepts only INFO first, and no operation between INFO and TLS")
     func outOfTurn() throws {
         let wrong: [ServerOperation] = [.ping, .pong, .ok, .message(sid: 1, NATSMessage(subject: "s"))]
         for operation in wrong {
@@ -99,7 +100,7 @@ import Testing
         }
     }
 
-    @Test("ends with what the server has against us, at any point") func refused() throws {
+    @Test("a complaint of the server ends the handshake at any point") func refused() throws {
         var first = Handshake(Self.options())
         _ = try first.handle(.connected)
         #expect(throws: NATSError(.disconnected, "the server says: maximum connections exceeded")) {
@@ -112,7 +113,7 @@ import Testing
         #expect(error?.kind == .denied)
     }
 
-    @Test("with an NKey fails where the server sends nothing to sign") func noNonce() throws {
+    @Test("a handshake with an NKey fails if the server sends no nonce") func noNonce() throws {
         var options = Self.options()
         options.credentials = .nkey(seedFile: "/nowhere/seed")
         var handshake = Handshake(options)

@@ -6,14 +6,14 @@ import Testing
 @Suite("The servers that a client knows") struct ServerPoolTests {
     private func pool(_ names: String...) -> ServerPool { ServerPool(names.map { ClientPlay.address($0) }) { $0 } }
 
-    /// One round, to its end.
+    /// The servers that remain in the current round.
     private func round(_ pool: inout ServerPool) -> [String] {
         var found: [String] = []
         while let address = pool.next() { found.append(address.host) }
         return found
     }
 
-    @Test("are tried once a round, the one that served us last at the end") func rounds() {
+    @Test("servers are tried once a round, the last connected server at the end") func rounds() {
         var pool = pool("a", "b", "c")
         #expect(round(&pool) == ["a", "b", "c"])
         #expect(pool.next() == nil)
@@ -25,14 +25,14 @@ import Testing
         #expect(round(&pool) == ["b", "c", "a"])
     }
 
-    @Test("are shuffled, and each is there once") func shuffled() {
+    @Test("servers are shuffled, and duplicates are dropped") func shuffled() {
         let addresses = (0..<20).map { ClientPlay.address("h\($0)") }
         let pool = ServerPool(addresses + addresses)
         #expect(pool.addresses.count == 20 && Set(pool.addresses) == Set(addresses))
         #expect((0..<10).contains { _ in ServerPool(addresses).addresses != addresses })
     }
 
-    @Test("that are about to leave are tried last, until one of them serves us again") func leaving() {
+    @Test("a server that is shutting down is tried last, until the client connects to it again") func leaving() {
         var pool = pool("a", "b")
         pool.isLeaving(ClientPlay.address("a"))
         #expect(!pool.hasOther(than: ClientPlay.address("b")) && pool.hasOther(than: ClientPlay.address("a")))
@@ -42,19 +42,19 @@ import Testing
         #expect(round(&pool) == ["a", "b"])
     }
 
-    @Test("that are announced are added, and forgotten when they are announced no more; those that we were given stay") func announced() {
+    @Test("announced servers are added and later forgotten if no longer announced; configured servers stay") func announced() {
         var pool = pool("a")
         let current = ClientPlay.address("a")
         #expect(pool.announce(["a:4222", "b:4222", "b:4222", "[::1]:5"], current: current).map(\.description) == ["b:4222", "[::1]:5"])
-        #expect(pool.announce([], current: current) == [], "a server that tells of none has not been asked to tell")
+        #expect(pool.announce([], current: current) == [], "an empty announcement does not remove servers")
         #expect(pool.addresses.count == 3)
         #expect(pool.announce(["c:4222"], current: ClientPlay.address("b")).map(\.host) == ["c"])
-        #expect(pool.addresses.map(\.host) == ["a", "b", "c"], "nor is the present one forgotten")
+        #expect(pool.addresses.map(\.host) == ["a", "b", "c"], "the connected server is not forgotten")
         _ = pool.announce(["c:4222"], current: ClientPlay.address("c"))
         #expect(pool.addresses.map(\.host) == ["a", "c"])
     }
 
-    @Test("that are announced are so many at most, and read as host and port")
+    @Test("announced servers are limited in number, and parsed as host and port")
     func announcedBounds() {
         var pool = pool("a")
         #expect(pool.announce((0..<1000).map { "h\($0):1" }, current: nil).count == ServerPool.mostAnnounced)
@@ -62,7 +62,7 @@ import Testing
         #expect(ServerPool.addresses(["a:1", "[fe80::1]:65535"]).map(\.description) == ["a:1", "[fe80::1]:65535"])
     }
 
-    @Test("tell why none of them can be used") func failure() {
+    @Test("the failure of all servers combines their reasons") func failure() {
         var pool = pool("a", "b")
         #expect(pool.failure == NATSError(.disconnected, "not connected in time", at: "a:4222"))
         pool.failed(ClientPlay.address("a"), NATSError(.denied, "no"))

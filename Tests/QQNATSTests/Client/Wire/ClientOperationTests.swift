@@ -3,9 +3,9 @@ import Testing
 
 @testable import QQNATS
 
-@Suite("What the NATS client says") struct ClientOperationTests {
+@Suite("Operations of the NATS client") struct ClientOperationTests {
     @Test(
-        "is, byte for byte, the protocol's",
+        "an operation is encoded byte for byte as in the protocol",
         arguments: [
             (.ping, "PING\r\n"), (.pong, "PONG\r\n"), (.subscribe(subject: "_INBOX.a.*", sid: 1), "SUB _INBOX.a.* 1\r\n"),
             (.subscribe(subject: "a.>", queue: "q", sid: 12), "SUB a.> q 12\r\n"), (.unsubscribe(sid: 3), "UNSUB 3\r\n"),
@@ -25,13 +25,13 @@ import Testing
         #expect(String(decoding: try operation.bytes, as: UTF8.self) == text)
     }
 
-    @Test("is appended to what is there") func appended() throws {
+    @Test("an operation is appended to the buffer") func appended() throws {
         var buffer = Array("PING\r\n".utf8)
         try ClientOperation.pong.encode(into: &buffer)
         #expect(buffer == Array("PING\r\nPONG\r\n".utf8))
     }
 
-    @Test("is a CONNECT with the members that servers know") func connect() throws {
+    @Test("CONNECT has the members that servers know") func connect() throws {
         var options = ConnectOptions(name: "qq \"x\"", tlsRequired: true)
         (options.user, options.password) = ("u", "p\n")
         let text = String(decoding: try ClientOperation.connect(options).bytes, as: UTF8.self)
@@ -53,7 +53,7 @@ import Testing
         #expect(options.json == expected)
     }
 
-    @Test("keeps its secrets when it is printed, dumped or part of something that is") func secrets() {
+    @Test("CONNECT hides its secrets when it is printed or dumped, alone or inside another value") func secrets() {
         var options = ConnectOptions(name: "me")
         (options.user, options.password, options.token) = ("u", "hush-1", "hush-2")
         (options.jwt, options.nkey, options.signature) = ("hush-3", "hush-4", "hush-5")
@@ -67,7 +67,7 @@ import Testing
     }
 
     @Test(
-        "is refused where a subject would say something else",
+        "an operation is refused if a subject or header would change its meaning",
         arguments: [
             .publish(subject: "a b"), .publish(subject: ""), .publish(subject: "a\r\nPING"), .publish(subject: "a.*"),
             .publish(subject: ">"),
@@ -83,9 +83,10 @@ import Testing
         #expect(buffer.isEmpty)
     }
 
-    /// PUB and HPUB read back as the MSG and HMSG that a server makes of them.
+    /// Reads PUB and HPUB back as the MSG and HMSG into which a server turns them.
     @Test(
-        "comes back through a server as it was", arguments: [NATSHeaders(), NATSHeaders([.init("A", "b"), .init("A", "c")], status: 100)])
+        "a message comes back from a server unchanged",
+        arguments: [NATSHeaders(), NATSHeaders([.init("A", "b"), .init("A", "c")], status: 100)])
     func echo(_ headers: NATSHeaders) throws {
         let message = NATSMessage(subject: "a.b", reply: "c", headers: headers, payload: Array(0...255))
         var bytes = try ClientOperation.publish(subject: "a.b", reply: "c", headers: headers, payload: message.payload).bytes

@@ -6,7 +6,7 @@ import Testing
     private static let many = NATSHeaders([.init("A", "1"), .init("a", ""), .init("A", "two: words "), .init("Nats-X", "ü")])
 
     @Test(
-        "come back as they were written",
+        "headers are read back as they were written",
         arguments: [
             NATSHeaders(), many, NATSHeaders(status: 503), NATSHeaders([.init("X", "y")], status: 408, statusText: "Request Timeout"),
         ])
@@ -14,18 +14,18 @@ import Testing
         #expect(try HeaderBlock.parse(HeaderBlock.bytes(headers)[...]) == headers)
     }
 
-    @Test("are written as the Go client writes them") func written() throws {
+    @Test("headers are written as the Go client writes them") func written() throws {
         let headers = NATSHeaders([.init("KV-Operation", "DEL")])
         #expect(try HeaderBlock.bytes(headers) == Array("NATS/1.0\r\nKV-Operation: DEL\r\n\r\n".utf8))
     }
 
-    @Test("keep values under one name in order; the first answers") func order() {
+    @Test("the first of several headers with one name is returned") func order() {
         #expect(Self.many["A"] == "1")
         #expect(Self.many["b"] == nil)
     }
 
     @Test(
-        "are read as the Go client reads them",
+        "headers are read as the Go client reads them",
         arguments: [
             ("NATS/1.0 404  Not Found \r\n\r\n", NATSHeaders(status: 404, statusText: "Not Found")),
             ("NATS/1.0\r\nA:b\r\nC: \t d\r\n: skipped\r\n\r\n", NATSHeaders([.init("A", "b"), .init("C", "d")])),
@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(
-        "are refused where they are malformed",
+        "malformed headers are refused",
         arguments: [
             "", "NATS/1.0", "NATS/1.0\r\n", "NATS/1.1\r\n\r\n", "NATS/1.0503\r\n\r\n", "NATS/1.0 50\r\n\r\n", "NATS/1.0 -50\r\n\r\n",
             "NATS/1.0 5000\r\n\r\n",
@@ -48,7 +48,7 @@ import Testing
     }
 
     @Test(
-        "are not sent where a name or value would say something else",
+        "headers with a name or value that would change their meaning are not sent",
         arguments: [
             NATSHeaders([.init("", "x")]), NATSHeaders([.init("A b", "x")]), NATSHeaders([.init("A:", "x")]),
             NATSHeaders([.init("A\r\nB", "x")]),

@@ -2,8 +2,8 @@ import Testing
 
 @testable import QQNATS
 
-@Suite("The parser of what NATS servers say") struct NATSParserTests {
-    /// One of each, as servers send them.
+@Suite("The parser of NATS servers' operations") struct NATSParserTests {
+    /// One operation of each kind, as servers send them.
     static let conversation: [(text: String, operation: ServerOperation)] = [
         (
             #"INFO {"server_id":"A","version":"2.12.8","proto":1,"headers":true,"max_payload":1048576,"jetstream":true} "# + "\r\n",
@@ -31,7 +31,7 @@ import Testing
         return info
     }
 
-    @Test("reads every operation, cut at any byte", arguments: conversation.indices) func everyCut(_ index: Int) throws {
+    @Test("every operation is read, wherever its bytes are cut", arguments: conversation.indices) func everyCut(_ index: Int) throws {
         let (text, operation) = Self.conversation[index]
         let bytes = Array(text.utf8)
         for cut in 0...bytes.count {
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test("reads many operations in one piece, and byte by byte") func stream() throws {
+    @Test("many operations are read in one piece and byte by byte") func stream() throws {
         let bytes = Self.conversation.flatMap { Array($0.text.utf8) }
         let expected = Self.conversation.map(\.operation)
         #expect(try operations(bytes, pieces: bytes.count) == expected)
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test(
-        "takes blanks and verbs as the protocol does",
+        "blanks and the case of verbs are handled as in the protocol",
         arguments: [
             ("ping\r\n", .ping), ("PoNg  \r\n", .pong), ("+ok\t\r\n", .ok), ("-err  'x y' \r\n", .error("x y")),
             ("-ERR x'\r\n", .error("x'")),
@@ -65,7 +65,7 @@ import Testing
     }
 
     @Test(
-        "refuses what is no NATS",
+        "bytes that are not NATS are refused",
         arguments: [
             "\r\n", "\n", "HTTP/1.1 400 Bad Request\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "\u{16}\u{3}", " PING\r\n", "PING\n", "PING x\r\n",
             "PINGPING\r\n", "+OKAY\r\n", "MSG\r\n",
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test("stays failed, and says so again") func failed() {
+    @Test("a parser that has failed throws the same error again") func failed() {
         var parser = NATSParser()
         parser.append(Array("PING\r\nnonsense\r\nPING\r\n".utf8))
         #expect((try? parser.next()) == .ping)
@@ -92,7 +92,7 @@ import Testing
         #expect(first == second)
     }
 
-    @Test("quotes only a printable start of what it refuses") func excerpt() {
+    @Test("the error quotes only a printable start of the refused bytes") func excerpt() {
         var parser = NATSParser()
         parser.append(Array("GET \u{1b}[2J\(String(repeating: "secret", count: 50))\r\n".utf8))
         let error = #expect(throws: NATSError.self) { try parser.next() }
@@ -101,7 +101,7 @@ import Testing
         #expect((error?.reason.utf8.count ?? 0) < 120)
     }
 
-    @Test("hands over a message whose headers another client spoilt, without them") func spoiltHeaders() throws {
+    @Test("a message with malformed headers is delivered without headers") func spoiltHeaders() throws {
         let expected = ServerOperation.message(sid: 1, NATSMessage(subject: "a", payload: Array("!".utf8)))
         #expect(try operations(Array("HMSG a 1 7 8\r\ngarbage!\r\nPING\r\n".utf8), pieces: 5) == [expected, .ping])
         #expect(try operations(Array("HMSG a 1 0 1\r\n!\r\n".utf8), pieces: 5) == [expected])
@@ -109,7 +109,7 @@ import Testing
 
     // MARK: Limits
 
-    @Test("takes a line up to its limit, and no longer one", arguments: [1, 3, 1000]) func lineLimit(pieces: Int) throws {
+    @Test("a line is accepted up to the limit, and refused above it", arguments: [1, 3, 1000]) func lineLimit(pieces: Int) throws {
         var parser = NATSParser(maximumControlLine: 20)
         #expect(try operations(Array("-ERR '\(String(repeating: "e", count: 13))'\r\n".utf8), pieces: pieces, &parser).count == 1)
         for text in ["-ERR '\(String(repeating: "e", count: 14))'\r\n", "-ERR \(String(repeating: "e", count: 40))"] {
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test("refuses a message above its limit before its body arrives") func payloadLimit() throws {
+    @Test("a message above the limit is refused before its body arrives") func payloadLimit() throws {
         var parser = NATSParser()
         parser.maximumPayload = 4
         #expect(try operations(Array("MSG a 1 4\r\n1234\r\n".utf8), pieces: 2, &parser).count == 1)
@@ -134,14 +134,14 @@ import Testing
         #expect(parser.maximumPayload == 0)
     }
 
-    @Test("takes a long INFO") func longInfo() throws {
+    @Test("a long INFO is accepted") func longInfo() throws {
         let urls = (0..<3000).map { "\"server-\($0).example.com:4222\"" }.joined(separator: ",")
         let operations = try operations(Array("INFO {\"connect_urls\":[\(urls)]}\r\n".utf8), pieces: 4096)
         guard case .info(let info)? = operations.first else { throw NATSError(.malformed, "no INFO") }
         #expect(info.connectURLs.count == 3000)
     }
 
-    @Test("moves each byte about once, however much waits") func moves() throws {
+    @Test("each byte is moved about once, however many bytes wait") func moves() throws {
         var parser = NATSParser()
         var appended = 0
         var moved = 0
@@ -158,11 +158,11 @@ import Testing
             if case .message = operation { append(Array("PING\r\n".utf8)) }
         }
         #expect(moved <= appended)
-        #expect(most <= 0, "what was taken is held for longer than it is the smaller part")
+        #expect(most <= 0, "taken bytes are kept although they are the larger part")
     }
 
-    /// Searching from the line's start again for each byte would take minutes.
-    @Test("looks at each byte about once, however small the pieces", .timeLimit(.minutes(1))) func searches() throws {
+    /// Searching the line from its start for each new byte would take minutes.
+    @Test("each byte is searched about once, however small the pieces", .timeLimit(.minutes(1))) func searches() throws {
         let line = Array("-ERR \(String(repeating: "e", count: 200_000))\r\n".utf8)
         #expect(try operations(line, pieces: 1).count == 1)
         let message = Array("MSG a 1 200000\r\n".utf8) + [UInt8](repeating: 7, count: 200_000) + Array("\r\n".utf8)

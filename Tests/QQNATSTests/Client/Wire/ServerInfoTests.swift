@@ -3,7 +3,7 @@ import Testing
 @testable import QQNATS
 
 @Suite("INFO of a NATS server") struct ServerInfoTests {
-    @Test("is read whole") func whole() throws {
+    @Test("all members of INFO are read") func whole() throws {
         let info = try ServerInfo(
             json: Array(
                 #"""
@@ -19,7 +19,7 @@ import Testing
         #expect(info.maxPayload == 65536 && info.nonce == "xyz" && info.connectURLs == ["10.0.0.1:4222", "[::1]:4223"])
     }
 
-    @Test("has defaults for what is missing or null, or has another type and does not matter") func defaults() throws {
+    @Test("missing members, null, and unimportant members of another type get defaults") func defaults() throws {
         for json in [
             "{}", #"{"nonce":null,"connect_urls":null,"headers":null,"max_payload":null}"#,
             #"{"server_id":1,"port":"x","client_id":-1,"nonce":""}"#,
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test(
-        "is malformed where what matters has another type",
+        "INFO is malformed if an important member has another type",
         arguments: [
             "[]", "", "{", "1", #"{"tls_required":"yes"}"#, #"{"auth_required":1}"#, #"{"nonce":5}"#, #"{"max_payload":"1"}"#,
             #"{"max_payload":0}"#,
@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test(
-        "has the version's numbers",
+        "the numbers of the version are read",
         arguments: [
             ("2.12.8", [2, 12, 8]), ("2.11.0-RC.1", [2, 11, 0]), ("2.9", [2, 9, 0]), ("", [0, 0, 0]), ("dev", [0, 0, 0]),
             ("2.99999999999999999999.1", [2, 0, 1]),

@@ -3,21 +3,21 @@ import Testing
 @testable import QQNATS
 
 @Suite("Subjects") struct SubjectTests {
-    @Test("are good to publish to", arguments: ["a", "a.b", "$KV.b.k-1_2", "_INBOX.x", "a*", "*a.b>", "ü.é"]) func publish(
+    @Test("valid subjects can be published to", arguments: ["a", "a.b", "$KV.b.k-1_2", "_INBOX.x", "a*", "*a.b>", "ü.é"]) func publish(
         _ subject: String
     ) throws {
         try Subject.check(subject)
     }
 
     @Test(
-        "are refused for publishing",
+        "invalid subjects are refused for publishing",
         arguments: ["", ".", "a.", ".a", "a..b", "a b", "a\t", "a\r\n", "a\u{7f}", "a\0b", "*", "a.*", "a.>", ">"])
     func noPublish(_ subject: String) {
         let error = #expect(throws: NATSError.self) { try Subject.check(subject) }
         #expect(error?.kind == .configuration)
     }
 
-    @Test("may have wildcards in subscriptions") func patterns() {
+    @Test("wildcards are allowed in subscriptions") func patterns() {
         for pattern in ["*", ">", "a.*.b", "a.>", "*.>", "a"] {
             #expect(throws: Never.self) { try Subject.check(pattern, isPattern: true) }
         }
@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test(
-        "match patterns as servers match them",
+        "subjects match patterns as on servers",
         arguments: [
             ("a", "a", true), ("a", "b", false), ("a.b", "a", false), ("a", "a.b", false), ("a.b", "a.*", true), ("a.b.c", "a.*", false),
             ("a", "a.*", false),
@@ -41,7 +41,7 @@ import Testing
 }
 
 @Suite("Unique tokens") struct NUIDTests {
-    @Test("are 22 letters and digits, and no two the same") func unique() {
+    @Test("tokens have 22 letters and digits, and no two are equal") func unique() {
         let tokens = (0..<1000).map { _ in NUID.next() }
         #expect(Set(tokens).count == 1000)
         #expect(tokens.allSatisfy { $0.utf8.count == 22 && $0.utf8.allSatisfy { isLetterOrDigit($0) } })
