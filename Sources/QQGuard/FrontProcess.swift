@@ -2,17 +2,17 @@ import CGuardian
 import CKernel
 import QQCore
 
-/// The process on the terminal, which stands in front of this one. What it does stands in Front.c.
+/// The front process, on the terminal, whose child this process is. Front.c describes what it does.
 public struct FrontProcess: Sendable {
     private let socket: CInt
-    /// Whether the command is to be the terminal's foreground group from the start.
+    /// Whether the command should be the terminal's foreground group from the start.
     public let givesTerminal: Bool
 
-    /// Forks where there is a terminal: from then on this is the child. nil where there is none, or no process to be had: then signals come to us
-    /// directly, and only job control is missing.
+    /// Forks if there is a terminal; from then on this process is the child. Returns nil if there is no terminal or no process can be
+    /// created: signals then come to this process directly, and only job control is missing.
     ///
-    /// Nothing before this may lock a `Mutex`: the standard library keeps the number of the thread that did (`_swift_stdlib_gettid`), and the child would
-    /// go on under its parent's, until two threads want one lock and it is ended for that.
+    /// Do not lock a `Mutex` before this call. The standard library caches the id of the locking thread (`_swift_stdlib_gettid`). The child
+    /// would keep its parent's id and be killed as soon as two threads contend for a lock.
     public static func start() -> FrontProcess? {
         var socket: CInt = -1
         var givesTerminal: CInt = 0
@@ -20,19 +20,20 @@ public struct FrontProcess: Sendable {
         return FrontProcess(socket: socket, givesTerminal: givesTerminal != 0)
     }
 
-    /// The descriptor whose end says that the front process was killed.
+    /// A descriptor that reaches its end when the front process is killed.
     public var descriptor: CInt { socket }
 
     public func commandRuns(_ pid: Int32) { _ = qq_front_tell(socket, QQ_FRONT_RUNNING.rawValue, pid) }
 
     public func commandStopped(by signal: Int32) { _ = qq_front_tell(socket, QQ_FRONT_STOPPED.rawValue, signal) }
 
-    /// The command died of Ctrl-C: the shell is to see the same of us, so that a script ends as it would without qq.
+    /// Reports that the command died of Ctrl-C: the shell should see the same of the front process, so that a script ends as it would
+    /// without qq.
     public func commandWasInterrupted() { _ = qq_front_tell(socket, QQ_FRONT_INTERRUPTED.rawValue, 0) }
 }
 
-/// Remembers how signals were set when the process began, for the command to inherit. Call first of all.
+/// Remembers the signal dispositions and the mask that the process started with, for the command to inherit. Call this first of all.
 public func rememberSignals() { qq_signals_remember() }
 
-/// Makes orphans below this process come to it, so that they can be ended should the guardian be killed.
+/// Makes orphaned descendants children of this process, so that it can end them if the guardian is killed.
 public func becomeSubreaper() { _ = qq_become_subreaper() }

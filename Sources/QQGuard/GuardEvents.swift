@@ -1,48 +1,48 @@
 import QQCore
 
-// What goes into a guarded run's state machine, and what comes out of it.
+// The inputs and outputs of a guarded run's state machine.
 extension GuardSession {
     public enum Event: Sendable {
         case lease(SessionEvent)
         case leaseEnded(SessionOutcome)
-        /// The hooks for the last `.hooks` action are through.
+        /// The hooks of a `.hooks` action have ended.
         case hooksRan
         case guardian(Guardian.Report)
-        /// The guardian is gone and did not say that everything below it is.
+        /// The guardian has ended without reporting that everything below it has ended.
         case guardianEnded
         case signal(Int32)
-        /// A round of `.endByForce` is through.
+        /// A round of `.endByForce` has ended.
         case forced(Guardian.Round)
-        /// What `.look` has found.
+        /// The result of `.look`.
         case looked(Guardian.Round)
-        /// The process on the terminal was killed.
+        /// The front process, or the session that started this process, has ended.
         case frontEnded
         case timer
     }
 
     public enum Action: Sendable, Hashable {
-        /// Run the hooks for an event once those before them are through.
+        /// Run the hooks for an event after the hooks that were requested before.
         case hooks(HookEvent, Grant)
-        /// End the hook that runs.
+        /// End the running hook.
         case endHook
-        /// End the hook that runs, and run none of those that wait.
+        /// End the running hook, and do not run those that wait.
         case endHooks
-        /// Orders to the guardian, with the number that it reports back.
+        /// Send the guardian an order, with the number that it reports back.
         case run(Grant, UInt64)
         case pass(Int32, UInt64, validUntil: BootInstant)
         case terminate(UInt64)
         case kill(UInt64)
         case extend(Grant, UInt64)
-        /// Look what lives below this process; `.looked` follows.
+        /// Count the live descendants of this process; `.looked` follows.
         case look
         /// One round of ending the guardian and everything below this process; `.forced` follows.
         case endByForce
-        /// Do what the guardian does not.
+        /// Send the signal in the guardian's place.
         case passByForce(Int32, to: Int32)
         case terminateByForce
-        /// Give the lease up, or stop campaigning.
+        /// Release the lease, or stop campaigning.
         case stopLease
-        /// Show by a renewal that the lease is still ours.
+        /// Renew now, to confirm that the lease is still held.
         case renewNow
         case commandRuns(Int32)
         case commandStopped(Int32)
@@ -51,7 +51,7 @@ extension GuardSession {
         case exit(Outcome)
     }
 
-    /// What a person is told.
+    /// A message for the user.
     public enum Message: Sendable, Hashable {
         case waiting(ElectionState)
         case retrying(CoordinationError, after: Duration)
@@ -62,7 +62,7 @@ extension GuardSession {
         case guardianKilled
         case guardianSilent
         case clockJumped(Duration)
-        /// These processes live on, and the lease is left to expire.
+        /// This process survives, and the lease is left to expire.
         case leftAlive(Int32)
         case releaseFailed(CoordinationError)
         case notWithdrawn(CoordinationError)
@@ -76,9 +76,9 @@ extension GuardSession {
         case commandEnded(CommandStatus)
         /// errno of execve(2).
         case commandNotRun(Int32)
-        /// The command was ended because leadership was.
+        /// The command was ended because the term was.
         case lost(String)
-        /// A signal came while there was no command.
+        /// A signal arrived while no command was running.
         case signalled(Int32)
     }
 }

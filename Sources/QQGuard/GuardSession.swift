@@ -1,11 +1,11 @@
 import Glibc
 import QQCore
 
-/// A guarded command from campaign to exit, as a pure state machine: what the lease session, the guardian and the operator's signals say goes in, what
-/// to do comes out.
+/// A guarded command from campaign to exit, as a pure state machine: its inputs are events of the lease session, reports of the guardian
+/// and the operator's signals, its outputs are actions.
 public struct GuardSession: Sendable {
     public struct Configuration: Sendable, Hashable {
-        /// The lease is kept at least this long, counted from when the term began.
+        /// The lease is kept for at least this long, counted from the start of the term.
         public var minimumHold: Duration
         public var timing: Guardian.Timing
 
@@ -22,11 +22,11 @@ public struct GuardSession: Sendable {
         case running(Grant)
         /// The command is being ended, for this reason.
         case ending(Grant, String)
-        /// The command has ended; the lease is held a little longer.
+        /// The command has ended; the lease is held until the minimum time is over.
         case keeping(Grant, CommandStatus, until: BootInstant)
         /// The hooks for the end of the term run.
         case concluding(Grant, Outcome)
-        /// The lease is being given up.
+        /// The lease is being released.
         case releasing(Outcome)
         case done
     }
@@ -35,28 +35,28 @@ public struct GuardSession: Sendable {
     private(set) var phase: Phase = .campaigning
     private var electedAt = BootInstant(nanoseconds: 0)
     private var deadline = BootInstant.distantFuture
-    /// What kept the lease from being renewed, since the last renewal.
+    /// The last failed renewal since the last successful one.
     private var lastFailure: CoordinationError?
     private var timing: Guardian.Timing
-    /// Whether the session holds no lease any more, so that there is nothing to give up.
+    /// Whether the session no longer holds a lease, so that there is nothing to release.
     private var leaseIsOver = false
     private var status: CommandStatus?
-    /// Why the campaign is being called off.
+    /// The outcome to report once the campaign, which is being called off, has ended.
     private var pendingOutcome: Outcome?
-    /// Batches of hooks that have been asked for and are not through; they run one after the other.
+    /// Number of batches of hooks that were requested and have not ended; they run one after another.
     private var hooksOut = 0
     private var orders = Orders()
     private var command: Int32?
-    /// A process that may not be killed.
+    /// A process that cannot be killed.
     private var survivor: Int32?
-    /// When SIGTERM has been sent to everything by this process, and SIGKILL is to follow.
+    /// Time at which SIGKILL is due, after this process itself has sent SIGTERM to everything.
     private var killAt: BootInstant?
-    /// When to look again whether anything lives, while the guardian says nothing.
+    /// Time of the next check for live processes while the guardian is silent.
     private var lookAt: BootInstant?
     private var emptyLooks = 0
-    /// Ending everything by force, once it has begun.
+    /// State of ending everything by force; nil until that begins.
     private var force: Force?
-    /// What the timer is set to.
+    /// Time that the timer is set to.
     private var alarm: BootInstant?
 
     private struct Force: Sendable {
@@ -96,7 +96,7 @@ public struct GuardSession: Sendable {
 
     private mutating func lease(_ event: SessionEvent, at now: BootInstant) -> [Action] {
         switch event {
-        // Elected while being stopped: the lease is on its way back already, and nothing may begin under it.
+        // Elected while stopping: the lease is already being released, and nothing must begin under it.
         case .elected where pendingOutcome != nil: return []
         case .elected(let grant):
             electedAt = now
@@ -112,7 +112,7 @@ public struct GuardSession: Sendable {
             switch phase {
             case .preparing:
                 phase = .preparing(grant)
-                // Hooks that were through when there was no time left to begin.
+                // The hooks had ended when too little time was left to begin.
                 if hooksOut == 0 { return begin(grant, at: now) }
             case .running: phase = .running(grant)
             default: break
@@ -141,7 +141,7 @@ public struct GuardSession: Sendable {
             phase = .ending(grant, reason)
             return said + order(softly ? .terminate : .kill, at: now)
         case .ending: return softly ? [] : order(.kill, at: now)
-        // The command had ended while the lease was ours: what it did stands.
+        // The command ended while the lease was held, so its result counts.
         case .keeping(let grant, let status, _): return said + conclude(grant, .commandEnded(status))
         case .campaigning, .concluding, .releasing, .done: return []
         }
@@ -155,7 +155,7 @@ public struct GuardSession: Sendable {
         case (.campaigning, .timedOut(let state)): return exit(.timedOut(state))
         case (.campaigning, .failed(let error)): return exit(pendingOutcome ?? .failed(error))
         case (.campaigning, _): return exit(pendingOutcome ?? .lost("stopped"))
-        // Its end has been told by `.lost`; the command is being ended.
+        // `.lost` has reported the end of the lease; the command is being ended.
         case (_, _): return []
         }
     }
@@ -181,7 +181,7 @@ public struct GuardSession: Sendable {
         }
     }
 
-    /// Has the command started, if there is time to run under this lease.
+    /// Starts the command, if there is time to run under this lease.
     private mutating func begin(_ grant: Grant, at now: BootInstant) -> [Action] {
         guard now < deadline - timing.margin else { return [] }
         phase = .running(grant)
@@ -260,7 +260,7 @@ public struct GuardSession: Sendable {
         }
     }
 
-    /// What the guardian did not do in time, this process does.
+    /// Carries out an order that the guardian did not take in time.
     private mutating func carryOut(_ order: Orders.Order, at now: BootInstant) -> [Action] {
         switch (order, phase) {
         case (.run, .running(let grant)):
@@ -286,7 +286,7 @@ public struct GuardSession: Sendable {
         return [.endByForce]
     }
 
-    /// A guardian that is silent does not tell of the command's end either.
+    /// Pause between two checks for live processes: a silent guardian does not report the command's end either.
     private static let betweenLooks = Duration.milliseconds(250)
 
     private mutating func lookBelow(at now: BootInstant) -> [Action] {
@@ -302,12 +302,12 @@ public struct GuardSession: Sendable {
         default: return []
         }
         emptyLooks = round.living == 0 ? emptyLooks + 1 : 0
-        // It has ended, and its guardian cannot say so.
+        // The command has ended, and its guardian cannot report it.
         return emptyLooks >= 2 ? forceEnd() : []
     }
 
     private static let roundsForGuardian = 50
-    /// After this many rounds what is left hangs in the kernel, or is not ours to kill.
+    /// After this many rounds, the remaining processes hang in the kernel or cannot be killed by this user.
     private static let quickRounds = 200
 
     private mutating func forced(_ round: Guardian.Round, at now: BootInstant) -> [Action] {
@@ -315,7 +315,7 @@ public struct GuardSession: Sendable {
         force.rounds += 1
         if let status = round.status { self.status = self.status ?? status }
         force.emptyRounds = round.living == 0 ? force.emptyRounds + 1 : 0
-        // As long as the guardian, killed, is not dead, the command's end is not told; it is not waited for without end.
+        // The command's status is unknown until the killed guardian is dead, which is not waited for forever.
         if round.isOver || (force.emptyRounds >= 2 && force.rounds >= Self.roundsForGuardian) { return gone(leftBehind: 0, at: now) }
         force.next = now + (force.rounds < Self.quickRounds ? .milliseconds(2) : .milliseconds(100))
         self.force = force
@@ -323,14 +323,15 @@ public struct GuardSession: Sendable {
     }
 
     private mutating func guardianEnded() -> [Action] {
-        // By our own hand.
+        // This process has killed the guardian.
         if force != nil { return [] }
         switch phase {
         case .campaigning:
             guard pendingOutcome == nil else { return [] }
             pendingOutcome = .failed(
                 CoordinationError(
-                    .unavailable, "cannot guard the command", because: "its guardian was killed", hint: "see who killed it, and try again"))
+                    .unavailable, "cannot guard the command", because: "its guardian was killed",
+                    hint: "find out what killed it, and try again"))
             return [.stopLease]
         case .preparing(let grant): return [.endHooks] + conclude(grant, .lost("its guardian was killed"))
         case .running(let grant):
@@ -346,7 +347,7 @@ public struct GuardSession: Sendable {
     private mutating func signal(_ number: Int32, at now: BootInstant) -> [Action] {
         let ends = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(number)
         switch phase {
-        // Nothing is left to be told but what may not be killed: the lease is left as it is.
+        // Only a process that cannot be killed is left to receive the signal: leave the lease as it is.
         case .running where ends && survivor != nil, .ending where ends && survivor != nil: return leave(survivor ?? 0)
         case .running, .ending: return order(.pass(number), at: now)
         case .campaigning where ends:
@@ -354,13 +355,13 @@ public struct GuardSession: Sendable {
             return [.stopLease]
         case .preparing(let grant) where ends: return [.endHooks] + conclude(grant, .signalled(number))
         case .concluding where ends: return [.endHook]
-        // The lease is left to end by itself: that it is held so long is what was asked for.
+        // The lease is left to expire: the user asked for it to be held this long.
         case .keeping where ends: return exit(.signalled(number))
         default: return []
         }
     }
 
-    /// Without a lease nothing is gained by waiting for a process that may not be killed.
+    /// Leaves a process that cannot be killed if the lease is over: nothing would be gained by waiting for it.
     private mutating func leaveIfOver() -> [Action] {
         guard leaseIsOver, let survivor, force.map({ $0.rounds >= Self.quickRounds }) ?? true else { return [] }
         switch phase {
@@ -382,10 +383,11 @@ public struct GuardSession: Sendable {
 
     // MARK: Time
 
-    /// When everything must be dead whatever the guardian does: half-way between its own SIGKILL and the end of the lease.
+    /// Time at which this process ends everything, whatever the guardian does: half-way between the guardian's SIGKILL and the end of the
+    /// lease.
     private var watchdogMoment: BootInstant { deadline - timing.margin / 2 }
 
-    /// When to look at the clock again; nil while nothing is due.
+    /// Time of the next check of the clock; nil if nothing is due.
     private var nextMoment: BootInstant? {
         switch phase {
         case .keeping(_, _, let until): return until

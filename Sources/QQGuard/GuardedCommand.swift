@@ -3,7 +3,7 @@ import Glibc
 import QQCore
 import QQLoop
 
-/// Runs a command while, and only while, we lead: carries out what `GuardSession` says.
+/// Runs a command while, and only while, this process leads: carries out the actions of `GuardSession`.
 public struct GuardedCommand: Sendable {
     /// The variables for the command and for hooks.
     public typealias Environment = @Sendable (HookEvent, Grant) -> [(name: String, value: String)]
@@ -24,8 +24,8 @@ public struct GuardedCommand: Sendable {
 
     /// - Parameters:
     ///   - guardian: forked before any thread was started.
-    ///   - lifeline: a descriptor whose end says that the session that started us is gone.
-    ///   - clearing: ends what earlier terms have left, before a grant counts.
+    ///   - lifeline: the lifeline pipe, which reaches its end when the session that started this process has ended.
+    ///   - clearing: ends survivors of earlier terms, before a grant counts.
     ///   - elected: called when a term begins, before its hooks and the command.
     public init(
         guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Coordinator,
@@ -49,7 +49,7 @@ public struct GuardedCommand: Sendable {
         self.hookFailed = hookFailed
     }
 
-    /// Signals that are the command's, not qq's; and SIGCHLD, for the orphans of hooks, which come to this process.
+    /// Signals for the command, not for qq. `signals` adds SIGCHLD, for the orphans of hooks, which become children of this process.
     public static let forwarded = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP]
     public static let signals = forwarded + [SIGCHLD]
 
@@ -59,7 +59,7 @@ public struct GuardedCommand: Sendable {
         case timer(UInt64)
     }
 
-    /// Returns how it ended, when the command and everything that it started is gone and the lease is given up.
+    /// Returns the outcome, once the command and everything that it started have ended and the lease is released.
     public func run(signals: SignalSource) async -> GuardSession.Outcome {
         let (inputs, post) = AsyncStream.makeStream(of: Input.self)
         let driver = SessionDriver(lease, coordinator: coordinator, clock: loop, clearing: clearing)
@@ -123,10 +123,11 @@ public struct GuardedCommand: Sendable {
                     case .endHooks: queue.endHook(withBatches: true)
                     case .run(let grant, let number):
                         do throws(SystemCallError) { try start(number, under: grant, livenessLock: livenessLock) } catch {
-                            // A guardian that is gone ends its reports as well; anything else, such as too large an environment, is told here.
+                            // If the guardian has ended, its reports end as well. Other errors, such as too large an environment, are
+                            // reported here.
                             if error.code != EPIPE, error.code != ECONNRESET { post.yield(.event(.guardian(.notRun(error.code)))) }
                         }
-                        // The guardian and the command have it now: it must not outlive them in us.
+                        // The guardian and the command have the liveness lock now. This process's copy must not outlive them.
                         livenessLock?.close()
                     case .stopLease: driver.stop()
                     case .renewNow: driver.renewNow()
@@ -152,7 +153,8 @@ public struct GuardedCommand: Sendable {
         closeStandardStreams()
     }
 
-    /// They are the command's own: who reads its output must see the end of it when the command closes it. Messages go on to stderr.
+    /// The standard streams belong to the command: a reader of its output must see the end of file as soon as the command closes it.
+    /// Messages still go to stderr.
     private func closeStandardStreams() {
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         guard null >= 0 else { return }

@@ -5,41 +5,41 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// The process between qq and the command that it guards. What it promises stands in CGuardian.h.
+/// The process between qq and the command that it guards. CGuardian.h describes what it guarantees.
 public final class Guardian: Sendable {
     private let socket: CInt
-    /// Names the guardian for good, unlike its number, which another process may get once it has been reaped.
+    /// A descriptor that refers to the guardian for good, unlike its pid, which another process can get once the guardian has been reaped.
     private let process: CInt
     private let pid: pid_t
     private let mark: TermMark
     private let loop: MainLoop
-    /// The command's own process, and how it ended if this process has reaped it.
+    /// The command's pid, and its status if this process has reaped it.
     private let children = Mutex<(command: pid_t?, status: CommandStatus?)>((nil, nil))
 
-    /// What the guardian tells.
+    /// A report of the guardian.
     public enum Report: Sendable, Hashable {
         case started(pid_t)
         /// The command could not be run: errno of execve(2).
         case notRun(CInt)
         /// The command was stopped by this signal.
         case stopped(CInt)
-        /// The command has ended; what it left behind is being ended.
+        /// The command has ended; its left-behind processes are being ended.
         case exited(CommandStatus)
         /// The lease was not renewed in time, and this signal was sent.
         case deadline(CInt)
-        /// A process that may not be killed.
+        /// A process that cannot be killed.
         case survivor(pid_t)
-        /// Nothing lives any more; so many had been left behind.
+        /// No process is alive any more; the command had left this many behind.
         case gone(leftBehind: Int)
         /// The order with this number was taken.
         case obeyed(UInt64)
-        /// The wall clock was set ahead by this much: the machine may have been paused.
+        /// The wall clock was set ahead by this much: the machine might have been paused.
         case clockJumped(Duration)
     }
 
-    /// When the guardian acts, counted back from the deadline of the lease.
+    /// Times at which the guardian acts, counted back from the deadline of the lease.
     public struct Timing: Sendable, Hashable {
-        /// SIGKILL is sent this long before the deadline: the time to be dead.
+        /// SIGKILL is sent this long before the deadline, to leave processes the time to die.
         public var margin: Duration
         /// SIGTERM is sent this long before SIGKILL.
         public var grace: Duration
@@ -51,25 +51,25 @@ public final class Guardian: Sendable {
             self.ttl = ttl
         }
 
-        /// For a lease that was granted for less than was asked: everything in proportion.
+        /// The timing for a granted TTL that is shorter than the requested one, reduced in proportion.
         public func fitting(_ granted: Duration) -> Timing {
             granted >= ttl ? self : Timing(ttl: granted, grace: .seconds(grace.seconds * (granted.seconds / ttl.seconds)))
         }
     }
 
-    /// Forks. Nothing of this process may have started a thread.
+    /// Forks the guardian. This process must not have started a thread before.
     /// - Parameters:
-    ///   - arguments: the command's, ended by nil, byte for byte as they are to reach it.
+    ///   - arguments: the command's arguments, nil-terminated, byte for byte as the command should get them.
     ///   - name: the election, for the guardian's title.
-    /// - Throws: `SystemCallError` where the kernel has no process to give.
+    /// - Throws: `SystemCallError` if the kernel cannot create a process.
     public init(
         arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, name: String, mark: TermMark, loop: MainLoop
     ) throws(SystemCallError) {
-        assert(Self.threads == 1, "a thread was started before the guardian: what it holds at this moment is held in the guardian for ever")
+        assert(Self.threads == 1, "a thread was started before the guardian: locks that it holds now stay locked in the guardian forever")
         var socket: CInt = -1
         var process: CInt = -1
         var pid: pid_t = 0
-        // Not the name of this program: what is sent to every qq by its name leaves the guardian to do its work.
+        // The title is not the name of this program, so that a signal to every process named qq spares the guardian.
         let mark = qq_guardian_shows(mark.entry) != 0 ? mark : mark.withoutKind()
         let words = ["lease-guardian \(Printable.text(name))", mark.entry, mark.cgroup]
         let texts = words.map { (word: String) in strdup(word) }
@@ -88,14 +88,14 @@ public final class Guardian: Sendable {
         close(process)
     }
 
-    /// How many threads this process has: for each there is a folder, beside the two links that any folder has (proc_pid_task(5)).
+    /// Number of threads of this process: its task folder has one link for each, besides the two links of any folder (proc_pid_task(5)).
     private static var threads: Int {
         var information = stat()
         return stat("/proc/self/task", &information) == 0 ? Int(information.st_nlink) - 2 : 1
     }
 
     /// Starts the command under the lease.
-    /// - Throws: `SystemCallError` where the guardian is gone.
+    /// - Throws: `SystemCallError` if the guardian has ended.
     public func run(
         _ number: UInt64, environment: [(name: String, value: String)], grant: Grant, timing: Timing, livenessLock: (any LivenessLock)?,
         takesTerminal: Bool
@@ -108,7 +108,7 @@ public final class Guardian: Sendable {
         _ = try SystemCallError.check("sendmsg", qq_guardian_send(socket, &order, entries, entries.count, livenessLock?.descriptor ?? -1))
     }
 
-    /// The lease was extended.
+    /// Sends the guardian the deadline of a renewed lease.
     public func extend(to grant: Grant, timing: Timing, _ number: UInt64) {
         var order = order(QQ_ORDER_DEADLINE, grant, timing: timing)
         order.number = number
@@ -116,7 +116,7 @@ public final class Guardian: Sendable {
     }
 
     /// Passes a signal on to the command's process group.
-    /// - Parameter validUntil: when it is too late for that, since the signal has been sent in another way.
+    /// - Parameter validUntil: time after which the guardian ignores the order, because the signal has then been sent in another way.
     public func pass(_ signal: CInt, _ number: UInt64, validUntil: BootInstant) {
         var order = order(QQ_ORDER_SIGNAL, number)
         order.value = signal
@@ -124,14 +124,14 @@ public final class Guardian: Sendable {
         send(order)
     }
 
-    /// SIGTERM to everything, SIGKILL after the grace or when the lease demands it.
+    /// Orders SIGTERM for everything, and SIGKILL after the grace or when the lease requires it.
     public func terminate(grace: Duration, _ number: UInt64) {
         var order = order(QQ_ORDER_TERMINATE, number)
         order.grace_ns = UInt64(max(0, grace.nanoseconds))
         send(order)
     }
 
-    /// SIGKILL to everything, now.
+    /// Orders SIGKILL for everything, now.
     public func kill(_ number: UInt64) { send(order(QQ_ORDER_KILL, number)) }
 
     /// The next report; nil when the guardian has ended.
@@ -154,17 +154,17 @@ public final class Guardian: Sendable {
 
     // MARK: In the guardian's place
 
-    /// What one round of ending everything has come to.
+    /// Result of one round of ending everything.
     public struct Round: Sendable, Hashable {
-        /// How many processes below this one were found alive, the guardian left out.
+        /// Number of live descendants of this process that were found, without the guardian.
         public var living: Int
-        /// Whether this process has no children any more, and so nothing below it.
+        /// Whether this process has no children any more, and therefore no descendants.
         public var isOver: Bool
-        /// One that may not be killed.
+        /// A process that this one is not permitted to kill.
         public var denied: pid_t?
-        /// Any that lives.
+        /// Any live process.
         public var first: pid_t?
-        /// How the command ended, if that became known now.
+        /// The command's status, if it is known by now.
         public var status: CommandStatus?
 
         public init(living: Int, isOver: Bool = false, denied: pid_t? = nil, first: pid_t? = nil, status: CommandStatus? = nil) {
@@ -176,11 +176,11 @@ public final class Guardian: Sendable {
         }
     }
 
-    /// Ends the guardian, whatever it is doing, and everything below this process: for when it is stopped, or was killed. One round of that, which waits
-    /// for nothing. What the guardian had below it comes to this process, now or when what is between them dies; a round can miss a process that is just
-    /// being forked.
+    /// One round of ending the guardian, whatever it is doing, and everything below this process, for when the guardian is stopped or was
+    /// killed. Waits for nothing. Descendants of the guardian become children of this process, now or when the processes between them die.
+    /// A round can miss a process that is just being forked.
     public func endByForce() -> Round {
-        // A guardian that is frozen, or hangs in the kernel, dies later, and does nothing until then.
+        // A guardian that is frozen, or hangs in the kernel, dies later and does nothing until then.
         _ = qq_process_send(process, SIGKILL)
         qq_cgroup_end(mark.cgroup)
         let below = qq_signal_descendants(SIGKILL, livingPID)
@@ -190,8 +190,8 @@ public final class Guardian: Sendable {
         return round
     }
 
-    /// Reaps all children of this process that have ended: its subreaper's share of what hooks and the guardian leave. The command is among them once its
-    /// guardian is gone, and how it ended is kept.
+    /// Reaps all children of this process that have ended, among them the orphans of hooks and of the guardian, which a subreaper gets.
+    /// Once the guardian has ended, the command is one of them, and its status is kept.
     /// - Returns: whether there are no children any more.
     @discardableResult
     func reap() -> Bool {
@@ -205,7 +205,7 @@ public final class Guardian: Sendable {
         }
     }
 
-    /// What lives below this process, the guardian left out.
+    /// Counts the live descendants of this process, without the guardian.
     public func look() -> Round { Self.round(qq_signal_descendants(0, livingPID)) }
 
     private static func round(_ below: qq_below) -> Round {
@@ -214,13 +214,13 @@ public final class Guardian: Sendable {
             first: below.first == 0 ? nil : below.first)
     }
 
-    /// SIGTERM to everything but the guardian.
+    /// Sends SIGTERM to all descendants except the guardian.
     public func terminateByForce() {
         _ = qq_signal_descendants(SIGTERM, livingPID)
         _ = qq_signal_descendants(SIGCONT, livingPID)
     }
 
-    /// The guardian's number while it is its own; 0 once it has ended.
+    /// The guardian's pid while it is alive; 0 once it has ended.
     private var livingPID: pid_t {
         var end = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
         return poll(&end, 1, 0) == 0 ? pid : 0
@@ -231,12 +231,13 @@ public final class Guardian: Sendable {
 
     // MARK: Its end
 
-    /// Lets the guardian go, once the lease has been given up, and waits for a second at most until it has ended: with it goes the last copy of the liveness lock.
-    /// - Parameter withSurvivors: whether it stays, since not all that it guards could be ended.
+    /// Lets the guardian end, once the lease has been released, and waits for at most a second until it has. The last copy of the liveness
+    /// lock goes with it.
+    /// - Parameter withSurvivors: whether the guardian stays, because not everything that it guards could be ended.
     public func dismiss(withSurvivors: Bool) {
         shutdown(socket, CInt(SHUT_WR))
         if withSurvivors { return }
-        // It may have been stopped by somebody; there is nothing left for it to guard.
+        // The guardian might be stopped; there is nothing left for it to guard.
         _ = qq_process_send(process, SIGCONT)
         var end = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
         if poll(&end, 1, 1000) == 0 {
@@ -264,7 +265,7 @@ public final class Guardian: Sendable {
 
     private func send(_ order: qq_order) {
         var order = order
-        // A guardian that is gone, or takes no orders, is noticed by the end of its reports, or by the watchdog.
+        // If the guardian has ended or takes no orders, the end of its reports or the watchdog shows it.
         _ = qq_guardian_send(socket, &order, nil, 0, -1)
     }
 }
@@ -285,7 +286,7 @@ public enum CommandStatus: Sendable, Hashable {
         }
     }
 
-    /// What a shell would say of it.
+    /// The exit code that a shell would report.
     public var exitCode: Int32 {
         switch self {
         case .exited(let code): code

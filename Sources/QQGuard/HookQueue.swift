@@ -2,7 +2,7 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// Batches of hooks, which run one after the other, whatever happens meanwhile.
+/// Batches of hooks, which run one after another, whatever happens in the meantime.
 final class HookQueue: Sendable {
     private struct Batch: Sendable {
         let number: Int
@@ -11,7 +11,7 @@ final class HookQueue: Sendable {
     }
 
     private struct State {
-        /// The batch that was added last, and the last one that is to be passed over.
+        /// Numbers of the batch that was added last, and of the last batch to be skipped.
         var added = 0
         var ended = 0
         var running: Task<String?, Never>?
@@ -27,7 +27,7 @@ final class HookQueue: Sendable {
 
     /// - Parameters:
     ///   - reap: reaps the children of this process that have ended.
-    ///   - failed: called with a command and what went wrong with it.
+    ///   - failed: called with a failed command and the reason.
     init(_ hooks: Hooks, on loop: MainLoop, reap: @escaping @Sendable () -> Void, failed: @escaping @Sendable (String, String) -> Void) {
         self.hooks = hooks
         self.loop = loop
@@ -44,8 +44,8 @@ final class HookQueue: Sendable {
         post.yield(Batch(number: number, event: event, environment: environment))
     }
 
-    /// Ends the hook that runs.
-    /// - Parameter withBatches: whether what has been added so far is not to run any more.
+    /// Ends the running hook.
+    /// - Parameter withBatches: whether the batches that were added so far are skipped as well.
     func endHook(withBatches: Bool) {
         let running = state.withLock { state in
             if withBatches { state.ended = state.added }
@@ -80,7 +80,8 @@ final class HookQueue: Sendable {
         }
     }
 
-    /// Reaps what hooks have left behind: it comes to this process, which is a subreaper. Not while a hook runs, whose own status would be lost.
+    /// Reaps the orphans of hooks, which become children of this process, a subreaper. Does nothing while a hook runs, whose own status
+    /// would be lost.
     func reapOrphans() {
         let isIdle = state.withLock { $0.running == nil }
         if isIdle { reap() }

@@ -3,19 +3,19 @@ import Glibc
 import QQCore
 import QQLoop
 
-/// What hooks and the guarded command are told of, as QQ_EVENT.
+/// The event that hooks and the guarded command get as QQ_EVENT.
 public enum HookEvent: String, Sendable, Hashable, CaseIterable {
-    /// We lead.
+    /// This process leads.
     case elected
-    /// The term ended against our will.
+    /// The lease was lost.
     case lost
-    /// We are about to give the lease up.
+    /// The lease is about to be released.
     case released
-    /// Somebody else leads, or nobody.
+    /// Another process leads, or none.
     case changed
 }
 
-/// Commands to run when leadership changes, one after the other, each with a time limit. Their failure is told and changes nothing.
+/// Commands to run when leadership changes, one after the other, each with a time limit. A failure is reported and changes nothing.
 public struct Hooks: Sendable {
     public var onElected: [String]
     public var onLost: [String]
@@ -39,10 +39,10 @@ public struct Hooks: Sendable {
     }
 }
 
-/// A command for `sh -c`, with variables beside those that we were started with. Its output goes to stderr, its input is empty.
+/// A command for `sh -c`, with variables in addition to the environment of this process. Its output goes to stderr, its input is empty.
 public struct ShellCommand: Sendable {
     let command: String
-    /// C strings, byte for byte what we were started with.
+    /// C strings; those of this process's own environment are kept byte for byte.
     let environment: [[CChar]]
 
     public init(_ command: String, environment: [(name: String, value: String)]) {
@@ -59,7 +59,8 @@ public struct ShellCommand: Sendable {
         self.environment = entries + environment.map { Array(($0.name + "=" + $0.value).utf8CString) }
     }
 
-    /// Runs it until it ends, the time is over, or the task is cancelled; what went wrong, or nil.
+    /// Runs the command until it ends, the time is over, or the task is cancelled.
+    /// - Returns: the reason of a failure, or nil.
     public func run(timeLimit: Duration, on loop: MainLoop) async -> String? {
         var entries: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
         entries.append(nil)
@@ -75,7 +76,7 @@ public struct ShellCommand: Sendable {
 private struct ShellProcess {
     let pid: pid_t
     let loop: MainLoop
-    /// How long one that was killed has until it is given up: it may hang in the kernel.
+    /// Time that a killed process has to die before it is given up: it can hang in the kernel.
     private static let patience = Duration.seconds(1)
 
     init(_ pid: pid_t, on loop: MainLoop) {
@@ -83,7 +84,8 @@ private struct ShellProcess {
         self.loop = loop
     }
 
-    /// Waits for its end, and sees to it when the time is over or the task is cancelled; what went wrong, or nil.
+    /// Waits for the process to end, and kills it when the time is over or the task is cancelled.
+    /// - Returns: the reason of a failure, or nil.
     func end(within limit: Duration) async -> String? {
         let descriptor = qq_process_open(pid)
         guard descriptor >= 0 else {
@@ -96,17 +98,17 @@ private struct ShellProcess {
         }
         let ended = await hasEnded(descriptor, within: limit)
         let wasCancelled = Task.isCancelled
-        // It has not been reaped, so its number and its group's are its own.
+        // The process has not been reaped, so its pid and its group are its own.
         if !ended { kill(-pid, SIGKILL) }
-        // A task of its own, since ours may be cancelled.
+        // In a separate task, because this one might be cancelled.
         let isDead = ended ? true : await Task(executorPreference: loop) { await hasEnded(descriptor, within: Self.patience) }.value
         var status: CInt = 0
         let isReaped = waitpid(pid, &status, WNOHANG) == pid
-        if !isDead { return "it does not end, although it was killed: process \(pid)" }
+        if !isDead { return "it was killed but does not end: process \(pid)" }
         if !ended {
             return wasCancelled
-                ? "it was ended, for qq was told to go on without it"
-                : "it ran longer than \(DurationText.brief(limit)), and was ended (--hook-timeout)"
+                ? "it was killed, because qq was told to continue without it"
+                : "it ran longer than \(DurationText.brief(limit))and was killed (--hook-timeout)"
         }
         guard isReaped else { return nil }
         switch CommandStatus(waitStatus: status) {

@@ -4,19 +4,19 @@ import Glibc
 import QQCore
 import QQLoop
 
-/// Ends what earlier terms of an election have left on this machine, before work begins under a new one.
+/// Ends survivors of earlier terms of an election on this machine, before work begins under a new one.
 public struct Leftovers: Sendable {
     private let exact: [String]
     private let loose: String
     private let loop: MainLoop
     private let told: @Sendable (Int) -> Void
 
-    /// How long the processes have until they are dead. A lease that has expired meanwhile is not worked under.
+    /// Time that the processes have to die. No work begins under a lease that expires in the meantime.
     private static let limit = Duration.seconds(2)
 
     /// - Parameters:
-    ///   - elections: how the election is named by every process that takes part in it (`Coordinator.electionKeys`).
-    ///   - kind: the system and the name of the election alone.
+    ///   - elections: the names by which every contender knows the election (`Coordinator.electionKeys`).
+    ///   - kind: only the system and the name of the election.
     ///   - told: called with the number of processes that were ended, if there were any.
     public init(elections: [String], kind: String, loop: MainLoop, told: @escaping @Sendable (Int) -> Void) {
         exact = elections.map { TermMark.digits($0) + "-" }
@@ -25,8 +25,9 @@ public struct Leftovers: Sendable {
         self.told = told
     }
 
-    /// Returns once nothing of an earlier term lives, as far as this process can see. Starts a thread: looking into another process can hang in the kernel.
-    /// - Throws: `CoordinationError` of kind `.unavailable` if something lives on, or nothing can be seen in time.
+    /// Returns once no survivor of an earlier term is alive, as far as this process can see. Starts a thread, because reading another
+    /// process's files can hang in the kernel.
+    /// - Throws: `CoordinationError` of kind `.unavailable` if a survivor stays alive, or the search takes too long or fails.
     public func end(before grant: Grant) async throws(CoordinationError) {
         if grant.followsCleanEnd { return }
         let limit = Self.limit
@@ -60,8 +61,8 @@ public struct Leftovers: Sendable {
         guard found.living.isEmpty else {
             let pids = found.living.map { String($0) }.joined(separator: ", ")
             throw failure(
-                grant, "processes of an earlier term live on and cannot be ended from here: \(pids)",
-                hint: "end them, as their user or as root, and try again; see them: ps -fp \(pids.filter { $0 != " " })")
+                grant, "processes of an earlier term are alive, and this process cannot end them: \(pids)",
+                hint: "end them, as their user or as root, and try again; list them: ps -fp \(pids.filter { $0 != " " })")
         }
         if found.ended > 0 { told(found.ended) }
     }
@@ -72,13 +73,14 @@ public struct Leftovers: Sendable {
 
     private struct Result: Sendable {
         var ended = 0
-        /// What could not be ended, of which only the first are listed.
+        /// Processes that could not be ended; only the first ones are listed.
         var living: [pid_t] = []
         var problem: CInt?
     }
 
-    /// Rounds of SIGKILL until two in a row find nothing: one round can miss a process that is just being forked, or is between two programs. One is
-    /// enough where it found nothing at all, and nothing that could be such a process. Runs on a thread of its own.
+    /// Runs rounds of SIGKILL until two in a row find nothing: one round can miss a process that is just being forked or is between two
+    /// programs. One round is enough if it found neither a survivor nor a process that was between two programs. Runs on a thread of its
+    /// own.
     private static func end(exact: [String], loose: String, until deadline: BootInstant) -> Result {
         let texts = exact.map { strdup($0) }
         let (kind, variable) = (strdup(loose), strdup(TermMark.variable))
@@ -87,7 +89,7 @@ public struct Leftovers: Sendable {
         var result = Result()
         var found = [qq_leftover](repeating: qq_leftover(), count: 64)
         var seen: Set<pid_t> = []
-        // What may not be killed is not found any more once what it was found by is dead.
+        // A process that cannot be killed is not found again once the process by which it was found is dead.
         var denied: [pid_t: qq_leftover] = [:]
         var emptyRounds = 0
         return marks.withUnsafeMutableBufferPointer { marks in
@@ -113,7 +115,7 @@ public struct Leftovers: Sendable {
                 if emptyRounds >= (seen.isEmpty && leftovers.is_unsure == 0 ? 1 : 2) { break }
                 if qq_boot_now() >= deadline.nanoseconds {
                     result.living = Set(found.prefix(Int(count)).map(\.pid)).union(denied.keys).sorted()
-                    // What is found now may be dying; the next try tells.
+                    // Processes that were found in this round might be dying; the next attempt shows.
                     if result.living.isEmpty { break }
                     return result
                 }

@@ -1,6 +1,7 @@
 import QQCore
 
-/// The orders to the guardian that it has not taken yet. One that is stopped takes none; what it does not take in time, qq does itself. Pure.
+/// The orders that the guardian has not taken yet. A stopped guardian takes none; qq itself carries out an order that is not taken in time.
+/// Pure.
 struct Orders: Sendable {
     enum Order: Sendable, Hashable {
         case run
@@ -13,28 +14,29 @@ struct Orders: Sendable {
     struct Sent: Sendable, Hashable {
         var number: UInt64
         var order: Order
-        /// When it is too late for the guardian.
+        /// Time by which the guardian has to take the order.
         var due: BootInstant
     }
 
-    /// How long the guardian has to take an order.
+    /// Time that the guardian has to take an order.
     static let patience = Duration.milliseconds(200)
-    /// To begin: a guardian that is stopped before the command runs does no harm, and a machine that has much to do may take this long.
+    /// Time that it has to take the order to run the command: a guardian that is stopped before that does no harm, and a busy machine can
+    /// take this long.
     static let patienceToBegin = Duration.seconds(5)
 
     private(set) var sent: [Sent] = []
     private var last: UInt64 = 0
-    /// Whether an order was not taken in time, and none since.
+    /// Whether an order was not taken in time, and no order has been taken since.
     private(set) var isSilent = false
 
-    /// When the first order is due that was not taken.
+    /// Time at which the first order is due that was not taken.
     var due: BootInstant? { sent.map(\.due).min() }
 
-    /// Notes that an order is sent now; nil if the same order is under way: what an order says twice it says once.
+    /// Notes that an order is sent now. Returns nil if the same order is under way, because sending it again changes nothing.
     mutating func send(_ order: Order, at now: BootInstant) -> Sent? {
         last += 1
         if let earlier = sent.first(where: { $0.order == order }) {
-            // Each extension has another deadline; the first one tells whether any is taken.
+            // Each renewal has another deadline and is sent; the first one shows whether any is taken.
             return order == .extend ? Sent(number: last, order: order, due: earlier.due) : nil
         }
         let new = Sent(number: last, order: order, due: now + (order == .run ? Self.patienceToBegin : Self.patience))
@@ -47,7 +49,7 @@ struct Orders: Sendable {
         isSilent = false
     }
 
-    /// Takes out the orders that were not taken in time.
+    /// Removes and returns the orders that were not taken in time.
     mutating func takeLate(at now: BootInstant) -> [Order] {
         let late = sent.filter { now >= $0.due }
         sent.removeAll { now >= $0.due }
@@ -55,6 +57,6 @@ struct Orders: Sendable {
         return late.map(\.order)
     }
 
-    /// There is nobody left to take them.
+    /// Drops all orders, because no guardian is left to take them.
     mutating func forget() { sent = [] }
 }

@@ -1,13 +1,13 @@
 import Glibc
 import QQCore
 
-/// What marks the processes of one term: an entry in the environment of the guarded command, which everything inherits that it starts, and the name of
-/// its cgroup. Not a secret. Leftovers.c tells how marks are looked for.
+/// The mark of the processes of one term: an environment entry of the guarded command, which everything that it starts inherits, and the
+/// name of its cgroup. Not a secret. Leftovers.c describes how marks are searched for.
 public struct TermMark: Sendable, Hashable {
-    /// The variable that holds the marks of all terms that a process works under, the innermost first, between commas.
+    /// The variable that holds the marks of all terms that a process works under, innermost first, separated by commas.
     public static let variable = "QQ_TERM_ID"
 
-    /// A command in a command in a command: marks beyond this many are dropped, the outermost first.
+    /// Number of nested terms whose marks are kept; further ones are dropped, outermost first.
     private static let mostTerms = 8
 
     /// EXACT-LOOSE-UNIQUE, each 16 hexadecimal digits.
@@ -20,23 +20,23 @@ public struct TermMark: Sendable, Hashable {
     var cgroup: String { "qq-" + text }
 
     /// - Parameters:
-    ///   - election: how the election is named by every process that takes part in it (`Coordinator.electionKeys`).
-    ///   - kind: the system and the name of the election alone.
-    ///   - inherited: the variable as this process was started with it.
+    ///   - election: the name by which every contender knows the election (`Coordinator.electionKeys`).
+    ///   - kind: only the system and the name of the election.
+    ///   - inherited: the value of the variable that this process was started with.
     public init(election: String, kind: String, inherited: String?, unique: UInt64 = .random(in: 0 ... .max)) {
         text = Self.digits(election) + "-" + Self.digits(kind) + "-" + Self.digits(unique)
         outer = (inherited ?? "").split(separator: ",").filter(Self.isMark).prefix(Self.mostTerms - 1).map { $0 }
     }
 
-    /// The same without what elections of one name have in common: for a guardian that has no room to show its mark. Its term's processes would pass for
-    /// unguarded ones to those who name the server in another way.
+    /// The mark without the part that all elections of one name share, for a guardian that has no room to show its mark. Otherwise
+    /// contenders that name the server in another way would take the term's processes for unguarded ones.
     func withoutKind() -> TermMark {
         var mark = self
         mark.text = text.prefix(17) + String(repeating: "0", count: 16) + text.suffix(17)
         return mark
     }
 
-    /// Whether a text from outside can be a mark at all.
+    /// Whether a text from outside has the form of a mark.
     private static func isMark(_ text: Substring) -> Bool {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         return parts.count == 3 && parts.allSatisfy { $0.utf8.count == 16 && $0.allSatisfy(\.isHexDigit) }

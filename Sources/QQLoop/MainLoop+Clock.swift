@@ -15,7 +15,7 @@ extension MainLoop: LeaseClock {
                     return false
                 }
                 if cancelled { continuation.resume(throwing: CancellationError()) }
-                // A loop that is asleep already knows nothing of this moment.
+                // A loop that is already asleep does not know of this deadline.
                 if !isOwnThread { wakeUp() }
             }
         } onCancel: {
@@ -33,8 +33,8 @@ extension MainLoop {
         }
     }
 
-    /// Returns when `descriptor` has something to read, or its other end is closed. One task may wait on a descriptor at a time.
-    /// - Throws: `CancellationError`, or `SystemCallError` where the descriptor cannot be waited on.
+    /// Returns when `descriptor` has something to read, or its other end is closed. Only one task at a time can wait on a descriptor.
+    /// - Throws: `CancellationError`, or `SystemCallError` if the descriptor cannot be waited on.
     public func readable(_ descriptor: CInt) async throws {
         let id = newWaiterID()
         try await withTaskCancellationHandler {

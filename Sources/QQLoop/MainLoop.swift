@@ -11,16 +11,16 @@ public final class MainLoop: TaskExecutor {
     struct State {
         var jobs: [UnownedJob] = []
         var timers = TimerQueue()
-        /// What the kernel's timer is set to; nil where it is not set.
+        /// Time that the kernel's timer is set to; nil if it is not set.
         var alarm: BootInstant?
         var readers: [CInt: Waiter] = [:]
         var finished = false
-        /// Whether the loop has been woken since it last looked: once is enough.
+        /// Whether the loop has already been woken since its last check for work: once is enough.
         var isWoken = false
         var nextWaiter: UInt64 = 0
     }
 
-    /// A task that waits, and the number by which a cancellation finds it.
+    /// A waiting task, and the number by which a cancellation finds it.
     struct Waiter {
         var id: UInt64
         var continuation: CheckedContinuation<Void, any Error>
@@ -32,7 +32,7 @@ public final class MainLoop: TaskExecutor {
     let timer: CInt
     let thread = pthread_self()
 
-    /// - Throws: `SystemCallError` where the kernel refuses a descriptor.
+    /// - Throws: `SystemCallError` if the kernel refuses a descriptor.
     public init() throws(SystemCallError) {
         epoll = try SystemCallError.check("epoll_create1", epoll_create1(CInt(EPOLL_CLOEXEC)))
         wake = try SystemCallError.check("eventfd", eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)))
@@ -85,7 +85,8 @@ public final class MainLoop: TaskExecutor {
         _ = write(wake, &one, 8)
     }
 
-    /// Runs what is ready, though not without end: tasks that wake each other, or yield in a circle, must not keep timers and signals waiting.
+    /// Runs jobs that are ready, but a limited number of times: tasks that wake each other, or yield in a circle, must not keep timers and
+    /// signals waiting.
     private func runJobs() {
         for _ in 0..<100 {
             let jobs = state.withLock { state in
@@ -120,8 +121,8 @@ public final class MainLoop: TaskExecutor {
         for waiter in due { waiter.continuation.resume() }
     }
 
-    /// Has the kernel wake us when the next timer is due, and asks it nothing where that is not sooner than what it is set to. What it was set to for a
-    /// timer that has gone meanwhile stays: it wakes us once for nothing.
+    /// Arms the kernel timer for the next deadline, unless it is already armed for that time or an earlier one. An alarm left by a removed
+    /// timer stays and causes one needless wake-up.
     private func armTimer() {
         let next = state.withLock { state -> BootInstant? in
             guard let next = state.timers.earliest, next < state.alarm ?? .distantFuture else { return nil }

@@ -7,8 +7,8 @@ public struct SignalSource: Sendable {
     let descriptor: CInt
     let loop: MainLoop
 
-    /// Blocks `signals` and starts to collect them, but for those that are ignored: whoever started us (nohup, a shell for its background jobs) has
-    /// said that they are not for us. Blocked signals stay blocked in this process until it ends.
+    /// Blocks `signals` and starts to collect them, except ignored ones: the program that started this process (nohup, or a shell for its
+    /// background jobs) has decided that the process does not get them. Blocked signals stay blocked in this process until it ends.
     public init(_ signals: [CInt], on loop: MainLoop) throws(SystemCallError) {
         var set = sigset_t()
         sigemptyset(&set)

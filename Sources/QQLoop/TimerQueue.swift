@@ -1,16 +1,16 @@
 import QQCore
 
-/// Tasks that sleep, soonest first: a binary heap of moments, and the tasks by number, so that each can be taken out before its time.
+/// Sleeping tasks, soonest first: a binary heap of their times, and the tasks by number, so that each can be removed before its time.
 struct TimerQueue {
     private struct Entry {
         var at: BootInstant
-        /// Numbers grow, so equal moments keep their order of arrival.
+        /// Numbers grow, so entries of equal times keep their order of arrival.
         var id: UInt64
 
         func isBefore(_ other: Entry) -> Bool { at == other.at ? id < other.id : at < other.at }
     }
 
-    /// The parent of the entry at `n` is at `(n - 1) / 2` and is not after it. May hold entries of tasks that were taken out.
+    /// The parent of the entry at `n` is at `(n - 1) / 2` and is not after it. Can contain entries of tasks that were removed.
     private var heap: [Entry] = []
     private var sleeping: [UInt64: MainLoop.Waiter] = [:]
 
@@ -23,7 +23,7 @@ struct TimerQueue {
 
     mutating func insert(_ waiter: MainLoop.Waiter, at instant: BootInstant) {
         sleeping[waiter.id] = waiter
-        // What never comes needs no place in the order.
+        // A time that never comes needs no entry in the heap.
         guard instant != .distantFuture else { return }
         heap.append(Entry(at: instant, id: waiter.id))
         var child = heap.count - 1
@@ -67,7 +67,7 @@ struct TimerQueue {
         }
     }
 
-    /// Drops the entries of tasks that were taken out.
+    /// Drops the entries of tasks that were removed.
     private mutating func sweep() {
         heap.removeAll { sleeping[$0.id] == nil }
         for place in stride(from: heap.count / 2, through: 0, by: -1) { sink(from: place) }

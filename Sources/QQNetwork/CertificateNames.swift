@@ -1,20 +1,20 @@
 import Glibc
 
-/// What a certificate is for: its subject alternative names. A common name counts for nothing (RFC 9525). Pure.
+/// The names that a certificate is valid for: its subject alternative names. A common name does not count (RFC 9525). Pure.
 ///
-/// The TLS library's own check is not enough for us: it takes a certificate that is for the address at the other end, whatever name was asked for, and so
-/// whoever can answer for a name in DNS.
+/// The TLS library's own check is too weak: it accepts a certificate for the peer's IP address whatever name was requested, and thus anyone
+/// who controls the DNS answers for that name.
 public struct CertificateNames: Sendable, Hashable, CustomStringConvertible {
     public enum Name: Sendable, Hashable {
         /// A host name, perhaps with `*` as its first label.
         case host(String)
-        /// 4 or 16 bytes.
+        /// An IP address of 4 or 16 bytes.
         case address([UInt8])
     }
 
     public var names: [Name]
 
-    /// Whether it is for this host name or IP address.
+    /// Whether the certificate is valid for this host name or IP address.
     public func isFor(_ expected: String) -> Bool {
         if let address = Self.bytes(ofAddress: expected) { return names.contains(.address(address)) }
         let wanted = Self.labels(expected)
@@ -23,7 +23,7 @@ public struct CertificateNames: Sendable, Hashable, CustomStringConvertible {
             guard case .host(let text) = name else { return false }
             let offered = Self.labels(text)
             guard offered.count == wanted.count, offered.dropFirst() == wanted.dropFirst() else { return false }
-            // A wildcard stands for one label as a whole, and not for all names there are.
+            // A wildcard stands for one whole label; alone it does not stand for every name.
             return offered.first == wanted.first || (offered.first == "*" && offered.count > 1)
         }
     }
@@ -44,7 +44,7 @@ public struct CertificateNames: Sendable, Hashable, CustomStringConvertible {
         return nil
     }
 
-    /// Some of them, for people.
+    /// The first names, for messages.
     public var description: String {
         guard !names.isEmpty else { return "no name at all" }
         let shown = names.prefix(5).map { name in

@@ -3,9 +3,9 @@ import NIOCore
 import NIOPosix
 import QQCore
 
-/// Why a connection could not be made, or broke, in an operator's words.
+/// The reason why a connection could not be made, or broke, in an operator's words.
 public enum ConnectFailure {
-    /// - Returns: such as "Connection refused"; the error's own text where it is no failure of the network.
+    /// - Returns: a reason such as "Connection refused"; the error's own text if the network did not fail.
     public static func reason(_ error: any Error) -> String {
         switch error {
         case let error as IOError: return SystemCallError("connect", code: error.errnoCode).reason
@@ -18,16 +18,18 @@ public enum ConnectFailure {
         }
     }
 
-    /// What the resolver says of a name that it does not know.
+    /// The resolver's text for a name that it does not know.
     private static let unknownHost = String(cString: gai_strerror(EAI_NONAME))
 
-    /// What to do about a failure to connect that has this reason; nil where that is not known.
+    /// A hint for a connection failure with this reason; nil if there is none.
     public static func hint(_ reason: String) -> String? {
-        if reason.hasPrefix("no such host") { return "see that the name is right, and that this machine can look it up: getent hosts NAME" }
+        if reason.hasPrefix("no such host") {
+            return "check that the name is right, and that this machine can resolve it: getent hosts NAME"
+        }
         return switch reason {
-        case "Connection refused": "nothing listens there: see that the server runs, and that host and port are right"
-        case "no answer in time", "not connected in time": "it may be down, or a firewall in between; --timeout waits longer"
-        case "No route to host", "Network is unreachable": "see that this machine has a way there: ip route get ADDRESS"
+        case "Connection refused": "nothing listens there: check that the server runs, and that host and port are right"
+        case "no answer in time", "not connected in time": "the server or a firewall in between might not answer; --timeout waits longer"
+        case "No route to host", "Network is unreachable": "check that this machine has a route to it: ip route get ADDRESS"
         default: nil
         }
     }

@@ -2,32 +2,32 @@
 public struct TLSOptions: Sendable, Hashable {
     /// PEM file of the authorities to trust instead of the system's.
     public var authorityFile: String?
-    /// PEM files of our own certificate and its key, for mutual TLS; without a key file, the key stands in the certificate's.
+    /// PEM files of the client certificate and its key, for mutual TLS. Without a key file, the certificate's file also contains the key.
     public var certificateFile: String?
     public var keyFile: String?
-    /// The name that the server's certificate must have, where it is not the host that we connect to.
+    /// The name that the server's certificate must have, if it is not the host that is connected to.
     public var serverName: String?
 
     public init() {}
 }
 
-/// Why there is no TLS.
+/// A failure of TLS.
 public struct TLSFailure: Error, Sendable, Hashable {
     public enum Kind: Sendable, Hashable {
-        /// A file of ours, or the server's certificate, cannot be used.
+        /// A local file, or the server's certificate, cannot be used.
         case configuration
-        /// The server does not accept our certificate.
+        /// The server does not accept the client certificate.
         case denied
-        /// The connection failed meanwhile.
+        /// The connection failed.
         case disconnected
     }
 
     public var kind: Kind
-    /// Why, in an operator's words.
+    /// The reason, in an operator's words.
     public var reason: String
-    /// The file that it concerns.
+    /// The file that could not be used.
     public var location: String?
-    /// What to do about it, where that is known.
+    /// What to do about the failure, if that is known.
     public var hint: String?
 
     public init(_ kind: Kind, _ reason: String, at location: String? = nil, hint: String? = nil) {

@@ -20,10 +20,10 @@ struct Run {
             expiresAt: WallTime(seconds: 10))
     }
 
-    /// What the session wants to be called back at.
+    /// Time at which the session wants to be called back.
     private(set) var alarm: BootInstant?
 
-    /// What is to be done, but for the timer.
+    /// The actions, without the timer.
     mutating func feed(_ event: GuardSession.Event) -> [GuardSession.Action] {
         session.handle(event, at: now).filter { action in
             guard case .timer(let instant) = action else { return true }
@@ -32,10 +32,10 @@ struct Run {
         }
     }
 
-    /// When qq ends everything itself.
+    /// Time at which qq itself ends everything.
     var watchdog: BootInstant { grant.deadline - session.configuration.timing.margin / 2 }
 
-    /// Elected, hooks through, command running.
+    /// Feeds the events up to the running command.
     mutating func run() {
         _ = feed(.lease(.elected(grant)))
         _ = feed(.hooksRan)
@@ -43,7 +43,7 @@ struct Run {
         _ = feed(.guardian(.started(42)))
     }
 
-    /// The command ended with `status`, and left nothing behind.
+    /// Ends the command with `status` and nothing left behind.
     mutating func end(_ status: CommandStatus) -> [GuardSession.Action] {
         _ = feed(.guardian(.exited(status)))
         return feed(.guardian(.gone(leftBehind: 0)))
@@ -54,7 +54,7 @@ struct Run {
 struct GuardSessionTests {
     static let someState = ElectionState(name: "backup", phase: .held)
 
-    @Test("runs the hooks, then the command, then releases, and exits as the command did")
+    @Test("a guarded run runs the hooks and the command, releases the lease, and exits as the command did")
     func wholeRun() {
         var run = Run()
         #expect(run.feed(.lease(.elected(run.grant))) == [.hooks(.elected, run.grant)])
@@ -66,7 +66,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(3)))])
     }
 
-    @Test("begins nothing when it is elected at the moment it is told to end", arguments: [SIGTERM, SIGINT, SIGHUP, SIGKILL])
+    @Test("nothing begins if the run is elected at the moment it is told to end", arguments: [SIGTERM, SIGINT, SIGHUP, SIGKILL])
     func electedWhileStopping(_ signal: Int32) {
         var run = Run()
         #expect(run.feed(signal == SIGKILL ? .frontEnded : .signal(signal)) == [.stopLease])
@@ -76,7 +76,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.signalled(signal))])
     }
 
-    @Test("waits for everything to be gone before it gives the lease up")
+    @Test("the lease is released only after every process has ended")
     func goneBeforeRelease() {
         var run = Run()
         run.run()
@@ -86,7 +86,7 @@ struct GuardSessionTests {
         #expect(run.feed(.guardian(.gone(leftBehind: 2))) == [.message(.leftBehind(2)), .hooks(.released, run.grant)])
     }
 
-    @Test("kills at once when the lease is lost, and exits with the loss whatever the command says")
+    @Test("the command is killed immediately when the lease is lost, and the exit reports the loss whatever the command returned")
     func loss() {
         var run = Run()
         run.run()
@@ -96,16 +96,16 @@ struct GuardSessionTests {
         #expect(run.feed(.hooksRan) == [.exit(.lost("taken over by other"))])
     }
 
-    @Test("never runs the command when the lease is lost while the hooks run")
+    @Test("the command never runs if the lease is lost while the hooks run")
     func lossDuringHooks() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
         #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.endHooks, .hooks(.lost, run.grant)])
-        #expect(run.feed(.hooksRan).isEmpty, "the hooks of the election are through; those of the loss are not")
+        #expect(run.feed(.hooksRan).isEmpty, "the hooks of the election have ended; those of the loss have not")
         #expect(run.feed(.hooksRan) == [.exit(.lost("the lease was removed"))])
     }
 
-    @Test("never runs the command when the hooks took until the guardian would kill it")
+    @Test("the command never runs if the hooks take until the guardian would kill it")
     func hooksTooLong() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
@@ -115,7 +115,7 @@ struct GuardSessionTests {
         #expect(run.feed(.timer) == [.endHooks, .hooks(.released, run.grant)])
     }
 
-    @Test("moves the guardian's deadline with each renewal")
+    @Test("each renewal moves the guardian's deadline")
     func extended() {
         var run = Run()
         run.run()
@@ -125,10 +125,10 @@ struct GuardSessionTests {
         #expect(run.feed(.guardian(.obeyed(2))).isEmpty)
         #expect(run.alarm == later.deadline - run.session.configuration.timing.margin / 2)
         run.now = run.grant.deadline
-        #expect(run.feed(.timer).isEmpty, "the old deadline is of no concern any more")
+        #expect(run.feed(.timer).isEmpty, "the old deadline does not count any more")
     }
 
-    @Test("ends everything itself when the guardian has not, shortly before the lease ends")
+    @Test("qq ends everything shortly before the lease ends if the guardian has not")
     func watchdog() throws {
         var run = Run()
         run.run()
@@ -142,7 +142,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
     }
 
-    @Test("ends everything itself when the guardian is killed")
+    @Test("qq ends everything when the guardian is killed")
     func guardianKilled() {
         var run = Run()
         run.run()
@@ -152,7 +152,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("its guardian was killed"))])
     }
 
-    @Test("takes the guardian's end after the command's for what it is")
+    @Test("the guardian's end after the command's changes nothing")
     func guardianEndsAfterwards() {
         var run = Run()
         run.run()
@@ -160,7 +160,7 @@ struct GuardSessionTests {
         #expect(run.feed(.guardianEnded).isEmpty)
     }
 
-    @Test("ends the command softly when asked to step down, then gives the lease up")
+    @Test("a step-down request ends the command softly and then releases the lease")
     func stepDown() {
         var run = Run()
         run.run()
@@ -170,7 +170,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("asked to step down by ops"))])
     }
 
-    @Test("kills at once when the lease is lost while the command is being ended softly")
+    @Test("the command is killed immediately if the lease is lost while it is being ended softly")
     func lossWhileStepping() {
         var run = Run()
         run.run()
@@ -178,18 +178,18 @@ struct GuardSessionTests {
         #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.kill(3)])
     }
 
-    @Test("says that the lease was not renewed in time when the guardian acts")
+    @Test("the run reports that the lease was not renewed in time when the guardian acts")
     func deadline() {
         var run = Run()
         run.run()
         #expect(run.feed(.guardian(.deadline(SIGTERM))) == [.message(.notRenewed(signal: SIGTERM))])
-        #expect(run.feed(.guardian(.deadline(SIGKILL))).isEmpty, "once is enough")
+        #expect(run.feed(.guardian(.deadline(SIGKILL))).isEmpty, "reported once")
         _ = run.end(.died(signal: SIGKILL))
         _ = run.feed(.hooksRan)
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
     }
 
-    @Test("says what kept the lease from being renewed")
+    @Test("the loss names the error of the last renewal")
     func reason() {
         let error = CoordinationError(.unavailable, "cannot change the lease", because: "it is locked")
         var run = Run()
@@ -201,7 +201,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time: cannot change the lease: it is locked"))])
     }
 
-    @Test("does not say what was overcome since")
+    @Test("the loss names no error from before a successful renewal")
     func overcome() {
         var run = Run()
         run.run()
@@ -213,7 +213,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("not renewed in time"))])
     }
 
-    @Test("holds the lease for the minimum time after a short command")
+    @Test("the lease is held for the minimum time after a short command")
     func minimumHold() {
         var run = Run(minimumHold: .seconds(60))
         run.run()
@@ -232,7 +232,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(0)))])
     }
 
-    @Test("does not hold longer than the command took, where that is longer")
+    @Test("the lease is not held after a command that took longer than the minimum time")
     func minimumHoldIsOver() {
         var run = Run(minimumHold: .seconds(1))
         run.run()
@@ -240,7 +240,7 @@ struct GuardSessionTests {
         #expect(run.end(.exited(0)) == [.hooks(.released, run.grant)])
     }
 
-    @Test("keeps the command's exit code when the lease is lost after it")
+    @Test("the command's exit code is kept if the lease is lost after the command")
     func lossAfterwards() {
         var run = Run(minimumHold: .seconds(60))
         run.run()
@@ -249,7 +249,9 @@ struct GuardSessionTests {
         #expect(run.feed(.hooksRan) == [.exit(.commandEnded(.exited(4)))])
     }
 
-    @Test("leaves the lease to its time when told to stop while it is held for the minimum", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    @Test(
+        "the lease is left to expire if the run is told to stop while it holds it for the minimum time",
+        arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
     func stopWhileKeeping(signal: Int32) {
         var run = Run(minimumHold: .seconds(60))
         run.run()
@@ -257,27 +259,27 @@ struct GuardSessionTests {
         #expect(run.feed(.signal(signal)) == [.exit(.signalled(signal))])
     }
 
-    @Test("passes every signal on to the running command", arguments: GuardedCommand.forwarded)
+    @Test("every signal is passed on to the running command", arguments: GuardedCommand.forwarded)
     func signals(signal: Int32) {
         var run = Run()
         run.run()
         #expect(run.feed(.signal(signal)) == [.pass(signal, 2, validUntil: run.now + .milliseconds(150))])
     }
 
-    @Test("stops campaigning on a signal, and exits as one that died of it", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
+    @Test("a signal stops the campaign, and the exit is that of a process that died of it", arguments: [SIGINT, SIGTERM, SIGHUP, SIGQUIT])
     func signalWhileCampaigning(signal: Int32) {
         var run = Run()
         #expect(run.feed(.signal(signal)) == [.stopLease])
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.signalled(signal))])
     }
 
-    @Test("ignores signals that end nothing while it campaigns", arguments: [SIGUSR1, SIGWINCH, SIGCONT])
+    @Test("signals that do not end a process are ignored during the campaign", arguments: [SIGUSR1, SIGWINCH, SIGCONT])
     func otherSignals(signal: Int32) {
         var run = Run()
         #expect(run.feed(.signal(signal)).isEmpty)
     }
 
-    @Test("gives the lease up when a signal comes before the command was started")
+    @Test("the lease is released if a signal arrives before the command was started")
     func signalWhilePreparing() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
@@ -287,7 +289,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.signalled(SIGTERM))])
     }
 
-    @Test("says what kept the command from running, and gives the lease up")
+    @Test("a command that cannot be run is reported, and the lease is released")
     func notRun() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
@@ -297,7 +299,7 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandNotRun(ENOENT))])
     }
 
-    @Test("kills and gives up when the process on the terminal is killed")
+    @Test("the command is killed and the lease released when the front process is killed")
     func frontEnded() {
         var run = Run()
         run.run()
@@ -305,20 +307,20 @@ struct GuardSessionTests {
         #expect(run.end(.died(signal: SIGKILL)) == [.hooks(.released, run.grant)])
     }
 
-    @Test("stops campaigning when the process on the terminal is killed")
+    @Test("the campaign stops when the front process is killed")
     func frontEndedEarly() {
         var run = Run()
         #expect(run.feed(.frontEnded) == [.stopLease])
     }
 
-    @Test("tells the process on the terminal that the command was stopped")
+    @Test("the front process is notified that the command was stopped")
     func stopped() {
         var run = Run()
         run.run()
         #expect(run.feed(.guardian(.stopped(SIGTSTP))) == [.commandStopped(SIGTSTP)])
     }
 
-    @Test("ends as the campaign did")
+    @Test("a run whose campaign ends exits as the campaign did")
     func campaignEnds() {
         let error = CoordinationError(.unavailable, "cannot", because: "so")
         for (ended, outcome) in [
@@ -330,7 +332,7 @@ struct GuardSessionTests {
         }
     }
 
-    @Test("leaves at least the margin between SIGKILL and the end of the lease, at any TTL", arguments: [0.1, 0.5, 1, 15, 300, 86400])
+    @Test("there is at least the margin between SIGKILL and the end of the lease, at any TTL", arguments: [0.1, 0.5, 1, 15, 300, 86400])
     func timing(seconds: Double) {
         let timing = Guardian.Timing(ttl: .seconds(seconds), grace: .seconds(seconds / 3))
         #expect(timing.margin >= .milliseconds(20))
@@ -339,15 +341,14 @@ struct GuardSessionTests {
     }
 }
 
-/// What happens when the guardian does not do its work.
-@Suite("A guarded run with a guardian that is stopped or gone")
+@Suite("A guarded run with a guardian that is stopped or has ended")
 struct GuardianFailureTests {
     private func after(_ milliseconds: Int, _ run: inout Run, _ expected: [GuardSession.Action]) {
         run.now = run.now + .milliseconds(milliseconds)
         #expect(run.feed(.timer) == expected)
     }
 
-    @Test("carries out the order to kill itself, 200 ms after the guardian did not take it")
+    @Test("qq itself carries out an order to kill that the guardian has not taken after 200 ms")
     func killNotTaken() {
         var run = Run()
         run.run()
@@ -356,7 +357,7 @@ struct GuardianFailureTests {
         after(200, &run, [.message(.guardianSilent), .endByForce])
     }
 
-    @Test("leaves to the guardian what it has taken")
+    @Test("an order that the guardian has taken is left to it")
     func killTaken() {
         var run = Run()
         run.run()
@@ -365,7 +366,7 @@ struct GuardianFailureTests {
         after(200, &run, [])
     }
 
-    @Test("sends SIGTERM itself when asked to step down, and SIGKILL after the grace")
+    @Test("qq itself sends SIGTERM when asked to step down, and SIGKILL after the grace")
     func terminateNotTaken() {
         var run = Run()
         run.run()
@@ -375,7 +376,7 @@ struct GuardianFailureTests {
         after(3000, &run, [.endByForce])
     }
 
-    @Test("passes a signal on itself, once, however often it came meanwhile")
+    @Test("qq itself passes a signal on once, however often it arrived in the meantime")
     func signalNotTaken() {
         var run = Run()
         run.run()
@@ -385,7 +386,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.signal(SIGTERM)).count == 1)
     }
 
-    @Test("gives up when the guardian does not begin")
+    @Test("the run gives up if the guardian does not begin")
     func runNotTaken() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
@@ -395,7 +396,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
     }
 
-    @Test("calls the campaign off when the guardian is killed while it waits, and begins nothing with what is granted then")
+    @Test("the campaign is called off if the guardian is killed during it, and nothing begins under a lease that is granted then")
     func killedWhileWaiting() {
         var run = Run()
         #expect(run.feed(.guardianEnded) == [.stopLease])
@@ -407,7 +408,7 @@ struct GuardianFailureTests {
         #expect(error.kind == .unavailable)
     }
 
-    @Test("gives the lease back when the guardian is killed while hooks run")
+    @Test("the lease is released if the guardian is killed while hooks run")
     func killedWhilePreparing() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
@@ -417,7 +418,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("its guardian was killed"))])
     }
 
-    @Test("keeps the lease while a process lives that may not be killed, and gives it up when that has ended")
+    @Test("the lease is kept while a process is alive that cannot be killed, and released when that has ended")
     func survivor() {
         var run = Run()
         run.run()
@@ -429,14 +430,14 @@ struct GuardianFailureTests {
             var later = run.grant
             later.deadline = run.now + .seconds(10)
             _ = run.feed(.lease(.extended(later)))
-            #expect(run.feed(.forced(.init(living: 1, denied: 99))).isEmpty, "told of once, and not released")
+            #expect(run.feed(.forced(.init(living: 1, denied: 99))).isEmpty, "reported once, and not released")
         }
         run.now = run.alarm ?? run.now
         _ = run.feed(.timer)
         #expect(run.feed(.forced(.init(living: 0, isOver: true))) == [.hooks(.released, run.grant)])
     }
 
-    @Test("leaves the lease to expire when told to end while a process lives that may not be killed")
+    @Test("the lease is left to expire if the run is told to end while a process is alive that cannot be killed")
     func leavesSurvivor() {
         var run = Run()
         run.run()
@@ -445,7 +446,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.signal(SIGTERM)) == [.message(.leftAlive(99)), .exit(.lost("its guardian was killed"))])
     }
 
-    @Test("waits for a guardian that does not die only so long, once nothing else lives")
+    @Test("a guardian that does not die is waited for only for a limited time once nothing else is alive")
     func guardianDoesNotDie() {
         var run = Run()
         run.run()
@@ -459,7 +460,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.forced(.init(living: 0))) == [.hooks(.released, run.grant)])
     }
 
-    @Test("sees itself that the command has ended, where the guardian says nothing, and exits as the command did")
+    @Test("qq itself notices the command's end if the guardian is silent, and exits as the command did")
     func endNotTold() {
         var run = Run()
         run.run()
@@ -478,7 +479,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(5)))])
     }
 
-    @Test("looks no more once the guardian answers again")
+    @Test("qq stops checking for live processes once the guardian answers again")
     func answersAgain() {
         var run = Run()
         run.run()
@@ -490,7 +491,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.looked(.init(living: 0))).isEmpty)
     }
 
-    @Test("names what does not die, though it may be killed: frozen, or hanging in the kernel")
+    @Test("a process that does not die although it can be killed, because it is frozen or hangs in the kernel, is reported")
     func doesNotDie() {
         var run = Run()
         run.run()
@@ -504,7 +505,7 @@ struct GuardianFailureTests {
         #expect(run.feed(.lease(.lost(run.grant, .removed))) == [.message(.leftAlive(77)), .exit(.lost("its guardian was killed"))])
     }
 
-    @Test("begins once the lease is extended, where there was no time left when the hooks were through")
+    @Test("the command starts once the lease is renewed if there was no time left when the hooks ended")
     func beginsLate() {
         var run = Run()
         _ = run.feed(.lease(.elected(run.grant)))
@@ -515,14 +516,14 @@ struct GuardianFailureTests {
         #expect(run.feed(.lease(.extended(later))) == [.run(later, 1)])
     }
 
-    @Test("has the lease confirmed when the wall clock went ahead")
+    @Test("the lease is renewed for confirmation when the wall clock jumps ahead")
     func clock() {
         var run = Run()
         run.run()
         #expect(run.feed(.guardian(.clockJumped(.seconds(30)))) == [.message(.clockJumped(.seconds(30))), .renewNow])
     }
 
-    @Test("ends the hook that runs after the command when told to end, and what follows follows")
+    @Test("a signal during the last hooks ends the running hook, and the rest follows as usual")
     func signalWhileConcluding() {
         var run = Run()
         run.run()
@@ -537,7 +538,7 @@ struct GuardianFailureTests {
 struct HooksTests {
     let hooks = Hooks(onElected: ["e"], onLost: ["l"], onChange: ["c"])
 
-    @Test("run for their event, and those for changes at every event")
+    @Test("hooks run for their event, and those for changes run for every event")
     func commands() {
         #expect(hooks.commands(for: .elected) == ["e", "c"])
         #expect(hooks.commands(for: .lost) == ["l", "c"])
@@ -548,7 +549,7 @@ struct HooksTests {
 
 @Suite("A command's status")
 struct CommandStatusTests {
-    @Test("is told as a shell tells it")
+    @Test("a command's exit code is the one that a shell reports")
     func exitCodes() {
         #expect(CommandStatus(waitStatus: 0).exitCode == 0)
         #expect(CommandStatus(waitStatus: 7 << 8).exitCode == 7)
@@ -558,7 +559,7 @@ struct CommandStatusTests {
 
 @Suite("The mark of a term")
 struct TermMarkTests {
-    @Test("has the election, its kind and the term, and the marks that it was started with")
+    @Test("a mark contains the election, its kind and the term, followed by the marks that qq was started with")
     func value() {
         let outer = TermMark(election: "a", kind: "b", inherited: nil, unique: 1)
         #expect(outer.value.hasSuffix("-0000000000000001"))
@@ -568,13 +569,13 @@ struct TermMarkTests {
         #expect(inner.text.prefix(16) != outer.text.prefix(16))
     }
 
-    @Test("can be without the kind, and is the same else")
+    @Test("a mark without the kind is otherwise the same")
     func withoutKind() {
         let mark = TermMark(election: "a", kind: "b", inherited: nil, unique: 1)
         #expect(mark.withoutKind().text == mark.text.prefix(17) + "0000000000000000-0000000000000001")
     }
 
-    @Test("does not grow without end, nor pass on what is no mark")
+    @Test("a mark's value is limited in size, and texts that are not marks are dropped")
     func bounds() {
         var mark = TermMark(election: "a", kind: "b", inherited: "junk," + String(repeating: "x", count: 9999))
         #expect(mark.value == mark.text)

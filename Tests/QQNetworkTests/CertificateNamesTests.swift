@@ -2,12 +2,12 @@ import Testing
 
 @testable import QQNetwork
 
-@Suite("Whom a certificate is for")
+@Suite("The names that a certificate is valid for")
 struct CertificateNamesTests {
     private func names(_ hosts: String...) -> CertificateNames { CertificateNames(names: hosts.map { .host($0) }) }
 
     @Test(
-        "A host name is one of its own, in any case, or one that a wildcard stands for",
+        "a certificate is valid for its host names, in any case, and for those that a wildcard stands for",
         arguments: [
             ("n1.example", "n1.example", true), ("N1.Example.", "n1.example", true), ("n1.example", "N1.EXAMPLE.", true),
             ("n1.example", "n2.example", false), ("n1.example", "example", false), ("example", "n1.example", false),
@@ -21,7 +21,7 @@ struct CertificateNamesTests {
         #expect(names("other.example", offered).isFor(expected) == isFor)
     }
 
-    @Test("An address is one of its addresses, however it is written, and never a host name")
+    @Test("a certificate is valid for its addresses, however they are written, and never for an address that is one of its host names")
     func address() {
         let names = CertificateNames(names: [
             .address([127, 0, 0, 1]), .address([UInt8](repeating: 0, count: 15) + [1]), .host("10.0.0.1"), .host("*.0.0.2"),
@@ -29,11 +29,11 @@ struct CertificateNamesTests {
         #expect(names.isFor("127.0.0.1"))
         #expect(names.isFor("::1") && names.isFor("0:0:0:0:0:0:0:1"))
         #expect(!names.isFor("10.0.0.1") && !names.isFor("10.0.0.2") && !names.isFor("127.0.0.2") && !names.isFor("::2"))
-        // The certificate is for the machine at the other end, and not for the name that we asked for.
+        // The certificate is for the machine at the other end, not for the requested name.
         #expect(!names.isFor("localhost"))
     }
 
-    @Test("A certificate without names is for nobody")
+    @Test("a certificate without names is valid for no host")
     func none() {
         #expect(!CertificateNames(names: []).isFor("localhost"))
         #expect(CertificateNames(names: []).description == "no name at all")

@@ -3,7 +3,7 @@ import QQNetwork
 import Testing
 
 @Suite("Files of certificates") struct TLSFilesTests {
-    @Test("that are pipes are refused, not waited for", arguments: [0, 1, 2]) func pipes(which: Int) throws {
+    @Test("a certificate file that is a pipe is refused, not waited for", arguments: [0, 1, 2]) func pipes(which: Int) throws {
         let path = "/tmp/qq-tls-\(getpid())-\(which)"
         mkfifo(path, 0o600)
         defer { unlink(path) }
@@ -13,6 +13,6 @@ import Testing
         do {
             _ = try TLSContext.make(options)
             Issue.record("was taken")
-        } catch { #expect("\(error)".contains("it is no regular file"), "\(error)") }
+        } catch { #expect("\(error)".contains("it is not a regular file"), "\(error)") }
     }
 }

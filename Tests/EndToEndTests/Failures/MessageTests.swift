@@ -295,7 +295,7 @@ private struct Met: CustomTestStringConvertible {
         try await inSandbox { box in
             for (hook, limit, problem) in [
                 ("exit 3", "20s", "exit code 3"), ("kill -9 $$", "20s", "died of signal 9"),
-                ("sleep 60", "200ms", "it ran longer than 200ms, and was ended (--hook-timeout)"),
+                ("sleep 60", "200ms", "it ran longer than 200ms and was killed (--hook-timeout)"),
             ] {
                 let run = try await box.run("acquire", "x", "--on-elected", hook, "--hook-timeout", limit, "--", "true")
                 #expect(run.code == 0 && run.errors == "qq: hook '\(hook)' failed: \(problem)\n", "\(run.errors)")

@@ -35,7 +35,8 @@ struct QuorumQuestTLSTests {
                     strangers.client.key, "--", "true",
                 ])
             #expect(
-                other.ending == .exited(77) && other.errors.contains("does not accept our certificate"), "\(other.ending) \(other.errors)")
+                other.ending == .exited(77) && other.errors.contains("does not accept the client certificate"),
+                "\(other.ending) \(other.errors)")
             #expect(quest.server.calls.ids == ["me"])
         }
     }
