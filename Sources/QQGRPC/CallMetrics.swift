@@ -1,7 +1,7 @@
 import QQCore
 import Synchronization
 
-/// What was asked of a system, and what came of it, counted by operation.
+/// Calls to a system and their outcomes, counted by operation.
 public final class CallMetrics: Sendable {
     public enum Outcome: String, Sendable, Hashable, CaseIterable {
         case success
@@ -25,7 +25,7 @@ public final class CallMetrics: Sendable {
 
     private struct Counts {
         var operations: [String: Operation] = [:]
-        /// What failed when it was asked for last.
+        /// Calls that failed the last time they were made.
         var failing: Set<Failing> = []
     }
 
@@ -36,10 +36,10 @@ public final class CallMetrics: Sendable {
 
     public init() {}
 
-    /// Counts one call. The first one after a failure is a retry; one to where a server pointed is none.
+    /// Counts one call. The first call after a failure is a retry; a call to the server that another one named is not.
     /// - Parameters:
     ///   - operation: the method's name.
-    ///   - subject: what it was asked for, such as the election's name.
+    ///   - subject: the subject of the call, such as the election's name.
     public func record(_ operation: String, of subject: String, _ outcome: Outcome, took time: Duration) {
         let key = Failing(operation: operation, subject: subject)
         counts.withLock { counts in
@@ -80,7 +80,7 @@ public final class CallMetrics: Sendable {
     }
 }
 
-/// A metric as it is written down, and described in the manual.
+/// A metric as it is written to the output and described in the manual.
 public struct MetricFamily: Sendable {
     enum Content: Sendable {
         case requests
@@ -100,9 +100,10 @@ public struct MetricFamily: Sendable {
         MetricFamily(name: "qq_successes_total", type: "counter", help: "Calls that were answered.", content: .outcome(.success)),
         MetricFamily(name: "qq_failures_total", type: "counter", help: "Calls that failed.", content: .outcome(.failure)),
         MetricFamily(
-            name: "qq_redirects_total", type: "counter", help: "Calls that a server sent elsewhere.", content: .outcome(.redirect)),
+            name: "qq_redirects_total", type: "counter", help: "Calls that a server redirected to another server.",
+            content: .outcome(.redirect)),
         MetricFamily(
-            name: "qq_retries_total", type: "counter", help: "Calls made again after a failure; redirects are none.", content: .retries),
+            name: "qq_retries_total", type: "counter", help: "Calls repeated after a failure, without redirects.", content: .retries),
         MetricFamily(name: "qq_request_duration_seconds", type: "histogram", help: "How long calls took.", content: .durations),
     ]
 }

@@ -1,15 +1,15 @@
 import QQCore
 import Synchronization
 
-/// Ends calls whose time is over. One task sleeps for all of them, since nearly every call is answered long before.
+/// Ends calls whose time is over. One task sleeps for all of them, because nearly every call is answered long before its deadline.
 final class Deadlines: Sendable {
     private struct State {
         var open: [UInt64: (deadline: BootInstant, answer: FirstAnswer)] = [:]
         var lastID: UInt64 = 0
-        /// When the task that sleeps wakes; nil where none sleeps.
+        /// Time at which the sleeping task wakes; nil if none sleeps.
         var wakesAt: BootInstant?
 
-        /// Takes out those whose time is over at `instant`, and sets when to look again.
+        /// Removes and returns the calls whose time is over at `instant`, and sets the next time to check.
         mutating func takeLate(at instant: BootInstant) -> [FirstAnswer] {
             let late = open.filter { $0.value.deadline <= instant }
             for id in late.keys { open[id] = nil }
@@ -24,15 +24,16 @@ final class Deadlines: Sendable {
     private let failure: any Error
 
     /// - Parameters:
-    ///   - executor: where the task that sleeps runs; asked for when there is one, since it may start a thread.
-    ///   - failure: what a call whose time is over comes to.
+    ///   - executor: returns the executor of the sleeping task. Called only when there is such a task, because this can start a thread.
+    ///   - failure: the answer to a call whose time is over.
     init(_ clock: any LeaseClock, on executor: @escaping @Sendable () -> any TaskExecutor, failure: any Error) {
         self.clock = clock
         self.executor = executor
         self.failure = failure
     }
 
-    /// Has `answer` given at `deadline`, unless it is taken back by the number returned.
+    /// Gives `failure` as the `answer` at `deadline`.
+    /// - Returns: the number by which `forget` cancels this.
     func watch(_ answer: FirstAnswer, until deadline: BootInstant) -> UInt64 {
         let (id, isNext) = state.withLock { state in
             state.lastID += 1
@@ -52,7 +53,7 @@ final class Deadlines: Sendable {
         while let instant = next {
             guard (try? await clock.sleep(until: instant)) != nil else { return }
             let late = state.withLock { state -> [FirstAnswer] in
-                // Another task sleeps, for one that has less time.
+                // Another task sleeps, for a call with an earlier deadline.
                 guard state.wakesAt == instant else {
                     next = nil
                     return []

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What a call comes to: the first of what several tasks say of it.
+/// The outcome of a call: the first answer that one of several tasks gives.
 final class FirstAnswer: Sendable {
     typealias Answer = Result<[UInt8], any Error>
 
@@ -11,7 +11,7 @@ final class FirstAnswer: Sendable {
 
     private let state = Mutex(State.open(nil))
 
-    /// Says how it ended. What comes later is not heard.
+    /// Gives the answer. Later answers are ignored.
     func give(_ answer: Answer) {
         let waiting = state.withLock { state -> CheckedContinuation<Answer, Never>? in
             guard case .open(let waiting) = state else { return nil }
@@ -21,7 +21,7 @@ final class FirstAnswer: Sendable {
         waiting?.resume(returning: answer)
     }
 
-    /// Waits for it. Once.
+    /// Waits for the answer. Call this once.
     func wait() async -> Answer {
         await withCheckedContinuation { continuation in
             let given = state.withLock { state -> Answer? in

@@ -7,9 +7,10 @@ import QQCore
 import SwiftProtobuf
 import Synchronization
 
-/// Calls to one gRPC server, over one connection at a time, which is made when it is needed and made anew when it has gone.
+/// Calls to one gRPC server over one connection at a time, which is made when it is needed, and made again when it has ended.
 ///
-/// A server may end connections at any time, and announce it or not (GOAWAY, RFC 9113, section 6.8): a call that had not left us goes over a new one.
+/// A server can end connections at any time, with or without announcing it (GOAWAY, RFC 9113, section 6.8). A call that was not sent by
+/// then goes over a new connection.
 public final class GRPCEndpoint: Sendable {
     public let host: ServerURL.Host
     private let settings: GRPCSettings
@@ -19,8 +20,8 @@ public final class GRPCEndpoint: Sendable {
 
     private typealias Transport = HTTP2ClientTransport.Posix
 
-    /// One thread serves all connections of the process; it starts with the first of them. Signals are not for it: those that nobody has blocked yet would
-    /// end the process there.
+    /// One thread serves all connections of the process; it starts with the first of them. All signals are blocked in it, because a signal
+    /// that no other thread has blocked yet would end the process there.
     private static let thread = {
         var (all, before) = (sigset_t(), sigset_t())
         sigfillset(&all)
@@ -28,16 +29,16 @@ public final class GRPCEndpoint: Sendable {
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         return MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
     }()
-    /// The library's own tasks run on that thread, too: one call takes many steps between tasks and connection, and handing each of them from thread to
-    /// thread takes longer than the steps.
+    /// The library's own tasks run on that thread, too: one call takes many steps between tasks and connection, and handing each step from
+    /// thread to thread takes longer than the steps themselves.
     private static let executor = EventLoopExecutor(thread)
 
-    /// The library's transport, which holds one connection. Its client is for streams of messages and calls that are sent again: one request and one answer
-    /// would pass through all of that for nothing.
+    /// The library's transport, which holds one connection. The library's client adds streams of messages and repeated calls, which one
+    /// request with one answer would pass through for nothing.
     private final class Connection: Sendable {
         let transport: Transport
         let tls: TLSGuard?
-        /// Whether a call got through over it.
+        /// Whether a call over this connection has been answered.
         let isProven = Atomic(false)
 
         init(_ transport: Transport, _ tls: TLSGuard?) {
@@ -50,27 +51,27 @@ public final class GRPCEndpoint: Sendable {
         self.host = host
         self.settings = settings
         self.clock = clock
-        // Nothing here may start the thread: a guarded run forks after this.
+        // This must not start the thread, because a guarded run forks after it.
         deadlines = Deadlines(clock, on: { Self.executor }, failure: RPCError(code: .deadlineExceeded, message: "no answer in time"))
     }
 
-    /// The library would connect again and again, for nobody.
+    /// Without this, the library would keep reconnecting for no one.
     deinit { close() }
 
-    /// Runs calls that follow on each other where their answers come in, so that they are not handed from thread to thread in between.
+    /// Runs consecutive calls on the thread that receives their answers, so that they are not handed from thread to thread in between.
     public static func inARow<Value: Sendable>(
         _ calls: @Sendable () async throws(GRPCFailure) -> Value
     ) async throws(GRPCFailure) -> Value {
         try await withTaskExecutorPreference(executor) { () async throws(GRPCFailure) in try await calls() }
     }
 
-    /// Begins to connect, so that the first call finds it done. What goes wrong is the first call's to tell.
+    /// Begins to connect, so that the first call finds a connection. Errors are reported by the first call.
     public func prepare() { _ = try? connection() }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for the answer.
     ///
     /// - Parameters:
-    ///   - isRepeatable: whether the call may be carried out twice: then it is made again over a new connection where the old one was cut.
+    ///   - isRepeatable: whether the call can be carried out twice. It is then made again over a new connection if the old one was cut.
     ///   - timeout: for connecting and the answer together.
     public func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ method: MethodDescriptor, _ request: Request, isRepeatable: Bool, timeout: Duration
@@ -79,16 +80,16 @@ public final class GRPCEndpoint: Sendable {
             GRPCFailure(code, reason, at: host.description, wasSent: wasSent)
         }
         guard let question: [UInt8] = try? request.serializedBytes() else {
-            throw failed(.internalError, "the request cannot be written", wasSent: false)
+            throw failed(.internalError, "the request cannot be encoded", wasSent: false)
         }
-        // The library keeps its limit on what comes, and on nothing that goes.
+        // The library limits only the messages that it receives.
         guard question.count <= settings.maximumMessage else {
             let reason = "the request has \(question.count) bytes, and the maximum is \(settings.maximumMessage)"
             throw failed(.resourceExhausted, reason, wasSent: false)
         }
         let answer = try await call(method, question, isRepeatable: isRepeatable, timeout: timeout)
         guard let response = try? Response(serializedBytes: answer) else {
-            throw failed(.dataLoss, "the server's answer cannot be read", wasSent: true)
+            throw failed(.dataLoss, "the server's answer cannot be decoded", wasSent: true)
         }
         return response
     }
@@ -110,9 +111,9 @@ public final class GRPCEndpoint: Sendable {
                     connection.isProven.store(true, ordering: .relaxed)
                     throw error
                 }
-                // Whatever is wrong with the connection, nothing is asked over it any more.
+                // Do not use this connection again, whatever is wrong with it.
                 drop(connection)
-                // It was good, and has gone meanwhile: that is no reason to fail.
+                // A connection that worked and ended since then is no reason to fail.
                 if error.isRefused { refusals += 1 }
                 guard wasProven || (error.isRefused && refusals <= 3), error.code == .unavailable, !error.wasSent || isRepeatable,
                     clock.now() < deadline
@@ -130,13 +131,14 @@ public final class GRPCEndpoint: Sendable {
         options.maxResponseMessageBytes = settings.maximumMessage
         let fixedOptions = options
         let metadata: Metadata = [RequestTimeout.key: .string(RequestTimeout.text(deadline.duration(since: clock.now())))]
-        // The library would keep time with threads of its own (`CallOptions.timeout`), and on another clock than ours. Nor does it always wake a call that
-        // is cancelled while it waits for its connection: so nobody waits for the call itself, but for whatever comes first.
+        // The library would use threads of its own for the time limit (`CallOptions.timeout`), and another clock. It also does not always
+        // wake a call that is cancelled while waiting for its connection. The method therefore waits for the answer, the deadline or the
+        // cancellation, whichever comes first.
         let answer = FirstAnswer()
         let asking = Task(executorPreference: Self.executor) {
             do {
                 try await connection.transport.withStream(descriptor: method, options: fixedOptions) { stream, _ in
-                    // Nobody waits for the stream to be put away.
+                    // The answer is given before the stream is closed.
                     answer.give(.success(try await Self.ask(stream, [.metadata(metadata), .message(Transport.Bytes(request))], sent)))
                 }
             } catch { answer.give(.failure(error)) }
@@ -154,7 +156,7 @@ public final class GRPCEndpoint: Sendable {
         }
     }
 
-    /// Writes a request, and reads the message that answers it.
+    /// Writes a request, and reads the answering message.
     private static func ask(
         _ stream: RPCStream<Transport.Inbound, Transport.Outbound>, _ request: [RPCRequestPart<Transport.Bytes>], _ sent: Flag
     ) async throws -> [UInt8] {
@@ -163,7 +165,7 @@ public final class GRPCEndpoint: Sendable {
             try await stream.outbound.write(contentsOf: request)
             await stream.outbound.finish()
         } catch {
-            // Nothing of it has gone (NIOAsyncWriter), and why, the stream may know better.
+            // Nothing of the request was sent (NIOAsyncWriter). The stream may know the reason better.
             sent.clear()
             await stream.outbound.finish(throwing: error)
         }
@@ -205,7 +207,7 @@ public final class GRPCEndpoint: Sendable {
             target: target, transportSecurity: tls == nil ? .plaintext : .customSecure,
             config: .defaults { config in
                 if let tls { config.channelDebuggingCallbacks.onCreateTCPConnection = { tls.secure($0) } }
-                // Waiting for more to send would only delay a lone call.
+                // Waiting for more to send would only delay a single call.
                 config.connection.flushCoalescing = nil
                 config.connection.keepalive = settings.keepalive.map {
                     .init(time: $0.interval, timeout: $0.timeout, allowWithoutCalls: true)
@@ -216,7 +218,7 @@ public final class GRPCEndpoint: Sendable {
         return Connection(transport, tls)
     }
 
-    /// An address needs no resolving, which takes threads of its own.
+    /// An IP address is used as it is, because resolving takes threads of its own.
     private var target: any ResolvableTarget {
         let port = host.port ?? 443
         return switch try? NIOCore.SocketAddress(ipAddress: host.name, port: port) {
@@ -226,7 +228,7 @@ public final class GRPCEndpoint: Sendable {
         }
     }
 
-    /// Calls under way over it go on to their end.
+    /// Stops using a connection. Calls that are under way continue to their end.
     private func drop(_ connection: Connection) {
         current.withLock { current in if current === connection { current = nil } }
         connection.transport.beginGracefulShutdown()

@@ -3,28 +3,28 @@ import QQCore
 import QQNetwork
 import SwiftProtobuf
 
-/// Why a call did not bring an answer.
+/// Why a call was not answered as requested.
 public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// The status (grpc.io, "Status codes and their use in gRPC"), the server's own or the client's.
     public var code: RPCError.Code
-    /// Why, in the server's words or in ours.
+    /// The reason, in the server's words or in ours.
     public var message: String
-    /// Who was asked, as host:port.
+    /// The server that was asked, as host:port.
     public var endpoint: String
-    /// Whether the request left us: then the server may have carried it out.
+    /// Whether the request was sent. The server might have carried it out in that case.
     public var wasSent: Bool
-    /// Whether the server has not looked at the request: it may be sent again, whatever it asks for.
+    /// Whether the server has refused the request without reading it, so that any request can be sent again.
     var isRefused = false
-    /// Whether the server said it; else nothing was heard from it.
+    /// Whether the status is the server's own. If not, the server has not answered.
     public var isAnswer: Bool
-    /// What the server attached (`grpc-status-details-bin`, a google.rpc.Status): one serialized message for each detail, by type.
+    /// Details that the server attached (`grpc-status-details-bin`, a google.rpc.Status): one serialized message for each, with its type.
     public var details: [Detail]
-    /// What is wrong with TLS, where that is the reason.
+    /// The failure of TLS, if that is the reason.
     public var tls: TLSFailure?
 
-    /// A message of a type that the server names.
+    /// A message, with its type as the server names it.
     public struct Detail: Sendable, Hashable {
-        /// Such as `type.googleapis.com/raftlock.ErrorDetail`.
+        /// The type's URL, such as `type.googleapis.com/raftlock.ErrorDetail`.
         public var type: String
         public var bytes: [UInt8]
 
@@ -49,22 +49,22 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
 
     public var description: String { "\(reason) (\(endpoint))" }
 
-    /// The message as a person may be shown it.
-    public var reason: String { message.isEmpty ? "the server says: \(code)" : Printable.text(message) }
+    /// The message, safe to show to the user.
+    public var reason: String { message.isEmpty ? "the server answered with \(code)" : Printable.text(message) }
 
-    /// The detail of the type `name`, such as `raftlock.ErrorDetail`; nil where there is none, or none that can be read.
+    /// The detail of the type `name`, such as `raftlock.ErrorDetail`; nil if there is none that can be decoded.
     public func detail<Content: SwiftProtobuf.Message>(_ type: Content.Type) -> Content? {
         let name = "/" + Content.protoMessageName
         return details.lazy.filter { $0.type.hasSuffix(name) }.compactMap { try? Content(serializedBytes: $0.bytes) }.first
     }
 
-    /// The failure as a person is told of it.
+    /// The failure as an error for the user.
     /// - Parameters:
     ///   - what: what failed, such as "cannot acquire web".
-    ///   - isChange: whether it may have changed something if it was carried out.
+    ///   - isChange: whether the request changes something if it is carried out.
     public func told(_ what: String, isChange: Bool) -> CoordinationError {
         let isUncertain = isChange && wasSent && canBeCarriedOut
-        // What may have been carried out is for the system to tell of, and matters more than the way there.
+        // If the request might have been carried out, the hint is up to the system, and matters more than one about the connection.
         let way = isAnswer || isUncertain ? nil : ConnectFailure.hint(message)
         return CoordinationError(
             kind, what, because: reason, at: endpoint, hint: tls?.hint ?? hint ?? way, isUncertain: isUncertain)
@@ -87,17 +87,17 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     private var hint: String? {
-        let question = "is that the right server, and the right port of it?"
+        let question = "is that the right server, and the right port?"
         if message == Self.notHTTP2 { return question }
-        // What a server with TLS does when it is spoken to in plain text.
+        // A server with TLS does this when it is spoken to in plain text.
         if message == Self.noAnswer { return question + " With TLS, its URL begins with qqs:// or raftlocks://" }
         return code == .unimplemented ? question : nil
     }
 
-    static let notHTTP2 = "what answers does not speak HTTP/2"
-    static let noAnswer = "the server ended the connection without a word"
+    static let notHTTP2 = "the program that answers does not speak HTTP/2"
+    static let noAnswer = "the server ended the connection without an answer"
 
-    /// Whether the status leaves open if the request was carried out.
+    /// Whether the request might have been carried out despite the status.
     private var canBeCarriedOut: Bool {
         switch code {
         case .cancelled, .unknown, .deadlineExceeded, .aborted, .internalError, .unavailable, .dataLoss: true
@@ -127,24 +127,25 @@ extension GRPCFailure {
             self.init(.deadlineExceeded, "no answer in time", at: endpoint, wasSent: wasSent, isAnswer: false)
             return
         }
-        // The server has not looked at it (RFC 9113, section 8.7), as when it ends the connection at that moment.
+        // The server has not read the request (RFC 9113, section 8.7), as when it ends the connection at that moment.
         let isRefused = wasSent && error.code == .unavailable && error.message.contains("0x7: refused stream")
         let wasSent = wasSent && !isRefused
-        // What was not sent was not answered, and a stream that ended without a status neither.
+        // A request that was not sent was not answered, nor was a stream that ended without a status.
         let isAnswer = wasSent && !(error.code == .unavailable && Self.isEndOfStream(error.message))
         self.init(error.code, Self.words(error), at: endpoint, wasSent: wasSent, isAnswer: isAnswer, details: details)
         self.isRefused = isRefused
     }
 
-    /// Whether the library says that a stream ended before the server had given a status. It has no other sign of that.
+    /// Whether the library's message is that of a stream that ended before the server had sent a status. The library has no other sign of
+    /// that.
     private static func isEndOfStream(_ message: String) -> Bool {
         message.contains("unexpectedly closed") || message.contains("RST_STREAM")
     }
 
-    /// What lies at the bottom of a failure to connect.
+    /// The underlying reason of a failure to connect.
     private static func reason(_ error: any Error) -> String {
         guard let error = error as? RPCError else {
-            // The library below says so in types that nothing else of ours is concerned with.
+            // NIOHTTP2 reports this with types that no other code here uses.
             return String(reflecting: type(of: error)).hasPrefix("NIOHTTP2.") ? notHTTP2 : ConnectFailure.reason(error)
         }
         return error.cause.map { reason($0) } ?? words(error)

@@ -3,22 +3,22 @@ import QQNetwork
 
 /// How calls reach a gRPC server.
 public struct GRPCSettings: Sendable, Hashable {
-    /// nil for plain text.
+    /// TLS options; nil for plain text.
     public var tls: TLSOptions?
-    /// The largest message that is sent or taken, in bytes. gRPC's own limit.
+    /// Size of the largest message that is sent or received, in bytes; gRPC's own limit.
     public var maximumMessage = 4 * 1024 * 1024
 
-    /// nil for none.
+    /// Keepalive pings; nil for none.
     public var keepalive: Keepalive? = Keepalive()
 
     public init(tls: TLSOptions? = nil) { self.tls = tls }
 
-    /// Pings over a connection on which nothing has come for a while, so that a dead one is known before it is needed.
+    /// Pings over a connection that has been silent for a while, so that a dead connection is known before it is needed.
     public struct Keepalive: Sendable, Hashable {
-        /// How long nothing may come before the server is asked if it is there. Never below 10 s: servers end connections over faster pings (GOAWAY,
+        /// Silence after which the server is pinged. Never below 10 s: servers end connections because of faster pings (GOAWAY,
         /// `too_many_pings`).
         public internal(set) var interval: Duration
-        /// How long it may take to answer that.
+        /// Time that the server has to answer a ping.
         public var timeout: Duration
 
         public init(interval: Duration = .seconds(30), timeout: Duration = .seconds(5)) {

@@ -4,23 +4,23 @@ import NIOTLS
 import QQNetwork
 import Synchronization
 
-/// TLS on a new connection, and the check of whom the server's certificate is for. What goes wrong is kept: gRPC itself only says that the connection
-/// failed.
+/// TLS on a new connection, and the check of the names in the server's certificate. Failures are kept here, because gRPC only reports that
+/// the connection failed.
 final class TLSGuard: Sendable {
     private let options: TLSOptions
     private let expected: [String]
     private let found = Mutex<TLSFailure?>(nil)
 
-    /// What the last connection failed for; nil where it was not TLS.
+    /// Why the last connection failed; nil if TLS was not the reason.
     var failure: TLSFailure? { found.withLock { $0 } }
 
-    /// - Parameter host: where we connect to.
+    /// - Parameter host: the host to connect to.
     init(_ options: TLSOptions, host: String) {
         self.options = options
         expected = [options.serverName ?? host]
     }
 
-    /// Puts TLS in front of everything else.
+    /// Adds TLS as the first handler of the channel.
     func secure(_ channel: any Channel) -> EventLoopFuture<Void> {
         found.withLock { $0 = nil }
         return channel.eventLoop.makeCompletedFuture {
@@ -63,7 +63,7 @@ final class TLSGuard: Sendable {
             let certificate = tls.peerCertificate
             let failure = TLSContext.reason(
                 error, owner.options, certificate: certificate, hint: "without TLS, the server's URL begins with qq:// or raftlock://")
-            // The first one tells; what follows is its consequence.
+            // Keep the first failure; the others are its consequences.
             owner.found.withLock { $0 = $0 ?? failure }
             context.fireErrorCaught(error)
         }

@@ -1,20 +1,20 @@
 import QQCore
 
-/// The pair that Quorum Quest counts an election by, written `SERVICE[/DOMAIN]`.
+/// The pair by which Quorum Quest identifies an election, written `SERVICE[/DOMAIN]`.
 struct ElectionName: Sendable, Hashable {
-    /// Where none is given.
+    /// The domain of names that have none.
     static let defaultDomain = "production"
 
     var service: String
     var domain: String
 
-    /// - Throws: `CoordinationError` of kind `.usage`. The server would take every name; but empty ones stand for nothing, and since it joins both with a
-    ///   `:`, one with a `:` could be another election's.
+    /// - Throws: `CoordinationError` of kind `.usage`. The server would accept every name. But an empty name identifies nothing, and the
+    ///   server joins both parts with a `:`, so a name with a `:` could be another election's.
     init(_ name: String) throws(CoordinationError) {
         func refused(_ reason: String) -> CoordinationError {
             CoordinationError(
                 .usage, "'\(Printable.text(name))' cannot be the name of an election", because: reason,
-                hint: "write SERVICE or SERVICE/DOMAIN; the domain is \(Self.defaultDomain) where none is given")
+                hint: "write SERVICE or SERVICE/DOMAIN; the domain is \(Self.defaultDomain) if none is given")
         }
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2 else { throw refused("it has more than one /") }

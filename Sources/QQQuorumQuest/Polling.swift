@@ -1,8 +1,8 @@
 import QQCore
 
-// Waiting and watching. Nothing tells: all that can be done is to ask again.
+// Waiting and watching. The server sends no notifications, so all that can be done is to ask again.
 extension QuorumQuestCoordinator {
-    /// How long a waiter pauses before it asks again: at first, and after many times.
+    /// Pause before a waiter asks again, from the first time to many times later.
     static let poll = RetryPolicy(initial: .milliseconds(250), maximum: .seconds(2), multiplier: 1.5)
 
     public func waitForTurn(
@@ -24,14 +24,14 @@ extension QuorumQuestCoordinator {
         return nil
     }
 
-    /// Whether elections are ours, as that changes.
+    /// Reports whether this process's identity holds elections, as that changes.
     public func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
         let watch = OwnershipWatch(names, self, tellsRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 }
 
-/// Several elections, polled for one reader: whether they are ours.
+/// Polls, for one reader, whether several elections are held by us.
 private actor OwnershipWatch {
     private let coordinator: QuorumQuestCoordinator
     private let names: [String]
@@ -50,7 +50,7 @@ private actor OwnershipWatch {
         while pending.isEmpty {
             var again = BootInstant.distantFuture
             for name in names {
-                // A holder hears of its own lease with each renewal.
+                // A holder is notified of its own lease with each renewal.
                 if let end = coordinator.endOfLeaseHere(name) {
                     again = min(again, end)
                     continue

@@ -2,20 +2,20 @@ import QQCore
 import QQGRPC
 import Synchronization
 
-/// Elections on Quorum Quest: leases by id and time, and nothing else. There is no read, no fencing token and no watch, and an answer of no can be a store
-/// that failed.
+/// Elections on Quorum Quest, which only has leases by id and time: no read, no fencing token and no watch. A no of the server can also
+/// mean that its store has failed.
 public final class QuorumQuestCoordinator: Coordinator {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
         .fencingToken: "Quorum Quest gives out no tokens",
-        .readLeader: "Quorum Quest tells nobody who leads",
-        .listElections: "Quorum Quest lists nothing",
-        .stepDownOthers: "Quorum Quest lets nobody but the holder give a lease up",
-        .askNodeToStepDown: "Quorum Quest knows no nodes",
+        .readLeader: "Quorum Quest does not show who leads",
+        .listElections: "Quorum Quest has no list of elections",
+        .stepDownOthers: "Quorum Quest lets only the holder release a lease",
+        .askNodeToStepDown: "Quorum Quest has no nodes to ask",
         .priority: "Quorum Quest has no queue",
         .cancelWait: "Quorum Quest has no queue",
         .backoffAdvice: "Quorum Quest gives no advice",
-        .members: "Quorum Quest knows no members",
+        .members: "Quorum Quest does not know members",
         .waiterCount: "Quorum Quest has no queue",
     ])
 
@@ -23,21 +23,21 @@ public final class QuorumQuestCoordinator: Coordinator {
     let clock: any LeaseClock
     let requestTimeout: Duration
     private let saved: @Sendable (String) -> Grant?
-    /// What this process holds or may hold, by election.
+    /// Leases that this process holds or might hold, by election.
     private let own = Mutex<[String: Own]>([:])
-    /// How often a waiter has asked.
+    /// Number of times that a waiter has asked, by election.
     let turns = Mutex<[String: Int]>([:])
 
     private struct Own: Sendable {
         var grant: Grant
-        /// Whether it was asked for and no answer came that can be believed: it may be granted, or be granted yet.
+        /// Whether the request got no answer that can be trusted: the lease might be granted, or be granted later.
         var isUncertain = false
-        /// Whether a renewal was sent and not granted: it may be yet, when the lease is long over.
+        /// Whether a renewal was sent and not granted: it might still be granted when the lease is long over.
         var mayComeLate = false
     }
 
     /// - Parameters:
-    ///   - saved: the grant that an earlier command kept for an election.
+    ///   - saved: returns the grant that an earlier command saved for an election.
     ///   - metrics: counts every call.
     public init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, requestTimeout: Duration,
@@ -68,7 +68,7 @@ public final class QuorumQuestCoordinator: Coordinator {
         }
     }
 
-    /// A TTL as it is sent: whole seconds, and never none, which would mean the server's own default.
+    /// A TTL as it is sent: whole seconds, and never zero, which would mean the server's own default.
     private static func seconds(_ duration: Duration) -> Int32 {
         let (seconds, rest) = duration.nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
         return Int32(clamping: max(seconds + (rest > 0 ? 1 : 0), 1))
@@ -76,14 +76,14 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     // MARK: Acquire, renew, release
 
-    /// An answer that takes so long does not come from a store that works: what was asked may still be carried out.
+    /// An answer that takes longer than this does not come from a working store: the request might still be carried out.
     static let slow: Duration = .seconds(1)
 
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         let name = try ElectionName(request.name)
         let sentAt = clock.now()
         let what = "cannot acquire \(request.name)"
-        // One that has run out is nothing to go on with.
+        // A term that has expired cannot be resumed.
         let continued = request.continuing.flatMap { sentAt < $0.deadline ? $0 : nil }
         do throws(GRPCFailure) {
             let isOurs = try await service.tryAcquire(
@@ -99,7 +99,7 @@ public final class QuorumQuestCoordinator: Coordinator {
             throw told
         }
         if clock.now().duration(since: sentAt) > Self.slow {
-            // No, or a store that hangs and grants it when it goes on, for a time that nobody keeps.
+            // Either a no, or a store that hangs: it might grant the lease later, to a process that does not renew it.
             try await undo(
                 request, name, CoordinationError(.unavailable, what, because: "the server's store does not answer", at: server.description),
                 continued)
@@ -107,14 +107,14 @@ public final class QuorumQuestCoordinator: Coordinator {
         return .refused(unknown(request.name))
     }
 
-    /// Gives up what may have been granted without our knowing.
-    /// - Throws: `doubt`, where that is not possible either.
+    /// Releases a lease that might have been granted without our knowledge.
+    /// - Throws: `failure`, marked as uncertain if the release fails as well.
     private func undo(
         _ request: AcquireRequest, _ name: ElectionName, _ failure: CoordinationError, _ continued: Grant?
     ) async throws(CoordinationError) {
         var resolved = failure
         do throws(GRPCFailure) {
-            // Ours from before is not given up for a doubt about extending it.
+            // A lease from before is not released because its renewal is uncertain.
             if continued == nil { try await service.release(name, request.identity, timeout: requestTimeout) }
             resolved.isUncertain = false
         } catch {
@@ -134,7 +134,7 @@ public final class QuorumQuestCoordinator: Coordinator {
             if let length = try await service.keepAlive(name, grant.identity, ttl: ttl, timeout: timeout(of: grant)) {
                 return .renewed(extended(grant, by: length, from: sentAt))
             }
-            // Not ours, or the store failed. A store that lost the lease gives it to us again; one that fails says no to this, too.
+            // Either the lease is not ours, or the store failed. A store that lost the lease grants it again; one that fails says no again.
             sentAt = clock.now()
             if clock.now() < grant.deadline, try await service.tryAcquire(name, grant.identity, ttl: ttl, timeout: timeout(of: grant)) {
                 return .renewed(extended(grant, by: .seconds(Int64(ttl)), from: sentAt))
@@ -143,22 +143,22 @@ public final class QuorumQuestCoordinator: Coordinator {
             if error.wasSent { own.withLock { $0[grant.name, default: Own(grant: grant)].mayComeLate = true } }
             throw error.told(what, isChange: false)
         }
-        // A store that hangs may give it to us when it goes on.
+        // A store that hangs might grant the lease when it continues.
         own.withLock { $0[grant.name, default: Own(grant: grant)].mayComeLate = true }
         guard clock.now() < grant.deadline else { return .lost(unknown(grant.name)) }
         throw CoordinationError(
             .unavailable, what, because: Self.alike, at: server.description)
     }
 
-    private static let alike = "the server says that it is not ours, or its store has failed: it answers alike"
+    private static let alike = "the server gives the same answer for a lease that is not ours and for a failed store"
 
-    /// A request for a lease that we hold must leave time for the next one.
+    /// A request for a held lease must leave time for the next one.
     private func timeout(of grant: Grant) -> Duration {
         min(requestTimeout, max(grant.deadline.duration(since: clock.now()) / 2, .milliseconds(100)))
     }
 
     private func extended(_ grant: Grant, by length: Duration, from sentAt: BootInstant) -> Grant {
-        // Never longer than was asked for, whatever the server says.
+        // Never longer than requested, whatever the server answers.
         let extended = self.grant(grant.name, grant.identity, min(length, grant.ttl), from: sentAt, began: grant.acquiredAt)
         own.withLock { $0[grant.name] = Own(grant: extended) }
         return extended
@@ -173,8 +173,8 @@ public final class QuorumQuestCoordinator: Coordinator {
             expiresAt: now + (ttl - clock.now().duration(since: sentAt)))
     }
 
-    /// The server says yes to every release, whoever leads and whether or not its store works. What it says to a question for a longer lease can be
-    /// believed where it is yes. So the lease is first cut down to a second: after that it ends soon, whatever becomes of the rest.
+    /// The server answers yes to every release, whoever leads and whether or not its store works. Only a yes to `keepAlive` can be trusted.
+    /// The lease is therefore first shortened to one second with `keepAlive`; it then ends soon even if the release fails.
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
         let name = try ElectionName(grant.name)
         let what = "cannot release \(grant.name)"
@@ -193,7 +193,7 @@ public final class QuorumQuestCoordinator: Coordinator {
         return isCut || isUncertain ? .released : .notHeld(unknown(grant.name))
     }
 
-    /// - Returns: whether it was ours, and ends soon in any case.
+    /// - Returns: whether the lease was ours, and ends soon in any case.
     private func giveUp(_ name: ElectionName, _ identity: String, isUncertain: Bool) async throws(GRPCFailure) -> Bool {
         var isCut = false
         do throws(GRPCFailure) {
@@ -205,10 +205,10 @@ public final class QuorumQuestCoordinator: Coordinator {
         return isCut
     }
 
-    /// - Returns: whether it was ours, and lasts no longer than a second now.
+    /// - Returns: whether the lease was ours, and now lasts for at most a second.
     private func cutDown(_ name: ElectionName, _ identity: String) async throws(GRPCFailure) -> Bool {
         do throws(GRPCFailure) { return try await service.keepAlive(name, identity, ttl: 1, timeout: requestTimeout) != nil } catch {
-            // A store that hangs may still take a release, and carry it out when it goes on.
+            // A store that hangs might still accept a release, and carry it out when it continues.
             if error.wasSent { return false }
             throw error
         }
@@ -216,12 +216,12 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     // MARK: Reading
 
-    /// When the lease ends that this process holds, as far as it knows; nil where it holds none.
+    /// End of the lease that this process holds, as far as it knows; nil if it holds none.
     func endOfLeaseHere(_ name: String) -> BootInstant? {
         own.withLock { $0[name]?.grant.deadline }.flatMap { clock.now() < $0 ? $0 : nil }
     }
 
-    /// Gives up what a renewal that was not answered may still be granted, once its lease is over and nobody works under it.
+    /// Releases the lease that an unanswered renewal might still be granted, once the previous lease is over and no process works under it.
     func giveUpLate(_ request: AcquireRequest) async {
         let isLate = own.withLock { own in
             guard let found = own[request.name], found.mayComeLate, clock.now() >= found.grant.deadline else { return false }
@@ -229,15 +229,15 @@ public final class QuorumQuestCoordinator: Coordinator {
             return true
         }
         guard isLate, let name = try? ElectionName(request.name) else { return }
-        // Whatever comes of it: the lease ends by itself.
+        // A failure does not matter: the lease expires.
         do throws(GRPCFailure) { try await service.release(name, request.identity, timeout: min(requestTimeout, .seconds(1))) } catch {}
     }
 
     private func unknown(_ name: String) -> ElectionState { ElectionState(name: name, phase: .unknown) }
 
-    /// Tells whether the election is ours by the grant that we have, and no more. The server is not asked. The one question that it answers restarts the
-    /// lease: asked for a whole TTL, looking at a lease would keep it from ending; asked for what is left by a grant that was saved, it would cut short
-    /// what a holder beside us has renewed meanwhile, and works under.
+    /// Returns whether the election is ours, only by the grant that this process has. The server is not asked, because the one request that
+    /// it answers restarts the lease. With a whole TTL, reading a lease would keep it from expiring. With the rest of a saved grant,
+    /// reading would cut short a lease that its holder, another process, has renewed since and works under.
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         _ = try ElectionName(name)
         guard let grant = own.withLock({ $0[name]?.grant }) ?? saved(name), clock.now() < grant.deadline else { return unknown(name) }

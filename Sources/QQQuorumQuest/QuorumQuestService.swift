@@ -4,10 +4,10 @@ import QQGRPC
 import SwiftProtobuf
 import Synchronization
 
-/// The three calls of Quorum Quest, to whichever of its endpoints answers. All of them may be made twice: they are asked under one id.
+/// The three calls of Quorum Quest, to whichever of its endpoints answers. All of them can be made twice, because they carry the same id.
 final class QuorumQuestService: Sendable {
     let endpoints: [GRPCEndpoint]
-    /// The one that answered last.
+    /// Index of the endpoint that answered last.
     private let preferred = Mutex(0)
     private let clock: any LeaseClock
     private let metrics: CallMetrics?
@@ -23,10 +23,10 @@ final class QuorumQuestService: Sendable {
         self.metrics = metrics
     }
 
-    /// Connects to the one that is asked first.
+    /// Connects to the endpoint that is asked first.
     func prepare() { endpoints[preferred.withLock { $0 }].prepare() }
 
-    /// - Returns: false where another id leads, or the store failed.
+    /// - Returns: false if another id leads, or the store failed.
     func tryAcquire(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Bool {
         var request = Quorum_Quest_Api_V1_TryAcquireLockRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
@@ -40,7 +40,7 @@ final class QuorumQuestService: Sendable {
         let _: Quorum_Quest_Api_V1_ReleaseLockResponse = try await call(Self.release, of: name, request, timeout)
     }
 
-    /// - Returns: how long the lease lasts from now; nil where this id does not lead, or the store failed.
+    /// - Returns: the time that the lease lasts from now; nil if this id does not lead, or the store failed.
     func keepAlive(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Duration? {
         var request = Quorum_Quest_Api_V1_KeepAliveRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
@@ -48,7 +48,7 @@ final class QuorumQuestService: Sendable {
         return response.length
     }
 
-    /// Asks the endpoint that answered last, and while those that are asked cannot be reached, the others.
+    /// Asks the endpoint that answered last, and then the others, as long as no endpoint can be reached.
     private func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ method: MethodDescriptor, of name: ElectionName, _ request: Request, _ timeout: Duration
     ) async throws(GRPCFailure) -> Response {
@@ -59,7 +59,7 @@ final class QuorumQuestService: Sendable {
             let index = (first + offset) % endpoints.count
             let left = deadline.duration(since: clock.now())
             if left <= .zero { break }
-            // One that does not answer must leave time for the others.
+            // An endpoint that does not answer must leave time for the others.
             let share = left / (endpoints.count - offset)
             let began = clock.now()
             func record(_ outcome: CallMetrics.Outcome) {
@@ -74,7 +74,7 @@ final class QuorumQuestService: Sendable {
             } catch {
                 record(.failure)
                 if error.isAnswer, error.code != .unavailable { throw error }
-                // What was asked in doubt stays in doubt, whatever became of it elsewhere.
+                // A request whose outcome is uncertain stays uncertain, whatever another endpoint answered.
                 failure = failure.map { $0.wasSent ? $0 : error } ?? error
                 if error.code == .cancelled { break }
             }
@@ -85,7 +85,7 @@ final class QuorumQuestService: Sendable {
 }
 
 extension Quorum_Quest_Api_V1_KeepAliveResponse {
-    /// How long the lease lasts; nil for none. Held within what counts in nanoseconds: a server may send any number.
+    /// The time that the lease lasts; nil for none. Limited to what fits in nanoseconds, because a server can send any number.
     var length: Duration? {
         let length = Duration.seconds(saturating: leaseLength.seconds, nanoseconds: Int64(leaseLength.nanos))
         return length > .zero ? length : nil

@@ -2,7 +2,8 @@ import QQCore
 import QQGRPC
 
 extension QuorumQuestCoordinator {
-    /// Every endpoint: whether it can be reached, how long that takes, and which services it offers, by reflection. Its store cannot be seen.
+    /// The status of every endpoint: whether it can be reached, the round-trip time, and the services that it offers, by reflection. The
+    /// state of its store is not visible.
     public func clusterStatus() async -> ClusterReport {
         await withTaskGroup(of: (Int, EndpointStatus).self) { group in
             for (index, endpoint) in service.endpoints.enumerated() { group.addTask { (index, await self.status(of: endpoint)) } }
@@ -20,9 +21,9 @@ extension QuorumQuestCoordinator {
             status.roundTrip = clock.now().duration(since: start)
             status.canGrant = services.contains(QuorumQuestService.name)
             status.details = [.init("services", .array(services.map { .string($0) }))]
-            if !status.canGrant { status.problem = "it offers no \(QuorumQuestService.name)" }
+            if !status.canGrant { status.problem = "it does not offer \(QuorumQuestService.name)" }
         } catch {
-            // Whoever answers that it has no reflection is there.
+            // A server that answers that it has no reflection is reachable.
             guard error.code == .unimplemented else {
                 return EndpointStatus(endpoint: endpoint.host.description, isReachable: false, canGrant: false, problem: error.reason)
             }

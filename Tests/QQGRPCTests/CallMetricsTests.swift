@@ -3,10 +3,10 @@ import Testing
 @testable import QQGRPC
 
 @Suite("The counts of calls") struct CallMetricsTests {
-    @Test("are written as Prometheus reads them") func text() {
+    @Test("counts are written in the format of Prometheus") func text() {
         let metrics = CallMetrics()
         metrics.record("Renew", of: "x", .failure, took: .seconds(3))
-        // Another's is no retry of it.
+        // A call for another subject is not a retry.
         metrics.record("Renew", of: "y", .success, took: .milliseconds(2))
         metrics.record("Renew", of: "x", .success, took: .milliseconds(2))
         metrics.record("Renew", of: "x", .success, took: .milliseconds(2))
@@ -27,7 +27,7 @@ import Testing
         #expect(lines.contains(#"qq_request_duration_seconds_count{operation="Renew"} 4"#))
     }
 
-    @Test("are nothing but the descriptions before the first call") func empty() {
+    @Test("only the descriptions are written before the first call") func empty() {
         #expect(CallMetrics().prometheus().split(separator: "\n").allSatisfy { $0.hasPrefix("#") })
     }
 }

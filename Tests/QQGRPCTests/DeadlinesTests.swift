@@ -11,7 +11,7 @@ import Testing
 
     private struct Late: Error {}
 
-    @Test("each call is given up at its own, in whatever order they come") func ends() async throws {
+    @Test("each call is given up at its own deadline, in whatever order the calls come") func ends() async throws {
         let deadlines = deadlines
         let start = clock.now()
         let answers = [300, 100, 600_000, 200, 100].map { (FirstAnswer(), Duration.milliseconds($0)) }
@@ -24,7 +24,7 @@ import Testing
         #expect(try await answers[2].0.wait().get() == [1])
     }
 
-    @Test("an answer that came first stays, and one that is taken back is not given") func answered() async throws {
+    @Test("an answer that came before the deadline stays, and a cancelled deadline gives none") func answered() async throws {
         let deadlines = deadlines
         let (answered, forgotten, last) = (FirstAnswer(), FirstAnswer(), FirstAnswer())
         let soon = clock.now() + .seconds(1)
@@ -38,7 +38,7 @@ import Testing
         #expect(try await forgotten.wait().get() == [2])
     }
 
-    @Test("go on when all that were watched have ended") func again() async {
+    @Test("deadlines still work after all watched calls have ended") func again() async {
         let deadlines = deadlines
         for _ in 0..<3 {
             let answer = FirstAnswer()

@@ -6,9 +6,9 @@ import Testing
 @testable import QQGRPC
 @testable import Support
 
-// One after the other: all connections of a process have one thread, and what is timed must not wait for it.
+// One after another: all connections of a process share one thread, and timed tests must not wait for it.
 @Suite("Calls to a gRPC server", .serialized) struct EndpointTests {
-    @Test("are answered over one connection, which is made when it is needed") func answered() async throws {
+    @Test("calls are answered over one connection, which is made when it is needed") func answered() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box)
             let endpoint = GRPCEndpoint.of(server.port)
@@ -22,7 +22,7 @@ import Testing
         }
     }
 
-    @Test("end at their deadline where nothing is heard, from the start or suddenly", arguments: [false, true])
+    @Test("calls end at their deadline if nothing arrives, from the start or suddenly", arguments: [false, true])
     func deadline(isConnected: Bool) async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box)
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test("end at their deadline where the server hears them and does not answer") func unanswered() async throws {
+    @Test("calls end at their deadline if the server receives them and does not answer") func unanswered() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box) { _, context in try await context.neverAnswer() }
             let endpoint = GRPCEndpoint.of(server.port)
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test("go over a new connection where the old one was cut before they were sent, repeatable or not") func cutBefore() async throws {
+    @Test("calls go over a new connection if the old one was cut before they were sent, repeatable or not") func cutBefore() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box)
             let proxy = try Proxy(to: UInt16(server.port), in: box)
@@ -65,7 +65,7 @@ import Testing
                 #expect(try await endpoint.ask("\(round)", isRepeatable: false) == "\(round)")
                 proxy.cut(reset: round.isMultiple(of: 2))
                 try await waitUntil("it is cut") { proxy.live == 0 }
-                // Until the client has heard of it, too.
+                // Until the client has noticed it, too.
                 try await Task.sleep(for: .seconds(1))
             }
             #expect(server.questions == ["1", "2", "3", "4"])
@@ -74,7 +74,7 @@ import Testing
         }
     }
 
-    @Test("are not made again when they were sent, unless they may be carried out twice", arguments: [false, true])
+    @Test("calls that were sent are not made again, unless they can be carried out twice", arguments: [false, true])
     func cutAfter(isRepeatable: Bool) async throws {
         try await inSandbox { box in
             let isFirst = Mutex(true)
@@ -91,7 +91,7 @@ import Testing
             let endpoint = GRPCEndpoint.of(server.port)
             #expect(try await endpoint.ask("first") == "first")
             async let answer = endpoint.failure("change", isRepeatable: isRepeatable)
-            try await waitUntil("it was heard") { server.questions.contains("change") }
+            try await waitUntil("it was received") { server.questions.contains("change") }
             server.listener.cut()
             let failure = await answer
             if isRepeatable {
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    @Test("do not notice that the server ends connections, again and again") func goAway() async throws {
+    @Test("calls are not affected by a server that ends connections again and again") func goAway() async throws {
         try await inSandbox { box in
             var settings = GRPCServerSettings()
             settings.connectionAge = .milliseconds(150)
@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test("end, and let others in, though they were called off before they began") func calledOff() async throws {
+    @Test("calls that are cancelled before they begin end, and do not block others") func calledOff() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box)
             let proxy = try Proxy(to: UInt16(server.port), in: box)
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    @Test("many at one time share a connection") func many() async throws {
+    @Test("many calls at a time share a connection") func many() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box)
             let endpoint = GRPCEndpoint.of(server.port)
@@ -157,7 +157,7 @@ import Testing
         }
     }
 
-    @Test("that are too large, or whose answers are, fail with an error that says so") func tooLarge() async throws {
+    @Test("calls with too large a request or answer fail with an error that names the limit") func tooLarge() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box) { text, _ in text == "much" ? String(repeating: "y", count: 20_000) : text }
             var settings = GRPCSettings()
@@ -167,13 +167,13 @@ import Testing
             #expect(answer.reason.contains("10000") && answer.reason.contains("maximum"), "\(answer)")
             let request = try #require(await endpoint.failure(String(repeating: "x", count: 20_000)))
             #expect(request.reason.contains("10000") && request.reason.contains("maximum"), "\(request)")
-            #expect(server.questions == ["much"], "what is too large is not sent")
+            #expect(server.questions == ["much"], "too large a request is not sent")
             #expect(try await endpoint.ask(String(repeating: "x", count: 9_000)).utf8.count == 9_000)
             endpoint.close()
         }
     }
 
-    @Test("that a server finds too large fail with its words") func tooLargeForServer() async throws {
+    @Test("a request that the server finds too large fails, and the next one succeeds") func tooLargeForServer() async throws {
         try await inSandbox { box in
             var limits = GRPCServerSettings()
             limits.maximumMessage = 10_000
@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    @Test("fail at once where nobody listens, and succeed when somebody does") func refused() async throws {
+    @Test("calls fail immediately if no server listens, and succeed once one does") func refused() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box)
             let endpoint = GRPCEndpoint.of(server.port)
@@ -201,7 +201,7 @@ import Testing
         }
     }
 
-    @Test("to a host that does not exist say so") func noSuchHost() async throws {
+    @Test("calls to a host that does not exist fail with a short reason") func noSuchHost() async throws {
         let endpoint = GRPCEndpoint.of(1, host: "no-such-host.invalid")
         let failure = try #require(await endpoint.failure("x", timeout: .seconds(5)))
         #expect([.unavailable, .deadlineExceeded].contains(failure.code) && !failure.wasSent, "\(failure)")
@@ -209,31 +209,31 @@ import Testing
         endpoint.close()
     }
 
-    @Test("an idle connection that nothing comes through any more is found dead by a ping, and made anew") func keepalive() async throws {
+    @Test("a ping finds an idle connection dead if nothing comes through any more, and another one is made") func keepalive() async throws {
         try await inSandbox { box in
             var limits = GRPCServerSettings()
             limits.clientPings = .milliseconds(50)
             let server = try await TestServer(limits, in: box)
             let proxy = try Proxy(to: UInt16(server.port), in: box)
             var settings = GRPCSettings()
-            // The library waits for an answer anew with each ping, so that this must be the shorter one.
+            // The library starts the wait for an answer again with each ping, so this must be the shorter time.
             settings.keepalive?.interval = .milliseconds(1600)
             settings.keepalive?.timeout = .milliseconds(1400)
             let endpoint = GRPCEndpoint.of(Int(proxy.port), settings)
             #expect(try await endpoint.ask("first") == "first")
-            // While it is answered, pings change nothing.
+            // Pings change nothing while they are answered.
             let passed = proxy.passed(.toClient)
             try await waitUntil("pings are answered") { proxy.passed(.toClient) > passed + 17 * 2 }
             #expect(proxy.accepted == 1)
             proxy.silence()
-            try await waitUntil("another connection is made, though nothing is asked") { proxy.accepted > 1 }
+            try await waitUntil("another connection is made, although no call is made") { proxy.accepted > 1 }
             proxy.pass()
             #expect(try await endpoint.ask("next", timeout: .seconds(5)) == "next")
             endpoint.close()
         }
     }
 
-    @Test("servers are not pinged faster than they bear") func pace() {
+    @Test("servers are not pinged faster than they tolerate") func pace() {
         #expect(GRPCSettings().keepalive?.interval == .seconds(30) && GRPCSettings().keepalive?.timeout == .seconds(5))
         #expect(GRPCSettings.Keepalive(interval: .seconds(1)).interval == .seconds(10))
         #expect(GRPCSettings.Keepalive(interval: .seconds(60)).interval == .seconds(60))

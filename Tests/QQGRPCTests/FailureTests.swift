@@ -8,8 +8,8 @@ import Testing
 @testable import QQGRPC
 @testable import Support
 
-@Suite("What a failed call is told as") struct FailureTests {
-    static let kinds: [(RPCError.Code, CoordinationError.Kind, doubtful: Bool)] = [
+@Suite("Failures of calls") struct FailureTests {
+    static let kinds: [(RPCError.Code, CoordinationError.Kind, uncertain: Bool)] = [
         (.cancelled, .unavailable, true), (.unknown, .unavailable, true), (.invalidArgument, .usage, false),
         (.deadlineExceeded, .unavailable, true), (.notFound, .unavailable, false), (.alreadyExists, .unavailable, false),
         (.permissionDenied, .denied, false), (.failedPrecondition, .unavailable, false),
@@ -18,28 +18,28 @@ import Testing
         (.unauthenticated, .denied, false),
     ]
 
-    @Test("its status says what kind of trouble it is, and if the request may have been carried out", arguments: kinds)
-    func kind(code: RPCError.Code, kind: CoordinationError.Kind, doubtful: Bool) {
+    @Test("a failure's kind, and whether the request might have been carried out, follow from the status", arguments: kinds)
+    func kind(code: RPCError.Code, kind: CoordinationError.Kind, uncertain: Bool) {
         let failure = GRPCFailure(RPCError(code: code, message: "words"), at: "host:1", wasSent: true, tls: nil)
         let told = failure.told("cannot do it", isChange: true)
-        #expect(told.kind == kind && told.isUncertain == doubtful)
+        #expect(told.kind == kind && told.isUncertain == uncertain)
         #expect(told.description.hasPrefix("cannot do it: ") && told.description.hasSuffix(" (host:1)"))
-        // What was not sent was not carried out, and a question changes nothing.
+        // A request that was not sent was not carried out, and a read changes nothing.
         #expect(!failure.told("cannot do it", isChange: false).isUncertain)
         #expect(
             !GRPCFailure(RPCError(code: code, message: "words"), at: "h", wasSent: false, tls: nil).told("x", isChange: true).isUncertain)
     }
 
-    @Test("the server's words are shown without what could write over the terminal, and a code stands for none") func words() {
+    @Test("the server's words are shown without terminal control codes, and the status code is shown if there are none") func words() {
         func reason(_ message: String) -> String {
             GRPCFailure(RPCError(code: .internalError, message: message), at: "h", wasSent: true, tls: nil).reason
         }
         #expect(reason("no such thing") == "no such thing")
         #expect(!reason("\u{1b}[2Jgone").contains("\u{1b}"))
-        #expect(reason("").contains("server says"))
+        #expect(reason("").contains("the server answered"))
     }
 
-    @Test("a stream that the server refused was not looked at; one that ended without a status may have been") func streams() {
+    @Test("a request is not uncertain if the server refused its stream, but is if the stream ended without a status") func streams() {
         func failure(_ message: String) -> GRPCFailure {
             GRPCFailure(RPCError(code: .unavailable, message: message), at: "h", wasSent: true, tls: nil)
         }
@@ -68,7 +68,7 @@ import Testing
         return try status.serializedBytes()
     }
 
-    @Test("what the server attached is read, whatever else it attached") func details() throws {
+    @Test("a detail that the server attached is read, whatever else is attached") func details() throws {
         let value: [UInt8] = try Google_Protobuf_StringValue("here").serializedBytes()
         let found = failure(
             details: try status([
@@ -78,13 +78,13 @@ import Testing
         #expect(found.details.count == 3 && found.code == .aborted)
         #expect(found.detail(Google_Protobuf_StringValue.self)?.value == "here")
         #expect(found.detail(Google_Protobuf_Int32Value.self) == nil)
-        // A name that only ends alike is another's.
+        // A type name that only ends alike is another type.
         let alike = failure(details: try status([("type.googleapis.com/xgoogle.protobuf.StringValue", value)]))
         #expect(alike.detail(Google_Protobuf_StringValue.self) == nil)
     }
 
     @Test(
-        "junk in place of it is as good as nothing",
+        "malformed details count as none",
         arguments: [
             [], [0], [0xff], [0x1a, 0x7f], Array(repeating: 0x1a, count: 10_000),
             [0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
@@ -95,7 +95,7 @@ import Testing
         #expect(found.detail(Google_Protobuf_StringValue.self) == nil)
     }
 
-    @Test("it comes through a real call") func sentDetails() async throws {
+    @Test("details arrive through a real call") func sentDetails() async throws {
         try await inSandbox { box in
             let bytes = try status([
                 ("type.googleapis.com/google.protobuf.StringValue", try Google_Protobuf_StringValue("why").serializedBytes())
@@ -111,12 +111,12 @@ import Testing
             #expect(failure.detail(Google_Protobuf_StringValue.self)?.value == "why")
             let junk = try #require(await endpoint.failure("junk"))
             #expect(junk.code == .failedPrecondition && junk.details == [])
-            #expect(server.listener.connections == 1, "an answer is no reason to connect anew")
+            #expect(server.listener.connections == 1, "an answer is no reason to connect again")
             endpoint.close()
         }
     }
 
-    @Test("an answer of DEADLINE_EXCEEDED or UNAVAILABLE is the server's where it says so itself") func serversOwn() async throws {
+    @Test("DEADLINE_EXCEEDED and UNAVAILABLE count as answers if the server sent them") func serversOwn() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box) { text, _ in
                 throw RPCError(code: text == "late" ? .deadlineExceeded : .unavailable, message: "of my own")
@@ -126,7 +126,7 @@ import Testing
             #expect(unavailable.code == .unavailable && unavailable.reason == "of my own" && unavailable.isAnswer, "\(unavailable)")
             let late = try #require(await endpoint.failure("late"))
             #expect(late.code == .deadlineExceeded, "\(late)")
-            #expect(server.questions == ["x", "late"], "nothing is asked twice")
+            #expect(server.questions == ["x", "late"], "no request is made twice")
             endpoint.close()
         }
     }

@@ -33,7 +33,8 @@ import Testing
         }
     }
 
-    @Test("is found under the protocol's name of now, and its older one", arguments: ["v1", "v1alpha"]) func either(version: String)
+    @Test("the list of services is found under the current name of reflection and under the older one", arguments: ["v1", "v1alpha"])
+    func either(version: String)
         async throws
     {
         try await inSandbox { box in
@@ -44,7 +45,7 @@ import Testing
         }
     }
 
-    @Test("is not to be had where there is no reflection") func neither() async throws {
+    @Test("the list of services is unavailable without reflection") func neither() async throws {
         try await inSandbox { box in
             let endpoint = GRPCEndpoint.of(try await TestServer(in: box).port)
             do throws(GRPCFailure) {

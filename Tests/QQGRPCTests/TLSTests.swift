@@ -19,7 +19,7 @@ import Testing
         return try await TestServer(settings, in: box)
     }
 
-    @Test("the certificate must have the host's name, or the one that is said") func names() async throws {
+    @Test("the certificate must have the host's name, or the configured one") func names() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box, serverNames: "DNS:quest.example")
             let server = try await server(certificates, in: box)
@@ -35,7 +35,7 @@ import Testing
         }
     }
 
-    @Test("an authority that is not trusted, and an expired certificate, are named") func untrusted() async throws {
+    @Test("an untrusted authority and an expired certificate are reported as such") func untrusted() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
             let strangers = try await Certificates(in: box, name: "strangers")
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test("a server that wants our certificate is given it, and says no to another's or none") func mutual() async throws {
+    @Test("a server that requires a client certificate gets it, and refuses another one or none") func mutual() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
             let strangers = try await Certificates(in: box, name: "strangers")
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test("a server that speaks none is told to") func plain() async throws {
+    @Test("a server without TLS is reported as such") func plain() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
             let endpoint = GRPCEndpoint.of(try await TestServer(in: box).port, host: "localhost", options(certificates))
@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    @Test("files that cannot be used are named, and nothing is sent") func files() async throws {
+    @Test("files that cannot be used are named in the error, and nothing is sent") func files() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
             let server = try await server(certificates, in: box)

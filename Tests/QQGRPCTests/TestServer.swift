@@ -9,7 +9,7 @@ import Synchronization
 @testable import QQGRPC
 @testable import Support
 
-/// A server of one method, whose answers are the test's.
+/// A server with one method, whose answers the test gives.
 final class TestServer: Sendable {
     typealias Answer = @Sendable (_ text: String, _ context: ServerContext) async throws -> String
 
@@ -51,7 +51,7 @@ final class TestServer: Sendable {
         try await listener.start()
     }
 
-    /// What was asked, in its order.
+    /// The requests, in order of arrival.
     var questions: [String] { asked.withLock { $0 } }
     var port: Int { Int(listener.port) }
 }
@@ -67,7 +67,7 @@ extension GRPCEndpoint {
         return answer.value
     }
 
-    /// Asks what is not to be answered.
+    /// Makes a call that should fail; nil if it is answered.
     func failure(_ text: String, isRepeatable: Bool = true, timeout: Duration = .seconds(5)) async -> GRPCFailure? {
         do throws(GRPCFailure) {
             _ = try await ask(text, isRepeatable: isRepeatable, timeout: timeout)

@@ -7,9 +7,9 @@ import Testing
 
 @testable import QQQuorumQuest
 
-/// The coordinator against the server for tests.
+/// Tests of the coordinator against the test server.
 @Suite("Elections on a Quorum Quest server") struct QuorumQuestCoordinatorTests {
-    /// What an earlier command has saved.
+    /// Grants that an earlier command has saved.
     final class Saved: Sendable {
         private let grants = Mutex<[String: Grant]>([:])
         subscript(name: String) -> Grant? {
@@ -18,7 +18,7 @@ import Testing
         }
     }
 
-    /// A clock on which nothing takes time but sleep.
+    /// A clock on which only sleep takes time.
     final class SteppingClock: LeaseClock {
         private let time = Mutex(BootInstant(nanoseconds: 1_000_000_000_000))
         func now() -> BootInstant { time.withLock { $0 } }
@@ -55,7 +55,7 @@ import Testing
         return grant
     }
 
-    /// The error of what is to fail.
+    /// The error of a call that should fail.
     func error<Answer>(_ body: () async throws(CoordinationError) -> Answer) async -> CoordinationError? {
         do throws(CoordinationError) {
             _ = try await body()
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test("reading asks the server nothing, and knows our own leases until they end") func reading() async throws {
+    @Test("reading asks the server nothing, and shows the process's own leases until they end") func reading() async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url)
             #expect(try await qq.read("x").phase == .unknown)
@@ -91,7 +91,7 @@ import Testing
             let state = try await qq.read("x")
             #expect(state.phase == .held && state.leader == "me" && state.isOwn == true && state.isTerm(of: grant))
             #expect((state.remaining ?? .zero) > .zero && (state.remaining ?? .zero) <= .seconds(60))
-            // Another command, with what this one saved.
+            // Another command, with the grant that this one saved.
             let later = try coordinator(server.url)
             #expect(try await later.read("x").phase == .unknown)
             saved["x"] = grant
@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test("a saved grant is gone on with, and one that has run out begins a term") func continued() async throws {
+    @Test("a saved grant is resumed, and one that has expired begins a term") func continued() async throws {
         try await onServer { server, _ in
             let first = try granted(try await coordinator(server.url).acquire(request(ttl: .seconds(60))))
             let going = try granted(try await coordinator(server.url).acquire(request(ttl: .seconds(90), continuing: first)))
@@ -115,7 +115,9 @@ import Testing
         }
     }
 
-    @Test("within the lease, a no is asked again and is no loss; the store that forgot it grants it again") func renewing() async throws {
+    @Test("within the lease, a no is not a loss but is asked again, and a store that lost the lease grants it again") func renewing()
+        async throws
+    {
         try await onServer { server, _ in
             let qq = try coordinator(server.url)
             var grant = try granted(try await qq.acquire(request(ttl: .seconds(60))))
@@ -124,7 +126,7 @@ import Testing
             #expect(server.holder("x") == "me" && server.calls["TryAcquireLock"] == 2)
             server.setStore(.dead(after: .milliseconds(5)))
             let dead = await error { () throws(CoordinationError) in try await qq.renew(grant) }
-            #expect(dead?.kind == .unavailable && dead?.isUncertain == false && dead?.reason.contains("its store has failed") == true)
+            #expect(dead?.kind == .unavailable && dead?.isUncertain == false && dead?.reason.contains("a failed store") == true)
             server.setStore(.alive)
             grant = try renewed(try await qq.renew(grant))
             server.grant("x", to: "other", for: .seconds(60))
@@ -133,12 +135,12 @@ import Testing
             clock.skip(to: grant.deadline)
             let calls = server.calls["TryAcquireLock"]
             guard case .lost = try await qq.renew(grant) else { throw CannotStart("not lost") }
-            #expect(server.calls["TryAcquireLock"] == calls, "after the lease it is not asked for again by a renewal")
+            #expect(server.calls["TryAcquireLock"] == calls, "after the lease has ended, a renewal does not acquire it again")
             #expect(server.holder("x") == "other" && server.calls.ids == ["me"])
         }
     }
 
-    @Test("a renewal is given half of what is left of the lease, whatever the time limit") func renewalInTime() async throws {
+    @Test("a renewal gets half of the remaining lease, whatever the time limit") func renewalInTime() async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url, timeout: .seconds(60))
             let grant = try granted(try await qq.acquire(request(ttl: .seconds(8))))
@@ -150,15 +152,15 @@ import Testing
         }
     }
 
-    @Test("a release is believed where the store shows that it works, and is an error where it does not") func releasing() async throws {
+    @Test("a release is trusted if the store shows that it works, and is an error otherwise") func releasing() async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url)
             let grant = try granted(try await qq.acquire(request(ttl: .seconds(60))))
             server.setStore(.dead(after: .milliseconds(5)))
             let dead = await error { () throws(CoordinationError) in try await qq.release(grant) }
-            #expect(dead?.kind == .unavailable && dead?.reason.contains("its store has failed") == true)
+            #expect(dead?.kind == .unavailable && dead?.reason.contains("a failed store") == true)
             server.setStore(.alive)
-            // A release whose answer is lost, even of one that is not carried out, leaves a second at most.
+            // A release whose answer is lost leaves a second at most, even if it is not carried out.
             server.change { $0.unavailable["ReleaseLock"] = 1 }
             #expect(try await qq.release(grant) == .released)
             #expect((server.remaining("x") ?? .zero) <= .seconds(1))
@@ -167,7 +169,7 @@ import Testing
         }
     }
 
-    @Test("a release of what has run out, and by an id alone, tells what it found") func releasingOther() async throws {
+    @Test("a release of an expired grant, or by an id alone, returns what it found") func releasingOther() async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url)
             let over = Grant(
@@ -184,7 +186,7 @@ import Testing
     }
 
     @Test(
-        "an acquire that a hung store may carry out later is followed by a release",
+        "an acquire that a hung store might carry out later is followed by a release",
         arguments: zip([Duration.seconds(10), .seconds(3)], [Duration.milliseconds(1300), .seconds(8)]))
     func hung(timeout: Duration, answersAfter: Duration) async throws {
         try await onServer { server, _ in
@@ -198,14 +200,14 @@ import Testing
         }
     }
 
-    @Test("an acquire in doubt that cannot be undone is ours for giving up") func doubt() async throws {
+    @Test("an uncertain acquire that cannot be undone can be released") func doubt() async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url, timeout: .seconds(2))
             server.change {
                 $0.lost["TryAcquireLock"] = 1
                 $0.lost["ReleaseLock"] = 1
             }
-            // Carried out both, and nobody was told; so it is tried again.
+            // Both were carried out, but neither was answered, so the release is tried again.
             let failure = await error { () throws(CoordinationError) in try await qq.acquire(request(ttl: .seconds(60))) }
             #expect(failure?.isUncertain == true && failure?.reason == "no answer in time", "\(failure as Any)")
             let state = try await qq.read("x")
@@ -219,7 +221,7 @@ import Testing
         }
     }
 
-    @Test("an acquire for a term that goes on is not given up for a doubt") func doubtOfOwn() async throws {
+    @Test("an uncertain acquire that resumes a term is not released") func doubtOfOwn() async throws {
         try await onServer { server, _ in
             let first = try granted(try await coordinator(server.url).acquire(request(ttl: .seconds(60))))
             let qq = try coordinator(server.url, timeout: .milliseconds(500))
@@ -230,13 +232,13 @@ import Testing
         }
     }
 
-    @Test("what a renewal may bring after the lease is given up at the session's end") func lateRenewal() async throws {
+    @Test("a lease that a late renewal might bring is released at the session's end") func lateRenewal() async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url, timeout: .seconds(2))
             let grant = try granted(try await qq.acquire(request(ttl: .seconds(60))))
             server.setStore(.hung(acquire: .seconds(3), others: .milliseconds(100)))
             _ = await error { () throws(CoordinationError) in try await qq.renew(grant) }
-            // Not while the lease may be ours.
+            // Not while the lease might be held.
             #expect(await qq.leaveQueue(request()) == nil)
             #expect(server.calls["ReleaseLock"] == 0 && server.calls["TryAcquireLock"] == 2)
             clock.skip(to: grant.deadline)
@@ -245,11 +247,11 @@ import Testing
             server.setStore(.alive)
             #expect(server.holder("x") == nil)
             #expect(await qq.leaveQueue(request()) == nil)
-            #expect(server.calls["ReleaseLock"] == 1, "once is enough")
+            #expect(server.calls["ReleaseLock"] == 1, "released once")
         }
     }
 
-    @Test("several servers are asked in turn, the one that answered last first", arguments: [false, true])
+    @Test("several servers are asked in turn, starting with the one that answered last", arguments: [false, true])
     func endpoints(isSilent: Bool) async throws {
         try await onServer { server, box in
             let (one, other) = (try Proxy(to: server.port, in: box), try Proxy(to: server.port, in: box))
@@ -261,7 +263,7 @@ import Testing
             #expect(other.accepted == 1)
             let began = clock.now()
             grant = try renewed(try await qq.renew(grant))
-            #expect(clock.now().duration(since: began) < .milliseconds(3500), "the dead one is not asked first any more")
+            #expect(clock.now().duration(since: began) < .milliseconds(3500), "the dead server is not asked first any more")
             one.pass()
             other.kill()
             _ = try renewed(try await qq.renew(grant))
@@ -270,7 +272,7 @@ import Testing
         }
     }
 
-    @Test("changes show what is ours, and its end") func changes() async throws {
+    @Test("changes show this process's leases and their end") func changes() async throws {
         try await onServer { server, _ in
             let qq = try coordinator(server.url)
             var changes = qq.changes(of: ["x", "y"]).makeAsyncIterator()
@@ -285,7 +287,7 @@ import Testing
         }
     }
 
-    @Test("waiting asks again after a while that grows to two seconds, and not past its limit") func waiting() async throws {
+    @Test("waiting asks again after a pause that grows to two seconds, and not past its limit") func waiting() async throws {
         let clock = SteppingClock()
         let qq = QuorumQuestCoordinator(
             server: try ServerURL.parse("qq://127.0.0.1:1", as: [.quorumQuest]), settings: GRPCSettings(), clock: clock,

@@ -194,9 +194,9 @@ private struct Met: CustomTestStringConvertible {
                 Met("acquire x -s qq://{silent}" + brief, 69, "cannot acquire x: no answer in time", at: "{silent}", hint: "--timeout"),
                 Met("acquire x -s qq://{ssh}" + flags, 69, "does not speak HTTP/2", at: "{ssh}", hint: "the right port"),
                 Met("status x -s nats://{ssh}" + flags, 65, "the server does not speak NATS", at: "{ssh}", hint: "is this a NATS server?"),
-                Met("status x -s qq://{refused}", 80, "Quorum Quest tells nobody who leads", at: "qq://{refused}", hint: "--mine"),
+                Met("status x -s qq://{refused}", 80, "Quorum Quest does not show who leads", at: "qq://{refused}", hint: "--mine"),
                 Met(
-                    "step-down x --force -s qq://{refused}", 80, "lets nobody but the holder", at: "qq://{refused}", hint: "its lease ends"),
+                    "step-down x --force -s qq://{refused}", 80, "lets only the holder", at: "qq://{refused}", hint: "its lease ends"),
                 Met(
                     "acquire x --require-token -s qq://{refused}", 80, "gives out no tokens", at: "qq://{refused}", hint: "--require-token"),
             ]

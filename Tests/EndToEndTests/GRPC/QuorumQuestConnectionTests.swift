@@ -17,7 +17,7 @@ struct QuorumQuestConnectionTests {
                 let run = try await quest.run(words, at: proxy.questURL)
                 #expect(run.ending == .exited(69), "\(words): \(run.ending)")
                 // The error of a reset depends on how far the connection had come.
-                let reasons = arrivals == .refused ? ["Connection refused"] : ["reset", "closed", "ended the connection without a word"]
+                let reasons = arrivals == .refused ? ["Connection refused"] : ["reset", "closed", "ended the connection without an answer"]
                 #expect(reasons.contains { run.errors.contains($0) }, "\(run.errors)")
             }
         }

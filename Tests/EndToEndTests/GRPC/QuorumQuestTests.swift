@@ -125,7 +125,7 @@ struct QuorumQuestTests {
             quest.server.setStore(.dead())
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
-            #expect(end.errors.contains("its store has failed"), "\(end.errors)")
+            #expect(end.errors.contains("a failed store"), "\(end.errors)")
         }
     }
 
