@@ -1,6 +1,6 @@
 import Glibc
 
-/// The target that QQ_FUZZ_TARGET names: one program for all of them.
+/// The target that QQ_FUZZ_TARGET names. One program contains all of them.
 private let target: FuzzTarget? = getenv("QQ_FUZZ_TARGET").flatMap { name in FuzzTarget.all.first { $0.name == String(cString: name) } }
 
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,24 +1,25 @@
 @testable import QQCLI
 
-/// Any bytes as a command line: nothing crashes, nothing that is accepted is lost, and what was understood can be written and understood again.
+/// Any bytes as a command line: nothing crashes, nothing that is accepted is lost, and a parsed command line can be written and parsed
+/// again.
 func fuzzCommandLine(_ bytes: [UInt8]) {
     let arguments = words(bytes)
     do {
         guard case .run(let invocation) = try Parser.parse(arguments) else { return }
         let typed = Typed(arguments, invocation.command)
-        check(typed, is: invocation, "what was typed and what was understood", arguments)
+        check(typed, is: invocation, "the typed and the parsed command line", arguments)
         let again = canonical(typed)
         guard case .run(let second) = try Parser.parse(again) else { fail("not run again: \(again)", of: arguments) }
-        check(typed, is: second, "what was typed and \(again)", arguments)
+        check(typed, is: second, "the typed command line and \(again)", arguments)
     } catch {
-        // Shown to people: an argument must not write to the terminal on its own account.
+        // Shown to the user: an argument must not control the terminal.
         for text in [error.message, error.hint ?? ""] where text.unicodeScalars.contains(where: { $0.isControl }) {
             fail("control characters in the error \(text.debugDescription)", of: arguments)
         }
     }
 }
 
-/// A newline ends a word; a byte from 0x80 on stands for a whole word that means something, so that the fuzzer need not find it letter by letter.
+/// A newline ends a word. A byte from 0x80 on stands for a whole known word, so that the fuzzer does not have to find it letter by letter.
 private func words(_ bytes: [UInt8]) -> [String] {
     bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).map { word in
         var text: [UInt8] = []
@@ -34,10 +35,10 @@ private let vocabulary: [[UInt8]] = {
     return (Commands.all.map(\.name) + spellings + values).map { Array($0.utf8) }
 }()
 
-/// The command line as the manual describes it, read a second time in the plainest way.
+/// The command line parsed a second time, in the simplest way that follows the manual.
 private struct Typed {
     var command: String
-    /// With the text of the value, nil where none was typed.
+    /// Flags with the text of the value; nil if none was typed.
     var flags: [(flag: AnyFlag, text: String?)] = []
     var positionals: [String] = []
     var trailing: [String]?
@@ -82,7 +83,7 @@ private struct Typed {
     }
 }
 
-/// Flags long and with `=`, then the positionals, then the command.
+/// Writes flags in their long form and with `=`, then the positionals, then the command.
 private func canonical(_ typed: Typed) -> [String] {
     let flags = typed.flags.map { flag, text in text.map { "\(flag.long)=\($0)" } ?? flag.long }
     let isDashed = typed.positionals.contains { $0.hasPrefix("-") && $0 != "-" }

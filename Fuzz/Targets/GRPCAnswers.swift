@@ -6,13 +6,13 @@ import SwiftProtobuf
 @testable import QQQuorumQuest
 @testable import QQRaftLock
 
-/// As text, which can be read and mutated, or as it goes over the line.
+/// Parses a message from its text form, which can be read and mutated, or from its wire form.
 private func message<Content: SwiftProtobuf.Message>(_ bytes: [UInt8], _ type: Content.Type) -> Content? {
     if let text = String(validating: bytes, as: UTF8.self), let content = try? Content(textFormatString: text) { return content }
     return try? Content(serializedBytes: bytes)
 }
 
-/// What a RaftLock node may answer: whatever it is, it becomes a lock's state or a node's, and that can be shown.
+/// Any answer of a RaftLock node: it becomes the state of a lock or a node, which can be shown.
 func fuzzRaftLockAnswer(_ data: [UInt8]) {
     guard let kind = data.first else { return }
     let bytes = Array(data.dropFirst())
@@ -71,7 +71,7 @@ private func checkError(_ bytes: [UInt8]) {
     }
 }
 
-/// A status, a health and a lock, cut apart by a line of dashes.
+/// A status, a health and a lock, separated by lines of dashes.
 private func checkNode(_ bytes: [UInt8]) {
     var snapshots: [RaftLockCoordinator.NodeSnapshot] = []
     for part in String(decoding: bytes, as: UTF8.self).split(separator: "\n---\n", omittingEmptySubsequences: false).prefix(6) {
@@ -85,7 +85,7 @@ private func checkNode(_ bytes: [UInt8]) {
     checkShown(ClusterReport(endpoints: snapshots.map { RaftLockCoordinator.status(of: $0, at: "n1:5051", among: snapshots) }))
 }
 
-/// What a Quorum Quest server may answer: whatever it is, it becomes a lease of some length, and that can be shown.
+/// Any answer of a Quorum Quest server: it becomes a lease of some length, which can be shown.
 func fuzzQuorumQuestAnswer(_ data: [UInt8]) {
     guard let kind = data.first else { return }
     let bytes = Array(data.dropFirst())

@@ -2,8 +2,8 @@ import QQCore
 
 @testable import QQFile
 
-/// Any bytes as a lease file, as a journal's slot and as contents that a crash mixes: nothing crashes, what was read can be shown, written and read
-/// again, and a cut write ends as the old content or as the new.
+/// Any bytes as a lease file, as a slot of a journal and as contents that a crash mixes: nothing crashes, a parsed record can be shown,
+/// written and parsed again, and an interrupted write ends as the old content or as the new.
 func fuzzLeaseFile(_ data: [UInt8]) {
     guard let first = data.first else { return }
     let bytes = Array(data.dropFirst())
@@ -17,14 +17,14 @@ func fuzzLeaseFile(_ data: [UInt8]) {
 private func checkRecord(_ bytes: [UInt8]) {
     guard let record = try? LeaseRecord(parsing: bytes) else { return }
     let encoded = record.encoded
-    // Rounding to what is written may happen once, and never again.
+    // The first writing may round a value; the second must not.
     guard let second = try? LeaseRecord(parsing: encoded) else { fail("cannot be read again", encoded) }
     if second.encoded != encoded { fail("is written otherwise: \(String(decoding: second.encoded, as: UTF8.self))", encoded) }
     if second != record { fail("reads as \(second), not as \(record)", encoded) }
     judge(record)
 }
 
-/// Who may have the lease is decided without a trap, whatever the file says, and never for a token that was given out before.
+/// Decides who can have the lease, without a trap, whatever the file contains, and never with a token that was issued before.
 private func judge(_ record: LeaseRecord, highestToken: UInt64 = 1) {
     var shown: Set<ElectionState> = []
     var now = BootInstant(nanoseconds: 0)
@@ -47,7 +47,7 @@ private func judge(_ record: LeaseRecord, highestToken: UInt64 = 1) {
     checkShown(Array(shown), at: now)
 }
 
-/// As they are, and with the checksum that they should have, which no mutation finds.
+/// Checks the bytes as they are, and with their correct checksum, which no mutation finds.
 private func checkSlot(_ bytes: [UInt8]) {
     let head = bytes.prefix { $0 != UInt8(ascii: "\n") }
     let body = bytes.dropFirst(head.count + 1)
@@ -59,7 +59,7 @@ private func checkSlot(_ bytes: [UInt8]) {
     }
 }
 
-/// Two contents, split by a zero byte; the first two bytes say after how many bytes the write was cut.
+/// Two contents, separated by a zero byte. The first two bytes are the number of bytes after which the write was interrupted.
 private func checkCut(_ bytes: [UInt8]) {
     guard bytes.count >= 2 else { return }
     let contents = bytes.dropFirst(2).split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false).map(Array.init)
@@ -76,12 +76,12 @@ private func checkCut(_ bytes: [UInt8]) {
     let cut = place % (written.count + 1)
     let mixture = written.prefix(cut) + before.dropFirst(cut)
     let settled = journal.settled(Array(mixture))
-    // Where nothing that differs was written yet, the file still is the old one.
+    // If no differing byte was written yet, the file is still the old one.
     let expected = Array(mixture) == before ? before : after
     if settled != expected { fail("cut after \(cut) bytes it settles as \(settled)", encoded) }
 
-    // What we did not write is left alone, or is one of our two contents.
+    // A content that is not from this write stays as it is, or settles as one of the two contents.
     let foreign = contents.last ?? []
     let answer = journal.settled(foreign)
-    if answer != foreign, answer != after, answer != before { fail("settles as what nobody wrote: \(answer)", foreign) }
+    if answer != foreign, answer != after, answer != before { fail("settles as a content that was never written: \(answer)", foreign) }
 }

@@ -2,8 +2,8 @@ import QQCore
 
 @testable import QQNATS
 
-/// What a NATS server and the clients behind it may answer, as messages with headers and payload, cut apart by NUL: whatever it is, it becomes an election's
-/// state, a member's or none, and that can be shown.
+/// Any answers of a NATS server and its other clients, as messages with headers and payload, separated by NUL: they become the state of an
+/// election or a member, or none, which can be shown.
 func fuzzNATSAnswer(_ data: [UInt8]) {
     guard let kind = data.first else { return }
     let parts = data.dropFirst().split(separator: 0, omittingEmptySubsequences: false).map { message(Array($0)) }
@@ -15,7 +15,7 @@ func fuzzNATSAnswer(_ data: [UInt8]) {
     }
 }
 
-/// With headers where it begins as they do.
+/// Parses a message, with headers if it begins as headers do.
 private func message(_ bytes: [UInt8]) -> NATSMessage {
     var message = NATSMessage(subject: "_INBOX.fuzz.1", payload: bytes)
     guard bytes.starts(with: Array("NATS/1.0".utf8)) else { return message }
@@ -34,7 +34,7 @@ private let coordinator: NATSCoordinator? = {
     return NATSCoordinator(server: server, settings: settings, explicitTTL: nil, clock: StandingClock(), requestTimeout: .seconds(1))
 }()
 
-/// A stream's info, a lease entry, a cooldown.
+/// Checks a stream's info, a lease entry and a cooldown.
 private func checkLease(_ parts: [NATSMessage], isDirect: Bool) {
     guard let coordinator, let stream = parts.first.flatMap({ try? StreamInfo($0) }) else { return }
     var shown: Set<ElectionState> = []
@@ -70,7 +70,7 @@ private func checkLists(_ parts: [NATSMessage]) {
     for part in parts {
         if let page = try? StreamPage<StreamInfo>(infos: part) {
             _ = page.buckets
-            if let next = page.nextOffset, next <= page.offset { fail("goes through the pages for ever", part.payload) }
+            if let next = page.nextOffset, next <= page.offset { fail("goes through the pages forever", part.payload) }
         }
         if let page = try? StreamPage<String>(names: part) { _ = (page.buckets, page.nextOffset) }
         _ = try? PublishAcknowledgement(part)
@@ -100,7 +100,7 @@ private func checkMembers(_ parts: [NATSMessage]) {
     checkShown(report)
 }
 
-/// What a consumer delivers, as it comes over the line.
+/// Checks the deliveries of a consumer, in wire form.
 private func checkWatch(_ bytes: [UInt8]) {
     guard let coordinator else { return }
     for format in LeaseFormat.allCases {

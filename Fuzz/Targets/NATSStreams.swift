@@ -2,8 +2,8 @@ import QQCore
 
 @testable import QQNATS
 
-/// Any bytes as what a NATS server sends, as headers and as a credentials file: nothing crashes, how the bytes are cut changes nothing, no more is held than
-/// the limits allow, and what was read can be written and read again.
+/// Any bytes as the output of a NATS server, as headers and as a credentials file: nothing crashes, the way in which the bytes are split
+/// changes nothing, no more is held than the limits allow, and parsed values can be written and parsed again.
 func fuzzNATSStream(_ data: [UInt8]) {
     guard data.count > 2 else { return }
     let bytes = Array(data.dropFirst(2))
@@ -21,7 +21,7 @@ private struct Limits {
     var payload: Int
 }
 
-/// What came of a stream: its operations, and how it ended.
+/// Result of a stream: its operations, and the error that ended it.
 private struct Outcome: Equatable {
     var operations: [ServerOperation] = []
     var failure: NATSError.Kind?
@@ -37,7 +37,7 @@ private func checkStream(_ bytes: [UInt8], _ limits: Limits, seed: UInt8) {
     for case .message(_, let message) in whole.operations {
         if message.subject.isEmpty || message.payload.count > limits.payload { fail("has the message \(message)", bytes) }
         checkWritten(message.headers, bytes)
-        if !Subject.matches(message.subject, ">") { fail("has a subject that nobody can hear: \(message.subject)", bytes) }
+        if !Subject.matches(message.subject, ">") { fail("has a subject that no subscription matches: \(message.subject)", bytes) }
     }
 }
 
@@ -60,7 +60,7 @@ private func outcome(_ bytes: [UInt8], _ limits: Limits, piece: () -> Int) -> Ou
             if parser.heldCount != 0 { fail("holds bytes after it failed", bytes) }
             return outcome
         }
-        // What was taken may still be there, but is never more than the rest at the next append.
+        // Bytes that were parsed may still be held, but at the next append never more than the rest.
         if parser.waitingCount > max(limits.line, limits.payload) + 2 { fail("holds \(parser.waitingCount) bytes", bytes) }
     }
     return outcome
@@ -70,7 +70,7 @@ private func checkHeaders(_ bytes: [UInt8]) {
     if let headers = try? HeaderBlock.parse(bytes[...]) { checkWritten(headers, bytes) }
 }
 
-/// Headers that may be sent come back as they are.
+/// Checks that headers that can be sent are parsed back unchanged.
 private func checkWritten(_ headers: NATSHeaders, _ bytes: [UInt8]) {
     guard let written = try? HeaderBlock.bytes(headers) else { return }
     if (try? HeaderBlock.parse(written[...])) != headers { fail("has headers that do not come back: \(headers)", bytes) }
@@ -87,7 +87,7 @@ private func checkCredentials(_ bytes: [UInt8]) {
     }
 }
 
-/// Small, and the same in every run.
+/// A small generator of the same numbers in every run.
 private struct Random {
     var state: UInt64
 

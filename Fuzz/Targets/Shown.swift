@@ -3,8 +3,8 @@ import Synchronization
 
 @testable import QQCLI
 
-// Everything that is shown of what a system says: whatever that is, it can be shown, for a program and for a person, and nothing of it writes to a
-// terminal on its own account.
+// Shows all that output contains of a system's answers: whatever they are, they can be shown, for a program and for a user, and no part of
+// them controls the terminal.
 
 private let server = (try? Systems.url("nats://n1:4222,n2:4222"))
 private let output: Output? = {
@@ -12,7 +12,7 @@ private let output: Output? = {
     return Output(invocation)
 }()
 
-/// How often something was shown: inputs that come to nothing test nothing.
+/// Number of times that something was shown: inputs that lead to no output test nothing.
 let timesShown = Atomic(0)
 
 func checkShown(_ states: [ElectionState], advice: BackoffAdvice? = nil, at now: BootInstant) {
@@ -79,7 +79,7 @@ func checkShown(_ grant: Grant, at now: BootInstant) {
     checkText(Rendering.seconds(grant.ttl))
 }
 
-/// What `--json` prints is JSON, and reads as what was meant.
+/// Checks that `--json` prints valid JSON, which parses as the same value.
 private func checkJSON(_ value: JSONValue) {
     let text = JSONWriter.bytes(value)
     guard let read = try? JSONValue.parse(text) else { fail("is printed as no JSON", text) }

@@ -1,10 +1,10 @@
 import Glibc
 
-/// Something that is fed any bytes. It returns, or what is wrong ends the process: the bytes are kept by whoever feeds it.
+/// A function to be fed any bytes. It returns, or ends the process if something is wrong; its caller keeps the bytes.
 public struct FuzzTarget: Sendable {
-    /// Its seeds stand in `Seeds/NAME`.
+    /// The target's name; its seeds are in `Seeds/NAME`.
     public let name: String
-    /// What its input is made of: a mutation may put these in.
+    /// Parts of the target's input, which a mutation can insert.
     public let words: [String]
     public let run: @Sendable ([UInt8]) -> Void
 
@@ -34,7 +34,7 @@ public struct FuzzTarget: Sendable {
     ]
 }
 
-/// What is wrong with an input ends the process, as a trap does.
+/// Ends the process, as a trap does, with what is wrong with an input.
 func fail(_ message: String, _ bytes: [UInt8]) -> Never { fail(message, of: String(decoding: bytes, as: UTF8.self)) }
 
 func fail(_ message: String, of input: some CustomDebugStringConvertible) -> Never {

@@ -3,7 +3,7 @@ import QQCore
 @testable import QQCLI
 @testable import QQREPL
 
-/// Any bytes as a recording of `watch`: it is refused, or it can be shown.
+/// Any bytes as a recording of `watch`: the recording is refused, or can be shown.
 func fuzzRecording(_ bytes: [UInt8]) {
     guard let recording = try? Recording(bytes, path: "fuzz") else { return }
     var states: [ElectionState] = []
@@ -14,8 +14,8 @@ func fuzzRecording(_ bytes: [UInt8]) {
     }
 }
 
-/// A line as it is typed in a session, up to the cursor, and after a NUL a word that completion inserts there: what was typed and the word are what
-/// the line says then.
+/// A line that is typed in a session, up to the cursor, and after a NUL a word that completion inserts there. The resulting line is parsed
+/// as the typed words and that word.
 func fuzzSessionLine(_ bytes: [UInt8]) {
     let parts = bytes.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
     let line = String(decoding: parts.first ?? [], as: UTF8.self)
@@ -24,7 +24,7 @@ func fuzzSessionLine(_ bytes: [UInt8]) {
     let words = CommandLine.unfinished(line)
     _ = CompletionSource.isOffered(name)
     let open = CommandLine.lenient(line).quote
-    // Behind & and # nothing is a word.
+    // There are no words after & and #.
     guard open == nil, words.last == "", !line.unicodeScalars.contains(where: { $0 == "#" || $0 == "&" }),
         (try? CommandLine(line) { _ in "value" })?.words.count == words.count - 1
     else { return }
@@ -34,7 +34,7 @@ func fuzzSessionLine(_ bytes: [UInt8]) {
     if read.words.last.map({ Array($0.utf8) }) != Array(name.utf8) { fail("reads as \(read.words)", bytes) }
 }
 
-/// Texts of all kinds: what is read can be written, and reads as the same again.
+/// Texts of all kinds: a parsed value can be written, and is then parsed as the same.
 func fuzzText(_ bytes: [UInt8]) {
     if let value = try? JSONValue.parse(bytes) {
         for style in [JSONWriter.Style.compact, .indented, .goIndented] {

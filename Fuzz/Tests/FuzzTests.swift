@@ -2,15 +2,15 @@ import Glibc
 import Synchronization
 import Testing
 
-/// Feeds each target its seeds, which hold what fuzzers have found, and then simple mutations of them for QQ_FUZZ_SECONDS (1). It needs no other build than
-/// that of the tests; `make fuzz` searches with libFuzzer, which finds more.
-@Suite("Whatever comes from outside", .serialized)
+/// Feeds each target its seeds, which contain the inputs that fuzzers have found, and then simple mutations of them for QQ_FUZZ_SECONDS
+/// (1). This needs only the build of the tests; `make fuzz` searches with libFuzzer, which finds more.
+@Suite("Input from outside", .serialized)
 struct FuzzTests {
     private static let seconds = getenv("QQ_FUZZ_SECONDS").flatMap { Double(String(cString: $0)) } ?? 1
-    /// The same again with QQ_FUZZ_SEED.
+    /// Seed of the mutations; QQ_FUZZ_SEED repeats them.
     private static let seed = getenv("QQ_FUZZ_SEED").flatMap { UInt64(String(cString: $0)) } ?? UInt64.random(in: 0...UInt64(UInt32.max))
 
-    @Test("is taken without a trap, and comes back as it was", arguments: FuzzTarget.all.map(\.name))
+    @Test("any input is handled without a trap, and parsed values are written back unchanged", arguments: FuzzTarget.all.map(\.name))
     func taken(name: String) throws {
         let target = try #require(FuzzTarget.all.first { $0.name == name })
         let seeds = try Folder.seeds.inputs(name)
@@ -32,7 +32,7 @@ struct FuzzTests {
     }
 
     @Test(
-        "comes to be shown, of each kind of answer",
+        "seeds of each kind of answer reach the output",
         arguments: ["lease-files", "nats-answers", "raftlock-answers", "quorum-quest-answers", "recordings"])
     func shown(name: String) throws {
         let target = try #require(FuzzTarget.all.first { $0.name == name })
@@ -46,7 +46,7 @@ struct FuzzTests {
     }
 }
 
-/// A file that holds the input that is being run, so that it is there when that has ended the process: .build/fuzz/running/TARGET.
+/// A file with the input that is being run, which is left if that input ends the process: .build/fuzz/running/TARGET.
 private final class RunningInput {
     private let path: String
     private let descriptor: CInt
@@ -65,7 +65,7 @@ private final class RunningInput {
         target.run(input)
     }
 
-    /// For an input that is not what ends the process.
+    /// Keeps an input that does not end the process.
     func keep(_ reason: String) {
         Issue.record("\(reason): see \(path).slow")
         let copy = open(path + ".slow", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
@@ -81,7 +81,7 @@ private final class RunningInput {
     }
 }
 
-/// Where inputs stand.
+/// A folder of inputs.
 private struct Folder {
     struct Unreadable: Error, CustomStringConvertible {
         let description: String
@@ -92,7 +92,7 @@ private struct Folder {
     static let package = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
     static let seeds = Folder(path: package + "/Fuzz/Seeds")
 
-    /// The files of a target, one input each; of a file whose name ends in `.lines` each line is one, with spaces for line ends.
+    /// The inputs of a target: one in each file, or one in each line of a file whose name ends in `.lines`, with spaces for line ends.
     func inputs(_ name: String) throws -> [[UInt8]] {
         guard let directory = opendir(path + "/" + name) else { throw Unreadable(description: "no folder \(path)/\(name)") }
         defer { closedir(directory) }

@@ -1,4 +1,4 @@
-/// Changes seeds a little, again and again: the same ones for the same seed.
+/// Makes small changes to the seeds, the same ones for the same random seed.
 struct Mutator {
     private let inputs: [[UInt8]]
     private let words: [[UInt8]]
@@ -44,7 +44,7 @@ struct Mutator {
         }
     }
 
-    /// What has the best chance of finding something: another number where one stands.
+    /// Replaces a number by another one, the change with the best chance of finding something.
     private mutating func changeNumber(_ input: inout [UInt8]) {
         func isOfNumber(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) || byte == 0x2d || byte == 0x2e }
         var runs: [Range<Int>] = []
@@ -65,7 +65,7 @@ struct Mutator {
     private struct Random {
         var state: UInt64
 
-        /// Below `limit`, which is above 0.
+        /// A random number below `limit`, which is above 0.
         mutating func below(_ limit: Int) -> Int {
             state &+= 0x9E37_79B9_7F4A_7C15
             var mixed = state

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-// A namespace is a thread's, so what is done in another one is done by a thread of its own, and nobody else notices.
+// A network namespace belongs to a thread. A separate thread therefore makes the socket in another namespace, which affects no other thread.
 struct visit {
     const char *path;
     int domain, type, protocol, result, problem;
@@ -40,7 +40,7 @@ int support_socket_in(const char *network, int domain, int type, int protocol) {
 }
 
 int support_lease(int fd, int taken) {
-    // The kernel tells of those who want the file by this signal, which ends who does not expect it.
+    // The kernel reports with this signal that another process wants the file. The signal would end a process that does not expect it.
     signal(SIGIO, SIG_IGN);
     return fcntl(fd, F_SETLEASE, taken ? F_WRLCK : F_UNLCK);
 }

@@ -1,8 +1,8 @@
-// stamp LOG [OPTION…]: work that leaves a trace. Every process of it appends lines to LOG, each with one write(2):
+// stamp LOG [OPTION…]: work that leaves a trace. Each of its processes appends lines to LOG, each line with one write(2):
 //
 //     <CLOCK_BOOTTIME in ns> start|beat|end <pid> <QQ_TOKEN, or -> <role>
 //
-// so that whether two terms overlapped is read from what was at work, and never inferred.
+// Whether two terms overlapped is therefore read from the processes at work, and never inferred.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +37,7 @@ static void on_term(int number) {
     told_to_end = 1;
 }
 
-/// Beats for so long, 0: for ever.
+/// Writes beats for this many milliseconds; 0: forever.
 static void beat(const char *role, long for_ms) {
     uint64_t end = now_ns() + (uint64_t)for_ms * 1000000u;
     stamp("start", role);
@@ -48,13 +48,13 @@ static void beat(const char *role, long for_ms) {
     }
 }
 
-/// As Python's subprocess and Java's ProcessBuilder do: everything but the log, which has to be named again where a program starts anew.
+/// Closes all descriptors but the log, as Python's subprocess and Java's ProcessBuilder do. A program that is executed has to open the log again.
 static void close_descriptors(void) {
     for (int fd = 3; fd < 1024; fd++)
         if (fd != log_file) close(fd);
 }
 
-/// Starts anew with nothing of our environment but the test's own mark.
+/// Executes this program again, with an environment that has only the test's own mark.
 static void start_bare(const char *log) {
     char mark[512];
     const char *value = getenv("QQ_TEST_MARK");
@@ -79,7 +79,7 @@ static void helper(const char *role, int leaves_session, int forks_twice, int cl
     _exit(0);
 }
 
-/// Turns into the owner of this program for good, where it is set-uid: then whoever started it may not signal it any more.
+/// Becomes the owner of this program for good, if it is set-uid: the user who started it then cannot signal it any more.
 static void become_owner(void) {
     uid_t owner = geteuid();
     if (setresuid(owner, owner, owner) != 0) _exit(125);
@@ -125,7 +125,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < closing; i++) helper("closing", 1, 1, 1, NULL);
     for (int i = 0; i < bare; i++) helper("bare", 1, 1, 1, argv[1]);
     if (forking) {
-        // Never the same process for long: what chases it must not miss it in flight.
+        // Never the same process for long: code that hunts it must not miss it between two forks.
         pid_t pid = fork();
         if (pid == 0) {
             setsid();

@@ -2,7 +2,7 @@ import Glibc
 import Support
 import Synchronization
 
-/// One election, those who contend for it, and what is done to them.
+/// One election, its contenders, and the faults that strike them.
 final class Arena: Sendable {
     let title: String
     private let box: Sandbox
@@ -35,7 +35,7 @@ final class Arena: Sendable {
 
     // MARK: Contending
 
-    /// Runs contenders and faults until `stop`; then everybody is ended.
+    /// Runs contenders and faults until `stop`, and then ends all contenders.
     func run(seed: UInt64) async {
         await withTaskGroup(of: Void.self) { group in
             for place in 0..<contenders { group.addTask { await self.contend(place, SeededGenerator(seed: seed &+ UInt64(place) &+ 1)) } }
@@ -69,7 +69,7 @@ final class Arena: Sendable {
         Int.random(in: 0..<count, using: &generator) == 0
     }
 
-    /// What a command does: for how long, with which processes.
+    /// Random options of a command: how long it runs, and with which processes.
     private static func work(_ generator: inout SeededGenerator) -> [String] {
         var work = ["--every", "5", "--for", "\(Int.random(in: 1...300, using: &generator))"]
         for option in ["--child", "--daemon", "--closing", "--ignore-term"] where oneIn(3, &generator) { work.append(option) }
@@ -78,7 +78,7 @@ final class Arena: Sendable {
         return work
     }
 
-    /// As whom a command works.
+    /// Random words that run a command as another user, or none.
     private static func user(_ generator: inout SeededGenerator) -> [String] {
         geteuid() == 0 && oneIn(3, &generator) ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : []
     }
@@ -100,7 +100,7 @@ final class Arena: Sendable {
 
     // MARK: Faults
 
-    /// Whoever works now: its qq, guardian and command.
+    /// The contender whose command is running: its qq, guardian and command.
     private func leader() -> (qq: pid_t, guardian: pid_t, command: pid_t?)? {
         for child in running.withLock({ Array($0.values) }) where child.isRunning {
             let below = LivingProcess.below(child.pid)
@@ -113,7 +113,7 @@ final class Arena: Sendable {
         return nil
     }
 
-    /// One of the contenders, whatever it is about.
+    /// A random contender, whatever it is doing.
     private func anybody(_ generator: inout SeededGenerator) -> (qq: pid_t, guardian: pid_t, command: pid_t?)? {
         let children = running.withLock { running in running.sorted { $0.key < $1.key }.map(\.value) }
         guard let child = children.randomElement(using: &generator), child.isRunning,
@@ -178,7 +178,7 @@ final class Arena: Sendable {
         for _ in 0..<400 where !freezer.remove() { try? await Task.sleep(for: .milliseconds(25)) }
     }
 
-    // MARK: What came of it
+    // MARK: Results
 
     func readLog(_ log: inout TermLog) { log.readOn() }
 

@@ -1,7 +1,7 @@
 import Glibc
 import Support
 
-/// What is done to whoever leads, or to anybody who contends, in whatever phase that is.
+/// A fault that strikes the leader, or any contender in whatever phase it is.
 enum Fault: String, CaseIterable, Sendable {
     case killQQ = "qq killed"
     case killGuardian = "guardian killed"
@@ -24,7 +24,7 @@ enum Fault: String, CaseIterable, Sendable {
 
     var isForAnybody: Bool { [.killAnyQQ, .killAnyGuardian, .stopAnyGuardian, .stopAnyQQ].contains(self) }
 
-    /// Whether it can be done to an election of this kind by this user.
+    /// Whether this user can cause the fault in an election of this kind.
     func applies(toFiles: Bool) -> Bool {
         switch self {
         case .foreignWrite: toFiles

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What the stamps of one election say, read as they come: the file grows by megabytes.
+/// The terms of one election by its stamps, which are read as they are written, because the file grows by megabytes.
 struct TermLog {
     struct Term {
         var first: UInt64
@@ -14,7 +14,7 @@ struct TermLog {
 
     init(_ path: String) { self.path = path }
 
-    /// Reads what was written since the last time.
+    /// Reads the stamps that were written since the last call.
     mutating func readOn() {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
@@ -50,11 +50,11 @@ struct TermLog {
         return digits.isEmpty ? nil : number
     }
 
-    /// Each case of two at work at one time, or of a token that does not grow.
+    /// Each case of two terms at work at the same time, or of a token that does not grow.
     var overlaps: [String] {
         let ordered = terms.sorted { $0.value.first < $1.value.first }
         var found: [String] = []
-        // Against the latest stamp of all that came before, not only of the neighbour.
+        // Compare with the latest stamp of all earlier terms, not only of the previous one.
         var latest: (token: UInt64, last: UInt64)?
         for (token, term) in ordered {
             if let latest {

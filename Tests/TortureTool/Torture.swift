@@ -1,10 +1,11 @@
-// torture SECONDS SEED [TERMS]: contenders for elections on lease files and on NATS, all with real processes, to which faults are done at random. Prints how many
-// terms there were, how many overlapped, and what was done. A seed repeats the choice of faults and of work; what the machine makes of them is its own.
-// Ends after so many seconds, or once each system has seen TERMS terms. Exit code 1 where two were at work, or where nobody led for a minute.
+// torture SECONDS SEED [TERMS]: contenders for elections on lease files and on NATS, all real processes, which are struck by random faults.
+// Prints how many terms there were, how many overlapped, and which faults there were. A seed repeats the choice of faults and of commands;
+// what the machine makes of them differs. Ends after this many seconds, or once each system has seen TERMS terms. The exit code is 1 if two
+// terms were at work at the same time, or if there was no leader for a minute.
 import Glibc
 import Support
 
-/// Everything about one system.
+/// One system with its arenas and their counts.
 struct System {
     let title: String
     var arenas: [(arena: Arena, log: TermLog)]
@@ -61,7 +62,7 @@ struct Torture {
                     lastCounts[system] = systems[system].terms
                     lastChange[system] = ContinuousClock.now
                 } else if ContinuousClock.now - lastChange[system] > .seconds(60) {
-                    say("\(systems[system].title): nobody led for a minute: \(systems[system].arenas.map(\.arena.errorTail))")
+                    say("\(systems[system].title): no leader for a minute: \(systems[system].arenas.map(\.arena.errorTail))")
                     stalled = true
                 }
             }
@@ -82,7 +83,7 @@ struct Torture {
     }
 }
 
-/// A line at a time, also into a pipe.
+/// Writes a whole line without a buffer, so that a pipe gets it immediately, too.
 private func say(_ text: String) {
     let line = text + "\n"
     _ = write(STDOUT_FILENO, line, line.utf8.count)
