@@ -71,7 +71,7 @@ public enum TLSContext {
         _ error: any Error, _ options: TLSOptions, certificate: NIOSSLCertificate?, hint: String? = nil
     ) -> TLSFailure? {
         switch error {
-        // What the server sent before may be lost; only the end of the handshake is known then.
+        // Earlier messages of the server may be lost; only the end of the handshake is known then.
         case NIOSSLError.handshakeFailed(.sslError([.eofDuringHandshake])):
             TLSFailure(.disconnected, "the server ended the TLS handshake", hint: hint)
         case NIOSSLError.handshakeFailed(let error): handshakeFailure(complaint(error), options, certificate, hint)

@@ -27,7 +27,7 @@ public struct TLSFailure: Error, Sendable, Hashable {
     public var reason: String
     /// The file that could not be used.
     public var location: String?
-    /// What to do about the failure, if that is known.
+    /// A hint about the failure, if there is one.
     public var hint: String?
 
     public init(_ kind: Kind, _ reason: String, at location: String? = nil, hint: String? = nil) {

@@ -20,7 +20,7 @@ private func onLoop<Value: Sendable>(_ body: @escaping @Sendable (MainLoop) asyn
     }
 }
 
-/// What several tasks note down.
+/// Notes of several tasks.
 private final class Notes<Value: Sendable>: Sendable {
     private let noted = Mutex<[Value]>([])
 
@@ -66,11 +66,11 @@ private final class Pipe: Sendable {
 
 @Suite("A main loop", .timeLimit(.minutes(1)))
 struct MainLoopTests {
-    @Test func returnsWhatItsTaskReturned() async throws {
+    @Test("a loop returns the result of its task") func returnsResult() async throws {
         #expect(try await onLoop { _ in 42 } == 42)
     }
 
-    @Test func runsAgain() async throws {
+    @Test("a loop can run again") func runsAgain() async throws {
         let results = Notes<Int?>()
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             Thread {
@@ -90,7 +90,7 @@ struct MainLoopTests {
         #expect(results.all == [0, 1, 2])
     }
 
-    @Test func runsEveryTaskOnItsOwnThread() async throws {
+    @Test("every task runs on the loop's own thread") func ownThread() async throws {
         let threads = try await onLoop { loop in
             await withTaskGroup(of: UInt.self) { group in
                 for number in 0..<50 {
@@ -105,7 +105,7 @@ struct MainLoopTests {
         #expect(threads.count == 1)
     }
 
-    @Test func runsManyTasksAtOnce() async throws {
+    @Test("many tasks run together") func manyTasks() async throws {
         let sum = try await onLoop { loop in
             await withTaskGroup(of: Int.self) { group in
                 for number in 0..<2000 {
@@ -120,7 +120,7 @@ struct MainLoopTests {
         #expect(sum == 1_999_000)
     }
 
-    @Test func isWokenByAnotherThread() async throws {
+    @Test("another thread wakes the loop") func wokenByAnotherThread() async throws {
         let value = try await onLoop { _ in
             var sum = 0
             for number in 0..<100 {
@@ -135,7 +135,7 @@ struct MainLoopTests {
 
     // MARK: Timers
 
-    @Test func wakesSleepersInTheOrderOfTheirMoments() async throws {
+    @Test("sleepers wake in the order of their times") func orderOfTimes() async throws {
         let order = Notes<Int>()
         try await onLoop { loop in
             let start = loop.now()
@@ -151,7 +151,7 @@ struct MainLoopTests {
         #expect(order.all == Array(0...9))
     }
 
-    @Test func wakesSleepersOfOneMomentInTheOrderInWhichTheyCame() async throws {
+    @Test("sleepers of the same time wake in their order of arrival") func orderOfArrival() async throws {
         let order = Notes<Int>()
         try await onLoop { loop in
             let moment = loop.now() + .milliseconds(20)
@@ -167,7 +167,7 @@ struct MainLoopTests {
         #expect(order.all == Array(0..<20))
     }
 
-    @Test("wakes nobody early", arguments: [0, 1, 999, 5000])
+    @Test("no sleeper wakes early", arguments: [0, 1, 999, 5000])
     func notEarly(microseconds: Int) async throws {
         let (deadline, woken) = try await onLoop { loop in
             let deadline = loop.now() + .microseconds(microseconds)
@@ -177,12 +177,12 @@ struct MainLoopTests {
         #expect(woken >= deadline)
     }
 
-    @Test("does not sleep until a moment that has passed", arguments: [0, 1, 1_000_000_000])
+    @Test("a sleep until a time that has passed ends immediately", arguments: [0, 1, 1_000_000_000])
     func past(nanoseconds: UInt64) async throws {
         try await onLoop { loop in try await loop.sleep(until: BootInstant(nanoseconds: nanoseconds)) }
     }
 
-    @Test func endsASleepThatIsCancelled() async throws {
+    @Test("a cancelled sleep ends") func cancelledSleep() async throws {
         let wasCancelled = try await onLoop { loop in
             await withTaskGroup(of: Bool.self) { group in
                 group.addTask {
@@ -199,7 +199,7 @@ struct MainLoopTests {
         #expect(wasCancelled)
     }
 
-    @Test func doesNotStartASleepInACancelledTask() async throws {
+    @Test("a cancelled task does not start to sleep") func sleepInCancelledTask() async throws {
         let wasCancelled = try await onLoop { loop in
             await withTaskGroup(of: Bool.self) { group in
                 group.cancelAll()
@@ -210,7 +210,7 @@ struct MainLoopTests {
         #expect(wasCancelled)
     }
 
-    @Test func cancelsOneSleepAndKeepsTheOthers() async throws {
+    @Test("the cancellation of one sleep leaves the others alone") func oneCancelledSleep() async throws {
         let order = Notes<String>()
         try await onLoop { loop in
             let moment = loop.now() + .milliseconds(30)
@@ -231,7 +231,7 @@ struct MainLoopTests {
         #expect(order.all == ["cancelled", "slept"])
     }
 
-    @Test func wakesASleeperThatIsNotItsOwnTask() async throws {
+    @Test("a sleeping task of another executor wakes") func taskOfAnotherExecutor() async throws {
         try await onLoop { loop in
             // On Swift's own threads, while the loop sleeps.
             let stranger = Task.detached { try await loop.sleep(for: .milliseconds(20)) }
@@ -239,7 +239,7 @@ struct MainLoopTests {
         }
     }
 
-    @Test func keepsItsTimersWhileATaskYieldsWithoutEnd() async throws {
+    @Test("timers fire while a task yields forever") func timersWhileYielding() async throws {
         try await onLoop { loop in
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { while !Task.isCancelled { await Task.yield() } }
@@ -251,7 +251,7 @@ struct MainLoopTests {
 
     // MARK: Descriptors
 
-    @Test func tellsWhenADescriptorCanBeRead() async throws {
+    @Test("a waiting task resumes when its descriptor becomes readable") func readable() async throws {
         let pipe = Pipe()
         try await onLoop { loop in
             for _ in 0..<20 {
@@ -262,13 +262,13 @@ struct MainLoopTests {
         }
     }
 
-    @Test func tellsAtOnceWhatCanBeReadAlready() async throws {
+    @Test("a task resumes immediately if its descriptor is already readable") func alreadyReadable() async throws {
         let pipe = Pipe()
         pipe.write()
         try await onLoop { loop in try await loop.readable(pipe.reading) }
     }
 
-    @Test func tellsWhenTheOtherEndIsClosed() async throws {
+    @Test("a waiting task resumes when the other end is closed") func otherEndClosed() async throws {
         let pipe = Pipe()
         try await onLoop { loop in
             Thread { pipe.hangUp() }.start()
@@ -276,7 +276,7 @@ struct MainLoopTests {
         }
     }
 
-    @Test func doesNotTellOfADescriptorWithNothingToRead() async throws {
+    @Test("a waiting task does not resume while its descriptor has nothing to read") func nothingToRead() async throws {
         let pipe = Pipe()
         let first = try await onLoop { loop in
             await withTaskGroup(of: String.self) { group in
@@ -293,7 +293,7 @@ struct MainLoopTests {
         #expect(first == "slept")
     }
 
-    @Test func waitsForADescriptorAgainAfterACancelledWait() async throws {
+    @Test("a descriptor can be waited for again after a cancelled wait") func waitAgain() async throws {
         let pipe = Pipe()
         let cancelled = try await onLoop { loop in
             let cancelled = await withTaskGroup(of: Bool.self) { group in
@@ -314,7 +314,7 @@ struct MainLoopTests {
         #expect(cancelled)
     }
 
-    @Test func saysWhatCannotBeWaitedFor() async throws {
+    @Test("waiting for an invalid descriptor fails with the kernel's error") func invalidDescriptor() async throws {
         await #expect(throws: SystemCallError("epoll_ctl", code: EBADF)) {
             try await onLoop { loop in try await loop.readable(-1) }
         }
@@ -322,12 +322,12 @@ struct MainLoopTests {
 
     // MARK: Signals
 
-    @Test func readsSignalsOneByOne() async throws {
+    @Test("signals are read one by one") func signals() async throws {
         let seen = try await onLoop { loop in
             let signals = try SignalSource([SIGUSR1, SIGUSR2, SIGTERM], on: loop)
             var seen: [CInt] = []
             for signal in [SIGUSR2, SIGTERM, SIGUSR1, SIGTERM] {
-                // To this thread, which has blocked them; a signal to the process could find another.
+                // To this thread, which has blocked them; a signal to the process could reach another thread.
                 pthread_kill(pthread_self(), signal)
                 seen.append(try await signals.next())
             }
@@ -336,7 +336,7 @@ struct MainLoopTests {
         #expect(seen == [SIGUSR2, SIGTERM, SIGUSR1, SIGTERM])
     }
 
-    @Test func readsASignalThatComesWhileItSleeps() async throws {
+    @Test("a signal that arrives while the loop sleeps is read") func signalWhileAsleep() async throws {
         let seen = try await onLoop { loop in
             let signals = try SignalSource([SIGUSR1], on: loop)
             let thread = UInt(pthread_self())
@@ -346,7 +346,7 @@ struct MainLoopTests {
         #expect(seen == SIGUSR1)
     }
 
-    @Test func stopsWaitingForSignalsWhenCancelled() async throws {
+    @Test("a cancelled wait for signals ends") func cancelledSignals() async throws {
         let wasCancelled = try await onLoop { loop in
             let signals = try SignalSource([SIGUSR1], on: loop)
             return await withTaskGroup(of: Bool.self) { group in

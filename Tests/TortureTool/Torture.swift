@@ -1,5 +1,5 @@
 // torture SECONDS SEED [TERMS]: contenders for elections on lease files and on NATS, all real processes, which are struck by random faults.
-// Prints how many terms there were, how many overlapped, and which faults there were. A seed repeats the choice of faults and of commands;
+// Prints how many terms there were, how many overlapped, and which faults were caused. A seed repeats the choice of faults and of commands;
 // what the machine makes of them differs. Ends after this many seconds, or once each system has seen TERMS terms. The exit code is 1 if two
 // terms were at work at the same time, or if there was no leader for a minute.
 import Glibc

@@ -5,7 +5,7 @@
 // SIGKILL in time), when it is ordered to, and immediately when the socket closes, as it does when qq gets SIGKILL. It knows nothing of any system.
 // It has its own name and command line, so that `pkill qq` and `killall qq` do not end it.
 //
-// What each layer covers:
+// Failures that each layer covers:
 //   qq killed                 the socket closes: SIGKILL to the whole tree, immediately
 //   qq stopped or wedged      no order moves the deadline: SIGTERM, then SIGKILL, in time
 //   guardian killed           the command dies by PDEATHSIG; its orphans become children of qq (a subreaper too), which kills them

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-// GNU readline wrapped in functions: its interface is global variables, which Swift 6 does not let us access. One editor, on one thread.
+// GNU readline wrapped in functions: its interface is global variables, which Swift 6 code cannot access. One editor, on one thread.
 
 // Called with a line, which the callee frees with qq_editor_free, or with NULL at the end of input.
 typedef void (*qq_editor_line)(char *line);
