@@ -1,7 +1,8 @@
 import Glibc
 
 // Usage: harness-nats QQ STAMP TOOLS [ROUNDS]
-// Starts a NATS server and etcd of its own, and measures qq over NATS: reading compared with etcdctl, hand-over, failover, and many elections at a time.
+// Starts a NATS server and etcd of its own, and measures qq over NATS: reading compared with etcdctl, hand-over, failover, and many
+// elections at a time.
 
 let words = CommandLine.arguments
 guard words.count >= 4 else { stop("run me with make bench-nats") }

@@ -54,7 +54,8 @@ public final class MainLoop: TaskExecutor {
         if mustWake { wakeUp() }
     }
 
-    /// Runs `body`, and every task that it starts, on the calling thread, which must be the one that made the loop. Returns what `body` returned.
+    /// Runs `body`, and every task that it starts, on the calling thread, which must be the one that made the loop.
+    /// - Returns: the result of `body`.
     public func run<Success: Sendable>(_ body: @escaping @Sendable () async -> Success) -> Success? {
         state.withLock { $0.finished = false }
         let result = Mutex<Success?>(nil)

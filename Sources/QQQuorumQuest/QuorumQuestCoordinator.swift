@@ -235,9 +235,9 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     private func unknown(_ name: String) -> ElectionState { ElectionState(name: name, phase: .unknown) }
 
-    /// Returns whether the election is ours, by the grant that this process has, and nothing else. The server is not asked, because the one request that
-    /// it answers restarts the lease. With a whole TTL, reading a lease would keep it from expiring. With the rest of a saved grant,
-    /// reading would cut short a lease that its holder, another process, has renewed since and works under.
+    /// Returns whether the election is ours, by the grant that this process has, and nothing else. The server is not asked, because the one
+    /// request that it answers restarts the lease. With a whole TTL, reading a lease would keep it from expiring. With the rest of a saved
+    /// grant, reading would cut short a lease that its holder, another process, has renewed since and works under.
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         _ = try ElectionName(name)
         guard let grant = own.withLock({ $0[name]?.grant }) ?? saved(name), clock.now() < grant.deadline else { return unknown(name) }

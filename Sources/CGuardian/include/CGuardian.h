@@ -71,7 +71,8 @@ struct qq_guardian_setup {
 /// Forks the guardian. Call this before the process has threads. Returns 0, the guardian's socket, its pidfd and its pid; or -1 with errno.
 int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *process, pid_t *pid);
 
-/// Sends an order; `environment` is NUL-separated `NAME=VALUE` entries, `liveness_lock` the descriptor of the liveness lock, or -1. Returns 0, or -1 with errno.
+/// Sends an order; `environment` is NUL-separated `NAME=VALUE` entries, `liveness_lock` the descriptor of the liveness lock, or -1. Returns 0, or -1
+/// with errno.
 int qq_guardian_send(int socket, const struct qq_order *order, const char *environment, size_t length, int liveness_lock);
 
 /// Returns 1 and a report, 0 at the end of the stream, or -1 with errno (EAGAIN if no report is waiting).
