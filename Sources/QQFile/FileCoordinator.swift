@@ -4,7 +4,7 @@ import QQCore
 import Synchronization
 
 /// Elections on lease files: no server, one folder, one machine (or machines that share the folder, judged by time).
-public final class FileCoordinator: Coordinator {
+public final class FileCoordinator: Coordinator, ElectionLister {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
         .askNodeToStepDown: "a lease file has no nodes to ask",
@@ -317,6 +317,8 @@ public final class FileCoordinator: Coordinator {
         }
         return found
     }
+
+    public var lister: (any ElectionLister)? { self }
 
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         if folder.isDefault, folder.isMissing { return [] }

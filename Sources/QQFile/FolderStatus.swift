@@ -21,7 +21,7 @@ extension FileCoordinator {
             let fileSystem = FileSystem(of: directory)
             let isWritable = faccessat(directory.number, ".", W_OK | X_OK, AT_EACCESS) == 0
             let locksWork = locksWork(directory)
-            var details: [EndpointStatus.Detail] = [
+            var details: [StatusDetail] = [
                 .init("exists", true), .init("writable", .bool(isWritable)),
                 .init("file_system", .string(fileSystem.name)), .init("shared", .bool(fileSystem.isShared)),
                 .init("locks", .bool(locksWork)),

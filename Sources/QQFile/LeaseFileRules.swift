@@ -119,7 +119,7 @@ struct LeaseFileRules: Sendable, Hashable {
         state.ttl = record.lasts
         state.remaining = max(left, .zero)
         if record.isLocked { state.alive = holderIsDead ? false : holderLives || liveToken == record.token ? true : nil }
-        state.host = record.host
+        state.details["host"] = record.host.map { .string($0) }
         state.stepDownAskedBy = record.stepDown
         return state
     }

@@ -12,7 +12,7 @@ public struct GuardedCommand: Sendable {
     let front: FrontProcess?
     let lifeline: CInt?
     let loop: MainLoop
-    let coordinator: any Coordinator
+    let coordinator: any Campaigning
     let lease: LeaseSession.Configuration
     let configuration: GuardSession.Configuration
     let hooks: Hooks
@@ -28,7 +28,7 @@ public struct GuardedCommand: Sendable {
     ///   - clearing: ends survivors of earlier terms, before a grant counts.
     ///   - elected: called when a term begins, before its hooks and the command.
     public init(
-        guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Coordinator,
+        guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Campaigning,
         lease: LeaseSession.Configuration,
         configuration: GuardSession.Configuration, hooks: Hooks, clearing: SessionDriver.Clearing?, environment: @escaping Environment,
         elected: @escaping @Sendable () -> Void,

@@ -250,11 +250,6 @@ public final class QuorumQuestCoordinator: Coordinator {
         return state
     }
 
-    public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
-        try capabilities.require(.listElections, for: "list elections", at: server)
-        return []
-    }
-
     public func askToStepDown(
         _ state: ElectionState, by identity: String, byForce: Bool
     ) async throws(CoordinationError) -> StepDownAnswer {

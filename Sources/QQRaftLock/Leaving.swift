@@ -20,8 +20,8 @@ extension RaftLockCoordinator {
 
     private static let timeToLeave: Duration = .seconds(3)
 
-    /// Leaves the queue of a lock, whoever stood in it.
-    /// - Returns: whether somebody of that identity was in it.
+    public var serverQueue: (any ServerQueue)? { self }
+
     public func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool {
         do throws(GRPCFailure) {
             let response = try await service.write(LockCalls.cancelWait(name, identity), until: requestDeadline)

@@ -23,6 +23,8 @@ extension RaftLockCoordinator {
 
     // MARK: Listing
 
+    public var lister: (any ElectionLister)? { self }
+
     /// The most that a server lists at once.
     private static let page: Int32 = 1000
     /// Bounds what a server can make us remember, of which the names are a part.

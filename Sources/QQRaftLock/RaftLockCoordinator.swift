@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Most failures leave the outcome unknown: the servers answer INTERNAL to a renewal that they carry out, and can carry out a request that timed out once
 /// the nodes reach each other again. An uncertain outcome is resolved by reading.
-public final class RaftLockCoordinator: Coordinator {
+public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
         .askNodeToStepDown: "RaftLock's nodes are its servers, not those who hold locks",

@@ -50,8 +50,7 @@ extension Context {
         var names: [String] = []
         switch invocation.positionals[0] {
         case "elections":
-            guard coordinator.capabilities.has(.listElections) else { break }
-            names = ((try? await coordinator.list()) ?? []).map(\.name)
+            names = ((try? await coordinator.lister?.list()) ?? []).map(\.name)
         case "grants": names = GrantStore().names(at: server)
         case "contexts": names = ((try? ContextsStore().read())?.entries ?? []).map(\.name)
         default: break

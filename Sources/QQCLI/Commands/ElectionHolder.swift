@@ -120,13 +120,14 @@ actor ElectionHolder {
 
     /// Becomes a member of the election, where its system has members; while it cannot be reached there is nobody to be a member for.
     private func join(_ name: String) async {
-        guard let identity = elections[name]?.configuration.request.identity, !isStopping else { return }
+        guard let identity = elections[name]?.configuration.request.identity, !isStopping, let membership = context.coordinator.membership
+        else { return }
         let context = context
         let task = Task(executorPreference: context.loop) {
             let policy = context.retryPolicy(endless: true)
             var retry = 0
             while !Task.isCancelled {
-                do throws(CoordinationError) { return try await context.coordinator.join(name, as: identity) } catch {
+                do throws(CoordinationError) { return try await membership.join(name, as: identity) } catch {
                     retry += 1
                     guard error.isTransient else { return context.messages.note("\(error)") }
                     let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))

@@ -5,8 +5,8 @@ extension Context {
     func release() async throws -> Int32 {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)
         if invocation[Flags.cancelWait] {
-            try coordinator.capabilities.require(.cancelWait, for: "leave the queue for \(name)", at: server)
-            return try await cancelWait()
+            return try await cancelWait(
+                in: try coordinator.require(coordinator.serverQueue, .cancelWait, for: "leave the queue for \(name)"))
         }
         guard let grant = try await ourGrant(of: name) else {
             if output.form == .json {
@@ -48,9 +48,9 @@ extension Context {
     }
 
     /// `release NAME --cancel-wait --id ID`.
-    private func cancelWait() async throws -> Int32 {
+    private func cancelWait(in queue: any ServerQueue) async throws -> Int32 {
         let wasThere = try await retrying { () throws(CoordinationError) in
-            try await coordinator.cancelWait(name: name, identity: identity)
+            try await queue.cancelWait(name: name, identity: identity)
         }
         switch output.form {
         case .json: try output.print(json: Schemas.released(name, wasThere, try? await coordinator.read(name), server: server))
@@ -78,7 +78,7 @@ extension Context {
         let remaining = isTold || isPresent ? state.remaining : nil
         return Grant(
             name: name, identity: identity, token: token, termID: isPresent ? state.termID : nil,
-            epoch: isPresent ? state.epoch : nil, ttl: ttl, deadline: loop.now() + (remaining ?? .zero),
+            details: isPresent ? state.details : [], ttl: ttl, deadline: loop.now() + (remaining ?? .zero),
             acquiredAt: state.acquiredAt ?? .now(),
             expiresAt: .now() + (remaining ?? .zero))
     }

@@ -5,16 +5,18 @@ extension Context {
     /// `status [NAME…]`: who leads.
     func status() async throws -> Int32 {
         for name in names { try coordinator.validate(name: name, identity: "status", ttl: ttl) }
-        if invocation[Flags.advice] { try coordinator.capabilities.require(.backoffAdvice, for: "tell how long to wait", at: server) }
+        let advisor =
+            invocation[Flags.advice]
+            ? try coordinator.require(coordinator.serverQueue, .backoffAdvice, for: "tell how long to wait") : nil
         if invocation[Flags.contested] { try coordinator.capabilities.require(.waiterCount, for: "tell who waits", at: server) }
         guard !names.isEmpty || invocation[Flags.all] else {
             throw CoordinationError(.usage, "status: NAME is missing", because: "", hint: "name elections, or list them with --all")
         }
         var states: [ElectionState] = []
         if names.isEmpty {
-            try coordinator.capabilities.require(.listElections, for: "list elections", at: server)
+            let lister = try coordinator.require(coordinator.lister, .listElections, for: "list elections")
             let filter = filter
-            states = try await retrying { () throws(CoordinationError) in try await coordinator.list(filter) }
+            states = try await retrying { () throws(CoordinationError) in try await lister.list(filter) }
         } else {
             for name in names { states.append(try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }) }
         }
@@ -22,10 +24,10 @@ extension Context {
         let mine = try states.map { state throws(CoordinationError) in try isOurs(state) }
         var page = zip(states, mine).map { StatusRow(state: $0, isMine: $1) }.dropFirst(invocation[Flags.offset] ?? 0)
             .prefix(invocation[Flags.limit] ?? .max)
-        if invocation[Flags.advice] {
+        if let advisor {
             for index in page.indices {
                 let name = page[index].state.name
-                page[index].advice = try await retrying { () throws(CoordinationError) in try await coordinator.backoffAdvice(name) }
+                page[index].advice = try await retrying { () throws(CoordinationError) in try await advisor.backoffAdvice(name) }
             }
         }
         try show(Array(page), isList: names.count != 1)

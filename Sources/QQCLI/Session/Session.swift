@@ -259,7 +259,7 @@ final class Session: Sendable {
         guard isInteractive else { return }
         Task(executorPreference: loop) { [self] in
             guard let coordinator = quietContext()?.coordinator else { return }
-            if coordinator.capabilities.has(.listElections), let found = try? await coordinator.list() {
+            if let found = try? await coordinator.lister?.list() {
                 state.withLock { $0.elections = found }
             }
             if withMembers, coordinator.capabilities.has(.members) {

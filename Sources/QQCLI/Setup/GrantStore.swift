@@ -109,7 +109,8 @@ struct GrantStore: Sendable {
         left = min(left, lasts)
         return Grant(
             name: name, identity: id, token: object["token"]?.uint64Value.map { FencingToken($0) },
-            termID: object["term"]?.stringValue, epoch: object["epoch"]?.uint64Value, ttl: lasts, deadline: now + left,
+            termID: object["term"]?.stringValue, details: object["epoch"]?.uint64Value.map { [StatusDetail("epoch", .number($0))] } ?? [],
+            ttl: lasts, deadline: now + left,
             acquiredAt: acquiredAt, expiresAt: wall + left)
     }
 

@@ -1,4 +1,4 @@
-/// Something that not every system can do. What a system cannot do is stated here, with the reason, before it is tried.
+/// Something that only some systems can do.
 public enum Capability: String, Sendable, Hashable, CaseIterable {
     case fencingToken
     case readLeader
@@ -11,7 +11,7 @@ public enum Capability: String, Sendable, Hashable, CaseIterable {
     case members
     case waiterCount
 
-    /// What to do where a system cannot do it.
+    /// What to do instead; nil if nothing can be done.
     var hint: String? {
         switch self {
         case .fencingToken: "leave --require-token out, or use a system that gives tokens out"
@@ -28,11 +28,11 @@ public enum Capability: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// What a system can do, and why not where it cannot.
+/// What a system can do, and for the rest the reason why it cannot. Checked before anything is tried.
 public struct Capabilities: Sendable {
     private let reasons: [Capability: String]
 
-    /// - Parameter lacking: what the system cannot do, each with the reason, as the end of a sentence.
+    /// - Parameter lacking: the capabilities that the system lacks, each with the reason, as the end of a sentence.
     public init(lacking reasons: [Capability: String]) { self.reasons = reasons }
 
     public func has(_ capability: Capability) -> Bool { reasons[capability] == nil }
@@ -40,9 +40,15 @@ public struct Capabilities: Sendable {
     /// Why the system cannot do it; nil if it can.
     public func reasonAgainst(_ capability: Capability) -> String? { reasons[capability] }
 
-    /// - Throws: `CoordinationError` of kind `.unsupported` where the system cannot do it.
+    /// - Throws: `CoordinationError` of kind `.unsupported` if the system cannot do it.
     public func require(_ capability: Capability, for what: String, at server: ServerURL) throws(CoordinationError) {
-        guard let reason = reasons[capability] else { return }
-        throw CoordinationError(.unsupported, "cannot \(what)", because: reason, at: server.description, hint: capability.hint)
+        if !has(capability) { throw unsupported(capability, what, at: server) }
+    }
+
+    /// The error for everything that a system cannot do.
+    func unsupported(_ capability: Capability, _ what: String, at server: ServerURL) -> CoordinationError {
+        CoordinationError(
+            .unsupported, "cannot \(what)", because: reasons[capability] ?? "\(server.system.name) has no such thing",
+            at: server.description, hint: capability.hint)
     }
 }

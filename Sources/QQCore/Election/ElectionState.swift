@@ -1,13 +1,13 @@
-/// What a read says of an election, at one moment.
+/// The state of an election at one moment, as far as any system knows it.
 public struct ElectionState: Sendable, Hashable {
     public enum Phase: String, Sendable, Hashable, CaseIterable {
-        /// Nobody holds it.
+        /// It has no holder.
         case free
-        /// Somebody's lease runs.
+        /// A lease is in force.
         case held
-        /// The last holder's lease has ended and nobody has taken over yet.
+        /// The last holder's lease has ended, and it was not granted since.
         case expired
-        /// The system does not say who holds it, if anybody does; only that we do not.
+        /// The system does not report who holds it, if anyone; only that this process does not.
         case unknown
     }
 
@@ -16,41 +16,35 @@ public struct ElectionState: Sendable, Hashable {
     /// The holder's identity; while `expired`, the last holder's.
     public var leader: String?
     public var token: FencingToken?
-    /// Tells one unbroken holding from every other, where the system has such a mark; opaque.
+    /// Identifies one unbroken holding, if the system has such an id; opaque.
     public var termID: String?
-    /// Whether the present term was granted to this very process; nil where that cannot be told.
+    /// Whether the present term was granted to this process; nil if unknown.
     public var isOwn: Bool?
-    /// The number of the term among the nodes of the cluster, where it is counted.
-    public var epoch: UInt64?
-    /// The version of the record that was read, where the system has one: it grows with each renewal.
-    public var revision: UInt64?
     /// When the present term began.
     public var acquiredAt: WallTime?
     /// When the lease was last renewed.
     public var renewedAt: WallTime?
-    /// For how long the lease is granted each time.
+    /// The length for which the lease is granted each time.
     public var ttl: Duration?
-    /// How long it still runs; nil where that cannot be known.
+    /// The rest of the lease; nil if unknown.
     public var remaining: Duration?
-    /// How many wait for it; nil where that cannot be known.
+    /// The number of waiters; nil if unknown.
     public var waiters: Int?
-    /// Whether the holder's process is known to live; nil where that cannot be known.
+    /// Whether the holder's process lives; nil if unknown.
     public var alive: Bool?
-    /// The machine that the holder runs on, where the system records it.
-    public var host: String?
-    /// Who has asked the holder to step down, if anybody has.
+    /// Who has asked the holder to step down; nil if no one has. A lease session that holds the election reports it.
     public var stepDownAskedBy: String?
-    /// How long the identity that asked may not lead yet, after having stepped down; nil where nothing hinders it.
-    public var cooldown: Duration?
     /// Why the election could not be read, in a list.
     public var problem: CoordinationError?
+    /// What the system reports beyond that, in the order to show.
+    public var details: [StatusDetail] = []
 
     public init(name: String, phase: Phase) {
         self.name = name
         self.phase = phase
     }
 
-    /// Whether somebody leads now.
+    /// Whether the election has a leader now.
     public var isLed: Bool { phase == .held }
 
     /// Whether both show one unbroken holding.
@@ -59,13 +53,13 @@ public struct ElectionState: Sendable, Hashable {
         return leader == other.leader && token == other.token
     }
 
-    /// Whether both show the same holding, or that there is none. Time passing is no change, nor is by itself a renewal.
+    /// Whether both show the same holding, or none. Neither the passing of time nor a renewal counts as a difference.
     public func isAlike(_ other: ElectionState) -> Bool { phase == other.phase && isSameTerm(as: other) && leader == other.leader }
 
     /// Whether `grant` is the term that this state shows.
     public func isTerm(of grant: Grant) -> Bool {
         guard phase != .free, leader == grant.identity else { return false }
-        if let mark = grant.termID { return termID == mark }
+        if let id = grant.termID { return termID == id }
         return grant.token == nil || token == grant.token
     }
 }

@@ -1,37 +1,37 @@
-/// A lease that was granted to us: what it takes to renew and to release it.
+/// A lease that was granted to this process, with all that is needed to renew and release it.
 public struct Grant: Sendable, Hashable {
-    /// What is led.
+    /// The election.
     public var name: String
     /// The identity that holds it.
     public var identity: String
-    /// The term's fencing token; nil where the system has none.
+    /// The term's fencing token; nil if the system has none.
     public var token: FencingToken?
-    /// Tells the term from every other, where the system has such a mark; opaque.
+    /// Identifies the term, if the system has such an id; opaque.
     public var termID: String?
-    /// The number of the term among the nodes of the cluster, where it is counted.
-    public var epoch: UInt64?
-    /// For how long the lease was asked.
+    /// What the system reports of the term beyond that.
+    public var details: [StatusDetail]
+    /// The TTL that was requested.
     public var ttl: Duration
-    /// When the lease ends unless it is renewed, counted from before the request was sent.
+    /// The end of the lease unless it is renewed, counted from before the request was sent.
     public var deadline: BootInstant
-    /// When the term began, by this machine's wall clock. For people; nothing is decided by it.
+    /// The start of the term, by this machine's wall clock. Shown to users; nothing is decided by it.
     public var acquiredAt: WallTime
-    /// When the lease ends, by this machine's wall clock. For people; nothing is decided by it.
+    /// The end of the lease, by this machine's wall clock. Shown to users; nothing is decided by it.
     public var expiresAt: WallTime
-    /// Whether the term before this one is known to have ended together with all processes that worked under it.
+    /// Whether the previous term is known to have ended together with all processes that worked under it.
     public var followsCleanEnd = false
-    /// Whether processes of an earlier term may live: giving this lease up is then no clean end.
+    /// Whether processes of an earlier term might live, so that releasing this lease is not a clean end.
     public var leavesProcesses = false
 
     public init(
-        name: String, identity: String, token: FencingToken?, termID: String? = nil, epoch: UInt64? = nil, ttl: Duration,
+        name: String, identity: String, token: FencingToken?, termID: String? = nil, details: [StatusDetail] = [], ttl: Duration,
         deadline: BootInstant, acquiredAt: WallTime, expiresAt: WallTime
     ) {
         self.name = name
         self.identity = identity
         self.token = token
         self.termID = termID
-        self.epoch = epoch
+        self.details = details
         self.ttl = ttl
         self.deadline = deadline
         self.acquiredAt = acquiredAt
@@ -39,14 +39,14 @@ public struct Grant: Sendable, Hashable {
     }
 }
 
-/// A descriptor that lives as long as the term's work does: whoever holds a copy of it is a sign to others that the holder is alive.
+/// A descriptor that exists as long as the term's work does. An open copy shows other processes that the holder, or its work, lives.
 ///
-/// A guarded command inherits it; when the last copy is closed, by exit or by the kernel, a system that can watch for that grants the election
-/// at once. Only lease files have one.
+/// A guarded command inherits it. When the last copy is closed, by exit or by the kernel, a system that watches for this grants the election
+/// immediately. Only lease files have one.
 public protocol LivenessLock: Sendable {
     /// The descriptor to hand to the guarded command.
     var descriptor: Int32 { get }
-    /// Gives up this process's copy.
+    /// Closes this process's copy.
     func close()
 }
 

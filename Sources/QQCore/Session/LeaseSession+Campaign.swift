@@ -30,7 +30,8 @@ extension LeaseSession {
             retries += 1
             if !configuration.retry.allows(retry: retries, after: error) { triedEnough = error }
             let grant = Grant(
-                name: found.name, identity: configuration.request.identity, token: found.token, termID: found.termID, epoch: found.epoch,
+                name: found.name, identity: configuration.request.identity, token: found.token, termID: found.termID,
+                details: found.details,
                 ttl: configuration.request.ttl,
                 deadline: sentAt + configuration.request.ttl, acquiredAt: found.acquiredAt ?? .now(), expiresAt: .now())
             return release(grant, attempt: 1, campaignAfter: true)

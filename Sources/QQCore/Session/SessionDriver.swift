@@ -1,4 +1,4 @@
-/// Drives one `LeaseSession` against a `Coordinator`: carries out its actions, and hands back what came of them.
+/// Drives one `LeaseSession`: carries out its actions on a system, and feeds the results back to it.
 public final class SessionDriver: Sendable {
     /// Called for every event, in order, and not allowed to block: renewals wait behind it. The liveness lock comes with `.elected`.
     public typealias Report = @Sendable (SessionEvent, (any LivenessLock)?) -> Void
@@ -6,7 +6,7 @@ public final class SessionDriver: Sendable {
     /// Called with a grant before it counts as one. An error gives the lease back.
     public typealias Clearing = @Sendable (Grant) async throws(CoordinationError) -> Void
 
-    private let coordinator: any Coordinator
+    private let coordinator: any Campaigning
     private let clearing: Clearing?
     private let clock: any LeaseClock
     private let configuration: LeaseSession.Configuration
@@ -25,7 +25,7 @@ public final class SessionDriver: Sendable {
 
     /// - Parameter clearing: makes sure that nothing of an earlier term is at work on this machine.
     public init(
-        _ configuration: LeaseSession.Configuration, coordinator: any Coordinator, clock: any LeaseClock, clearing: Clearing? = nil
+        _ configuration: LeaseSession.Configuration, coordinator: any Campaigning, clock: any LeaseClock, clearing: Clearing? = nil
     ) {
         self.configuration = configuration
         self.coordinator = coordinator

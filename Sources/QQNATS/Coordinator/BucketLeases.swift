@@ -142,9 +142,11 @@ extension NATSCoordinator {
     }
 
     private func grant(_ name: String, _ held: HeldLease) -> Grant {
-        Grant(
-            name: name, identity: held.term.nodeID, token: held.token, termID: held.term.termID, epoch: UInt64(exactly: held.term.epoch),
-            ttl: held.term.ttl, deadline: clock.now() + held.term.ttl, acquiredAt: held.term.acquiredAt, expiresAt: .now() + held.term.ttl)
+        var grant = Grant(
+            name: name, identity: held.term.nodeID, token: held.token, termID: held.term.termID, ttl: held.term.ttl,
+            deadline: clock.now() + held.term.ttl, acquiredAt: held.term.acquiredAt, expiresAt: .now() + held.term.ttl)
+        grant.epoch = UInt64(exactly: held.term.epoch)
+        return grant
     }
 
     // MARK: Renewing

@@ -2,6 +2,8 @@ import QQCore
 
 // Being a member of a cluster, as its other nodes and their tools see it.
 extension NATSCoordinator {
+    public var membership: (any Membership)? { self }
+
     /// Becomes a member, which answers those who ask, until `leave`. As a Go node does, it ends its own cooldown first: somebody started it on purpose.
     public func join(_ name: String, as identity: String) async throws(CoordinationError) {
         await gate.enter()

@@ -5,7 +5,7 @@ import Synchronization
 ///
 /// Every lease write of this process carries a `MessageID`, which tells its leases from those of other processes with the same node id. Each write also
 /// names the revision that it replaces, so that only one of two concurrent writes succeeds.
-public final class NATSCoordinator: Coordinator {
+public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
         .priority: "a NATS bucket has no queue: whoever asks first when it is free leads",
@@ -145,6 +145,8 @@ public final class NATSCoordinator: Coordinator {
         guard let snapshot else { return ElectionState(name: name, phase: .free) }
         return electionState(name, rules(name, snapshot))
     }
+
+    public var lister: (any ElectionLister)? { self }
 
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let buckets: [(bucket: String, stream: StreamInfo)]

@@ -249,7 +249,7 @@ import Testing
     @Test("of many elections the latest is named, and the others are counted") func many() throws {
         let server = try Systems.url("nats://h1:4222")
         let grant = Grant(
-            name: "b", identity: "me", token: FencingToken(1), termID: nil, epoch: nil, ttl: .seconds(15),
+            name: "b", identity: "me", token: FencingToken(1), termID: nil, ttl: .seconds(15),
             deadline: BootInstant(nanoseconds: 0), acquiredAt: .now(), expiresAt: .now())
         var waits = Waits()
         #expect(waits.text == nil)

@@ -2,7 +2,7 @@ import QQCore
 import Synchronization
 
 /// A coordinator whose requests wait until the test answers them.
-final class FakeCoordinator: Coordinator {
+final class FakeCoordinator: Campaigning {
     enum Request: Sendable, Hashable {
         case acquire
         case renew(token: UInt64?)
@@ -29,12 +29,8 @@ final class FakeCoordinator: Coordinator {
         var notWithdrawn: CoordinationError?
     }
 
-    let server: ServerURL
-    let capabilities = Capabilities(lacking: [:])
     private let state = Mutex(State())
     private let watch = AsyncThrowingStream.makeStream(of: ElectionState.self)
-
-    init() throws { server = try ServerURL.parse("test://", as: [.init(name: "test", schemes: [.init("test")], authority: .none)]) }
 
     var seen: [Request] { state.withLock { $0.seen } }
     var mostAtOnce: Int { state.withLock { $0.mostAtOnce } }
@@ -131,11 +127,6 @@ final class FakeCoordinator: Coordinator {
 
     func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> { watch.stream }
 
-    func list(_ filter: ElectionFilter) -> [ElectionState] { [] }
-
-    func askToStepDown(_ state: ElectionState, by identity: String, byForce: Bool) -> StepDownAnswer { .done }
-
-    func clusterStatus() -> ClusterReport { ClusterReport(endpoints: []) }
 }
 
 /// A liveness lock that knows whether it was closed.

@@ -15,7 +15,7 @@ struct SessionDriverTests {
         private let task = Mutex<Task<Void, Never>?>(nil)
 
         init(waiting: LeaseSession.Waiting = .no, campaignsAgain: Bool = false, clearing: SessionDriver.Clearing? = nil) throws {
-            coordinator = try FakeCoordinator()
+            coordinator = FakeCoordinator()
             driver = SessionDriver(
                 Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration, coordinator: coordinator, clock: clock,
                 clearing: clearing)
@@ -193,7 +193,7 @@ struct SessionDriverTests {
     }
 
     @Test func canBeStoppedBeforeItRuns() async throws {
-        let coordinator = try FakeCoordinator()
+        let coordinator = FakeCoordinator()
         let driver = SessionDriver(Play().session.configuration, coordinator: coordinator, clock: ManualClock())
         driver.stop()
         async let outcome = driver.run { _, _ in }
