@@ -100,7 +100,8 @@ import Testing
             #expect(try await later.read("x").phase == .unknown)
             #expect(try await qq.read("x").phase == .unknown)
             #expect(server.calls == calls)
-            #expect(await error { () throws(CoordinationError) in try await qq.list() }?.kind == .unsupported)
+            let refusal = await error { () throws(CoordinationError) in try qq.require(qq.lister, .listElections, for: "list elections") }
+            #expect(refusal?.kind == .unsupported)
         }
     }
 

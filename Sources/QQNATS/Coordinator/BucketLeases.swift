@@ -119,7 +119,7 @@ extension NATSCoordinator {
             let bucket = term.format.bucket(cluster: name)
             let answer = try await jetStream.write(bucket: bucket, write, timeout: timeout(ttl: term.ttl))
             resolved(name, term.termID)
-            sighted(name, answer.sequence, at: clock.now())
+            firstSeen.note(name, revision: answer.sequence)
             return answer.sequence
         } catch {
             if error.refusal?.isWrongLastSequence == true {
@@ -179,7 +179,7 @@ extension NATSCoordinator {
             renewed.revision = answer.sequence
             renewed.renewals = number
             state.withLock { $0.held[name] = renewed }
-            sighted(name, answer.sequence, at: clock.now())
+            firstSeen.note(name, revision: answer.sequence)
             return grant(name, renewed)
         } catch {
             if error.refusal?.isWrongLastSequence == true { return nil }
@@ -261,7 +261,7 @@ extension NATSCoordinator {
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(
                 bucket: format.bucket(cluster: name), LeaseTerm.release(format, at: revision), timeout: timeout(ttl: ttl))
-            sighted(name, answer.sequence, at: clock.now())
+            firstSeen.note(name, revision: answer.sequence)
             return true
         } catch {
             if error.refusal?.isWrongLastSequence == true { return false }

@@ -55,11 +55,11 @@ extension NATSCoordinator {
                 return try await self.snapshot(name, format, cooldownOf: node, fresh: true, timeout: timeout).get()
             }
             var entry = try found.get()
-            if !fresh, let known = self.state.withLock({ $0.firstSeen[name] }), (entry?.revision ?? 0) < known.revision {
+            if !fresh, let known = self.firstSeen.newestRevision(of: name), (entry?.revision ?? 0) < known {
                 entry = try await jetStream.entry(bucket: bucket, key: format.leaseKey, direct: false, timeout: timeout)
             }
             let now = self.clock.now()
-            if let entry { self.sighted(name, entry.revision, at: now) }
+            if let entry { self.firstSeen.note(name, revision: entry.revision) }
             return BucketSnapshot(
                 format: format, stream: stream, lease: LeaseEntry(entry, format: format), cooldown: try cooling.get(), takenAt: now)
         }
@@ -80,16 +80,6 @@ extension NATSCoordinator {
         do throws(JetStreamFailure) { return .success(try await body()) } catch { return .failure(error) }
     }
 
-    /// Remembers when a revision was first seen: from then on its age is known, whatever the clocks say.
-    @discardableResult
-    func sighted(_ name: String, _ revision: UInt64, at now: BootInstant) -> BootInstant {
-        state.withLock { state in
-            if let known = state.firstSeen[name], known.revision >= revision { return known.revision == revision ? known.at : now }
-            state.firstSeen[name] = FirstSeen(revision: revision, at: now)
-            return now
-        }
-    }
-
     func rules(_ name: String, _ snapshot: BucketSnapshot) -> LeaseEntryRules {
         rules(
             name, snapshot.lease, stream: snapshot.stream,
@@ -99,7 +89,7 @@ extension NATSCoordinator {
     func rules(_ name: String, _ lease: LeaseEntry, stream: StreamInfo, clock serverClock: ServerClock?) -> LeaseEntryRules {
         LeaseEntryRules(
             lease: lease, maxAge: stream.configuration.maxAge, lastSequence: max(stream.state.lastSequence, lease.revision),
-            serverClock: serverClock, firstSeen: sighted(name, lease.revision, at: clock.now()), ownTTL: explicitTTL ?? Self.defaultTTL)
+            serverClock: serverClock, firstSeen: firstSeen.note(name, revision: lease.revision), ownTTL: explicitTTL ?? Self.defaultTTL)
     }
 
     /// The Go library's.

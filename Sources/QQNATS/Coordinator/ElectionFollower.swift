@@ -158,7 +158,7 @@ final class ElectionFollower: Sendable {
     private func update(_ update: KeyValueUpdate) {
         switch update {
         case .entry(let entry):
-            coordinator.sighted(name, entry.revision, at: coordinator.clock.now())
+            coordinator.firstSeen.note(name, revision: entry.revision)
             state.withLock { state in
                 // The last word may have been read before the watch began.
                 if entry.revision >= state.entry?.revision ?? 0 || state.isCurrent { state.entry = entry }

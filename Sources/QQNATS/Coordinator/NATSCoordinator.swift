@@ -20,6 +20,8 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     let clock: any LeaseClock
     let requestTimeout: Duration
     let state = Mutex(State())
+    /// When each revision of a lease was first read: from then on its age is known, whatever the clocks show.
+    let firstSeen: FirstSeen
     /// A thousand elections are not begun all at once: what each needs meanwhile is far more than what it needs later.
     let gate = Gate(width: 32)
     public let connectionEvents: AsyncStream<ConnectionEvent>
@@ -33,7 +35,6 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         var held: [String: HeldLease] = [:]
         /// Term IDs of acquire requests whose outcome is unknown, the newest last.
         var uncertain: [String: [String]] = [:]
-        var firstSeen: [String: FirstSeen] = [:]
         var followers: [String: ElectionFollower] = [:]
         var nodes: [String: ClusterNode] = [:]
         /// The state of each election when it was last read, for nodes that ask this one.
@@ -52,12 +53,6 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         var renewals: UInt64
     }
 
-    /// When a revision was first seen.
-    struct FirstSeen: Sendable {
-        var revision: UInt64
-        var at: BootInstant
-    }
-
     /// - Parameters:
     ///   - explicitTTL: the TTL that the operator asks for; nil where the cluster's own is meant.
     ///   - requestTimeout: for one request; inside a lease it is shorter.
@@ -66,6 +61,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         self.settings = settings
         self.explicitTTL = explicitTTL
         self.clock = clock
+        firstSeen = FirstSeen(clock: clock)
         self.requestTimeout = requestTimeout
         (connectionEvents, eventPost) = AsyncStream.makeStream(of: ConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
     }
