@@ -1,12 +1,12 @@
-/// How a system advises contenders to pace themselves: the pauses between one look at an election and the next.
+/// The pauses between requests that a system advises contenders to make.
 public struct BackoffAdvice: Sendable, Hashable {
     /// The first pause.
     public var initial: Duration
     /// The longest one.
     public var maximum: Duration
-    /// By which each pause is longer than the one before.
+    /// Factor by which each pause is longer than the previous one.
     public var multiplier: Double
-    /// By which fraction of it each pause is to be varied.
+    /// Fraction of itself by which each pause should be varied.
     public var jitter: Double
 
     public init(initial: Duration, maximum: Duration, multiplier: Double, jitter: Double) {

@@ -1,7 +1,7 @@
-/// How a system does: its endpoints, and those who take part in its elections, where it knows them.
+/// The status of a system: its endpoints, and the members of its elections if it knows them.
 public struct ClusterReport: Sendable, Hashable {
     public var endpoints: [EndpointStatus]
-    /// Empty where the system knows no members, and where none answered.
+    /// Empty if the system knows no members, or if none answered.
     public var members: [MemberStatus]
 
     public init(endpoints: [EndpointStatus], members: [MemberStatus] = []) {
@@ -10,32 +10,32 @@ public struct ClusterReport: Sendable, Hashable {
     }
 }
 
-/// One who takes part in an election and can be asked how it does.
+/// A member of an election, which answers requests for its status.
 public struct MemberStatus: Sendable, Hashable {
     public enum Role: String, Sendable, Hashable, CaseIterable {
-        /// It says that it leads.
+        /// The member says that it leads.
         case leader
-        /// It says that it does not.
+        /// The member says that it does not lead.
         case follower
-        /// It has not said.
+        /// Not known.
         case unknown
     }
 
-    /// What it takes part in.
+    /// The election.
     public var election: String
-    /// Its identity.
+    /// The member's identity.
     public var id: String
     public var role: Role
-    /// Who leads, as it sees it.
+    /// The leader, as the member knows it.
     public var leader: String?
-    /// The term, as it sees it.
+    /// The number of the term, as the member knows it.
     public var epoch: UInt64?
     public var uptime: Duration?
-    /// The version that it was configured with.
+    /// The version that the member was configured with.
     public var version: String?
-    /// How long its answer took.
+    /// The time that its answer took.
     public var roundTrip: Duration?
-    /// What is wrong with it, such as that it did not answer.
+    /// A problem, such as a missing answer.
     public var problem: String?
 
     public init(

@@ -1,19 +1,19 @@
-/// What happens to the connection to a system.
+/// An event of the connection to a system.
 public struct ConnectionEvent: Sendable, Hashable {
     public enum Kind: String, Sendable, Hashable, CaseIterable {
         case connected
-        /// It was cut, and is tried again.
+        /// The connection was lost, and is being restored.
         case disconnected
-        /// No server could be reached; it is tried again.
+        /// No server could be reached; the attempts continue.
         case unreachable
-        /// The server is about to shut down, and another one is gone to.
+        /// The server is about to shut down; the connection moves to another one.
         case serverLeaving = "server_leaving"
-        /// Something else that an operator should know of.
+        /// Anything else that an operator should know.
         case notice
     }
 
     public var kind: Kind
-    /// Which server, and why.
+    /// The server, and the reason.
     public var text: String
 
     public init(_ kind: Kind, _ text: String) {

@@ -1,15 +1,15 @@
-/// A failure, as a person is told of it: what failed, why, where, and what to do.
+/// A failure as it is reported to the user: what failed, why, where, and what to do.
 public struct CoordinationError: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Kind: String, Sendable, Hashable, CaseIterable {
         /// The command line is wrong.
         case usage
         /// Data that cannot be understood: a lease file, a server's answer.
         case brokenData
-        /// The system cannot be reached, or cannot do its work now. It may pass.
+        /// The system cannot be reached, or cannot do its work now. A retry can help.
         case unavailable
         /// Waiting took longer than was allowed.
         case timedOut
-        /// We may not.
+        /// The operation is not permitted.
         case denied
         /// The configuration is wrong.
         case configuration
@@ -20,17 +20,17 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
     }
 
     public var kind: Kind
-    /// What failed, such as "cannot acquire backup".
+    /// The operation that failed, such as "cannot acquire backup".
     public var what: String
-    /// Why, such as "Permission denied".
+    /// The reason, such as "Permission denied".
     public var reason: String
-    /// Where: a server's URL without credentials, a file.
+    /// The location of the failure: a server URL without credentials, or a file.
     public var location: String?
-    /// What to do about it.
+    /// The next step for the user; nil if none is known.
     public var hint: String?
-    /// Whether the request may have been carried out all the same.
+    /// Whether the request might have been carried out although it failed.
     public var isUncertain: Bool
-    /// The failure as the system names it, such as `no-leader`; nil where it has no names for them. For `RetryPolicy.codes`.
+    /// The system's name for the failure, such as `no-leader`; nil if it has none. For `RetryPolicy.codes`.
     public var code: String?
 
     public init(
@@ -44,7 +44,7 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
         self.isUncertain = isUncertain
     }
 
-    /// Whether trying again later can help.
+    /// Whether a retry can help.
     public var isTransient: Bool { kind == .unavailable || isUncertain }
 
     /// One line: what, why, where.

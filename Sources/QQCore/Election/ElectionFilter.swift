@@ -1,14 +1,14 @@
-/// Which elections are wanted of a list. What is not given lets everything through.
+/// Selects elections of a list. A condition that is not given admits all of them.
 public struct ElectionFilter: Sendable, Hashable {
-    /// What the name contains. Case counts.
+    /// Text that the name contains, case-sensitive.
     public var name: String?
-    /// What the leader's identity contains. Case counts.
+    /// Text that the leader's identity contains, case-sensitive.
     public var leader: String?
-    /// Only those with a leader.
+    /// Only elections with a leader.
     public var isLed: Bool
-    /// Only those that somebody waits for.
+    /// Only elections with waiters.
     public var isContested: Bool
-    /// Only those whose lease ends within this time unless it is renewed.
+    /// Only elections whose lease expires within this time unless it is renewed.
     public var endsWithin: Duration?
 
     public init(
@@ -21,7 +21,7 @@ public struct ElectionFilter: Sendable, Hashable {
         self.endsWithin = endsWithin
     }
 
-    /// Whether an election is wanted.
+    /// Whether an election fulfils all conditions.
     public func admits(_ state: ElectionState) -> Bool {
         if isLed || leader != nil || endsWithin != nil, !state.isLed { return false }
         if isContested, (state.waiters ?? 0) == 0 { return false }

@@ -1,12 +1,12 @@
 import Glibc
 import Synchronization
 
-/// The id under which an election is asked for.
+/// The id under which a process requests elections.
 public enum Identity {
-    /// The longest that every system takes, in bytes.
+    /// The longest identity that every system accepts, in bytes.
     public static let maximumLength = 256
 
-    /// `host/pid/random`: tells a person where to look, and never stands for two processes.
+    /// `host/pid/random`: shows where the process runs, and is never shared by two processes.
     public static func generated() -> String {
         let random = UInt32.random(in: .min ... .max)
         let hex = String(random, radix: 16)
@@ -17,11 +17,11 @@ public enum Identity {
 
     private static let made = Mutex<Set<String>>([])
 
-    /// Whether this process has generated it, so that it is nobody else's. One that was given, or saved by another process, may be another's too, however
-    /// it looks.
+    /// Whether this process generated the identity, so that no other process has it. An identity that was given, or saved by another process, might be
+    /// shared, whatever it looks like.
     public static func isOurAlone(_ identity: String) -> Bool { made.withLock { $0.contains(identity) } }
 
-    /// A random UUID (RFC 9562, version 4), for systems whose identities say nothing else.
+    /// A random UUID (RFC 9562, version 4), for systems whose identities carry no information.
     public static func uuid() -> String {
         var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
         bytes[6] = bytes[6] & 0x0f | 0x40
@@ -34,14 +34,14 @@ public enum Identity {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// This machine's name, as gethostname(2) has it; bytes that are no text as `\xNN`, so that two machines do not become one.
+    /// This machine's name as returned by gethostname(2). Bytes that are not UTF-8 become `\xNN`, so that two machines keep different names.
     public static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
         return UTF8Text.escaping(buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) })
     }
 
-    /// Why `identity` cannot be used; nil if it can. Identities are 1 to 256 bytes and hold no control characters.
+    /// Why `identity` cannot be used; nil if it can. An identity is 1 to 256 bytes without control characters.
     public static func problem(with identity: String) -> String? {
         if identity.isEmpty { return "an identity must not be empty" }
         if identity.utf8.count > maximumLength {

@@ -1,15 +1,15 @@
-/// Tells that a lease which somebody watches was renewed: the system says so, or it ends later than when it was last seen.
+/// Detects renewals of a watched lease: the system reports one, or the lease ends later than at the previous read.
 public struct RenewalDetector: Sendable {
     private var end: BootInstant?
     private var renewedAt: WallTime?
 
-    /// By how much the end has to move: times told over a network waver.
+    /// The least by which the end must move: times read over a network vary.
     private static let least: Duration = .milliseconds(50)
 
     public init() {}
 
-    /// Takes in what was seen just now.
-    /// - Returns: whether it is the lease seen before, renewed.
+    /// Takes the state that was just read.
+    /// - Returns: whether it shows the previous lease, renewed.
     public mutating func isRenewed(_ state: ElectionState, at now: BootInstant) -> Bool {
         let before = (end: end, renewedAt: renewedAt)
         end = state.isLed ? state.remaining.map { now + $0 } : nil

@@ -1,18 +1,18 @@
-/// One alarm that is set anew again and again, over sleeps that cannot be called off: a sleep that ends early enough serves the next setting, too, so
-/// that few of them lie around. Pure.
+/// One alarm that is reset many times, on top of sleeps that cannot be cancelled. A sleep that ends early enough also serves the next setting, which
+/// keeps the number of sleeps small. Pure.
 struct Alarm: Sendable {
     enum Wake: Sendable, Hashable {
         case rings
-        /// It was set to something else meanwhile; sleep until this moment, unless another sleep does.
+        /// The alarm was reset in the meantime; sleep until this moment, if it is given.
         case sleepsOn(BootInstant?)
     }
 
     private var rings: BootInstant?
-    /// When the sleeps end that have begun.
+    /// The ends of the sleeps under way.
     private var sleeps: [BootInstant] = []
 
-    /// Replaces what it was set to.
-    /// - Returns: the moment to sleep until; nil where a sleep that has begun ends before.
+    /// Replaces the setting.
+    /// - Returns: the moment to sleep until; nil if a sleep under way ends before.
     mutating func set(to instant: BootInstant) -> BootInstant? {
         rings = instant
         if sleeps.contains(where: { $0 <= instant }) { return nil }

@@ -1,4 +1,4 @@
-// Asking for the lease, and waiting for it.
+// Requesting the lease and waiting for it.
 extension LeaseSession {
     mutating func ask(at now: BootInstant) -> [Action] {
         state = .asking(sentAt: now)
@@ -22,11 +22,11 @@ extension LeaseSession {
     ) -> [Action] {
         switch event {
         case .read(let found):
-            // A holder that shows a sign of life is another of our name: our own liveness lock went with the lost answer.
+            // A holder whose liveness lock is held is another process with the same identity: ours was lost with the answer.
             guard found.phase == .held, found.leader == configuration.request.identity, found.alive != true, found.isOwn != false else {
                 return failed(error, at: now)
             }
-            // It was granted after all, but its liveness lock, if there is one, is lost: so give it up, and ask anew, as often as retries are allowed.
+            // The lease was granted after all, but its liveness lock, if any, is lost. Release it and ask again, as often as retries are allowed.
             retries += 1
             if !configuration.retry.allows(retry: retries, after: error) { triedEnough = error }
             let grant = Grant(
@@ -36,7 +36,7 @@ extension LeaseSession {
                 deadline: sentAt + configuration.request.ttl, acquiredAt: found.acquiredAt ?? .now(), expiresAt: .now())
             return release(grant, attempt: 1, campaignAfter: true)
         case .readFailed(let readError):
-            // Still in doubt. Reading again is harmless; the lease cannot outlive the request by more than its TTL.
+            // Still uncertain. Reading again is harmless, and the lease cannot outlive the request by more than its TTL.
             if readError.isTransient, now < sentAt + configuration.request.ttl {
                 retries += 1
                 let pause = configuration.retry.pause(before: retries, random: configuration.random())
@@ -45,7 +45,7 @@ extension LeaseSession {
             }
             return failed(error, at: now)
         case .timer:
-            // A timer of the term before may still come while the read is in flight.
+            // A timer of the previous term can still fire while the read is in flight.
             guard let readAgainAt, now >= readAgainAt else { return [] }
             state = .resolving(sentAt: sentAt, error, readAgainAt: nil)
             return [.read]
@@ -61,7 +61,7 @@ extension LeaseSession {
         stepDownSeen = nil
         if stopping { return release(grant, attempt: 1) }
         if now >= grant.deadline {
-            // The answer took longer than the lease lasts: it says nothing about now.
+            // The answer took longer than the TTL, so the lease might be over.
             return release(grant, attempt: 1, campaignAfter: true)
         }
         let due = renewalDue(of: grant, after: sentAt)
@@ -86,7 +86,7 @@ extension LeaseSession {
     mutating func queueing(_ event: Event, behind blocker: ElectionState, since: BootInstant, at now: BootInstant) -> [Action] {
         switch event {
         case .turnCame:
-            // A queue that answers at once is believed a few times; after that it is asked no faster than this.
+            // A queue that answers immediately is believed a few times. After that it is asked at this pace.
             let earliest = since + configuration.shortestTurn
             quickTurns = now < earliest ? quickTurns + 1 : 0
             if quickTurns <= Self.quickTurnsAllowed { return ask(at: now) }

@@ -1,9 +1,9 @@
-// Holding the lease: renewing it, losing it, giving it up.
+// Holding the lease: renewing, losing and releasing it.
 extension LeaseSession {
     func renewalDue(of grant: Grant, after sentAt: BootInstant) -> BootInstant {
         // Early by up to the jitter, never late.
         let spread = configuration.retry.jitter * configuration.random()
-        // A system that grants less than was asked is renewed that much oftener.
+        // If the system grants less than requested, renewals are more frequent by the same factor.
         let share = min(grant.ttl.seconds / configuration.request.ttl.seconds, 1)
         let due = sentAt + .seconds(saturating: configuration.renewEvery.seconds * share * (1 - spread))
         let grid = UInt64(max(configuration.renewalGrid.nanoseconds, 0))
@@ -29,7 +29,7 @@ extension LeaseSession {
             return renewAgain(grant, retry: retry, after: error, at: now)
         case (.read(let found), .resolving(let retry)):
             if !found.isTerm(of: grant) { return lost(grant, Self.reason(found), at: now) }
-            // Ours still, but perhaps not extended: renewing again is harmless and tells.
+            // Still ours, but perhaps not extended. Renewing again is harmless and shows it.
             return observed(found, grant: grant, renewal: .resolving(retry: retry))
                 + renewAgain(grant, retry: retry, after: lastFailure, at: now)
         case (.readFailed(let error), .resolving(let retry)):
@@ -39,7 +39,7 @@ extension LeaseSession {
             doubtedAt = now
             return holding(.watchFailed, grant: grant, renewal: renewal, at: now)
         case (.watchFailed, .due(_, let retry)):
-            // Renewing now tells at once.
+            // A renewal shows immediately whether the lease is still ours.
             state = .holding(grant, .sent(at: now, retry: retry))
             return [.renew(grant), .timer(grant.deadline)]
         case (.observed(let found), _): return observed(found, grant: grant, renewal: renewal)
@@ -58,13 +58,13 @@ extension LeaseSession {
         return [.report(.extended(extended)), .timer(min(due, extended.deadline))]
     }
 
-    /// What is left of a lease can be divided for ever.
+    /// A fraction of the rest of the lease could become arbitrarily short.
     private static let shortestPause: Duration = .milliseconds(10)
 
-    /// Tries again inside what is left of the lease, however few retries a campaign would be allowed: there is nothing better to do.
+    /// Retries within the rest of the lease, regardless of the limit on retries: there is nothing better to do.
     private mutating func renewAgain(_ grant: Grant, retry: Int, after error: CoordinationError?, at now: BootInstant) -> [Action] {
         if stopping { return release(grant, attempt: 1) }
-        // Work is ended some time before the lease does: most of that must not go by between two tries.
+        // The work is ended some time before the lease. Pauses must take only a small part of the time until then.
         let longest = min(grant.deadline.duration(since: now), configuration.renewEvery) / 4
         let pause = max(
             min(configuration.retry.pause(before: retry + 1, random: configuration.random()), longest), Self.shortestPause)
@@ -76,7 +76,7 @@ extension LeaseSession {
 
     private mutating func observed(_ found: ElectionState, grant: Grant, renewal: Renewal) -> [Action] {
         guard found.isTerm(of: grant) else {
-            // What a watch shows can be older than the grant: a read settles it. A request in flight will tell by itself.
+            // A watch can show a state older than the grant; a read resolves it. If a request is in flight, its answer does.
             guard case .due(_, let retry) = renewal else { return [] }
             lastFailure = nil
             state = .holding(grant, .resolving(retry: retry))
@@ -98,7 +98,7 @@ extension LeaseSession {
         return [report] + ask(at: now)
     }
 
-    /// Whether no request is in flight once `event` has come.
+    /// Whether no request is in flight after `event`.
     private static func answers(_ event: Event, _ renewal: Renewal) -> Bool {
         switch (renewal, event) {
         case (.due, _), (.sent, .renewed), (.sent, .renewFailed), (.resolving, .read), (.resolving, .readFailed): true
@@ -115,7 +115,7 @@ extension LeaseSession {
 
     private static func reason(_ found: ElectionState) -> LossReason { found.phase == .free ? .removed : .takenOver(by: found.leader) }
 
-    /// - Parameter campaignAfter: the lease is given up only because its grant is of no use, not because we were stopped.
+    /// - Parameter campaignAfter: whether the lease is released only because its grant is useless, and not because the session was stopped.
     mutating func release(_ grant: Grant, attempt: Int, campaignAfter: Bool = false) -> [Action] {
         if !campaignAfter { stopping = true }
         state = .releasing(grant, attempt: attempt, inFlight: true, retryAt: .distantFuture)
@@ -127,8 +127,8 @@ extension LeaseSession {
     ) -> [Action] {
         switch event {
         case .releaseAnswered:
-            // Not held any more is what was wanted, too.
-            // It is told of before asking anew, too: a liveness lock that stayed open would stand in our own way.
+            // That the lease was no longer held is success as well. The release is reported before the next request: a liveness lock that stayed
+            // open would block that request.
             let report = Action.report(.released(grant))
             if !stopping, let triedEnough { return [report] + end(.failed(triedEnough)) }
             return [report] + (stopping ? end(.stopped) : ask(at: now))

@@ -1,25 +1,25 @@
 /// One contender for one election, as a pure state machine: campaign, hold, renew, lose, release.
 ///
-/// It does no I/O and reads no clock. Whoever drives it hands in what happened and when, and carries out the actions that come back. Deadlines count
-/// from the moment just before a request was sent. An answer in doubt is settled by reading back: until then the lease is not ours for starting work,
-/// and is ours for releasing.
+/// The session does no I/O and reads no clock. Its driver passes in events with their time, and carries out the actions that it returns. Deadlines count
+/// from the moment just before a request was sent. An uncertain answer is resolved by reading: until then the lease does not count as ours for starting
+/// work, but it does for releasing.
 public struct LeaseSession: Sendable {
     public struct Configuration: Sendable {
         public var request: AcquireRequest
-        /// How long after a renewal was sent the next one is due.
+        /// Time from sending a renewal to sending the next one.
         public var renewEvery: Duration
         public var retry: RetryPolicy
         public var waiting: Waiting
         /// Whether to campaign again after a loss.
         public var campaignsAgain: Bool
-        /// How soon after an unsuccessful look at the queue the election is asked for again; keeps a queue that answers at once from spinning.
+        /// The shortest time between two requests after a queue reported our turn in vain; keeps a queue that answers immediately from spinning.
         public var shortestTurn: Duration = .milliseconds(20)
-        /// How long a new term goes unwatched. What a watch takes to begin and to end would be most of what a short command takes, and what it
-        /// misses it tells when it begins.
+        /// Delay before a new term is watched. Starting and stopping a watch would account for most of a short command's run time, and a watch
+        /// reports on start whatever it has missed.
         public var watchesAfter: Duration = .zero
-        /// Renewals come at multiples of this, so that those of many sessions in one process go out together; zero for none.
+        /// Renewals are sent at multiples of this, so that those of many sessions in one process go out together; zero for no grid.
         public var renewalGrid: Duration = .zero
-        /// In 0..<1, for jitter.
+        /// A random number in 0..<1, for jitter.
         public var random: @Sendable () -> Double
 
         public init(
@@ -36,14 +36,14 @@ public struct LeaseSession: Sendable {
         }
     }
 
-    /// What to do when somebody else leads.
+    /// Whether to wait if another process leads.
     public enum Waiting: Sendable, Hashable {
         case no
         case until(BootInstant)
         case forever
     }
 
-    /// What happened.
+    /// An event, passed in by the driver.
     public indirect enum Event: Sendable {
         case start
         case acquired(Grant)
@@ -52,32 +52,32 @@ public struct LeaseSession: Sendable {
         /// `waitForTurn` returned.
         case turnCame
         case waitFailed(CoordinationError)
-        /// A read for settling a doubt.
+        /// The result of a read that resolves an uncertain request.
         case read(ElectionState)
         case readFailed(CoordinationError)
         case renewed(RenewAnswer)
         case renewFailed(CoordinationError)
         /// A change seen by watching, at any time.
         case observed(ElectionState)
-        /// The watch ended: what it watched may be gone.
+        /// The watch ended: the lease might be gone.
         case watchFailed
-        /// This machine may have been paused: only a renewal that is sent from now on shows that the lease is still ours.
+        /// This machine might have been paused: only a renewal sent from now on shows that the lease is still ours.
         case clockJumped
         case timer
-        /// Stop campaigning, or give up what is held.
+        /// Stop campaigning, or release the lease.
         case stop
         case releaseAnswered(ReleaseAnswer)
         case releaseFailed(CoordinationError)
     }
 
-    /// What to do now. At most one request is in flight at a time.
+    /// An action for the driver. At most one request is in flight at a time.
     public indirect enum Action: Sendable, Hashable {
         case acquire(AcquireRequest)
         case waitForTurn(AcquireRequest, behind: ElectionState, until: BootInstant)
         case read
         case renew(Grant)
         case release(Grant)
-        /// Call back with `.timer` at this moment; replaces the timer set before.
+        /// Call back with `.timer` at this moment; replaces the previous timer.
         case timer(BootInstant)
         case report(SessionEvent)
         case end(SessionOutcome)
@@ -86,13 +86,13 @@ public struct LeaseSession: Sendable {
     indirect enum State: Sendable, Hashable {
         case idle
         case asking(sentAt: BootInstant)
-        /// An acquire in doubt; the read that settles it is in flight, or is to be tried again at `readAgainAt`.
+        /// An uncertain acquire. The read that resolves it is in flight, or is repeated at `readAgainAt`.
         case resolving(sentAt: BootInstant, CoordinationError, readAgainAt: BootInstant?)
         case pausing(until: BootInstant)
         case queueing(behind: ElectionState, since: BootInstant)
         case holding(Grant, Renewal)
-        /// The lease ran out while a request about it was in flight. Its answer has to be in before anything is asked: answers carry no mark of
-        /// their request, and one about the old term must never count for the next.
+        /// The lease expired while a request about it was in flight. The next request waits for its answer: answers do not identify their
+        /// request, and one about the old term must never count for the next term.
         case lapsed
         case releasing(Grant, attempt: Int, inFlight: Bool, retryAt: BootInstant)
         case ended
@@ -101,7 +101,7 @@ public struct LeaseSession: Sendable {
     enum Renewal: Sendable, Hashable {
         case due(at: BootInstant, retry: Int)
         case sent(at: BootInstant, retry: Int)
-        /// A renewal in doubt; the read that settles it is in flight.
+        /// An uncertain renewal; the read that resolves it is in flight.
         case resolving(retry: Int)
     }
 
@@ -109,27 +109,27 @@ public struct LeaseSession: Sendable {
     var state: State = .idle
     /// Retries since the last answer of any kind.
     var retries = 0
-    /// How often in a row the queue said at once that it is our turn, and it was not.
+    /// How often in a row the queue reported our turn immediately and in vain.
     var quickTurns = 0
     static let quickTurnsAllowed = 3
     var stopping = false
-    /// The failure that a renewal met last, for the message when the lease runs out.
+    /// The last failure of a renewal, for the message when the lease expires.
     var lastFailure: CoordinationError?
-    /// Why the campaign ends once a grant that was never told of is given back: it has been tried as often as is allowed.
+    /// Why the campaign ends after a grant without a known answer is released: all allowed retries are used up.
     var triedEnough: CoordinationError?
     var stepDownSeen: String?
-    /// When the lease was last doubted: the answer to a renewal that was sent before says nothing.
+    /// When the clock jumped last: the answer to a renewal sent before that proves nothing.
     var doubtedAt: BootInstant?
 
     public init(_ configuration: Configuration) { self.configuration = configuration }
 
-    /// The grant that we hold and may work under at `now`.
+    /// The grant that allows work at `now`; nil if there is none.
     public func held(at now: BootInstant) -> Grant? {
         guard case .holding(let grant, _) = state, now < grant.deadline else { return nil }
         return grant
     }
 
-    /// Takes in what happened and says what to do. `now` is the present moment on the lease clock.
+    /// Takes an event and returns the actions to carry out. `now` is the present moment on the lease clock.
     public mutating func handle(_ event: Event, at now: BootInstant) -> [Action] {
         if case .stop = event { return stop(at: now) }
         switch state {
@@ -156,7 +156,7 @@ public struct LeaseSession: Sendable {
         stopping = true
         switch state {
         case .idle, .pausing, .queueing, .lapsed: return end(.stopped)
-        // The answer decides: what was granted meanwhile is given up.
+        // The answer decides: a lease granted in the meantime is released.
         case .asking, .resolving, .releasing, .ended: return []
         case .holding(let grant, .due): return release(grant, attempt: 1)
         // One request at a time: the release follows the renewal's answer.

@@ -1,16 +1,16 @@
-/// How often, and how long apart, a request is tried again after a passing failure.
+/// How often a request is retried after a transient failure, and the pauses between.
 public struct RetryPolicy: Sendable, Hashable {
-    /// Retries after the first attempt; nil: without end.
+    /// Retries after the first attempt; nil for no limit.
     public var maximumRetries: Int?
-    /// Before the first retry.
+    /// The pause before the first retry.
     public var initial: Duration
-    /// Never longer than this.
+    /// The longest pause.
     public var maximum: Duration
-    /// By which each pause is longer than the one before.
+    /// Factor by which each pause is longer than the previous one.
     public var multiplier: Double
-    /// Each pause is varied by up to this fraction of it, in both directions, so that many clients do not come back at once.
+    /// Each pause is varied by up to this fraction of it, in both directions, so that many clients do not come back together.
     public var jitter: Double
-    /// Which failures are tried again, of those that have a code; nil: those that may pass.
+    /// The codes of failures to retry, for failures that have a code; nil for all transient ones.
     public var codes: Set<String>?
 
     public init(
@@ -39,10 +39,10 @@ public struct RetryPolicy: Sendable, Hashable {
             seconds *= multiplier
             if seconds >= maximum.seconds { break }
         }
-        // The jitter stays within the maximum, too, instead of being cut off there: clients that have backed off fully must not meet.
+        // The jitter stays within the maximum instead of being cut off there: clients that have backed off fully must not meet.
         seconds = min(seconds, maximum.seconds / (1 + jitter))
         let nanoseconds = seconds * (1 + jitter * (2 * random - 1)) * 1e9
-        // Settings without meaning, such as a multiplier that is no number, make no pause rather than a trap.
+        // Meaningless settings, such as NaN as a multiplier, result in no pause rather than in a trap.
         guard nanoseconds > 0 else { return .zero }
         return min(.nanoseconds(Int64(exactly: nanoseconds.rounded(.down)) ?? .max), maximum)
     }

@@ -1,9 +1,9 @@
 /// Drives one `LeaseSession`: carries out its actions on a system, and feeds the results back to it.
 public final class SessionDriver: Sendable {
-    /// Called for every event, in order, and not allowed to block: renewals wait behind it. The liveness lock comes with `.elected`.
+    /// Called for every event, in order. It must not block, because renewals wait for it. The liveness lock comes with `.elected`.
     public typealias Report = @Sendable (SessionEvent, (any LivenessLock)?) -> Void
 
-    /// Called with a grant before it counts as one. An error gives the lease back.
+    /// Called with a grant before it takes effect. If it throws, the lease is released.
     public typealias Clearing = @Sendable (Grant) async throws(CoordinationError) -> Void
 
     private let coordinator: any Campaigning
@@ -11,7 +11,7 @@ public final class SessionDriver: Sendable {
     private let clock: any LeaseClock
     private let configuration: LeaseSession.Configuration
     private let mailbox: AsyncStream<Input>
-    /// Rings when what was observed has been taken in.
+    /// Rings when an observed state has been processed.
     private let observed = Bell()
     private let post: AsyncStream<Input>.Continuation
 
@@ -23,7 +23,7 @@ public final class SessionDriver: Sendable {
         case nothing
     }
 
-    /// - Parameter clearing: makes sure that nothing of an earlier term is at work on this machine.
+    /// - Parameter clearing: makes sure that no processes of an earlier term are left on this machine.
     public init(
         _ configuration: LeaseSession.Configuration, coordinator: any Campaigning, clock: any LeaseClock, clearing: Clearing? = nil
     ) {
@@ -34,17 +34,17 @@ public final class SessionDriver: Sendable {
         (mailbox, post) = AsyncStream.makeStream(of: Input.self)
     }
 
-    /// Stops campaigning, or gives up what is held; `run` returns when that is done.
+    /// Stops campaigning or releases the lease; `run` returns when that is done.
     public func stop() { post.yield(.event(.stop)) }
 
-    /// Renews now, and again if a renewal is under way: the machine may have been paused.
+    /// Renews now, and again if a renewal is under way: the machine might have been paused.
     public func renewNow() { post.yield(.event(.clockJumped)) }
 
     /// Campaigns, holds and renews until the session ends. Run it once.
     ///
-    /// To end it, call `stop` once the work under the lease has ended. Cancelling the task ends it too, but gives nothing up: the lease runs out.
+    /// To end it, call `stop` once the work under the lease has ended. Cancelling the task ends it without a release: the lease expires.
     public func run(report: @escaping Report) async -> SessionOutcome {
-        // Discarding: a group that keeps what its tasks returned grows with every renewal.
+        // Discarding: a group that keeps the results of its tasks grows with every renewal.
         await withDiscardingTaskGroup { group in
             var session = LeaseSession(configuration)
             var livenessLock: (any LivenessLock)?
@@ -62,7 +62,7 @@ public final class SessionDriver: Sendable {
                     case .end(let outcome):
                         group.cancelAll()
                         let left = await coordinator.leaveQueue(configuration.request)
-                        // A campaign that failed in doubt says so itself.
+                        // A campaign that failed with an uncertain request reports that itself.
                         if let left, !outcome.isUncertain { report(.notWithdrawn(left), nil) }
                         return outcome
                     case .report(let event):
@@ -86,7 +86,7 @@ public final class SessionDriver: Sendable {
                     }
                 }
                 guard let input = await inputs.next() else {
-                    // Our own task was cancelled. Nobody says that the work under the lease has ended, so it is left to run out.
+                    // This task was cancelled. The work under the lease might still run, so the lease is left to expire.
                     return .stopped
                 }
                 switch input {
@@ -159,11 +159,11 @@ public final class SessionDriver: Sendable {
             do {
                 for try await state in coordinator.changes(of: [configuration.request.name]) {
                     post.yield(.event(.observed(state)))
-                    // One at a time: an election may change faster than it can be taken in.
+                    // One at a time: an election can change faster than its states are processed.
                     await observed.wait(until: .distantFuture, clock)
                 }
             } catch { post.yield(.event(.watchFailed)) }
-            // Watching only makes a loss known earlier: renewing tells as well.
+            // Watching only shows a loss earlier; renewals show it as well.
             try? await clock.sleep(for: configuration.renewEvery)
         }
     }

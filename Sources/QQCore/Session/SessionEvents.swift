@@ -1,32 +1,32 @@
-/// What a lease session tells of itself.
+/// An event of a lease session.
 public indirect enum SessionEvent: Sendable, Hashable {
-    /// A term began, or one that we held goes on.
+    /// A term began, or one that this process held is resumed.
     case elected(Grant)
-    /// The lease was extended.
+    /// The lease was renewed.
     case extended(Grant)
-    /// Somebody else leads, and we wait.
+    /// Another process leads; the session waits.
     case waiting(ElectionState)
-    /// A request failed and will be tried again after the pause.
+    /// A request failed and is retried after the pause.
     case retrying(CoordinationError, after: Duration)
-    /// Somebody asked us to step down. The session goes on until it is stopped.
+    /// The holder was asked to step down. The session continues until it is stopped.
     case stepDownAsked(by: String)
-    /// The term ended against our will.
+    /// The term ended involuntarily.
     case lost(Grant, LossReason)
-    /// We gave the lease up.
+    /// The lease was released.
     case released(Grant)
-    /// The lease could not be given up; it ends by itself at its deadline.
+    /// The lease could not be released and expires at its deadline.
     case releaseFailed(Grant, CoordinationError)
-    /// The campaign is over, and not all of it could be taken back: a place in a queue or a lease ends by itself.
+    /// The campaign is over, but a place in a queue or a lease could not be given up and has to expire.
     case notWithdrawn(CoordinationError)
 }
 
-/// Why a term ended against our will.
+/// Why a term ended involuntarily.
 public enum LossReason: Sendable, Hashable, CustomStringConvertible {
-    /// It could not be renewed in time; the last failure, if there was one.
+    /// The lease was not renewed in time; with the last failure, if there was one.
     case expired(CoordinationError?)
-    /// Somebody else holds it.
+    /// Another process holds the election; its identity, if known.
     case takenOver(by: String?)
-    /// Somebody emptied or removed it.
+    /// The lease was emptied or removed.
     case removed
 
     public var description: String {
@@ -42,15 +42,15 @@ public enum LossReason: Sendable, Hashable, CustomStringConvertible {
 
 /// How a session ended.
 public enum SessionOutcome: Sendable, Hashable {
-    /// Somebody else leads, and we were not to wait.
+    /// Another process leads, and the session was not to wait.
     case refused(ElectionState)
-    /// We waited as long as we were to; whom for, where it is known.
+    /// The wait took as long as was allowed; with the state of the election, if known.
     case timedOut(ElectionState?)
     case failed(CoordinationError)
     case lost(LossReason)
-    /// We held it and gave it up, or were stopped before we held it.
+    /// The lease was released, or the session was stopped before it got one.
     case stopped
 
-    /// Whether the last request may still be carried out.
+    /// Whether the last request can still be carried out.
     var isUncertain: Bool { if case .failed(let error) = self { error.isUncertain } else { false } }
 }

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Something that others ring and one task waits for. A ring that nobody waits for is kept for the next who does.
+/// A signal from several senders to one waiting task. A ring without a waiter is kept for the next one.
 public final class Bell: Sendable {
     private struct State {
         var hasRung = false
@@ -20,9 +20,9 @@ public final class Bell: Sendable {
         waiting?.resume()
     }
 
-    /// Returns when it rings, at `deadline`, or when the task is cancelled.
+    /// Returns when the bell rings, at `deadline`, or when the task is cancelled.
     public func wait(until deadline: BootInstant, _ clock: any LeaseClock) async {
-        // Thousands may wait so, and each task costs kilobytes.
+        // There can be thousands of waiters, and each task costs kilobytes.
         if deadline == .distantFuture { return await wait() }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.wait() }

@@ -1,12 +1,12 @@
 import Glibc
 
-/// Which CLOCK_BOOTTIME a moment was read from: one boot of one kernel, in one time namespace (time_namespaces(7)).
+/// Identifies the CLOCK_BOOTTIME that a moment was read from: one boot of one kernel, in one time namespace (time_namespaces(7)).
 public struct BootIdentity: Sendable, Hashable {
     /// /proc/sys/kernel/random/boot_id. In a time namespace whose clock differs from the machine's, its difference follows after a slash, as
-    /// /proc/PID/timens_offsets has it (`UUID/20.0` is 20 seconds ahead), and where that cannot be read the namespace's number. Empty if /proc does not
-    /// tell: an empty identity equals no other.
+    /// in /proc/PID/timens_offsets (`UUID/20.0` is 20 seconds ahead), or the namespace's number if that cannot be read. Empty if /proc cannot be read:
+    /// an empty identity equals no other.
     ///
-    /// Versions of qq that know nothing of namespaces take what has a slash for another machine.
+    /// Versions of qq that do not know of namespaces take an identity with a slash for another machine.
     public let text: String
 
     public init(_ text: String) { self.text = text }
@@ -28,13 +28,13 @@ public struct BootIdentity: Sendable, Hashable {
     /// Whether both are known and the same boot of one kernel, whose locks both see.
     public func isSameKernel(as other: BootIdentity) -> Bool { !kernel.isEmpty && kernel == other.kernel }
 
-    /// Whether the processes that this one starts read the same clock: not so after unshare(2) with CLONE_NEWTIME, until the next exec or fork.
+    /// Whether child processes read the same clock: they do not after unshare(2) with CLONE_NEWTIME, until the next exec or fork.
     public static var isChildrens: Bool { link("/proc/self/ns/time") == link("/proc/self/ns/time_for_children") }
 
-    /// What tells the namespace of this process from the machine's own; nil in that one, and in every other whose clock runs as it does.
+    /// Distinguishes the namespace of this process from the machine's own; nil in that one, and in others with the same clock.
     private static func namespace() -> String? {
         guard let own = link("/proc/self/ns/time") else { return nil }
-        // The offsets are those of the namespace that children are born into.
+        // The offsets are those of the namespace of child processes.
         guard isChildrens, let offset = offset(in: file("/proc/self/timens_offsets")) else {
             // The number of the machine's own, fixed in the kernel (include/linux/proc_ns.h).
             return own == "time:[4026531834]" ? nil : own
