@@ -1,21 +1,21 @@
 import QQCore
 import QQGRPC
 
-// How the nodes do. Nothing is written for it, so that it cannot do harm to a cluster that is in trouble already.
+// The status of the nodes. It is found without any write, which could harm a cluster that is already in trouble.
 extension RaftLockCoordinator {
-    /// What an endpoint told of itself.
+    /// The answers of one endpoint about itself.
     struct NodeSnapshot: Sendable {
         var status: Raftlock_RaftStatus?
         var health: Raftlock_HealthResponse?
-        /// Whether it looks locks up, as only a leader does; nil where that did not show.
+        /// Whether it reads locks, as only the Raft leader does; nil if unknown.
         var readsAsLeader: Bool?
-        /// Whether it lists locks: one that hangs does that still.
+        /// Whether it lists locks; a node that hangs still does.
         var listsLocks = false
         var roundTrip: Duration?
         var failure: GRPCFailure?
     }
 
-    /// A node that hangs answers some calls and not others: each has its own time.
+    /// Each call has its own limit: a node that hangs answers some calls and not others.
     private static let nodeTimeout: Duration = .seconds(2)
 
     public func clusterStatus() async -> ClusterReport {
@@ -34,7 +34,7 @@ extension RaftLockCoordinator {
     private func snapshot(_ index: Int, _ limit: Duration) async -> NodeSnapshot {
         let endpoint = service.endpoints[index]
         var snapshot = NodeSnapshot()
-        // The first one pays for the connection.
+        // The first call pays for the connection.
         do throws(GRPCFailure) {
             snapshot.status = try await service.ask(LockCalls.status(), at: endpoint, timeout: limit).raftStatus
         } catch {
@@ -81,7 +81,7 @@ extension RaftLockCoordinator {
         return snapshot
     }
 
-    /// Looked up to see who looks locks up at all; that there is none of this name does not matter.
+    /// Read to see which nodes read locks at all. That no lock has this name does not matter.
     private static let nobodysLock = "qq/cluster-status"
 
     /// One endpoint's part of the report. Pure.
@@ -89,7 +89,7 @@ extension RaftLockCoordinator {
         let isReachable = snapshot.status != nil || snapshot.health != nil || snapshot.readsAsLeader != nil || snapshot.listsLocks
         let isLeader = isLeader(snapshot, among: all)
         let isServing = snapshot.health?.status == .serving
-        // Only the leader grants. Where none shows itself, there can be one if most of the nodes are there.
+        // Only the Raft leader grants. If none is visible, there can be one if a majority of the nodes answers.
         let answering = all.filter { $0.status != nil && $0.health?.status == .serving }.count
         let canGrant = isReachable && isServing && (isLeader ?? (answering * 2 > all.count))
         var status = EndpointStatus(
@@ -113,21 +113,21 @@ extension RaftLockCoordinator {
         return status
     }
 
-    /// Whether a node leads; nil where nothing tells. One that is cut off from the rest may still say so: of two, the one of the later term is believed.
+    /// Whether a node is the Raft leader; nil if unknown. A node that is cut off can still claim it: of two, the one with the later Raft term counts.
     static func isLeader(_ snapshot: NodeSnapshot, among all: [NodeSnapshot]) -> Bool? {
         let terms = all.filter { $0.readsAsLeader == true }.map { $0.status?.term ?? 0 }
         if let latest = terms.max() { return snapshot.readsAsLeader == true && (snapshot.status?.term ?? 0) == latest }
-        // True once it has led and served a write, and so more than false, which says nothing.
+        // True means that the node has been the leader and served a write. False means nothing.
         return snapshot.health?.healthInfo.isRaftLeader == true ? true : nil
     }
 
-    /// Who leads: as the nodes' own reads show, and only else what this one says, which can be out of date.
+    /// The Raft leader: the node whose reads show it, otherwise the one that this node names, which can be outdated.
     private static func leaderID(_ snapshot: NodeSnapshot, among all: [NodeSnapshot]) -> String? {
         let leader = all.first { isLeader($0, among: all) == true }?.status?.nodeID ?? snapshot.status?.leaderID
         return leader.flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// How many commands it is behind the node that has the most.
+    /// The number of commands by which the node is behind the most advanced one.
     private static func lag(_ snapshot: NodeSnapshot, among all: [NodeSnapshot]) -> JSONValue? {
         guard let own = snapshot.status?.commitIndex, let most = all.compactMap({ $0.status?.commitIndex }).max() else { return nil }
         return .integer(Int64(clamping: most - own))

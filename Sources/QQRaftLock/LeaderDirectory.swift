@@ -1,50 +1,50 @@
-/// Whom a follower names as the leader.
+/// The Raft leader as a follower names it.
 struct LeaderPointer: Sendable, Hashable {
     var nodeID: String?
-    /// Where the nodes reach it: as a rule not where clients do.
+    /// The address at which the nodes reach it, usually not the one for clients.
     var address: String?
 }
 
-/// Which of our endpoints leads, as far as is known, and which node stands behind which. Pure.
+/// Which of our endpoints is the Raft leader, as far as is known, and which node is behind each endpoint. Pure.
 struct LeaderDirectory: Sendable, Hashable {
     /// Our endpoints as host:port.
     let addresses: [String]
-    /// The endpoint that did last what only a leader does.
+    /// The endpoint that last did something that only the Raft leader does.
     private(set) var leader: Int?
-    /// Where to begin while no leader is known.
+    /// The endpoint to ask first while no leader is known.
     private(set) var start = 0
     private var nodeIDs: [Int: String] = [:]
 
     init(_ addresses: [String]) { self.addresses = addresses }
 
-    /// Whether it is known which node stands behind each endpoint.
+    /// Whether the node behind each endpoint is known.
     var isComplete: Bool { nodeIDs.count == addresses.count }
 
     func nodeID(at index: Int) -> String? { nodeIDs[index] }
 
-    /// The endpoint told the id of its node.
+    /// The endpoint reported the id of its node.
     mutating func identified(_ nodeID: String, at index: Int) {
-        // Nodes move: one that is found at a new endpoint is no longer at the old one.
+        // Nodes move: a node found at a new endpoint is no longer at the old one.
         for (other, id) in nodeIDs where id == nodeID && other != index { nodeIDs[other] = nil }
         nodeIDs[index] = nodeID.isEmpty ? nil : nodeID
     }
 
-    /// The endpoint did what only a leader does.
+    /// The endpoint did something that only the Raft leader does.
     mutating func served(at index: Int) {
         leader = index
         start = index
     }
 
-    /// The endpoint does not lead, or cannot be reached.
+    /// The endpoint is not the leader or cannot be reached.
     mutating func lost(at index: Int) {
         if leader == index { leader = nil }
         if start == index { start = (index + 1) % max(addresses.count, 1) }
     }
 
-    /// The endpoint that `pointer` means; nil where it is none of ours, or where nothing tells yet.
+    /// The endpoint that `pointer` refers to; nil if it is not one of ours, or not yet known.
     func endpoint(of pointer: LeaderPointer) -> Int? {
         if let nodeID = pointer.nodeID, let index = nodeIDs.first(where: { $0.value == nodeID })?.key { return index }
-        // The address is that of the nodes among themselves, but a server that is set up so may name the one for clients.
+        // The address is the one among the nodes, but a server can be configured to name the one for clients.
         return pointer.address.flatMap { addresses.firstIndex(of: $0) }
     }
 
@@ -55,19 +55,19 @@ struct LeaderDirectory: Sendable, Hashable {
     }
 }
 
-/// The way of one call to the leader: whom to ask next. Redirects can contradict each other and lead in circles, so each endpoint is asked at most
-/// twice: in its turn, and once more where another names it. Pure.
+/// The path of one call to the Raft leader: which endpoint to ask next. Redirects can contradict each other and form loops. Each endpoint is therefore
+/// asked at most twice: in its turn, and once more if another endpoint names it. Pure.
 struct LeaderSearch: Sendable, Hashable {
     enum Step: Sendable, Hashable {
         case ask(Int)
-        /// Ask the endpoints for the ids of their nodes, and go on with `identified`.
+        /// Ask the endpoints for the ids of their nodes, and continue with `identified`.
         case identify
-        /// Ask at an address that is none of ours.
+        /// Ask at an address outside our endpoints.
         case askStranger(String)
         case giveUp
     }
 
-    /// Why whoever was asked did not carry it out.
+    /// Why an endpoint did not carry out the call.
     enum Answer: Sendable, Hashable {
         case notLeader(LeaderPointer)
         case noLeader
@@ -80,15 +80,15 @@ struct LeaderSearch: Sendable, Hashable {
     private var unreachable: Set<Int> = []
     private var strangers: Set<String> = []
     private var hasIdentified = false
-    /// Whom the last one named.
+    /// The leader that the last answer named.
     private(set) var pointer: LeaderPointer?
 
-    /// - Parameter followsRedirects: whether a leader that is none of our endpoints is asked where the others say it is.
+    /// - Parameter followsRedirects: whether a leader outside our endpoints is asked at the address that the others name.
     init(followsRedirects: Bool) { self.followsRedirects = followsRedirects }
 
     mutating func begin(_ directory: LeaderDirectory) -> Step { untried(directory) }
 
-    /// - Parameter index: who answered; nil for a stranger.
+    /// - Parameter index: the endpoint that answered; nil for one outside our list.
     mutating func next(after answer: Answer, from index: Int?, _ directory: LeaderDirectory) -> Step {
         switch answer {
         case .unreachable:
@@ -101,13 +101,13 @@ struct LeaderSearch: Sendable, Hashable {
         }
     }
 
-    /// The endpoints have been asked for the ids of their nodes.
+    /// The ids of the nodes have been requested.
     mutating func identified(_ directory: LeaderDirectory) -> Step {
         guard let pointer else { return untried(directory) }
         return follow(pointer, directory)
     }
 
-    /// How many endpoints have not been asked yet.
+    /// The number of endpoints that were not asked yet.
     func left(of directory: LeaderDirectory) -> Int { directory.addresses.count - asked.count }
 
     private mutating func follow(_ pointer: LeaderPointer, _ directory: LeaderDirectory) -> Step {

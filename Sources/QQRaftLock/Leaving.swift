@@ -1,14 +1,14 @@
 import QQCore
 import QQGRPC
 
-// Leaving the queue, and what came to us when nobody wanted it any more.
+// Leaving the queue, and releasing a lock that was granted after the wait was called off.
 extension RaftLockCoordinator {
     public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
         let claim = Claim(name: request.name, identity: request.identity)
         guard uncertainRequests(of: claim) != nil || state.withLock({ $0.places[claim] != nil || $0.extended[claim] != nil }) else {
             return nil
         }
-        // Whoever is told to stop leaves, too.
+        // Runs in a task of its own: a cancelled caller leaves the queue as well.
         return await Task(executorPreference: executor) {
             let deadline = self.clock.now() + min(self.requestTimeout, Self.timeToLeave)
             let failure = await self.cancelPlace(claim, until: deadline)
@@ -33,12 +33,12 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// Gives a place up. One that cannot be given up ends by itself; but while it lasts, it may bring us the lock once more.
+    /// Gives up a place in the queue. If that fails, the place expires, but until then the queue can grant us the lock once more.
     func giveUpPlace(_ claim: Claim, until deadline: BootInstant) async {
         if await cancelPlace(claim, until: deadline) == nil { state.withLock { $0.places[claim] = nil } }
     }
 
-    /// - Returns: why our place cannot be given up; nil where there is none any more.
+    /// - Returns: why our place cannot be given up; nil if there is none left.
     private func cancelPlace(_ claim: Claim, until deadline: BootInstant) async -> CoordinationError? {
         guard state.withLock({ $0.places[claim] != nil }) else { return nil }
         do throws(GRPCFailure) {
@@ -55,8 +55,8 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// Gives up a lock that came to us, by the queue or by a request in doubt, when nobody wanted it any more.
-    /// - Returns: what cannot be given up, and ends by itself.
+    /// Releases a lock that the queue or an uncertain request brought after the wait was called off.
+    /// - Returns: an error if something could not be given up and has to expire.
     private func giveUpUnwanted(_ claim: Claim, until deadline: BootInstant) async -> CoordinationError? {
         let uncertain = uncertainRequests(of: claim)
         if state.withLock({ $0.held[claim] != nil }) { return nil }
@@ -71,7 +71,7 @@ extension RaftLockCoordinator {
                 failure = told(error, "cannot see whether \(Printable.text(claim.name)) was granted", isChange: false)
                 failure?.hint = "a lease that was granted ends by itself"
             }
-            // What was not answered may be carried out yet, as when most of the nodes find each other again.
+            // A request without an answer can still be carried out, for example once a majority of the nodes is connected again.
             guard uncertain?.isPending == true else { break }
             try? await clock.sleep(until: min(clock.now() + .milliseconds(200), deadline))
         } while clock.now() < deadline
@@ -98,7 +98,7 @@ extension RaftLockCoordinator {
                 failure = told(error, what, isChange: true)
             }
         } else {
-            // Others of our identity are known to hold it where nothing that we asked for can have touched it.
+            // Another process with the same identity holds it, if none of our requests can have touched it.
             guard uncertainRequests(of: claim) != nil || state.withLock({ $0.extended[claim]?.version == snapshot.version }) else {
                 return nil
             }

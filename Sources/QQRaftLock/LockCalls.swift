@@ -1,7 +1,7 @@
 import QQCore
 import SwiftProtobuf
 
-/// What a RaftLock server can be asked, by the names of its methods.
+/// The operations of a RaftLock server, by the names of its methods.
 public enum LockOperation: String, Sendable, Hashable, CaseIterable {
     case acquire = "Acquire"
     case release = "Release"
@@ -14,7 +14,7 @@ public enum LockOperation: String, Sendable, Hashable, CaseIterable {
     case getStatus = "GetStatus"
     case health = "Health"
 
-    /// Whether it goes through the Raft log: only the leader takes it, and never two at a time.
+    /// Whether the operation goes through the Raft log: only the Raft leader accepts it, and never two at a time.
     var isWrite: Bool {
         switch self {
         case .acquire, .release, .renew, .enqueueWaiter, .cancelWait: true
@@ -23,10 +23,10 @@ public enum LockOperation: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// One question to a server, with the type of its answer.
+/// One call to a server, with the type of its answer.
 struct LockCall<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>: Sendable {
     let operation: LockOperation
-    /// The lock that it is about; empty for none.
+    /// The lock that the call is about; empty for none.
     let subject: String
     let request: Request
 
@@ -37,7 +37,7 @@ struct LockCall<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>
     }
 }
 
-/// The questions.
+/// The calls.
 enum LockCalls {
     static func acquire(
         _ name: String, _ identity: String, ttl: Duration, priority: Int32
@@ -55,7 +55,7 @@ enum LockCalls {
         return LockCall(.release, of: name, request, Raftlock_ReleaseResponse.self)
     }
 
-    /// - Parameter version: written into the lock whatever stood there, so never any but the one held.
+    /// - Parameter version: must be the one held: the server writes it into the lock without a check.
     static func renew(
         _ name: String, _ identity: String, version: Int64, ttl: Duration
     ) -> LockCall<Raftlock_RenewRequest, Raftlock_RenewResponse> {
@@ -79,7 +79,7 @@ enum LockCalls {
         return LockCall(.getLocks, request, Raftlock_GetLocksResponse.self)
     }
 
-    /// The servers want a version with these, any that is positive.
+    /// The servers require a version for these calls; any positive one will do.
     private static let anyVersion: Int64 = 1
 
     static func enqueue(
@@ -118,14 +118,14 @@ extension Google_Protobuf_Duration {
         self.init(seconds: seconds, nanos: Int32(nanoseconds))
     }
 
-    /// Held within what counts in nanoseconds: a server may send any number.
+    /// Clamped to the range of nanoseconds: a server can send any number.
     var length: Duration { .seconds(saturating: seconds, nanoseconds: Int64(nanos)) }
 }
 
 extension Google_Protobuf_Timestamp {
     init(at time: WallTime) { self.init(seconds: time.seconds, nanos: time.nanoseconds) }
 
-    /// nil for the year 1, Go's zero time, which means that there is none.
+    /// Nil for the year 1, Go's zero time, which means that there is none.
     var wallTime: WallTime? {
         let time = WallTime(seconds: seconds, nanoseconds: Int64(nanos))
         return time < WallTime.goZero + .seconds(366 * 86_400) ? nil : time

@@ -2,12 +2,12 @@ import Glibc
 import QQCore
 import QQGRPC
 
-// Taking a lease and giving it up.
+// Acquiring and releasing leases.
 extension RaftLockCoordinator {
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         let claim = Claim(name: request.name, identity: request.identity)
         do throws(CoordinationError) {
-            // Asking for it, we do not hold it any more; but it may still be there.
+            // A process that requests the lease no longer counts as its holder, but the lease might still exist.
             state.withLock { state in
                 guard let held = state.held.removeValue(forKey: claim) else { return }
                 state.extended[claim] = Extended(version: held.version, began: held.began, wasQuick: true)
@@ -16,13 +16,13 @@ extension RaftLockCoordinator {
             state.withLock { $0.places[claim]?.awaySince = nil }
             return answer
         } catch {
-            // Who stands in the queue waits on for a cluster that is away for a moment.
+            // A process in the queue keeps waiting for a cluster that is unavailable for a moment.
             guard error.isTransient, !error.isUncertain, isPatient(claim) else { throw error }
             return .refused(ElectionState(name: request.name, phase: .unknown))
         }
     }
 
-    /// Whether it stands in the queue, and the cluster has not been away for too long.
+    /// Whether we are in the queue, and the cluster has not been unavailable for too long.
     private func isPatient(_ claim: Claim) -> Bool {
         let now = clock.now()
         return state.withLock { state in
@@ -48,11 +48,11 @@ extension RaftLockCoordinator {
                 LockCalls.acquire(request.name, request.identity, ttl: length, priority: priority), until: deadline,
                 beginBy: validity(of: priorState, since: readAt, after: tries))
         } catch {
-            // Nobody has asked for this with `wait`, but a server may answer so.
+            // Requests are sent without `wait`, but a server can answer this anyway.
             if LockRefusal(error) == .lockHeld { return .refused(await present(request.name, otherwise: .held, until: requestDeadline)) }
             throw remembering(error, claim, length, sentAt: sentAt, what)
         }
-        // It took its turn too late: what was seen may have changed.
+        // Its turn in the write queue came too late: the lock might have changed since it was read.
         guard let response = answer else { return try await ask(request, claim, until: deadline, after: tries + 1) }
         guard response.acquired else {
             if response.hasError, let refusal = LockRefusal(response.error), refusal != .lockHeld {
@@ -69,7 +69,7 @@ extension RaftLockCoordinator {
         var isOurs = isNew
         if !isOurs { isOurs = await self.isOurs(lock, claim, after: priorState, at: readAt) }
         guard isOurs else {
-            // Another process of our identity has taken it since we looked, or may have: the server takes us for one.
+            // Another process with the same identity has acquired it since our read, or might have: the server cannot tell us apart.
             state.withLock { _ = $0.heldBySameIdentity.insert(claim) }
             let present = await present(request.name, otherwise: .held, until: requestDeadline)
             if mightBelongToSameIdentity(present, claim) { await giveUpPlace(claim, until: clock.now() + .seconds(1)) }
@@ -85,13 +85,13 @@ extension RaftLockCoordinator {
                 expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil, isUncertain: uncertain != nil)
             return state.places[claim] != nil
         }
-        // Else it would come to us a second time when we give it up.
+        // Otherwise the queue would grant us the lock again when we release it.
         if hasPlace { await giveUpPlace(claim, until: clock.now() + min(request.ttl / 4, .seconds(1))) }
         let acquiredAt = isNew ? nil : request.continuing?.acquiredAt
         return .granted(grant(claim, version: lock.version, ttl: min(request.ttl, length), from: sentAt, began: acquiredAt), nil)
     }
 
-    /// Remembers a request that may have been carried out although it failed.
+    /// Remembers a request that might have been carried out although it failed.
     private func remembering(
         _ failure: GRPCFailure, _ claim: Claim, _ length: Duration, sentAt: BootInstant, _ what: String
     ) -> CoordinationError {
@@ -107,7 +107,7 @@ extension RaftLockCoordinator {
         return told
     }
 
-    /// Whether a request of ours has begun the term that we were granted; else we have extended one.
+    /// Whether a request of ours began the term that was granted; otherwise it extended an existing one.
     private func began(_ lock: Raftlock_Lock, _ claim: Claim, by length: Duration) -> Bool {
         guard let lasts = lock.length else { return true }
         return lasts <= length || uncertainRequests(of: claim)?.asked.contains(lasts) ?? false
@@ -120,7 +120,7 @@ extension RaftLockCoordinator {
             acquiredAt: began ?? now, expiresAt: now + (ttl - clock.now().duration(since: sentAt)))
     }
 
-    // MARK: Giving up
+    // MARK: Releasing
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
         let what = "cannot release \(Printable.text(grant.name))"
@@ -130,7 +130,7 @@ extension RaftLockCoordinator {
         let version = Int64(clamping: token.value)
         do throws(GRPCFailure) {
             do throws(GRPCFailure) { try await release(grant, version: version) } catch {
-                // Another of our identity that gave way has changed the version.
+                // Another process with the same identity that backed off has changed the version.
                 guard LockRefusal(error)?.isAboutHolder == true,
                     let (snapshot, _) = try? await service.lockInfo(grant.name, until: requestDeadline),
                     snapshot.owner == grant.identity, snapshot.version != version, asHeld(snapshot).version == version
@@ -147,7 +147,7 @@ extension RaftLockCoordinator {
         forget(Claim(name: grant.name, identity: grant.identity))
     }
 
-    /// Finds out what became of a release that failed.
+    /// Resolves a release that failed.
     private func resolveRelease(
         of grant: Grant, version: Int64, _ failure: GRPCFailure, _ what: String
     ) async throws(CoordinationError) -> ReleaseAnswer {
@@ -155,13 +155,13 @@ extension RaftLockCoordinator {
         if LockRefusal(failure)?.isAboutHolder == true {
             let wasReleaseUncertain = state.withLock { $0.held[claim]?.isReleaseUncertain ?? false }
             forget(claim)
-            // An earlier try was carried out, then.
+            // An earlier attempt was carried out after all.
             if wasReleaseUncertain { return .released }
             return .notHeld(await present(grant.name, otherwise: .free, until: requestDeadline))
         }
         let told = told(failure, what, isChange: true)
         guard told.isUncertain else { throw told }
-        // It may have been carried out although it failed.
+        // The release might have been carried out although it failed.
         state.withLock { $0.held[claim]?.isReleaseUncertain = true }
         guard let (snapshot, _) = try? await service.lockInfo(grant.name, until: requestDeadline) else { throw told }
         guard snapshot.owner != grant.identity || asHeld(snapshot).version != version else {
@@ -179,7 +179,7 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// Ends another's lease in its name, by what was read of it.
+    /// Ends the lease of another holder under its identity, with the version that was read.
     public func askToStepDown(
         _ seen: ElectionState, by identity: String, byForce: Bool
     ) async throws(CoordinationError) -> StepDownAnswer {
@@ -203,7 +203,7 @@ extension RaftLockCoordinator {
             guard snapshot.owner != nil else { return .done }
             let present = await electionState(snapshot, from: endpoint)
             if present.isSameTerm(as: seen) { throw self.told(error, what, isChange: true) }
-            // Whoever came next in the queue has it when ours went through.
+            // If our release was carried out, the next waiter has the lock.
             return told.isUncertain ? .done : .changed(present)
         }
     }

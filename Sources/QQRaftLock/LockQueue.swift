@@ -1,14 +1,15 @@
 import QQCore
 import QQGRPC
 
-// Waiting in the server's queue. A waiter is promoted without being asked, and whether it lives or not, so places are short and refreshed.
+// Waiting in the server's queue. The server grants the lock to the next waiter without asking whether it still lives. Places are therefore short-lived
+// and refreshed.
 extension RaftLockCoordinator {
-    /// How long a place lasts that is not refreshed.
+    /// The lifetime of a place without a refresh.
     static let placeLasts: Duration = .seconds(15)
     private static let refreshEvery: Duration = .seconds(5)
-    /// For so long the cluster may be without a leader, or away, before a wait fails. A new leader takes 3 to 11 s.
+    /// How long the cluster can be unavailable or without a Raft leader before a wait fails. An election of a Raft leader takes 3 to 11 s.
     static let patience: Duration = .seconds(15)
-    /// A server that has not given a lease on so long after its end is asked.
+    /// How long after the end of a lease it is requested, if the server has not granted it to a waiter by then.
     private static let overdue: Duration = .seconds(3)
 
     public func waitForTurn(
@@ -22,22 +23,22 @@ extension RaftLockCoordinator {
         var present = blocker
         while clock.now() < deadline {
             if Task.isCancelled { throw interrupted(request.name) }
-            // A server that hangs does not make the wait much longer.
+            // A server that hangs must not make the wait much longer.
             let limit = min(requestDeadline, max(deadline, clock.now() + .seconds(1)))
             do throws(CoordinationError) {
                 var queueFailure: CoordinationError?
                 do throws(CoordinationError) {
-                    // It may have come free before we stood in the queue, and then nobody is promoted: ask again.
+                    // The lock might have become free before we entered the queue, and is then granted to no one: request it.
                     if !mightBelongToSameIdentity(present, claim), try await joinQueue(claim, behind: blocker, until: limit) { return }
                 } catch { queueFailure = error }
-                // Without a place, too: it may be free, and that it can be read at all tells what is wrong.
+                // Read even without a place: the lock might be free, and whether it can be read narrows down the fault.
                 guard let state = try await look(claim, until: limit) else { return }
                 present = state
                 if let queueFailure { throw queueFailure }
                 failingSince = nil
                 let now = clock.now()
                 expiredSince = state.phase == .expired ? expiredSince ?? now : nil
-                // With an identity that may be another's nothing is asked for that somebody has.
+                // If another process might have our identity, a lock that has an owner is never requested.
                 if let expiredSince, now >= expiredSince + Self.overdue, Identity.isOurAlone(claim.identity) { return }
                 if advisedAt.map({ now >= $0 + Self.refreshEvery }) ?? true {
                     advisedAt = now
@@ -62,7 +63,7 @@ extension RaftLockCoordinator {
         try? await clock.sleep(until: min(clock.now() + length, deadline))
     }
 
-    /// - Returns: how it stands; nil where it is worth asking for the lock.
+    /// - Returns: the state of the election; nil if it is worth requesting.
     private func look(_ claim: Claim, until deadline: BootInstant) async throws(CoordinationError) -> ElectionState? {
         do throws(GRPCFailure) {
             let (snapshot, endpoint) = try await service.lockInfo(claim.name, until: deadline)
@@ -72,8 +73,8 @@ extension RaftLockCoordinator {
         } catch { throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: false) }
     }
 
-    /// Takes a place in the queue, or keeps the one that we have.
-    /// - Returns: whether it is a new one.
+    /// Takes a place in the queue, or refreshes ours.
+    /// - Returns: whether the place is new.
     private func joinQueue(
         _ claim: Claim, behind blocker: ElectionState, until deadline: BootInstant
     ) async throws(CoordinationError) -> Bool {
@@ -85,7 +86,7 @@ extension RaftLockCoordinator {
         if known == nil, blocker.leader == claim.identity, let token = blocker.token {
             place.sameIdentityTerm = Term(version: Int64(clamping: token.value), acquiredAt: blocker.acquiredAt)
         }
-        // Before it is sent: from then on we may stand there.
+        // Before the request is sent: from then on we might be in the queue.
         state.withLock { $0.places[claim] = place }
         do throws(GRPCFailure) {
             let response = try await service.write(
@@ -94,7 +95,7 @@ extension RaftLockCoordinator {
             state.withLock { $0.places[claim]?.isTaken = true }
             return known?.isTaken != true
         } catch {
-            // Without a place it is only a matter of luck; but it is tried again.
+            // Without a place, getting the lock is a matter of luck; the place is requested again later.
             if LockRefusal(error) == .queueFull { return false }
             state.withLock { $0.places[claim]?.refreshedAt = nil }
             throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: true)

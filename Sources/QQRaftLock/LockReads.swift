@@ -1,10 +1,10 @@
 import QQCore
 import QQGRPC
 
-// What is read of elections. Nothing here changes anything.
+// Reading elections. Nothing here changes anything.
 extension RaftLockCoordinator {
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
-        // While we hold it, there has to be time for what follows from the answer.
+        // While we hold the lock, there must be time to act on the answer.
         let ttl = state.withLock { state in state.held.first { $0.key.name == name }?.value.ttl }
         let limit = ttl.map { min(requestTimeout, max($0 / 4, .milliseconds(250))) } ?? requestTimeout
         do throws(GRPCFailure) {
@@ -13,7 +13,7 @@ extension RaftLockCoordinator {
         } catch { throw told(error, "cannot read \(Printable.text(name))", isChange: false) }
     }
 
-    /// How long the servers advise to wait between two looks at a lock.
+    /// The pauses between reads of a lock that the servers advise.
     public func backoffAdvice(_ name: String) async throws(CoordinationError) -> BackoffAdvice {
         do throws(GRPCFailure) {
             let response = try await service.askAny(LockCalls.backoffAdvice(name), until: requestDeadline).response
@@ -25,13 +25,13 @@ extension RaftLockCoordinator {
 
     public var lister: (any ElectionLister)? { self }
 
-    /// The most that a server lists at once.
+    /// The most locks that a server lists in one answer.
     private static let page: Int32 = 1000
-    /// Bounds what a server can make us remember, of which the names are a part.
+    /// Bounds the memory that a server's list can take, names included.
     private static let mostBytes = 64 << 20
     private static let bytesOfLock = 256
 
-    /// The servers leave out what the filter does not want, as far as they can: "pattern" means contains to them, and `only_contested` nothing.
+    /// The servers filter as far as they can: to them "pattern" means contains, and they ignore `only_contested`.
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let what = "cannot list elections"
         let lockFilter = await lockFilter(filter)
@@ -56,7 +56,7 @@ extension RaftLockCoordinator {
                 }
                 total = Int(response.totalMatchingFilter)
                 asked += 1
-                // Pages come in no fixed order, so that some locks come twice and others not at all: then they are gone through again.
+                // Pages have no fixed order: some locks come twice and others not at all. If some are missing, all pages are read again.
                 if response.hasMore_p, !response.locks.isEmpty {
                     offset = Int32(clamping: Int(offset) + response.locks.count)
                 } else if found.count < total, asked < Self.mostPages(total) {
@@ -86,14 +86,14 @@ extension RaftLockCoordinator {
         wanted.ownerIDPattern = filter.leader ?? ""
         wanted.onlyHeld = filter.isLed
         wanted.onlyContested = filter.isContested
-        // By the clock of the one that is asked first, and some more: what is too much is left out here.
+        // By the clock of the endpoint that is asked first, with a margin; excess locks are removed here.
         if let endsWithin = filter.endsWithin, let clock = await service.serverClock(at: service.directory.order.first) {
             wanted.expiresBefore = .init(at: clock.time(at: self.clock.now()) + endsWithin + .seconds(2))
         }
         return wanted
     }
 
-    /// How many random pages see everything, nearly always: a collector who wants n of n needs n ln n of them, and some more.
+    /// The number of random pages that almost always contain everything: collecting n of n takes n ln n draws, and some more.
     private static func mostPages(_ total: Int) -> Int {
         let pages = total / Int(page) + 1
         return pages == 1 ? 3 : min(pages * 16, 10_000)

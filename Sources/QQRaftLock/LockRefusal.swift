@@ -1,7 +1,7 @@
 import QQCore
 import QQGRPC
 
-/// What a server means by a failure: by its ErrorDetail where there is one, else by the texts that RaftLock v1.0.0 is known to send. Pure.
+/// The meaning of a server's failure: by its ErrorDetail if there is one, otherwise by the texts that RaftLock v1.0.0 is known to send. Pure.
 enum LockRefusal: Sendable, Hashable {
     case lockHeld
     case notHeld
@@ -9,16 +9,16 @@ enum LockRefusal: Sendable, Hashable {
     case versionMismatch
     case notFound
     case queueFull
-    /// Not in the queue, or not any more.
+    /// Not in the queue, or no longer.
     case notWaiting
     case notLeader(LeaderPointer)
     case noLeader
     case rateLimited
     case invalidArgument
     case denied
-    /// INTERNAL without a reason. It may have been carried out: every renewal of the real server ends so.
+    /// INTERNAL without a reason. The request might have been carried out: the real server answers every renewal with this.
     case unexpected
-    /// The server could not carry it out, or cannot tell: replication failed, or took too long.
+    /// The server could not carry out the request, or does not know whether it did: replication failed or took too long.
     case failed
 
     init?(_ failure: GRPCFailure) {
@@ -40,7 +40,7 @@ enum LockRefusal: Sendable, Hashable {
         }
     }
 
-    /// nil where the detail says nothing.
+    /// Nil if the detail carries no information.
     init?(_ detail: Raftlock_ErrorDetail) {
         switch detail.code {
         case .lockHeld: self = .lockHeld
@@ -61,7 +61,7 @@ enum LockRefusal: Sendable, Hashable {
         case .permissionDenied: self = .denied
         case .replicationFailure, .timeout, .unavailable: self = .failed
         case .internalError:
-            // The texts tell more than this code does.
+            // The texts say more than this code.
             self = LockRefusal(text: detail.message) ?? .unexpected
         case .unspecified, .ok, .UNRECOGNIZED:
             guard let meant = LockRefusal(text: detail.message) else { return nil }
@@ -85,21 +85,21 @@ enum LockRefusal: Sendable, Hashable {
         }
     }
 
-    /// Reads `server: not leader, redirect to node N at ADDR`; nil for anything that does not begin so.
+    /// Parses `server: not leader, redirect to node N at ADDR`; nil for any other text.
     private static func pointer(in text: String) -> LeaderPointer? {
         let beginning = "server: not leader"
         guard text.hasPrefix(beginning) else { return nil }
         let middle = ", redirect to node "
         let rest = text.dropFirst(beginning.count)
         guard rest.hasPrefix(middle) else { return LeaderPointer() }
-        // A node's id may hold spaces; an address does not.
+        // A node id can contain spaces, an address cannot.
         let words = rest.dropFirst(middle.count).split(separator: " ", omittingEmptySubsequences: false)
         guard words.count >= 3, words[words.count - 2] == "at", let address = words.last else { return LeaderPointer() }
         let nodeID = words.dropLast(2).joined(separator: " ")
         return LeaderPointer(nodeID: nodeID.isEmpty ? nil : nodeID, address: address.isEmpty ? nil : String(address))
     }
 
-    /// Whether the lock is not, or not any more, what the one who asked takes it for.
+    /// Whether the lock is not, or no longer, in the state that the request assumes.
     var isAboutHolder: Bool {
         switch self {
         case .notHeld, .notOwner, .versionMismatch, .notFound: true
@@ -107,7 +107,7 @@ enum LockRefusal: Sendable, Hashable {
         }
     }
 
-    /// Whether the server says that it may have been carried out all the same.
+    /// Whether the server's answer means that the request might have been carried out although it failed.
     var isUncertain: Bool { self == .unexpected || self == .failed }
 }
 
@@ -125,14 +125,14 @@ public enum LockErrorCode: String, Sendable, Hashable, CaseIterable {
 
     var word: String { rawValue }
 
-    /// What is tried again where nothing else is asked for. It is what the Go client tries again, and `internal-error`: what real servers answer so may
-    /// have been carried out, is settled by reading, and only when it happens twice shows what is wrong with the leader.
+    /// The failures that are retried by default: those that the Go client retries, and `internal-error`. A request that real servers answer with that might
+    /// have been carried out, is resolved by reading, and shows a fault of the Raft leader only when it happens twice.
     public static let usuallyRetried: Set<String> = Set(
         [notLeader, noLeader, unavailable, timeout, rateLimited, replicationFailure, internalError].map(\.word))
 }
 
 extension GRPCFailure {
-    /// As RaftLock names it; nil for what trying again cannot help with, and for what has no name there.
+    /// RaftLock's name for the failure; nil if a retry cannot help, or if RaftLock has no name for it.
     var errorCode: LockErrorCode? {
         switch detail(Raftlock_ErrorDetail.self)?.code {
         case .replicationFailure: return .replicationFailure
@@ -160,7 +160,7 @@ extension GRPCFailure {
         }
     }
 
-    /// An answer of OK with an error in it.
+    /// An OK answer that contains an error.
     init(_ detail: Raftlock_ErrorDetail, at endpoint: String) {
         let bytes: [UInt8] = (try? detail.serializedBytes()) ?? []
         self.init(
@@ -168,11 +168,11 @@ extension GRPCFailure {
             details: [Detail(type: "type.googleapis.com/" + Raftlock_ErrorDetail.protoMessageName, bytes: bytes)])
     }
 
-    /// The failure as a person is told of it.
+    /// The failure as it is reported to the user.
     /// - Parameters:
-    ///   - what: what failed, such as "cannot acquire web".
-    ///   - isChange: whether it may have changed something if it was carried out.
-    ///   - wedged: the node that reads and does not write any more, where that is what is seen.
+    ///   - what: the operation that failed, such as "cannot acquire web".
+    ///   - isChange: whether the request changes something if it is carried out.
+    ///   - wedged: the node that still reads but no longer writes, if that was observed.
     func told(_ what: String, isChange: Bool, wedged: String?, _ sign: WriteHealth.Sign = .refuses) -> CoordinationError {
         let refusal = LockRefusal(self)
         var told = self.told(what, isChange: isChange)
@@ -182,7 +182,7 @@ extension GRPCFailure {
             (told.kind, told.hint) = refusal.kindAndHint
         }
         if let wedged {
-            // Only where the failure shows it: whoever is refused for a reason has been heard.
+            // Only if the failure shows it: a refusal with a reason proves that the node still works.
             told.kind = .unavailable
             switch sign {
             case .refuses:

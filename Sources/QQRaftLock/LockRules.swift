@@ -1,8 +1,8 @@
 import QQCore
 
-/// What a RaftLock server takes. Checked before anything is sent, in its own words.
+/// The limits of a RaftLock server. Checked before anything is sent, with the server's own messages.
 enum LockRules {
-    /// How long a lease may be asked for.
+    /// The TTLs that can be requested.
     static let ttls: ClosedRange<Duration> = .seconds(1) ... .seconds(300)
     static let priorities: ClosedRange<Int32> = -1000...1000
     private static let longestID = 256
@@ -10,7 +10,7 @@ enum LockRules {
     /// Why `text` cannot be an id of a lock or a client; nil if it can.
     static func problem(with text: String, called field: String) -> String? {
         if text.isEmpty { return "\(field) cannot be empty" }
-        // It says characters, and counts bytes.
+        // The server says characters, but counts bytes.
         if text.utf8.count > longestID {
             return "\(field) must be a non-empty string with length <= \(longestID) characters; this one has \(text.utf8.count) bytes"
         }
@@ -19,7 +19,7 @@ enum LockRules {
         return nil
     }
 
-    /// Why it cannot be the length of a lease; nil if it can.
+    /// Why `ttl` cannot be the length of a lease; nil if it can.
     static func problem(withTTL ttl: Duration) -> String? { ttls.contains(ttl) ? nil : "ttl must be between 1s and 5m0s" }
 
     static func problem(withPriority priority: Int32) -> String? {

@@ -1,32 +1,32 @@
 import QQCore
 
-/// A lock as a server shows it. Pure.
+/// A lock as a server reports it. Pure.
 ///
-/// Each node writes its own clock into `expires_at` and its like when it applies a command, so one lock's times differ from node to node by as much as
-/// their clocks do. What is left of a lease is therefore counted on the clock of the node that was read, where it told us the time. Where it did not,
-/// ours has to do: a host that is ahead then shows leases as expired that still run, and one that is behind shows more than there is. Nothing is
-/// granted or given up by these times: the server alone decides when a lease ends.
+/// Each node writes its own time into `expires_at` and similar fields when it applies a command. The times of one lock therefore differ between nodes by
+/// as much as their clocks do. The rest of a lease is counted on the clock of the node that was read, if that clock is known. Otherwise this machine's
+/// clock is used: if it is fast, leases in force are shown as expired, and if it is slow, their rest is overestimated. Nothing is granted or released by
+/// these times: the server alone decides when a lease ends.
 struct LockSnapshot: Sendable, Hashable {
     let name: String
-    /// nil for nobody.
+    /// Nil if the lock is free.
     var owner: String?
     var version: Int64 = 0
     var acquiredAt: WallTime?
     var expiresAt: WallTime?
-    /// When it was acquired, renewed or released last.
+    /// When the lock was last acquired, renewed or released.
     var modifiedAt: WallTime?
     var waiters = 0
 
-    /// Whether nobody has touched it since its term began, by an acquire or from the queue.
+    /// Whether the lock is unchanged since its term began, by an acquire or from the queue.
     var isUntouched: Bool { modifiedAt == nil || modifiedAt == acquiredAt }
 
-    /// From the beginning of the term to its present end.
+    /// The time from the start of the term to its present end.
     var length: Duration? {
         guard let acquiredAt, let expiresAt else { return nil }
         return expiresAt - acquiredAt
     }
 
-    /// Whether it was asked for last by a qq whose identity may be another's: by what does not last whole seconds from then on.
+    /// Whether the last request came from a qq whose identity another process might have: its leases do not last whole seconds (`ttlOffset`).
     var hasTTLOffset: Bool {
         guard let modifiedAt, let expiresAt else { return false }
         return (expiresAt - modifiedAt).components.attoseconds != 0
@@ -45,10 +45,10 @@ struct LockSnapshot: Sendable, Hashable {
         waiters = Int(info.waiterCount)
     }
 
-    /// How long the lease still runs, not below zero; nil where nobody has it, or it has no end.
+    /// The rest of the lease, at least zero; nil if the lock is free or has no end.
     func remaining(at moment: BootInstant, wall: WallTime, clock: ServerClock?) -> Duration? {
         guard owner != nil, let expiresAt else { return nil }
-        // The server has already seen what it wrote itself.
+        // The server's time is not before its own last write.
         let present = max(clock?.time(at: moment) ?? wall, modifiedAt ?? .goZero)
         return max(expiresAt - present, .zero)
     }
@@ -60,7 +60,7 @@ struct LockSnapshot: Sendable, Hashable {
             return state
         }
         let left = remaining(at: moment, wall: wall, clock: clock)
-        // The server looks for leases that have ended once a second: until then nobody else gets it.
+        // The server checks for expired leases once a second: until then no one else gets the lock.
         var state = ElectionState(name: name, phase: left == .zero ? .expired : .held)
         state.leader = owner
         state.token = UInt64(exactly: version).map { FencingToken($0) }
@@ -69,7 +69,7 @@ struct LockSnapshot: Sendable, Hashable {
         state.remaining = left
         state.waiters = waiters
         if let expiresAt, let modifiedAt {
-            // So it was granted last, unless it was asked for again meanwhile, which never shortens a lease.
+            // This is the last TTL, unless the lock was requested again since, which never shortens a lease.
             let ttl = expiresAt - modifiedAt
             if LockRules.ttls.contains(ttl) { state.ttl = ttl }
         }
@@ -78,15 +78,15 @@ struct LockSnapshot: Sendable, Hashable {
 }
 
 extension Raftlock_Lock {
-    /// From the beginning of the term to its end.
+    /// The time from the start of the term to its end.
     ///
-    /// A lease that was granted just now lasts for what was asked for, or less where the server keeps less of it. One that somebody of the same identity
-    /// had, and that was extended by this answer, keeps the time it was acquired at, and so lasts longer from there, if only by a microsecond.
+    /// A new lease has the requested length, or less if the server stores a coarser value. A lease of a process with the same identity that this answer
+    /// extended keeps its start, and is therefore longer from there, if only by a microsecond.
     var length: Duration? {
         guard let began, hasExpiresAt, let ends = expiresAt.wallTime else { return nil }
         return ends - began
     }
 
-    /// When the term began, as the leader has it: each node writes its own time.
+    /// The start of the term by the Raft leader's clock: each node writes its own time.
     var began: WallTime? { hasAcquiredAt ? acquiredAt.wallTime : nil }
 }

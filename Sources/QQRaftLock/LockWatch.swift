@@ -6,14 +6,14 @@ extension RaftLockCoordinator {
         return AsyncThrowingStream { try await watch.next() }
     }
 
-    /// How often a lock is looked at, at the most, that this process holds: renewing tells as well, and thousands must not be asked for each second.
+    /// The pause between reads of a lock that this process holds. Renewals show a loss as well, and thousands of locks must not be read every second.
     func holdersPause(of name: String) -> Duration? {
         let (isHeld, count) = state.withLock { state in (state.held.keys.contains { $0.name == name }, state.held.count) }
         return isHeld ? max(PollPace.longest, .milliseconds(20) * count) : nil
     }
 }
 
-/// Several locks as they change, for one reader, who has to look for himself: the servers tell nobody.
+/// Several locks as they change, for one reader. Polls: the servers send no notifications.
 actor LockWatch {
     private let coordinator: RaftLockCoordinator
     private let clock: any LeaseClock
@@ -31,7 +31,7 @@ actor LockWatch {
         var failingSince: BootInstant?
     }
 
-    /// How long advice is followed before it is asked for anew.
+    /// How long advice is followed before it is requested again.
     private static let adviceLasts: Duration = .seconds(5)
 
     init(_ names: [String], _ coordinator: RaftLockCoordinator, tellsRenewals: Bool) {
@@ -42,7 +42,7 @@ actor LockWatch {
         watched = names.map { Watched(name: $0, lookAt: now) }
     }
 
-    /// The next state that differs from the one told before; the present ones first.
+    /// The next state that differs from the previous one; the present ones first.
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
             try Task.checkCancellation()
@@ -61,7 +61,7 @@ actor LockWatch {
             let now = clock.now()
             let since = watched[index].failingSince ?? now
             watched[index].failingSince = since
-            // Leaders change. Who has been told something is told of that at once, unless it is the holder: renewing tells him.
+            // Raft leaders change. A reader that already got a state is told immediately, unless this process holds the lock: renewals show it.
             let isPatient = watched[index].last == nil || coordinator.holdersPause(of: name) != nil
             guard isPatient, error.isTransient, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
             watched[index].lookAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)

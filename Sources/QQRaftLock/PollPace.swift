@@ -1,7 +1,7 @@
 import QQCore
 
 extension BackoffAdvice {
-    /// What the servers advise for a lock that is free.
+    /// The advice of the servers for a free lock.
     static let usual = BackoffAdvice(initial: .milliseconds(50), maximum: .seconds(1), multiplier: 1.5, jitter: 0.2)
 
     init(_ advice: Raftlock_BackoffAdvice) {
@@ -11,14 +11,14 @@ extension BackoffAdvice {
     }
 }
 
-/// The pauses between looks at a lock. Pure.
+/// The pauses between reads of a lock. Pure.
 ///
-/// The advice is a quarter of the remaining lease and up to all of it, which would leave a lock free for long when its holder gives it up; so it is
-/// obeyed within limits, and a lease that runs out is looked at as soon as the server can have noticed.
+/// The servers advise from a quarter of the remaining lease up to all of it, which would leave a released lock free for long. The advice is therefore
+/// followed within limits, and an expiring lease is read as soon as the server can have noticed.
 struct PollPace: Sendable, Hashable {
     static let shortest: Duration = .milliseconds(50)
     static let longest: Duration = .seconds(1)
-    /// How long after a lease has run out it is looked at, at the latest.
+    /// The longest time from the end of a lease to the next read.
     static let afterExpiry: Duration = .milliseconds(200)
 
     var advice: BackoffAdvice
@@ -26,15 +26,15 @@ struct PollPace: Sendable, Hashable {
 
     init(_ advice: BackoffAdvice = .usual) { self.advice = advice }
 
-    /// Something has changed: begin anew.
+    /// Starts again with the first pause, after a change.
     mutating func reset() { looks = 0 }
 
     /// - Parameters:
     ///   - random: in 0..<1.
-    ///   - remaining: of the lease that stands in the way, where it is known.
+    ///   - remaining: the rest of the other holder's lease; nil if unknown.
     mutating func pause(random: Double, remaining: Duration?) -> Duration {
         looks = min(looks + 1, 64)
-        // What a peer sends is not always sensible.
+        // A peer can send unreasonable values.
         let multiplier = advice.multiplier >= 1 && advice.multiplier <= 10 ? advice.multiplier : BackoffAdvice.usual.multiplier
         let jitter = advice.jitter >= 0 && advice.jitter <= 1 ? advice.jitter : BackoffAdvice.usual.jitter
         let policy = RetryPolicy(

@@ -2,15 +2,15 @@ import QQCore
 import QQGRPC
 import SwiftProtobuf
 
-// What changes nothing.
+// Calls that change nothing.
 extension RaftLockService {
-    /// Looks at a lock. Only the leader can; another answers INTERNAL without a reason, and so it is that this finds the leader, too.
-    /// - Returns: what stands there, and which of our endpoints said so; nil for a leader that is none of them.
+    /// Reads a lock. Only the Raft leader can answer; other nodes return INTERNAL without a reason, so this also finds the leader.
+    /// - Returns: the lock, and the endpoint that answered; nil if the leader is not among the configured endpoints.
     func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (snapshot: LockSnapshot, endpoint: Int?) {
         var failure: GRPCFailure?
         let all: [(index: Int?, endpoint: GRPCEndpoint)] = state.withLock { state in
             let own: [(Int?, GRPCEndpoint)] = state.directory.order.map { ($0, endpoints[$0]) }
-            // One that led before may do so again.
+            // A node that was the leader before can be so again.
             let (leader, others) = (state.strangeLeader, state.strangers.sorted { $0.key < $1.key }.prefix(Self.mostStrangers))
             return others.filter { $0.key == leader }.map { (nil, $0.value) } + own
                 + others.filter { $0.key != leader }.map { (nil, $0.value) }
@@ -34,7 +34,7 @@ extension RaftLockService {
                 state.withLock { state in
                     if let index { state.directory.lost(at: index) } else { state.strangeLeader = nil }
                 }
-                // What was not an answer tells more than that a follower is one.
+                // A failure to answer says more than that a node is a follower.
                 failure = failure.map { $0.isAnswer && !error.isAnswer ? error : $0 } ?? error
             }
         }
@@ -45,10 +45,10 @@ extension RaftLockService {
         throw failure
     }
 
-    /// So many leaders that are none of our endpoints are remembered for reading.
+    /// The number of leaders outside our endpoints that are remembered for reading.
     private static let mostStrangers = 5
 
-    /// Asks whoever answers, the leader first: the others may be behind.
+    /// Asks the endpoints until one answers, the leader first: the others can be behind.
     func askAny<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant
     ) async throws(GRPCFailure) -> (response: Response, endpoint: Int) {
@@ -72,12 +72,12 @@ extension RaftLockService {
     private static let clockLasts: Duration = .seconds(60)
     private static let clockTimeout: Duration = .milliseconds(500)
 
-    /// What time it is at an endpoint, as Health tells; nil where it does not answer at once.
+    /// The clock of an endpoint, read with Health; nil if it does not answer soon.
     func serverClock(at index: Int?) async -> ServerClock? {
         guard let index else { return nil }
         let now = clock.now()
         if let known = state.withLock({ $0.clocks[index] }) {
-            // One that hangs is not waited for again and again.
+            // An endpoint that hangs is not waited for every time.
             let lasts = known.clock == nil ? Self.clockLasts / 10 : Self.clockLasts
             if now.duration(since: known.at) < lasts { return known.clock }
         }
@@ -87,7 +87,7 @@ extension RaftLockService {
         return serverClock
     }
 
-    /// The time of a check that is made when it is asked for.
+    /// The clock by the time of the health check, which the server makes on request.
     func serverClock(_ response: Raftlock_HealthResponse, askedAt: BootInstant, answeredAt: BootInstant) -> ServerClock? {
         guard response.healthInfo.hasLastHealthCheckAt, let time = response.healthInfo.lastHealthCheckAt.wallTime else { return nil }
         return ServerClock(time: time, readAt: askedAt + answeredAt.duration(since: askedAt) / 2)

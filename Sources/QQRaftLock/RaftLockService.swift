@@ -4,7 +4,7 @@ import QQGRPC
 import SwiftProtobuf
 import Synchronization
 
-/// The calls to a RaftLock cluster: writes and looks at a lock to its leader, wherever that is, the rest to any node.
+/// The calls to a RaftLock cluster: writes and reads of a lock go to the Raft leader, wherever that is, and the rest to any node.
 final class RaftLockService: Sendable {
     let endpoints: [GRPCEndpoint]
     let clock: any LeaseClock
@@ -18,19 +18,19 @@ final class RaftLockService: Sendable {
     struct State {
         var directory: LeaderDirectory
         var health = WriteHealth()
-        /// Leaders that are none of our endpoints, by address.
+        /// Raft leaders outside our endpoints, by address.
         var strangers: [String: GRPCEndpoint] = [:]
-        /// The one of them that did last what only a leader does.
+        /// The address among these that last did something that only the leader does.
         var strangeLeader: String?
         var clocks: [Int: Measured] = [:]
-        /// Renewals that were answered without saying what became of them, by lock, and when they began.
+        /// The start times of renewals whose outcome is unknown, by lock.
         var unresolved: [String: BootInstant] = [:]
 
-        /// A leader that is none of our endpoints did what only a leader does.
+        /// A node outside our endpoints did something that only the Raft leader does.
         mutating func found(_ address: String) { strangeLeader = strangers.first { $0.value.host.description == address }?.key }
     }
 
-    /// When an endpoint was asked for the time, and what it said.
+    /// When an endpoint's clock was read, and the result.
     struct Measured {
         var clock: ServerClock?
         var at: BootInstant
@@ -55,14 +55,14 @@ final class RaftLockService: Sendable {
 
     // MARK: One call
 
-    /// Asks one server once.
+    /// Makes one call to one server.
     func ask<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, at endpoint: GRPCEndpoint, timeout: Duration
     ) async throws(GRPCFailure) -> Response {
         let method = MethodDescriptor(fullyQualifiedService: "raftlock.RaftLock", method: call.operation.rawValue, type: .unary)
         let began = clock.now()
         do throws(GRPCFailure) {
-            // A write that was cut off is not made again before it is known what became of the first.
+            // A write that was cut off is not repeated before its outcome is known.
             let response: Response = try await endpoint.call(
                 method, call.request, isRepeatable: !call.operation.isWrite, timeout: timeout)
             record(call.operation, call.subject, .success, since: began)
@@ -70,7 +70,7 @@ final class RaftLockService: Sendable {
         } catch {
             switch LockRefusal(error) {
             case .notLeader: record(call.operation, call.subject, .redirect, since: began)
-            // Whether it failed, the look that follows tells.
+            // The read that follows shows whether it failed.
             case .unexpected where call.operation == .renew: state.withLock { $0.unresolved[call.subject] = began }
             default: record(call.operation, call.subject, .failure, since: began)
             }
@@ -84,8 +84,8 @@ final class RaftLockService: Sendable {
 
     // MARK: Writes
 
-    /// Has the leader carry it out, as soon as no other write of this process is under way. Once it has been sent, it is waited for even where the
-    /// task is cancelled: the next write must not overtake it.
+    /// Sends a write to the Raft leader as soon as no other write of this process is under way. Once it is sent, its answer is awaited even if the task is
+    /// cancelled: the next write must not overtake it.
     func write<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant
     ) async throws(GRPCFailure) -> Response {
@@ -93,8 +93,8 @@ final class RaftLockService: Sendable {
         return try await send(call, until: deadline)
     }
 
-    /// - Parameter beginBy: until when what it was decided upon is worth something; nil for ever.
-    /// - Returns: nil where its turn came after that; it was not sent then.
+    /// - Parameter beginBy: until when the read that the write is based on is valid; nil for no limit.
+    /// - Returns: nil if its turn came after that, and it was not sent.
     func write<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant, beginBy: BootInstant?
     ) async throws(GRPCFailure) -> Response? {
@@ -115,7 +115,7 @@ final class RaftLockService: Sendable {
         }
     }
 
-    /// For a caller that is in the write queue; leaves it.
+    /// Sends for a caller that has entered the write queue, and leaves the queue.
     private func send<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
         _ call: LockCall<Request, Response>, until deadline: BootInstant
     ) async throws(GRPCFailure) -> Response {
@@ -152,7 +152,7 @@ final class RaftLockService: Sendable {
             }
             let left = deadline.duration(since: clock.now())
             guard left > .zero else { throw failure ?? nobodyLeads(search, nil) }
-            // One that cannot be reached must leave time for the others.
+            // An unreachable endpoint must leave time for the others.
             let known = [directory.leader, search.pointer.flatMap { directory.endpoint(of: $0) }]
             let isKnown = asked.map { known.contains($0) } ?? false
             let share = isKnown ? left : left / (1 + search.left(of: directory))
@@ -183,8 +183,8 @@ final class RaftLockService: Sendable {
         }
     }
 
-    /// Notes what a failed write tells of the one who was asked.
-    /// - Returns: why another is to be asked; nil where this is the answer.
+    /// Notes what a failed write shows about the endpoint.
+    /// - Returns: why another endpoint must be asked; nil if the failure is the answer.
     private func meaning(_ failure: GRPCFailure, of operation: LockOperation, from index: Int?) -> LeaderSearch.Answer? {
         let refusal = LockRefusal(failure)
         return state.withLock { state in
@@ -197,12 +197,12 @@ final class RaftLockService: Sendable {
                 lost()
                 return .noLeader
             case .unexpected:
-                // Renewals end so, too, when all is well: whoever asked for one looks, and says.
+                // Renewals end with this even if all is well: their caller reads the lock and reports with `resolved`.
                 if operation != .renew { state.health.failed(at: failure.endpoint) }
-                // Whoever does not lead says so.
+                // A node that is not the leader says so.
                 if let index { state.directory.served(at: index) } else { state.found(failure.endpoint) }
                 return nil
-            // Any node says so before it looks for the leader.
+            // Any node answers this, without regard to the leader.
             case .invalidArgument, .denied, .rateLimited: return nil
             case .some:
                 if let index { state.directory.served(at: index) } else { state.found(failure.endpoint) }
@@ -240,7 +240,7 @@ final class RaftLockService: Sendable {
         guard !name.isEmpty else { return nil }
         return state.withLock { state in
             if let known = state.strangers[address] { return known }
-            // A node may name another leader each time.
+            // A node can name another leader each time.
             if state.strangers.count >= Self.mostStrangers, let other = state.strangers.keys.first(where: { $0 != state.strangeLeader }) {
                 state.strangers[other] = nil
             }
@@ -250,7 +250,7 @@ final class RaftLockService: Sendable {
         }
     }
 
-    // MARK: Who is who
+    // MARK: Node ids
 
     /// Asks the endpoints for the ids of their nodes.
     private func identify(until deadline: BootInstant) async {
@@ -266,7 +266,7 @@ final class RaftLockService: Sendable {
         }
     }
 
-    /// Asks an endpoint where a write failed for the id of its node, until it tells: should it fail again, people are told of the node.
+    /// Asks the endpoint of a failed write for the id of its node, until it is known: if it fails again, the message names the node.
     private func identify(_ index: Int?, after failure: GRPCFailure) async {
         guard let index, LockRefusal(failure) == .unexpected || failure.code == .deadlineExceeded,
             directory.nodeID(at: index) == nil
@@ -277,7 +277,7 @@ final class RaftLockService: Sendable {
 
     func identified(_ nodeID: String, at index: Int) { state.withLock { $0.directory.identified(nodeID, at: index) } }
 
-    /// The node that answers reads and carries out no write, where that is what the failure shows.
+    /// The node that answers reads but carries out no writes, if the failure shows that.
     func wedged(_ failure: GRPCFailure) -> (node: String, sign: WriteHealth.Sign)? {
         guard failure.wasSent, LockRefusal(failure) == .unexpected || failure.code == .deadlineExceeded else { return nil }
         return state.withLock { state in
@@ -287,14 +287,14 @@ final class RaftLockService: Sendable {
         }
     }
 
-    /// How a renewal was found to have ended that the endpoint did not confirm.
+    /// The outcome of a renewal that the endpoint did not confirm.
     enum Renewal: Sendable, Hashable {
         case carriedOut
-        /// There was no lease any more to renew.
+        /// There was no longer a lease to renew.
         case refused
-        /// Nothing came of it, and the server said so, or nothing.
+        /// The renewal had no effect; the server answered that it failed, or did not answer.
         case ignored(wasHeard: Bool)
-        /// It could not be looked up.
+        /// The lock could not be read.
         case unknown
     }
 

@@ -1,7 +1,7 @@
 import QQCore
 import QQGRPC
 
-// Extending a lease. The servers carry a renewal out and answer INTERNAL; only a look at the lock tells.
+// Renewing a lease. The servers answer INTERNAL to a renewal that they carry out; only reading the lock shows the outcome.
 extension RaftLockCoordinator {
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
         let claim = Claim(name: grant.name, identity: grant.identity)
@@ -15,9 +15,9 @@ extension RaftLockCoordinator {
         var held =
             state.withLock { $0.held[claim].flatMap { $0.version == version ? $0 : nil } }
             ?? Held(version: version, began: nil, ttl: grant.ttl, expiresAt: nil, isUncertain: true)
-        // After its end it may be another's of our identity, and the servers would take this renewal for theirs.
+        // After its end the lock can belong to another process with the same identity, and the servers would accept this renewal for it.
         if held.isUncertain || held.expiresAt == nil || sentAt >= grant.deadline {
-            // What moves the end after this look is not older than it, whichever renewal it comes from: so `sentAt` may be counted from.
+            // Whichever renewal moves the end after this read is not older than the read. The lease can therefore be counted from `sentAt`.
             do throws(GRPCFailure) {
                 let (snapshot, endpoint) = try await service.lockInfo(grant.name, until: deadline)
                 guard snapshot.owner == grant.identity, asHeld(snapshot).version == version else {
@@ -43,7 +43,7 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// Looks whether a renewal in doubt was carried out.
+    /// Resolves an uncertain renewal by reading the lock.
     private func resolve(
         _ grant: Grant, _ claim: Claim, _ before: Held, _ failure: GRPCFailure, _ what: String, from sentAt: BootInstant
     ) async throws(CoordinationError) -> RenewAnswer {
@@ -54,7 +54,7 @@ extension RaftLockCoordinator {
                 service.resolved(.refused, of: grant.name, at: failure.endpoint)
                 return .lost(await lost(claim, snapshot, endpoint))
             }
-            // It may also come to end earlier: a promoted waiter has 30 s, whatever it wants.
+            // The new end can be earlier: a waiter that the queue granted the lock has 30 s, whatever it requested.
             let wasCarriedOut = snapshot.expiresAt != held.expiresAt
             service.resolved(wasCarriedOut ? .carriedOut : .ignored(wasHeard: failure.isAnswer), of: grant.name, at: failure.endpoint)
             if wasCarriedOut {
@@ -62,18 +62,18 @@ extension RaftLockCoordinator {
                 return .renewed(extended(grant, claim, held, from: sentAt))
             }
         } catch {
-            // The reason for the renewal's failure says more than that of the look after it.
+            // The failure of the renewal says more than that of the read after it.
             service.resolved(.unknown, of: grant.name, at: failure.endpoint)
         }
         held.isUncertain = true
         state.withLock { $0.held[claim] = held }
         var told = told(failure, what, isChange: true)
-        // There is nothing to settle any more: asking again is all that can be done.
+        // Nothing is left to resolve: all that can be done is to try again.
         told.isUncertain = false
         throw told
     }
 
-    /// - Parameter sentAt: from when the lease counts: nobody can have renewed it before.
+    /// - Parameter sentAt: the start of the extension; the renewal cannot have happened before.
     private func extended(_ grant: Grant, _ claim: Claim, _ held: Held, from sentAt: BootInstant) -> Grant {
         state.withLock { $0.held[claim] = held }
         return self.grant(claim, version: held.version, ttl: held.ttl, from: sentAt, began: grant.acquiredAt)

@@ -1,7 +1,7 @@
-/// Which servers read and do not write any more, as a RaftLock leader does once two writes came at the same moment. Pure.
+/// Detects servers that still read but no longer write, as a RaftLock leader does once two writes arrived at the same moment. Pure.
 struct WriteHealth: Sendable, Hashable {
     private struct Record: Sendable, Hashable {
-        /// Writes in a row that failed without a reason, or were never answered.
+        /// Consecutive writes that failed without a reason or were never answered.
         var failures = 0
         /// Whether one of them was answered.
         var isHeard = false
@@ -14,7 +14,7 @@ struct WriteHealth: Sendable, Hashable {
     /// A write was answered, whatever the answer.
     mutating func wrote(at endpoint: String) { records[endpoint] = nil }
 
-    /// - Parameter wasHeard: whether it was answered that it failed; else nothing was.
+    /// - Parameter wasHeard: whether the server answered that it failed; otherwise it did not answer.
     mutating func failed(at endpoint: String, wasHeard: Bool = true) {
         records[endpoint, default: Record()].failures += 1
         if wasHeard { records[endpoint]?.isHeard = true }
@@ -24,15 +24,15 @@ struct WriteHealth: Sendable, Hashable {
         records[endpoint]?.reads = true
     }
 
-    /// What is seen of a server that reads and does not write.
+    /// The behaviour of a server that reads but does not write.
     enum Sign: Sendable, Hashable {
         case refuses
-        /// It may also wait for the other nodes.
+        /// The server might also be waiting for other nodes.
         case silent
     }
 
     func sign(at endpoint: String) -> Sign? { isWedged(at: endpoint) ? records[endpoint]?.isHeard == true ? .refuses : .silent : nil }
 
-    /// Whether it answers reads and refuses every write. One failure can have many reasons; two in a row are the sign.
+    /// Whether the server answers reads and refuses every write. One failure can have many reasons; two in a row are the sign.
     func isWedged(at endpoint: String) -> Bool { records[endpoint].map { $0.failures >= 2 && $0.reads } ?? false }
 }

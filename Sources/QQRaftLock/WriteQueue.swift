@@ -1,17 +1,17 @@
 import QQCore
 import Synchronization
 
-/// Lets one write at a time through, for two at the same moment wedge a leader for good. Whoever has the least time left goes first, and of those who have
-/// the same, whoever came first: a renewal does not wait behind requests for new leases until its own is over.
+/// Lets one write at a time through: two at the same moment wedge a RaftLock leader permanently. The write with the least time left goes first, and among
+/// equals the one that came first. A renewal therefore does not wait behind requests for new leases until its own lease is over.
 final class WriteQueue: Sendable {
     private struct State {
         var isTaken = false
         var lastID: UInt64 = 0
-        /// By deadline and coming.
+        /// In the order of deadline and arrival.
         var waiting: [(id: UInt64, deadline: BootInstant, continuation: CheckedContinuation<Bool, Never>)] = []
 
         mutating func wait(_ id: UInt64, until deadline: BootInstant, _ continuation: CheckedContinuation<Bool, Never>) {
-            // Most come with the latest deadline.
+            // Most writes arrive with the latest deadline.
             let place = waiting.lastIndex { ($0.deadline, $0.id) < (deadline, id) }.map { $0 + 1 } ?? 0
             waiting.insert((id, deadline, continuation), at: place)
         }
@@ -21,7 +21,7 @@ final class WriteQueue: Sendable {
 
     init() {}
 
-    /// How many wait to get in.
+    /// The number of waiting writes.
     var waiters: Int { state.withLock { $0.waiting.count } }
 
     /// The queue that all writes of this process to one cluster go through.
@@ -37,8 +37,8 @@ final class WriteQueue: Sendable {
 
     private static let all = Mutex<[String: WriteQueue]>([:])
 
-    /// Waits until nobody else is in, and then is. Whoever is in leaves.
-    /// - Returns: false where `deadline` came first, or the task was cancelled: then nobody has to leave.
+    /// Waits until no other write is under way, and enters. The caller must then `leave`.
+    /// - Returns: false if `deadline` came first or the task was cancelled; the caller must not leave then.
     func enter(until deadline: BootInstant, _ clock: any LeaseClock) async -> Bool {
         if Task.isCancelled { return false }
         let id = state.withLock { state -> UInt64? in
@@ -73,7 +73,7 @@ final class WriteQueue: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isIn = state.withLock { state -> Bool? in
-                    // Whoever gives up for these reasons may have done so before this.
+                    // The cancellation or the deadline can have come before the continuation was stored.
                     if Task.isCancelled || clock.now() >= deadline { return false }
                     if !state.isTaken {
                         state.isTaken = true
