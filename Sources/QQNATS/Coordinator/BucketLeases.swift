@@ -1,6 +1,6 @@
 import QQCore
 
-// Taking, renewing and giving up a lease.
+// Acquiring, renewing and releasing a lease.
 extension NATSCoordinator {
     public func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         await gate.enter()
@@ -8,7 +8,7 @@ extension NATSCoordinator {
         return try await take(request)
     }
 
-    // Of its own, so that its frame is allocated behind the gate.
+    // A function of its own, so that its frame is allocated behind the gate.
     @inline(never)
     private func take(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         do throws(JetStreamFailure) {
@@ -22,7 +22,7 @@ extension NATSCoordinator {
                 let ttl = try leaseTTL(request.name, snapshot)
                 switch try await attempt(request, snapshot, ttl: ttl) {
                 case .some(let answer): return answer
-                // Somebody else wrote in between: what they wrote decides.
+                // Another process wrote in between; its write decides.
                 case nil: fresh = true
                 }
             }
@@ -32,10 +32,10 @@ extension NATSCoordinator {
         }
     }
 
-    /// So often it is looked again before an answer, where others write in between.
+    /// How often the lease is read again if other processes write in between.
     private static let mostAttempts = 5
 
-    /// How long leases in the bucket run.
+    /// The TTL of leases in the bucket.
     private func leaseTTL(_ name: String, _ snapshot: BucketSnapshot) throws(JetStreamFailure) -> Duration {
         guard let ttl = snapshot.format.ttl(maxAge: snapshot.stream.configuration.maxAge) else {
             throw .failed(
@@ -61,12 +61,12 @@ extension NATSCoordinator {
             _ = try await jetStream.create(configuration, timeout: requestTimeout)
             state.withLock { $0.formats[request.name] = format }
         } catch {
-            // Another was faster, and made it for another TTL.
+            // Another process was faster and created the bucket, perhaps with another TTL.
             guard error.refusal?.isStreamNameInUse == true else { throw error }
         }
     }
 
-    /// - Returns: nil where the lease was written to since it was read.
+    /// - Returns: nil if the lease was written since it was read.
     private func attempt(_ request: AcquireRequest, _ snapshot: BucketSnapshot, ttl: Duration) async throws(JetStreamFailure)
         -> AcquireAnswer?
     {
@@ -74,7 +74,7 @@ extension NATSCoordinator {
         let rules = rules(name, snapshot)
         let uncertain = state.withLock { $0.uncertain[name] ?? [] }
         var continuing = request.continuing?.termID
-        // What an attempt of ours left behind, of which we were not told, stands in nobody's way but ours.
+        // A lease left by an uncertain request of ours blocks every process, and we can resume it.
         let leftover = snapshot.lease.messageID.flatMap { uncertain.contains($0.termID) ? $0.termID : nil }
         if let leftover { continuing = leftover }
         let decision = rules.decide(
@@ -113,7 +113,7 @@ extension NATSCoordinator {
     }
 
     private func take(_ name: String, _ term: LeaseTerm, _ write: KeyValueWrite) async throws(JetStreamFailure) -> UInt64? {
-        // Before it is sent: from then on it may be there.
+        // Before the write is sent: from then on it can be stored.
         state.withLock { state in state.uncertain[name] = (state.uncertain[name] ?? []).suffix(Self.mostUncertain - 1) + [term.termID] }
         do throws(JetStreamFailure) {
             let bucket = term.format.bucket(cluster: name)
@@ -131,7 +131,7 @@ extension NATSCoordinator {
         }
     }
 
-    /// What an older attempt left behind is long over, or counts as another's until it is.
+    /// The result of an older request has expired, or counts as another holder's until then.
     private static let mostUncertain = 256
 
     private func resolved(_ name: String, _ termID: String) {
@@ -153,7 +153,7 @@ extension NATSCoordinator {
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
         do throws(JetStreamFailure) {
-            // A second look where our own last write went through without our being told.
+            // A second attempt, in case our own last write was stored without an answer.
             for _ in 0..<2 {
                 guard let held = try await ownLease(grant) else { return .lost(try await present(grant.name)) }
                 if let renewed = try await renew(grant.name, held) { return .renewed(renewed) }
@@ -165,15 +165,15 @@ extension NATSCoordinator {
         }
     }
 
-    /// - Returns: nil where it was written to by somebody else, or by ourselves without our being told.
+    /// - Returns: nil if the lease was written by another process, or by an uncertain request of ours.
     private func renew(_ name: String, _ held: HeldLease) async throws(JetStreamFailure) -> Grant? {
-        // Read back, the number is whatever somebody wrote: after the last one it begins anew.
+        // A number read from the bucket can have any value; after the largest it starts again.
         let number = max(held.renewals &+ 1, 1)
         let write = held.term.renewal(number, token: held.token, over: held.revision, wall: .now())
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(
                 bucket: held.term.format.bucket(cluster: name), write, timeout: timeout(ttl: held.term.ttl))
-            // An earlier one of ours, which was stored when it came: the lease runs from then, and may be another's by now.
+            // An earlier write of ours was stored when it arrived. The lease counts from then, and another process can have it by now.
             if answer.isDuplicate { return nil }
             var renewed = held
             renewed.revision = answer.sequence
@@ -187,7 +187,7 @@ extension NATSCoordinator {
         }
     }
 
-    /// The lease of a grant, as this process holds it, or as it is found in the bucket; nil where it is another's.
+    /// The lease of a grant as this process holds it, or as it is in the bucket; nil if another process has it.
     private func ownLease(_ grant: Grant) async throws(JetStreamFailure) -> HeldLease? {
         if let held = state.withLock({ $0.held[grant.name] }), held.term.termID == grant.termID { return held }
         guard let snapshot = try await snapshot(grant.name, fresh: true, timeout: timeout(ttl: grant.ttl)) else { return nil }
@@ -256,7 +256,7 @@ extension NATSCoordinator {
         )
     }
 
-    /// - Returns: whether it still stood at `revision`.
+    /// - Returns: whether the lease was still at `revision`.
     func delete(_ name: String, _ format: LeaseFormat, at revision: UInt64, ttl: Duration) async throws(JetStreamFailure) -> Bool {
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(

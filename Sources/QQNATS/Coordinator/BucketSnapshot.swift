@@ -1,20 +1,20 @@
 import QQCore
 
-/// What was read of an election at one moment.
+/// The bucket of an election as it was read at one moment.
 struct BucketSnapshot: Sendable {
     let format: LeaseFormat
     let stream: StreamInfo
     let lease: LeaseEntry
     let cooldown: KeyValueEntry?
-    /// When the answers were in.
+    /// When the answers had arrived.
     let takenAt: BootInstant
 }
 
 extension NATSCoordinator {
-    /// Reads an election: which format it is in, how its bucket is set up, its lease and the cooldown of a node. All in one round trip.
+    /// Reads an election in one round trip: its format, the configuration of its bucket, its lease and the cooldown of a node.
     ///
-    /// - Parameter fresh: whether the stream's leader is to be asked, and not any of its servers, which may lag behind.
-    /// - Returns: nil where there is no bucket.
+    /// - Parameter fresh: whether the stream leader must answer, instead of any of its servers, which can lag behind.
+    /// - Returns: nil if there is no bucket.
     func snapshot(
         _ name: String, cooldownOf node: String? = nil, fresh: Bool, timeout: Duration
     ) async throws(JetStreamFailure) -> BucketSnapshot? {
@@ -23,13 +23,13 @@ extension NATSCoordinator {
         }
         if let known = state.withLock({ $0.formats[name] }) {
             if let found = try await snapshot(name, known, cooldownOf: node, fresh: fresh, timeout: timeout).get() { return found }
-            // The bucket is gone: another may have been made in the other format.
+            // The bucket was deleted. There might be a new one in the other format.
             state.withLock { $0.formats[name] = nil }
         }
         async let older = snapshot(name, .v1, cooldownOf: node, fresh: fresh, timeout: timeout)
         async let newer = snapshot(name, .v2, cooldownOf: node, fresh: fresh, timeout: timeout)
         let (v1, v2) = try (await older.get(), await newer.get())
-        // Where a cluster was moved from one format to the other, both buckets are there: whoever still leads in the old one counts.
+        // After a cluster was moved from one format to the other, both buckets exist. A leader in the old one still counts.
         let found: BucketSnapshot? =
             if let v1, let v2 { v2.lease.content == .free && v1.lease.content != .free ? v1 : v2 } else { v2 ?? v1 }
         if let found, v1 == nil || v2 == nil { state.withLock { $0.formats[name] = found.format } }
@@ -51,7 +51,7 @@ extension NATSCoordinator {
         return await result { () throws(JetStreamFailure) in
             guard let stream = try stream.get() else { return nil }
             if !fresh, !stream.configuration.allowDirect || found.isUnanswered || cooling.isUnanswered {
-                // A bucket made without direct reads, or an account that does not import them: the stream's leader answers.
+                // The bucket does not allow direct reads, or the account does not import them: the stream leader answers.
                 return try await self.snapshot(name, format, cooldownOf: node, fresh: true, timeout: timeout).get()
             }
             var entry = try found.get()
@@ -92,7 +92,7 @@ extension NATSCoordinator {
             serverClock: serverClock, firstSeen: firstSeen.note(name, revision: lease.revision), ownTTL: explicitTTL ?? Self.defaultTTL)
     }
 
-    /// The Go library's.
+    /// The default of the Go library.
     static let defaultTTL: Duration = .seconds(10)
 
     // MARK: What others see
@@ -116,7 +116,7 @@ extension NATSCoordinator {
         found.ttl = snapshot.ttl
         found.remaining = snapshot.remaining
         state.withLock { state in
-            // Only who has asked can say what is its own.
+            // Only a process that requested the lease can tell whether it is its own.
             let uncertain = state.uncertain[name] ?? []
             if let held = state.held[name] {
                 found.isOwn = rules.lease.messageID.map { $0.termID == held.term.termID || uncertain.contains($0.termID) } ?? false

@@ -1,8 +1,8 @@
 import QQCore
 
-// How the servers and the members do.
+// The status of servers and members.
 extension NATSCoordinator {
-    /// How long after the last answer of a service another one is waited for.
+    /// How long to wait for another answer of a service after the last one.
     private static let discoveryPause: Duration = .milliseconds(300)
 
     public func clusterStatus() async -> ClusterReport {
@@ -11,7 +11,7 @@ extension NATSCoordinator {
         var addresses = settings.options.servers
         var asked: Set<NATSOptions.Address> = []
         var serverIDs: Set<String> = []
-        // Those that we are told to use, and then those that they know of.
+        // The configured servers, and then those that they announce.
         while !addresses.isEmpty, asked.count < ServerPool.mostAnnounced {
             let round = addresses.prefix(ServerPool.mostAnnounced - asked.count).filter { asked.insert($0).inserted }
             addresses = []
@@ -21,7 +21,7 @@ extension NATSCoordinator {
                 for await endpoint in group { found.append(endpoint) }
                 for address in round {
                     guard let endpoint = found.first(where: { $0.address == address }) else { continue }
-                    // A server that announces itself under another address is not another server.
+                    // A server that announces itself under another address is not a second one.
                     let isNew = endpoint.info.map { serverIDs.insert($0.serverID).inserted } ?? true
                     guard isNew || settings.options.servers.contains(address) else { continue }
                     report.endpoints.append(endpoint.status)
@@ -57,7 +57,7 @@ extension NATSCoordinator {
             status.problem = error.reason
             return Endpoint(address: address, status: status, info: nil)
         }
-        // The first one paid for the connection.
+        // The first request paid for the connection.
         let began = clock.now()
         do throws(NATSError) {
             try await client.roundTrip(timeout: timeout)
@@ -96,7 +96,7 @@ extension NATSCoordinator {
         } catch { return .failure("JetStream: " + error.description) }
     }
 
-    /// Who leads JetStream's own cluster: told to the system account alone.
+    /// The meta leader of JetStream. Only the system account can read it.
     private func metaLeader(_ client: NATSClient, timeout: Duration) async -> String? {
         let question = Array(#"{"leader_only":true}"#.utf8)
         guard
@@ -128,7 +128,7 @@ extension NATSCoordinator {
         var version: String?
     }
 
-    /// The nodes that a service's description is of: one, unless it is no node.
+    /// The nodes that a service description belongs to: one, or none if it is not that of a node.
     static func nodes(_ payload: [UInt8]) -> [Node] {
         guard let object = (try? JSONValue.parse(payload))?.objectValue, let name = object["name"]?.stringValue, name.hasPrefix("cluster_")
         else { return [] }
@@ -147,7 +147,7 @@ extension NATSCoordinator {
         await ask(node, NodeSubject.status(node.cluster, node.id), timeout: timeout)
     }
 
-    /// Nodes of format v1 are not to be discovered: of each election its leader is asked.
+    /// Nodes of format v1 cannot be discovered. The leader of each election is asked instead.
     private func olderLeaders() async -> Set<Node> {
         guard let buckets = try? await jetStream.buckets(timeout: requestTimeout) else { return [] }
         var nodes: Set<Node> = []
@@ -179,7 +179,7 @@ extension NATSCoordinator {
 }
 
 extension MemberStatus {
-    /// Takes in what the node says of itself.
+    /// Adds the node's own report.
     mutating func answered(_ payload: [UInt8]) {
         guard let object = (try? JSONValue.parse(payload))?.objectValue else {
             problem = "its answer cannot be understood"

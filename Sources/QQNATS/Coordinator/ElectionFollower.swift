@@ -1,17 +1,17 @@
 import QQCore
 import Synchronization
 
-/// Follows one election: a watch of its key tells of changes, the clock of leases that run out. Changes nothing, and needs no bucket to begin with.
+/// Follows one election: a watch of its key shows changes, and the clock shows leases that expire. Changes nothing, and does not need a bucket to exist.
 final class ElectionFollower: Sendable {
     let name: String
     private let coordinator: NATSCoordinator
-    /// Rings when something may have changed.
+    /// Rings when something might have changed.
     let bell = Bell()
     private let state = Mutex(State())
 
     private struct State {
         var stage = Stage.unknown
-        /// The lease key as the watch shows it.
+        /// The entry of the lease key, as the watch shows it.
         var entry: KeyValueEntry?
         var isCurrent = false
         var failure: JetStreamFailure?
@@ -20,12 +20,12 @@ final class ElectionFollower: Sendable {
 
     private enum Stage {
         case unknown
-        /// There is no bucket; a subscription to the subjects of its key rings when somebody uses it.
+        /// There is no bucket. A subscription to the subjects of its key rings when the key is written.
         case missing([UInt64])
         case watching(KeyValueWatch, BucketSnapshot)
     }
 
-    /// While there is no bucket, it is looked for this often besides.
+    /// The pause between additional checks for a missing bucket.
     private static let pauseWhileMissing: Duration = .seconds(5)
 
     init(_ name: String, _ coordinator: NATSCoordinator) {
@@ -47,7 +47,7 @@ final class ElectionFollower: Sendable {
         }
     }
 
-    /// The election as it is now, as far as the watch has shown. Starts to follow, where that has not begun.
+    /// The present state of the election, as far as the watch has shown it. Starts to follow if necessary.
     func current() async throws(CoordinationError) -> (state: ElectionState, changesAt: BootInstant) {
         while true {
             if try await isReady() { break }
@@ -64,7 +64,7 @@ final class ElectionFollower: Sendable {
         var found = coordinator.electionState(name, rules)
         let now = coordinator.moment
         let left = lease.content == .free ? nil : rules.remaining(age: rules.age(at: now), wall: now.wall)
-        // Held for others until it is certain that it has ended: what people read may be an estimate, what we act on not.
+        // Held until it is certain that the lease has ended: a state that is shown can be an estimate, one that is acted on cannot.
         if found.phase == .expired, let left, left > .zero {
             found.phase = .held
             found.remaining = left
@@ -73,7 +73,7 @@ final class ElectionFollower: Sendable {
         return (found, end ?? .distantFuture)
     }
 
-    /// Whether the watch has not shown `revision` yet, which is known from elsewhere: it is on its way, or the consumer is lost.
+    /// Whether the watch has not yet shown `revision`, which is known from another read: it is on its way, or the consumer is lost.
     func isBehind(_ revision: UInt64) -> Bool {
         state.withLock { state in
             guard case .watching(_, let snapshot) = state.stage else { return false }
@@ -81,7 +81,7 @@ final class ElectionFollower: Sendable {
         }
     }
 
-    /// Whether a lease that seems to have run out is the newest that the server has. Else the watch has missed something, and begins anew.
+    /// Whether a lease that seems to have expired is the server's newest. If not, the watch has missed something and is restarted.
     func isNewest(_ found: ElectionState) async -> Bool {
         let snapshot = try? await coordinator.snapshot(name, fresh: true, timeout: coordinator.requestTimeout)
         guard let snapshot, snapshot.lease.revision > found.revision ?? 0 else { return true }
@@ -89,7 +89,7 @@ final class ElectionFollower: Sendable {
         return false
     }
 
-    /// Whether there is something to tell; else the bell rings when there is.
+    /// Whether a state is known; if not, the bell rings as soon as one is.
     private func isReady() async throws(CoordinationError) -> Bool {
         let failure = state.withLock { state in
             defer { state.failure = nil }
@@ -97,7 +97,7 @@ final class ElectionFollower: Sendable {
         }
         if let failure {
             stop()
-            // The bucket is gone; another failure is for whoever follows.
+            // The bucket was deleted; any other failure is the caller's.
             guard failure.refusal?.isStreamNotFound == true else { throw coordinator.failure("cannot watch \(name)", failure) }
         }
         switch state.withLock({ $0.stage }) {
@@ -143,7 +143,7 @@ final class ElectionFollower: Sendable {
         let configuration = OrderedConsumer.Configuration(
             bucket: snapshot.format.bucket(cluster: name), keys: snapshot.format.leaseKey, newName: { String(NUID.next().prefix(8)) },
             newInbox: { client.newInbox() })
-        // Before the watch begins: it tells from another thread.
+        // Before the watch begins: it reports on another thread.
         state.withLock { state in
             state.entry = snapshot.lease.entry
             state.isCurrent = false
@@ -154,13 +154,13 @@ final class ElectionFollower: Sendable {
         state.withLock { $0.stage = .watching(watch, snapshot) }
     }
 
-    /// On the client's event loop.
+    /// Called on the client's event loop.
     private func update(_ update: KeyValueUpdate) {
         switch update {
         case .entry(let entry):
             coordinator.firstSeen.note(name, revision: entry.revision)
             state.withLock { state in
-                // The last word may have been read before the watch began.
+                // The newest entry might have been read before the watch began.
                 if entry.revision >= state.entry?.revision ?? 0 || state.isCurrent { state.entry = entry }
             }
         case .initialDone: state.withLock { $0.isCurrent = true }

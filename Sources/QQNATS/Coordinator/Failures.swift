@@ -1,7 +1,7 @@
 import QQCore
 import QQNetwork
 
-/// How failures of NATS and JetStream are told to an operator.
+/// Failures of NATS and JetStream as they are reported to the user.
 extension NATSCoordinator {
     func failure(_ what: String, _ failure: JetStreamFailure) -> CoordinationError {
         switch failure {
@@ -27,7 +27,7 @@ extension NATSCoordinator {
             isUncertain: error.isUncertain)
     }
 
-    /// Where none of several servers would have us.
+    /// The hint if none of several servers accepted the connection.
     private static let poolHint = "see which of them are there: qq cluster-status"
 
     static let jetStreamHint =

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Lets so many through at a time; the others wait in the order of their coming.
+/// Limits the number of tasks in a section; the others wait in the order of their arrival.
 final class Gate: Sendable {
     private struct State {
         var free: Int

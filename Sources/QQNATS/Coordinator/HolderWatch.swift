@@ -1,9 +1,10 @@
 import QQCore
 import Synchronization
 
-/// What a holder has to know of its own lease beside what its renewals tell: that somebody else wrote to it, and that it is asked to step down.
+/// Watches a lease for its holder, in addition to renewals: shows writes of other processes, and requests to step down.
 ///
-/// A plain subscription to the key's subject does, and costs the server far less than a consumer for each lease: what it misses, the next renewal tells.
+/// A plain subscription to the key's subject is enough, and costs the server far less than a consumer for each lease: whatever it misses, the next
+/// renewal shows.
 final class HolderWatch: Sendable {
     private let name: String
     private let coordinator: NATSCoordinator
@@ -13,11 +14,11 @@ final class HolderWatch: Sendable {
     private struct State {
         var subscription: UInt64?
         var node: ClusterNode?
-        /// At first for what was written before the subscription stood.
+        /// Whether to read now; true at first, for writes before the subscription was active.
         var mustLook = true
-        /// When to look again, the next time first.
+        /// The times of further reads, the next one first.
         var looks: [BootInstant] = []
-        /// Whether it has been told that somebody asks for it to step down: once is enough.
+        /// Whether a request to step down has been reported: once is enough.
         var hasToldOfStepDown = false
     }
 
@@ -43,7 +44,7 @@ final class HolderWatch: Sendable {
             }
             return true
         }
-        // Whoever leads can be asked to step down, member of the cluster or not.
+        // A leader can be asked to step down whether or not it is a member of the cluster.
         let node = coordinator.serveWhileHolding(name, held)
         state.withLock { state in
             state.subscription = subscription
@@ -57,7 +58,7 @@ final class HolderWatch: Sendable {
         node?.stop()
     }
 
-    /// A server passes a message on before the stream has stored it: who reads at once may be shown what was there before.
+    /// A server delivers a message before the stream has stored it, so an immediate read can return the previous value.
     private static let looksAfterMessage: [Duration] = [.milliseconds(50), .milliseconds(500), .seconds(2)]
 
     private func isNews(_ delivery: NATSDelivery) -> Bool {
@@ -94,8 +95,8 @@ final class HolderWatch: Sendable {
         }
     }
 
-    /// After a cut all holders want to look at once. In a task of its own: one keeps what its frames took for as long as it lives, and the one that
-    /// watches lives long.
+    /// After a lost connection all holders want to read together. Runs in a task of its own: a task keeps the memory of its frames as long as it lives, and
+    /// the watching one lives long.
     private func look() async throws -> ElectionState {
         await coordinator.gate.enter()
         defer { coordinator.gate.leave() }

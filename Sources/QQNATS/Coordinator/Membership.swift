@@ -1,17 +1,17 @@
 import QQCore
 
-// Being a member of a cluster, as its other nodes and their tools see it.
+// Membership in a cluster, as its other nodes and their tools see it.
 extension NATSCoordinator {
     public var membership: (any Membership)? { self }
 
-    /// Becomes a member, which answers those who ask, until `leave`. As a Go node does, it ends its own cooldown first: somebody started it on purpose.
+    /// Becomes a member, which answers requests, until `leave`. Like a Go node it first ends its own cooldown: the user started it on purpose.
     public func join(_ name: String, as identity: String) async throws(CoordinationError) {
         await gate.enter()
         defer { gate.leave() }
         try await becomeMember(of: name, as: identity)
     }
 
-    // Of its own, so that its frame is allocated behind the gate.
+    // A function of its own, so that its frame is allocated behind the gate.
     @inline(never)
     private func becomeMember(of name: String, as identity: String) async throws(CoordinationError) {
         var format = settings.format ?? settings.formatToCreate
@@ -34,7 +34,7 @@ extension NATSCoordinator {
 
     public func leave(_ name: String) async { state.withLock { $0.nodes.removeValue(forKey: name) }?.stop() }
 
-    /// A node for the time of a term, where this process is no member anyway.
+    /// A node for the time of a term; nil if this process is a member anyway.
     func serveWhileHolding(_ name: String, _ held: HeldLease) -> ClusterNode? {
         if state.withLock({ $0.nodes[name] != nil }) { return nil }
         let node = node(name, held.term.nodeID)
@@ -70,12 +70,12 @@ extension NATSCoordinator {
         if let refusal { answer(refusal) }
     }
 
-    /// As many of those who ask for one step-down are answered when it is done.
+    /// The most requests for one step-down that are answered when it is done.
     private static let mostStepDowns = 64
 
     func isAskedToStepDown(_ name: String) -> Bool { state.withLock { !($0.stepDowns[name] ?? []).isEmpty } }
 
-    /// The lease that this process holds, as far as it knows.
+    /// The state of the lease that this process holds, as far as it knows.
     func ownState(_ name: String) -> ElectionState? {
         guard let held = state.withLock({ $0.held[name] }) else { return nil }
         var found = ElectionState(name: name, phase: .held)

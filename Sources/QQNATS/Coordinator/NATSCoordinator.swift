@@ -15,22 +15,22 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     ])
 
     let settings: NATSSettings
-    /// The TTL that the operator asks for, where one is.
+    /// The TTL that the user gave; nil for the cluster's own.
     let explicitTTL: Duration?
     let clock: any LeaseClock
     let requestTimeout: Duration
     let state = Mutex(State())
     /// When each revision of a lease was first read: from then on its age is known, whatever the clocks show.
     let firstSeen: FirstSeen
-    /// A thousand elections are not begun all at once: what each needs meanwhile is far more than what it needs later.
+    /// Limits how many elections start together: each needs far more memory at its start than later.
     let gate = Gate(width: 32)
     public let connectionEvents: AsyncStream<ConnectionEvent>
     private let eventPost: AsyncStream<ConnectionEvent>.Continuation
 
-    /// What this process remembers, by election.
+    /// The memory of this process, by election.
     struct State {
         var jetStream: JetStream?
-        /// The format that a cluster was found to use.
+        /// The format that a cluster uses.
         var formats: [String: LeaseFormat] = [:]
         var held: [String: HeldLease] = [:]
         /// Term IDs of acquire requests whose outcome is unknown, the newest last.
@@ -47,15 +47,15 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     struct HeldLease: Sendable {
         var term: LeaseTerm
         var token: FencingToken
-        /// Of our last write.
+        /// The revision of our last write.
         var revision: UInt64
-        /// How often it was renewed.
+        /// The number of renewals.
         var renewals: UInt64
     }
 
     /// - Parameters:
-    ///   - explicitTTL: the TTL that the operator asks for; nil where the cluster's own is meant.
-    ///   - requestTimeout: for one request; inside a lease it is shorter.
+    ///   - explicitTTL: the TTL that the user gave; nil for the cluster's own.
+    ///   - requestTimeout: the limit for one request; within a lease it is shorter.
     public init(server: ServerURL, settings: NATSSettings, explicitTTL: Duration?, clock: any LeaseClock, requestTimeout: Duration) {
         self.server = server
         self.settings = settings
@@ -66,7 +66,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         (connectionEvents, eventPost) = AsyncStream.makeStream(of: ConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
     }
 
-    /// The connection is made when it is first needed: until then there is no thread, so that the guardian can be forked.
+    /// The connection is made when it is first needed. Until then there is no thread, so the guardian can be forked.
     var jetStream: JetStream {
         state.withLock { state in
             if let jetStream = state.jetStream { return jetStream }
@@ -93,12 +93,12 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
 
     var moment: LeaseEntryRules.Moment { LeaseEntryRules.Moment(boot: clock.now(), wall: .now()) }
 
-    /// Inside a lease there has to be time for another try.
+    /// The limit for a request within a lease, which leaves time for another attempt.
     func timeout(ttl: Duration) -> Duration { min(requestTimeout, max(ttl / 4, .milliseconds(250))) }
 
     // MARK: Names
 
-    /// The account decides which buckets there are, and so does the domain. No secret is part of it.
+    /// Account and domain decide which buckets exist, and are therefore part of the key. No secret is.
     public func electionKeys(_ name: String) -> [String] {
         let login =
             switch settings.options.credentials {
@@ -110,7 +110,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         return [networkElectionKey("\(name) \(settings.apiPrefix) \(login)")]
     }
 
-    /// Below it, a stall of a moment would cost the lease.
+    /// With a shorter TTL, a momentary stall would lose the lease.
     public static let shortestTTL: Duration = .seconds(1)
 
     public func validate(name: String, identity: String, ttl: Duration) throws(CoordinationError) {
@@ -133,7 +133,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         let snapshot: BucketSnapshot?
-        // While we hold it, there has to be time for what follows from the answer.
+        // While we hold the lease, there must be time to act on the answer.
         let limit = state.withLock { $0.held[name]?.term.ttl }.map { timeout(ttl: $0) } ?? requestTimeout
         do throws(JetStreamFailure) { snapshot = try await self.snapshot(name, fresh: true, timeout: limit) } catch {
             throw failure("cannot read \(name)", error)
@@ -150,7 +150,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
             throw failure("cannot list elections", error)
         }
         let names = Set(buckets.compactMap { LeaseFormat.election(inBucket: $0.bucket)?.cluster }).sorted()
-        // So many at a time: neither one after the other nor thousands at once.
+        // A limited number at a time, neither one by one nor thousands together.
         return await withTaskGroup(of: ElectionState.self) { group in
             var states: [ElectionState] = []
             for (index, name) in names.enumerated() {

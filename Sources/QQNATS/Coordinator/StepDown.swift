@@ -1,6 +1,6 @@
 import QQCore
 
-// Making a holder let go: its node is asked, and only where the operator insists is its lease ended for it.
+// Making a holder step down: its node is asked, and its lease is ended only if the user insists.
 extension NATSCoordinator {
     public func askToStepDown(
         _ seen: ElectionState, by identity: String, byForce: Bool
@@ -34,7 +34,7 @@ extension NATSCoordinator {
         do throws(JetStreamFailure) { return try await endLease(seen) } catch { throw failure(what, error) }
     }
 
-    /// Asks a node to step down: nil where it does, or why it does not.
+    /// Asks a node to step down. Returns nil if it does, or the reason why it does not.
     private func ask(_ node: String, of name: String) async -> Result<String?, NATSError> {
         do throws(NATSError) {
             let subject = NodeSubject.stepDown(name, node)
@@ -42,7 +42,7 @@ extension NATSCoordinator {
         } catch { return .failure(error) }
     }
 
-    /// Deletes the lease, and keeps its node from taking it again at once.
+    /// Deletes the lease, and keeps its node from acquiring it again immediately.
     private func endLease(_ seen: ElectionState) async throws(JetStreamFailure) -> StepDownAnswer {
         for _ in 0..<Self.mostRenewalsBetween {
             guard let snapshot = try await snapshot(seen.name, fresh: true, timeout: requestTimeout) else { return .done }
@@ -60,7 +60,7 @@ extension NATSCoordinator {
 
     private static let mostRenewalsBetween = 5
 
-    /// Why a node did not step down; nil where it did.
+    /// Why a node did not step down; nil if it did.
     private static func refusal(_ answer: NATSMessage) -> String? {
         if let error = answer.headers["Nats-Service-Error"] { return Printable.text(error) }
         guard let object = (try? JSONValue.parse(answer.payload))?.objectValue else { return "something that is no answer" }

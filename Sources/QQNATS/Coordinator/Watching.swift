@@ -1,20 +1,20 @@
 import QQCore
 import Synchronization
 
-// Waiting for a turn, and watching.
+// Waiting for a turn, and watching elections.
 extension NATSCoordinator {
     public func waitForTurn(
         _ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant
     ) async throws(CoordinationError) {
         let follower = follower(request.name)
-        // After having stepped down only the clock helps.
+        // A cooldown ends by the clock alone.
         let cooledDown = blocker.cooldown.map { clock.now() + $0 }
         var behindSince: BootInstant?
         while true {
             let (found, changesAt) = try await follower.current()
             let now = clock.now()
             if now >= deadline { return }
-            // Else what the watch shows would send us back at once to whoever refused us, again and again.
+            // Otherwise an outdated watch would send us back to request the same lease again and again.
             if let revision = blocker.revision, follower.isBehind(revision) {
                 let limit = (behindSince ?? now) + Self.timeToCatchUp
                 behindSince = behindSince ?? now
@@ -34,7 +34,7 @@ extension NATSCoordinator {
         }
     }
 
-    /// After so long a watch that does not show what is known from elsewhere is begun anew.
+    /// How long a watch can lag behind a known revision before it is restarted.
     private static let timeToCatchUp: Duration = .seconds(1)
 
     public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
@@ -76,7 +76,7 @@ actor ElectionWatch {
         clock = coordinator.clock
     }
 
-    /// The next state that differs from the one told before; the present ones first.
+    /// The next state that differs from the previous one; the present ones first.
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
             var changesAt = BootInstant.distantFuture

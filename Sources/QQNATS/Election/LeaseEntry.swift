@@ -1,18 +1,18 @@
 import QQCore
 
-/// What an election's bucket says of its lease.
+/// The lease of an election as it is in the bucket.
 struct LeaseEntry: Sendable, Hashable {
     enum Content: Sendable, Hashable {
-        /// The key is not there, or was given up.
+        /// The key does not exist, or was deleted by a release.
         case free
-        /// Somebody took it; whether the lease still runs is for `LeaseEntryRules`.
+        /// A process acquired it. Whether the lease is still in force is for `LeaseEntryRules` to decide.
         case taken(LeaseValue, MessageID?)
-        /// What stands there is no lease.
+        /// The value is not a lease.
         case junk(reason: String)
     }
 
     let format: LeaseFormat
-    /// Nil where the key is not there.
+    /// Nil if the key does not exist.
     let entry: KeyValueEntry?
     let content: Content
 
@@ -38,7 +38,7 @@ struct LeaseEntry: Sendable, Hashable {
         return messageID
     }
 
-    /// The revision that the next write must name: 0 where the key is not there, a tombstone's where it was given up.
+    /// The revision that the next write must name: 0 if the key does not exist, a tombstone's if it was deleted.
     var revision: UInt64 { entry?.revision ?? 0 }
 
     var value: LeaseValue? {
@@ -49,8 +49,8 @@ struct LeaseEntry: Sendable, Hashable {
         if case .taken(_, let messageID) = content { messageID } else { nil }
     }
 
-    /// The term's fencing token: the revision of the write that took the lease. Of a Go node's term only that of the last write is known,
-    /// which grows within the term.
+    /// The term's fencing token: the revision of the write that acquired the lease. For a Go node's term only the revision of the last write is
+    /// known, which grows within the term.
     var token: FencingToken? {
         switch content {
         case .free: nil

@@ -2,9 +2,9 @@ import QQCore
 
 /// The two ways in which go-cluster keeps a lease in a bucket. Source: shared/protocols/nats-go-cluster.md and the recordings of its nodes.
 public enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
-    /// That of the library's first releases: bucket `cluster-ID`, key `lease`.
+    /// The format of the library's first releases: bucket `cluster-ID`, key `lease`.
     case v1
-    /// That of its tags v2.0.x: bucket `KV_CLUSTER_ID`, key `leader`.
+    /// The format of its tags v2.0.x: bucket `KV_CLUSTER_ID`, key `leader`.
     case v2
 
     // MARK: Names
@@ -28,7 +28,7 @@ public enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// Which cluster's election a bucket holds, and how; nil where it is no election's.
+    /// The cluster whose election a bucket holds, and the format; nil if it does not hold an election.
     static func election(inBucket bucket: String) -> (format: LeaseFormat, cluster: String)? {
         for format in allCases where bucket.hasPrefix(format.bucketPrefix) {
             let cluster = String(bucket.dropFirst(format.bucketPrefix.count))
@@ -54,7 +54,7 @@ public enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    /// How long leases are in a bucket that keeps values for `maxAge`; nil where it keeps them for ever.
+    /// The TTL of leases in a bucket that keeps values for `maxAge`; nil if it keeps them forever.
     func ttl(maxAge: Duration?) -> Duration? {
         switch self {
         case .v1: maxAge.map { $0 / 2 }
@@ -75,7 +75,7 @@ public enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
         return nil
     }
 
-    /// Why `node` cannot be a node's id; nil if it can. It is part of a key, and of subjects, where dots make more tokens of it, as in the
+    /// Why `node` cannot be a node id; nil if it can. The id is part of a key and of subjects, in which dots split it into several tokens, as for
     /// Go nodes.
     static func problem(withNode node: String) -> String? {
         if node.isEmpty { return "a node id must not be empty" }

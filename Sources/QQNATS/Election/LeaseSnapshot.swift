@@ -1,6 +1,6 @@
 import QQCore
 
-/// What a reader is told of an election in a bucket.
+/// The lease of an election in a bucket, as it is reported to a reader.
 struct LeaseSnapshot: Sendable, Hashable {
     var phase: ElectionState.Phase
     /// While `expired`, the last holder; nil for junk.
@@ -10,14 +10,14 @@ struct LeaseSnapshot: Sendable, Hashable {
     var termID: String?
     var epoch: UInt64?
     var revision: UInt64?
-    /// When the term began, by its holder's clock. v2 nodes do not record it: nil, but for a lease that was never renewed.
+    /// The start of the term, by the holder's clock. v2 nodes do not record it: nil, except for a lease that was never renewed.
     var acquiredAt: WallTime?
     /// When the lease was last written, by the server's clock.
     var renewedAt: WallTime?
     var ttl: Duration?
-    /// How long the lease still runs, not below zero; nil where it has no end.
+    /// The rest of the lease, at least zero; nil if it has no end.
     var remaining: Duration?
-    /// Why what stands there is no lease.
+    /// Why the value is not a lease; nil if it is one.
     var junk: String?
 
     init(_ rules: LeaseEntryRules, at moment: LeaseEntryRules.Moment) {

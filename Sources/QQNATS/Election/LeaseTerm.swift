@@ -1,26 +1,26 @@
 import QQCore
 
-/// A term of ours: what its writes look like.
+/// A term of this process, and its writes.
 ///
-/// A write that is sent again because its answer was lost may have been stored the first time. Server 2.9 then says `isDuplicate` even where
-/// others have written since, 2.15 says wrong last sequence even where nobody has: only reading back tells.
+/// A write that is repeated because its answer was lost might have been stored the first time. Server 2.9 then answers `isDuplicate` even if other
+/// processes have written since, and 2.15 answers wrong last sequence even if none has. Only reading shows the outcome.
 struct LeaseTerm: Sendable, Hashable {
     var format: LeaseFormat
     var nodeID: String
     var epoch: Int64
     /// See `MessageID`.
     var termID: String
-    /// When it began, by our wall clock.
+    /// The start of the term, by this machine's wall clock.
     var acquiredAt: WallTime
-    /// How long leases in the bucket run.
+    /// The TTL of leases in the bucket.
     var ttl: Duration
 
-    /// Takes the lease over `revision`; the revision that it brings is the term's fencing token.
+    /// Acquires the lease over `revision`; the revision of this write is the term's fencing token.
     func acquisition(over revision: UInt64) -> KeyValueWrite {
         write(over: revision, messageID: MessageID(termID: termID), wall: acquiredAt)
     }
 
-    /// The `count`th renewal, from 1, over the write before it.
+    /// Renewal number `count`, from 1, over the previous write.
     func renewal(_ count: UInt64, token: FencingToken, over revision: UInt64, wall: WallTime) -> KeyValueWrite {
         write(over: revision, messageID: MessageID(termID: termID, renewal: .init(token: token.value, count: count)), wall: wall)
     }
@@ -34,10 +34,10 @@ struct LeaseTerm: Sendable, Hashable {
         return .put(format.leaseKey, value.encoded(as: format), over: revision, id: messageID.description)
     }
 
-    /// Gives the lease up, where it still stands at `revision`.
+    /// Releases the lease if it is still at `revision`.
     static func release(_ format: LeaseFormat, at revision: UInt64) -> KeyValueWrite { .delete(format.leaseKey, at: revision) }
 
-    /// Keeps `node` from leading for a TTL. The Go nodes write it over revision 0 first, and where that is refused over whatever is there.
+    /// Keeps `node` from leading for a TTL. Go nodes write it over revision 0 first, and if that is refused over any revision.
     static func cooldown(_ format: LeaseFormat, node: String, ttl: Duration, wall: WallTime, over revision: UInt64? = nil) -> KeyValueWrite
     {
         .put(format.cooldownKey(node: node), Array(String((wall + ttl).milliseconds).utf8), over: revision)

@@ -1,22 +1,22 @@
 import QQCore
 
-/// What stands under the lease key, in JSON, in both formats.
+/// The value of the lease key, JSON in both formats.
 struct LeaseValue: Sendable, Hashable {
     var nodeID: String
     /// Go's `int64`; counts terms.
     var epoch: Int64
-    /// v1: when the term began. v2: when the lease was last renewed, to the millisecond. By the holder's clock.
+    /// v1: the start of the term. v2: the last renewal, to the millisecond. By the holder's clock.
     var acquiredAt: WallTime
-    /// When the lease ends, by the holder's clock. v1 only.
+    /// The end of the lease, by the holder's clock. v1 only.
     var expiresAt: WallTime?
 
     struct Junk: Error, Sendable, Hashable {
         var reason: String
     }
 
-    /// Reads what Go's `encoding/json` reads: unknown names are passed over, names match in any case and the last one counts, what is
-    /// missing or null is Go's zero value.
-    /// - Throws: where Go fails too, and where there is no node id.
+    /// Parses as Go's `encoding/json` does: unknown names are ignored, names match in any case and the last one counts, and a missing or null
+    /// member has Go's zero value.
+    /// - Throws: `Junk` if Go fails too, or if there is no node id.
     init(parsing bytes: [UInt8], as format: LeaseFormat) throws(Junk) {
         let value: JSONValue
         do throws(JSONError) { value = try JSONValue.parse(bytes) } catch { throw Junk(reason: error.description) }
@@ -47,7 +47,7 @@ struct LeaseValue: Sendable, Hashable {
         self.expiresAt = expiresAt
     }
 
-    /// As Go writes it.
+    /// Encodes as Go does.
     func encoded(as format: LeaseFormat) -> [UInt8] {
         switch format {
         case .v1:
@@ -60,7 +60,7 @@ struct LeaseValue: Sendable, Hashable {
         }
     }
 
-    /// Go takes no 1.0 for an int64.
+    /// Go does not accept 1.0 for an int64.
     private static func integer(_ member: JSONObject.Member) throws(Junk) -> Int64 {
         guard case .integer(let value) = member.value else { throw Junk(reason: "\"\(member.name)\" is not a whole number") }
         return value
@@ -79,11 +79,11 @@ struct LeaseValue: Sendable, Hashable {
 }
 
 extension WallTime {
-    /// That many milliseconds after 1970 began, held within the years 1 to 9999.
+    /// The given number of milliseconds after the start of 1970, clamped to the years 1 to 9999.
     init(milliseconds: Int64) {
         self.init(seconds: milliseconds / 1000, nanoseconds: milliseconds % 1000 * 1_000_000)
     }
 
-    /// Whole milliseconds since 1970 began, rounded down.
+    /// Whole milliseconds since the start of 1970, rounded down.
     var milliseconds: Int64 { seconds * 1000 + Int64(nanoseconds) / 1_000_000 }
 }

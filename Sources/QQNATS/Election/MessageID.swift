@@ -5,9 +5,9 @@
 /// repeated write.
 struct MessageID: Sendable, Hashable, CustomStringConvertible {
     struct Renewal: Sendable, Hashable {
-        /// The revision of the write that took the lease.
+        /// The revision of the write that acquired the lease.
         var token: UInt64
-        /// From 1.
+        /// The number of the renewal, from 1.
         var count: UInt64
     }
 
@@ -50,7 +50,7 @@ struct MessageID: Sendable, Hashable, CustomStringConvertible {
         return newTermID(using: &generator)
     }
 
-    /// Positive, and written as we write it.
+    /// Parses a positive number in the form in which we write it.
     private static func number(_ text: Substring) -> UInt64? {
         guard let number = UInt64(text), number > 0, String(number) == text else { return nil }
         return number
