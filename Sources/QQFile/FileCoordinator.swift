@@ -318,8 +318,6 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         return found
     }
 
-    public var lister: (any ElectionLister)? { self }
-
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         if folder.isDefault, folder.isMissing { return [] }
         var states: [ElectionState] = []

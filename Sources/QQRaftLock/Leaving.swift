@@ -20,8 +20,6 @@ extension RaftLockCoordinator {
 
     private static let timeToLeave: Duration = .seconds(3)
 
-    public var serverQueue: (any ServerQueue)? { self }
-
     public func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool {
         do throws(GRPCFailure) {
             let response = try await service.write(LockCalls.cancelWait(name, identity), until: requestDeadline)

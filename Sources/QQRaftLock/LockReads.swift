@@ -23,8 +23,6 @@ extension RaftLockCoordinator {
 
     // MARK: Listing
 
-    public var lister: (any ElectionLister)? { self }
-
     /// The most locks that a server lists in one answer.
     private static let page: Int32 = 1000
     /// Bounds the memory that a server's list can take, names included.

@@ -1,7 +1,8 @@
 /// A system that elections live on, reached at one server URL.
 ///
 /// The protocols that it combines are what every system can do; a function takes the narrowest of them that it needs. What only some systems can do is a
-/// property that is nil for the others. `capabilities` then has the reason, and `require` throws it.
+/// property that is nil for the others. `capabilities` then has the reason, and `require` throws it. A system that conforms to the property's protocol as
+/// well gets the property from an extension: properties, unlike `as?`, cost no lookup of a conformance when a command starts.
 public protocol Coordinator: Leasing, ElectionReader, WaitingQueue, SteppingDown, ElectionNaming, Connection, ClusterReporting {
     var capabilities: Capabilities { get }
 
@@ -26,4 +27,16 @@ extension Coordinator {
         guard let facet, capabilities.has(capability) else { throw capabilities.unsupported(capability, what, at: server) }
         return facet
     }
+}
+
+extension Coordinator where Self: ElectionLister {
+    public var lister: (any ElectionLister)? { self }
+}
+
+extension Coordinator where Self: ServerQueue {
+    public var serverQueue: (any ServerQueue)? { self }
+}
+
+extension Coordinator where Self: Membership {
+    public var membership: (any Membership)? { self }
 }

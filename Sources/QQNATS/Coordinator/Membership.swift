@@ -2,8 +2,6 @@ import QQCore
 
 // Membership in a cluster, as its other nodes and their tools see it.
 extension NATSCoordinator {
-    public var membership: (any Membership)? { self }
-
     /// Becomes a member, which answers requests, until `leave`. Like a Go node it first ends its own cooldown: the user started it on purpose.
     public func join(_ name: String, as identity: String) async throws(CoordinationError) {
         await gate.enter()

@@ -142,8 +142,6 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         return electionState(name, rules(name, snapshot))
     }
 
-    public var lister: (any ElectionLister)? { self }
-
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let buckets: [(bucket: String, stream: StreamInfo)]
         do throws(JetStreamFailure) { buckets = try await jetStream.buckets(timeout: requestTimeout) } catch {
