@@ -3,7 +3,7 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// Elections on lease files: no server, one folder, one machine (or machines that share the folder, judged by time).
+/// Elections on lease files: no server, one folder, one machine (or several that share the folder, judged by time).
 public final class FileCoordinator: Coordinator, ElectionLister {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
@@ -18,15 +18,15 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     let clock: any LeaseClock
     private let ownTTL: Duration
     private let requestTimeout: Duration
-    /// Places in queues that we hold, by election.
+    /// The places in queues that this process has, by election.
     private let places = Mutex<[String: QueuePlace]>([:])
-    /// The terms that this process took with a lock of its own.
+    /// The terms that this process acquired with a liveness lock.
     private let ownTerms = Mutex<Set<UInt64>>([])
     /// The watch of the folder, made when it is first needed.
     private let folderEvents = Mutex<FolderEvents?>(nil)
 
-    /// - Parameter ownTTL: counts for holders that do not say theirs, as the Go package's.
-    /// - Parameter requestTimeout: how long to wait for somebody who is in the middle of changing a file.
+    /// - Parameter ownTTL: used for holders that do not record theirs, such as the Go package's.
+    /// - Parameter requestTimeout: how long to wait for another process that is changing a file.
     public init(server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration) {
         self.server = server
         folder = LeaseFolder(path: server.path, isDefault: isDefault)
@@ -37,8 +37,8 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     // MARK: Names
 
-    /// The folder by what it is, for it can be reached by several paths; while it does not exist, by the one that it will be made in. Those that look for
-    /// it ask for all, for it may have been made since.
+    /// The folder by device and inode, since it can be reached by several paths; while it does not exist, by the folder in which it will be created. A search
+    /// uses all keys, since the folder might have been created in the meantime.
     public func electionKeys(_ name: String) -> [String] {
         var parts = folder.path.split(separator: "/")
         var rest = ""
@@ -53,17 +53,17 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         }
     }
 
-    /// A folder has one name: elections of other folders are others.
+    /// A folder has one key: elections of other folders are different ones.
     public func electionKind(_ name: String) -> String { electionKeys(name).first ?? name }
 
-    /// From where it is said that nothing of a term lives: this boot, this pid namespace, this user. Others see other processes. nil where that is unknown.
+    /// The view in which no process of a term was left: this boot, this pid namespace, this user. Others see other processes. Nil if unknown.
     private static let viewpoint: String? = {
         var namespace = stat()
         guard stat("/proc/self/ns/pid", &namespace) == 0, !BootIdentity.own.text.isEmpty else { return nil }
         return "\(BootIdentity.own.text) \(namespace.st_ino) \(geteuid())"
     }()
 
-    /// The longest name, in bytes: with what is put before and behind it, it fits into a file name.
+    /// The longest name, in bytes; with prefix and suffix it fits into a file name.
     public static let longestName = 128
 
     public func validate(name: String, identity: String, ttl: Duration) throws(CoordinationError) {
@@ -105,7 +105,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
             highestToken: transaction.highestToken, moment: now)
     }
 
-    /// Opens a lease file, waiting for whoever is in the middle of a change.
+    /// Opens a lease file, after waiting for a process that is changing it.
     /// - Parameter patience: how long to wait at most, if that is less than the request timeout.
     private func transaction(
         _ name: String, _ access: LeaseFolder.Access, patience: Duration? = nil
@@ -120,7 +120,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
             case .missing: return nil
             case .busy: break
             }
-            // Looked at before the pause: a process that slept long, as its machine may, tries once more.
+            // Checked before the pause: after a long sleep, for example of the machine, one more attempt is made.
             if clock.now() >= end {
                 throw lockedOut(name, access, after: patience)
             }
@@ -179,7 +179,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
                 case .endSurvivors(let token): survivors = token
                 }
             }
-            // The file's lock is let go: what follows takes time.
+            // The file's lock is released by now, because the rest takes time.
             if endedSurvivors { throw survivorsRemain(request.name, []) }
             endedSurvivors = true
             try await endSurvivors(of: request.name, token: survivors)
@@ -194,7 +194,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         if request.wantsLivenessLock {
             let kind: TermLivenessLock.Kind = request.guardsWork ? .work : .holder
             lock = try TermLivenessLock(token: token, kind, in: folder, transaction.directory, name: request.name)
-            // No term has this byte: we hold the file's lock, and nothing live was seen under it.
+            // No term has locked this byte: we hold the file's lock, and no live process was seen under it.
             guard lock != nil else { throw lockedByStranger(request.name, TermLivenessLock.byte(of: token, kind)) }
         }
         let now = moment
@@ -229,13 +229,13 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     }
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
-        // Less than what is left of the lease: who is in the way is to be told before it ends.
+        // Less than the rest of the lease: the process that blocks us must be reported before it ends.
         let patience = max(grant.deadline.duration(since: clock.now()) / 4, .milliseconds(20))
         guard let transaction = try await transaction(grant.name, .amend, patience: patience) else {
             return .lost(ElectionState(name: grant.name, phase: .free))
         }
         let present = try state(transaction)
-        // A lease that has ended is not extended, even if nobody has taken it: whoever works under it has been told that it is over.
+        // A lease that has expired is not renewed even if it is free: its holder has already ended the work under it.
         guard rules(transaction).isTerm(of: grant), present.phase == .held else { return .lost(present) }
         let now = moment
         var record = transaction.record
@@ -249,13 +249,13 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     }
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        // What is over by then need not be given up. A saved grant's deadline may have been moved since, by another process.
+        // A lease that is over by then need not be released. The deadline of a saved grant might have been moved by another process since.
         let left = grant.deadline.duration(since: clock.now())
         guard let transaction = try await transaction(grant.name, .amend, patience: left > .zero ? left : nil) else {
             return .notHeld(ElectionState(name: grant.name, phase: .free))
         }
         guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
-        // Whoever guards work gives its lease up when nothing of it is left. Another process with the grant knows nothing of that.
+        // The process that guards the work releases its lease when none of it is left. Another process with the grant cannot know that.
         let token = transaction.record.token ?? 0
         let isOwn = ownTerms.withLock { $0.remove(token) != nil }
         try vacate(transaction, isClean: isOwn && !grant.leavesProcesses)
@@ -263,7 +263,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     }
 
     private func vacate(_ transaction: LeaseTransaction, isClean: Bool) throws(CoordinationError) {
-        // As the Go package does: the time of the last renewal stays, and for how long it was.
+        // As the Go package does: the time and the length of the last renewal stay.
         var record = LeaseRecord(holder: "", renewTime: transaction.record.renewTime)
         record.leaseDuration = transaction.record.lasts
         record.cleanFor = isClean ? Self.viewpoint : nil
@@ -285,7 +285,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         let end = clock.now() + .seconds(1)
         var pause = Duration.milliseconds(2)
         while TermLivenessLock.isHeld(token, .work, side) {
-            // Again, as long as it takes: one may have forked before it died.
+            // Repeated as long as necessary: a process might have forked before it died.
             survivors.end()
             do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
             pause = min(pause * 2, .milliseconds(50))
@@ -306,7 +306,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState { try await read(name, countingWaiters: true) }
 
-    /// - Parameter countingWaiters: whether those that wait are counted, for which every lock of the machine is looked at.
+    /// - Parameter countingWaiters: whether to count the waiters, which requires reading every lock of the machine.
     func read(_ name: String, countingWaiters: Bool) async throws(CoordinationError) -> ElectionState {
         guard let transaction = try await transaction(name, .read) else { return ElectionState(name: name, phase: .free) }
         var found = try state(transaction)
@@ -323,7 +323,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         var states: [ElectionState] = []
         for name in try names() {
             do throws(CoordinationError) { states.append(try await read(name)) } catch {
-                // What lies beside leases and is none is no election. One that cannot be read must not hide the others.
+                // Other files beside leases are not elections. A lease that cannot be read must not hide the others.
                 if error.kind == .brokenData, LeaseTransaction.isForeign(name, in: folder) { continue }
                 var state = ElectionState(name: name, phase: .unknown)
                 state.problem = error
@@ -358,7 +358,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         guard present.phase != .free else { return .done }
         guard present.leader == state.leader, present.token == state.token else { return .changed(present) }
         if present.alive == true || (present.alive == nil && transaction.record.isLocked) {
-            // It works here, or on another machine that shares the folder. Its qq sees this at once, ends the command, and only then lets go. Taking the lease away instead would let two work.
+            // The holder works here or on another machine that shares the folder. Its qq sees this immediately, ends the command and then releases the lease. Ending the lease here would let two work.
             var record = transaction.record
             record.stepDown = identity
             try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
@@ -381,7 +381,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     // MARK: Watching
 
-    /// The watch that all who watch the folder share.
+    /// The one watch of the folder, shared by all its users.
     func events() throws(CoordinationError) -> FolderEvents {
         try folder.reporting(folder.path, .read) { () throws(SystemCallError) in
             try folderEvents.withLock { events throws(SystemCallError) in

@@ -1,10 +1,10 @@
 import CKernel
 import Glibc
 
-/// What kind of file system a folder is on.
+/// The file system of a folder.
 struct FileSystem: Sendable, Hashable {
     let name: String
-    /// Whether other machines may write it too.
+    /// Whether other machines can write to it too.
     let isShared: Bool
 
     init(of folder: Descriptor) {
@@ -14,7 +14,7 @@ struct FileSystem: Sendable, Hashable {
             isShared = true
             return
         }
-        // Magic numbers of statfs(2). What is not known here may be shared: then leases are judged by time, not by locks.
+        // Magic numbers of statfs(2). An unknown file system might be shared: its leases are judged by time, not by locks.
         let known: [Int64: (String, Bool)] = [
             0xEF53: ("ext4", false), 0x5846_5342: ("xfs", false), 0x9123_683E: ("btrfs", false), 0x0102_1994: ("tmpfs", false),
             0x8584_58f6: ("ramfs", false), 0x794c_7630: ("overlay", false), 0x2fc1_2fc1: ("zfs", false), 0xF2F5_2010: ("f2fs", false),

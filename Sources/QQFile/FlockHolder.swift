@@ -1,6 +1,6 @@
 import Glibc
 
-/// A process that holds a flock(2) on an open file, for an error that tells who is in the way: `process 12 (vim) of user alice`, and its number.
+/// A process that holds a flock(2) on an open file, for an error that names it: `process 12 (vim) of user alice`, and its number.
 /// - Returns: nil if none can be found, as in another pid namespace or on another machine.
 public func flockHolder(of descriptor: CInt) -> (description: String, pid: pid_t)? {
     var file = stat()

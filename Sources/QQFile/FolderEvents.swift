@@ -3,17 +3,17 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// What inotify(7) tells of a folder, handed to whoever watches the election that a file belongs to: one descriptor and one thread, however many
-/// elections are watched.
+/// Distributes the inotify(7) events of a folder to the watchers of the election that a file belongs to, with one descriptor and one thread for any
+/// number of elections.
 final class FolderEvents: Sendable {
-    /// What the thread needs; it may outlive `FolderEvents` by the moment that it takes to notice.
+    /// The state of the thread, which can briefly outlive `FolderEvents`.
     private final class Listeners: Sendable {
         let inotify: Descriptor
         let bells = Mutex<[UInt64: (names: Set<String>?, bell: Bell)]>([:])
 
         init(_ inotify: Descriptor) { self.inotify = inotify }
 
-        /// Rings for those who watch one of `names`; nil, on either side: for all.
+        /// Rings for the watchers of one of `names`; nil, on either side, means all.
         func ring(_ names: Set<String>?) {
             let bells = bells.withLock { bells in
                 bells.values.filter { listener in
@@ -29,7 +29,7 @@ final class FolderEvents: Sendable {
     private let thread: BlockingThread
     private let next = Mutex<UInt64>(0)
 
-    /// - Throws: `SystemCallError` where the folder cannot be watched.
+    /// - Throws: `SystemCallError` if the folder cannot be watched.
     init(_ path: String) throws(SystemCallError) {
         let number = try SystemCallError.check("inotify_init1", inotify_init1(CInt(IN_CLOEXEC | IN_NONBLOCK)))
         let inotify = Descriptor(number)
@@ -44,8 +44,8 @@ final class FolderEvents: Sendable {
 
     deinit { thread.cancel() }
 
-    /// - Parameter names: the elections that matter; nil: everything.
-    /// - Returns: what to hand to `forget`.
+    /// - Parameter names: the elections to watch; nil for all.
+    /// - Returns: the id for `forget`.
     func listen(to names: Set<String>?, _ bell: Bell) -> UInt64 {
         let id = next.withLock { next in
             next += 1
@@ -57,7 +57,7 @@ final class FolderEvents: Sendable {
 
     func forget(_ id: UInt64) { listeners.bells.withLock { $0[id] = nil } }
 
-    /// The elections that what has happened is about; nil where that may be any.
+    /// The elections that the events are about; nil if they can be about any.
     private static func take(_ inotify: Descriptor) -> Set<String>? {
         var names: Set<String> = []
         var isAboutAll = false
@@ -81,7 +81,7 @@ final class FolderEvents: Sendable {
                 }
             }
         }
-        // The kernel tells of a holder's end a moment before it lets its lock go.
+        // The kernel reports a holder's end a moment before it releases its lock.
         if lockWasClosed { usleep(1000) }
         return isAboutAll ? nil : names
     }

@@ -3,13 +3,13 @@ import Glibc
 import QQCore
 
 extension FileCoordinator {
-    /// The folder: whether it is there, may be written, what it is on, and whether the kernel's locks work there. Changes nothing.
+    /// The status of the folder: whether it exists and is writable, its file system, and whether kernel locks work there. Changes nothing.
     public func clusterStatus() async -> ClusterReport { ClusterReport(endpoints: [await folderStatus()]) }
 
     private func folderStatus() async -> EndpointStatus {
         let start = clock.now()
         if folder.isDefault, folder.isMissing {
-            // It is made when the first lease is taken.
+            // The folder is created with the first lease.
             return EndpointStatus(
                 endpoint: server.description, isReachable: true, canGrant: true, roundTrip: clock.now().duration(since: start),
                 details: [.init("exists", false), .init("elections", 0), .init("held", 0), .init("broken", 0)])
@@ -40,7 +40,7 @@ extension FileCoordinator {
         }
     }
 
-    /// Asks the kernel for a lock that conflicts, which takes none.
+    /// Asks the kernel for a conflicting lock, which takes none.
     private func locksWork(_ directory: Descriptor) -> Bool {
         var at: Int64 = 0
         var length: Int64 = 0

@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-/// The elections of a folder as they change: inotify(7) tells of writes and of holders' ends, the clock of leases that run out.
+/// The elections of a folder as they change: inotify(7) shows writes and the ends of holders, and the clock shows leases that expire.
 actor FolderWatch {
     private let coordinator: FileCoordinator
     private let names: [String]
@@ -11,7 +11,7 @@ actor FolderWatch {
     private var last: [String: ElectionState] = [:]
     private var pending: [ElectionState] = []
     private var listening: (events: FolderEvents, id: UInt64)?
-    /// While the folder is not there, the one above it is watched.
+    /// Whether the folder does not exist, so that the one above it is watched.
     private var isProvisional = false
 
     init(_ coordinator: FileCoordinator, names: [String], tellsRenewals: Bool) {
@@ -22,7 +22,7 @@ actor FolderWatch {
 
     deinit { if let listening { listening.events.forget(listening.id) } }
 
-    /// The next state that differs from the one told before; the present ones first.
+    /// The next state that differs from the previous one; the present ones first.
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
             if listening != nil { try await waitForSomething() }
@@ -41,7 +41,7 @@ actor FolderWatch {
         listening = (events, events.listen(to: isProvisional ? nil : Set(names), bell))
     }
 
-    /// A default folder that nobody has used yet is no error: the nearest folder above it tells when it is made.
+    /// A default folder that does not exist yet is not an error: the nearest folder above it shows when it is created.
     private func eventsAbove(_ folder: LeaseFolder) throws(CoordinationError) -> FolderEvents {
         var path = folder.path
         while access(path, F_OK) != 0, let slash = path.lastIndex(of: "/"), path != "/" {
@@ -60,7 +60,7 @@ actor FolderWatch {
         }
     }
 
-    /// Time passing is no change, nor are by themselves a renewal and a number of waiters.
+    /// The passing of time, a renewal and the number of waiters alone do not count as a change.
     private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
         var left = one
         var right = other
@@ -74,7 +74,7 @@ actor FolderWatch {
     }
 
     private func waitForSomething() async throws {
-        // The end of a lease makes no event.
+        // The end of a lease causes no event.
         let soonest = last.values.filter { $0.isLed }.compactMap { $0.remaining }.min()
         let now = coordinator.clock.now()
         await bell.wait(until: soonest.map { now + $0 + .milliseconds(1) } ?? .distantFuture, coordinator.clock)

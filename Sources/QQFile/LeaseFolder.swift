@@ -2,10 +2,10 @@ import CKernel
 import Glibc
 import QQCore
 
-/// The folder that lease files live in, and how files in it are opened: never through symbolic links, never somebody else's planted file.
+/// The folder of the lease files, and how files in it are opened: never through symbolic links, and never a file planted by another user.
 struct LeaseFolder: Sendable {
     let path: String
-    /// Whether it may be made where it is missing: only the embedded default, so that a mistyped or unmounted folder is never a second election.
+    /// Whether to create the folder if it is missing: only the embedded default, so that a mistyped or unmounted folder never becomes a second election.
     let isDefault: Bool
 
     static let suffix = ".json"
@@ -19,8 +19,8 @@ struct LeaseFolder: Sendable {
         file.hasPrefix(".") && file.hasSuffix(".lock") && file.utf8.count > 6 ? String(file.dropFirst().dropLast(5)) : nil
     }
 
-    /// - Parameter changing: whether something in it is to be changed.
-    /// - Throws: `CoordinationError` that says what is wrong with the folder.
+    /// - Parameter changing: whether something in the folder will be changed.
+    /// - Throws: `CoordinationError` that describes the problem with the folder.
     func open(creating: Bool, changing: Bool = false) throws(CoordinationError) -> Descriptor {
         var number = openDirectory()
         if number < 0, errno == ENOENT, creating, isDefault {
@@ -39,7 +39,7 @@ struct LeaseFolder: Sendable {
         return folder
     }
 
-    /// Whether the folder is missing, as a default folder is that nobody has used yet.
+    /// Whether the folder is missing, as a default folder is before its first use.
     var isMissing: Bool {
         var information = stat()
         return stat(path, &information) != 0 && errno == ENOENT
@@ -51,7 +51,8 @@ struct LeaseFolder: Sendable {
         var made = ""
         for part in path.split(separator: "/") {
             made += "/" + part
-            // Leases tell who works on what, and whoever can open one can lock it: for the user's own eyes. What is above root's folder is everybody's.
+            // Leases reveal who works on what, and a process that can open one can lock it. A user's folder is therefore private; the folders above root's can be
+            // read by every user.
             if mkdir(made, geteuid() == 0 && made != path ? 0o755 : 0o700) != 0, errno != EEXIST {
                 throw problem(SystemCallError("mkdir"), with: made)
             }
@@ -60,13 +61,13 @@ struct LeaseFolder: Sendable {
 
     enum Access {
         case read
-        /// For changing; the file is made where it is missing.
+        /// For changing; a missing file is created.
         case change
-        /// For changing what is there.
+        /// For changing an existing file.
         case amend
     }
 
-    /// Opens a file of the folder; nil where it is missing and not to be made.
+    /// Opens a file of the folder; nil if it is missing and is not to be created.
     func openFile(_ file: String, in folder: Descriptor, _ access: Access) throws(CoordinationError) -> Descriptor? {
         let flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (access == .read ? O_RDONLY : O_RDWR)
         let full = path + "/" + file
@@ -80,7 +81,7 @@ struct LeaseFolder: Sendable {
         }
         var tries = 0
         while number < 0, errno == EACCES, Permissions.isGroups(around), tries < 5 {
-            // Another member of the group may be in the middle of making it.
+            // Another member of the group might be creating it right now.
             usleep(1000)
             number = openat(folder.number, file, flags)
             tries += 1
@@ -94,8 +95,8 @@ struct LeaseFolder: Sendable {
         return descriptor
     }
 
-    /// In a folder where everybody may put files, only our own, and those of the folder's owner, are believed (as fs.protected_regular has it). A file
-    /// with several names is not, nor is it by root in any folder of others.
+    /// In a folder where every user can create files, only our own files and those of the folder's owner are trusted (like fs.protected_regular). A file with
+    /// several names is not trusted there, nor by root in any other user's folder.
     private func check(_ own: stat, in around: stat, _ full: String) throws(CoordinationError) {
         guard own.st_mode & S_IFMT == S_IFREG else {
             throw CoordinationError(
@@ -109,7 +110,7 @@ struct LeaseFolder: Sendable {
                 because: "it belongs to user \(own.st_uid), in a folder where everybody may put files", at: full,
                 hint: "choose a folder that only those may write who take part, with -s file:///DIR")
         }
-        // Somebody may have linked to a file of ours, for us to write to. Root has the most to lose, so it looks in every folder of others.
+        // Another user might have linked to a file of ours, for us to write to. Root has the most to lose and therefore checks in every folder of others.
         let isOthers = geteuid() == 0 && (around.st_uid != 0 || Permissions.isGroups(around))
         if own.st_nlink > 1, isEverybodys || isOthers {
             let who = isEverybodys ? "everybody" : "others than root"
@@ -128,8 +129,8 @@ struct LeaseFolder: Sendable {
         do { return try body() } catch { throw problem(error, with: file, access) }
     }
 
-    /// What a failed system call means for a person.
-    /// - Parameter access: what was wanted of the file.
+    /// A failed system call as it is reported to the user.
+    /// - Parameter access: the access to the file that was requested.
     func problem(_ error: SystemCallError, with file: String, _ access: Access = .change) -> CoordinationError {
         let isFolder = file == path
         func say(_ kind: CoordinationError.Kind, _ hint: String?, because reason: String? = nil) -> CoordinationError {

@@ -1,10 +1,10 @@
 import QQCore
 
-/// What stands beside a lease file in `.NAME.lock`: the largest fencing token given out, and the last change to the lease file, before and after.
+/// The journal of a lease file, in `.NAME.lock`: the largest fencing token given out, and the last change to the lease file, before and after.
 ///
-/// The lease file itself is rewritten in place, as the Go package does, because a rename would leave others holding the lock of a dead file. A crash in
-/// the middle of that leaves the first bytes of the new content before the last bytes of the old. The journal, written first, tells both, so that
-/// such a mixture is recognised and completed. Two slots are written in turn, each with a checksum, so that a crash in the middle of a slot leaves the other.
+/// The lease file itself is rewritten in place, as by the Go package, because after a rename other processes would hold the lock of a deleted file. A crash
+/// in the middle leaves the first bytes of the new content before the last bytes of the old one. The journal is written first and has both contents, so
+/// such a mixture is recognised and completed. Two slots with checksums are written in turn: a crash in the middle of one leaves the other.
 struct LeaseJournal: Sendable, Hashable {
     var sequence: UInt64
     var token: UInt64
@@ -13,25 +13,25 @@ struct LeaseJournal: Sendable, Hashable {
 
     static let slotSize = 64 * 1024
     static let slotCount = 2
-    /// Nearly every entry fits into this.
+    /// Almost every entry fits into this size.
     static let usualSize = 2048
-    /// A lease file is not larger than this, so that a slot holds two.
+    /// The largest lease file; a slot holds two.
     static let largestLeaseFile = 16 * 1024
     private static let magic = "qq-lease-journal 1"
 
-    /// Where this entry goes.
+    /// The offset of this entry's slot.
     var offset: Int { Int(sequence % UInt64(Self.slotCount)) * Self.slotSize }
 
     private var head: String { "\(Self.magic) sequence=\(sequence) token=\(token) before=\(before.count) after=\(after.count)" }
 
-    /// One line of text that says what follows, then both contents.
+    /// One line of text that describes the rest, then both contents.
     var encoded: [UInt8] {
         let body = before + after
         let sum = fnv1a64(Array(head.utf8) + body)
         return Array((head + " sum=\(sum)\n").utf8) + body
     }
 
-    /// The entry in a slot; nil where the slot was never written, or not to its end.
+    /// The entry in a slot; nil if the slot was never written, or not completely.
     init?(slot: some Collection<UInt8>) {
         guard let newline = slot.prefix(256).firstIndex(of: UInt8(ascii: "\n")) else { return nil }
         let line = String(decoding: slot[..<newline], as: UTF8.self)
@@ -42,7 +42,7 @@ struct LeaseJournal: Sendable, Hashable {
             guard word.hasPrefix(key), let number = UInt64(word.dropFirst(key.count)) else { return nil }
             numbers.append(number)
         }
-        // Both are counted on from.
+        // Both numbers are incremented later.
         guard numbers[0] < .max, numbers[1] <= LeaseRecord.largestToken else { return nil }
         guard numbers[2] <= UInt64(Self.largestLeaseFile), numbers[3] <= UInt64(Self.largestLeaseFile) else { return nil }
         let body = slot[slot.index(after: newline)...]
@@ -63,27 +63,27 @@ struct LeaseJournal: Sendable, Hashable {
         self.after = after
     }
 
-    /// Whether a slot, from its beginning, holds what no `qq` has written there: neither an entry nor one whose writing was cut short.
+    /// Whether a slot holds bytes from its start that no `qq` has written: neither an entry nor an incompletely written one.
     static func isForeign(slot: some Collection<UInt8>) -> Bool {
         zip(slot, magic.utf8).contains { $0 != $1 && $0 != 0 }
     }
 
-    /// The newest whole entry.
+    /// The newest complete entry.
     static func newest(of slots: [some Collection<UInt8>]) -> LeaseJournal? {
         slots.compactMap { LeaseJournal(slot: $0) }.max { $0.sequence < $1.sequence }
     }
 
-    /// What is written over the old content in one go: the new content, and spaces up to the old length, which the truncation that follows takes away.
+    /// The bytes that are written over the old content in one call: the new content, and spaces up to the old length, which the following truncation removes.
     static func overwrite(from before: [UInt8], to after: [UInt8]) -> [UInt8] {
         after + [UInt8](repeating: UInt8(ascii: " "), count: max(0, before.count - after.count))
     }
 
-    /// What the lease file says, given its bytes: they themselves, or the new content where our own change of it was cut short.
+    /// The meaning of the lease file's bytes: the bytes themselves, or the new content if our own change was interrupted.
     func settled(_ content: [UInt8]) -> [UInt8] {
         if content == before || content == after { return content }
         let written = Self.overwrite(from: before, to: after)
         if content == written { return after }
-        // The first `cut` bytes are new, the rest is old: any `cut` for which that holds will do.
+        // The first `cut` bytes are new and the rest is old; any `cut` for which this holds is enough.
         let cut = zip(content, written).prefix { $0 == $1 }.count
         guard cut > 0 else { return content }
         if cut == content.count, cut >= before.count { return after }

@@ -1,54 +1,54 @@
 import QQCore
 
-/// What a lease file holds: `holder` and `renewTime` as the Go package writes them, and what `qq` adds, which Go readers pass over.
+/// The content of a lease file: `holder` and `renewTime` as the Go package writes them, and fields of `qq`, which Go readers ignore.
 struct LeaseRecord: Sendable, Hashable {
-    /// Empty: nobody.
+    /// The holder's identity; empty if the lease is free.
     var holder: String
     var renewTime: WallTime
-    /// When the term began.
+    /// The start of the term.
     var acquireTime: WallTime?
-    /// For how long the lease was taken, as the present generation of the Go package writes it; the older one's files do not say. More than a day, and
-    /// what is no whole number of nanoseconds, is passed over. A node of the present generation takes a lease for over that does not say.
+    /// The length of the lease, as the present generation of the Go package writes it; the older one does not write it. More than a day, or a value that is not
+    /// a whole number of nanoseconds, is ignored. A node of the present generation takes a lease without a length for expired.
     var leaseDuration: Duration?
-    /// The same in seconds, for versions of `qq` that know nothing of `leaseDuration`.
+    /// The same in seconds, for versions of `qq` that do not know `leaseDuration`.
     var ttl: Duration?
     var token: UInt64?
-    /// The machine of the holder, for people.
+    /// The machine of the holder, to be shown.
     var host: String?
     /// The kernel that the lock belongs to, and its clock that `bootDeadline` is on: a `BootIdentity`.
     var bootID: String?
-    /// When the lease ends on that CLOCK_BOOTTIME.
+    /// The end of the lease on that CLOCK_BOOTTIME.
     var bootDeadline: BootInstant?
-    /// Whether a kernel lock shows that the holder lives (see `TermLivenessLock`).
+    /// Whether the holder has a liveness lock (see `TermLivenessLock`).
     var isLocked = false
-    /// The file that the lock is on, by inode: one that was deleted and made anew tells nothing of the holder.
+    /// The inode of the lock's file: a file that was deleted and recreated shows nothing about the holder.
     var lockFile: UInt64?
-    /// Whether something of the holder's outlives it, an address that the kernel carries until the lease ends: a lock that was let go then says nothing.
+    /// Whether an effect of the lease outlives its holder: an address that the kernel carries until the lease ends. A released lock then proves nothing.
     var endsByTimeAlone = false
-    /// Who asks the holder to step down.
+    /// The identity that asks the holder to step down.
     var stepDown: String?
-    /// Who says that the term before has ended together with all processes that worked under it (`FileCoordinator.viewpoint`).
+    /// The view in which the previous term has ended together with all processes that worked under it (`FileCoordinator.viewpoint`).
     var cleanFor: String?
 
-    /// Tokens are bytes that are locked, far behind the journal; the kernel has no more of them.
+    /// The largest token. Tokens are offsets of locked bytes, far behind the journal, and the kernel has no larger ones.
     static let largestToken: UInt64 = 1 << 60
 
-    /// No lease lasts longer than what is believed of another program's word for it.
+    /// The longest lease that is accepted from another program.
     static let longestLease: Duration = .seconds(24 * 3600)
 
     static let nobody = LeaseRecord(holder: "", renewTime: .goZero)
 
     struct Broken: Error, Hashable {
         var reason: String
-        /// Whether it is some other program's data rather than a lease that was damaged.
+        /// Whether it is another program's data rather than a damaged lease.
         var isForeign = false
     }
 
-    /// How long the lease lasts; nil where the file does not say. Programs that rewrite the file drop `ttlSeconds` or carry along an earlier
-    /// holder's: so `leaseDuration` counts where both are there.
+    /// The length of the lease; nil if the file has none. Programs that rewrite the file drop `ttlSeconds` or keep that of an earlier holder. Therefore
+    /// `leaseDuration` counts if both exist.
     var lasts: Duration? { leaseDuration ?? ttl }
 
-    /// An empty file means nobody. Unknown fields are passed over; without a `holder` it is no lease file.
+    /// Parses a file. An empty file means a free lease. Unknown fields are ignored; without a `holder` it is not a lease file.
     init(parsing bytes: [UInt8]) throws(Broken) {
         if bytes.isEmpty {
             self = .nobody
@@ -86,9 +86,9 @@ struct LeaseRecord: Sendable, Hashable {
         self.renewTime = renewTime
     }
 
-    /// Programs that put in another holder may keep the fields that they do not know. These are believed only for the holder that `qq` wrote them for:
-    /// the lock of an earlier one tells nothing of who has the lease now.
-    /// - Parameter last: what `qq` wrote last; nil where that cannot be read.
+    /// Programs that write another holder might keep fields that they do not know. These count only for the holder that `qq` wrote them for: the lock of an
+    /// earlier holder shows nothing about the present one.
+    /// - Parameter last: the record that `qq` wrote last; nil if it cannot be read.
     mutating func believe(after last: LeaseRecord?) {
         guard holder != last?.holder else { return }
         if leaseDuration != nil { ttl = nil }
@@ -105,7 +105,7 @@ struct LeaseRecord: Sendable, Hashable {
         cleanFor = nil
     }
 
-    /// As Go's decoder has it: only what is written without point and exponent is an integer.
+    /// As Go's decoder: only a number without point and exponent is an integer.
     private static func leaseDuration(in object: JSONObject) -> Duration? {
         guard case .integer(let nanoseconds)? = object["leaseDuration"], nanoseconds > 0, nanoseconds <= longestLease.nanoseconds else {
             return nil

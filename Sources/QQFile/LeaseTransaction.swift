@@ -2,16 +2,16 @@ import CKernel
 import Glibc
 import QQCore
 
-/// One look at a lease file, or one change of it, under its flock(2), which the Go package takes too.
+/// One read or one change of a lease file, under its flock(2), which the Go package takes too.
 ///
-/// The lock is held from `init` until the value goes away. Nothing in here waits: a file that somebody else has locked is `.busy`. A read that shows
-/// a living holder does without: what is read then is what one moment held, and a reader that is stopped half-way keeps nobody from writing.
+/// The lock is held from `init` until the value is destroyed. Nothing in here waits: a file that another process has locked is `.busy`. A read that
+/// shows a live holder does without the lock: its bytes are those of one moment, and a reader that is stopped half-way blocks no writer.
 struct LeaseTransaction {
     enum Opened {
         case ready(LeaseTransaction)
-        /// Somebody is in the middle of a change.
+        /// Another process is changing the file.
         case busy
-        /// There is no such lease file.
+        /// The lease file does not exist.
         case missing
     }
 
@@ -20,14 +20,14 @@ struct LeaseTransaction {
     let directory: Descriptor
     private let file: Descriptor
     private let side: Descriptor?
-    /// The lease file's bytes as they are, and as they are to be understood.
+    /// The lease file's bytes, and their meaning.
     private let raw: [UInt8]
     private let content: [UInt8]
     private let journal: LeaseJournal?
     let record: LeaseRecord
     /// As in `LeaseFileRules`.
     let liveToken: UInt64?
-    /// A byte of work that somebody has locked without a term; nil where work was found.
+    /// A byte of work that is locked without a term; nil if work was found.
     let strangersByte: Int64?
     let holderLives: Bool
     /// The side file's inode.
@@ -37,10 +37,10 @@ struct LeaseTransaction {
     var highestToken: UInt64 { journal?.token ?? 0 }
 
     static func open(_ name: String, in folder: LeaseFolder, _ access: LeaseFolder.Access) throws(CoordinationError) -> Opened {
-        // A folder that is gone took its leases with it; one that was never there and was named is a mistake to be told of.
+        // A deleted folder took its leases with it. A folder that was named and never existed is an error to report.
         if access == .amend || (access == .read && folder.isDefault), folder.isMissing { return .missing }
         let directory = try folder.open(creating: access == .change, changing: access != .read)
-        // The file may be replaced between opening and locking it; then the lock is worth nothing, and we look again.
+        // The file might be replaced between opening and locking it. The lock is useless then, and the file is opened again.
         for _ in 0..<10 {
             guard let file = try folder.openFile(name + LeaseFolder.suffix, in: directory, access) else { return .missing }
             if access == .read, let glance = try? LeaseTransaction(name, folder, directory, file, access), glance.showsHolder {
@@ -55,8 +55,8 @@ struct LeaseTransaction {
         return .busy
     }
 
-    /// Whether the record is whole and in force. An empty one may be somebody's who is in the middle of writing, and a lock that is gone may be that of
-    /// a term that is over already.
+    /// Whether the record is complete and in force. An empty one might belong to a process that is writing, and a missing lock to a term that is already
+    /// over.
     private var showsHolder: Bool {
         !record.holder.isEmpty && (!record.isLocked || holderLives || (liveToken != nil && liveToken == record.token))
     }
@@ -93,12 +93,12 @@ struct LeaseTransaction {
         content = journal?.settled(raw) ?? raw
         var record: LeaseRecord
         do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw Self.broken(error, path) }
-        // Somebody else wrote it since, and may have kept the fields that they do not know.
+        // Another program wrote it since, and might have kept the fields that it does not know.
         if let journal, content != journal.before, content != journal.after {
             record.believe(after: try? LeaseRecord(parsing: journal.after))
         }
         self.record = record
-        // Only now, so that nothing is put beside what turns out to be some other program's file.
+        // Only now, so that no file is created beside one that turns out to be another program's.
         if side == nil, access != .read { side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change) }
         self.side = side
         if access != .read { for file in [file, side] { Permissions.settle(file, in: directory) } }
@@ -116,7 +116,7 @@ struct LeaseTransaction {
         var slots: [[UInt8]] = []
         for slot in 0..<LeaseJournal.slotCount {
             let start = slot * LeaseJournal.slotSize
-            // The rest is read only where it is needed.
+            // The rest is read only if needed.
             let first = try side.read(at: start, count: LeaseJournal.usualSize)
             let isWhole = first.count < LeaseJournal.usualSize || LeaseJournal(slot: first) != nil
             slots.append(isWhole ? first : try side.read(at: start, count: LeaseJournal.slotSize))
@@ -124,7 +124,7 @@ struct LeaseTransaction {
         return LeaseJournal.newest(of: slots)
     }
 
-    /// Nothing is written over a file that has the name of our side file and is some other program's.
+    /// A file with the name of our side file that belongs to another program is never overwritten.
     private static func checkJournal(_ side: Descriptor, _ folder: LeaseFolder, _ name: String) throws(CoordinationError) {
         let path = folder.path + "/" + LeaseFolder.sideFile(name)
         for slot in 0..<LeaseJournal.slotCount {
@@ -146,9 +146,8 @@ struct LeaseTransaction {
                 : "look at it; if nobody works under this lease, empty it: truncate -s 0 \(path)")
     }
 
-    /// Whether a file of the folder has the name of a lease file and is some other program's: valid JSON that is no lease, or far too
-    /// much of it, beside which no `qq` has left
-    /// anything.
+    /// Whether a file with the name of a lease file is another program's: valid JSON that is not a lease, or far too large for one, without anything of
+    /// `qq` beside it.
     static func isForeign(_ name: String, in folder: LeaseFolder) -> Bool {
         var side = stat()
         guard let directory = try? folder.open(creating: false),
@@ -163,7 +162,7 @@ struct LeaseTransaction {
         return false
     }
 
-    /// - Throws: `.brokenData` where a term with this token is one too many.
+    /// - Throws: `.brokenData` if the token exceeds the largest one.
     func checkToken(_ token: UInt64) throws(CoordinationError) {
         guard max(token, highestToken) <= LeaseRecord.largestToken else {
             throw CoordinationError(
@@ -172,9 +171,9 @@ struct LeaseTransaction {
         }
     }
 
-    /// Replaces the record. The old content stays wherever that fails before the first byte is overwritten, and can be restored where it fails after.
+    /// Replaces the record. If that fails before the first byte is overwritten, the old content stays; if it fails later, it can be restored.
     /// - Parameter token: the largest token given out so far, this change included.
-    /// - Parameter isNewTerm: whether to wait until it is on the disk: a token must not be given out again after a power failure. Everything else
+    /// - Parameter isNewTerm: whether to wait until the record is on the disk: a token must not be given out again after a power failure. Everything else
     ///   is about processes of this machine, which would not survive that either.
     func write(_ new: LeaseRecord, token: UInt64, isNewTerm: Bool) throws(CoordinationError) {
         let path = folder.leaseFile(name)
@@ -188,7 +187,7 @@ struct LeaseTransaction {
         try folder.reporting(path) { () throws(SystemCallError) in
             try file.reserve(max(after.count, raw.count))
             if isNewTerm {
-                // Room for what the term will write later, so that a disk that fills up does not end it.
+                // Room for the later writes of the term, so that a full disk does not end it.
                 for slot in 0..<LeaseJournal.slotCount { try side.reserve(LeaseJournal.usualSize, at: slot * LeaseJournal.slotSize) }
             }
             try side.write(encoded, at: entry.offset)
@@ -199,7 +198,7 @@ struct LeaseTransaction {
             try file.truncate(to: after.count)
             if isNewTerm { try file.synchronise() }
         } catch {
-            // As it was, so that nobody reads a lease that was not granted.
+            // Restored, so that no process reads a lease that was not granted.
             try? file.write(raw, at: 0)
             try? file.truncate(to: raw.count)
             var problem = folder.problem(error, with: path)

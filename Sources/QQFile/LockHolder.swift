@@ -6,9 +6,9 @@ import Synchronization
 /// A process that has a kernel lock on a file, as /proc shows it.
 struct LockHolder: Sendable, Hashable {
     var pid: pid_t
-    /// The program's name; empty where it is not to be read.
+    /// The program's name; empty if it cannot be read.
     var program: String
-    /// The user's name, or number where the machine's own list has no name for it; empty where it is not to be read.
+    /// The user's name, or the number if the machine's own list has no name; empty if it cannot be read.
     var user: String
 
     /// As the subject of a sentence: `process 12 (flock) of user alice`.
@@ -17,7 +17,7 @@ struct LockHolder: Sendable, Hashable {
             + (user.isEmpty ? "" : " of user \(Printable.text(user))")
     }
 
-    /// What kind of lock is looked for, and where in the file.
+    /// The kind of lock to search for, and its place in the file.
     enum Kind: Sendable, Hashable {
         /// flock(2), on the file as a whole.
         case whole
@@ -25,10 +25,10 @@ struct LockHolder: Sendable, Hashable {
         case byte(Int64)
     }
 
-    /// - Returns: a process that has such a lock; nil where none can be found, as from another pid namespace or another machine.
+    /// - Returns: a process that has such a lock; nil if none can be found, as in another pid namespace or on another machine.
     static func find(_ kind: Kind, on file: stat) -> LockHolder? {
         let pids = text("/proc/locks", limit: 1 << 20).split(separator: "\n").compactMap { pid(inLock: $0, kind, on: file) }
-        // A lock that was inherited, or is an open file description's, is listed under a process that is gone, or none.
+        // A lock that was inherited, or belongs to an open file description, is listed under a process that has exited, or under none.
         if let pid = pids.first(where: { $0 > 0 && access("/proc/\($0)", F_OK) == 0 }) { return LockHolder(pid) }
         return pids.isEmpty ? nil : search(kind, file).map { LockHolder($0) }
     }
@@ -36,13 +36,13 @@ struct LockHolder: Sendable, Hashable {
     private init(_ pid: pid_t) {
         self.pid = pid
         program = String(Self.text("/proc/\(pid)/comm", limit: 64).prefix { $0 != "\n" })
-        // The owner of /proc/PID itself is root wherever a program has changed its user.
+        // The owner of /proc/PID itself is root if a program has changed its user.
         let status = Self.text("/proc/\(pid)/status", limit: 8192).split(separator: "\n").first { $0.hasPrefix("Uid:") }
         let number = status?.split(whereSeparator: { $0 == "\t" || $0 == " " }).dropFirst().first.map(String.init) ?? ""
         user = Self.userName(number, in: Self.text("/etc/passwd", limit: 1 << 20)) ?? number
     }
 
-    /// From the machine's own list alone: others are asked over a network, and may not answer.
+    /// Reads only the machine's own list: other sources are on a network and might not answer.
     static func userName(_ number: String, in list: String) -> String? {
         for line in list.split(separator: "\n") {
             let fields = line.split(separator: ":", omittingEmptySubsequences: false)
@@ -56,7 +56,7 @@ struct LockHolder: Sendable, Hashable {
     static func pid(inLock line: Substring, _ kind: Kind, on file: stat) -> pid_t? {
         var words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
         if words.first == "lock:" { words.removeFirst() }
-        // A line with an arrow is of one that waits.
+        // A line with an arrow belongs to a waiter.
         guard words.count == 8, words[5].hasSuffix(":\(file.st_ino)"), let pid = pid_t(words[4]) else { return nil }
         switch kind {
         case .whole: return words[1] == "FLOCK" ? pid : nil
@@ -68,11 +68,11 @@ struct LockHolder: Sendable, Hashable {
         }
     }
 
-    /// The searches of the last moments.
+    /// Recent searches.
     private static let searches = Mutex(Searches())
 
-    /// The process that was found last, as long as it has the lock. Else looks at what processes have open, as far as we may, for no longer than a moment
-    /// and not again at once: this runs between renewals.
+    /// The process that was found last, as long as it has the lock. Otherwise reads the open files of all processes, as far as permitted, within a short
+    /// limit and not again immediately: this runs between renewals.
     private static func search(_ kind: Kind, _ file: stat) -> pid_t? {
         let place = Searches.Place(device: UInt64(file.st_dev), inode: UInt64(file.st_ino), kind: kind)
         let (last, isDue) = searches.withLock { $0.ask(place, at: BootInstant(nanoseconds: qq_boot_now())) }
@@ -83,7 +83,7 @@ struct LockHolder: Sendable, Hashable {
         return found
     }
 
-    /// What was searched for, what was found, and when. Pure.
+    /// Recent searches with their results and times. Pure.
     struct Searches: Sendable {
         struct Place: Sendable, Hashable {
             var device: UInt64
@@ -94,7 +94,7 @@ struct LockHolder: Sendable, Hashable {
         static let pause = Duration.seconds(1)
         private var last: [Place: (pid: pid_t?, end: BootInstant)] = [:]
 
-        /// - Returns: the process that was found last, and whether it is time to search; then nobody else searches meanwhile.
+        /// - Returns: the process that was found last, and whether it is time to search. If so, no other caller searches until then.
         mutating func ask(_ place: Place, at now: BootInstant) -> (pid: pid_t?, isDue: Bool) {
             let found = last[place]
             let isDue = found.map { now >= $0.end + Self.pause } ?? true
@@ -103,7 +103,7 @@ struct LockHolder: Sendable, Hashable {
         }
 
         mutating func note(_ pid: pid_t?, _ place: Place, at now: BootInstant) {
-            // What was found long ago need not be kept.
+            // Old results need not be kept.
             if last.count >= 100 { last = last.filter { now < $0.value.end + Self.pause } }
             last[place] = (pid, now)
         }
@@ -118,7 +118,7 @@ struct LockHolder: Sendable, Hashable {
         return nil
     }
 
-    /// Whether a process has such a lock, as far as we may look into it.
+    /// Whether a process has such a lock, as far as its files can be read.
     /// - Parameter isWriter: whether only a writing lock counts.
     static func has(_ kind: Kind, on file: stat, _ pid: pid_t, isWriter: Bool = false) -> Bool {
         // A process whose first thread has ended shows its descriptors in the others.
@@ -130,7 +130,7 @@ struct LockHolder: Sendable, Hashable {
                 let isMatch = lines.contains { line in
                     line.hasPrefix("lock:") && Self.pid(inLock: line, kind, on: file) != nil && (!isWriter || line.contains(" WRITE "))
                 }
-                // The file itself is asked only then: one on a server that does not answer would keep us waiting.
+                // The file itself is read only then: on a server that does not answer this would block.
                 var target = stat()
                 return isMatch && stat(folder + "/fd/\(number)", &target) == 0 && target.st_ino == file.st_ino
                     && target.st_dev == file.st_dev
@@ -159,9 +159,9 @@ struct LockHolder: Sendable, Hashable {
     }
 }
 
-// Those who have a lock, and by that no term.
+// Errors about processes that hold a lock without a term.
 extension FileCoordinator {
-    /// Another process has kept the lease file locked.
+    /// Another process keeps the lease file locked.
     func lockedOut(_ name: String, _ access: LeaseFolder.Access, after patience: Duration) -> CoordinationError {
         let path = folder.leaseFile(name)
         var file = stat()
@@ -173,7 +173,7 @@ extension FileCoordinator {
             hint: holder.map { "have it let go, or end it: kill \($0.pid)" } ?? "see who: fuser -v \(path)")
     }
 
-    /// Somebody has locked what only the holder of a term is to lock.
+    /// Another process has locked a byte that only the holder of a term must lock.
     func lockedByStranger(_ name: String, _ byte: Int64?) -> CoordinationError {
         let path = folder.path + "/" + LeaseFolder.sideFile(name)
         var file = stat()

@@ -3,8 +3,8 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// A place in the queue for a lease file: a thread that sleeps for the queue's lock. The kernel wakes those who sleep for it one at a time, first come
-/// first served; whoever has it is the next to lead. The place is kept while its owner does other things, and given up with `leave`.
+/// A place in the queue for a lease file: a thread that sleeps until it gets the queue's lock. The kernel wakes the sleepers one at a time, in the order of
+/// arrival; the owner of the lock leads next. The place is kept while its owner does other things, and given up when the value is destroyed.
 final class QueuePlace: Sendable {
     private let result: Result
     private let thread: BlockingThread
@@ -16,7 +16,7 @@ final class QueuePlace: Sendable {
     }
 
     /// - Parameter side: a description of `.NAME.lock` of its own; the lock goes with it.
-    /// - Throws: `SystemCallError` where there is no thread to be had.
+    /// - Throws: `SystemCallError` if a thread cannot be started.
     init(_ side: Descriptor) throws(SystemCallError) {
         let result = Result()
         self.result = result
@@ -33,7 +33,7 @@ final class QueuePlace: Sendable {
     deinit { thread.cancel() }
 
     /// Whether it is our turn.
-    /// - Throws: `SystemCallError` where the kernel refuses the lock.
+    /// - Throws: `SystemCallError` if the kernel refuses the lock.
     func isFirst() throws(SystemCallError) -> Bool {
         switch result.code.withLock({ $0 }) {
         case nil: return false
@@ -42,6 +42,6 @@ final class QueuePlace: Sendable {
         }
     }
 
-    /// Returns when it may be our turn, at `deadline`, or when the task is cancelled.
+    /// Returns when it might be our turn, at `deadline`, or when the task is cancelled.
     func wait(until deadline: BootInstant, _ clock: any LeaseClock) async { await result.bell.wait(until: deadline, clock) }
 }

@@ -3,32 +3,32 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// The kernel lock that shows that a term's holder lives: one byte of `.NAME.lock`, its number the term's token, as an open-file-description lock.
+/// The liveness lock of a term: an open-file-description lock on the byte of `.NAME.lock` whose number is the term's token.
 ///
-/// Everything that the guarded command starts inherits it, so it is let go when the last of them is gone, and not before. A byte a term means that a
-/// term that has ended, but is still being cleared away, does not stand in the way of a new one's own lock.
+/// All processes that the guarded command starts inherit it, so it is released when the last of them has ended, and not before. With one byte a term, an
+/// ended term whose processes are still being ended does not block the lock of a new term.
 final class TermLivenessLock: LivenessLock {
-    /// What holds a lock.
+    /// The kind of holder.
     enum Kind: Sendable {
-        /// Work that must be dead before anybody else may lead, whatever the lease says.
+        /// Guarded processes, which must be dead before another process leads, whatever the lease says.
         case work
-        /// The holder itself: a sign of life, which keeps nobody out once the lease has ended.
+        /// The holder itself: shows that it lives, and blocks no one once the lease has ended.
         case holder
     }
 
-    /// Bytes far behind the journal; locks need no file below them. Those of work come first, those of holders behind all of them.
+    /// Offsets far behind the journal; a lock does not need file content. The bytes of guarded processes come first, those of holders after all of them.
     static let firstByte: Int64 = 1 << 40
     static let firstHolderByte: Int64 = 1 << 61
-    /// The byte of the queue: its holder is the next to lead.
+    /// The byte of the queue: its owner leads next.
     static let queueByte: Int64 = firstByte - 1
 
     private let open: Mutex<Descriptor?>
     let descriptor: CInt
     let token: UInt64
-    /// The lock's file.
+    /// The inode of the lock's file.
     let inode: UInt64
 
-    /// Takes the lock of a term on a description of its own; nil where somebody holds it.
+    /// Takes the lock of a term on a file description of its own; nil if it is held.
     init?(token: UInt64, _ kind: Kind, in folder: LeaseFolder, _ directory: Descriptor, name: String) throws(CoordinationError) {
         let file = LeaseFolder.sideFile(name)
         guard let side = try folder.openFile(file, in: directory, .change) else { return nil }
@@ -52,15 +52,15 @@ final class TermLivenessLock: LivenessLock {
     /// Whether the lock of a term is held, as seen through `side`.
     static func isHeld(_ token: UInt64, _ kind: Kind, _ side: Descriptor) -> Bool {
         guard let byte = byte(of: token, kind), case .some(let found?) = lock(side, byte..<byte + 1) else { return false }
-        // A lock that begins elsewhere, or is longer, is no term's.
+        // A lock that starts elsewhere or is longer does not belong to a term.
         return found == byte..<byte + 1
     }
 
-    /// A lock on some of these bytes, cut off at `Int64.max`; `.some(nil)` where there is none, nil where the kernel does not tell.
+    /// A lock on some of these bytes, clamped to `Int64.max`; `.some(nil)` if there is none, nil if the kernel cannot tell.
     private static func lock(_ side: Descriptor, _ bytes: Range<Int64>) -> Range<Int64>?? {
         var at: Int64 = 0
         var length: Int64 = 0
-        // A reading lock conflicts with holders only, not with waiters that pass through.
+        // A read lock conflicts only with holders, not with waiters that pass through.
         switch qq_ofd_find(side.number, F_RDLCK, bytes.lowerBound, Int64(bytes.count), &at, &length) {
         case 1:
             let (end, isBeyond) = at.addingReportingOverflow(length)
@@ -70,22 +70,22 @@ final class TermLivenessLock: LivenessLock {
         }
     }
 
-    /// What the locks on the bytes of work show.
+    /// The result of reading the locks on the bytes of guarded processes.
     struct Work: Sendable, Hashable {
-        /// A term under which work lives.
+        /// A term whose guarded processes live.
         var token: UInt64?
-        /// Where no such term was found: a byte that is locked as no term locks it. Then it is not known that no work lives.
+        /// If no such term was found: a byte that is locked in a way that no term does. It is then unknown whether guarded processes live.
         var strangersByte: Int64?
     }
 
-    /// How many locks that are no term's are looked behind.
+    /// The most foreign locks that are skipped in the search.
     static let mostStrangers = 32
 
-    /// The term under which work lives: `expected`, or any other that can have been given out, up to `highest`.
+    /// The term whose guarded processes live: `expected`, or any other that can have been given out, up to `highest`.
     static func findWork(_ side: Descriptor, expected: UInt64?, highest: UInt64) -> Work {
         if let expected, isHeld(expected, .work, side) { return Work(token: expected) }
         var work = Work()
-        // The kernel shows one lock at a time, in no order of bytes, and a stranger's must not hide that of work: so on both of its sides.
+        // The kernel shows one lock at a time, in no fixed order. A foreign lock must not hide a term's, so the search continues on both sides of it.
         var rest = [firstByte..<firstHolderByte]
         var strangers = 0
         while let bytes = rest.popLast() {

@@ -2,11 +2,11 @@ import CKernel
 import Glibc
 import QQCore
 
-// Waiting for a lease file: asleep in the kernel, in the order of arrival.
+// Waiting for a lease file, asleep in the kernel, in the order of arrival.
 //
-// First comes a place in the queue. Whoever is first in it sleeps until the present term's lock is let go, its lease ends, or its record changes; the
-// others sleep for the queue's lock, and look now and then whether the one in front of them still moves: a process that was stopped must not stop all
-// who stand behind it.
+// A waiter first takes a place in the queue. The first waiter sleeps until the present term's lock is released, its lease ends or its record changes. The
+// others sleep until they get the queue's lock, and check now and then whether the waiter in front still reacts: a stopped process must not block all
+// those behind it.
 extension FileCoordinator {
     public func waitForTurn(
         _ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant
@@ -22,7 +22,7 @@ extension FileCoordinator {
         guard kept != nil, isFirst else {
             let patience = max(blocker.remaining ?? request.ttl, .seconds(1)) * 1.5
             await place.wait(until: min(deadline, clock.now() + patience), clock)
-            // Much may have happened while we slept, so it is asked for again. The place is kept.
+            // Much can have happened during the sleep, so the lease is requested again. The place is kept.
             return
         }
         let side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change)
@@ -32,14 +32,14 @@ extension FileCoordinator {
             guard let token = blocker.token?.value, TermLivenessLock.isHeld(token, .holder, side) else { return nil }
             return TermLivenessLock.byte(of: token, .holder)
         }
-        // A lease that has ended, and whose processes still stood in the way, is not waited for by the clock.
+        // If the lease has ended but its processes still blocked it, the clock says nothing.
         let left = blocker.remaining.map { live != nil && $0 <= .zero ? .seconds(1) : $0 }
         let end = min(deadline, left.map { clock.now() + $0 } ?? .distantFuture)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { try? await self.clock.sleep(until: end) }
             group.addTask { await self.recordChanges(name, from: blocker) }
             if let side, let live {
-                // A reading lock is granted when the writing one goes; the descriptor's end gives it back.
+                // A read lock is granted when the write lock is released; closing the descriptor releases it.
                 group.addTask { _ = await BlockingThread.run { qq_ofd_lock_wait($0, side.number, F_RDLCK, live, 1) == 0 ? 0 : errno } }
             }
             await group.next()
@@ -55,7 +55,7 @@ extension FileCoordinator {
         return place
     }
 
-    /// How many of this machine wait: the first has the queue's lock, the others sleep for it. Nil where the kernel does not tell.
+    /// The number of waiters on this machine: the first has the queue's lock, the others sleep for it. Nil if the kernel cannot tell.
     func waiters(_ side: Descriptor) -> Int? {
         var at: Int64 = 0
         var length: Int64 = 0
@@ -64,12 +64,12 @@ extension FileCoordinator {
         return Survivors.sleepers(on: information, byte: TermLivenessLock.queueByte).map { $0 + Int(first) }
     }
 
-    /// Returns when the election is not held any more, or by another term.
+    /// Returns when the election is no longer held, or held by another term.
     private func recordChanges(_ name: String, from blocker: ElectionState) async {
         do {
             for try await state in changes(of: [name]) where !state.isLed || !state.isSameTerm(as: blocker) { return }
         } catch {
-            // Without a watch the lock and the clock still wake us.
+            // Without a watch, the lock and the clock still end the wait.
             try? await clock.sleep(until: .distantFuture)
         }
     }
