@@ -132,8 +132,8 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     private func changing(_ name: String) async throws(CoordinationError) -> LeaseTransaction {
         guard let transaction = try await transaction(name, .change) else {
             throw CoordinationError(
-                .unavailable, "cannot make the lease file", because: "it is removed again and again", at: folder.leaseFile(name),
-                hint: "see what removes it: nothing but qq is to change that folder")
+                .unavailable, "cannot create the lease file", because: "it keeps being removed", at: folder.leaseFile(name),
+                hint: "find out what removes it: only qq should change that folder")
         }
         return transaction
     }

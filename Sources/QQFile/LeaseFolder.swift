@@ -32,7 +32,7 @@ struct LeaseFolder: Sendable {
         let information = try reporting(path) { () throws(SystemCallError) in try folder.information() }
         if information.st_mode & S_IWOTH != 0, information.st_mode & S_ISVTX == 0 {
             throw CoordinationError(
-                .denied, "cannot use the lease folder", because: "everybody may replace files in it", at: path,
+                .denied, "cannot use the lease folder", because: "every user can replace files in it", at: path,
                 hint: "take the right to write from others, or set the sticky bit: chmod +t \(path)")
         }
         if changing, isDefault, Permissions.areTooWide(information) { Permissions.makePrivate(folder, of: self) }
@@ -107,18 +107,18 @@ struct LeaseFolder: Sendable {
         if isEverybodys, own.st_uid != geteuid(), own.st_uid != around.st_uid {
             throw CoordinationError(
                 .denied, "cannot use the lease file",
-                because: "it belongs to user \(own.st_uid), in a folder where everybody may put files", at: full,
-                hint: "choose a folder that only those may write who take part, with -s file:///DIR")
+                because: "it belongs to user \(own.st_uid), in a folder where every user can create files", at: full,
+                hint: "choose a folder that only the contenders can write to, with -s file:///DIR")
         }
         // Another user might have linked to a file of ours, for us to write to. Root has the most to lose and therefore checks in every folder of others.
         let isOthers = geteuid() == 0 && (around.st_uid != 0 || Permissions.isGroups(around))
         if own.st_nlink > 1, isEverybodys || isOthers {
-            let who = isEverybodys ? "everybody" : "others than root"
+            let who = isEverybodys ? "every user" : "another user than root"
             throw CoordinationError(
-                .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where \(who) may put files",
+                .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where \(who) can create files",
                 at: full,
                 hint: isEverybodys
-                    ? "choose a folder that only those may write who take part, with -s file:///DIR"
+                    ? "choose a folder that only the contenders can write to, with -s file:///DIR"
                     : "see what it is, and remove its other names: find / -xdev -samefile \(full)")
         }
     }

@@ -143,7 +143,7 @@ struct LeaseTransaction {
             .brokenData, "cannot understand the lease file", because: problem.reason, at: path,
             hint: problem.isForeign
                 ? "choose another name: this file is some other program's, and stays as it is"
-                : "look at it; if nobody works under this lease, empty it: truncate -s 0 \(path)")
+                : "inspect it; if no process works under this lease, empty it: truncate -s 0 \(path)")
     }
 
     /// Whether a file with the name of a lease file is another program's: valid JSON that is not a lease, or far too large for one, without anything of

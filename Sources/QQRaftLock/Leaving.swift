@@ -48,7 +48,7 @@ extension RaftLockCoordinator {
             if refusal == .notWaiting || refusal == .notFound { return nil }
             var told = told(error, "cannot leave the queue for \(Printable.text(claim.name))", isChange: true)
             told.hint =
-                "the place ends by itself within \(DurationText.format(Self.placeLasts)), and so does a lease that it brings meanwhile"
+                "the place expires within \(DurationText.format(Self.placeLasts)), and so does a lease that it brings until then"
             return told
         }
     }
@@ -67,7 +67,7 @@ extension RaftLockCoordinator {
                 if snapshot.owner != nil { return nil }
             } catch {
                 failure = told(error, "cannot see whether \(Printable.text(claim.name)) was granted", isChange: false)
-                failure?.hint = "a lease that was granted ends by itself"
+                failure?.hint = "a lease that was granted expires"
             }
             // A request without an answer can still be carried out, for example once a majority of the nodes is connected again.
             guard uncertain?.isPending == true else { break }
@@ -77,7 +77,7 @@ extension RaftLockCoordinator {
         return CoordinationError(
             .unavailable, "cannot take back the request for \(Printable.text(claim.name))",
             because: failure?.reason ?? "it was not carried out yet", at: server.description,
-            hint: "it may still be carried out; the lease then ends by itself after \(DurationText.brief(uncertain.asked.max() ?? .zero))")
+            hint: "it might still be carried out; the lease then expires after \(DurationText.brief(uncertain.asked.max() ?? .zero))")
     }
 
     private func giveUp(
@@ -101,11 +101,11 @@ extension RaftLockCoordinator {
                 return nil
             }
             failure = CoordinationError(
-                .unavailable, what, because: "another process with the identity \(Printable.text(claim.identity)) may hold it",
+                .unavailable, what, because: "another process with the identity \(Printable.text(claim.identity)) might hold it",
                 at: server.description)
         }
         let left = snapshot.remaining(at: clock.now(), wall: .now(), clock: await service.serverClock(at: endpoint))
-        failure.hint = "the lease ends by itself" + (left.map { " within \(DurationText.brief($0))" } ?? "")
+        failure.hint = "the lease expires" + (left.map { " within \(DurationText.brief($0))" } ?? "")
         return failure
     }
 }

@@ -103,7 +103,7 @@ extension RaftLockCoordinator {
         if !failure.isAnswer { uncertain.isPending = true }
         state.withLock { $0.uncertain[claim] = uncertain }
         told.hint =
-            told.hint ?? "it may still be carried out; the lease then ends by itself after \(DurationText.format(length))"
+            told.hint ?? "it might still be carried out; the lease then expires after \(DurationText.format(length))"
         return told
     }
 

@@ -190,7 +190,8 @@ extension GRPCFailure {
                 told.hint = "nothing else helps, and no other node takes over while it runs; what it held runs out by itself"
             case .silent:
                 told.reason = "leader \(Printable.text(wedged)) answers reads but no write"
-                told.hint = "see that most of the nodes reach each other; where they do, restart it: no other one takes over while it runs"
+                told.hint =
+                    "check that a majority of the nodes reach each other; if they do, restart the leader: no other node takes over while it runs"
             }
         }
         return told
@@ -207,7 +208,7 @@ extension LockRefusal {
         case .notLeader:
             (
                 .unavailable,
-                "the leader has to be among the endpoints of --server; --follow-redirects tries it where the other nodes say it is"
+                "the leader must be among the endpoints of --server; --follow-redirects tries the address that the other nodes name"
             )
         case .noLeader: (.unavailable, "the nodes elect one within some seconds if most of them are there; see qq cluster-status")
         case .rateLimited: (.unavailable, "the server takes only so many requests a second; ask more slowly, see --backoff")

@@ -9,8 +9,8 @@ import Synchronization
 public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
-        .askNodeToStepDown: "RaftLock's nodes are its servers, not those who hold locks",
-        .members: "RaftLock does not know who asks for locks",
+        .askNodeToStepDown: "RaftLock's nodes are its servers, not the holders of locks",
+        .members: "RaftLock does not know the contenders",
     ])
 
     let service: RaftLockService

@@ -35,8 +35,8 @@ extension CoordinatorTests {
             // Asking again is no better.
             #expect(try refused(try await qq.acquire(request("same"))).token == blocker.token)
             let left = try #require(await qq.leaveQueue(request("same")))
-            #expect(left.reason == "another process with the identity same may hold it")
-            #expect(left.hint?.contains("ends by itself within") == true)
+            #expect(left.reason == "another process with the identity same might hold it")
+            #expect(left.hint?.contains("expires within") == true)
             #expect(cluster.lock("web")?.owner == "same" && cluster.lock("web")?.waiters == [])
             #expect(cluster.calls("Release") == 0)
         }
@@ -114,7 +114,7 @@ extension CoordinatorTests {
             cluster.acquire("web", by: "same", for: .milliseconds(60_050))
             cluster.change { $0.calls.held = [] }
             #expect(try refused(try await answer).isOwn == false)
-            #expect(await qq.leaveQueue(request("same"))?.reason == "another process with the identity same may hold it")
+            #expect(await qq.leaveQueue(request("same"))?.reason == "another process with the identity same might hold it")
             #expect(cluster.owner(of: "web") == "same")
         }
     }
@@ -173,7 +173,7 @@ extension CoordinatorTests {
             // A late renewal of ours writes our version into it.
             cluster.renew("web", version: Int64(again.token?.value ?? 0), for: .seconds(20))
             #expect(try refused(try await one.acquire(request("same"))).isOwn == false)
-            #expect(await one.leaveQueue(request("same"))?.reason == "another process with the identity same may hold it")
+            #expect(await one.leaveQueue(request("same"))?.reason == "another process with the identity same might hold it")
             #expect(cluster.owner(of: "web") == "same")
         }
     }
@@ -204,7 +204,7 @@ extension CoordinatorTests {
                 Issue.record("granted")
             } catch { #expect(error.isUncertain) }
             let left = try #require(await qq.leaveQueue(request("same")))
-            #expect(left.what == "cannot take back the request for web" && left.hint?.contains("may still be carried out") == true)
+            #expect(left.what == "cannot take back the request for web" && left.hint?.contains("might still be carried out") == true)
         }
     }
 
@@ -235,7 +235,7 @@ extension CoordinatorTests {
             cluster.moveLeader(to: 0)
             let grant = try granted(try await one.acquire(request("same")))
             #expect(try await other.read("web").isOwn == false)
-            #expect(await other.leaveQueue(request("same"))?.reason == "another process with the identity same may hold it")
+            #expect(await other.leaveQueue(request("same"))?.reason == "another process with the identity same might hold it")
             guard case .renewed = try await one.renew(grant) else { throw CannotStart("lost") }
         }
     }

@@ -34,7 +34,7 @@ public enum LossReason: Sendable, Hashable, CustomStringConvertible {
         case .expired(nil): "not renewed in time"
         case .expired(let error?): "not renewed in time: \(error)"
         case .takenOver(let by?): "taken over by \(by)"
-        case .takenOver(nil): "taken over by somebody else"
+        case .takenOver(nil): "taken over by another process"
         case .removed: "the lease was removed"
         }
     }

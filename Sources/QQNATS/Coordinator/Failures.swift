@@ -17,7 +17,7 @@ extension NATSCoordinator {
             case .disconnected: (.unavailable, ConnectFailure.hint(error.reason) ?? (error.location == nil ? Self.poolHint : nil))
             case .timedOut: (.unavailable, "the server is there, but does not answer: see qq cluster-status; --timeout waits longer")
             case .noResponders: (.unavailable, Self.jetStreamHint)
-            case .denied: (.denied, "see that the credentials are right (--creds, --nkey, the URL), and what the account may do")
+            case .denied: (.denied, "check the credentials (--creds, --nkey, the URL), and what the account is allowed to do")
             case .configuration: (.configuration, nil)
             case .malformed: (.brokenData, "is this a NATS server? See: qq cluster-status")
             case .tooLarge: (.usage, nil)
@@ -31,7 +31,7 @@ extension NATSCoordinator {
     private static let poolHint = "see which of them are there: qq cluster-status"
 
     static let jetStreamHint =
-        "nobody answers for JetStream: it may be off (nats-server -js), without a leader just now, or not for this account; see qq cluster-status"
+        "no server answers for JetStream: it might be off (nats-server -js), without a leader at the moment, or not enabled for this account; see qq cluster-status"
 
     private func refusal(_ what: String, _ error: JetStreamError) -> CoordinationError {
         if error.isNotEnabled {

@@ -8,7 +8,7 @@ import Synchronization
 public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     public let server: ServerURL
     public let capabilities = Capabilities(lacking: [
-        .priority: "a NATS bucket has no queue: whoever asks first when it is free leads",
+        .priority: "a NATS bucket has no queue: the first contender to ask when it is free leads",
         .cancelWait: "a NATS bucket has no queue to leave",
         .backoffAdvice: "nothing advises waiters on NATS; acquire --wait watches the bucket",
         .waiterCount: "a NATS bucket does not know who waits",
