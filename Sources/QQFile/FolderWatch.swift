@@ -27,7 +27,7 @@ actor FolderWatch {
         while pending.isEmpty {
             if listening != nil { try await waitForSomething() }
             if listening == nil || isProvisional { try listen() }
-            try await look()
+            try await readAll()
         }
         return pending.removeFirst()
     }
@@ -50,7 +50,7 @@ actor FolderWatch {
         return try folder.reporting(path) { () throws(SystemCallError) in try FolderEvents(path) }
     }
 
-    private func look() async throws {
+    private func readAll() async throws {
         for name in names {
             let state = try await coordinator.read(name, countingWaiters: false)
             let isRenewed = leases[name, default: RenewalDetector()].isRenewed(state, at: coordinator.clock.now())

@@ -32,7 +32,7 @@ extension RaftLockCoordinator {
                     if !mightBelongToSameIdentity(present, claim), try await joinQueue(claim, behind: blocker, until: limit) { return }
                 } catch { queueFailure = error }
                 // Read even without a place: the lock might be free, and whether it can be read narrows down the fault.
-                guard let state = try await look(claim, until: limit) else { return }
+                guard let state = try await readWaiting(claim, until: limit) else { return }
                 present = state
                 if let queueFailure { throw queueFailure }
                 failingSince = nil
@@ -64,7 +64,7 @@ extension RaftLockCoordinator {
     }
 
     /// - Returns: the state of the election; nil if it is worth requesting.
-    private func look(_ claim: Claim, until deadline: BootInstant) async throws(CoordinationError) -> ElectionState? {
+    private func readWaiting(_ claim: Claim, until deadline: BootInstant) async throws(CoordinationError) -> ElectionState? {
         do throws(GRPCFailure) {
             let (snapshot, endpoint) = try await service.lockInfo(claim.name, until: deadline)
             guard let owner = snapshot.owner else { return nil }

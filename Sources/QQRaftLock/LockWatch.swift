@@ -26,7 +26,7 @@ actor LockWatch {
         var pace = PollPace()
         var last: ElectionState?
         var lease = RenewalDetector()
-        var lookAt: BootInstant
+        var readAt: BootInstant
         var advisedAt: BootInstant?
         var failingSince: BootInstant?
     }
@@ -39,22 +39,22 @@ actor LockWatch {
         self.tellsRenewals = tellsRenewals
         clock = coordinator.clock
         let now = coordinator.clock.now()
-        watched = names.map { Watched(name: $0, lookAt: now) }
+        watched = names.map { Watched(name: $0, readAt: now) }
     }
 
     /// The next state that differs from the previous one; the present ones first.
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
             try Task.checkCancellation()
-            guard let first = watched.map(\.lookAt).min() else { return nil }
+            guard let first = watched.map(\.readAt).min() else { return nil }
             if first > clock.now() { try await clock.sleep(until: first) }
             let now = clock.now()
-            for index in watched.indices where watched[index].lookAt <= now { try await look(index) }
+            for index in watched.indices where watched[index].readAt <= now { try await readLock(index) }
         }
         return pending.removeFirst()
     }
 
-    private func look(_ index: Int) async throws {
+    private func readLock(_ index: Int) async throws {
         let name = watched[index].name
         let found: ElectionState
         do throws(CoordinationError) { found = try await coordinator.read(name) } catch {
@@ -64,7 +64,7 @@ actor LockWatch {
             // Raft leaders change. A reader that already got a state is told immediately, unless this process holds the lock: renewals show it.
             let isPatient = watched[index].last == nil || coordinator.holdersPause(of: name) != nil
             guard isPatient, error.isTransient, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
-            watched[index].lookAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)
+            watched[index].readAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)
             return
         }
         watched[index].failingSince = nil
@@ -77,7 +77,7 @@ actor LockWatch {
         }
         watched[index].last = found
         if let pause = coordinator.holdersPause(of: name) {
-            watched[index].lookAt = clock.now() + pause
+            watched[index].readAt = clock.now() + pause
             return
         }
         if watched[index].advisedAt.map({ clock.now() >= $0 + Self.adviceLasts }) ?? true {
@@ -85,6 +85,6 @@ actor LockWatch {
             if let advice = try? await coordinator.backoffAdvice(name) { watched[index].pace.advice = advice }
         }
         let remaining = found.phase == .held ? found.remaining : nil
-        watched[index].lookAt = clock.now() + watched[index].pace.pause(random: .random(in: 0..<1), remaining: remaining)
+        watched[index].readAt = clock.now() + watched[index].pace.pause(random: .random(in: 0..<1), remaining: remaining)
     }
 }

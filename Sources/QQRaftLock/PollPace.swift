@@ -22,25 +22,25 @@ struct PollPace: Sendable, Hashable {
     static let afterExpiry: Duration = .milliseconds(200)
 
     var advice: BackoffAdvice
-    private var looks = 0
+    private var reads = 0
 
     init(_ advice: BackoffAdvice = .usual) { self.advice = advice }
 
     /// Starts again with the first pause, after a change.
-    mutating func reset() { looks = 0 }
+    mutating func reset() { reads = 0 }
 
     /// - Parameters:
     ///   - random: in 0..<1.
     ///   - remaining: the rest of the other holder's lease; nil if unknown.
     mutating func pause(random: Double, remaining: Duration?) -> Duration {
-        looks = min(looks + 1, 64)
+        reads = min(reads + 1, 64)
         // A peer can send unreasonable values.
         let multiplier = advice.multiplier >= 1 && advice.multiplier <= 10 ? advice.multiplier : BackoffAdvice.usual.multiplier
         let jitter = advice.jitter >= 0 && advice.jitter <= 1 ? advice.jitter : BackoffAdvice.usual.jitter
         let policy = RetryPolicy(
             maximumRetries: nil, initial: max(advice.initial, Self.shortest),
             maximum: min(max(advice.maximum, Self.shortest), Self.longest), multiplier: multiplier, jitter: jitter)
-        var pause = max(policy.pause(before: looks, random: random), Self.shortest)
+        var pause = max(policy.pause(before: reads, random: random), Self.shortest)
         if let remaining { pause = min(pause, max(remaining, .zero) + Self.afterExpiry) }
         return pause
     }

@@ -88,7 +88,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a look that took long is not acted upon") func oldLook() async throws {
+    @Test("a read that took long is not acted on") func oldRead() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             try await enqueue(qq, in: cluster)

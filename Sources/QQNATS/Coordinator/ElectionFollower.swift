@@ -15,7 +15,7 @@ final class ElectionFollower: Sendable {
         var entry: KeyValueEntry?
         var isCurrent = false
         var failure: JetStreamFailure?
-        var lookAgainAt = BootInstant.distantFuture
+        var readAgainAt = BootInstant.distantFuture
     }
 
     private enum Stage {
@@ -56,7 +56,7 @@ final class ElectionFollower: Sendable {
         }
         let (stage, entry) = state.withLock { ($0.stage, $0.entry) }
         guard case .watching(_, let snapshot) = stage else {
-            return (ElectionState(name: name, phase: .free), state.withLock { $0.lookAgainAt })
+            return (ElectionState(name: name, phase: .free), state.withLock { $0.readAgainAt })
         }
         let lease = LeaseEntry(entry, format: snapshot.format)
         let rules = coordinator.rules(
@@ -102,7 +102,7 @@ final class ElectionFollower: Sendable {
         }
         switch state.withLock({ $0.stage }) {
         case .watching: return state.withLock { $0.isCurrent }
-        case .missing where coordinator.clock.now() < state.withLock({ $0.lookAgainAt }): return true
+        case .missing where coordinator.clock.now() < state.withLock({ $0.readAgainAt }): return true
         case .missing, .unknown: break
         }
         let snapshot: BucketSnapshot?
@@ -121,7 +121,7 @@ final class ElectionFollower: Sendable {
     private func miss() {
         let again = coordinator.clock.now() + Self.pauseWhileMissing
         let isNew = state.withLock { state in
-            state.lookAgainAt = again
+            state.readAgainAt = again
             if case .missing = state.stage { return false }
             return true
         }
@@ -130,7 +130,7 @@ final class ElectionFollower: Sendable {
         let subscriptions = subjects.map { subject in
             coordinator.client.subscribe(subject) { [weak self] _ in
                 guard let self else { return false }
-                state.withLock { $0.lookAgainAt = BootInstant(nanoseconds: 0) }
+                state.withLock { $0.readAgainAt = BootInstant(nanoseconds: 0) }
                 bell.ring()
                 return true
             }

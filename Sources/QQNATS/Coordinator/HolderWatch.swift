@@ -15,9 +15,9 @@ final class HolderWatch: Sendable {
         var subscription: UInt64?
         var node: ClusterNode?
         /// Whether to read now; true at first, for writes before the subscription was active.
-        var mustLook = true
+        var mustRead = true
         /// The times of further reads, the next one first.
-        var looks: [BootInstant] = []
+        var reads: [BootInstant] = []
         /// Whether a request to step down has been reported: once is enough.
         var hasToldOfStepDown = false
     }
@@ -37,8 +37,8 @@ final class HolderWatch: Sendable {
             if isNews(delivery) {
                 let now = coordinator.clock.now()
                 state.withLock { state in
-                    state.mustLook = true
-                    if case .message = delivery { state.looks = Self.looksAfterMessage.map { now + $0 } }
+                    state.mustRead = true
+                    if case .message = delivery { state.reads = Self.readsAfterMessage.map { now + $0 } }
                 }
                 bell.ring()
             }
@@ -59,7 +59,7 @@ final class HolderWatch: Sendable {
     }
 
     /// A server delivers a message before the stream has stored it, so an immediate read can return the previous value.
-    private static let looksAfterMessage: [Duration] = [.milliseconds(50), .milliseconds(500), .seconds(2)]
+    private static let readsAfterMessage: [Duration] = [.milliseconds(50), .milliseconds(500), .seconds(2)]
 
     private func isNews(_ delivery: NATSDelivery) -> Bool {
         switch delivery {
@@ -83,13 +83,13 @@ final class HolderWatch: Sendable {
                 return found
             }
             let now = coordinator.clock.now()
-            let (mustLook, next) = state.withLock { state in
-                let isDue = state.looks.first.map { now >= $0 } ?? false
-                if isDue { state.looks.removeFirst() }
-                defer { state.mustLook = false }
-                return (state.mustLook || isDue, state.looks.first)
+            let (mustRead, next) = state.withLock { state in
+                let isDue = state.reads.first.map { now >= $0 } ?? false
+                if isDue { state.reads.removeFirst() }
+                defer { state.mustRead = false }
+                return (state.mustRead || isDue, state.reads.first)
             }
-            if mustLook { return try await look() }
+            if mustRead { return try await readLease() }
             await bell.wait(until: next ?? .distantFuture, coordinator.clock)
             try Task.checkCancellation()
         }
@@ -97,7 +97,7 @@ final class HolderWatch: Sendable {
 
     /// After a lost connection all holders want to read together. Runs in a task of its own: a task keeps the memory of its frames as long as it lives, and
     /// the watching one lives long.
-    private func look() async throws -> ElectionState {
+    private func readLease() async throws -> ElectionState {
         await coordinator.gate.enter()
         defer { coordinator.gate.leave() }
         async let found = coordinator.read(name)
