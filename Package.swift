@@ -27,14 +27,14 @@ let package = Package(
                 "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQVIP", "QQNetwork", "QQLoop", "QQCore", "CKernel",
                 "QQREPL", .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
-        .target(name: "QQREPL", dependencies: ["QQLoop", "CLineEditor"], swiftSettings: strict),
+        .target(name: "QQREPL", dependencies: ["QQLoop", "QQCore", "CLineEditor"], swiftSettings: strict),
         .target(
             name: "CLineEditor", dependencies: ["CReadline"],
             linkerSettings: [.linkedLibrary("readline"), .linkedLibrary("tinfo")]),
         // GNU readline is licensed under GPL-3.0-or-later, and so is a binary that links it: see packaging/copyright.
         .systemLibrary(name: "CReadline", providers: [.apt(["libreadline-dev"])]),
         .target(name: "QQGuard", dependencies: ["QQLoop", "QQCore", "CGuardian", "CKernel"], swiftSettings: strict),
-        .target(name: "QQFile", dependencies: ["QQCore", "CKernel"], swiftSettings: strict),
+        .target(name: "QQFile", dependencies: ["QQLoop", "QQCore", "CKernel"], swiftSettings: strict),
         .target(
             name: "QQNATS",
             dependencies: [

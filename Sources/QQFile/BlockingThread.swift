@@ -1,55 +1,33 @@
 import CKernel
 import Glibc
 import QQCore
+import QQLoop
 
-/// A thread of its own for work that blocks in the kernel, which `cancel` ends.
+/// A thread of its own for work that blocks in the kernel until `cancel` ends it.
 ///
-/// The calls that it blocks in are those of CKernel that take a `qq_blocking_wait`.
+/// Only calls of CKernel that take a `qq_blocking_wait` can be ended.
 final class BlockingThread: Sendable {
     private let wait: Wait
 
-    /// - Throws: `SystemCallError` where there is no thread to be had.
+    /// - Throws: `SystemCallError` if no thread can be started.
     init(_ body: @escaping @Sendable (OpaquePointer) -> Void) throws(SystemCallError) {
         guard let wait = Wait() else { throw SystemCallError("pthread_create", code: ENOMEM) }
         self.wait = wait
-        // The thread keeps what it uses alive, whatever becomes of us.
-        let work = Unmanaged.passRetained(Work { body(wait.pointer) })
-        let problem = qq_thread_start(
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
-                return nil
-            }, work.toOpaque())
-        if problem != 0 {
-            work.release()
-            throw SystemCallError("pthread_create", code: problem)
-        }
+        try startThread { body(wait.pointer) }
     }
 
-    /// Wakes it from what it blocks in, with ECANCELED, now and from now on. Returns when it has left the kernel.
+    /// Ends the present blocking call and all later ones with ECANCELED. Returns when the thread has left the kernel.
     func cancel() { qq_blocking_wait_cancel(wait.pointer) }
 
-    /// Runs `body` on a thread as a task that can be cancelled: what it returned, 0 or an errno.
+    /// Runs `body` on a thread of its own, and ends its blocking calls if the task is cancelled.
+    /// - Returns: the result of `body`, which is 0 or an errno; ECANCELED if the task is cancelled first; the errno of pthread_create(3) if no thread starts.
     static func run(_ body: @escaping @Sendable (OpaquePointer) -> CInt) async -> CInt {
-        let (results, result) = AsyncStream.makeStream(of: CInt.self)
-        do {
-            let thread = try BlockingThread { wait in
-                result.yield(body(wait))
-                result.finish()
-            }
-            return await withTaskCancellationHandler {
-                // The stream ends on cancellation by itself; what the thread says then is of no interest.
-                for await code in results { return code }
-                return ECANCELED
-            } onCancel: {
-                thread.cancel()
-            }
-        } catch { return error.code }
-    }
-
-    private final class Work: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+        guard let wait = Wait() else { return ENOMEM }
+        return await withTaskCancellationHandler {
+            do throws(SystemCallError) { return try await resultOfThread { body(wait.pointer) } ?? ECANCELED } catch { return error.code }
+        } onCancel: {
+            qq_blocking_wait_cancel(wait.pointer)
+        }
     }
 
     private final class Wait: Sendable {

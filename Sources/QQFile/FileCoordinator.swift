@@ -338,14 +338,10 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         guard let entries = fdopendir(qq_duplicate_above(directory.number, 0)) else {
             throw folder.problem(SystemCallError("opendir"), with: folder.path, .read)
         }
-        defer { closedir(entries) }
-        var names: [String] = []
-        while let entry = readdir(entries) {
-            let file = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            let name = String(file.dropLast(LeaseFolder.suffix.count))
-            if file.hasSuffix(LeaseFolder.suffix), (try? Self.validate(name: name)) != nil { names.append(name) }
+        let leases = Folder.names(in: entries).filter { $0.hasSuffix(LeaseFolder.suffix) }.map {
+            String($0.dropLast(LeaseFolder.suffix.count))
         }
-        return names.sorted()
+        return leases.filter { (try? Self.validate(name: $0)) != nil }.sorted()
     }
 
     // MARK: Stepping down

@@ -48,14 +48,10 @@ struct LeaseFolder: Sendable {
     private func openDirectory() -> CInt { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
 
     private func make() throws(CoordinationError) {
-        var made = ""
-        for part in path.split(separator: "/") {
-            made += "/" + part
-            // Leases reveal who works on what, and a process that can open one can lock it. A user's folder is therefore private; the folders above root's can be
-            // read by every user.
-            if mkdir(made, geteuid() == 0 && made != path ? 0o755 : 0o700) != 0, errno != EEXIST {
-                throw problem(SystemCallError("mkdir"), with: made)
-            }
+        // Leases reveal who works on what, and a process that can open one can lock it. A user's folder is therefore private; the folders above root's can be
+        // read by every user.
+        do throws(FileError) { try Folder.make(path, mode: 0o700, parentMode: geteuid() == 0 ? 0o755 : 0o700) } catch {
+            throw problem(error.cause, with: error.path)
         }
     }
 

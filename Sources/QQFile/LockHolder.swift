@@ -27,7 +27,7 @@ struct LockHolder: Sendable, Hashable {
 
     /// - Returns: a process that has such a lock; nil if none can be found, as in another pid namespace or on another machine.
     static func find(_ kind: Kind, on file: stat) -> LockHolder? {
-        let pids = text("/proc/locks", limit: 1 << 20).split(separator: "\n").compactMap { pid(inLock: $0, kind, on: file) }
+        let pids = ReadableFile.text(of: "/proc/locks", upTo: 1 << 20).split(separator: "\n").compactMap { pid(inLock: $0, kind, on: file) }
         // A lock that was inherited, or belongs to an open file description, is listed under a process that has exited, or under none.
         if let pid = pids.first(where: { $0 > 0 && access("/proc/\($0)", F_OK) == 0 }) { return LockHolder(pid) }
         return pids.isEmpty ? nil : search(kind, file).map { LockHolder($0) }
@@ -39,7 +39,7 @@ struct LockHolder: Sendable, Hashable {
         // The owner of /proc/PID itself is root if a program has changed its user.
         let status = Self.text("/proc/\(pid)/status", limit: 8192).split(separator: "\n").first { $0.hasPrefix("Uid:") }
         let number = status?.split(whereSeparator: { $0 == "\t" || $0 == " " }).dropFirst().first.map(String.init) ?? ""
-        user = Self.userName(number, in: Self.text("/etc/passwd", limit: 1 << 20)) ?? number
+        user = Self.userName(number, in: ReadableFile.text(of: "/etc/passwd", upTo: 1 << 20)) ?? number
     }
 
     /// Reads only the machine's own list: other sources are on a network and might not answer.
@@ -126,7 +126,7 @@ struct LockHolder: Sendable, Hashable {
         if entries(folders[0] + "/fdinfo").isEmpty { folders = entries(folders[0] + "/task").map { "/proc/\(pid)/task/\($0)" } }
         return folders.contains { folder in
             entries(folder + "/fdinfo").contains { number in
-                let lines = text(folder + "/fdinfo/\(number)", limit: 8192).split(separator: "\n")
+                let lines = ReadableFile.text(of: folder + "/fdinfo/\(number)", upTo: 8192).split(separator: "\n")
                 let isMatch = lines.contains { line in
                     line.hasPrefix("lock:") && Self.pid(inLock: line, kind, on: file) != nil && (!isWriter || line.contains(" WRITE "))
                 }
@@ -139,24 +139,7 @@ struct LockHolder: Sendable, Hashable {
     }
 
     /// The numbers among the names in a folder of /proc.
-    static func entries(_ path: String) -> [pid_t] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var numbers: [pid_t] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if let number = pid_t(name) { numbers.append(number) }
-        }
-        return numbers
-    }
-
-    /// Up to `limit` bytes of a file, read to its end: files of /proc come in pieces.
-    static func text(_ path: String, limit: Int) -> String {
-        let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard number >= 0 else { return "" }
-        let file = Descriptor(number)
-        return String(decoding: (try? file.read(at: 0, count: limit)) ?? [], as: UTF8.self)
-    }
+    static func entries(_ path: String) -> [pid_t] { ((try? Folder.names(in: path)) ?? []).compactMap { pid_t($0) } }
 }
 
 // Errors about processes that hold a lock without a term.

@@ -1,4 +1,5 @@
 import Glibc
+import QQCore
 
 /// Who may open the files of a lease folder. Whoever can open a lease file, be it for reading alone, can lock it (flock(2)) and so stop its elections:
 /// files are for their owner alone, unless the folder is shared on purpose.
@@ -40,13 +41,11 @@ enum Permissions {
 
     /// Closes a default folder, and the lease files in it, to others; unless there are files of others in it.
     static func makePrivate(_ folder: Descriptor, of leaseFolder: LeaseFolder) {
-        guard let entries = opendir(leaseFolder.path) else { return }
-        defer { closedir(entries) }
+        guard let names = try? Folder.names(in: leaseFolder.path) else { return }
         var leases: [String] = []
-        while let entry = readdir(entries) {
-            let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        for name in names {
             var information = stat()
-            guard name != ".", name != "..", fstatat(folder.number, name, &information, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
+            guard fstatat(folder.number, name, &information, AT_SYMLINK_NOFOLLOW) == 0 else { continue }
             guard information.st_uid == geteuid() else { return }
             guard information.st_mode & S_IFMT == S_IFREG, information.st_mode & 0o022 == 0 else { continue }
             let isLease =

@@ -38,7 +38,7 @@ struct Survivors {
     static func sleepers(on sideFile: stat, byte: Int64) -> Int? {
         let inode = ":\(sideFile.st_ino)"
         let start = Substring(String(byte))
-        let lines = LockHolder.text("/proc/locks", limit: 1 << 20).split(separator: "\n")
+        let lines = ReadableFile.text(of: "/proc/locks", upTo: 1 << 20).split(separator: "\n")
         guard !lines.isEmpty else { return nil }
         return lines.count { line in
             let words = line.split(separator: " ")

@@ -31,26 +31,21 @@ public struct Leftovers: Sendable {
     public func end(before grant: Grant) async throws(CoordinationError) {
         if grant.followsCleanEnd { return }
         let limit = Self.limit
-        let (results, result) = AsyncStream.makeStream(of: Result.self)
         let end = loop.now() + limit
-        let (exact, loose) = (exact, loose)
-        let problem = startThread { result.yield(Self.end(exact: exact, loose: loose, until: end)) }
-        guard problem == 0 else {
-            throw failure(grant, "no thread can be started: \(SystemCallError("pthread_create", code: problem).reason)")
-        }
-        let loop = loop
-        let found = await withTaskGroup(of: Result?.self) { group in
-            group.addTask {
-                for await result in results { return result }
-                return nil
+        let (exact, loose, loop) = (exact, loose, loop)
+        let found: Result?
+        do {
+            found = try await withThrowingTaskGroup(of: Result?.self) { group in
+                group.addTask { try await resultOfThread { Self.end(exact: exact, loose: loose, until: end) } }
+                group.addTask {
+                    try? await loop.sleep(until: end + limit)
+                    return nil
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? nil
             }
-            group.addTask {
-                try? await loop.sleep(until: end + limit)
-                return nil
-            }
-            let first = await group.next() ?? nil
-            group.cancelAll()
-            return first
+        } catch {
+            throw failure(grant, "no thread can be started: \((error as? SystemCallError)?.reason ?? "\(error)")")
         }
         guard let found else {
             throw failure(grant, "looking for processes of its earlier terms takes longer than \(DurationText.brief(limit * 2))")
@@ -125,21 +120,4 @@ public struct Leftovers: Sendable {
             return result
         }
     }
-}
-
-/// Runs `body` on a thread of its own. 0, or the errno of pthread_create(3).
-private func startThread(_ body: @escaping @Sendable () -> Void) -> CInt {
-    final class Work: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-    let work = Unmanaged.passRetained(Work(body))
-    let problem = qq_thread_start(
-        { argument in
-            guard let argument else { return nil }
-            Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().body()
-            return nil
-        }, work.toOpaque())
-    if problem != 0 { work.release() }
-    return problem
 }

@@ -1,5 +1,5 @@
 import CLineEditor
-import Glibc
+import QQCore
 
 /// The lines that were typed in this session and before it. Only this user can read the file. Its size is limited, and it contains no line
 /// with a secret.
@@ -25,12 +25,11 @@ public struct History: Sendable {
     }
 
     /// Adds a line, unless it is empty, begins with a space, repeats the previous one, or contains a secret.
-    /// - Returns: false if the line could not be written to the file.
-    @discardableResult public func add(_ line: String) -> Bool {
-        guard Self.isKept(line), line != Self.lines.last else { return true }
+    /// - Throws: `SystemCallError` if the line cannot be written to the file.
+    public func add(_ line: String) throws(SystemCallError) {
+        guard Self.isKept(line), line != Self.lines.last else { return }
         qq_history_add(line)
-        guard let path else { return true }
-        return HistoryFile.append(line, to: path, limit: Self.limit)
+        if let path { try HistoryFile.append(line, to: path, limit: Self.limit) }
     }
 
     /// Whether a line belongs in the history.

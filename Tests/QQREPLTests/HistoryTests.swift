@@ -1,4 +1,5 @@
 import Foundation
+import QQCore
 import Testing
 
 @testable import QQREPL
@@ -36,7 +37,7 @@ import Testing
     @Test("the history file keeps the newest lines") func file() throws {
         try withFolder { folder in
             let path = folder + "/a/b/history"
-            for number in 1...25 { #expect(HistoryFile.append("line \(number)", to: path, limit: 10)) }
+            for number in 1...25 { try HistoryFile.append("line \(number)", to: path, limit: 10) }
             let lines = HistoryFile.read(path)
             #expect(lines.last == "line 25" && (10...11).contains(lines.count))
             #expect(lines == (25 - lines.count + 1...25).map { "line \($0)" })
@@ -55,7 +56,7 @@ import Testing
                 group.addTask {
                     for number in 0..<50 {
                         // Appending waits for other writers only for a moment, which can be too short.
-                        for _ in 0..<100 where HistoryFile.append("\(writer) \(number)", to: path, limit: 1000) { break }
+                        for _ in 0..<100 where (try? HistoryFile.append("\(writer) \(number)", to: path, limit: 1000)) != nil { break }
                     }
                 }
             }
@@ -68,11 +69,11 @@ import Testing
         try withFolder { folder in
             let path = folder + "/history"
             _ = FileManager.default.createFile(atPath: path, contents: Data("old\n".utf8), attributes: [.posixPermissions: 0o644])
-            #expect(HistoryFile.append("new", to: path, limit: 10))
+            try HistoryFile.append("new", to: path, limit: 10)
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             #expect(attributes[.posixPermissions] as? Int == 0o600)
             #expect(HistoryFile.read(path) == ["old", "new"])
-            #expect(!HistoryFile.append("x", to: "/proc/nowhere/history", limit: 10))
+            #expect(throws: SystemCallError.self) { try HistoryFile.append("x", to: "/proc/nowhere/history", limit: 10) }
         }
     }
 }

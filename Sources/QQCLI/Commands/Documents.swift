@@ -32,12 +32,8 @@ func showManual(_ name: String?) throws -> Int32 {
 func writeGeneratedFiles(below folder: String) throws -> Int32 {
     for file in generatedFiles() {
         let path = folder + "/" + file.path
-        guard let stream = fopen(path, "w") else {
-            throw CoordinationError(.unavailable, "cannot write a generated file", because: SystemCallError("fopen").reason, at: path)
-        }
-        fputs(file.contents, stream)
-        guard fclose(stream) == 0 else {
-            throw CoordinationError(.unavailable, "cannot write a generated file", because: SystemCallError("fclose").reason, at: path)
+        do throws(AtomicFile.Failure) { try AtomicFile.write(Array(file.contents.utf8), to: path, mode: 0o644) } catch {
+            throw CoordinationError(.unavailable, "cannot write a generated file", because: error.reason, at: path)
         }
     }
     return ExitCode.yes

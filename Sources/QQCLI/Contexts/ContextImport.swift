@@ -54,16 +54,22 @@ enum ContextImport {
         return found
     }
 
+    private static let largestKubeconfig = 4 << 20
+
     /// The server URL of the current context of a kubeconfig.
     private static func fromKubeconfig() throws(CoordinationError) -> String {
         let path = try kubeconfig()
         func wrong(_ reason: String, hint: String? = nil) -> CoordinationError {
             CoordinationError(.configuration, "cannot import a context", because: reason, at: path, hint: hint)
         }
-        guard let text = readWhole(path) else {
-            throw wrong(
-                SystemCallError("open").reason, hint: "name the file with KUBECONFIG, or give -s k8s://CONTEXT/NAMESPACE in its place")
+        let bytes: [UInt8]
+        do throws(SystemCallError) {
+            bytes = try ReadableFile.contents(of: path, upTo: largestKubeconfig + 1)
+            if bytes.count > largestKubeconfig { throw SystemCallError("read", code: EFBIG) }
+        } catch {
+            throw wrong(error.reason, hint: "name the file with KUBECONFIG, or give -s k8s://CONTEXT/NAMESPACE in its place")
         }
+        let text = String(decoding: bytes, as: UTF8.self)
         let root: Node?
         do { root = try BoundedYAML.compose(text) } catch let error as BoundedYAML.TooMuch { throw wrong(error.reason) } catch {
             throw wrong("not YAML")
@@ -83,19 +89,5 @@ enum ContextImport {
         if let home = filledVariable("HOME") { return home + "/.kube/config" }
         throw CoordinationError(
             .configuration, "cannot tell where the kubeconfig is", because: "neither KUBECONFIG nor HOME is set", hint: "set KUBECONFIG")
-    }
-
-    private static func readWhole(_ path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 65536)
-        while bytes.count < 4 << 20 {
-            let count = read(descriptor, &chunk, chunk.count)
-            if count <= 0 { return count == 0 ? String(decoding: bytes, as: UTF8.self) : nil }
-            bytes += chunk[..<count]
-        }
-        return nil
     }
 }

@@ -29,23 +29,13 @@ struct ContextsStore: Sendable {
     private static let largest = 1 << 20
 
     private func text() throws(CoordinationError) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        if descriptor < 0 {
-            if errno == ENOENT || errno == ENOTDIR { return nil }
-            throw failure("cannot read the contexts", "open")
+        let bytes: [UInt8]
+        do throws(SystemCallError) { bytes = try ReadableFile.contents(of: path, upTo: Self.largest + 1) } catch {
+            if error.call == "open", error.code == ENOENT || error.code == ENOTDIR { return nil }
+            throw failure("cannot read the contexts", error)
         }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 16384)
-        while true {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count < 0, errno == EINTR { continue }
-            if count < 0 { throw failure("cannot read the contexts", "read") }
-            if count == 0 { break }
-            bytes += chunk[..<count]
-            guard bytes.count <= Self.largest else {
-                throw CoordinationError(.configuration, "cannot use the contexts", because: "the file is larger than 1 MiB", at: path)
-            }
+        guard bytes.count <= Self.largest else {
+            throw CoordinationError(.configuration, "cannot use the contexts", because: "the file is larger than 1 MiB", at: path)
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CoordinationError(.configuration, "cannot use the contexts", because: "the file is not UTF-8", at: path)
@@ -99,26 +89,16 @@ struct ContextsStore: Sendable {
 
     /// The file itself is replaced: the lock is beside it.
     private func openLock() throws(CoordinationError) -> ContextsLock {
-        try makeFolder(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
+        do throws(FileError) { try Folder.make(Folder.containing(path)) } catch {
+            throw CoordinationError(.unavailable, "cannot make the folder of the contexts", because: error.reason, at: error.path)
+        }
         let descriptor = open(path + ".lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0o600)
-        guard descriptor >= 0 else { throw failure("cannot change the contexts", "open") }
+        guard descriptor >= 0 else { throw failure("cannot change the contexts", SystemCallError("open")) }
         return ContextsLock(descriptor, path: path)
     }
 
-    private func makeFolder(_ folder: String) throws(CoordinationError) {
-        var made = ""
-        for part in folder.split(separator: "/") {
-            made += "/" + part
-            if mkdir(made, 0o700) != 0, errno != EEXIST {
-                let reason = SystemCallError("mkdir").reason
-                throw CoordinationError(.unavailable, "cannot make the folder of the contexts", because: reason, at: made)
-            }
-        }
-    }
-
-    private func failure(_ what: String, _ call: String) -> CoordinationError {
-        let code = errno
-        return CoordinationError(
-            code == EACCES || code == EPERM ? .denied : .unavailable, what, because: SystemCallError(call, code: code).reason, at: path)
+    private func failure(_ what: String, _ error: SystemCallError) -> CoordinationError {
+        let isDenied = error.code == EACCES || error.code == EPERM
+        return CoordinationError(isDenied ? .denied : .unavailable, what, because: error.reason, at: path)
     }
 }

@@ -1,6 +1,7 @@
 import CKernel
 import Glibc
 import QQCore
+import QQLoop
 import Synchronization
 
 /// Text on its way to a file that may not take it, such as a pipe that nobody reads or a terminal that is stopped.
@@ -104,17 +105,10 @@ final class OutputQueue: Sendable {
             return true
         }
         guard isNeeded else { return }
-        let own = Unmanaged.passRetained(self)
-        let problem = qq_thread_start(
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<OutputQueue>.fromOpaque(argument).takeRetainedValue().work()
-                return nil
-            }, own.toOpaque())
-        if problem == 0 { return }
-        // It is tried again with the next text, and at the end.
-        own.release()
-        state.withLock { $0.isWriting = false }
+        do throws(SystemCallError) { try startThread { self.work() } } catch {
+            // It is tried again with the next text, and at the end.
+            state.withLock { $0.isWriting = false }
+        }
     }
 
     private func work() {

@@ -51,9 +51,9 @@ extension Session {
             }
             // What was pasted may be several lines.
             for text in text.split(separator: "\n", omittingEmptySubsequences: false).map({ String($0) }) {
-                if !history.add(text), isKept {
+                do throws(SystemCallError) { try history.add(text) } catch {
+                    if isKept { messages.note("the history is not kept: cannot write \(Self.historyPath ?? ""): \(error.reason)") }
                     isKept = false
-                    messages.note("the history is not kept: cannot write \(Self.historyPath ?? ""): \(String(cString: strerror(errno)))")
                 }
                 let step = await runLine(text)
                 if let error = await delivered() { messages.error(error) }

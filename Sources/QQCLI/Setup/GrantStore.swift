@@ -48,9 +48,9 @@ struct GrantStore: Sendable {
 
     /// In /tmp somebody else may have been there first.
     private func prepareFolder() throws(CoordinationError) {
-        if mkdir(folder, 0o700) != 0, errno != EEXIST { throw failure("save", folder) }
+        do throws(FileError) { try Folder.make(folder, parentMode: nil) } catch { throw failure("save", error.path, error.cause) }
         var information = stat()
-        guard lstat(folder, &information) == 0 else { throw failure("save", folder) }
+        guard lstat(folder, &information) == 0 else { throw failure("save", folder, SystemCallError("lstat")) }
         guard information.st_mode & S_IFMT == S_IFDIR, information.st_uid == geteuid(), information.st_mode & 0o077 == 0 else {
             throw CoordinationError(
                 .denied, "cannot save the grant", because: "the folder for saved grants is not ours alone", at: folder,
@@ -64,22 +64,17 @@ struct GrantStore: Sendable {
     /// - Throws: `.brokenData` where there is one that cannot be understood.
     func load(name: String, server: ServerURL) throws(CoordinationError) -> Grant? {
         let path = path(name: name, server: server)
-        let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { return nil }
-            throw failure("read", path)
+        let (owner, bytes): (uid_t, [UInt8])
+        do throws(SystemCallError) { (owner, bytes) = try Self.read(path) } catch {
+            if error.call == "open", error.code == ENOENT { return nil }
+            throw failure("read", path, error)
         }
-        defer { close(descriptor) }
-        var information = stat()
-        guard fstat(descriptor, &information) == 0, information.st_uid == geteuid() else {
+        guard owner == geteuid() else {
             throw CoordinationError(
                 .denied, "cannot use the saved grant", because: "it belongs to somebody else", at: path,
                 hint: "set XDG_RUNTIME_DIR to a folder of your own")
         }
-        var buffer = [UInt8](repeating: 0, count: 16 * 1024)
-        let count = read(descriptor, &buffer, buffer.count)
-        guard count >= 0 else { throw failure("read", path) }
-        guard let grant = Self.parse(buffer.prefix(count)), grant.name == name else {
+        guard let grant = Self.parse(bytes[...]), grant.name == name else {
             throw CoordinationError(
                 .brokenData, "cannot use the saved grant", because: "it cannot be understood", at: path,
                 hint: "remove the file, and name the lease with --id and --token")
@@ -126,28 +121,26 @@ struct GrantStore: Sendable {
 
     /// The names of the elections at `server` that a grant is saved for.
     func names(at server: ServerURL) -> [String] {
-        guard let directory = opendir(folder) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let file = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            guard file.hasSuffix(".json"),
-                let descriptor = Optional(open(folder + "/" + file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)),
-                descriptor >= 0
-            else { continue }
-            var buffer = [UInt8](repeating: 0, count: 16 * 1024)
-            let count = read(descriptor, &buffer, buffer.count)
-            close(descriptor)
-            guard count > 0, let name = Self.parse(buffer.prefix(count))?.name, path(name: name, server: server) == folder + "/" + file
-            else { continue }
-            names.append(name)
+        let files = ((try? Folder.names(in: folder)) ?? []).filter { $0.hasSuffix(".json") }.map { folder + "/" + $0 }
+        let names = files.compactMap { file -> String? in
+            guard let bytes = try? Self.read(file).bytes, let name = Self.parse(bytes[...])?.name else { return nil }
+            return path(name: name, server: server) == file ? name : nil
         }
         return names.sorted()
     }
 
-    private func failure(_ verb: String, _ path: String) -> CoordinationError {
-        let error = SystemCallError("open")
-        return CoordinationError(
+    /// Bytes that are read at most of a file.
+    private static let largest = 16 << 10
+
+    /// The user that a file belongs to, and its contents if that is this user. A link is refused: in /tmp any user can place one.
+    private static func read(_ path: String) throws(SystemCallError) -> (owner: uid_t, bytes: [UInt8]) {
+        let file = try ReadableFile(path, followsLinks: false)
+        let owner = try file.status().st_uid
+        return (owner, owner == geteuid() ? try file.read(upTo: largest) : [])
+    }
+
+    private func failure(_ verb: String, _ path: String, _ error: SystemCallError) -> CoordinationError {
+        CoordinationError(
             error.code == EACCES || error.code == EPERM || error.code == EROFS || error.code == ELOOP ? .denied : .unavailable,
             "cannot \(verb) the grant", because: error.reason, at: path, hint: "set XDG_RUNTIME_DIR to a folder of your own")
     }

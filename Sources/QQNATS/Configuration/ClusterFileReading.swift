@@ -9,24 +9,12 @@ extension ClusterFile {
     ///
     /// - Throws: ``CoordinationError`` of kind `configuration`, with the path, the key and the expected value.
     public static func read(_ path: String) throws(CoordinationError) -> ClusterFile {
-        var bytes = [UInt8](repeating: 0, count: maximumSize + 1)
-        let count: Int
-        do throws(SystemCallError) {
-            let file = try SystemCallError.check("open", open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK))
-            defer { close(file) }
-            var filled = 0
-            while filled < bytes.count {
-                let got = bytes.withUnsafeMutableBytes { Glibc.read(file, $0.baseAddress?.advanced(by: filled), $0.count - filled) }
-                if got < 0, errno == EINTR { continue }
-                if got < 0 { throw SystemCallError("read") }
-                if got == 0 { break }
-                filled += got
-            }
-            count = filled
-        } catch {
+        let bytes: [UInt8]
+        // The parser refuses a document that is a byte longer than the limit.
+        do throws(SystemCallError) { bytes = try ReadableFile.contents(of: path, upTo: maximumSize + 1) } catch {
             throw CoordinationError(.configuration, "cannot read the cluster file", because: error.reason, at: path)
         }
-        return try parse(bytes.prefix(count), path: path)
+        return try parse(bytes, path: path)
     }
 
     /// - Parameter path: path of the document; relative paths in the document start at its folder.

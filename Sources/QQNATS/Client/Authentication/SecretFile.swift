@@ -32,37 +32,19 @@ enum SecretFile {
 
     private static func isOpen(_ mode: mode_t) -> Bool { mode & 0o077 != 0 }
 
+    /// Reads at most one byte more than the limit, which is enough to detect a file that is too large.
     private static func load(_ path: String) throws(NATSError) -> (content: [UInt8], mode: mode_t) {
         do throws(SystemCallError) {
-            // Opening a FIFO that has no writer must not block.
-            let file = try SystemCallError.check("open", open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK))
-            defer { close(file) }
-            var status = stat()
-            _ = try SystemCallError.check("fstat", fstat(file, &status))
-            switch status.st_mode & S_IFMT {
-            case S_IFREG: return (try content(of: file), status.st_mode)
+            let file = try ReadableFile(path)
+            let mode = try file.status().st_mode
+            switch mode & S_IFMT {
+            case S_IFREG: return (try file.read(upTo: maximumSize + 1), mode)
             case S_IFDIR: throw SystemCallError("read", code: EISDIR)
             default: throw SystemCallError("read", code: ESPIPE)
             }
         } catch {
             throw unreadable(path, error.code == ESPIPE ? "Not a regular file" : error.reason)
         }
-    }
-
-    /// Reads at most one byte more than the limit, which is enough to detect a file that is too large.
-    private static func content(of file: CInt) throws(SystemCallError) -> [UInt8] {
-        var failure: SystemCallError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: maximumSize + 1) { buffer, filled in
-            while filled < buffer.count {
-                let got = Glibc.read(file, buffer.baseAddress?.advanced(by: filled), buffer.count - filled)
-                if got < 0, errno == EINTR { continue }
-                if got < 0 { failure = SystemCallError("read") }
-                if got <= 0 { break }
-                filled += got
-            }
-        }
-        if let failure { throw failure }
-        return bytes
     }
 
     private static func unreadable(_ path: String, _ reason: String) -> NATSError {

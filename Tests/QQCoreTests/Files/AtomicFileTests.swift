@@ -1,7 +1,6 @@
 import Glibc
+import QQCore
 import Testing
-
-@testable import QQCLI
 
 @Suite("A file that is replaced") struct AtomicFileTests {
     private func inFolder(_ body: (String) throws -> Void) throws {
