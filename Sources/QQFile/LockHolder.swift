@@ -35,9 +35,9 @@ struct LockHolder: Sendable, Hashable {
 
     private init(_ pid: pid_t) {
         self.pid = pid
-        program = String(Self.text("/proc/\(pid)/comm", limit: 64).prefix { $0 != "\n" })
+        program = String(ReadableFile.text(of: "/proc/\(pid)/comm", upTo: 64).prefix { $0 != "\n" })
         // The owner of /proc/PID itself is root if a program has changed its user.
-        let status = Self.text("/proc/\(pid)/status", limit: 8192).split(separator: "\n").first { $0.hasPrefix("Uid:") }
+        let status = ReadableFile.text(of: "/proc/\(pid)/status", upTo: 8192).split(separator: "\n").first { $0.hasPrefix("Uid:") }
         let number = status?.split(whereSeparator: { $0 == "\t" || $0 == " " }).dropFirst().first.map(String.init) ?? ""
         user = Self.userName(number, in: ReadableFile.text(of: "/etc/passwd", upTo: 1 << 20)) ?? number
     }

@@ -53,8 +53,8 @@ extension GuardSession {
 
     /// A message for the user.
     public enum Message: Sendable, Hashable {
-        case waiting(ElectionState)
-        case retrying(CoordinationError, after: Duration)
+        /// An event of the lease session that means the same with and without a command.
+        case lease(SessionEvent)
         case leftBehind(Int)
         case survivor(Int32)
         case steppingDown(by: String)
@@ -64,8 +64,6 @@ extension GuardSession {
         case clockJumped(Duration)
         /// This process survives, and the lease is left to expire.
         case leftAlive(Int32)
-        case releaseFailed(CoordinationError)
-        case notWithdrawn(CoordinationError)
         case holding(until: BootInstant)
     }
 

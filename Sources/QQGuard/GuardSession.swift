@@ -118,18 +118,16 @@ public struct GuardSession: Sendable {
             default: break
             }
             return order(.extend, at: now)
-        case .waiting(let state): return [.message(.waiting(state))]
-        case .retrying(let error, let pause):
+        case .waiting, .releaseFailed, .notWithdrawn: return [.message(.lease(event))]
+        case .retrying(let error, _):
             lastFailure = error
-            return [.message(.retrying(error, after: pause))]
+            return [.message(.lease(event))]
         case .stepDownAsked(let by):
             return endCommand("asked to step down by \(Printable.text(by))", softly: true, .steppingDown(by: by), at: now)
         case .lost(_, let reason):
             leaseIsOver = true
             return endCommand(reason.description, softly: false, nil, at: now)
         case .released: return []
-        case .releaseFailed(_, let error): return [.message(.releaseFailed(error))]
-        case .notWithdrawn(let error): return [.message(.notWithdrawn(error))]
         }
     }
 

@@ -12,11 +12,9 @@ public struct GuardedCommand: Sendable {
     let front: FrontProcess?
     let lifeline: CInt?
     let loop: MainLoop
-    let coordinator: any Campaigning
-    let lease: LeaseSession.Configuration
+    let lease: SessionDriver
     let configuration: GuardSession.Configuration
     let hooks: Hooks
-    let clearing: SessionDriver.Clearing?
     let environment: Environment
     let elected: @Sendable () -> Void
     let tell: @Sendable (GuardSession.Message) -> Void
@@ -25,12 +23,11 @@ public struct GuardedCommand: Sendable {
     /// - Parameters:
     ///   - guardian: forked before any thread was started.
     ///   - lifeline: the lifeline pipe, which reaches its end when the session that started this process has ended.
-    ///   - clearing: ends survivors of earlier terms, before a grant counts.
+    ///   - lease: the session of the lease that the command runs under; it has not been run.
     ///   - elected: called when a term begins, before its hooks and the command.
     public init(
-        guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, coordinator: any Campaigning,
-        lease: LeaseSession.Configuration,
-        configuration: GuardSession.Configuration, hooks: Hooks, clearing: SessionDriver.Clearing?, environment: @escaping Environment,
+        guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, lease: SessionDriver,
+        configuration: GuardSession.Configuration, hooks: Hooks, environment: @escaping Environment,
         elected: @escaping @Sendable () -> Void,
         tell: @escaping @Sendable (GuardSession.Message) -> Void, hookFailed: @escaping @Sendable (String, String) -> Void
     ) {
@@ -38,11 +35,9 @@ public struct GuardedCommand: Sendable {
         self.front = front
         self.lifeline = lifeline
         self.loop = loop
-        self.coordinator = coordinator
         self.lease = lease
         self.configuration = configuration
         self.hooks = hooks
-        self.clearing = clearing
         self.environment = environment
         self.elected = elected
         self.tell = tell
@@ -62,12 +57,11 @@ public struct GuardedCommand: Sendable {
     /// Returns the outcome, once the command and everything that it started have ended and the lease is released.
     public func run(signals: SignalSource) async -> GuardSession.Outcome {
         let (inputs, post) = AsyncStream.makeStream(of: Input.self)
-        let driver = SessionDriver(lease, coordinator: coordinator, clock: loop, clearing: clearing)
         let queue = HookQueue(hooks, on: loop, reap: { guardian.reap() }, failed: hookFailed)
         var leavesSurvivors = false
         let outcome = await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                let outcome = await driver.run { event, livenessLock in
+                let outcome = await lease.run { event, livenessLock in
                     if case .elected(let grant) = event {
                         post.yield(.elected(grant, livenessLock))
                     } else {
@@ -129,8 +123,8 @@ public struct GuardedCommand: Sendable {
                         }
                         // The guardian and the command have the liveness lock now. This process's copy must not outlive them.
                         livenessLock?.close()
-                    case .stopLease: driver.stop()
-                    case .renewNow: driver.renewNow()
+                    case .stopLease: lease.stop()
+                    case .renewNow: lease.renewNow()
                     case .endByForce: post.yield(.event(.forced(guardian.endByForce())))
                     case .look: post.yield(.event(.looked(guardian.look())))
                     case .message(let message):

@@ -25,16 +25,7 @@ extension Context {
                 throw error
             }
             return ExitCode.yes
-        case .ended(.refused(let state)):
-            if output.form == .json { try output.print(json: Schemas.refused(state, server: server)) }
-            return refused(state)
-        case .ended(.timedOut(let state)):
-            if output.form == .json, let state { try output.print(json: Schemas.refused(state, server: server)) }
-            throw timedOut(state)
-        case .ended(.failed(let error)): throw error
-        case .ended(.lost(let reason)):
-            throw CoordinationError(.lost, "lost \(plan.configuration.request.name)", because: reason.description)
-        case .ended(.stopped): return ExitCode.signal(SIGTERM)
+        case .ended(let outcome): return try exitCode(of: outcome, stoppedBy: SIGTERM)
         case .signalled(let number): return ExitCode.signal(number)
         }
     }
@@ -47,7 +38,7 @@ extension Context {
 
     /// Campaigns until elected, refused, or told to stop. The lease is left as it is after an election.
     private func campaign(_ configuration: LeaseSession.Configuration, signals: any StopSignals) async -> Campaign {
-        let driver = SessionDriver(configuration, coordinator: coordinator, clock: loop, clearing: clearing(configuration.request.name))
+        let driver = driver(configuration)
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
         campaignBegins()
         defer { progress?.end() }
@@ -55,13 +46,8 @@ extension Context {
             group.addTask {
                 let outcome = await driver.run { event, _ in
                     follow(event)
-                    switch event {
-                    case .elected(let grant): elected.yield(grant)
-                    case .waiting(let state): messages.detail("waiting for \(state.name), \(Rendering.sentence(state, for: identity))")
-                    case .retrying(let error, let pause): messages.note("\(error); trying again in \(DurationText.brief(pause))")
-                    case .notWithdrawn(let error): messages.note(error)
-                    default: break
-                    }
+                    report(event, of: name, as: identity)
+                    if case .elected(let grant) = event { elected.yield(grant) }
                 }
                 return Task.isCancelled ? nil : .ended(outcome)
             }

@@ -64,7 +64,7 @@ actor ElectionHolder {
             request: request, renewEvery: timing.renewEvery, retry: context.retryPolicy(endless: true), waiting: .forever,
             campaignsAgain: true)
         configuration.renewalGrid = timing.renewEvery / 64
-        elections[name] = Held(configuration: configuration, driver: driver(configuration))
+        elections[name] = Held(configuration: configuration, driver: context.driver(configuration))
     }
 
     /// Makes ready to carry addresses while the one election is led.
@@ -73,11 +73,6 @@ actor ElectionHolder {
             let messages = context.messages
             carriers.append(try AddressCarrier(address, clock: context.loop) { messages.note($0) })
         }
-    }
-
-    private func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
-        SessionDriver(
-            configuration, coordinator: context.coordinator, clock: context.loop, clearing: context.clearing(configuration.request.name))
     }
 
     /// Holds until `stop`, or until an election fails for good; what went wrong, or nil.
@@ -124,17 +119,15 @@ actor ElectionHolder {
         else { return }
         let context = context
         let task = Task(executorPreference: context.loop) {
-            let policy = context.retryPolicy(endless: true)
-            var retry = 0
-            while !Task.isCancelled {
-                do throws(CoordinationError) { return try await membership.join(name, as: identity) } catch {
-                    retry += 1
-                    guard error.isTransient else { return context.messages.note("\(error)") }
-                    let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
-                    context.messages.note("\(error); trying again in \(DurationText.brief(pause))")
-                    try? await context.loop.sleep(for: pause)
+            var policy = context.retryPolicy(endless: true)
+            // However few retries a request is allowed: this one is sent once, and the process holds without end.
+            (policy.maximumRetries, policy.codes) = (nil, nil)
+            do throws(CoordinationError) {
+                let report = { (error: CoordinationError, pause: Duration) in context.messages.note(Context.retrying(error, after: pause)) }
+                try await policy.retrying(on: context.loop, report: report) { () throws(CoordinationError) in
+                    try await membership.join(name, as: identity)
                 }
-            }
+            } catch { if !Task.isCancelled { context.messages.note("\(error)") } }
         }
         joining[name] = task
         await task.value
@@ -194,7 +187,7 @@ actor ElectionHolder {
         held.configuration.request.continuing = nil
         held.cooldown = nil
         held.isGivenUp = false
-        held.driver = driver(held.configuration)
+        held.driver = context.driver(held.configuration)
         elections[name] = held
         return true
     }
@@ -213,6 +206,7 @@ actor ElectionHolder {
                 elections[name]?.driver.stop()
             case .addresses(let events): tell(events)
             case .event(let name, let event, let time, let addresses):
+                context.saveGrant(after: event)
                 if case .elected(let grant) = event { elected(grant, at: time) }
                 tell(addresses)
                 await handle(event, of: name)
@@ -223,7 +217,6 @@ actor ElectionHolder {
     private func elected(_ grant: Grant, at time: WallTime) {
         elections[grant.name]?.grant = grant
         report { () throws(CoordinationError) in
-            try GrantStore().save(grant, server: context.server)
             try context.tell(
                 "elected", name: grant.name, identity: grant.identity, token: grant.token,
                 expiresIn: grant.deadline.duration(since: context.loop.now()), reason: nil, at: time)
@@ -232,7 +225,9 @@ actor ElectionHolder {
 
     private func handle(_ event: SessionEvent, of name: String) async {
         let now = context.loop.now()
-        show { $0.take(event, of: name, for: elections[name]?.configuration.request.identity ?? "", at: context.server) }
+        let identity = elections[name]?.configuration.request.identity ?? ""
+        show { $0.take(event, of: name, for: identity, at: context.server) }
+        context.report(event, of: name, as: identity)
         switch event {
         case .elected(let grant):
             // Elected while being stopped: the lease is on its way back already, and nothing may begin under it.
@@ -240,10 +235,6 @@ actor ElectionHolder {
         case .extended(let grant):
             elections[name]?.grant = grant
             context.messages.detail("renewed \(name) for \(DurationText.brief(grant.ttl))")
-            // Where nobody tells who leads, the grant is all that `status` has.
-            if !context.coordinator.capabilities.has(.readLeader) {
-                report { () throws(CoordinationError) in try GrantStore().save(grant, server: context.server) }
-            }
             if context.output.form == .json {
                 report { () throws(CoordinationError) in
                     try tell("renewed", grant, expiresIn: grant.deadline.duration(since: now), reason: nil)
@@ -252,16 +243,13 @@ actor ElectionHolder {
         case .waiting(let state):
             report { () throws(CoordinationError) in
                 try context.tell(
-                    "waiting", name: name, identity: elections[name]?.configuration.request.identity ?? "", token: state.token,
-                    expiresIn: state.remaining, reason: state.leader)
+                    "waiting", name: name, identity: identity, token: state.token, expiresIn: state.remaining, reason: state.leader)
             }
-        case .retrying(let error, let pause):
-            context.messages.note("\(error); trying again in \(DurationText.brief(pause))")
+        case .retrying(let error, _):
             if context.output.form == .json {
                 report { () throws(CoordinationError) in
                     try context.tell(
-                        "retrying", name: name, identity: elections[name]?.configuration.request.identity ?? "", token: nil, expiresIn: nil,
-                        reason: error.description)
+                        "retrying", name: name, identity: identity, token: nil, expiresIn: nil, reason: error.description)
                 }
             }
         case .stepDownAsked(let by):
@@ -271,23 +259,16 @@ actor ElectionHolder {
             elections[name]?.cooldown = grant.ttl
             post.yield(.giveUp(name))
         case .lost(let grant, let reason):
-            forget(grant)
+            elections[name]?.grant = nil
             elections[name]?.configuration.request.continuing = nil
             report { () throws(CoordinationError) in try tell("lost", grant, expiresIn: nil, reason: reason.description) }
             await hooks(.lost, grant)
         case .released(let grant):
-            forget(grant)
+            elections[name]?.grant = nil
             report { () throws(CoordinationError) in try tell("released", grant, expiresIn: nil, reason: nil) }
-        case .releaseFailed(let grant, let error):
-            forget(grant)
-            context.messages.note("\(error); the lease of \(name) ends by itself")
-        case .notWithdrawn(let error): context.messages.note(error)
+        case .releaseFailed: elections[name]?.grant = nil
+        case .notWithdrawn: break
         }
-    }
-
-    private func forget(_ grant: Grant) {
-        elections[grant.name]?.grant = nil
-        GrantStore().forget(grant, server: context.server)
     }
 
     private func tell(_ event: String, _ grant: Grant, expiresIn: Duration?, reason: String?) throws(CoordinationError) {

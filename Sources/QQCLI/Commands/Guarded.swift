@@ -26,10 +26,10 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     Streams.neverWait()
     try context.prepare()
     let command = GuardedCommand(
-        guardian: guardian, front: front, lifeline: lifeline, loop: loop, coordinator: context.coordinator, lease: plan.configuration,
+        guardian: guardian, front: front, lifeline: lifeline, loop: loop, lease: context.driver(plan.configuration),
         configuration: .init(
             minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
-        hooks: context.hooks, clearing: context.clearing(context.name), environment: { leaseVariables($1, at: context.server, event: $0) },
+        hooks: context.hooks, environment: { leaseVariables($1, at: context.server, event: $0) },
         elected: { context.progressEnds() }, tell: { context.tell($0) },
         hookFailed: { context.tellFailed(hook: $0, $1) })
     context.campaignBegins()
@@ -116,12 +116,9 @@ extension Context {
 
     func tell(_ message: GuardSession.Message) {
         switch message {
-        case .waiting(let state):
-            messages.detail("waiting for \(name), \(Rendering.sentence(state, for: identity))")
-            follow(.waiting(state))
-        case .retrying(let error, let pause):
-            messages.note("\(error); trying again in \(DurationText.brief(pause))")
-            follow(.retrying(error, after: pause))
+        case .lease(let event):
+            follow(event)
+            report(event, of: name, as: identity)
         case .leftBehind(let count):
             messages.note("ended \(count) \(count == 1 ? "process" : "processes") that the command had left behind")
         case .survivor(let pid):
@@ -139,8 +136,6 @@ extension Context {
             )
         case .leftAlive(let pid):
             messages.note("process \(pid) lives on; the lease of \(name) is not given up, and expires by itself")
-        case .releaseFailed(let error): messages.note("\(error); the lease of \(name) ends by itself")
-        case .notWithdrawn(let error): messages.note(error)
         case .holding(let until):
             messages.detail(
                 "the command has ended; holding \(name) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")
@@ -176,23 +171,5 @@ extension Context {
             throw CoordinationError(.lost, "lost \(name) while the command ran, and ended it", because: reason, at: server.description)
         case .signalled(let number): return ExitCode.signal(number)
         }
-    }
-
-    /// Somebody else leads.
-    func refused(_ state: ElectionState) -> Int32 {
-        let sentence = "\(state.name) is \(Rendering.sentence(state, for: identity))"
-        if invocation[Flags.skipOK] {
-            messages.detail(sentence)
-            return ExitCode.yes
-        }
-        messages.note(sentence)
-        return invocation[Flags.conflictExitCode] ?? Defaults.conflictExitCode
-    }
-
-    func timedOut(_ state: ElectionState?) -> CoordinationError {
-        CoordinationError(
-            .timedOut, "gave up waiting for \(name)",
-            because: state.map { "it is " + Rendering.sentence($0, for: identity) } ?? "the time is over",
-            at: server.description)
     }
 }

@@ -90,12 +90,21 @@ extension Context {
     }
 
     private func hasLetGo(_ state: ElectionState, within limit: Duration) async throws -> Bool {
-        let changes = coordinator.changes(of: [state.name])
         let loop = loop
+        let outage = Outage { event in messages.note(event.told) }
         return try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
-                for try await now in changes where !now.isLed || !now.isSameTerm(as: state) { return true }
-                return false
+                var isHidden = false
+                let hasLetGo = try await coordinator.follow([state.name], on: loop, pause: .seconds(1)) { error in
+                    guard let error = error as? CoordinationError, error.isTransient, !Task.isCancelled else { throw error }
+                    isHidden = true
+                    try outage.begins(error)
+                } take: { now -> Bool? in
+                    if isHidden { try outage.ends(at: server) }
+                    isHidden = false
+                    return !now.isLed || !now.isSameTerm(as: state) ? true : nil
+                }
+                return hasLetGo ?? false
             }
             group.addTask {
                 try? await loop.sleep(for: limit)

@@ -5,7 +5,7 @@ import QQLoop
 import Synchronization
 
 extension Context {
-    /// `watch NAME…`: each change, until stopped or until a condition comes true.
+    /// `watch NAME…`: shows each change, until stopped or until a condition is true.
     func watch() async throws -> Int32 {
         for name in names { try coordinator.validate(name: name, identity: "watch", ttl: ttl) }
         let signals = try stopSignals()
@@ -18,16 +18,16 @@ extension Context {
                 try await display.run()
                 return ExitCode.yes
             }
-            let sight = Sight { event in
+            let outage = Outage { event in
                 try recorder?.write(event, at: .now(), server: server)
                 display.show(event)
             }
-            let seen = Seen()
-            group.addTask { try await follow(names, display, recorder, sight, seen) }
+            let lastStates = LastStates()
+            group.addTask { try await follow(names, display, recorder, outage, lastStates) }
             if invocation[Flags.until] == .mine {
                 group.addTask {
-                    // A grant is saved a moment after the lease was taken, which is when it was seen.
-                    while try !isFulfilled(seen.states, of: names, hasChanged: true) { try await loop.sleep(for: .milliseconds(50)) }
+                    // The change is visible as soon as the lease is granted; the grant is saved a moment later.
+                    while try !isFulfilled(lastStates.all, of: names, hasChanged: true) { try await loop.sleep(for: .milliseconds(50)) }
                     return ExitCode.yes
                 }
             }
@@ -38,7 +38,7 @@ extension Context {
             }
             let events = coordinator.connectionEvents
             group.addTask {
-                for await event in events { try sight.report(event) }
+                for await event in events { try outage.report(event) }
                 try await loop.sleep(until: .distantFuture)
                 return ExitCode.yes
             }
@@ -54,10 +54,10 @@ extension Context {
             defer { group.cancelAll() }
             return try await group.next() ?? ExitCode.unavailable
         }
-        // The picture is gone; what was waited for stays.
+        // The live view is removed; the state that was waited for is printed.
         if invocation[Flags.until] != nil, code == ExitCode.yes, let live = display as? LiveDisplay { try live.printLast() }
         try Streams.check()
-        // The line that was waited for is an answer.
+        // The last line is the answer: it has to be delivered.
         if invocation[Flags.until] != nil, !stopped.isSet.load(ordering: .relaxed) { _ = try await delivered(signals) }
         return code
     }
@@ -68,47 +68,40 @@ extension Context {
         return LiveDisplay(LiveView(names, at: server.description, isUnicode: Letters.areUnicode), lines, on: loop, clock: loop)
     }
 
-    /// What has begun goes on when the system cannot be reached for a while.
+    /// Shows and records each change until the condition of `--until` is true. Once each election has been read, outages are ridden out.
     private func follow(
-        _ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?, _ sight: Sight, _ seen: Seen
+        _ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?, _ outage: Outage, _ lastStates: LastStates
     ) async throws -> Int32 {
         var hasChanged = false
-        func begin() -> AsyncThrowingStream<ElectionState, any Error>.Iterator {
-            coordinator.changes(of: names, withRenewals: recorder != nil || display is LiveDisplay).makeAsyncIterator()
-        }
-        var changes = begin()
-        // Those that are told anew after an outage.
+        // The elections whose present state follows after an outage.
         var hidden: Set<String> = []
-        while true {
-            let next: ElectionState?
-            do { next = try await changes.next() } catch let error as CoordinationError
-                where error.isTransient && seen.states.count == Set(names).count && !Task.isCancelled
-            {
-                try sight.lost(error)
-                hidden = Set(names)
-                try await loop.sleep(for: Self.pauseOutOfSight)
-                changes = begin()
-                continue
-            }
-            guard let state = next else { return ExitCode.unavailable }
+        let code = try await coordinator.follow(
+            names, withRenewals: recorder != nil || display is LiveDisplay, on: loop, pause: Self.pauseInOutage
+        ) { error in
+            guard let error = error as? CoordinationError, error.isTransient, lastStates.all.count == Set(names).count, !Task.isCancelled
+            else { throw error }
+            try outage.begins(error)
+            hidden = Set(names)
+        } take: { state -> Int32? in
             let wasHidden = hidden.remove(state.name) != nil
-            if wasHidden { try sight.found(at: server) }
-            let before = seen.update(state)
+            if wasHidden { try outage.ends(at: server) }
+            let before = lastStates.update(state)
             if wasHidden, before?.isAlike(state) ?? false {
                 try display.show(Change(.renewed, state, at: .now()))
-                continue
+                return nil
             }
             let change = Change(from: before, to: state)
             if before != nil { hasChanged = true }
             try display.show(change)
             try recorder?.write(change, server: server)
             if let command = invocation[Flags.exec], before != nil { await run(command, change) }
-            if try isFulfilled(seen.states, of: names, hasChanged: hasChanged) { return ExitCode.yes }
+            return try isFulfilled(lastStates.all, of: names, hasChanged: hasChanged) ? ExitCode.yes : nil
         }
+        return code ?? ExitCode.unavailable
     }
 
-    /// Before it is looked again whether elections can be seen.
-    private static let pauseOutOfSight: Duration = .seconds(1)
+    /// Before elections are read again in an outage.
+    private static let pauseInOutage: Duration = .seconds(1)
 
     private func run(_ command: String, _ change: Change) async {
         if change.kind == .renewed { return }
@@ -146,12 +139,12 @@ private final class StoppedFlag: Sendable {
     let isSet = Atomic(false)
 }
 
-/// The elections as they were seen last.
-private final class Seen: Sendable {
-    private let all = Mutex<[String: ElectionState]>([:])
+/// The last states that `watch` showed, by election.
+private final class LastStates: Sendable {
+    private let states = Mutex<[String: ElectionState]>([:])
 
-    var states: [String: ElectionState] { all.withLock { $0 } }
+    var all: [String: ElectionState] { states.withLock { $0 } }
 
-    /// - Returns: how it was seen before.
-    func update(_ state: ElectionState) -> ElectionState? { all.withLock { $0.updateValue(state, forKey: state.name) } }
+    /// - Returns: the election's last state until now; nil for the first.
+    func update(_ state: ElectionState) -> ElectionState? { states.withLock { $0.updateValue(state, forKey: state.name) } }
 }

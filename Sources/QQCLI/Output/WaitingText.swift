@@ -1,8 +1,8 @@
 import QQCore
 
-// What commands say that they wait for.
+// The progress line of a command.
 extension Context {
-    /// Runs `body`, and shows meanwhile that the server is asked.
+    /// Runs `body`, and shows until it returns that the server is asked.
     func asking<Answer>(_ body: () async throws -> Answer) async rethrows -> Answer {
         guard let progress else { return try await body() }
         progress.wait(for: Waiting.asking(server))
@@ -19,27 +19,48 @@ extension Context {
         Streams.settle()
     }
 
-    /// Shows what the campaign waits for after an event. What follows upon it shows nothing: renewals go on behind other things.
+    /// Shows what the campaign waits for after an event. Once it has ended, renewals and retries in the background show nothing.
     func follow(_ event: SessionEvent) {
         guard let progress else { return }
-        switch event {
-        case .waiting(let state): progress.change(to: Waiting.turn(state, for: identity))
-        case .retrying: progress.change(to: Waiting.again(server, for: name))
-        case .elected, .extended, .lost, .released, .releaseFailed, .notWithdrawn: progress.end()
-        case .stepDownAsked: break
+        switch Waiting.after(event, of: name, for: identity, at: server) {
+        case .text(let text): progress.change(to: text)
+        case .nothing: progress.end()
+        case .unchanged: break
         }
     }
 }
 
-/// What is waited for, as it is shown.
+/// Texts of the progress line.
 enum Waiting {
+    /// What the progress line shows after an event of a lease session.
+    enum Shown: Equatable {
+        case text(String)
+        case nothing
+        case unchanged
+    }
+
+    /// - Parameters:
+    ///   - identity: the contender.
+    ///   - campaignsAgain: whether a loss is followed by another campaign.
+    static func after(
+        _ event: SessionEvent, of name: String, for identity: String, at server: ServerURL, campaignsAgain: Bool = false
+    ) -> Shown {
+        switch event {
+        case .waiting(let state): .text(turn(state, for: identity))
+        case .retrying: .text(again(server, for: name))
+        case .lost where campaignsAgain: .text(asking(server, for: name))
+        case .elected, .extended, .lost, .released, .releaseFailed, .notWithdrawn: .nothing
+        case .stepDownAsked: .unchanged
+        }
+    }
+
     /// `asking nats://h1:4222`
     static func asking(_ server: ServerURL, for name: String? = nil) -> String {
         (name.map { "\($0): " } ?? "") + (server.system.isOverNetwork ? "asking " : "reading ") + server.description
     }
 
     /// `web: held by n1, waiting for its turn`
-    /// - Parameter identity: who waits.
+    /// - Parameter identity: the waiter.
     static func turn(_ state: ElectionState, for identity: String) -> String {
         if !state.isLed, state.cooldown != nil { return "\(state.name): free, but \(identity) stepped down and has to wait" }
         switch state.phase {
@@ -58,18 +79,16 @@ enum Waiting {
     }
 }
 
-/// What one process that holds many elections waits for: those that it does not hold, and those that it cannot renew.
+/// The texts of one process that holds many elections: one for each election that it does not hold, or cannot renew.
 struct Waits {
     /// The latest one last.
     private var waits: [(name: String, text: String)] = []
 
     mutating func take(_ event: SessionEvent, of name: String, for identity: String, at server: ServerURL) {
-        switch event {
-        case .waiting(let state): set(name, Waiting.turn(state, for: identity))
-        case .retrying: set(name, Waiting.again(server, for: name))
-        case .lost: set(name, Waiting.asking(server, for: name))
-        case .elected, .extended, .released, .releaseFailed, .notWithdrawn: set(name, nil)
-        case .stepDownAsked: break
+        switch Waiting.after(event, of: name, for: identity, at: server, campaignsAgain: true) {
+        case .text(let text): set(name, text)
+        case .nothing: set(name, nil)
+        case .unchanged: break
         }
     }
 
@@ -78,7 +97,7 @@ struct Waits {
         if let text { waits.append((name, text)) }
     }
 
-    /// The latest, and how many more there are; nil for none.
+    /// The latest text and the number of the others; nil if there is none.
     var text: String? {
         guard let last = waits.last else { return nil }
         return waits.count == 1 ? last.text : "\(last.text) (and \(waits.count - 1) more)"

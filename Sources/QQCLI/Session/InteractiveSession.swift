@@ -129,7 +129,7 @@ extension Session {
         let patience = Task(executorPreference: loop) { [self] in
             guard (try? await loop.sleep(for: .seconds(1))) != nil else { return }
             let names = leases.standing.map { Printable.text($0.name) }.joined(separator: ", ")
-            if !names.isEmpty { messages.note("still releasing \(names); Ctrl-C leaves it to end by itself") }
+            if !names.isEmpty { messages.note("still releasing \(names); Ctrl-C leaves it to expire by itself") }
         }
         await ending.value
         patience.cancel()

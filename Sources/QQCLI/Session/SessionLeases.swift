@@ -115,8 +115,7 @@ final class SessionLeases: Sendable {
             return ExitCode.yes
         }
         let plan = try context.leasePlan(wantsLivenessLock: true, guardsWork: false)
-        let driver = SessionDriver(
-            plan.configuration, coordinator: context.coordinator, clock: loop, clearing: context.clearing(context.name))
+        let driver = context.driver(plan.configuration)
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
         let number = state.withLock { state in
             state.campaigns += 1
@@ -152,51 +151,39 @@ final class SessionLeases: Sendable {
         }
         // Made to end: what may be granted all the same is not wanted.
         if Task.isCancelled { driver.stop() }
-        switch await ended.value {
-        case .refused(let state):
-            if context.output.form == .json { try context.output.print(json: Schemas.refused(state, server: context.server)) }
-            return context.refused(state)
-        case .timedOut(let state): throw context.timedOut(state)
-        case .failed(let error): throw error
-        case .lost(let reason): throw CoordinationError(.lost, "lost \(context.name)", because: reason.description)
-        case .stopped: return ExitCode.signal(SIGINT)
-        }
+        return try context.exitCode(of: await ended.value, stoppedBy: SIGINT)
     }
 
     private func note(_ event: SessionEvent, _ key: Key, _ context: Context) {
         context.follow(event)
+        context.saveGrant(after: event)
+        var isReported = true
         switch event {
-        case .elected(let grant), .extended(let grant):
-            set(grant, key)
-            save(grant, context, isNew: event == .elected(grant))
-        case .waiting(let state): context.messages.detail("waiting for \(state.name), \(Rendering.sentence(state))")
-        case .retrying(let error, let pause):
-            tell("\(key.name): \(error); trying again in \(DurationText.brief(pause))", .warning)
+        case .elected(let grant), .extended(let grant): set(grant, key)
         case .stepDownAsked(let by):
             tell("\(key.name): \(by) asks us to step down; letting go", .warning)
             lose(key)
             state.withLock { $0.held[key] }?.driver.stop()
-        case .lost(let grant, let reason):
-            GrantStore().forget(grant, server: context.server)
+        case .lost(_, let reason):
             set(nil, key)
             lose(key)
             tell("\(key.name): lost: \(reason)", .bad)
-        case .released(let grant):
-            GrantStore().forget(grant, server: context.server)
-            let isTold = state.withLock { $0.held[key]?.isGivenUp ?? true }
+        case .released:
+            let isGivenUp = state.withLock { $0.held[key]?.isGivenUp ?? true }
             set(nil, key)
-            if !isTold { tell("\(key.name): released", .good) }
-        case .releaseFailed(let grant, let error):
-            GrantStore().forget(grant, server: context.server)
-            let isTold = state.withLock { state in
-                guard let held = state.held[key], held.isGivenUp else { return false }
+            if !isGivenUp { tell("\(key.name): released", .good) }
+        case .releaseFailed(_, let error):
+            // The caller of `release` reports it.
+            isReported = state.withLock { state in
+                guard let held = state.held[key], held.isGivenUp else { return true }
                 state.failures[held.number] = error
-                return true
+                return false
             }
             set(nil, key)
-            if !isTold { tell("\(key.name): \(error); the lease ends by itself", .warning) }
-        case .notWithdrawn(let error): tell("\(key.name): \(error.inOneLine)", .warning)
+        case .waiting, .retrying, .notWithdrawn: break
         }
+        guard isReported else { return }
+        context.report(event, of: key.name, as: context.identity) { tell("\(key.name): \($0)", .warning) }
     }
 
     /// A renewal in time is no news: thousands of them must not cost anything.
@@ -210,12 +197,6 @@ final class SessionLeases: Sendable {
             return lease.isLate ? state.changed : nil
         }
         changed?()
-    }
-
-    /// Saved grants tell other processes of this user, and `status`, what is ours. Where nobody tells who leads, the time left is in them as well.
-    private func save(_ grant: Grant, _ context: Context, isNew: Bool) {
-        guard isNew || !context.coordinator.capabilities.has(.readLeader) else { return }
-        do throws(CoordinationError) { try GrantStore().save(grant, server: context.server) } catch { context.messages.note("\(error)") }
     }
 
     private func forget(_ key: Key, _ number: Int) {
@@ -232,17 +213,14 @@ final class SessionLeases: Sendable {
     private func followConnection(of context: Context, until ended: Task<SessionOutcome, Never>) {
         let events = context.coordinator.connectionEvents
         let following = Task(executorPreference: loop) {
-            var wasCut = false
-            for await event in events {
+            let outage = Outage { event in
                 switch event.kind {
                 case .notice: context.messages.detail(event.text)
-                case .connected where !wasCut: break
                 case .connected: self.tell("\(context.name): connected again: \(event.text)", .good)
-                default:
-                    wasCut = true
-                    self.tell("\(context.name): \(event.told)", .warning)
+                default: self.tell("\(context.name): \(event.told)", .warning)
                 }
             }
+            for await event in events { try? outage.report(event) }
         }
         Task(executorPreference: loop) {
             _ = await ended.value
@@ -264,7 +242,7 @@ final class SessionLeases: Sendable {
         found.driver.stop()
         let outcome = await found.ended.value
         if var failure = state.withLock({ $0.failures.removeValue(forKey: found.number) }) {
-            failure.hint = failure.hint ?? "the lease ends by itself"
+            failure.hint = failure.hint ?? "the lease expires by itself"
             throw failure
         }
         if case .lost(let reason) = outcome {
@@ -284,7 +262,7 @@ final class SessionLeases: Sendable {
         let all = state.withLock { $0.held }
         for (key, found) in all {
             found.ended.cancel()
-            if found.grant != nil { tell("\(key.name): left to end by itself", .warning) }
+            if found.grant != nil { tell("\(key.name): left to expire by itself", .warning) }
         }
     }
 }

@@ -145,18 +145,11 @@ struct Context: Sendable {
     func retrying<Answer: Sendable>(
         _ request: @Sendable () async throws(CoordinationError) -> Answer
     ) async throws(CoordinationError) -> Answer {
-        let policy = retryPolicy()
-        var retry = 0
-        while true {
-            do throws(CoordinationError) { return try await request() } catch {
-                retry += 1
-                guard policy.allows(retry: retry, after: error) else { throw error }
-                let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
-                messages.note("\(error); trying again in \(DurationText.brief(pause))")
-                progress?.change(to: Waiting.again(server))
-                guard (try? await loop.sleep(for: pause)) != nil else { throw error }
-            }
+        let report = { (error: CoordinationError, pause: Duration) in
+            messages.note(Self.retrying(error, after: pause))
+            progress?.change(to: Waiting.again(server))
         }
+        return try await retryPolicy().retrying(on: loop, report: report, request: request)
     }
 }
 

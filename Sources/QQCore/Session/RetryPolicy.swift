@@ -46,4 +46,27 @@ public struct RetryPolicy: Sendable, Hashable {
         guard nanoseconds > 0 else { return .zero }
         return min(.nanoseconds(Int64(exactly: nanoseconds.rounded(.down)) ?? .max), maximum)
     }
+
+    /// Sends a request, and sends it again after each failure for which a retry is allowed.
+    ///
+    /// - Parameters:
+    ///   - clock: what the pauses are slept on.
+    ///   - report: called with a failure and the pause before the retry.
+    ///   - request: must be harmless if it is carried out twice.
+    /// - Throws: the last failure, if no retry is allowed, or the task is cancelled during a pause.
+    public func retrying<Answer: Sendable>(
+        on clock: any LeaseClock, report: (CoordinationError, Duration) -> Void,
+        request: () async throws(CoordinationError) -> Answer
+    ) async throws(CoordinationError) -> Answer {
+        var retry = 0
+        while true {
+            do throws(CoordinationError) { return try await request() } catch {
+                retry += 1
+                guard allows(retry: retry, after: error) else { throw error }
+                let pause = pause(before: retry, random: Double.random(in: 0..<1))
+                report(error, pause)
+                guard (try? await clock.sleep(for: pause)) != nil else { throw error }
+            }
+        }
+    }
 }

@@ -156,14 +156,15 @@ public final class SessionDriver: Sendable {
     private func watch(from begin: BootInstant) async {
         try? await clock.sleep(until: begin)
         while !Task.isCancelled {
-            do {
-                for try await state in coordinator.changes(of: [configuration.request.name]) {
-                    post.yield(.event(.observed(state)))
-                    // One at a time: an election can change faster than its states are processed.
-                    await observed.wait(until: .distantFuture, clock)
-                }
-            } catch { post.yield(.event(.watchFailed)) }
             // Watching only shows a loss earlier; renewals show it as well.
+            _ = try? await coordinator.follow([configuration.request.name], on: clock, pause: configuration.renewEvery) { _ in
+                post.yield(.event(.watchFailed))
+            } take: { state -> Bool? in
+                post.yield(.event(.observed(state)))
+                // One at a time: an election can change faster than its states are processed.
+                await observed.wait(until: .distantFuture, clock)
+                return nil
+            }
             try? await clock.sleep(for: configuration.renewEvery)
         }
     }

@@ -1,15 +1,15 @@
 import QQCore
 import Synchronization
 
-/// Whether the elections that `watch` shows can be seen, by what the system tells of its connection and by whether they can be read. Each outage is told
-/// once, and its end.
-final class Sight: Sendable {
+/// Whether the server is out of reach, by the events of the connection and by failed reads. Reports the start and the end of each outage once.
+final class Outage: Sendable {
     private let isCut = Mutex(false)
     private let tell: @Sendable (ConnectionEvent) throws -> Void
 
+    /// - Parameter tell: reports an event to the operator.
     init(_ tell: @escaping @Sendable (ConnectionEvent) throws -> Void) { self.tell = tell }
 
-    /// What the system tells. That there is a connection is news only where there was none.
+    /// Takes in an event of the connection. `connected` is reported only after an outage.
     func report(_ event: ConnectionEvent) throws {
         let isNews = isCut.withLock { isCut in
             let wasCut = isCut
@@ -20,12 +20,12 @@ final class Sight: Sendable {
         if isNews { try tell(event) }
     }
 
-    /// They could not be read, and it is tried again.
-    func lost(_ error: CoordinationError) throws {
+    /// A read has failed and will be tried again.
+    func begins(_ error: CoordinationError) throws {
         if isCut.withLock({ $0 }) { return }
         try report(ConnectionEvent(.unreachable, "\(error); trying again"))
     }
 
-    /// They could.
-    func found(at server: ServerURL) throws { try report(ConnectionEvent(.connected, server.description)) }
+    /// A read has succeeded.
+    func ends(at server: ServerURL) throws { try report(ConnectionEvent(.connected, server.description)) }
 }

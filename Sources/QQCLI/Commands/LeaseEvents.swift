@@ -1,0 +1,94 @@
+import Glibc
+import QQCore
+
+// What every command that asks for a lease does with the events and the end of its lease session. What an event means beyond that is the command's own:
+// the guarded command, hooks, records on stdout, the prompt of a session.
+extension Context {
+    /// Campaigns for an election and holds it, once no process of an earlier term is left on this machine.
+    func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
+        SessionDriver(configuration, coordinator: coordinator, clock: loop, clearing: clearing(configuration.request.name))
+    }
+
+    // MARK: Messages
+
+    /// Tells the operator about an event, if it is one for stderr.
+    /// - Parameters:
+    ///   - name: the election.
+    ///   - identity: the contender.
+    func report(_ event: SessionEvent, of name: String, as identity: String) {
+        report(event, of: name, as: identity) { messages.note($0) }
+    }
+
+    /// - Parameter warn: shows a message that the operator sees without `--verbose`.
+    func report(_ event: SessionEvent, of name: String, as identity: String, warn: (String) -> Void) {
+        switch event {
+        case .waiting(let state): messages.detail("waiting for \(name), \(Rendering.sentence(state, for: identity))")
+        case .retrying(let error, let pause): warn(Self.retrying(error, after: pause))
+        case .releaseFailed(_, let error): warn("\(error); the lease of \(name) expires by itself")
+        case .notWithdrawn(let error): warn(error.inOneLine)
+        case .elected, .extended, .stepDownAsked, .lost, .released: break
+        }
+    }
+
+    /// A request failed and is retried after a pause.
+    static func retrying(_ error: CoordinationError, after pause: Duration) -> String {
+        "\(error); trying again in \(DurationText.brief(pause))"
+    }
+
+    // MARK: Saved grants
+
+    /// Keeps the saved grant up to date: it shows other processes of this user, and `status`, which leases are ours. If the system does not show who leads, it
+    /// also shows the time left, and is therefore saved at each renewal.
+    ///
+    /// A grant that cannot be saved is reported; the lease is held all the same.
+    func saveGrant(after event: SessionEvent) {
+        switch event {
+        case .elected(let grant): save(grant)
+        case .extended(let grant): if !coordinator.capabilities.has(.readLeader) { save(grant) }
+        case .lost(let grant, _), .released(let grant), .releaseFailed(let grant, _): GrantStore().forget(grant, server: server)
+        case .waiting, .retrying, .stepDownAsked, .notWithdrawn: break
+        }
+    }
+
+    private func save(_ grant: Grant) {
+        do throws(CoordinationError) { try GrantStore().save(grant, server: server) } catch { messages.error(error) }
+    }
+
+    // MARK: The end
+
+    /// The exit code of a command whose lease session ended before anything ran under the lease.
+    /// - Parameter signal: the signal that the exit code names if the session was stopped.
+    /// - Throws: `CoordinationError` if it ended with a failure.
+    func exitCode(of outcome: SessionOutcome, stoppedBy signal: Int32) throws(CoordinationError) -> Int32 {
+        switch outcome {
+        case .refused(let state):
+            if output.form == .json { try output.print(json: Schemas.refused(state, server: server)) }
+            return refused(state)
+        case .timedOut(let state):
+            if output.form == .json, let state { try output.print(json: Schemas.refused(state, server: server)) }
+            throw timedOut(state)
+        case .failed(let error): throw error
+        case .lost(let reason): throw CoordinationError(.lost, "lost \(name)", because: reason.description)
+        case .stopped: return ExitCode.signal(signal)
+        }
+    }
+
+    /// The exit code when another contender holds the election, which is reported.
+    func refused(_ state: ElectionState) -> Int32 {
+        let sentence = "\(state.name) is \(Rendering.sentence(state, for: identity))"
+        if invocation[Flags.skipOK] {
+            messages.detail(sentence)
+            return ExitCode.yes
+        }
+        messages.note(sentence)
+        return invocation[Flags.conflictExitCode] ?? Defaults.conflictExitCode
+    }
+
+    /// The error when `--wait` has ended without a grant.
+    func timedOut(_ state: ElectionState?) -> CoordinationError {
+        CoordinationError(
+            .timedOut, "gave up waiting for \(name)",
+            because: state.map { "it is " + Rendering.sentence($0, for: identity) } ?? "the time is over",
+            at: server.description)
+    }
+}
