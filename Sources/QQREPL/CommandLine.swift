@@ -11,8 +11,8 @@ public struct CommandLine: Sendable, Equatable {
 
     /// - Parameter variable: returns the value of an environment variable, or nil if it is not set.
     public init(_ text: String, variable: (String) -> String?) throws(Invalid) {
-        var reading = Reading(text)
-        let pieces = try reading.read(variable)
+        var state = ParseState(text)
+        let pieces = try state.read(variable)
         isInBackground = pieces.isInBackground
         words = pieces.words
     }
@@ -22,15 +22,15 @@ public struct CommandLine: Sendable, Equatable {
 
     /// - Returns: the words, and the quote that is open at the end.
     static func lenient(_ text: String) -> (words: [String], quote: Unicode.Scalar?) {
-        var reading = Reading(text)
-        reading.isLenient = true
-        let words = (try? reading.read { _ in nil })?.words ?? []
-        return (reading.endsBetween ? words + [""] : words, reading.openQuote)
+        var state = ParseState(text)
+        state.isLenient = true
+        let words = (try? state.read { _ in nil })?.words ?? []
+        return (state.endsBetween ? words + [""] : words, state.openQuote)
     }
 }
 
 /// Parse state of a line. Works on code points, because an accent after a quote would make another character of it.
-private struct Reading {
+private struct ParseState {
     private let text: [Unicode.Scalar]
     private var next = 0
     private var word: String?

@@ -4,13 +4,13 @@ enum Parser {
     ///   - arguments: what follows the program's name.
     ///   - inSession: whether they were typed in a session.
     static func parse(_ arguments: [String], inSession: Bool = false) throws(UsageError) -> ParseOutcome {
-        var reading = Reading(arguments, inSession: inSession)
-        return try reading.run()
+        var state = ParseState(arguments, inSession: inSession)
+        return try state.run()
     }
 }
 
-/// A command line half read.
-private struct Reading {
+/// Parse state of a command line.
+private struct ParseState {
     private let arguments: [String]
     private var next = 0
     private var command: Command?

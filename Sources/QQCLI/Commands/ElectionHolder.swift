@@ -14,7 +14,7 @@ actor ElectionHolder {
     private let post: AsyncStream<Job>.Continuation
     /// The addresses that go with the one election; none where several are held.
     private var carriers: [AddressCarrier] = []
-    private var waits = Waits()
+    private var waits = WaitingTexts()
     private var runningHook: Task<String?, Never>?
 
     private struct Held {
@@ -148,7 +148,7 @@ actor ElectionHolder {
     }
 
     private func hold(_ name: String) async {
-        show { $0.set(name, Waiting.asking(context.server, for: name)) }
+        show { $0.set(name, WaitingText.asking(context.server, for: name)) }
         await join(name)
         while let driver = elections[name]?.driver {
             let report = reporter(of: name)
@@ -315,7 +315,7 @@ actor ElectionHolder {
     }
 
     /// Shows what is waited for, after a change; while stopping, that is what is said of it.
-    private func show(_ change: (inout Waits) -> Void) {
+    private func show(_ change: (inout WaitingTexts) -> Void) {
         guard let progress = context.progress, !isStopping else { return }
         change(&waits)
         if let text = waits.text { progress.wait(for: text) } else { progress.end() }

@@ -15,7 +15,7 @@ extension Context {
         if invocation[Flags.once] { return try await asking { try await renewOnce(names) } }
         let signals = try stopSignals()
         let process = try invocation[Flags.pid].map { pid throws(CoordinationError) in try processDescriptor(pid) }
-        progress?.wait(for: Waiting.asking(server))
+        progress?.wait(for: WaitingText.asking(server))
         defer { progress?.end() }
         let holder = ElectionHolder(self)
         for name in names { try await holder.add(name) }

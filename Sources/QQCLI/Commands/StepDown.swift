@@ -86,7 +86,7 @@ extension Context {
             throw denied("not confirmed", "answer y, or add --yes")
         }
         // What the person took to answer is no waiting of ours.
-        progress?.wait(for: Waiting.asking(server), anew: true)
+        progress?.wait(for: WaitingText.asking(server), anew: true)
     }
 
     private func hasLetGo(_ state: ElectionState, within limit: Duration) async throws -> Bool {

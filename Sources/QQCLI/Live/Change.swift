@@ -1,21 +1,21 @@
 import QQCore
 
-/// A change of an election, and what to call it.
+/// A change of an election, and its name.
 struct Change: Sendable {
     enum Kind: String, Sendable, CaseIterable {
-        /// What was found at the start.
+        /// The state when the watch began.
         case state
-        /// Somebody leads where nobody did.
+        /// The election has a leader, and had none before.
         case elected
-        /// Another leads, or the same in a new term.
+        /// The election has another leader, or the same one in a new term.
         case changed
-        /// The leader let go.
+        /// The leader released the lease.
         case released
-        /// The leader's lease ended.
+        /// The leader's lease expired.
         case expired
         /// The leader was asked to step down.
         case stepDownAsked = "step_down_asked"
-        /// The same term goes on with other particulars.
+        /// The same term with other details, such as a later end.
         case renewed
     }
 
@@ -29,7 +29,7 @@ struct Change: Sendable {
         self.time = time
     }
 
-    /// What became of an election, just now.
+    /// The change between two states of an election, which happened now.
     init(from before: ElectionState?, to state: ElectionState) { self.init(Self.kind(from: before, to: state), state, at: .now()) }
 
     private static func kind(from before: ElectionState?, to state: ElectionState) -> Kind {
@@ -43,6 +43,6 @@ struct Change: Sendable {
         }
     }
 
-    /// What a person reads: `held` at the start, then `step down asked`.
+    /// The word for a terminal, such as `held` at the start or `step down asked`.
     var word: String { kind == .state ? state.phase.rawValue : kind.rawValue.split(separator: "_").joined(separator: " ") }
 }

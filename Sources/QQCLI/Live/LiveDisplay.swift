@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// The live view of `watch`: drawn anew at each change, and several times a second for the time that is left.
+/// The live view of `watch`, redrawn at each change, and several times a second for the remaining times.
 final class LiveDisplay: WatchDisplay {
     private struct State {
         var view: LiveView
@@ -17,7 +17,7 @@ final class LiveDisplay: WatchDisplay {
     private let lines: LineDisplay
     private let screen: LiveScreen
     private let loop: MainLoop
-    /// By which leases grow shorter: the loop's, or that of a replay.
+    /// The clock that remaining times are counted on: the loop's, or that of a replay.
     private let clock: any LeaseClock
 
     init(_ view: LiveView, _ lines: LineDisplay, on loop: MainLoop, clock: any LeaseClock) {
@@ -47,11 +47,11 @@ final class LiveDisplay: WatchDisplay {
             }
             state.view.note(text, time: ClockTime.text(.now()))
         }
-        // The next tick draws it where this fails.
+        // If this fails, the next tick draws it.
         try? draw()
     }
 
-    /// What stands below the title from now on.
+    /// Shows a text below the title from now on.
     func notice(_ text: String) { state.withLock { $0.view.notice = text } }
 
     /// Draws until `q` is typed.
@@ -60,14 +60,14 @@ final class LiveDisplay: WatchDisplay {
         try open()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.keepDrawn() }
-            group.addTask { try await self.stopWhereAsked() }
+            group.addTask { try await self.stopOnRequest() }
             group.addTask { try await self.readKeys() }
             defer { group.cancelAll() }
             try await group.next()
         }
     }
 
-    /// A line each for what was seen last, where the picture was.
+    /// Prints a line for the last change of each election, once the live view is closed.
     func printLast() throws(CoordinationError) {
         for change in state.withLock({ $0.last }).values.sorted(by: { $0.state.name < $1.state.name }) {
             try lines.show(Change(change.kind == .renewed ? .state : change.kind, change.state, at: change.time))
@@ -90,8 +90,8 @@ final class LiveDisplay: WatchDisplay {
         }
     }
 
-    /// Ctrl-Z: the shell gets its screen back while we are stopped.
-    private func stopWhereAsked() async throws {
+    /// Ctrl-Z: the shell gets its screen back while this process is stopped.
+    private func stopOnRequest() async throws {
         let signals = try SignalSource([SIGTSTP], on: loop)
         while true {
             _ = try await signals.next()
@@ -109,24 +109,24 @@ final class LiveDisplay: WatchDisplay {
             var keys = [UInt8](repeating: 0, count: 64)
             let count = screen.isOpen ? read(STDIN_FILENO, &keys, keys.count) : 0
             if keys.prefix(max(count, 0)).contains(where: { $0 == UInt8(ascii: "q") || $0 == UInt8(ascii: "Q") }) { return }
-            // Where nothing can be read, there is nothing to do but look again.
+            // Nothing can be read: try again later.
             if count <= 0 { try await loop.sleep(for: .milliseconds(200)) }
         }
     }
 
     private func draw() throws(CoordinationError) {
-        // A terminal that is stopped shows the latest state when it goes on, not each one before it.
+        // After Ctrl-S and Ctrl-Q the terminal shows the latest state, not each one before it.
         guard screen.isOpen, Streams.isIdle(STDOUT_FILENO) else { return }
         let size = LiveScreen.size
-        let (picture, isNewSize) = state.withLock { state -> ([LiveView.Line]?, Bool) in
-            let picture = state.view.frame(width: size.width, height: size.height, at: clock.now())
+        let (frame, isNewSize) = state.withLock { state -> ([LiveView.Line]?, Bool) in
+            let frame = state.view.frame(width: size.width, height: size.height, at: clock.now())
             let isNewSize = state.size != size
             defer {
-                state.drawn = picture
+                state.drawn = frame
                 state.size = size
             }
-            return (picture == state.drawn && !isNewSize ? nil : picture, isNewSize)
+            return (frame == state.drawn && !isNewSize ? nil : frame, isNewSize)
         }
-        if let picture { try screen.draw(picture, clearing: isNewSize) }
+        if let frame { try screen.draw(frame, clearing: isNewSize) }
     }
 }

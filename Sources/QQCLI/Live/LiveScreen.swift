@@ -2,9 +2,9 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// A picture on the terminal that is drawn again and again in its place: on the screen beside the usual one, which is back as it was in the end.
+/// Redraws the live view in place on the terminal's alternate screen. The normal screen is restored at the end.
 final class LiveScreen: Sendable {
-    /// Columns and lines.
+    /// In columns and lines.
     struct Size: Sendable, Equatable {
         var width: Int
         var height: Int
@@ -12,9 +12,9 @@ final class LiveScreen: Sendable {
 
     private struct State {
         var isOpen = false
-        /// What the terminal did with keys before.
+        /// The terminal modes before the view was opened.
         var keys: termios?
-        /// What others wrote meanwhile: they are shown it when the picture is gone.
+        /// Output of other parts of this process, written once the view is closed.
         var held = Screen.Held()
     }
 
@@ -23,14 +23,14 @@ final class LiveScreen: Sendable {
 
     init(_ output: Output) { self.output = output }
 
-    /// Whether a picture can be drawn: the terminal is ours now, and can move its cursor.
+    /// Whether the view can be drawn: this process is in the foreground, and the terminal can move its cursor.
     static var isUsable: Bool {
         guard isatty(STDOUT_FILENO) == 1, tcgetpgrp(STDOUT_FILENO) == getpgrp() else { return false }
         let kind = variable("TERM") ?? ""
         return kind != "" && kind != "dumb"
     }
 
-    /// How many columns and lines there are.
+    /// The size of the terminal; 80 by 24 if it is unknown.
     static var size: Size {
         var size = winsize()
         guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
@@ -41,7 +41,7 @@ final class LiveScreen: Sendable {
 
     var isOpen: Bool { state.withLock { $0.isOpen } }
 
-    /// - Parameter others: is told what others write while the picture is there.
+    /// - Parameter others: called with text that other parts of this process write while the view is open.
     func open(others: @escaping @Sendable (String) -> Void) throws(CoordinationError) {
         guard !isOpen else { return }
         state.withLock { state in
@@ -49,7 +49,7 @@ final class LiveScreen: Sendable {
             var keys = termios()
             guard isatty(STDIN_FILENO) == 1, tcgetattr(STDIN_FILENO, &keys) == 0 else { return }
             state.keys = keys
-            // Keys are read as they are typed, and not shown. Ctrl-C stays what it is.
+            // Keys are read as they are typed, and not echoed. Ctrl-C still sends SIGINT.
             keys.c_lflag &= ~tcflag_t(ICANON | ECHO)
             withUnsafeMutableBytes(of: &keys.c_cc) { bytes in
                 bytes[Int(VMIN)] = 0
@@ -61,11 +61,11 @@ final class LiveScreen: Sendable {
             self?.state.withLock { $0.held.add(piece) }
             others(piece.text)
         }
-        // The other screen, without a cursor.
+        // The alternate screen, without a cursor.
         try Output.write(raw: "\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J")
     }
 
-    /// Draws in one write, each line over the one before and cleared behind, so that nothing flickers; all at once where the terminal can do that.
+    /// Draws in one write, each line over the old one, so that nothing flickers. A terminal that supports synchronized updates shows it at once (mode 2026).
     func draw(_ lines: [LiveView.Line], clearing: Bool) throws(CoordinationError) {
         var text = "\u{1b}[?2026h" + (clearing ? "\u{1b}[2J" : "") + "\u{1b}[H"
         for (index, line) in lines.enumerated() {
@@ -75,7 +75,7 @@ final class LiveScreen: Sendable {
         try Output.write(raw: text + "\u{1b}[J\u{1b}[?2026l")
     }
 
-    /// Puts back the screen and the keys as they were.
+    /// Restores the normal screen and the terminal modes.
     func close() {
         guard isOpen else { return }
         try? Output.write(raw: "\u{1b}[?25h\u{1b}[?1049l")

@@ -1,8 +1,8 @@
 import QQCore
 
-/// What `qq watch` shows on a terminal: a row an election, who led when, and the last changes. Pure: what it was told in, lines out.
+/// The live view of `qq watch`: a row for each election, a strip that shows who led when, and the last changes. Pure: states and events in, lines out.
 struct LiveView: Sendable {
-    /// A piece of text in one colour.
+    /// Text in one colour.
     struct Span: Sendable, Equatable {
         var text: String
         var color: Output.Color?
@@ -15,7 +15,7 @@ struct LiveView: Sendable {
 
     typealias Line = [Span]
 
-    /// Who led, until the next began.
+    /// The leader from a moment on, until the next entry.
     private struct Reign: Sendable {
         let leader: String?
         let since: BootInstant
@@ -28,47 +28,47 @@ struct LiveView: Sendable {
         var reigns: [Reign] = []
     }
 
-    /// A line below.
+    /// An entry of the list of changes.
     private enum Past: Sendable {
         case change(time: String, name: String, word: String, leader: String?, token: FencingToken?, isGood: Bool)
         case note(time: String, text: String)
     }
 
-    /// What bars and strips are made of.
-    private struct Marks: Sendable {
+    /// The characters of bars and strips.
+    private struct Glyphs: Sendable {
         var full = "█"
         var empty = "░"
         var nobody: Character = "·"
-        /// Stands for what has no room.
+        /// In place of text that does not fit.
         var more: Character = "…"
     }
 
-    private let place: String
-    private let marks: Marks
+    private let server: String
+    private let glyphs: Glyphs
     private var rows: [Row]
-    /// What stands for a leader in the strips, from its first term on.
+    /// The letter of each leader in the strips, from its first term on.
     private var letters: [String: Character] = [:]
     private var lettersGiven = 0
     private var past: [Past] = []
-    /// Something about the connection, until it is over.
+    /// The present problem of the connection, shown below the title.
     var notice: String?
 
-    /// How long the strip of who led when reaches back.
+    /// The time span of the strips.
     static let reach: Duration = .seconds(600)
     private static let kept = 200
 
     /// - Parameters:
-    ///   - place: what stands in the first line.
-    ///   - isUnicode: whether the terminal shows more letters than ASCII.
-    init(_ names: [String], at place: String, isUnicode: Bool = true) {
-        self.place = place
-        marks = isUnicode ? Marks() : Marks(full: "#", empty: "-", nobody: ".", more: "~")
+    ///   - server: the server, as the first line shows it.
+    ///   - isUnicode: whether the terminal can show more than ASCII.
+    init(_ names: [String], at server: String, isUnicode: Bool = true) {
+        self.server = server
+        glyphs = isUnicode ? Glyphs() : Glyphs(full: "#", empty: "-", nobody: ".", more: "~")
         rows = names.map { Row(name: $0) }
     }
 
-    /// Takes in what an election is now.
+    /// Takes in the present state of an election.
     /// - Parameters:
-    ///   - word: what to call the change; nil for what was there at the start, and for what is no change of leadership.
+    ///   - word: the name of the change; nil for the first state, and for a change that is not one of leadership.
     ///   - time: the time of day, as it is shown.
     mutating func update(_ state: ElectionState, word: String?, time: String, at now: BootInstant) {
         guard let index = rows.firstIndex(where: { $0.name == state.name }) else { return }
@@ -77,14 +77,14 @@ struct LiveView: Sendable {
         let leader = state.isLed ? state.leader : nil
         if rows[index].reigns.last.map({ $0.leader != leader }) ?? true { rows[index].reigns.append(Reign(leader: leader, since: now)) }
         if let leader, letters[leader] == nil { give(leader) }
-        // One that ended before the strip begins is not shown.
+        // The strip starts later.
         while rows[index].reigns.count > 1, rows[index].reigns[1].since < now - Self.reach { rows[index].reigns.removeFirst() }
         guard let word else { return }
         keep(.change(time: time, name: state.name, word: word, leader: leader, token: state.token, isGood: state.isLed))
     }
 
     private mutating func give(_ leader: String) {
-        // A view that is open for months does not keep all that have led meanwhile.
+        // A view can be open for months: forget the leaders that the strips no longer show.
         if letters.count >= Self.kept {
             let shown = Set(rows.flatMap(\.reigns).compactMap(\.leader))
             letters = letters.filter { shown.contains($0.key) }
@@ -93,7 +93,7 @@ struct LiveView: Sendable {
         lettersGiven += 1
     }
 
-    /// Something else that happened.
+    /// Adds a message to the list of changes.
     mutating func note(_ text: String, time: String) {
         for line in text.split(separator: "\n") {
             keep(.note(time: time, text: line.hasPrefix("qq: ") ? String(line.dropFirst(4)) : String(line)))
@@ -107,16 +107,16 @@ struct LiveView: Sendable {
 
     // MARK: Drawing
 
-    /// The whole picture, in lines that fit.
+    /// The lines of the whole view, cut to the size of the terminal.
     func frame(width: Int, height: Int, at now: BootInstant) -> [Line] {
         let width = max(width, 20)
-        var lines: [Line] = [[Span("qq watch", .strong), Span("  " + Printable.text(place) + "  (q leaves)", .faint)]]
+        var lines: [Line] = [[Span("qq watch", .strong), Span("  " + Printable.text(server) + "  (q leaves)", .faint)]]
         if let notice { lines.append([Span(Printable.text(notice), .warning)]) }
         lines.append([])
         lines += table(width, now)
         lines.append([])
         let strips = strips(width, now)
-        // What happened comes before the strips where there is no room for both.
+        // If there is not enough room, the list of changes comes before the strips.
         let room = height - lines.count - 1
         if room > strips.count + 4 {
             lines += strips
@@ -129,7 +129,7 @@ struct LiveView: Sendable {
 
     private func table(_ width: Int, _ now: BootInstant) -> [Line] {
         let nameWidth = min(max(rows.map { Printable.text($0.name).columns }.max() ?? 0, 8), width / 3)
-        let leaders = rows.map { row in row.state.map { Self.leaderText($0) } ?? String(marks.more) }
+        let leaders = rows.map { row in row.state.map { Self.leaderText($0) } ?? String(glyphs.more) }
         let leaderWidth = min(max(leaders.map(\.columns).max() ?? 0, 6), max(width / 3, 6))
         let tokens = rows.map { $0.state?.token?.description ?? "-" }
         let tokenWidth = max(tokens.map(\.count).max() ?? 0, 5)
@@ -159,23 +159,23 @@ struct LiveView: Sendable {
         return lines
     }
 
-    /// A bar for what is left of a lease, and the time in words. A lease that nobody shows the end of has neither.
+    /// A bar for the remaining time of a lease, and the time in words. Empty if the system does not show when the lease ends.
     private func lease(_ row: Row, _ width: Int, _ now: BootInstant) -> Line {
-        guard let state = row.state, state.isLed, let told = state.remaining else { return [] }
-        let left = max(told - now.duration(since: row.seenAt), .zero)
-        let whole = max(state.ttl ?? told, .milliseconds(1))
+        guard let state = row.state, state.isLed, let remaining = state.remaining else { return [] }
+        let left = max(remaining - now.duration(since: row.seenAt), .zero)
+        let whole = max(state.ttl ?? remaining, .milliseconds(1))
         let part = min(left.seconds / whole.seconds, 1)
         let color: Output.Color = part < 0.2 ? .bad : part < 0.4 ? .warning : .good
         let words = Self.seconds(left)
         guard width >= 5 else { return [Span(words, color)] }
         let full = min(Int((part * Double(width)).rounded(.up)), width)
         return [
-            Span(String(repeating: marks.full, count: full), color), Span(String(repeating: marks.empty, count: width - full), .faint),
+            Span(String(repeating: glyphs.full, count: full), color), Span(String(repeating: glyphs.empty, count: width - full), .faint),
             Span(" " + words, color),
         ]
     }
 
-    /// Who led when: a letter for each leader, a dot for nobody.
+    /// A row for each election that shows who led when: a letter for each leader, a dot for none.
     private func strips(_ width: Int, _ now: BootInstant) -> [Line] {
         guard !letters.isEmpty else { return [] }
         let nameWidth = min(max(rows.map { Printable.text($0.name).columns }.max() ?? 0, 8), width / 3)
@@ -190,13 +190,13 @@ struct LiveView: Sendable {
                 let moment = now - span + span * (cell + 1) / cells
                 let reign = row.reigns.last { $0.since <= moment }
                 if let leader = reign?.leader { shown.insert(leader) }
-                strip += reign.map { $0.leader.flatMap { letters[$0] } ?? marks.nobody }.map { String($0) } ?? " "
+                strip += reign.map { $0.leader.flatMap { letters[$0] } ?? glyphs.nobody }.map { String($0) } ?? " "
             }
             lines.append([Span(padded(Printable.text(row.name), nameWidth), .strong), Span("  "), Span(strip, .good)])
         }
         let legend = shown.map { (letter: letters[$0] ?? "?", name: $0) }.sorted { ($0.letter, $0.name) < ($1.letter, $1.name) }
         let names = legend.map { "\($0.letter) \(Printable.text($0.name))  " }.joined()
-        lines.append([Span(names + "\(marks.nobody) nobody", .faint)])
+        lines.append([Span(names + "\(glyphs.nobody) nobody", .faint)])
         return lines
     }
 
@@ -222,15 +222,15 @@ struct LiveView: Sendable {
 
     // MARK: Text
 
-    /// Whole seconds, begun ones counted: `9s`, `2m5s`.
+    /// Whole seconds, rounded up: `9s`, `2m5s`.
     private static func seconds(_ duration: Duration) -> String { DurationText.brief(.seconds(saturating: duration.seconds.rounded(.up))) }
 
-    /// Filled up to a width, or cut to it with a mark.
+    /// Pads a text with spaces to a width, or cuts it to that width with a mark at the end.
     private func padded(_ text: String, _ width: Int) -> String {
         let columns = text.columns
         if columns <= width { return text + String(repeating: " ", count: width - columns) }
         let kept = text.prefix(columns: max(width - 1, 0))
-        return padded(kept + String(marks.more), width)
+        return padded(kept + String(glyphs.more), width)
     }
 
     private func cut(_ line: Line, to width: Int) -> Line {
@@ -246,10 +246,10 @@ struct LiveView: Sendable {
 }
 
 extension String {
-    /// How many columns a terminal gives it.
+    /// Its width on a terminal, in columns.
     fileprivate var columns: Int { reduce(0) { $0 + $1.columns } }
 
-    /// As much of its beginning as has room.
+    /// The longest prefix of at most this width.
     fileprivate func prefix(columns room: Int) -> String {
         var (left, kept) = (room, "")
         for character in self {

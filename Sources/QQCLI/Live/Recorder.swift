@@ -1,17 +1,17 @@
 import Glibc
 import QQCore
 
-/// Writes what `watch` sees to a file, a JSON object a line, for ``Replay``.
+/// Writes the events of `watch` to a file, a JSON object per line, for ``Replay``.
 final class Recorder: Sendable {
     private let path: String
     private let descriptor: CInt
 
-    /// Makes the file.
-    /// - Throws: `.usage` if it holds something already, or is no regular file; `.unavailable` if it cannot be made.
+    /// Creates the file.
+    /// - Throws: `.usage` if the file is not empty or not a regular one; `.unavailable` if it cannot be created.
     init(_ path: String) throws(CoordinationError) {
         var before = stat()
         if stat(path, &before) == 0 { try Self.check(before, path) }
-        // Whatever takes the path in between: opening it does not wait.
+        // Opening must not block, whatever is at the path by now.
         let opened = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0o644)
         guard opened >= 0 else {
             throw CoordinationError(.unavailable, "cannot record", because: SystemCallError("open").reason, at: path)
@@ -53,7 +53,7 @@ final class Recorder: Sendable {
         ])
     }
 
-    /// A line in one piece: a recording that is cut off has whole lines.
+    /// Writes a line in one piece: all lines but the last are whole, however the recording ends.
     private func write(_ value: JSONValue) throws(CoordinationError) {
         do throws(SystemCallError) { try writeAll(JSONWriter.string(value) + "\n", to: descriptor) } catch {
             throw CoordinationError(.unavailable, "cannot go on recording", because: error.reason, at: path)

@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-/// What ``Recorder`` wrote, read back.
+/// The events that ``Recorder`` wrote, read back.
 struct Recording: Sendable {
     /// A line.
     struct Entry: Sendable {
@@ -12,17 +12,17 @@ struct Recording: Sendable {
 
         let time: WallTime
         let event: Event
-        /// As it stands in the file.
+        /// The line as it is in the file.
         let json: JSONValue
         let server: String
     }
 
     var entries: [Entry]
-    /// Whether the last line was cut off, and left out.
+    /// Whether the last line was incomplete, and left out.
     let isCutOff: Bool
 
-    /// - Parameter path: where the bytes were read, for errors.
-    /// - Throws: `.brokenData` with the line where it is no recording.
+    /// - Parameter path: the file of the bytes, for errors.
+    /// - Throws: `.brokenData` with the line number if this is not a recording.
     init(_ bytes: [UInt8], path: String) throws(CoordinationError) {
         var entries: [Entry] = []
         var isCutOff = false
@@ -49,7 +49,7 @@ struct Recording: Sendable {
         self.isCutOff = isCutOff
     }
 
-    /// The elections, in the order in which they are first told of.
+    /// The elections, in the order of their first events.
     var names: [String] {
         var names: [String] = []
         for case .change(let change) in entries.map(\.event) where !names.contains(change.state.name) { names.append(change.state.name) }

@@ -3,18 +3,18 @@ import QQCore
 import QQLoop
 
 extension Recording {
-    /// Reads a file, or a pipe to its end, while the loop goes on.
-    /// - Throws: `CoordinationError`: `.configuration` if it cannot be read, `.brokenData` if it is no recording; `CancellationError`.
+    /// Reads a file, or a pipe to its end, without blocking the loop.
+    /// - Throws: `CoordinationError`: `.configuration` if it cannot be read, `.brokenData` if it is not a recording; `CancellationError`.
     init(path: String, on loop: MainLoop) async throws { try self.init(try await Self.read(path, on: loop), path: path) }
 
-    /// Bytes of the longest recording: it is held in memory.
+    /// Size of the longest recording, in bytes: all of it is in memory.
     private static let longest = 1 << 30
 
     private static func read(_ path: String, on loop: MainLoop) async throws -> [UInt8] {
         func failed(_ reason: String = SystemCallError("read").reason) -> CoordinationError {
             CoordinationError(.configuration, "cannot replay", because: reason, at: path)
         }
-        // A pipe without a writer is waited for below.
+        // Opening a pipe without a writer must not block; its data is waited for below.
         let descriptor = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failed() }
         defer {
@@ -24,7 +24,7 @@ extension Recording {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            // A file always has something: it cannot be waited for.
+            // A regular file cannot be waited for, and is always readable.
             do { try await loop.readable(descriptor) } catch is SystemCallError {}
             let count = Glibc.read(descriptor, &chunk, chunk.count)
             if count < 0, errno == EINTR || errno == EAGAIN { continue }

@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import QQLoop
 
-/// `watch --replay`: what was recorded, as if it happened now.
+/// `watch --replay`: shows a recording as if its events happened now.
 struct Replay: Sendable {
     private let recording: Recording
     private let names: [String]
@@ -12,9 +12,9 @@ struct Replay: Sendable {
     private let signals: any StopSignals
     private let output: Output
 
-    /// - Parameter signals: where to hear that it is to end; nil for the process's own signals.
-    /// - Returns: nil where nothing is to be replayed.
-    /// - Throws: `CoordinationError`: what is wrong with the file, or the names.
+    /// - Parameter signals: the signals that end it; nil for those of the process.
+    /// - Returns: nil if the command is not a replay.
+    /// - Throws: `CoordinationError` about the file or the names.
     init?(_ invocation: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true) async throws {
         guard invocation.command.id == .watch, let path = invocation[Flags.replay] else { return nil }
         var recording = try await Recording(path: path, on: loop)
@@ -28,11 +28,11 @@ struct Replay: Sendable {
         self.signals = try signals ?? SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
         output = Output(invocation)
         clock = ReplayClock(loop: loop, speed: invocation[Flags.speed] ?? 1)
-        let place = recording.entries.first?.server ?? ""
-        // Only what a line says of the server would need it, and those lines are printed as they were recorded.
+        let server = recording.entries.first?.server ?? ""
+        // Only JSON lines name the server, and they are printed as they were recorded.
         let lines = LineDisplay(output: output, messages: messages, server: try Systems.url("file:///"), clock: clock)
         if mayDraw, output.form == .terminal, LiveScreen.isUsable {
-            display = LiveDisplay(LiveView(names, at: "\(place), replayed", isUnicode: Letters.areUnicode), lines, on: loop, clock: clock)
+            display = LiveDisplay(LiveView(names, at: "\(server), replayed", isUnicode: Letters.areUnicode), lines, on: loop, clock: clock)
         } else {
             display = lines
         }
@@ -61,7 +61,7 @@ struct Replay: Sendable {
             }
             group.addTask {
                 try await play()
-                // A picture is looked at until somebody has seen enough of it.
+                // The live view stays open until the user leaves it.
                 guard let live = display as? LiveDisplay else { return ExitCode.yes }
                 live.notice("the end of the recording")
                 try await loop.sleep(until: .distantFuture)
@@ -76,7 +76,7 @@ struct Replay: Sendable {
         guard let first = recording.entries.first?.time else { return }
         let start = clock.now()
         for entry in recording.entries {
-            // Wall clocks step back; what was recorded later is shown later.
+            // Wall clocks step back; events keep their order all the same.
             try await clock.sleep(until: start + max(entry.time - first, .zero))
             switch entry.event {
             case .connection(let event): display.show(event)
@@ -84,7 +84,7 @@ struct Replay: Sendable {
                 if change.kind != .renewed { try output.print(json: entry.json) }
             case .change(let change): try display.show(change)
             }
-            // Nothing of a recording is left out, however slowly it is read.
+            // Every event is printed, however slowly the output is read.
             if !(display is LiveDisplay) { try await Streams.delivered(on: loop) }
         }
     }

@@ -1,19 +1,18 @@
 import Glibc
 import Synchronization
 
-// While a picture is on the terminal, lines would tear it.
+// Lines would tear the live view, or mix with the output of a command that has the terminal.
 extension Screen {
-    /// Something that was to be written, and where.
+    /// A text, and the descriptor that it was meant for.
     struct Piece: Sendable {
         let text: String
         let descriptor: CInt
 
-        /// Writes it after all. There is nobody to tell where that fails.
+        /// Writes the text after all. A failure cannot be reported anywhere.
         func write() { try? Streams.write(text, to: descriptor, mayLeave: true) }
     }
 
-    /// Pieces that are held while something else has the terminal, the latest ones: what is longest past is of least use, and the terminal may be somebody
-    /// else's for weeks.
+    /// The latest pieces, held while something else has the terminal. That can take weeks, so the oldest pieces are dropped.
     struct Held: Sendable {
         private static let most = 1000
         private var pieces: [Piece] = []
@@ -27,7 +26,7 @@ extension Screen {
             pieces.append(piece)
         }
 
-        /// Writes and forgets all of them.
+        /// Writes all pieces and forgets them.
         mutating func write() {
             if dropped > 0 { Messages.write(own: "\(dropped) earlier messages are left out") }
             for piece in pieces { piece.write() }
@@ -37,10 +36,10 @@ extension Screen {
 
     private static let taker = Mutex<(@Sendable (Piece) -> Void)?>(nil)
 
-    /// Has `taker` given what is meant for the terminal; nil to have it written again.
+    /// Passes all output for the terminal to `taker` from now on; nil to write it again.
     static func divert(_ taker: (@Sendable (Piece) -> Void)?) { self.taker.withLock { $0 = taker } }
 
-    /// - Returns: whether the piece went to the one that takes them, and is not to be written. What goes to a file or a pipe tears nothing.
+    /// - Returns: whether the piece was passed on and must not be written. Output to a file or a pipe is never diverted.
     static func isDiverted(_ piece: Piece) -> Bool {
         guard let taker = taker.withLock({ $0 }), isatty(piece.descriptor) == 1 else { return false }
         taker(piece)

@@ -1,24 +1,24 @@
 import QQCore
 
-/// Where `watch` shows what it sees.
+/// The output of `watch`.
 protocol WatchDisplay: Sendable {
-    /// - Throws: `.unavailable` where nothing can be written.
+    /// - Throws: `.unavailable` if it cannot be written.
     func show(_ change: Change) throws(CoordinationError)
 
-    /// Something happened to the connection.
+    /// Shows an event of the connection.
     func show(_ event: ConnectionEvent)
 
-    /// Keeps what is shown up to date, until somebody at the terminal has seen enough.
-    /// - Throws: `CancellationError`; `.unavailable` where nothing can be written.
+    /// Keeps the display up to date until the user leaves it.
+    /// - Throws: `CancellationError`; `.unavailable` if nothing can be written.
     func run() async throws
 }
 
 extension ConnectionEvent {
-    /// What a person reads: `server leaving: n1:4222 is shutting down`.
+    /// The text for the operator: `server leaving: n1:4222 is shutting down`.
     var told: String { kind == .notice ? text : kind.rawValue.split(separator: "_").joined(separator: " ") + ": " + text }
 }
 
-/// A line a change.
+/// A line for each change.
 struct LineDisplay: WatchDisplay {
     let output: Output
     let messages: Messages
@@ -26,7 +26,7 @@ struct LineDisplay: WatchDisplay {
     let clock: any LeaseClock
 
     func show(_ change: Change) throws(CoordinationError) {
-        // That a lease was renewed is no change of leadership.
+        // A renewal is not a change of leadership.
         if change.kind == .renewed { return }
         let state = change.state
         let leader = state.isLed ? state.leader : nil

@@ -4,18 +4,17 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// Shows on a terminal what a command waits for, once it has waited for a while, and takes it off again without a trace.
+/// Shows the progress line of a command that has waited for a while, and removes it without a trace.
 ///
-/// There is one line for it, the one that the cursor is on: `Screen.writing` takes it off before anything else is written, and it comes back at its next
-/// step.
+/// The line is the one that the cursor is on. `Screen.writing` removes it before anything else is written; the next redraw brings it back.
 final class Progress: Sendable {
-    /// Where it is shown.
+    /// The terminal that shows it.
     struct Terminal: Sendable {
-        /// How many columns there are.
+        /// The number of columns.
         var width: @Sendable () -> Int
-        /// Whether we may write there now: not while we run behind a shell's prompt.
+        /// Whether this process can write there: not if it runs in the background of a shell.
         var isOurs: @Sendable () -> Bool
-        /// Shows a line in the place of the one that is there; nil for none.
+        /// Replaces the line that is shown; nil removes it.
         var show: @Sendable (String?) -> Void
     }
 
@@ -31,15 +30,15 @@ final class Progress: Sendable {
     private let clock: any LeaseClock
     private let executor: (any TaskExecutor)?
 
-    /// - Parameter executor: runs the task that draws; it lives while something is waited for.
-    init(_ look: ProgressLine.Look, on terminal: Terminal, clock: any LeaseClock, executor: (any TaskExecutor)?) {
-        state = Mutex(State(line: ProgressLine(look)))
+    /// - Parameter executor: runs the task that draws, which exists while something is waited for.
+    init(_ style: ProgressLine.Style, on terminal: Terminal, clock: any LeaseClock, executor: (any TaskExecutor)?) {
+        state = Mutex(State(line: ProgressLine(style)))
         self.terminal = terminal
         self.clock = clock
         self.executor = executor
     }
 
-    /// Says what is waited for. The time goes on counting from when the waiting began, unless it is to begin `anew`.
+    /// Begins to wait, or changes the text of the present wait. The time counts from the beginning of the wait, or from now with `anew`.
     func wait(for text: String, anew: Bool = false) {
         let now = clock.now()
         let isNew = state.withLock { state in
@@ -51,10 +50,10 @@ final class Progress: Sendable {
         state.withLock { $0.stepping = stepping }
     }
 
-    /// Says something else of what is waited for, where something is.
+    /// Changes the text if something is waited for.
     func change(to text: String) { if state.withLock({ $0.line.isWaiting }) { wait(for: text) } }
 
-    /// Nothing is waited for any more.
+    /// Ends the wait.
     func end() {
         takeOff()
         let stepping = state.withLock { state in
@@ -65,7 +64,7 @@ final class Progress: Sendable {
         stepping?.cancel()
     }
 
-    /// Takes it off the screen until its next step.
+    /// Removes the line until the next redraw.
     func takeOff() {
         let wasShown = state.withLock { state in
             defer { state.isShown = false }
@@ -74,7 +73,7 @@ final class Progress: Sendable {
         if wasShown { terminal.show(nil) }
     }
 
-    /// Keeps it off the screen until `goOn`: something else writes there.
+    /// Removes the line until `goOn`: something else writes to the terminal.
     func pause() {
         takeOff()
         state.withLock { $0.pauses += 1 }
@@ -105,16 +104,16 @@ final class Progress: Sendable {
 
     private static let current = Mutex<Progress?>(nil)
 
-    /// Takes off the screen what is shown there: something else is about to be written.
+    /// Removes the line that is shown: something else is about to be written.
     static func takeOff() { current.withLock { $0 }?.takeOff() }
 
-    /// The one for what is asked of us; nil where nobody would see it, or wants to.
+    /// The progress line of a command line; nil with `--quiet`, or if stderr is not a terminal that can show it.
     static func onTerminal(_ invocation: Invocation, _ loop: MainLoop) -> Progress? {
-        guard !invocation[Flags.quiet], let look = look(invocation) else { return nil }
-        // With a process in front, its group is the one that is in the foreground.
+        guard !invocation[Flags.quiet], let style = style(invocation) else { return nil }
+        // The group of the front process is in the foreground, if there is one.
         let hasFront = invocation.trailing != nil
         let progress = Progress(
-            look,
+            style,
             on: Terminal(
                 width: {
                     let columns = Int(qq_terminal_columns(2))
@@ -122,12 +121,12 @@ final class Progress: Sendable {
                 },
                 isOurs: { qq_terminal_is_ours(2, hasFront ? 1 : 0) == 1 },
                 show: { text in
-                    // Before it is there, so that no signal comes between.
+                    // Before the line is shown, so that no signal comes between.
                     if text != nil { qq_passing_line(1) }
                     Messages.write(raw: "\r" + (text ?? "") + "\u{1b}[K")
                     if text == nil {
                         qq_passing_line(0)
-                        // A command that is about to start writes there as well.
+                        // A command that is about to start can write there as well.
                         Streams.settle()
                     }
                 }), clock: loop, executor: loop)
@@ -135,7 +134,7 @@ final class Progress: Sendable {
         return progress
     }
 
-    private static func look(_ invocation: Invocation) -> ProgressLine.Look? {
+    private static func style(_ invocation: Invocation) -> ProgressLine.Style? {
         guard Colors.isTerminal(2), (filledVariable("TERM") ?? "dumb") != "dumb" else { return nil }
         return .init(isUnicode: Letters.areUnicode, hasColors: Colors.apply(invocation[Flags.color], to: 2))
     }

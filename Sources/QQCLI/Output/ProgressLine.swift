@@ -1,16 +1,16 @@
 import QQCore
 
-/// The line that says what is waited for and since when: `⠹ web: held by n1, waiting for its turn  12s`. Pure: the time comes in, text comes out.
+/// The progress line, which shows what a command waits for and since when: `⠹ web: held by n1, waiting for its turn  12s`. Pure: time in, text out.
 struct ProgressLine: Sendable {
-    /// What the terminal can show.
-    struct Look: Sendable, Equatable {
+    /// The abilities of the terminal.
+    struct Style: Sendable, Equatable {
         var isUnicode = true
         var hasColors = false
     }
 
-    /// What takes less than this shows nothing.
+    /// A shorter wait shows nothing.
     static let patience: Duration = .milliseconds(500)
-    /// How often it changes.
+    /// Interval between redraws.
     static let step: Duration = .milliseconds(100)
 
     private struct Wait: Sendable {
@@ -18,45 +18,45 @@ struct ProgressLine: Sendable {
         var since: BootInstant
     }
 
-    let look: Look
+    let style: Style
     private var wait: Wait?
 
-    init(_ look: Look = Look()) { self.look = look }
+    init(_ style: Style = Style()) { self.style = style }
 
-    /// Says what is waited for. The time goes on counting from when the waiting began.
-    /// - Parameter anew: whether it counts from now.
+    /// Begins to wait, or changes the text of the present wait, whose time continues to count.
+    /// - Parameter anew: whether the time counts from now.
     mutating func wait(for text: String, anew: Bool = false, at now: BootInstant) {
         wait = Wait(text: Printable.text(text), since: anew ? now : wait?.since ?? now)
     }
 
-    /// Nothing is waited for any more.
+    /// Ends the wait.
     mutating func end() { wait = nil }
 
     var isWaiting: Bool { wait != nil }
 
-    /// When it is to be drawn next; nil while nothing is waited for.
+    /// When to draw next; nil while nothing is waited for.
     func next(after now: BootInstant) -> BootInstant? { wait.map { max($0.since + Self.patience, now + Self.step) } }
 
-    /// What stands on the screen at `now`, in at most `width` columns; nil for nothing.
+    /// The line at `now`, in at most `width` columns; nil if none is shown.
     func text(at now: BootInstant, width: Int) -> String? {
         guard let wait, now >= wait.since + Self.patience else { return nil }
         let waited = now.duration(since: wait.since)
-        let frames = look.isUnicode ? Self.dots : Self.bars
+        let frames = style.isUnicode ? Self.dots : Self.bars
         let frame = frames[Int(waited.nanoseconds / Self.step.nanoseconds) % frames.count]
         let time = Self.text(waited)
-        // A line that fills the last column may wrap, and so does the `^C` that the terminal writes behind it.
+        // A line in the last column can wrap, and so can the `^C` that the terminal echoes after it.
         let width = width - 3
         let room = width - 2 - 2 - time.count
         guard room >= 4 else { return width >= 2 + time.count ? frame + " " + time : nil }
-        return frame + " " + Self.cut(wait.text, to: room, mark: look.isUnicode ? "…" : ".") + "  " + faint(time)
+        return frame + " " + Self.cut(wait.text, to: room, mark: style.isUnicode ? "…" : ".") + "  " + faint(time)
     }
 
-    private func faint(_ text: String) -> String { look.hasColors ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
+    private func faint(_ text: String) -> String { style.hasColors ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
 
     private static let dots = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
     private static let bars = ["|", "/", "-", "\\"]
 
-    /// `0.5s`, `12s`, `4m05s`: no wider than it need be, and without a jumping last digit.
+    /// `0.5s`, `12s`, `4m05s`: short, and without a jumping last digit.
     static func text(_ waited: Duration) -> String {
         let isShort = waited < .seconds(10)
         let unit = isShort ? 100_000_000 : 1_000_000_000 as Int64
@@ -66,7 +66,7 @@ struct ProgressLine: Sendable {
         return isShort && rounded < .seconds(1) ? "0.\(rounded.nanoseconds / 100_000_000)s" : DurationText.brief(rounded)
     }
 
-    /// As much of a text as has room, with a mark where something is missing.
+    /// A text cut to `room` columns, with a mark at its end if it was cut.
     static func cut(_ text: String, to room: Int, mark: Character) -> String {
         guard text.reduce(0, { $0 + $1.columns }) > room else { return text }
         var (left, kept) = (room - 1, "")
@@ -80,7 +80,7 @@ struct ProgressLine: Sendable {
 }
 
 extension Character {
-    /// How many columns a terminal gives it: two for those of East Asia and most pictures.
+    /// Its width on a terminal, in columns: two for East Asian characters and most emoji.
     var columns: Int {
         guard let scalar = unicodeScalars.first else { return 0 }
         return Self.wide.contains { $0.contains(scalar.value) } ? 2 : 1

@@ -5,13 +5,13 @@ extension Context {
     /// Runs `body`, and shows until it returns that the server is asked.
     func asking<Answer>(_ body: () async throws -> Answer) async rethrows -> Answer {
         guard let progress else { return try await body() }
-        progress.wait(for: Waiting.asking(server))
+        progress.wait(for: WaitingText.asking(server))
         defer { progress.end() }
         return try await body()
     }
 
     /// Shows that a campaign for the one election has begun.
-    func campaignBegins() { progress?.wait(for: Waiting.asking(server, for: name)) }
+    func campaignBegins() { progress?.wait(for: WaitingText.asking(server, for: name)) }
 
     /// A guarded command is about to start, which may write to the same terminal.
     func progressEnds() {
@@ -22,7 +22,7 @@ extension Context {
     /// Shows what the campaign waits for after an event. Once it has ended, renewals and retries in the background show nothing.
     func follow(_ event: SessionEvent) {
         guard let progress else { return }
-        switch Waiting.after(event, of: name, for: identity, at: server) {
+        switch WaitingText.after(event, of: name, for: identity, at: server) {
         case .text(let text): progress.change(to: text)
         case .nothing: progress.end()
         case .unchanged: break
@@ -31,7 +31,7 @@ extension Context {
 }
 
 /// Texts of the progress line.
-enum Waiting {
+enum WaitingText {
     /// What the progress line shows after an event of a lease session.
     enum Shown: Equatable {
         case text(String)
@@ -80,12 +80,12 @@ enum Waiting {
 }
 
 /// The texts of one process that holds many elections: one for each election that it does not hold, or cannot renew.
-struct Waits {
+struct WaitingTexts {
     /// The latest one last.
     private var waits: [(name: String, text: String)] = []
 
     mutating func take(_ event: SessionEvent, of name: String, for identity: String, at server: ServerURL) {
-        switch Waiting.after(event, of: name, for: identity, at: server, campaignsAgain: true) {
+        switch WaitingText.after(event, of: name, for: identity, at: server, campaignsAgain: true) {
         case .text(let text): set(name, text)
         case .nothing: set(name, nil)
         case .unchanged: break

@@ -5,14 +5,14 @@ import QQLoop
 import QQNATS
 import QQREPL
 
-// A session that a person types.
+// A session whose lines a user types.
 extension Session {
-    /// Reads lines and runs them until the end of input, `exit` or a signal; then everything is given up.
+    /// Reads and runs lines until the end of input, `exit` or a signal, and then releases everything.
     func interact() async throws -> Int32 {
-        // Started behind a shell's prompt, it waits for its turn at the terminal.
+        // If started in the background of a shell, wait for the foreground.
         for _ in 0..<16 where tcgetpgrp(STDIN_FILENO) != getpgrp() { kill(0, SIGTTIN) }
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCHLD], on: loop)
-        // Taking the terminal back from a guarded command must not stop us, nor Ctrl-Z: leases are to be renewed.
+        // Neither Ctrl-Z nor taking the terminal back from a guarded command must stop this process: it renews leases.
         for number in [SIGTTOU, SIGTSTP, SIGQUIT] { signal(number, SIG_IGN) }
         let editor = LineEditor(
             name: "qq", loop: loop, show: { try? Streams.write($0, to: STDOUT_FILENO, mayLeave: true) },
@@ -23,7 +23,7 @@ extension Session {
         let watching = Task(executorPreference: loop) { [self] in
             while let number = try? await signals.next() { take(number) }
         }
-        // Time goes by. A dumb terminal would show each prompt.
+        // The prompt shows remaining times. A dumb terminal would show each prompt on a line of its own.
         let prompting = Task(executorPreference: loop) { [self] in
             while !isDumb, (try? await loop.sleep(for: .seconds(1))) != nil { showPrompt() }
         }
@@ -49,7 +49,7 @@ extension Session {
                 if await mayLeave() { return }
                 continue
             }
-            // What was pasted may be several lines.
+            // Pasted text can be several lines.
             for text in text.split(separator: "\n", omittingEmptySubsequences: false).map({ String($0) }) {
                 do throws(SystemCallError) { try history.add(text) } catch {
                     if isKept { messages.note("the history is not kept: cannot write \(Self.historyPath ?? ""): \(error.reason)") }
@@ -64,7 +64,7 @@ extension Session {
     }
 
     private func read(_ editor: LineEditor) async throws -> String? {
-        refreshPlace()
+        refreshServer()
         let reading = Task(executorPreference: loop) { [self] in try await editor.line(prompt: prompt) }
         state.withLock { $0.reading = reading }
         defer { state.withLock { $0.reading = nil } }
@@ -92,7 +92,7 @@ extension Session {
 
     // MARK: Leaving
 
-    /// Guarded commands end with the session: that is asked first.
+    /// Asks the user for confirmation if guarded commands would end with the session.
     private func mayLeave() async -> Bool {
         let guarded = state.withLock { $0.jobs }.values.filter { if case .process = $0.work { true } else { false } }
         guard !guarded.isEmpty, isatty(STDIN_FILENO) == 1 else { return true }
@@ -104,11 +104,11 @@ extension Session {
         let answer = await question.value
         if answer == nil { messages.ask("\n") }
         if state.withLock({ $0.leaving }) != nil { return true }
-        // Nobody is there any more to say no.
+        // At the end of input there is no user to say no.
         return Question.isYes(answer) || (answer == nil && !question.isCancelled)
     }
 
-    /// Ends what runs, and gives up what is held. Ctrl-C leaves to run out what cannot be given up soon.
+    /// Ends all jobs and releases all leases. Ctrl-C leaves leases that take long to release to expire.
     func leave() async {
         let (jobs, processes) = state.withLock { ($0.jobs, $0.processes) }
         for job in jobs.values {
@@ -119,7 +119,7 @@ extension Session {
         for process in processes.values { process.signal(SIGTERM, isGroup: isInteractive) }
         let ending = Task(executorPreference: loop) { [self] in
             await leases.releaseAll()
-            // Guarded commands have as long as their lease: they release it themselves.
+            // Guarded commands release their leases themselves, and have as long as the leases last.
             let deadline = loop.now() + .seconds(15)
             while state.withLock({ !$0.jobs.isEmpty || !$0.processes.isEmpty }), loop.now() < deadline {
                 guard (try? await loop.sleep(for: .milliseconds(5))) != nil else { return }
@@ -128,14 +128,14 @@ extension Session {
         state.withLock { $0.ending = ending }
         let patience = Task(executorPreference: loop) { [self] in
             guard (try? await loop.sleep(for: .seconds(1))) != nil else { return }
-            let names = leases.standing.map { Printable.text($0.name) }.joined(separator: ", ")
+            let names = leases.all.map { Printable.text($0.name) }.joined(separator: ", ")
             if !names.isEmpty { messages.note("still releasing \(names); Ctrl-C leaves it to expire by itself") }
         }
         await ending.value
         patience.cancel()
     }
 
-    /// `$XDG_STATE_HOME/qq/history`, else below the home folder.
+    /// `$XDG_STATE_HOME/qq/history`, or its default below the home folder.
     static var historyPath: String? {
         if let folder = filledVariable("XDG_STATE_HOME"), folder.hasPrefix("/") { return folder + "/qq/history" }
         if let home = filledVariable("HOME"), home.hasPrefix("/") { return home + "/.local/state/qq/history" }
@@ -144,29 +144,29 @@ extension Session {
 
     // MARK: The prompt
 
-    /// A terminal that is stopped shows the latest prompt when it goes on.
+    /// After Ctrl-S and Ctrl-Q the terminal shows the latest prompt only.
     private func showPrompt() { if Streams.isIdle(STDOUT_FILENO) { LineEditor.setPrompt(prompt) } }
 
     private var isDumb: Bool { (filledVariable("TERM") ?? "dumb") == "dumb" }
 
-    /// Context, system, and what is held with the time left.
+    /// Context, system, and the leases with their remaining times.
     var prompt: String {
         let now = loop.now()
-        let place = state.withLock { $0.place }
-        let leases = leases.standing.map {
+        let server = state.withLock { $0.server }
+        let leases = leases.all.map {
             SessionPrompt.Lease(name: $0.name, left: $0.grant.deadline.duration(since: now), ttl: $0.grant.ttl)
         }
-        let pieces = SessionPrompt(context: place.context, system: place.system, leases: leases).pieces(columns: columns)
+        let pieces = SessionPrompt(context: server.context, system: server.system, leases: leases).pieces(columns: columns)
         return pieces.map { output.color($0.text, $0.color) }.joined(separator: " ") + "> "
     }
 
-    /// Looks where lines go that do not say it themselves.
-    private func refreshPlace() {
-        let place = standingPlace
-        state.withLock { $0.place = place }
+    /// Resolves the server of lines that do not name one.
+    private func refreshServer() {
+        let server = defaultServer
+        state.withLock { $0.server = server }
     }
 
-    private var standingPlace: (context: String?, system: String) {
+    private var defaultServer: (context: String?, system: String) {
         guard case .run(let line)? = try? Parser.parse(["status", "x"]) else { return (nil, "qq") }
         let filled = filled(line)
         let choice = (try? ContextChoice(for: filled)) ?? nil

@@ -2,11 +2,12 @@ import CKernel
 import Glibc
 import QQCore
 
-/// A pipe between a session and the guarded commands that it started: its end tells them that the session is gone, however it went.
+/// The lifeline pipe between a session and the guarded commands that it started: its end of file tells them that the session has ended, in whatever way.
 enum Lifeline {
     private static let variable = "QQ_LIFELINE"
 
-    /// The two ends; a session keeps the second one open for as long as it lives.
+    /// Creates the pipe. A session keeps the writing end open for as long as it lives.
+    /// - Throws: `SystemCallError` of pipe(2).
     static func make() throws(SystemCallError) -> (reading: CInt, writing: CInt) {
         var ends: [CInt] = [-1, -1]
         _ = try SystemCallError.check("pipe", pipe(&ends))
@@ -14,10 +15,10 @@ enum Lifeline {
         return (ends[0], ends[1])
     }
 
-    /// How a process that is started learns of its end.
+    /// The environment entry that names the descriptor to a child process.
     static func entry(_ descriptor: CInt) -> String { "\(variable)=\(descriptor)" }
 
-    /// The end that we were started with; nil where no session started us. What we start does not get it.
+    /// The reading end that this process inherited; nil if no session started it. Child processes do not inherit it further.
     static func take() -> CInt? {
         guard let text = getenv(variable).map({ String(cString: $0) }) else { return nil }
         unsetenv(variable)

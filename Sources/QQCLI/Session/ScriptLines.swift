@@ -2,12 +2,12 @@ import Glibc
 import QQCore
 import QQLoop
 
-/// The lines of a script, read as they are asked for.
+/// The lines of a script, read one at a time.
 actor ScriptLines {
-    /// Bytes of the longest line.
+    /// Length of the longest line, in bytes.
     static let longest = 1 << 20
 
-    /// How errors call the script.
+    /// The name of the script in errors.
     let name: String
     private let descriptor: CInt
     private let loop: MainLoop
@@ -19,7 +19,7 @@ actor ScriptLines {
     init(_ path: String?, _ loop: MainLoop) throws(CoordinationError) {
         name = path ?? "script"
         self.loop = loop
-        // A pipe that nobody writes to yet is waited for with the lines.
+        // Opening a pipe without a writer must not block; its lines are waited for below.
         descriptor = path.map { open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) } ?? STDIN_FILENO
         guard descriptor >= 0 else { throw Self.failure(SystemCallError("open"), name) }
     }
@@ -28,7 +28,7 @@ actor ScriptLines {
         CoordinationError(.configuration, "cannot read the script", because: error.reason, at: name)
     }
 
-    /// The next line without its end; nil behind the last one.
+    /// The next line without its newline; nil after the last one.
     /// - Throws: `CoordinationError`, or `CancellationError`.
     func next() async throws -> String? {
         var searched = 0
@@ -54,9 +54,9 @@ actor ScriptLines {
         count += 1
         var bytes = bytes
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        // Editors of some systems put a mark there.
+        // Some editors write a byte order mark there.
         if count == 1, bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }
-        // A replacement character would make one of two identities.
+        // Replacement characters would turn two identities into one.
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CoordinationError(.usage, "cannot read the script", because: "it is not valid UTF-8", at: "\(name), line \(count)")
         }
@@ -64,7 +64,7 @@ actor ScriptLines {
     }
 
     private func readMore() async throws {
-        // A pipe may have nothing yet. A file always has: it cannot be waited for.
+        // A pipe might be empty for now. A regular file cannot be waited for, and is always readable.
         do { try await loop.readable(descriptor) } catch is CancellationError { throw CancellationError() } catch {}
         var chunk = [UInt8](repeating: 0, count: 4096)
         let count = read(descriptor, &chunk, chunk.count)

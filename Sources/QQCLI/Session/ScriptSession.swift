@@ -3,9 +3,9 @@ import QQCore
 import QQLoop
 import QQREPL
 
-// A session that a script holds.
+// A session that runs a script.
 extension Session {
-    /// Runs the lines of a script, and stops at the first that fails unless `keepsGoing`.
+    /// Runs the lines of a script, and stops at the first line that fails unless `keepsGoing`.
     /// - Returns: the exit code of the first line that failed.
     func run(script path: String?, keepsGoing: Bool) async throws -> Int32 {
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
@@ -13,7 +13,7 @@ extension Session {
             while let number = try? await signals.next() { end(by: number) }
         }
         defer { watching.cancel() }
-        // A script that waits for its next line ends as well.
+        // A loss also ends a script that waits for its next line.
         leases.whenLost { [self] in state.withLock { $0.reading }?.cancel() }
         let result: Result<Int32?, any Error>
         do { result = .success(try await runLines(of: try ScriptLines(path, loop), keepsGoing: keepsGoing)) } catch {
@@ -34,7 +34,7 @@ extension Session {
             return !keepsGoing
         }
         while let text = try await nextLine(of: script) {
-            // The line may count on a lease that was acquired before it. With --keep-going, too: a lost lease is no line that failed.
+            // The line might rely on a lease that was acquired before it, also with --keep-going: a lost lease is not a failed line.
             if hasLost(of: script, after: number) { return ExitCode.lost }
             number += 1
             let line: CommandLine
@@ -47,7 +47,7 @@ extension Session {
             let code: Int32
             do {
                 guard case .goOn(let found) = try await run(line, text: text) else { return failed }
-                // A reader that is late holds up the script, as it does any other, and nothing that the script holds.
+                // A late reader delays the script, but not the renewal of its leases.
                 if let error = await delivered() { throw error }
                 code = found
             } catch { code = Self.told(error, messages) }
@@ -71,7 +71,7 @@ extension Session {
         return "\(script.name), line \(number): exit code \(code): " + (line.count > 200 ? line.prefix(200) + "…" : line)
     }
 
-    /// Reading is given up when a signal comes, or a lease is lost.
+    /// The next line; nil at the end, after a signal, and after the loss of a lease.
     private func nextLine(of script: ScriptLines) async throws -> String? {
         if state.withLock({ $0.leaving }) != nil || leases.hasLosses { return nil }
         let reading = Task(executorPreference: loop) { try await script.next() }

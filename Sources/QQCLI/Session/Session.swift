@@ -5,30 +5,30 @@ import QQLoop
 import QQREPL
 import Synchronization
 
-/// A session: lines that are run one after the other in one process, which holds leases between them. A person types them, or a script holds them.
+/// A session: lines that run one after the other in one process, which holds leases between them. A user types the lines, or a script contains them.
 final class Session: Sendable {
     struct State {
-        /// The context that `use` chose; nil for what applies without it.
+        /// The context that `use` chose; nil before that.
         var context: String?
         var jobs: [Int: Job] = [:]
         var foreground: Foreground?
         /// The guarded command that is waited for.
         var process: SessionProcess?
-        /// Every guarded command that lives.
+        /// Every guarded command that is alive.
         var processes: [pid_t: SessionProcess] = [:]
-        /// What guarded commands are given to know when we are gone.
+        /// The end of the lifeline pipe that guarded commands inherit.
         var lifeline: CInt?
         /// The line that is being typed, or the next one of a script.
         var reading: Task<String?, any Error>?
-        /// What a person is being asked.
+        /// The question that the user is being asked.
         var question: Task<String?, Never>?
         /// The signal that ends the session.
         var leaving: CInt?
-        /// What gives everything up, at the end.
+        /// The task that releases everything at the end.
         var ending: Task<Void, Never>?
-        /// Where lines go that do not say it themselves, for the prompt.
-        var place: (context: String?, system: String) = (nil, "qq")
-        /// What the last look at the server found, for completion.
+        /// The server of lines that do not name one, for the prompt.
+        var server: (context: String?, system: String) = (nil, "qq")
+        /// The elections and members that the server had at the last read, for completion.
         var elections: [ElectionState] = []
         var members: Set<String> = []
 
@@ -39,9 +39,9 @@ final class Session: Sendable {
         }
     }
 
-    /// What runs while the next line is typed.
+    /// A command that runs while the next line is typed.
     struct Job: Sendable {
-        /// As it may be shown.
+        /// Without credentials.
         let line: String
         let startedAt: BootInstant
         let work: Work
@@ -53,21 +53,21 @@ final class Session: Sendable {
         }
     }
 
-    /// What the session waits for.
+    /// The command that the session waits for.
     struct Foreground: Sendable {
         let button: StopButton
         let task: Task<Int32, Never>
         var interrupts = 0
     }
 
-    /// What becomes of the session after a line.
+    /// What the session does after a line.
     enum Step: Sendable, Equatable {
         case goOn(Int32)
         case leave
     }
 
     let loop: MainLoop
-    /// The line that began the session: what it says of server, identity and output holds for each line in it.
+    /// The command line that started the session: its flags about server, identity and output apply to each line.
     let base: Invocation
     let leases: SessionLeases
     private let folders = LeaseFolders()
@@ -75,7 +75,7 @@ final class Session: Sendable {
     let output: Output
     let state = Mutex(State())
     let isInteractive: Bool
-    /// Whether the script comes in on stdin: then nothing that is started may read there.
+    /// Whether the script is on stdin: then no command that is started must read from there.
     let scriptIsInput: Bool
 
     init(_ base: Invocation, loop: MainLoop, isInteractive: Bool) {
@@ -88,15 +88,15 @@ final class Session: Sendable {
         let output = Output(base)
         self.output = output
         leases = SessionLeases(loop: loop) { text, color in
-            // In a script stdout is for answers.
+            // In a script, stdout is for answers.
             if isInteractive, output.form == .terminal { Session.tell(text, color, output) } else { messages.note(text) }
         }
     }
 
-    /// Something that happened meanwhile.
+    /// Reports something that happened in the background.
     func tell(_ text: String, _ color: Output.Color) { leases.tell(text, color) }
 
-    /// Something that happened meanwhile, with its time.
+    /// Reports something that happened in the background, with its time.
     static func tell(_ text: String, _ color: Output.Color, _ output: Output) {
         try? output.print(output.color(ClockTime.text(.now()), .faint) + "  " + output.color(Printable.text(text), color))
     }
@@ -104,7 +104,7 @@ final class Session: Sendable {
     // MARK: One line
 
     /// Runs a line.
-    /// - Throws: `UsageError`, `CoordinationError`: what is wrong with it.
+    /// - Throws: `UsageError` or `CoordinationError` about the line.
     func run(_ line: CommandLine, text: String) async throws -> Step {
         guard let first = line.words.first else { return .goOn(ExitCode.yes) }
         if let own = SessionCommand(rawValue: first) {
@@ -131,7 +131,7 @@ final class Session: Sendable {
     }
 
     /// Waits until stdout has taken what a line answered, a signal ends the session, or a lease is lost.
-    /// - Returns: why it cannot be written.
+    /// - Returns: the error if stdout cannot be written.
     func delivered() async -> CoordinationError? {
         Streams.settle(within: .milliseconds(1))
         if Streams.isIdle(STDOUT_FILENO) {
@@ -157,7 +157,7 @@ final class Session: Sendable {
     private func run(_ invocation: Invocation, _ line: CommandLine, _ text: String) async throws -> Int32 {
         let invocation = filled(invocation)
         if invocation.command.id == .repl { throw UsageError("a session runs already", hint: "leave it with 'exit'") }
-        // A page of the manual is read in a program of its own, too.
+        // A manual page is shown by a program of its own, too.
         if invocation.trailing != nil || (isInteractive && invocation.command.id == .man) {
             return try await runProcess(invocation, isInBackground: line.isInBackground, text)
         }
@@ -172,16 +172,16 @@ final class Session: Sendable {
         return ExitCode.yes
     }
 
-    /// The line with what the session's own says, where it does not say it itself.
+    /// The line with the flags of the session for everything that the line does not set itself.
     func filled(_ invocation: Invocation) -> Invocation {
-        let ofPlaces = ContextsFile.flags.map(\.name) + [Flags.context.erased.name]
+        let ofServers = ContextsFile.flags.map(\.name) + [Flags.context.erased.name]
         var values = base.values.filter { $0.name != Flags.help.erased.name }
         let context = state.withLock { $0.context }
-        // A place in the line itself is another one than the session's, and so is the one of a context that was chosen.
-        let isElsewhere = [Flags.server.erased, Flags.clusterConfig.erased, Flags.context.erased].contains { invocation.isGiven($0) }
-        if isElsewhere || context != nil { values.removeAll { ofPlaces.contains($0.name) } }
-        if !isElsewhere, let context { values += place(of: context) }
-        // Of two that exclude each other, the line's is the one that is meant.
+        // A line that names a server, and a context that was chosen, replace the server of the session together with its credentials.
+        let namesServer = [Flags.server.erased, Flags.clusterConfig.erased, Flags.context.erased].contains { invocation.isGiven($0) }
+        if namesServer || context != nil { values.removeAll { ofServers.contains($0.name) } }
+        if !namesServer, let context { values += flags(of: context) }
+        // Of two flags that exclude each other, the line's applies.
         for rule in invocation.command.rules {
             guard case .exclusive(let one, let other) = rule, invocation.isGiven(one) || invocation.isGiven(other) else { continue }
             values.removeAll { $0.name == one.name || $0.name == other.name }
@@ -192,8 +192,8 @@ final class Session: Sendable {
             })
     }
 
-    /// A context that was chosen in the session, and what it says of the server: that counts more than what the environment said before.
-    private func place(of context: String) -> [GivenFlag] {
+    /// The flags that choose a context and its server. `use` overrides the environment.
+    private func flags(of context: String) -> [GivenFlag] {
         var values = [GivenFlag(name: Flags.context.erased.name, text: context, value: context)]
         guard case .run(let line)? = try? Parser.parse(["status", "--all"]),
             let choice = (try? ContextChoice(for: line.adding(values))) ?? nil
@@ -213,12 +213,12 @@ final class Session: Sendable {
             return try await replay.run()
         }
         let invocation = try ContextCommand.testing(invocation) ?? invocation
-        // What is kept shares a folder; other commands are as they are outside of a session.
+        // Leases that the session holds share a folder; other commands run as they do outside of a session.
         let folders = invocation.command.id == .acquire ? folders : LeaseFolders()
         let context = try Context(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
         if context.server.system.isOverNetwork { try Room.check(.network) }
         switch invocation.command.id {
-        // The lease keeps its connection.
+        // The lease keeps the connection open.
         case .acquire: return try await leases.acquire(context, signals: button)
         case .release where !invocation[Flags.cancelWait] && context.givenIdentity == nil && leases.holds(context.name, at: context.server),
             .stepDown where leases.holds(context.name, at: context.server) && !invocation.isGiven(Flags.node):
@@ -234,8 +234,8 @@ final class Session: Sendable {
         return try result.get()
     }
 
-    /// What went wrong, on stderr.
-    /// - Returns: the exit code that says so.
+    /// Reports an error on stderr.
+    /// - Returns: its exit code.
     static func told(_ error: any Error, _ messages: Messages) -> Int32 {
         switch error {
         case let error as UsageError:
@@ -251,10 +251,10 @@ final class Session: Sendable {
         }
     }
 
-    // MARK: Completion's knowledge
+    // MARK: Completion
 
-    /// Looks at what elections there are, for completion alone: what goes wrong does not matter.
-    /// - Parameter withMembers: whether to ask who takes part, too, where a system knows that.
+    /// Reads the elections of the server, for completion only: failures are ignored.
+    /// - Parameter withMembers: whether to read the members, too, if the system knows them.
     func refreshElections(withMembers: Bool = false) {
         guard isInteractive else { return }
         Task(executorPreference: loop) { [self] in
@@ -270,7 +270,7 @@ final class Session: Sendable {
         }
     }
 
-    /// The place where lines go that do not say it themselves; nil where that cannot be told.
+    /// The context of a line that names no server; nil if that cannot be resolved.
     func quietContext() -> Context? {
         guard case .run(let line)? = try? Parser.parse(["status", "--all", "--timeout", "2s", "--retries", "0", "--quiet"]) else {
             return nil

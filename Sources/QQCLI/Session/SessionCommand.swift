@@ -58,7 +58,7 @@ extension Session {
     }
 
     private func showLeases() throws(CoordinationError) {
-        let all = leases.standing
+        let all = leases.all
         if output.form == .terminal, all.isEmpty {
             messages.note("this session holds nothing")
             return
@@ -115,7 +115,7 @@ extension Session {
         case .task(let button, let task):
             button.press(SIGTERM)
             if !button.isListenedTo { task.cancel() }
-            // One that does not listen in time is not asked again.
+            // Cancel a command that does not end in time.
             let deadline = loop.now() + .seconds(5)
             while state.withLock({ $0.jobs[number] != nil }), loop.now() < deadline { try? await loop.sleep(for: .milliseconds(5)) }
             task.cancel()

@@ -1,7 +1,7 @@
 import QQCore
 import QQREPL
 
-// What Tab offers. It is asked on the terminal's time: nothing is waited for, and what a server knows was asked for before.
+// Completion with Tab. It never waits: the elections of the server were read before.
 extension Session {
     func candidates(_ before: String) -> Candidates {
         let words = CommandLine.unfinished(before)
@@ -16,7 +16,7 @@ extension Session {
         guard let command = Commands.named(words[0]), !command.isHidden else { return Candidates() }
         let flags = command.flags.filter { !$0.isHidden }
         if words.dropLast().contains("--") {
-            // What follows is another program's, or only names.
+            // After `--` come the words of another program, or names only.
             if command.takesTrailingCommand { return Candidates(areFiles: true) }
             guard let positional = positional(of: command, words, flags) else { return Candidates() }
             return offer(positional.kind, for: last, of: nil)
@@ -33,19 +33,19 @@ extension Session {
         }
         guard let positional = positional(of: command, words, flags) else { return Candidates() }
         var found = offer(positional.kind, for: last, of: nil)
-        // It would be taken for a flag.
+        // The parser would take such a word for a flag.
         found.words.removeAll { $0.hasPrefix("-") }
         return found
     }
 
-    /// What the word at the cursor is.
+    /// The positional argument at the cursor; nil if there is none.
     private func positional(of command: Command, _ words: [String], _ flags: [AnyFlag]) -> Positional? {
-        var place = 0
+        var position = 0
         var isValue = false
         var areNames = false
         for word in words.dropFirst().dropLast() {
             if areNames {
-                place += 1
+                position += 1
             } else if word == "--", !isValue {
                 areNames = true
             } else if isValue {
@@ -53,21 +53,21 @@ extension Session {
             } else if word.hasPrefix("-") {
                 isValue = flags.contains { $0.takesNextWord && $0.spellings.contains(word) }
             } else {
-                place += 1
+                position += 1
             }
         }
-        if place < command.positionals.count { return command.positionals[place] }
+        if position < command.positionals.count { return command.positionals[position] }
         return command.positionals.last.flatMap { $0.isVariadic ? $0 : nil }
     }
 
-    /// - Parameter before: what stands before the value in the same word: the flag.
+    /// - Parameter before: the part of the word before the value, which is the flag.
     private func offer(_ kind: ValueKind, for word: String, of flag: AnyFlag?, after before: String = "") -> Candidates {
         let found = state.withLock { $0.elections }
         let names: [String]
         switch kind {
         case .none, .duration, .count, .pid: return Candidates()
         case .text:
-            // Of those that lead or take part, it can be told.
+            // Leaders and members are known.
             guard [Flags.node.erased.name, Flags.owner.erased.name].contains(flag?.name) else { return Candidates() }
             names = Set(found.filter(\.isLed).compactMap(\.leader)).union(state.withLock { $0.members }).sorted()
         case .choice(let words): names = words
@@ -75,8 +75,8 @@ extension Session {
         case .serverURL:
             return Candidates(
                 Systems.spoken.flatMap(\.url.beginnings).filter { $0.hasPrefix(word) }.map { before + $0 }, ends: false)
-        case .election: names = Set(found.map(\.name) + leases.standing.map(\.name)).sorted()
-        case .grant: names = Set(leases.standing.map(\.name) + savedGrants).sorted()
+        case .election: names = Set(found.map(\.name) + leases.all.map(\.name)).sorted()
+        case .grant: names = Set(leases.all.map(\.name) + savedGrants).sorted()
         case .context: names = contexts
         case .commandName: names = Commands.visible.map(\.name) + SessionCommand.allCases.map(\.rawValue)
         case .manPage: names = CompletionSource.manPageNames
@@ -84,7 +84,7 @@ extension Session {
         return Candidates(names.filter { $0.hasPrefix(word) && CompletionSource.isOffered($0) }.map { before + $0 })
     }
 
-    /// What the only word behind one of our own commands can be.
+    /// Candidates for the argument of a session command.
     private func names(for command: SessionCommand) -> [String] {
         switch command {
         case .use: contexts

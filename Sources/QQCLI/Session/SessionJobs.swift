@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 import QQREPL
 
-// What runs in the foreground and in the background, and what ends it.
+// Commands in the foreground and in the background, and how they are ended.
 extension Session {
     func inForeground(_ button: StopButton, _ task: Task<Int32, Never>) async -> Int32 {
         state.withLock { $0.foreground = Foreground(button: button, task: task) }
@@ -17,16 +17,16 @@ extension Session {
         return await task.value
     }
 
-    /// The terminal shows a key that interrupts as `^C`, and nothing behind it.
+    /// Starts a new line: the terminal has echoed `^C` on the present one.
     func beginLine() { if isInteractive { messages.ask("\n") } }
 
-    /// Ctrl-C: the command that runs is told to end, and made to, the second time. Commands that wait for no signal are ended at once.
+    /// Ctrl-C: asks the running command to end, and cancels it the second time. A command that waits for no signal is cancelled immediately.
     func interrupt() {
         let (found, question, ending) = state.withLock { state in
             state.foreground?.interrupts += 1
             return (state.foreground, state.question, state.ending)
         }
-        // The second thoughts of somebody who is leaving: what cannot be given up soon is left to run out.
+        // The session is being left: leases that take long to release are left to expire.
         if let ending {
             ending.cancel()
             return leases.abandon()
@@ -37,7 +37,7 @@ extension Session {
         if found.interrupts > 1 || !found.button.isListenedTo { found.task.cancel() }
     }
 
-    /// A signal that ends the session: what runs gets it, and what is waited for is not waited for any more.
+    /// Ends the session by a signal: the running command receives it, and every wait ends.
     func end(by number: CInt) {
         let state = state.withLock { state in
             if state.leaving == nil { state.leaving = number }
@@ -48,7 +48,7 @@ extension Session {
         if state.foreground?.button.isListenedTo == false { state.foreground?.task.cancel() }
         state.question?.cancel()
         state.reading?.cancel()
-        // On a terminal it was sent Ctrl-C itself.
+        // The terminal has sent Ctrl-C to the process itself.
         guard let process = state.process, number != SIGINT || tcgetpgrp(STDIN_FILENO) != getpgrp() else { return }
         process.signal(number, isGroup: isInteractive)
     }
@@ -73,6 +73,6 @@ extension Session {
         tell("[\(number)] ended with \(code): \(job.line)", code == 0 ? .good : .warning)
     }
 
-    /// A line as others may see it: without its `&`, and without the credentials of URLs.
+    /// A line without the credentials of URLs, for messages.
     static func shown(_ text: String) -> String { Hidden.redacted(text) }
 }

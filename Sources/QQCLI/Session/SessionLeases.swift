@@ -3,25 +3,25 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// The leases that a session took: each is renewed in the background until it is released, or lost.
+/// The leases of a session: each is renewed in the background until it is released or lost.
 final class SessionLeases: Sendable {
-    /// One of them, as it stands.
-    struct Standing: Sendable {
+    /// A lease that is held.
+    struct Lease: Sendable {
         let name: String
         let server: ServerURL
         let grant: Grant
     }
 
     private struct Held {
-        /// Which campaign it is: an election may be campaigned for again.
+        /// The number of the campaign: a later campaign for the same election has another one.
         let number: Int
         let context: Context
         let driver: SessionDriver
         let ended: Task<SessionOutcome, Never>
         var grant: Grant?
-        /// Whether somebody waits for its end, who will tell of it.
+        /// Whether a caller of `release` waits for its end, and will report it.
         var isGivenUp = false
-        /// Whether it was made to end before it was elected, as far as anybody was told.
+        /// Whether the campaign was stopped before its election was reported.
         var isUnwanted = false
 
         /// Whether the session would keep the lease.
@@ -39,14 +39,14 @@ final class SessionLeases: Sendable {
         /// The elections that ended without being given up by the session, the latest one last.
         var lost: [String] = []
         var whenLost: @Sendable () -> Void = {}
-        /// Why a lease could not be given up, by the campaign's number, for who waits for its end.
+        /// Why a lease could not be released, by the number of the campaign, for the caller of `release`.
         var failures: [Int: CoordinationError] = [:]
         var changed: @Sendable () -> Void = {}
     }
 
     private let state = Mutex(State())
     private let loop: MainLoop
-    /// Tells what happens.
+    /// Reports a message to the user.
     let tell: @Sendable (String, Output.Color) -> Void
 
     init(loop: MainLoop, tell: @escaping @Sendable (String, Output.Color) -> Void) {
@@ -54,13 +54,13 @@ final class SessionLeases: Sendable {
         self.tell = tell
     }
 
-    /// Has `changed` called whenever what is held is another, or a late lease was renewed.
+    /// Has `changed` called when a lease is acquired or ends, or a late lease is renewed.
     func whenChanged(_ changed: @escaping @Sendable () -> Void) { state.withLock { $0.changed = changed } }
 
-    /// In the order of their names.
-    var standing: [Standing] {
+    /// The leases that are held, in the order of their names.
+    var all: [Lease] {
         state.withLock { $0.held.values.compactMap { held in held.grant.map { ($0, held.context) } } }
-            .map { Standing(name: $0.name, server: $1.server, grant: $0) }.sorted {
+            .map { Lease(name: $0.name, server: $1.server, grant: $0) }.sorted {
                 $0.name == $1.name ? $0.server.description < $1.server.description : $0.name < $1.name
             }
     }
@@ -102,9 +102,9 @@ final class SessionLeases: Sendable {
         state.withLock { $0.held[Key(name: name, server: server.description)]?.grant != nil }
     }
 
-    // MARK: Taking
+    // MARK: Acquiring
 
-    /// `acquire NAME`: campaigns, and keeps what it got.
+    /// `acquire NAME`: campaigns, and holds the lease until it is released.
     func acquire(_ context: Context, signals: any StopSignals) async throws -> Int32 {
         let key = Key(name: context.name, server: context.server.description)
         if let present = state.withLock({ $0.held[key] }) {
@@ -144,12 +144,12 @@ final class SessionLeases: Sendable {
             context.progress?.end()
         }
         for await grant in elections {
-            // Elected while being made to end: it is on its way back already.
+            // Elected while the campaign is being stopped: the lease is being released already.
             if state.withLock({ $0.held[key]?.isUnwanted ?? true }) { break }
             try context.print(grant, isKept: true)
             return ExitCode.yes
         }
-        // Made to end: what may be granted all the same is not wanted.
+        // Cancelled: a lease that is granted all the same is released.
         if Task.isCancelled { driver.stop() }
         return try context.exitCode(of: await ended.value, stoppedBy: SIGINT)
     }
@@ -186,7 +186,7 @@ final class SessionLeases: Sendable {
         context.report(event, of: key.name, as: context.identity) { tell("\(key.name): \($0)", .warning) }
     }
 
-    /// A renewal in time is no news: thousands of them must not cost anything.
+    /// A renewal in time calls nothing: there can be thousands of them.
     private func set(_ grant: Grant?, _ key: Key) {
         let now = loop.now()
         let changed = state.withLock { state -> (@Sendable () -> Void)? in
@@ -203,13 +203,13 @@ final class SessionLeases: Sendable {
         let isLost = state.withLock { state in
             guard let held = state.held[key], held.number == number else { return false }
             state.held[key] = nil
-            // A session of a lease that ends with a failure while it is held.
+            // A lease session that failed while it held the lease.
             return held.grant != nil && held.isWanted
         }
         if isLost { lose(key) }
     }
 
-    /// Tells what happens to the connection for as long as the lease stands.
+    /// Reports events of the connection for as long as the lease session runs.
     private func followConnection(of context: Context, until ended: Task<SessionOutcome, Never>) {
         let events = context.coordinator.connectionEvents
         let following = Task(executorPreference: loop) {
@@ -228,10 +228,10 @@ final class SessionLeases: Sendable {
         }
     }
 
-    // MARK: Giving up
+    // MARK: Releasing
 
-    /// Gives up a lease that is held.
-    /// - Throws: `CoordinationError` where that could not be done, or it was lost before.
+    /// Releases a lease that is held.
+    /// - Throws: `CoordinationError` if it could not be released, or was lost before.
     func release(_ name: String, at server: ServerURL) async throws(CoordinationError) {
         let key = Key(name: name, server: server.description)
         let found = state.withLock { state in
@@ -250,14 +250,14 @@ final class SessionLeases: Sendable {
         }
     }
 
-    /// Gives all of them up, side by side, and tells of each.
+    /// Releases all leases at the same time, and reports each.
     func releaseAll() async {
         let all = state.withLock { $0.held.values.map { ($0.driver, $0.ended) } }
         for (driver, _) in all { driver.stop() }
         for (_, ended) in all { _ = await ended.value }
     }
 
-    /// Leaves what is still held to run out.
+    /// Leaves all leases that are still held to expire.
     func abandon() {
         let all = state.withLock { $0.held }
         for (key, found) in all {

@@ -4,11 +4,11 @@ import QQCore
 import QQREPL
 import Synchronization
 
-/// A guarded command of a session: a qq of its own, so that nothing of the session is forked.
+/// A guarded command of a session. It runs in a `qq` process of its own, because the session itself must not be forked.
 final class SessionProcess: Sendable {
     enum News: Sendable, Equatable {
         case ended(Int32)
-        /// It was stopped, and the terminal is free.
+        /// It was stopped, and no longer has the terminal.
         case stopped
     }
 
@@ -21,11 +21,11 @@ final class SessionProcess: Sendable {
         (news, post) = AsyncStream.makeStream(of: News.self)
     }
 
-    /// Whether its number, and its group's, may be another process's by now.
+    /// Whether its process ID, and its process group, can belong to another process by now.
     private let isReaped = Mutex(false)
 
-    /// Sends a signal; one that is stopped goes on to take it.
-    /// - Parameter isGroup: whether it has a process group of its own.
+    /// Sends a signal, and continues a stopped process so that it receives the signal.
+    /// - Parameter isGroup: whether the process has a process group of its own.
     func signal(_ number: CInt, isGroup: Bool) {
         isReaped.withLock { isReaped in
             guard !isReaped else { return }
@@ -34,7 +34,7 @@ final class SessionProcess: Sendable {
         }
     }
 
-    /// Its status of wait(2), if it has ended and nobody has read that before.
+    /// Its status of wait(2), if it has ended and was not reaped before.
     func reap() -> CInt? {
         isReaped.withLock { isReaped in
             var status: CInt = 0
@@ -47,7 +47,7 @@ final class SessionProcess: Sendable {
 
 extension Session {
     func runProcess(_ invocation: Invocation, isInBackground: Bool, _ text: String) async throws -> Int32 {
-        // It writes to the same terminal.
+        // The process writes to the same terminal.
         Streams.settle()
         let process = SessionProcess(try spawn(words(of: invocation), takesTerminal: isInteractive && !isInBackground))
         state.withLock { $0.processes[process.pid] = process }
@@ -65,13 +65,13 @@ extension Session {
         return ExitCode.yes
     }
 
-    /// Waits until it ends or is stopped, and takes the terminal back.
+    /// Waits until a process ends or is stopped, and takes the terminal back.
     func wait(for process: SessionProcess, _ text: String) async -> Int32 {
         state.withLock { $0.process = process }
         var modes = termios()
         let hasModes = isInteractive && tcgetattr(0, &modes) == 0
         let held = HeldPieces()
-        // The terminal is the command's own: what happens meanwhile is told afterwards.
+        // Until then the terminal belongs to the command: messages are shown afterwards.
         if isInteractive { Screen.divert { held.add($0) } }
         defer {
             state.withLock { $0.process = nil }
@@ -111,7 +111,7 @@ extension Session {
         messages.note("[\(number)] stopped: \(Self.shown(text)); go on with 'fg \(number)'")
     }
 
-    /// A child of ours has changed: those that were stopped are told of.
+    /// Called when a child process has changed. Reports those that were stopped.
     func lookForStopped() {
         guard isInteractive else { return }
         for process in state.withLock({ Array($0.processes.values) }) where qq_job_stopped(process.pid) == 1 {
@@ -125,7 +125,7 @@ extension Session {
         }
     }
 
-    /// `fg N`: gives a job the terminal, and waits for it.
+    /// `fg N`: gives the terminal to a job, and waits for it.
     func bringToFront(_ number: Int, _ job: Job) async -> Int32 {
         switch job.work {
         case .task(let button, let task):
@@ -139,7 +139,7 @@ extension Session {
         }
     }
 
-    /// The exit code of a process of ours, as a shell has it.
+    /// The exit code of a process, as a shell shows it; nil if it is unknown.
     private func end(of process: SessionProcess) async -> Int32? {
         let descriptor = qq_process_open(process.pid)
         guard descriptor >= 0 else { return nil }
@@ -159,7 +159,7 @@ extension Session {
         let lifeline: CInt
         do throws(SystemCallError) { lifeline = try lifelineEnd() } catch { throw failure(error) }
         var flags: CInt = 0
-        // In a script commands are in our group, as those of a shell's script are: they have what terminal there is.
+        // In a script, commands stay in the process group of the session, as they do in a shell script.
         if isInteractive { flags |= CInt(QQ_JOB_OWN_GROUP) }
         if takesTerminal { flags |= CInt(QQ_JOB_TERMINAL) }
         if scriptIsInput { flags |= CInt(QQ_JOB_NO_INPUT) }
@@ -172,7 +172,7 @@ extension Session {
         return pid
     }
 
-    /// The end of the lifeline that guarded commands get; the other one is ours for as long as we live.
+    /// The end of the lifeline pipe that guarded commands inherit; this process keeps the other end open for as long as it lives.
     private func lifelineEnd() throws(SystemCallError) -> CInt {
         if let end = state.withLock({ $0.lifeline }) { return end }
         let ends = try Lifeline.make()
@@ -180,14 +180,14 @@ extension Session {
         return ends.reading
     }
 
-    /// An invocation as the words of another qq.
+    /// The words that run an invocation in another `qq` process.
     func words(of invocation: Invocation) -> [String] {
         ["qq", invocation.command.name] + invocation.values.map { value in value.text.map { "--\(value.name)=\($0)" } ?? "--\(value.name)" }
             + invocation.positionals + (invocation.trailing.map { ["--"] + $0 } ?? [])
     }
 }
 
-/// What was to be written while a command had the terminal.
+/// Output that is held while a command has the terminal.
 private final class HeldPieces: Sendable {
     private let pieces = Mutex(Screen.Held())
 

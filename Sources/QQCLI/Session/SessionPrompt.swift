@@ -1,6 +1,6 @@
 import QQCore
 
-/// What stands before the line that is typed: `prod nats web 12s> `. Pure.
+/// The prompt: `prod nats web 12s> `. Pure.
 struct SessionPrompt {
     /// A lease that is held.
     struct Lease: Equatable {
@@ -11,7 +11,7 @@ struct SessionPrompt {
         /// Whether it should have been renewed by now.
         var isLate: Bool { left < ttl / 2 }
 
-        /// With a mark where it is late: it is not told by a colour alone.
+        /// With a marker if the renewal is late: not every terminal shows colours.
         var text: String { "\(Printable.text(name)) \(Int(max(left, .zero).seconds.rounded(.up)))s" + (isLate ? "!" : "") }
 
         var color: Output.Color { isLate ? (left < ttl / 4 ? .bad : .warning) : .good }
@@ -26,32 +26,32 @@ struct SessionPrompt {
     let system: String
     let leases: [Lease]
 
-    /// The prompt in pieces that are set apart by spaces, the last one being the `>`. It takes at most half of a line, so that there is room to type; what does
-    /// not fit is counted. Leases that are late come first.
+    /// The pieces of the prompt, without the `>`; spaces go between them. The prompt takes at most half of the line, to leave room to type. Late leases come
+    /// first; those that do not fit are counted.
     func pieces(columns: Int) -> [Piece] {
         let room = max(columns / 2, 1)
         let ordered = leases.filter(\.isLate) + leases.filter { !$0.isLate }
         let short = [context.map { Piece(text: $0, color: .strong) } ?? Piece(text: system, color: .faint)]
         let whole = short + (context == nil ? [] : [Piece(text: system, color: .faint)])
-        // One lease by its name is worth more than the place.
+        // The name of one lease is worth more than the server.
         let named = min(ordered.count, 1)
-        for (place, least) in [(whole, named), (short, named), ([], named), (short, 0), ([], 0)] {
+        for (server, least) in [(whole, named), (short, named), ([], named), (short, 0), ([], 0)] {
             for shown in stride(from: ordered.count, through: least, by: -1) {
                 let names = ordered.prefix(shown).map { Piece(text: $0.text, color: $0.color) }
-                let pieces = place + names + rest(ordered.dropFirst(shown), isAll: shown == 0)
+                let pieces = server + names + rest(ordered.dropFirst(shown), isAll: shown == 0)
                 if Self.width(pieces) <= room { return pieces }
             }
         }
         return []
     }
 
-    /// How many are not shown.
+    /// The number of leases that are not shown.
     private func rest(_ leases: ArraySlice<Lease>, isAll: Bool) -> [Piece] {
         if leases.isEmpty { return [] }
         let isLate = leases.contains(where: \.isLate)
         return [Piece(text: (isAll ? "" : "+") + "\(leases.count)" + (isLate ? "!" : ""), color: isLate ? .warning : nil)]
     }
 
-    /// With the `> ` behind it.
+    /// The width in columns, with the `> ` at the end.
     private static func width(_ pieces: [Piece]) -> Int { pieces.map { $0.text.count + 1 }.reduce(0, +) + 1 }
 }

@@ -2,7 +2,7 @@ import Glibc
 import QQLoop
 import Synchronization
 
-/// Where a command hears that it is to end.
+/// The signals that ask a command to end.
 protocol StopSignals: Sendable {
     /// The number of the next signal.
     /// - Throws: `CancellationError`.
@@ -11,13 +11,13 @@ protocol StopSignals: Sendable {
 
 extension SignalSource: StopSignals {}
 
-/// Tells a command of a session to end, as a signal tells one that is a process.
+/// Asks a command of a session to end, as a signal asks a process.
 final class StopButton: StopSignals {
     private let presses: AsyncStream<CInt>
     private let post: AsyncStream<CInt>.Continuation
     private let listened = Atomic(false)
 
-    /// Whether the command has asked for it: one that never does is ended without being told.
+    /// Whether the command waits for it. A command that does not is cancelled instead.
     var isListenedTo: Bool { listened.load(ordering: .relaxed) }
 
     init() { (presses, post) = AsyncStream.makeStream(of: CInt.self, bufferingPolicy: .bufferingNewest(4)) }

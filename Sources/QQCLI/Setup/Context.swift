@@ -147,7 +147,7 @@ struct Context: Sendable {
     ) async throws(CoordinationError) -> Answer {
         let report = { (error: CoordinationError, pause: Duration) in
             messages.note(Self.retrying(error, after: pause))
-            progress?.change(to: Waiting.again(server))
+            progress?.change(to: WaitingText.again(server))
         }
         return try await retryPolicy().retrying(on: loop, report: report, request: request)
     }

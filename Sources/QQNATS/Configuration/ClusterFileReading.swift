@@ -25,9 +25,9 @@ extension ClusterFile {
                 throw Wrong(reason: error.description)
             }
             guard let object = value.objectValue else { throw Wrong(reason: "it holds \(value.kind), not a JSON object") }
-            var reading = Reading(file: ClusterFile(path: path))
-            try reading.read(object)
-            return reading.file
+            var state = ParseState(file: ClusterFile(path: path))
+            try state.read(object)
+            return state.file
         } catch {
             throw CoordinationError(.configuration, "cannot use the cluster file", because: error.reason, at: path)
         }
@@ -35,8 +35,8 @@ extension ClusterFile {
 
     private struct Wrong: Error { let reason: String }
 
-    /// A partly read file.
-    private struct Reading {
+    /// Parse state of a file.
+    private struct ParseState {
         var file: ClusterFile
 
         mutating func read(_ object: JSONObject) throws(Wrong) {

@@ -7,8 +7,8 @@ import Testing
 @Suite("The line that says what is waited for") struct ProgressLineTests {
     private func after(_ duration: Duration) -> BootInstant { BootInstant(nanoseconds: 1_000_000_000_000) + duration }
 
-    private func line(_ text: String, _ look: ProgressLine.Look = .init()) -> ProgressLine {
-        var line = ProgressLine(look)
+    private func line(_ text: String, _ style: ProgressLine.Style = .init()) -> ProgressLine {
+        var line = ProgressLine(style)
         line.wait(for: text, at: after(.zero))
         return line
     }
@@ -235,15 +235,15 @@ import Testing
 
     @Test("names the holder, and how many wait") func turn() {
         var held = state(.held, "n1")
-        #expect(Waiting.turn(held, for: "me") == "web: held by n1, waiting for its turn")
+        #expect(WaitingText.turn(held, for: "me") == "web: held by n1, waiting for its turn")
         held.waiters = 3
-        #expect(Waiting.turn(held, for: "me") == "web: held by n1, waiting for its turn, one of 3")
-        #expect(Waiting.turn(state(.held, nil), for: "me") == "web: held by a command whose lease was removed, waiting for its turn")
-        #expect(Waiting.turn(state(.unknown, nil), for: "me") == "web: held by somebody else, waiting for its turn")
-        #expect(Waiting.turn(state(.expired, "n1"), for: "me") == "web: waiting for its turn")
+        #expect(WaitingText.turn(held, for: "me") == "web: held by n1, waiting for its turn, one of 3")
+        #expect(WaitingText.turn(state(.held, nil), for: "me") == "web: held by a command whose lease was removed, waiting for its turn")
+        #expect(WaitingText.turn(state(.unknown, nil), for: "me") == "web: held by somebody else, waiting for its turn")
+        #expect(WaitingText.turn(state(.expired, "n1"), for: "me") == "web: waiting for its turn")
         var cooling = state(.free, nil)
         cooling.cooldown = .seconds(3)
-        #expect(Waiting.turn(cooling, for: "me") == "web: free, but me stepped down and has to wait")
+        #expect(WaitingText.turn(cooling, for: "me") == "web: free, but me stepped down and has to wait")
     }
 
     @Test("of many elections the latest is named, and the others are counted") func many() throws {
@@ -251,9 +251,9 @@ import Testing
         let grant = Grant(
             name: "b", identity: "me", token: FencingToken(1), termID: nil, ttl: .seconds(15),
             deadline: BootInstant(nanoseconds: 0), acquiredAt: .now(), expiresAt: .now())
-        var waits = Waits()
+        var waits = WaitingTexts()
         #expect(waits.text == nil)
-        for name in ["a", "b", "c"] { waits.set(name, Waiting.asking(server, for: name)) }
+        for name in ["a", "b", "c"] { waits.set(name, WaitingText.asking(server, for: name)) }
         #expect(waits.text == "c: asking nats://h1:4222 (and 2 more)")
         waits.take(.elected(grant), of: "c", for: "me", at: server)
         waits.take(.waiting(state(.held, "n1")), of: "a", for: "me", at: server)
