@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 
 extension Context {
-    /// `acquire NAME`: takes the lease, prints the grant, and leaves it held.
+    /// `acquire NAME`: acquires the lease, prints the grant, and leaves the lease held.
     func acquire() async throws -> Int32 {
         let signals = try stopSignals()
         let plan = try leasePlan(wantsLivenessLock: false)
@@ -12,14 +12,14 @@ extension Context {
             do throws(CoordinationError) {
                 try GrantStore().save(grant, server: server)
                 try print(grant)
-                // The reader has as long as the lease lasts.
+                // The reader has until the lease expires.
                 if let number = try await delivered(signals, until: grant.deadline) {
                     _ = try? await coordinator.release(grant)
                     GrantStore().forget(grant, server: server)
                     return ExitCode.signal(number)
                 }
             } catch {
-                // A lease that the script knows nothing of would only stand in the way.
+                // The script has not learned of the lease, which would block the election.
                 _ = try? await coordinator.release(grant)
                 GrantStore().forget(grant, server: server)
                 throw error
@@ -36,7 +36,7 @@ extension Context {
         case signalled(Int32)
     }
 
-    /// Campaigns until elected, refused, or told to stop. The lease is left as it is after an election.
+    /// Campaigns until elected, refused or stopped by a signal. After an election the lease is left held.
     private func campaign(_ configuration: LeaseSession.Configuration, signals: any StopSignals) async -> Campaign {
         let driver = driver(configuration)
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
@@ -57,7 +57,7 @@ extension Context {
             }
             group.addTask {
                 guard let number = try? await signals.next() else { return nil }
-                // What may be granted at this moment is given up before we go.
+                // A lease that is granted at this moment is released before the process ends.
                 driver.stop()
                 return .signalled(number)
             }
@@ -66,7 +66,7 @@ extension Context {
                 switch found {
                 case .elected(let grant):
                     granted = grant
-                    // Told to stop, the session gives it up, and ends.
+                    // After a signal the lease session releases it, and ends.
                     if signal == nil { group.cancelAll() }
                 case .signalled(let number): signal = number
                 case .ended(let found):
@@ -76,7 +76,7 @@ extension Context {
                 }
             }
             if let signal {
-                // Both at the same moment: nobody is told of the lease, so nobody would give it up.
+                // Granted and stopped at the same moment: the lease is not printed, and nothing else would release it.
                 if let granted, outcome == nil { _ = try? await coordinator.release(granted) }
                 return .signalled(signal)
             }
@@ -84,7 +84,7 @@ extension Context {
         }
     }
 
-    /// - Parameter isKept: whether it is renewed by somebody already.
+    /// - Parameter isKept: whether a session renews the lease.
     func print(_ grant: Grant, isKept: Bool = false) throws(CoordinationError) {
         switch invocation[Flags.format] ?? (output.form == .json ? .json : .text) {
         case .json: try output.print(json: Schemas.acquired(grant, server: server, now: loop.now()))
@@ -102,7 +102,7 @@ extension Context {
         }
     }
 
-    /// For eval: in single quotes, which hold everything but themselves.
+    /// A text as one word for `eval` in a shell: in single quotes, with each single quote in it escaped.
     static func quoted(_ text: String) -> String {
         "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
     }

@@ -2,7 +2,7 @@ import QQCore
 import QQNetwork
 
 extension Context {
-    /// `cluster-status`: how the system itself does.
+    /// `cluster-status`: shows the state of the system itself.
     func clusterStatus() async throws -> Int32 {
         let report = await coordinator.clusterStatus()
         let endpoints = report.endpoints

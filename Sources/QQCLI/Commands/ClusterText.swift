@@ -1,13 +1,13 @@
 import QQCore
 
-/// A system's state as `cluster-status` shows it. Pure.
+/// The state of a system, as `cluster-status` shows it. Pure.
 enum ClusterText {
     static func record(of endpoint: EndpointStatus) -> [String?] {
         [endpoint.endpoint, endpoint.isReachable ? "reachable" : "unreachable", endpoint.roundTrip.map { Rendering.seconds($0) }]
             + endpoint.details.map { "\($0.key)=\(text($0.value))" }
     }
 
-    /// The first field tells it from an endpoint, which is named there.
+    /// The first field is `member`; that of an endpoint is its address.
     static func record(of member: MemberStatus) -> [String?] {
         [
             "member", member.election, member.id, member.role.rawValue, member.leader, member.epoch.map { String($0) },
@@ -15,7 +15,7 @@ enum ClusterText {
         ]
     }
 
-    /// For a person.
+    /// The lines for a terminal.
     static func lines(_ report: ClusterReport, _ output: Output) -> [String] {
         report.endpoints.flatMap { lines($0, output) } + (report.members.isEmpty ? [] : [""] + lines(report.members, output))
     }

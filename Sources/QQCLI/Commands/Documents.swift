@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-/// `man [PAGE]`: with the system's man on a terminal, else the page's source.
+/// `man [PAGE]`: shows a page with the system's man(1) on a terminal, and prints its source elsewhere.
 func showManual(_ name: String?) throws -> Int32 {
     guard let page = name.map({ ManPages.named($0) }) ?? ManPages.all.first else {
         let names = ManPages.all.map(\.name)
@@ -13,7 +13,7 @@ func showManual(_ name: String?) throws -> Int32 {
         try Output.write(String(page.roff.dropLast()))
         return ExitCode.yes
     }
-    // man(1) reads a page from its input where it is told so.
+    // man(1) reads the page from its input.
     guard let pipe = popen("man -l -", "w") else {
         throw CoordinationError(
             .unavailable, "cannot show the page", because: SystemCallError("popen").reason, hint: "qq man | less shows its source")
@@ -40,7 +40,7 @@ func writeGeneratedFiles(below folder: String) throws -> Int32 {
 }
 
 extension Context {
-    /// `__complete KIND [PREFIX]`: candidates for the shell. Whatever goes wrong, there are none: a person is typing.
+    /// `__complete KIND [PREFIX]`: prints candidates for the shell. After a failure it prints none, and no error: the user is typing.
     func complete() async -> Int32 {
         let prefix = invocation.positionals.dropFirst().first ?? ""
         var names: [String] = []

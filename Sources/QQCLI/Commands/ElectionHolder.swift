@@ -3,7 +3,7 @@ import QQGuard
 import QQLoop
 import QQVIP
 
-/// Holds any number of elections in one process: a lease session each, and the hooks of all of them one after the other.
+/// Holds any number of elections in one process: each has a lease session, and the hooks of all run one after the other.
 actor ElectionHolder {
     private let context: Context
     private var elections: [String: Held] = [:]
@@ -12,7 +12,7 @@ actor ElectionHolder {
     private var joining: [String: Task<Void, Never>] = [:]
     private let jobs: AsyncStream<Job>
     private let post: AsyncStream<Job>.Continuation
-    /// The addresses that go with the one election; none where several are held.
+    /// The virtual addresses of the one election; empty if several elections are held.
     private var carriers: [AddressCarrier] = []
     private var waits = WaitingTexts()
     private var runningHook: Task<String?, Never>?
@@ -21,17 +21,17 @@ actor ElectionHolder {
         var configuration: LeaseSession.Configuration
         var driver: SessionDriver
         var grant: Grant?
-        /// Whether it is being given up: once is enough, however many ask for it.
+        /// Whether it is being released: once is enough.
         var isGivenUp = false
-        /// When to campaign again, after stepping down.
+        /// The pause before the next campaign, after stepping down.
         var cooldown: Duration?
     }
 
     private indirect enum Job: Sendable {
-        /// When it happened, and what became of the addresses upon it.
+        /// An event of an election, its time, and what it changed about the addresses.
         case event(String, SessionEvent, WallTime, [AddressEvent])
         case addresses([AddressEvent])
-        /// Give an election up, after its hooks have run.
+        /// Release an election, after its hooks have run.
         case giveUp(String)
         case end
     }
@@ -41,7 +41,7 @@ actor ElectionHolder {
         (jobs, post) = AsyncStream.makeStream(of: Job.self)
     }
 
-    /// Adds an election: with a saved grant that is still good the term goes on, else it is campaigned for.
+    /// Adds an election. A saved grant that is still valid continues its term; without one, the process campaigns.
     func add(_ name: String) async throws(CoordinationError) {
         let invocation = context.invocation
         let saved = try GrantStore().load(name: name, server: context.server)
@@ -50,14 +50,14 @@ actor ElectionHolder {
             ttl: ttl, renewEvery: context.renewEvery(of: ttl), killAfter: .zero)
         var request = AcquireRequest(
             name: name, identity: context.givenIdentity ?? saved?.identity ?? context.identity, ttl: timing.ttl,
-            // An address that we carry stays for as long as the kernel was told, also when we are gone.
+            // The kernel keeps an address until its lifetime is over, even if this process has died.
             wantsLivenessLock: true, guardsWork: false, outlivesHolder: !context.addresses.isEmpty)
         if !context.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
         try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
         if let saved, saved.identity == request.identity {
             let context = context
             let state = try await context.retrying { () throws(CoordinationError) in try await context.coordinator.read(name) }
-            // A term that ended is nothing to go on with; the next one is a new one.
+            // A term that has ended cannot be continued.
             if state.isLed, state.isTerm(of: saved) { request.continuing = saved }
         }
         var configuration = LeaseSession.Configuration(
@@ -67,7 +67,7 @@ actor ElectionHolder {
         elections[name] = Held(configuration: configuration, driver: context.driver(configuration))
     }
 
-    /// Makes ready to carry addresses while the one election is led.
+    /// Prepares to carry addresses while this process leads the one election.
     func carry(_ addresses: [VirtualAddress]) throws(CoordinationError) {
         for address in addresses where !carriers.contains(where: { $0.address == address }) {
             let messages = context.messages
@@ -75,7 +75,8 @@ actor ElectionHolder {
         }
     }
 
-    /// Holds until `stop`, or until an election fails for good; what went wrong, or nil.
+    /// Holds the elections until `stop`, or until one of them fails for good.
+    /// - Returns: the failure; nil after `stop`.
     func run() async -> CoordinationError? {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.work() }
@@ -91,13 +92,13 @@ actor ElectionHolder {
         return failure
     }
 
-    /// Releases everything, after the hooks have run while it is still ours.
+    /// Runs the hooks while the leases are still held, and then releases all of them.
     func stop() {
         guard !isStopping else { return }
         isStopping = true
         context.progress?.wait(for: "giving up \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
-        // What it delayed follows now.
+        // Releases wait for the running hook.
         runningHook?.cancel()
         closeAddresses()
         for (name, held) in elections {
@@ -110,17 +111,17 @@ actor ElectionHolder {
         }
     }
 
-    /// Before anything is released, and at once: no hook that still runs keeps them here.
+    /// Removes the addresses immediately, before any lease is released: a running hook must not delay that.
     private func closeAddresses() { for carrier in carriers { post.yield(.addresses(carrier.close("stopping"))) } }
 
-    /// Becomes a member of the election, where its system has members; while it cannot be reached there is nobody to be a member for.
+    /// Becomes a member of the election, if its system has members. Until the system can be reached, there is no campaign either.
     private func join(_ name: String) async {
         guard let identity = elections[name]?.configuration.request.identity, !isStopping, let membership = context.coordinator.membership
         else { return }
         let context = context
         let task = Task(executorPreference: context.loop) {
             var policy = context.retryPolicy(endless: true)
-            // However few retries a request is allowed: this one is sent once, and the process holds without end.
+            // Retried without end, whatever `--retries` says, as a campaign is.
             (policy.maximumRetries, policy.codes) = (nil, nil)
             do throws(CoordinationError) {
                 let report = { (error: CoordinationError, pause: Duration) in context.messages.note(Context.retrying(error, after: pause)) }
@@ -131,11 +132,11 @@ actor ElectionHolder {
         }
         joining[name] = task
         await task.value
-        // A task keeps the memory that it needed for as long as it is kept.
+        // A task that is kept keeps its memory.
         joining[name] = nil
     }
 
-    /// What happens to the connection concerns all elections.
+    /// Reports an event of the connection for each election.
     func handle(_ event: ConnectionEvent) {
         if event.kind == .notice { return context.messages.detail(event.text) }
         for (name, held) in elections.sorted(by: { $0.key < $1.key }) {
@@ -155,25 +156,25 @@ actor ElectionHolder {
             let outcome = await driver.run(report: report)
             guard let cooldown = cooldown(of: name, after: outcome) else { return }
             try? await context.loop.sleep(for: cooldown)
-            guard standAgain(for: name) else { return }
+            guard campaignsAgain(for: name) else { return }
         }
     }
 
-    // What follows is not part of `hold`, whose frame is kept for each of what may be thousands of elections.
+    // The following functions are not inlined into `hold`: its frame exists once for each election, and there can be thousands.
 
     @inline(never)
     private func reporter(of name: String) -> SessionDriver.Report {
         let (post, carriers) = (post, carriers)
         for carrier in carriers { carrier.resume() }
-        // Addresses do not wait behind hooks.
+        // Addresses must not wait for hooks.
         return { event, _ in post.yield(.event(name, event, .now(), carriers.flatMap { $0.handle(event) })) }
     }
 
-    /// How long to wait before standing again; nil where that is not to be.
+    /// The pause before the next campaign; nil if there is none.
     @inline(never)
     private func cooldown(of name: String, after outcome: SessionOutcome) -> Duration? {
         if case .failed(let error) = outcome {
-            // One that cannot be held is for its operator to see to: a service manager starts us again.
+            // The operator has to act on an election that cannot be held; a service manager restarts the process.
             failure = failure ?? error
             stop()
             return nil
@@ -182,7 +183,7 @@ actor ElectionHolder {
     }
 
     @inline(never)
-    private func standAgain(for name: String) -> Bool {
+    private func campaignsAgain(for name: String) -> Bool {
         guard !isStopping, var held = elections[name] else { return false }
         held.configuration.request.continuing = nil
         held.cooldown = nil
@@ -230,7 +231,7 @@ actor ElectionHolder {
         context.report(event, of: name, as: identity)
         switch event {
         case .elected(let grant):
-            // Elected while being stopped: the lease is on its way back already, and nothing may begin under it.
+            // Elected while being stopped: the lease is being released already, and nothing must start under it.
             if elections[name]?.isGivenUp == false { await hooks(.elected, grant) }
         case .extended(let grant):
             elections[name]?.grant = grant
@@ -255,7 +256,7 @@ actor ElectionHolder {
         case .stepDownAsked(let by):
             guard let grant = elections[name]?.grant else { return }
             report { () throws(CoordinationError) in try tell("step_down_asked", grant, expiresIn: nil, reason: by) }
-            // Not at once again, or stepping down would mean nothing.
+            // Without a pause this process could win the next campaign, and stepping down would have no effect.
             elections[name]?.cooldown = grant.ttl
             post.yield(.giveUp(name))
         case .lost(let grant, let reason):
@@ -294,7 +295,7 @@ actor ElectionHolder {
                 continue
             case .failed(let error):
                 context.messages.error(error)
-                // Somebody else may be able to carry it.
+                // Another contender might be able to carry it.
                 if let grant = held.grant, !isStopping {
                     elections[name]?.cooldown = grant.ttl
                     post.yield(.giveUp(name))
@@ -309,12 +310,12 @@ actor ElectionHolder {
         }
     }
 
-    /// What cannot be told or saved is told on stderr; it changes nothing about what we hold.
+    /// Reports on stderr that a record cannot be written. The leases are held all the same.
     private func report(_ body: () throws(CoordinationError) -> Void) {
         do { try body() } catch { context.messages.error(error) }
     }
 
-    /// Shows what is waited for, after a change; while stopping, that is what is said of it.
+    /// Changes the texts of the progress line. While stopping, it shows that.
     private func show(_ change: (inout WaitingTexts) -> Void) {
         guard let progress = context.progress, !isStopping else { return }
         change(&waits)
@@ -323,12 +324,12 @@ actor ElectionHolder {
 
     private func hooks(_ event: HookEvent, _ grant: Grant) async {
         let context = context
-        // They may write to the terminal.
+        // Hooks can write to the terminal.
         context.progress?.pause()
         defer { context.progress?.goOn() }
         let environment = leaseVariables(grant, at: context.server, event: event)
         for command in context.hooks.commands(for: event) {
-            // What a new term would begin with is of no use once it is to end.
+            // The term is about to end: its first hooks are useless.
             if event == .elected, isStopping { return }
             let hook = Task(executorPreference: context.loop) {
                 await ShellCommand(command, environment: environment).run(timeLimit: context.hooks.timeLimit, on: context.loop)

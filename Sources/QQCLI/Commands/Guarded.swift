@@ -4,12 +4,12 @@ import QQCore
 import QQGuard
 import QQLoop
 
-/// `acquire NAME -- CMD…`: everything that has to happen before the first thread, then the guarded run.
+/// `acquire NAME -- CMD…`: does everything that must happen before the first thread is started, and then runs the command.
 func runGuarded(_ invocation: Invocation) throws -> Int32 {
     guard let start = invocation.trailingStart else { return ExitCode.usage }
     try checkProc()
     let lifeline = Lifeline.take()
-    // Checked before anything is forked, so that mistakes are told by the process that the user started.
+    // Checked before the first fork, so that the process that the user started reports mistakes.
     let front = FrontProcess.start()
     Streams.neverWait(mayStartThreads: false)
     becomeSubreaper()
@@ -18,11 +18,11 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     let context = try Context(invocation, loop: loop)
     var plan = try context.leasePlan(wantsLivenessLock: true)
     plan.configuration.watchesAfter = min(.milliseconds(250), plan.configuration.renewEvery)
-    // The command's words byte for byte, whatever their encoding: argv[0] is qq itself.
+    // The command's words byte for byte, whatever their encoding. argv[0] is qq itself.
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
     let mark = context.mark(of: context.name)
     let guardian = try Guardian(arguments: words, name: context.name, mark: mark, loop: loop)
-    // Only now, since they start threads.
+    // From here on threads are started.
     Streams.neverWait()
     try context.prepare()
     let command = GuardedCommand(
@@ -38,7 +38,7 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     return try context.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
 }
 
-/// What the guard is to end it has to find in /proc, and to name by descriptors.
+/// Checks that guarded processes can be found in /proc and named by descriptors, which the guard needs to end them.
 private func checkProc() throws(CoordinationError) {
     func failure(_ reason: String, _ hint: String) -> CoordinationError {
         CoordinationError(.configuration, "cannot guard a command", because: reason, at: "/proc", hint: hint)
@@ -68,14 +68,14 @@ private func checkProc() throws(CoordinationError) {
 }
 
 extension Context {
-    /// Marks what is guarded under the next term of an election.
+    /// The mark of processes that are guarded under the next term of an election.
     func mark(of name: String) -> TermMark {
         TermMark(
             election: coordinator.electionKeys(name).first ?? name, kind: coordinator.electionKind(name),
             inherited: getenv(TermMark.variable).map { String(cString: $0) })
     }
 
-    /// Ends what earlier terms of an election have left on this machine, before a grant counts.
+    /// Ends the left-behind processes of earlier terms of an election on this machine, before a grant counts.
     func clearing(_ name: String) -> SessionDriver.Clearing {
         { grant throws(CoordinationError) in
             let leftovers = Leftovers(elections: coordinator.electionKeys(name), kind: coordinator.electionKind(name), loop: loop) {
@@ -93,7 +93,7 @@ extension Context {
         var timing: LeaseTiming
     }
 
-    /// What `acquire` asks for, checked.
+    /// The lease that `acquire` asks for. Checks the flags.
     func leasePlan(wantsLivenessLock: Bool, guardsWork: Bool = true) throws(CoordinationError) -> LeasePlan {
         let timing = try LeaseTiming(
             ttl: ttl, renewEvery: renewEvery(of: ttl), killAfter: invocation[Flags.killAfter])
@@ -111,7 +111,7 @@ extension Context {
             configuration: .init(request: request, renewEvery: timing.renewEvery, retry: retryPolicy(), waiting: waiting), timing: timing)
     }
 
-    /// A hook that failed changes nothing about what we hold.
+    /// Reports that a hook has failed. The lease is held all the same.
     func tellFailed(hook command: String, _ problem: String) { messages.note("hook '\(command)' failed: \(problem)") }
 
     func tell(_ message: GuardSession.Message) {
@@ -142,7 +142,8 @@ extension Context {
         }
     }
 
-    /// How a guarded run ends: its exit code, and what a person is told of it.
+    /// The exit code of a guarded run. Reports why the command could not be run.
+    /// - Throws: `CoordinationError` if the run ended without the command, or leadership was lost.
     func exitCode(for outcome: GuardSession.Outcome, command: String) throws(CoordinationError) -> Int32 {
         switch outcome {
         case .refused(let state): return refused(state)

@@ -5,7 +5,7 @@ import QQGuard
 import QQLoop
 
 extension Context {
-    /// `keepalive NAME…`: holds elections until told to stop.
+    /// `keepalive NAME…`: holds elections until stopped.
     func keepalive() async throws -> Int32 {
         let addresses = addresses
         guard addresses.isEmpty || names.count == 1 else {
@@ -50,7 +50,7 @@ extension Context {
         return descriptor
     }
 
-    /// `--once`: renews what we hold.
+    /// `--once`: renews the leases that this user holds, once.
     private func renewOnce(_ names: [String]) async throws -> Int32 {
         var code = ExitCode.yes
         for name in names {
@@ -77,7 +77,7 @@ extension Context {
         return code
     }
 
-    /// One event of what we hold, on stdout.
+    /// Prints an event of an election that is held.
     func tell(
         _ event: String, name: String, identity: String, token: FencingToken?, expiresIn: Duration?, reason: String?,
         address: String? = nil, at time: WallTime = .now()

@@ -11,7 +11,7 @@ extension Context {
 
     // MARK: Messages
 
-    /// Tells the operator about an event, if it is one for stderr.
+    /// Reports an event on stderr, if it is one that no command reports on stdout.
     /// - Parameters:
     ///   - name: the election.
     ///   - identity: the contender.

@@ -1,7 +1,7 @@
 import QQCore
 
 extension Context {
-    /// `release NAME`: by the saved grant, or by `--id` and `--token`.
+    /// `release NAME`: releases the lease of the saved grant, or of `--id` and `--token`.
     func release() async throws -> Int32 {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)
         if invocation[Flags.cancelWait] {
@@ -32,7 +32,7 @@ extension Context {
         }
     }
 
-    /// Says why there is nothing of ours: whose it is, where we know who we are, else that no grant is saved, and what to do then.
+    /// Reports why there is no lease of ours: with `--id`, who holds it; without, that no grant is saved, and what to do.
     func tellNotOurs(_ name: String, orElse hint: String) async throws(CoordinationError) {
         guard let identity = invocation[Flags.id] else { return messages.note("\(name) is not ours: no grant is saved for it; \(hint)") }
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
@@ -62,12 +62,12 @@ extension Context {
         return wasThere ? ExitCode.yes : ExitCode.no
     }
 
-    /// The term that we hold, as far as we know: under `--id` and `--token`, else by the saved grant. nil where we know of none.
+    /// The term that is ours: that of `--id` and `--token`, or without `--id` that of the saved grant. nil if there is none.
     func ourGrant(of name: String) async throws(CoordinationError) -> Grant? {
         guard let identity = invocation[Flags.id] else { return try GrantStore().load(name: name, server: server) }
         var token = invocation[Flags.token].map { FencingToken($0) }
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
-        // Where nobody tells who leads there are no tokens, either: the id must do.
+        // A system that does not show who leads has no tokens either: the identity must do.
         let isTold = coordinator.capabilities.has(.readLeader)
         if token == nil, isTold {
             guard state.leader == identity else { return nil }

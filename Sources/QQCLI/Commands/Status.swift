@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 
 extension Context {
-    /// `status [NAME…]`: who leads.
+    /// `status [NAME…]`: shows who leads.
     func status() async throws -> Int32 {
         for name in names { try coordinator.validate(name: name, identity: "status", ttl: ttl) }
         let advisor =
@@ -33,7 +33,7 @@ extension Context {
         try show(Array(page), isList: names.count != 1)
         if let problem = states.compactMap(\.problem).first { throw problem }
         let wanted = zip(states, mine).map { state, mine in invocation[Flags.mine] ? mine : state.isLed }
-        // A list is an answer by itself; whether anything in it is ours is a question.
+        // A list alone is always a yes; with --mine it is a yes if a lease in it is ours.
         if names.isEmpty { return invocation[Flags.mine] && !wanted.contains(true) ? ExitCode.no : ExitCode.yes }
         if !invocation[Flags.mine], states.contains(where: { $0.phase == .unknown }) {
             try coordinator.capabilities.require(.readLeader, for: "tell who leads what is not ours", at: server)
@@ -47,7 +47,7 @@ extension Context {
             isContested: invocation[Flags.contested], endsWithin: invocation[Flags.expiresWithin])
     }
 
-    /// Whether the present term is ours: held under `--id`, under a saved grant, or by the guarded command that we are part of.
+    /// Whether the present term is ours: held under `--id`, under a saved grant, or by the guarded command that runs this process.
     func isOurs(_ state: ElectionState) throws(CoordinationError) -> Bool {
         guard state.isLed, let leader = state.leader else { return false }
         if let givenIdentity { return leader == givenIdentity }
@@ -69,7 +69,7 @@ extension Context {
                 try output.print(
                     json: ["server": .string(server.description), "system": .string(server.system.name), "elections": .array(values)])
             }
-        // The columns of the system, known or not: who cuts columns out must find them in each line.
+        // The columns of the system, even if they are empty: scripts cut columns out by their number.
         case .plain: for row in rows { try output.print(record: row.record(system.columns)) }
         case .terminal:
             if rows.isEmpty {

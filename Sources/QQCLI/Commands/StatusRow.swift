@@ -6,9 +6,9 @@ struct StatusRow: Sendable {
     let isMine: Bool
     var advice: BackoffAdvice?
 
-    /// Which columns a table has beside the usual ones.
+    /// The optional columns of a table.
     struct Columns: Sendable {
-        /// Those of the system.
+        /// The columns of the system.
         let own: [StatusColumn]
         let areQueued: Bool
         let areAdvised: Bool
@@ -19,8 +19,8 @@ struct StatusRow: Sendable {
         }
     }
 
-    /// For programs.
-    /// - Parameter columns: those of the system.
+    /// The tab-separated record for programs.
+    /// - Parameter columns: the columns of the system.
     func record(_ columns: [StatusColumn]) -> [String?] {
         var record = [
             state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
@@ -33,7 +33,7 @@ struct StatusRow: Sendable {
         return record
     }
 
-    /// For a person.
+    /// The row of a table on a terminal.
     func cells(_ columns: Columns, at now: WallTime) -> [Output.Cell] {
         var cells: [Output.Cell] = [
             .init(state.name, .strong), leader,

@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 
 extension Context {
-    /// `step-down NAME`: makes the present leader let go.
+    /// `step-down NAME`: makes the present leader step down.
     func stepDown() async throws -> Int32 {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
@@ -47,10 +47,10 @@ extension Context {
         return ExitCode.yes
     }
 
-    /// Whether another node is to be asked, and nothing taken from it.
+    /// Whether another node is asked to step down, without force.
     private var isAsking: Bool { invocation[Flags.node] != nil && !invocation[Flags.force] }
 
-    /// Why there is nothing to do; nil if there is.
+    /// Why no leader has to step down; nil if one has to.
     private func refusal(_ state: ElectionState) -> String? {
         guard state.isLed else { return "nobody leads" }
         if let node = invocation[Flags.node], node != state.leader { return "it is \(Rendering.sentence(state)), not by \(node)" }
@@ -66,7 +66,8 @@ extension Context {
         return ExitCode.no
     }
 
-    /// - Throws: `.denied` where it is somebody else's, and nobody has said that it is meant.
+    /// Confirms that another leader is meant to step down, by a flag or with the user.
+    /// - Throws: `.denied` without a confirmation.
     private func confirm(_ state: ElectionState) async throws(CoordinationError) {
         let leader = Printable.text(state.leader ?? "a command whose lease was removed")
         func denied(_ reason: String, _ hint: String) -> CoordinationError {
@@ -78,14 +79,14 @@ extension Context {
         }
         if invocation[Flags.yes] { return }
         guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes where nobody can be asked") }
-        // The question stands alone until it is answered.
+        // No progress line until the question is answered.
         progress?.end()
         messages.ask("Make \(leader) let go of \(Printable.text(state.name))? Its work is ended. [y/N] ")
-        // Read as data: in a session leases are renewed meanwhile.
+        // Read without blocking: a session renews its leases until the answer comes.
         guard Question.isYes(await Question.answer(on: loop)) else {
             throw denied("not confirmed", "answer y, or add --yes")
         }
-        // What the person took to answer is no waiting of ours.
+        // The time that the user took to answer does not count.
         progress?.wait(for: WaitingText.asking(server), anew: true)
     }
 

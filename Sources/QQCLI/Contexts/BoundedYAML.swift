@@ -1,21 +1,21 @@
 import Yams
 
-/// YAML of files that users keep, read within bounds.
+/// Parses the YAML of user files within bounds.
 ///
-/// An alias stands for all that its anchor holds. A few lines of aliases of aliases come to billions of values, which the library goes through one by one
-/// where they are keys. (Nesting is bounded by the library itself.)
+/// An alias expands to everything under its anchor. A few lines of aliases of aliases expand to billions of values, and the library visits each of them if they
+/// are keys. (The library itself bounds nesting.)
 enum BoundedYAML {
-    /// Why a text is not read.
+    /// Why a text is not parsed.
     struct TooMuch: Error, Equatable {
         var reason: String
     }
 
-    /// More than any file of contexts has use for: an alias makes one context equal to another.
+    /// More than a file of contexts needs: an alias makes one context equal to another.
     static let mostAliases = 16
-    /// Bytes of a text with aliases.
+    /// Size of the largest text with aliases, in bytes.
     static let largestWithAliases = 1 << 16
 
-    /// - Throws: `TooMuch`, or what the library finds wrong.
+    /// - Throws: `TooMuch`, or the error of the library.
     static func compose(_ text: String) throws -> Node? {
         let count = aliases(in: text)
         if count > mostAliases { throw TooMuch(reason: "it has \(count) aliases (*NAME), more than \(mostAliases)") }
@@ -23,7 +23,7 @@ enum BoundedYAML {
         return try Yams.compose(yaml: text)
     }
 
-    /// How often something stands in the text that can be an alias: one in a quoted text or a comment counts as well.
+    /// The number of possible aliases. One in a quoted text or in a comment counts as well.
     static func aliases(in text: String) -> Int {
         var count = 0
         var before = UInt8(ascii: "\n")

@@ -1,15 +1,15 @@
 import Glibc
 import QQCore
 
-/// Which context applies to a command line, and what it adds to it.
+/// The context that applies to a command line, and the flags that it supplies.
 struct ContextChoice: Sendable {
     let entry: ContextsFile.Entry
-    /// Where it was read.
+    /// The file of the context.
     let path: String
 
-    /// The context that `--context` or `QQ_CONTEXT` names, else the current one; nil where none applies.
+    /// The context that `--context` or `QQ_CONTEXT` names, or else the current one; nil if none applies.
     ///
-    /// A place that is named otherwise has nothing to do with the current context: what that says of identity and credentials is for another server.
+    /// A command line that names a server ignores the current context entirely: its identity and credentials are for another server.
     init?(for invocation: Invocation) throws(CoordinationError) {
         let named = invocation[Flags.context] ?? filledVariable("QQ_CONTEXT")
         if named == nil, invocation.isGiven(Flags.server) || invocation.isGiven(Flags.clusterConfig) || filledVariable("QQ_SERVER") != nil {
@@ -17,7 +17,7 @@ struct ContextChoice: Sendable {
         }
         let store: ContextsStore
         do throws(CoordinationError) { store = try ContextsStore() } catch {
-            // Without a home there are no contexts.
+            // Without a home folder there are no contexts.
             if named == nil { return nil }
             throw error
         }
@@ -41,20 +41,20 @@ struct ContextChoice: Sendable {
                 ?? (names.isEmpty ? "make one: qq context add NAME -s URL" : "there are \(names.joined(separator: ", "))"))
     }
 
-    /// The value of a key, as a command line would have it: a relative path is meant from the folder of the contexts.
+    /// The value of a key, as on a command line. Relative paths start at the folder of the contexts.
     func text(_ key: String) -> String? {
         guard let text = entry[key] else { return nil }
         guard ContextsFile.pathKeys.contains(key), !text.hasPrefix("/") else { return text }
         return String(path[...(path.lastIndex(of: "/") ?? path.startIndex)]) + text
     }
 
-    /// Whether a context's value of `flag` counts beside what was typed and what the environment says.
+    /// Whether a context's value of `flag` applies, given the command line and the environment.
     static func applies(_ flag: AnyFlag, to invocation: Invocation) -> Bool {
         if invocation.isGiven(flag) || flag.environment.map({ filledVariable($0) != nil }) ?? false { return false }
         if [Flags.server.erased.name, Flags.clusterConfig.erased.name].contains(flag.name) {
             return !invocation.isGiven(Flags.server) && !invocation.isGiven(Flags.clusterConfig) && filledVariable("QQ_SERVER") == nil
         }
-        // One login: that of the context is not put beside another.
+        // There can be one login only: another one replaces that of the context.
         for system in Systems.all {
             let logins = system.logins()
             guard logins.contains(where: { $0.name == flag.name }) else { continue }
@@ -64,7 +64,7 @@ struct ContextChoice: Sendable {
         return true
     }
 
-    /// The command line with the context's values for what it leaves open.
+    /// The command line with the context's values for the flags that it does not set.
     func fill(_ invocation: Invocation) throws(CoordinationError) -> Invocation {
         var values: [GivenFlag] = []
         for setting in entry.settings {

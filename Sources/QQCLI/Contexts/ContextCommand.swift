@@ -2,14 +2,14 @@ import Glibc
 import QQCore
 import QQLoop
 
-/// `qq context ACTION`: what contexts there are, and changes of them. Nothing is asked of any server but by `test`.
+/// `qq context ACTION`: shows and changes contexts. Only `test` sends requests to a server.
 struct ContextCommand: Sendable {
-    /// What can be done.
+    /// The actions.
     enum Action: String, Word { case add, list, use, show, remove, rename, test }
 
     private let invocation: Invocation
     private let action: Action
-    /// What follows the action.
+    /// The arguments after the action.
     private let names: [String]
     private let output: Output
     private let messages: Messages
@@ -25,7 +25,7 @@ struct ContextCommand: Sendable {
         store = try ContextsStore()
     }
 
-    /// What the parser cannot see, since it depends on the action.
+    /// Checks the rules that depend on the action, which the parser does not know.
     private static func check(_ invocation: Invocation, _ action: Action, _ count: Int) throws(UsageError) {
         let wanted: ClosedRange<Int> =
             switch action {
@@ -57,7 +57,7 @@ struct ContextCommand: Sendable {
         }
     }
 
-    /// All but `test`, which is a command on a server.
+    /// Runs every action but `test`, which is a command on a server.
     /// - Parameter lock: the lock for a change, if it is taken already.
     func run(under lock: ContextsLock? = nil) throws -> Int32 {
         switch action {
@@ -71,7 +71,7 @@ struct ContextCommand: Sendable {
         }
     }
 
-    /// The same in a session, whose loop goes on while another process changes the contexts.
+    /// The same in a session: waiting for another process that changes the contexts does not block the loop.
     func run(on loop: MainLoop) async throws -> Int32 {
         switch action {
         case .add, .use, .remove, .rename: try run(under: await store.lock(on: loop))
@@ -79,7 +79,7 @@ struct ContextCommand: Sendable {
         }
     }
 
-    /// The line that `context test` stands for: how the server of a context does.
+    /// The command line that `context test` stands for: `cluster-status` of a context; nil for any other command.
     static func testing(_ invocation: Invocation) throws -> Invocation? {
         guard invocation.command.id == .context, invocation.positionals.first == Action.test.rawValue else { return nil }
         _ = try ContextCommand(invocation)
@@ -180,7 +180,7 @@ struct ContextCommand: Sendable {
             ])
         case .plain:
             for entry in file.entries {
-                try output.print(record: [entry.name, entry.name == file.current ? "current" : nil, Self.place(entry)])
+                try output.print(record: [entry.name, entry.name == file.current ? "current" : nil, Self.server(of: entry)])
             }
         case .terminal:
             if file.entries.isEmpty {
@@ -191,7 +191,7 @@ struct ContextCommand: Sendable {
                 table: ["", "CONTEXT", "SERVER"],
                 file.entries.map { entry in
                     let isCurrent = entry.name == file.current
-                    return [.init(isCurrent ? "*" : ""), .init(entry.name, isCurrent ? .good : .strong), .init(Self.place(entry))]
+                    return [.init(isCurrent ? "*" : ""), .init(entry.name, isCurrent ? .good : .strong), .init(Self.server(of: entry))]
                 })
         }
         return ExitCode.yes
@@ -233,7 +233,7 @@ struct ContextCommand: Sendable {
         return ExitCode.yes
     }
 
-    private static func place(_ entry: ContextsFile.Entry) -> String? {
+    private static func server(of entry: ContextsFile.Entry) -> String? {
         entry["server"] ?? entry["cluster-config"].map { "as in \($0)" }
     }
 

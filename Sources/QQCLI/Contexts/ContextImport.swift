@@ -3,7 +3,7 @@ import QQCore
 import QQNATS
 import Yams
 
-/// What `qq context add` puts into a context: the flags that were typed, on top of what a file of another program says.
+/// The settings that `qq context add` puts into a context: the flags of the command line, on top of those from another program's file.
 enum ContextImport {
     static func settings(_ invocation: Invocation) throws -> [ContextsFile.Setting] {
         var found: [ContextsFile.Setting] = []
@@ -26,7 +26,7 @@ enum ContextImport {
         return ContextsFile.pathKeys.contains(flag.name) ? absolute(text) : text
     }
 
-    /// A context is used in any folder.
+    /// An absolute path: a context is used in any folder.
     private static func absolute(_ path: String) -> String {
         if path.hasPrefix("/") { return path }
         guard let folder = getcwd(nil, 0) else { return path }
@@ -34,7 +34,7 @@ enum ContextImport {
         return String(cString: folder) + "/" + path
     }
 
-    /// What a `cluster.json` says that is no secret.
+    /// The settings of a `cluster.json`, without secrets.
     private static func fromClusterFile(_ path: String) throws(CoordinationError) -> [ContextsFile.Setting] {
         let file = try ClusterFile.read(path)
         guard let server = file.server else {

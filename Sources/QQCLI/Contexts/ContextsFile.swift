@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import Yams
 
-/// The file of contexts: what stands for `--server`, `--id` and the like where nothing else says them.
+/// The file of contexts, which supply `--server`, `--id` and other flags that neither the command line nor the environment sets.
 ///
 ///     current: prod
 ///     contexts:
@@ -10,12 +10,12 @@ import Yams
 ///         server: nats://n1,n2,n3
 ///         creds: /etc/qq/prod.creds
 struct ContextsFile: Sendable, Equatable {
-    /// A value of a context, as it is written.
+    /// A setting of a context, as it is written.
     struct Setting: Sendable, Equatable {
         /// The flag's long name without its dashes.
         let key: String
         let text: String
-        /// Where it stands, from 1; 0 for one that was never in a file.
+        /// Its line number, from 1; 0 if it was not read from a file.
         let line: Int
 
         init(_ key: String, _ text: String, line: Int = 0) {
@@ -40,14 +40,14 @@ struct ContextsFile: Sendable, Equatable {
 
     subscript(name: String) -> Entry? { entries.first { $0.name == name } }
 
-    // MARK: What may stand there
+    // MARK: Valid contents
 
-    /// The flags that a context can stand for.
+    /// The flags that a context can supply.
     static let flags: [AnyFlag] =
         [Flags.server.erased, Flags.clusterConfig.erased, Flags.id.erased, Flags.ttl.erased, Flags.renewEvery.erased, Flags.timeout.erased]
         + Flags.retrying + Flags.access.filter { $0.name != Flags.metricsFile.erased.name }
 
-    /// Keys that name files; a relative path is meant from the folder of the contexts.
+    /// Keys that name files. Relative paths start at the folder of the contexts.
     static let pathKeys: Set<String> = Set(flags.filter { if case .file = $0.kind { true } else { false } }.map(\.name))
 
     /// Why `name` cannot be the name of a context; nil if it can.
@@ -64,7 +64,7 @@ struct ContextsFile: Sendable, Equatable {
 
     // MARK: Reading
 
-    /// - Parameter path: where `text` was read, for errors.
+    /// - Parameter path: the file of `text`, for errors.
     /// - Throws: `CoordinationError` of kind `.configuration` that names the line.
     init(_ text: String, path: String) throws(CoordinationError) {
         func wrong(_ what: String, _ line: Int?, hint: String? = nil) -> CoordinationError {
@@ -125,7 +125,7 @@ struct ContextsFile: Sendable, Equatable {
         return Entry(name: title, settings: settings)
     }
 
-    /// What is wrong with a value; nil if nothing.
+    /// The error in a value; nil if it is valid.
     static func problem(_ flag: AnyFlag, _ text: String) -> UsageError? {
         if flag.name == Flags.server.erased.name {
             do throws(ServerURL.Invalid) { _ = try Systems.url(text) } catch { return UsageError(error.reason, hint: error.hint) }
@@ -140,7 +140,7 @@ struct ContextsFile: Sendable, Equatable {
         } catch { return error }
     }
 
-    /// A scalar as it is written: numbers and truth values, too, are texts to the flags.
+    /// A scalar as it is written: flags take numbers and booleans as texts, too.
     private static func text(_ node: Node) -> String? { node.scalar?.string }
 
     private static func kind(of node: Node) -> String {

@@ -3,7 +3,7 @@ import QQCore
 import QQFile
 import Synchronization
 
-/// The lock under which the file of contexts is changed; given back with `close`, or when nobody refers to it any more.
+/// The lock under which the file of contexts is changed. Released by `close`, or with the last reference.
 final class ContextsLock: Sendable {
     private let descriptor: Mutex<CInt>
     private let path: String
@@ -22,8 +22,8 @@ final class ContextsLock: Sendable {
         }
     }
 
-    /// Tries to take the lock, without waiting.
-    /// - Returns: whether it is ours now.
+    /// Tries to acquire the lock, without waiting.
+    /// - Returns: whether this process has the lock.
     /// - Throws: `CoordinationError` if the file system has no locks.
     func isTaken() throws(CoordinationError) -> Bool {
         let result = descriptor.withLock { flock($0, LOCK_EX | LOCK_NB) == 0 ? 0 : errno }
@@ -36,7 +36,7 @@ final class ContextsLock: Sendable {
         }
     }
 
-    /// That another process has had the lock all the time, and which.
+    /// The error if another process has kept the lock all the time. Names that process.
     func refusal(after patience: Duration) -> CoordinationError {
         let holder = descriptor.withLock { flockHolder(of: $0) }
         return CoordinationError(

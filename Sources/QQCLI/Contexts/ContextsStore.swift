@@ -3,12 +3,12 @@ import QQCore
 import QQFile
 import QQLoop
 
-/// Where the file of contexts is, and how it is read and changed: one process at a time changes it, and it is there as a whole or not at all.
+/// Reads and changes the file of contexts. One process at a time changes it, and each change replaces the file atomically.
 struct ContextsStore: Sendable {
     let path: String
 
     /// `contexts.yaml` in the folder of `qq` below the user's XDG configuration folder.
-    /// - Throws: `.configuration` where no variable tells where that is.
+    /// - Throws: `.configuration` if no variable names that folder.
     init() throws(CoordinationError) {
         if let folder = filledVariable("XDG_CONFIG_HOME"), folder.hasPrefix("/") {
             path = folder + "/qq/contexts.yaml"
@@ -23,7 +23,7 @@ struct ContextsStore: Sendable {
 
     init(path: String) { self.path = path }
 
-    /// The contexts; none where there is no file.
+    /// The contexts; empty if there is no file.
     func read() throws(CoordinationError) -> ContextsFile { try ContextsFile(try text() ?? "", path: path) }
 
     private static let largest = 1 << 20
@@ -43,11 +43,11 @@ struct ContextsStore: Sendable {
         return text
     }
 
-    /// Reads, changes and writes, with nobody between.
+    /// Reads, changes and writes the file under the lock.
     ///
     /// - Parameters:
-    ///   - lock: the lock if it is taken already, as in a session, which waits for it while its leases are renewed.
-    ///   - change: what to do with what is there; nil for nothing.
+    ///   - lock: the lock, if the caller has it already, as a session does, which waits for it without blocking its renewals.
+    ///   - change: returns the change to make; nil for none.
     func change(
         under lock: ContextsLock? = nil, _ change: (ContextsFile) throws(CoordinationError) -> ContextsText.Change?
     ) throws(CoordinationError) {
@@ -56,13 +56,13 @@ struct ContextsStore: Sendable {
         let text = try text() ?? ""
         guard let wanted = try change(try ContextsFile(text, path: path)) else { return }
         let edited = try ContextsText.apply(wanted, to: text, path: path)
-        // A link, as into a repository of dot files, stays one.
+        // A link stays one: it can lead into a repository of dot files.
         do throws(AtomicFile.Failure) { try AtomicFile.write(Array(edited.utf8), to: path, mode: 0o600, isDurable: true) } catch {
             throw CoordinationError(.unavailable, "cannot write the contexts", because: error.reason, at: path)
         }
     }
 
-    /// How long another process may take for its change: it reads and writes one small file.
+    /// How long to wait for the change of another process, which reads and writes one small file.
     private static let patience: Duration = .seconds(5)
     private static let pause: Duration = .milliseconds(5)
 
@@ -75,7 +75,7 @@ struct ContextsStore: Sendable {
         throw lock.refusal(after: Self.patience)
     }
 
-    /// The lock for a change, waited for while the loop goes on.
+    /// Acquires the lock for a change without blocking the loop.
     /// - Throws: `CoordinationError`, or `CancellationError`.
     func lock(on loop: MainLoop) async throws -> ContextsLock {
         let lock = try openLock()
@@ -87,7 +87,7 @@ struct ContextsStore: Sendable {
         return lock
     }
 
-    /// The file itself is replaced: the lock is beside it.
+    /// Opens the lock file. It is not the file of contexts itself, which is replaced by each change.
     private func openLock() throws(CoordinationError) -> ContextsLock {
         do throws(FileError) { try Folder.make(Folder.containing(path)) } catch {
             throw CoordinationError(.unavailable, "cannot make the folder of the contexts", because: error.reason, at: error.path)

@@ -1,9 +1,9 @@
 import QQCore
 
-/// Changes of a file of contexts that leave the rest of its text alone, as people wrote it.
+/// Changes a file of contexts without changing the rest of its text, which users have written.
 ///
-/// A change is made on lines, and only where it then reads as it should: a text in a form that we do not write is written anew where it has no comments, and
-/// else left alone with an error.
+/// Lines are edited, and the result is parsed to check it. A text in a form that `qq` does not write is rewritten if it has no comments; with comments, the
+/// change fails.
 enum ContextsText {
     enum Change: Sendable, Equatable {
         case use(String)
@@ -13,7 +13,7 @@ enum ContextsText {
     }
 
     /// - Returns: the new text.
-    /// - Throws: `CoordinationError` of kind `.configuration` where that would lose a comment.
+    /// - Throws: `CoordinationError` of kind `.configuration` if a comment would be lost.
     static func apply(_ change: Change, to text: String, path: String) throws(CoordinationError) -> String {
         let before = try ContextsFile(text, path: path)
         let wanted = result(of: change, on: before)
@@ -27,7 +27,7 @@ enum ContextsText {
         return write(wanted)
     }
 
-    /// What the file then says. Pure.
+    /// The contents of the file after a change. Pure.
     static func result(of change: Change, on file: ContextsFile) -> ContextsFile {
         var file = file
         switch change {
@@ -50,7 +50,7 @@ enum ContextsText {
 
     // MARK: Writing
 
-    /// The whole of it, in the form that `edit` knows.
+    /// The text of a whole file, in the form that `edit` understands.
     static func write(_ file: ContextsFile) -> String {
         var lines: [String] = []
         if let current = file.current { lines.append("current: " + quoted(current)) }
@@ -64,13 +64,13 @@ enum ContextsText {
         return ["  \(quoted(entry.name)):"] + entry.settings.map { "    \($0.key): \(quoted($0.text))" }
     }
 
-    /// A scalar that YAML reads back as this text: plain where nothing in it can mean anything else.
+    /// A scalar that YAML parses as this text: plain if that is unambiguous, and quoted otherwise.
     static func quoted(_ text: String) -> String {
         let plain = text.utf8.allSatisfy { byte in
             UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
                 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || "/._-@".utf8.contains(byte)
         }
-        // What may begin a word that is nothing but text.
+        // First characters that can only begin a text.
         let beginsPlain =
             text.utf8.first.map { first in
                 first == UInt8(ascii: "/") || UInt8(ascii: "a")...UInt8(ascii: "z") ~= first | 0x20
@@ -102,7 +102,7 @@ enum ContextsText {
 
     // MARK: Editing
 
-    /// - Returns: nil where the text is not in the form that this knows.
+    /// - Returns: nil if the text is not in the form that this function understands.
     private static func edit(_ text: String, _ change: Change, _ file: ContextsFile) -> String? {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         if lines.last == "" { lines.removeLast() }
@@ -146,14 +146,14 @@ enum ContextsText {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// The comment at the end of a line, with the space before it.
+    /// The comment at the end of a line, with the spaces before it.
     private static func comment(of line: String) -> String {
         guard let hash = commentStart(in: line), hash > line.startIndex else { return "" }
         let space = line[..<hash].lastIndex { $0 != " " && $0 != "\t" }.map { line.index(after: $0) } ?? line.startIndex
         return String(line[space...])
     }
 
-    /// Where the comment of a line begins: at a `#` after a space that is not within quotes (YAML 1.2, section 6.6).
+    /// The start of the comment of a line: a `#` after a space, outside of quotes (YAML 1.2, section 6.6).
     private static func commentStart(in line: String) -> String.Index? {
         var quote: Character?
         var before: Character = " "
@@ -173,7 +173,7 @@ enum ContextsText {
         return nil
     }
 
-    /// The lines of a context, without what stands between it and the next one.
+    /// The lines of a context, without those between it and the next one.
     private static func range(of name: String, in lines: [String]) -> Range<Int>? {
         let heads = ["  \(name):", "  '\(name)':", "  \"\(name)\":"]
         guard let start = lines.firstIndex(where: { line in heads.contains { line == $0 || line.hasPrefix($0 + " ") } }) else { return nil }
@@ -182,7 +182,7 @@ enum ContextsText {
         return start..<end
     }
 
-    /// Behind the last line of the contexts; makes room for them where there are none.
+    /// The index after the last line of the contexts. Adds the line `contexts:` if there is none.
     private static func endOfContexts(in lines: inout [String]) -> Int? {
         guard let start = lines.firstIndex(where: { $0 == "contexts:" || $0.hasPrefix("contexts: ") || $0.hasPrefix("contexts:#") }) else {
             lines.append("contexts:")

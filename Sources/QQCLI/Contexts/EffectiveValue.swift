@@ -1,16 +1,15 @@
 import QQCore
 import QQNATS
 
-/// What applies to a command line for one setting, and who says so.
+/// The value of one setting that applies to a command line, and its origin.
 struct EffectiveValue: Sendable {
     let key: String
-    /// nil where nothing is said, and nothing stands for it.
+    /// nil if the setting has no value and no default.
     let text: String?
     let origin: String
     var isDefault: Bool { origin == "default" }
 
-    /// Every setting that a context can have, in their order. A flag comes before the environment, that before the context, that before a cluster file
-    /// that it names, that before the default.
+    /// Every setting that a context can have, in their order. Precedence: flag, environment, context, the cluster file that the context names, default.
     static func all(_ invocation: Invocation) throws(CoordinationError) -> [EffectiveValue] {
         let choice = try ContextChoice(for: invocation)
         let filled = try choice?.fill(invocation) ?? invocation
@@ -41,7 +40,7 @@ struct EffectiveValue: Sendable {
         return EffectiveValue(key: flag.name, text: text, origin: "default")
     }
 
-    /// Without what nobody is to read.
+    /// The text without credentials.
     private static func shown(_ flag: AnyFlag, _ text: String) -> String {
         guard flag.name == Flags.server.erased.name else { return text }
         return (try? Systems.url(text))?.description ?? Hidden.redacted(word: text)

@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-/// Times of day, for a person who looks on.
+/// Times of day, for the live view and messages of a session.
 enum ClockTime {
     /// `21:03:04`, in this machine's time zone.
     static func text(_ time: WallTime) -> String {

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Whether colours are used. Nothing is told by colour alone.
+/// Whether colours are used. No information is shown by colour alone.
 enum Colors {
-    /// Whether a stream gets colours: as `--color` says, else where it is a terminal that has them and NO_COLOR is not set.
+    /// Whether a stream gets colours: as `--color` says; without it, if it is a terminal with colours and NO_COLOR is not set.
     static func apply(_ choice: ColorChoice?, to descriptor: CInt) -> Bool {
         switch choice ?? .auto {
         case .always: true
@@ -13,7 +13,7 @@ enum Colors {
 
     static func isTerminal(_ descriptor: CInt) -> Bool { isatty(descriptor) == 1 }
 
-    /// What `--color` says among words that have not been understood yet, or cannot be.
+    /// The value of `--color` in a command line that is not parsed yet, or cannot be.
     static func typed(_ words: [String]) -> ColorChoice? {
         var choice: ColorChoice?
         for (index, word) in words.enumerated() {

@@ -3,8 +3,8 @@ import QQCore
 import QQLoop
 
 extension Context {
-    /// Waits until the answer has been taken, while signals are heard.
-    /// - Returns: the signal that came before that; nil for none.
+    /// Waits until stdout has taken the answer, or a signal comes.
+    /// - Returns: the signal; nil if the answer was taken.
     /// - Throws: `.unavailable` if it cannot be written, or was not read by `deadline`.
     func delivered(_ signals: any StopSignals, until deadline: BootInstant = .distantFuture) async throws(CoordinationError) -> CInt? {
         Streams.settle(within: .milliseconds(1))

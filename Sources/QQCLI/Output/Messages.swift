@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-/// What a person is told, on stderr: `qq: what failed: why (where)`, and what to do on a second line.
+/// Messages on stderr: `qq: what failed: why (where)`, and a hint on a second line.
 struct Messages: Sendable {
     private let isQuiet: Bool
     let isVerbose: Bool
@@ -13,10 +13,10 @@ struct Messages: Sendable {
         color = invocation[Flags.color]
     }
 
-    /// An error: told even with `--quiet`.
+    /// Reports an error, also with `--quiet`.
     func error(_ error: CoordinationError) { Self.error(error, color: color) }
 
-    /// - Parameter color: what `--color` says; nil for what the arguments of this process say, as far as they can be understood.
+    /// - Parameter color: the value of `--color`; nil to look for it in the arguments of this process.
     static func error(_ error: CoordinationError, color: ColorChoice? = nil) {
         write(error: shown(error.description), hint: error.hint.map { shown($0) }, color)
     }
@@ -25,47 +25,47 @@ struct Messages: Sendable {
         write(error: shown(error.message), hint: error.hint.map { shown($0) }, color)
     }
 
-    /// Text as a terminal or a log may have it.
+    /// Text without credentials and control characters, for a terminal or a log.
     static func shown(_ text: String) -> String { Printable.text(Hidden.redacted(text)) }
 
-    /// Something to know, but no error.
+    /// Reports something that is not an error.
     func note(_ text: String) { if !isQuiet { Self.write("qq: " + Self.shown(text) + "\n") } }
 
-    /// What went wrong and is no reason to end.
+    /// Reports an error that does not end the command, in one line.
     func note(_ error: CoordinationError) { note(error.inOneLine) }
 
-    /// Something to know with `--verbose`, with its time.
+    /// Reports a detail with its time, with `--verbose` only.
     func detail(_ text: @autoclosure () -> String) {
         if isVerbose { Self.write("qq: \(WallTime.now().rfc3339(fractionDigits: 3)) " + Self.shown(text()) + "\n") }
     }
 
-    /// A question; the answer is read from stdin.
+    /// Shows a question, whose answer is read from stdin.
     func ask(_ question: String) { Self.write(question) }
 
-    /// The name in front of an error stands out where there are colours.
+    /// The `qq:` in front of an error is red if there are colours.
     private static func write(error: String, hint: String?, _ color: ColorChoice?) {
         let color = color ?? Colors.typed(processArguments().dropFirst().map { String(cString: $0) })
         let name = Colors.apply(color, to: STDERR_FILENO) ? "\u{1b}[1;31mqq:\u{1b}[0m " : "qq: "
         write(name + error + "\n" + (hint.map { "qq: " + $0 + "\n" } ?? ""))
     }
 
-    /// In one piece, so that lines of several processes do not mix. There is nobody to tell that stderr is closed.
+    /// Writes in one piece, so that lines of several processes do not mix. If stderr is closed, that cannot be reported.
     private static func write(_ text: String) {
         if !Screen.isDiverted(.init(text: text, descriptor: STDERR_FILENO)) { Screen.writing { write(raw: text) } }
     }
 
-    /// Writes to stderr whatever is shown on the terminal.
+    /// Writes to stderr directly, whatever is shown on the terminal.
     static func write(raw text: String) {
         let left = Streams.takeLeft(STDERR_FILENO)
         let gap = left > 0 ? "qq: stderr was not read: \(Streams.lines(left)) left out\n" : ""
         try? Streams.write(gap + text, to: STDERR_FILENO, mayLeave: true)
     }
 
-    /// Something about our own streams, which holds with --quiet as well: output is missing.
+    /// Reports that output is missing, also with `--quiet`.
     static func write(own text: String) { write("qq: " + text + "\n") }
 }
 
 extension CoordinationError {
-    /// With its hint behind it.
+    /// The error and its hint in one line.
     var inOneLine: String { description + (hint.map { "; \($0)" } ?? "") }
 }

@@ -2,7 +2,7 @@ import CKernel
 import Glibc
 import QQCore
 
-/// The answer, on stdout: aligned and coloured for a person, one record a line for a program, or JSON.
+/// Answers on stdout: aligned and coloured on a terminal, one record a line for programs, or JSON.
 struct Output: Sendable {
     enum Form: Sendable {
         case terminal
@@ -12,9 +12,9 @@ struct Output: Sendable {
 
     let form: Form
     private let colors: Bool
-    /// Whether lines can be left out where nobody reads them: those of a stream that has no end.
+    /// Whether lines can be left out if they are not read: those of an endless stream.
     private let isStream: Bool
-    /// Whether the line after a gap says how many are missing.
+    /// Whether the line after a gap contains the number of missing lines.
     private let marksGaps: Bool
 
     init(_ invocation: Invocation) {
@@ -24,13 +24,13 @@ struct Output: Sendable {
         colors = form != .json && Colors.apply(invocation[Flags.color], to: STDOUT_FILENO)
     }
 
-    /// - Throws: `.unavailable` where stdout cannot be written: an answer that nobody got is no answer.
+    /// - Throws: `.unavailable` if stdout cannot be written: without its answer a command has failed.
     func print(_ text: String) throws(CoordinationError) {
         if isStream { _ = Streams.takeLeft(STDOUT_FILENO) }
         try Self.write(Printable.withoutHidden(text), mayLeave: isStream)
     }
 
-    /// - Parameter mayLeave: whether the text can be left out where too much waits for a reader already.
+    /// - Parameter mayLeave: whether the text can be left out if too much output waits for the reader already.
     static func write(_ text: String, mayLeave: Bool = false) throws(CoordinationError) {
         if Screen.isDiverted(.init(text: text + "\n", descriptor: STDOUT_FILENO)) { return }
         var problem: CoordinationError?

@@ -4,16 +4,16 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// Text on its way to a file that may not take it, such as a pipe that nobody reads or a terminal that is stopped.
+/// Output for a file that can block, such as a pipe without a reader or a stopped terminal. The caller never waits.
 ///
-/// What the file takes at once is written at once. The rest waits aside, in order and up to a bound, for a thread that lives until all of it is written;
-/// most processes never need one. The caller never waits. (O_NONBLOCK is no way: it would hold for every process that shares the open file.)
+/// Text that the file takes immediately is written immediately. The rest is queued, in order and up to a bound, for a thread that lives until all of it is
+/// written; most processes never need one. (O_NONBLOCK is not an option: it would apply to every process that shares the open file.)
 final class OutputQueue: Sendable {
-    /// What became of a piece of text.
+    /// The outcome of writing a text.
     enum Outcome: Equatable {
-        /// Written, or waiting in its turn.
+        /// Written, or queued.
         case taken
-        /// Left out: too much waits already.
+        /// Left out: the queue is full.
         case left
     }
 
@@ -23,25 +23,25 @@ final class OutputQueue: Sendable {
     }
 
     private struct State {
-        /// Those before `next` are written; that one is being written.
+        /// The pieces before `next` are written, and that one is being written.
         var waiting: [Piece] = []
         var next = 0
-        /// Bytes that wait.
+        /// Size of the queue, in bytes.
         var count = 0
         var isWriting = false
         var left: [CInt: Int] = [:]
         var problems: [CInt: SystemCallError] = [:]
     }
 
-    /// Bytes that wait at most, of text that may be left out.
+    /// Size up to which text that can be left out is queued, in bytes.
     static let limit = 1 << 20
 
     private let state = Mutex(State())
     private let limit: Int
-    /// Whether writes do not wait for anybody: a regular file, or a device of memory such as /dev/null.
+    /// Whether writes never block: a regular file, or a memory device such as /dev/null.
     private let isImmediate: Bool
 
-    /// - Parameter descriptor: one of those that lead to the file.
+    /// - Parameter descriptor: a descriptor of the file.
     init(_ descriptor: CInt, limit: Int = OutputQueue.limit) {
         self.limit = limit
         var information = stat()
@@ -52,11 +52,11 @@ final class OutputQueue: Sendable {
 
     // MARK: Writing
 
-    /// Writes, or puts aside.
+    /// Writes a text, or queues it.
     /// - Parameters:
-    ///   - mayLeave: whether the text is one of an endless stream and can be left out. An answer cannot: it has an end.
-    ///   - mayStart: whether a thread may be started by now.
-    /// - Throws: `SystemCallError` if the file cannot be written; for text that waited, with the next text.
+    ///   - mayLeave: whether the text belongs to an endless stream and can be left out. An answer cannot.
+    ///   - mayStart: whether a thread can be started already.
+    /// - Throws: `SystemCallError` if the file cannot be written. A failure of queued text is thrown at the next call.
     func write(_ bytes: [UInt8], to descriptor: CInt, mayLeave: Bool, mayStart: Bool = true) throws(SystemCallError) -> Outcome {
         let result = state.withLock { state -> Result<Outcome, SystemCallError> in
             if let problem = state.problems.removeValue(forKey: descriptor) { return .failure(problem) }
@@ -76,7 +76,7 @@ final class OutputQueue: Sendable {
         return try result.get()
     }
 
-    /// - Returns: what the file does not take now.
+    /// - Returns: the bytes that the file does not take now.
     private func writeNow(_ bytes: [UInt8], to descriptor: CInt) throws(SystemCallError) -> [UInt8] {
         if isImmediate {
             try writeAll(bytes, to: descriptor)
@@ -88,7 +88,7 @@ final class OutputQueue: Sendable {
         return bytes
     }
 
-    /// How many lines to a descriptor were left out, once there is room again for those that follow; 0 for none. Each is counted once.
+    /// The number of lines to a descriptor that were left out since the last call; 0 as long as the queue has no room for more.
     func takeLeft(_ descriptor: CInt) -> Int {
         state.withLock { state in
             guard state.left[descriptor] != nil, state.count <= limit / 2 else { return 0 }
@@ -106,7 +106,7 @@ final class OutputQueue: Sendable {
         }
         guard isNeeded else { return }
         do throws(SystemCallError) { try startThread { self.work() } } catch {
-            // It is tried again with the next text, and at the end.
+            // The next text, and the end of the process, try again.
             state.withLock { $0.isWriting = false }
         }
     }
@@ -127,7 +127,7 @@ final class OutputQueue: Sendable {
         }
     }
 
-    /// The piece whose turn it is; nil for none, and then the thread ends.
+    /// The piece to write next; nil if there is none, and the thread ends.
     private func current() -> Piece? {
         state.withLock { state in
             if state.next < state.waiting.count { return state.waiting[state.next] }
@@ -138,14 +138,14 @@ final class OutputQueue: Sendable {
 
     // MARK: The end
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty and nothing is being written.
     var isEmpty: Bool { state.withLock { $0.count == 0 && !$0.isWriting } }
 
-    /// What went wrong with text that waited; it is reported once.
+    /// The failure of queued text. Each is returned once.
     func takeProblem(_ descriptor: CInt) -> SystemCallError? { state.withLock { $0.problems.removeValue(forKey: descriptor) } }
 
-    /// Waits until all is written, or the time is over.
-    /// - Returns: whether it is.
+    /// Waits until all text is written, or the time is over.
+    /// - Returns: whether all is written.
     func finish(within limit: Duration) -> Bool {
         let deadline = qq_boot_now() + UInt64(max(limit.nanoseconds, 0))
         var pause: UInt32 = 50
@@ -158,7 +158,7 @@ final class OutputQueue: Sendable {
         return true
     }
 
-    /// Lines to a descriptor that nobody will see any more: those that were left out and those that wait.
+    /// The number of lines to a descriptor that are lost if the process ends now: those left out, and those queued.
     func lost(_ descriptor: CInt) -> Int {
         state.withLock { state in
             let waiting = state.waiting[state.next...].filter { $0.descriptor == descriptor }.reduce(0) { $0 + $1.bytes.count { $0 == 10 } }

@@ -1,6 +1,6 @@
 import QQCore
 
-/// How values are written, for programs and for people.
+/// Text and JSON forms of values.
 enum Rendering {
     /// Seconds as a plain decimal number: `15`, `0.5`.
     static func seconds(_ duration: Duration) -> String { JSONWriter.string(rounded(duration)) }
@@ -15,16 +15,16 @@ enum Rendering {
 
     static func json(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
 
-    /// Seconds to the millisecond: more says nothing of a lease, and makes lines hard to read.
+    /// Seconds to the millisecond: more digits only make lines hard to read.
     static func rounded(_ duration: Duration?) -> JSONValue {
         duration.map { .double(Double($0.milliseconds) / 1000) } ?? .null
     }
 
     /// `held by web1/42/9f (token 7) for 12.3s more`, as messages say it.
-    /// - Parameter identity: who asked.
+    /// - Parameter identity: the contender that asked.
     static func sentence(_ state: ElectionState, for identity: String? = nil) -> String {
         if let cooldown = state.cooldown, !state.isLed {
-            // The state is about us; whoever led before has nothing to do with it.
+            // The pause applies to this identity, whoever led before.
             return "free, but \(identity ?? "we") stepped down and may not lead for \(DurationText.brief(cooldown))"
         }
         switch state.phase {

@@ -1,4 +1,4 @@
-/// What an object of `--json` holds, as data: the manual page is made from it, and tests hold the output against it.
+/// Declaration of a JSON object that `--json` prints. The manual page is generated from it, and tests compare the output with it.
 struct Schema: Sendable {
     enum Kind: String, Sendable {
         case text = "string"
@@ -14,7 +14,7 @@ struct Schema: Sendable {
         let key: String
         let kind: Kind
         let mayBeNull: Bool
-        /// A key that is only there in some cases.
+        /// Whether the key is present in some cases only.
         let isOptional: Bool
         let meaning: String
 

@@ -1,7 +1,7 @@
 import QQCore
 
-/// The objects that `--json` prints. Their keys and types are declared once, in `Schemas.all`, from which qq-json(5) is made, and which tests hold
-/// the output against.
+/// The objects that `--json` prints. Their keys and types are declared once, in `Schemas.all`: qq-json(5) is generated from it, and tests compare the output
+/// with it.
 enum Schemas {
     static func acquired(_ grant: Grant, server: ServerURL, now: BootInstant) -> JSONValue {
         [

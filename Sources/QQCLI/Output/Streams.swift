@@ -5,8 +5,8 @@ import Synchronization
 
 /// Standard output and standard error of this process.
 ///
-/// A command that answers and ends writes as any program does, and waits for its reader. One that holds leases, or hears signals by itself, never waits: what
-/// cannot be written is put aside, and renewals and signals go on.
+/// A command that answers and ends writes as any program does, and waits for its reader. A command that holds leases or handles signals never waits: text
+/// that cannot be written is queued, and does not delay renewals and signals.
 enum Streams {
     private enum Mode: Int { case waits, asideWithoutThread, aside }
 
@@ -14,7 +14,7 @@ enum Streams {
     private static let output = OutputQueue(STDOUT_FILENO)
     private static let errors = areOne ? output : OutputQueue(STDERR_FILENO)
 
-    /// Whether both lead to one file, where their order is to be kept.
+    /// Whether both lead to the same file, so that their order has to be kept.
     private static let areOne: Bool = {
         var (out, err) = (stat(), stat())
         return fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 && out.st_dev == err.st_dev && out.st_ino == err.st_ino
@@ -23,16 +23,16 @@ enum Streams {
 
     private static func queue(_ descriptor: CInt) -> OutputQueue { descriptor == STDERR_FILENO ? errors : output }
 
-    /// Has nothing written wait from now on.
-    /// - Parameter mayStartThreads: false before a fork that must find one thread.
+    /// From now on, no write waits.
+    /// - Parameter mayStartThreads: false before a fork, which must find a single thread.
     static func neverWait(mayStartThreads: Bool = true) {
         mode.store((mayStartThreads ? Mode.aside : .asideWithoutThread).rawValue, ordering: .relaxed)
     }
 
-    /// Whether writes are put aside rather than waited for.
+    /// Whether text that cannot be written is queued.
     static var areAside: Bool { mode.load(ordering: .relaxed) != Mode.waits.rawValue }
 
-    /// - Parameter mayLeave: whether the text can be left out if too much waits already.
+    /// - Parameter mayLeave: whether the text can be left out if the queue is full.
     /// - Throws: `SystemCallError` if it cannot be written.
     static func write(_ text: String, to descriptor: CInt, mayLeave: Bool) throws(SystemCallError) {
         try write(Array(text.utf8), to: descriptor, mayLeave: mayLeave)
@@ -42,17 +42,17 @@ enum Streams {
         let mode = mode.load(ordering: .relaxed)
         if mode == Mode.waits.rawValue { return try writeAll(bytes, to: descriptor) }
         let outcome = try queue(descriptor).write(bytes, to: descriptor, mayLeave: mayLeave, mayStart: mode == Mode.aside.rawValue)
-        // What stderr leaves out is reported in its place.
+        // Text that stderr leaves out is reported by the next message.
         guard outcome == .left, descriptor == STDOUT_FILENO, !hasWarned.exchange(true, ordering: .relaxed) else { return }
         Messages.write(own: "stdout is not read: what does not fit beside it is left out; renewals and signals go on")
     }
 
     private static let hasWarned = Atomic(false)
 
-    /// Whether all that was written to a descriptor has gone out.
+    /// Whether the file has taken all text for a descriptor.
     static func isIdle(_ descriptor: CInt) -> Bool { !areAside || queue(descriptor).isEmpty }
 
-    /// How many lines were left out before what is written next; reported on stderr.
+    /// The number of lines that were left out before the next text, which is reported on stderr.
     static func takeLeft(_ descriptor: CInt) -> Int {
         guard areAside else { return 0 }
         let count = queue(descriptor).takeLeft(descriptor)
@@ -67,14 +67,14 @@ enum Streams {
 
     // MARK: Waiting
 
-    /// Waits a moment for what was written to go out: before another process writes to the same terminal.
+    /// Waits a moment for queued text to be written, before another process writes to the same terminal.
     static func settle(within limit: Duration = .milliseconds(50)) {
         guard mode.load(ordering: .relaxed) == Mode.aside.rawValue else { return }
         _ = output.finish(within: limit)
         if !areOne { _ = errors.finish(within: limit) }
     }
 
-    /// Returns once stdout has taken everything, while the loop goes on. Polled: a reader that is late is late by more than that.
+    /// Waits until stdout has taken all text, without blocking the loop. Polls, because late readers are late by far more than the interval.
     /// - Throws: `CancellationError`; `CoordinationError` if it cannot be written.
     static func delivered(on loop: MainLoop) async throws {
         settle(within: .milliseconds(1))
@@ -82,15 +82,15 @@ enum Streams {
         try check()
     }
 
-    /// - Throws: `.unavailable` if something that waited could not be written.
+    /// - Throws: `.unavailable` if queued text could not be written.
     static func check() throws(CoordinationError) {
         if areAside, let problem = output.takeProblem(STDOUT_FILENO) { throw Output.failure(problem) }
     }
 
-    /// How long the end of the process waits for readers.
+    /// How long the process waits for readers before it ends.
     static let patience: Duration = .seconds(2)
 
-    /// Writes what still waits, at the end of the process, and reports what nobody read.
+    /// Writes queued text before the process ends, and reports how much was not read.
     static func finish() {
         guard areAside else { return }
         neverWait()
