@@ -16,7 +16,7 @@ extension Context {
         if let problem = endpoints.first(where: { !$0.isReachable })?.problem, !endpoints.contains(where: \.isReachable) {
             let hint =
                 system.unreachableHint ?? ConnectFailure.hint(problem)
-                ?? "see that the URL names the right servers: qq context show --effective"
+                ?? "check that the URL names the right servers: qq context show --effective"
             throw CoordinationError(.unavailable, "nothing answers", because: problem, at: server.description, hint: hint)
         }
         return endpoints.contains { $0.isReachable && $0.canGrant } ? ExitCode.yes : ExitCode.no

@@ -47,22 +47,22 @@ private func checkProc() throws(CoordinationError) {
     case Int(QQ_PROC_USABLE): break
     case Int(QQ_PROC_FOREIGN):
         throw failure(
-            "it belongs to another pid namespace, so what the command starts is not found there",
+            "it belongs to another pid namespace, so the processes of the command cannot be found there",
             "mount it for this one: mount -t proc proc /proc, or unshare --mount-proc")
     case Int(QQ_PROC_NO_DESCRIPTORS):
         throw failure(
             "processes cannot be named by descriptors here (pidfd_open: \(SystemCallError("pidfd_open").reason))",
             "use Linux 5.3 or later, and a container runtime that lets this call pass")
-    default: throw failure("what it starts cannot be found without /proc", "mount it: mount -t proc proc /proc")
+    default: throw failure("its processes cannot be found without /proc", "mount it: mount -t proc proc /proc")
     }
     if !BootIdentity.isChildrens {
         throw failure(
-            "what this process starts is born into another time namespace, where deadlines mean another time",
+            "child processes of this process start in another time namespace, whose clock differs",
             "start qq by a program that is in it already: unshare --time --fork")
     }
     if qq_proc_hides() != 0 {
         throw failure(
-            "it hides the processes of other users (hidepid), so one that the command turns into is not found there",
+            "it hides the processes of other users (hidepid), so a command that changes its user cannot be found there",
             "mount it without hidepid, or add this user to the group of its gid option")
     }
 }
@@ -123,7 +123,7 @@ extension Context {
             messages.note("ended \(count) \(count == 1 ? "process" : "processes") that the command had left behind")
         case .survivor(let pid):
             messages.note(
-                "process \(pid) cannot be ended from here: it belongs to another user, or hangs in the kernel; the lease is kept until it ends or runs out"
+                "cannot kill process \(pid): it belongs to another user, or hangs in the kernel; the lease is kept until that process ends or the lease expires"
             )
         case .steppingDown(let by): messages.note("\(by) asks us to step down from \(name): ending the command")
         case .notRenewed(let signal):
@@ -135,7 +135,7 @@ extension Context {
                 "the wall clock went ahead by \(DurationText.brief(jump)): if the machine was paused, the lease may be over; renewing it at once"
             )
         case .leftAlive(let pid):
-            messages.note("process \(pid) lives on; the lease of \(name) is not given up, and expires by itself")
+            messages.note("process \(pid) is still running; the lease of \(name) is not released, and expires by itself")
         case .holding(let until):
             messages.detail(
                 "the command has ended; holding \(name) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")
@@ -156,12 +156,12 @@ extension Context {
             let shown = Printable.text(command)
             let hint: String? =
                 switch code {
-                case ENOENT where isPath: "see that it is there, and with a script what its first line names: ls -l \(shown)"
-                case ENOENT: "give its path, or see that it is in PATH"
+                case ENOENT where isPath: "check that it exists, and for a script also the interpreter in its first line: ls -l \(shown)"
+                case ENOENT: "give its path, or check that it is in PATH"
                 case EACCES:
                     isPath
-                        ? "see that it is a program, and that we may run it: chmod +x \(shown)"
-                        : "see that we may run it: command -v \(shown)"
+                        ? "check that it is a program, and that this user can run it: chmod +x \(shown)"
+                        : "check that this user can run it: command -v \(shown)"
                 case E2BIG: "its arguments and environment are too large together: put them in a file"
                 default: nil
                 }

@@ -8,7 +8,7 @@ extension Context {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
         if state.phase == .unknown {
-            try coordinator.capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
+            try coordinator.capabilities.require(.stepDownOthers, for: "make another leader step down", at: server)
         }
         if let refusal = refusal(state) { return try tell(refusal, state) }
         let isOurs = try isOurs(state)
@@ -17,7 +17,7 @@ extension Context {
                 try coordinator.capabilities.require(
                     .askNodeToStepDown, for: "ask \(state.leader ?? "the leader") to step down", at: server)
             } else {
-                try coordinator.capabilities.require(.stepDownOthers, for: "make somebody else step down", at: server)
+                try coordinator.capabilities.require(.stepDownOthers, for: "make another leader step down", at: server)
             }
             try await confirm(state)
         }
@@ -27,15 +27,15 @@ extension Context {
         })
         {
         case .done: break
-        case .changed(let now): return try tell("it has changed hands meanwhile, and is \(Rendering.sentence(now))", now)
+        case .changed(let now): return try tell("the leader has changed since it was read: it is \(Rendering.sentence(now))", now)
         case .asked:
-            progress?.wait(for: "\(name): \(state.leader ?? "the leader") was asked to step down, waiting until it lets go", anew: true)
+            progress?.wait(for: "\(name): \(state.leader ?? "the leader") was asked to step down, waiting until it does", anew: true)
             let limit = invocation[Flags.stepDownWait] ?? (state.remaining ?? ttl) + .seconds(1)
             guard try await hasLetGo(state, within: limit) else {
                 throw CoordinationError(
-                    .timedOut, "\(state.leader ?? "the leader") has been asked to step down from \(name), and has not yet let go",
+                    .timedOut, "\(state.leader ?? "the leader") has been asked to step down from \(name), and has not done so yet",
                     because: "waited \(DurationText.brief(limit))", at: server.description,
-                    hint: "it lets go when its lease ends, at the latest")
+                    hint: "it steps down when its lease expires, at the latest")
             }
         }
         if isOurs, let saved = try GrantStore().load(name: name, server: server) { GrantStore().forget(saved, server: server) }
@@ -75,10 +75,10 @@ extension Context {
         }
         guard invocation[Flags.force] || isAsking else {
             let asking = coordinator.capabilities.has(.askNodeToStepDown) ? "add --node \(leader) to ask it, or " : "add "
-            throw denied("it is held by \(leader), which is not us", asking + "--force to make somebody else let go")
+            throw denied("it is held by \(leader), which is not us", asking + "--force to make it step down")
         }
         if invocation[Flags.yes] { return }
-        guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes where nobody can be asked") }
+        guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes if there is no terminal to ask on") }
         // No progress line until the question is answered.
         progress?.end()
         messages.ask("Make \(leader) let go of \(Printable.text(state.name))? Its work is ended. [y/N] ")

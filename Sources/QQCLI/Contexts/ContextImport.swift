@@ -67,7 +67,7 @@ enum ContextImport {
             bytes = try ReadableFile.contents(of: path, upTo: largestKubeconfig + 1)
             if bytes.count > largestKubeconfig { throw SystemCallError("read", code: EFBIG) }
         } catch {
-            throw wrong(error.reason, hint: "name the file with KUBECONFIG, or give -s k8s://CONTEXT/NAMESPACE in its place")
+            throw wrong(error.reason, hint: "name the file with KUBECONFIG, or give -s k8s://CONTEXT/NAMESPACE instead")
         }
         let text = String(decoding: bytes, as: UTF8.self)
         let root: Node?
@@ -88,6 +88,6 @@ enum ContextImport {
         if let list = filledVariable("KUBECONFIG") { return String(list.split(separator: ":").first ?? "") }
         if let home = filledVariable("HOME") { return home + "/.kube/config" }
         throw CoordinationError(
-            .configuration, "cannot tell where the kubeconfig is", because: "neither KUBECONFIG nor HOME is set", hint: "set KUBECONFIG")
+            .configuration, "cannot find the kubeconfig", because: "neither KUBECONFIG nor HOME is set", hint: "set KUBECONFIG")
     }
 }

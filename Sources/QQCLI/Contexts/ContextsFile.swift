@@ -75,7 +75,7 @@ struct ContextsFile: Sendable, Equatable {
         do { root = try BoundedYAML.compose(text) } catch let error as YamlError {
             throw wrong(Self.reason(error), Self.line(error))
         } catch let error as BoundedYAML.TooMuch {
-            throw wrong(error.reason, nil, hint: "write out what they stand for")
+            throw wrong(error.reason, nil, hint: "write out the values that they stand for")
         } catch { throw wrong("\(error)", nil) }
         guard let root, root.null == nil else { return }
         guard let members = root.mapping else { throw wrong("it is no mapping of 'current' and 'contexts'", root.mark?.line) }

@@ -16,7 +16,7 @@ struct ContextsStore: Sendable {
             path = home + "/.config/qq/contexts.yaml"
         } else {
             throw CoordinationError(
-                .configuration, "cannot tell where contexts are", because: "neither XDG_CONFIG_HOME nor HOME names a folder",
+                .configuration, "cannot find the contexts", because: "neither XDG_CONFIG_HOME nor HOME names a folder",
                 hint: "set HOME")
         }
     }

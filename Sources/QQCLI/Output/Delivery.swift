@@ -25,7 +25,7 @@ extension Context {
                 guard (try? await loop.sleep(until: deadline)) != nil else { return nil }
                 return .failure(
                     CoordinationError(
-                        .unavailable, "cannot write the answer", because: "nobody read it while the lease lasted", at: "stdout"))
+                        .unavailable, "cannot write the answer", because: "it was not read before the lease expired", at: "stdout"))
             }
             defer { group.cancelAll() }
             for await end in group { if let end { return end } }

@@ -29,7 +29,7 @@ enum Rendering {
         }
         switch state.phase {
         case .free: return "held by nobody"
-        case .unknown: return "not ours; whose it is, if anybody's, cannot be told here"
+        case .unknown: return "not ours; this system does not say who holds it, if anyone"
         case .held, .expired:
             var text = state.phase == .held ? "held by " : "not held any more; last by "
             text +=

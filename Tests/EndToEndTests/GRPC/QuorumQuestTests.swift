@@ -53,7 +53,7 @@ struct QuorumQuestTests {
             quest.server.grant("x", to: "other", for: .seconds(60))
             let refused = try await quest.run("acquire", "x", "--", "true")
             #expect(refused.ending == .exited(1))
-            #expect(refused.errors.contains("not ours; whose it is"), "\(refused.errors)")
+            #expect(refused.errors.contains("not ours; this system does not say who holds it"), "\(refused.errors)")
             #expect(try await quest.run("acquire", "x", "--wait=500ms", "--", "true").ending == .exited(75))
             let waiter = try quest.qq("acquire", "x", "--wait", "--", "echo", "turn")
             try await waitUntil("it has asked") { quest.server.calls["TryAcquireLock"] >= 4 }
