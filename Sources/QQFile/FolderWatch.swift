@@ -5,10 +5,8 @@ import QQCore
 actor FolderWatch {
     private let coordinator: FileCoordinator
     private let names: [String]
-    private let tellsRenewals: Bool
-    private var leases: [String: RenewalDetector] = [:]
     private let bell = Bell()
-    private var last: [String: ElectionState] = [:]
+    private var changes: ChangeDetector
     private var pending: [ElectionState] = []
     private var listening: (events: FolderEvents, id: UInt64)?
     /// Whether the folder does not exist, so that the one above it is watched.
@@ -17,7 +15,7 @@ actor FolderWatch {
     init(_ coordinator: FileCoordinator, names: [String], tellsRenewals: Bool) {
         self.coordinator = coordinator
         self.names = names
-        self.tellsRenewals = tellsRenewals
+        changes = ChangeDetector(withRenewals: tellsRenewals, isSame: Self.isSame)
     }
 
     deinit { if let listening { listening.events.forget(listening.id) } }
@@ -53,15 +51,12 @@ actor FolderWatch {
     private func readAll() async throws {
         for name in names {
             let state = try await coordinator.read(name, countingWaiters: false)
-            let isRenewed = leases[name, default: RenewalDetector()].isRenewed(state, at: coordinator.clock.now())
-            let isNews = last[name].map { !Self.isSame($0, state) } ?? true || (tellsRenewals && isRenewed)
-            last[name] = state
-            if isNews { pending.append(state) }
+            if changes.isChange(state, at: coordinator.clock.now()) { pending.append(state) }
         }
     }
 
     /// The passing of time, a renewal and the number of waiters alone do not count as a change.
-    private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
+    @Sendable private static func isSame(_ one: ElectionState, _ other: ElectionState) -> Bool {
         var left = one
         var right = other
         left.remaining = nil
@@ -75,7 +70,7 @@ actor FolderWatch {
 
     private func waitForSomething() async throws {
         // The end of a lease causes no event.
-        let soonest = last.values.filter { $0.isLed }.compactMap { $0.remaining }.min()
+        let soonest = changes.last.values.filter { $0.isLed }.compactMap { $0.remaining }.min()
         let now = coordinator.clock.now()
         await bell.wait(until: soonest.map { now + $0 + .milliseconds(1) } ?? .distantFuture, coordinator.clock)
         try Task.checkCancellation()

@@ -35,14 +35,12 @@ extension QuorumQuestCoordinator {
 private actor OwnershipWatch {
     private let coordinator: QuorumQuestCoordinator
     private let names: [String]
-    private let tellsRenewals: Bool
-    private var leases: [String: RenewalDetector] = [:]
-    private var last: [String: ElectionState] = [:]
+    private var changes: ChangeDetector
     private var pending: [ElectionState] = []
 
     init(_ names: [String], _ coordinator: QuorumQuestCoordinator, tellsRenewals: Bool) {
         self.names = names
-        self.tellsRenewals = tellsRenewals
+        changes = ChangeDetector(withRenewals: tellsRenewals)
         self.coordinator = coordinator
     }
 
@@ -57,10 +55,7 @@ private actor OwnershipWatch {
                 }
                 again = min(again, coordinator.clock.now() + .seconds(1))
                 let found = try await coordinator.read(name)
-                let isRenewed = leases[name, default: RenewalDetector()].isRenewed(found, at: coordinator.clock.now())
-                let isNews = last[name].map { !$0.isAlike(found) } ?? true
-                if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
-                last[name] = found
+                if changes.isChange(found, at: coordinator.clock.now()) { pending.append(found) }
             }
             if pending.isEmpty { try await coordinator.clock.sleep(until: again) }
             try Task.checkCancellation()

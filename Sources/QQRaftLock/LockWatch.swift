@@ -17,15 +17,13 @@ extension RaftLockCoordinator {
 actor LockWatch {
     private let coordinator: RaftLockCoordinator
     private let clock: any LeaseClock
-    private let tellsRenewals: Bool
+    private var changes: ChangeDetector
     private var watched: [Watched]
     private var pending: [ElectionState] = []
 
     private struct Watched {
         let name: String
         var pace = PollPace()
-        var last: ElectionState?
-        var lease = RenewalDetector()
         var readAt: BootInstant
         var advisedAt: BootInstant?
         var failingSince: BootInstant?
@@ -36,7 +34,7 @@ actor LockWatch {
 
     init(_ names: [String], _ coordinator: RaftLockCoordinator, tellsRenewals: Bool) {
         self.coordinator = coordinator
-        self.tellsRenewals = tellsRenewals
+        changes = ChangeDetector(withRenewals: tellsRenewals)
         clock = coordinator.clock
         let now = coordinator.clock.now()
         watched = names.map { Watched(name: $0, readAt: now) }
@@ -62,20 +60,15 @@ actor LockWatch {
             let since = watched[index].failingSince ?? now
             watched[index].failingSince = since
             // Raft leaders change. A reader that already got a state is told immediately, unless this process holds the lock: renewals show it.
-            let isPatient = watched[index].last == nil || coordinator.holdersPause(of: name) != nil
+            let isPatient = changes.last[name] == nil || coordinator.holdersPause(of: name) != nil
             guard isPatient, error.isTransient, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
             watched[index].readAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)
             return
         }
         watched[index].failingSince = nil
-        let isRenewed = watched[index].lease.isRenewed(found, at: clock.now())
-        if watched[index].last.map({ !$0.isAlike(found) }) ?? true {
-            pending.append(found)
-            watched[index].pace.reset()
-        } else if tellsRenewals, isRenewed {
-            pending.append(found)
-        }
-        watched[index].last = found
+        // A renewal leaves the pace as it is.
+        if changes.last[name].map({ !$0.isAlike(found) }) ?? true { watched[index].pace.reset() }
+        if changes.isChange(found, at: clock.now()) { pending.append(found) }
         if let pause = coordinator.holdersPause(of: name) {
             watched[index].readAt = clock.now() + pause
             return

@@ -65,13 +65,11 @@ extension NATSCoordinator {
 actor ElectionWatch {
     private let followers: [ElectionFollower]
     private let clock: any LeaseClock
-    private let tellsRenewals: Bool
-    private var leases: [String: RenewalDetector] = [:]
-    private var last: [String: ElectionState] = [:]
+    private var changes: ChangeDetector
     private var pending: [ElectionState] = []
 
     init(_ names: [String], _ coordinator: NATSCoordinator, tellsRenewals: Bool) {
-        self.tellsRenewals = tellsRenewals
+        changes = ChangeDetector(withRenewals: tellsRenewals)
         followers = names.map { ElectionFollower($0, coordinator) }
         clock = coordinator.clock
     }
@@ -82,14 +80,11 @@ actor ElectionWatch {
             var changesAt = BootInstant.distantFuture
             for follower in followers {
                 var (found, at) = try await follower.current()
-                while found.phase == .expired, last[found.name]?.phase == .held, await !follower.isNewest(found) {
+                while found.phase == .expired, changes.last[found.name]?.phase == .held, await !follower.isNewest(found) {
                     (found, at) = try await follower.current()
                 }
                 changesAt = min(changesAt, at)
-                let isRenewed = leases[found.name, default: RenewalDetector()].isRenewed(found, at: clock.now())
-                let isNews = last[found.name].map { !$0.isAlike(found) } ?? true
-                if isNews || (tellsRenewals && isRenewed) { pending.append(found) }
-                last[found.name] = found
+                if changes.isChange(found, at: clock.now()) { pending.append(found) }
             }
             if pending.isEmpty { await waitForSomething(until: changesAt) }
             try Task.checkCancellation()
