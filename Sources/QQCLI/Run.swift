@@ -94,9 +94,9 @@ private func run(_ invocation: Invocation) throws -> Int32 {
     default:
         return try onLoop { loop in
             if let replay = try await Replay(invocation, loop: loop) { return try await replay.run() }
-            let context = try Context(invocation, loop: loop)
-            try context.prepare()
-            return try await context.counting { try await context.run() }
+            let setup = try Setup(invocation, loop: loop)
+            try setup.prepare()
+            return try await setup.counting { try await setup.run() }
         }
     }
 }
@@ -123,7 +123,7 @@ func onLoop(_ body: @escaping @Sendable (MainLoop) async throws -> Int32) throws
     return try result?.get() ?? ExitCode.unavailable
 }
 
-extension Context {
+extension Setup {
     /// Runs `body` and writes the file of `--metrics-file` meanwhile, where there is one.
     func counting<Result: Sendable>(_ body: @Sendable () async throws -> Result) async rethrows -> Result {
         guard let metrics else { return try await body() }

@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import QQLoop
 
-extension Context {
+extension Setup {
     /// `acquire NAME`: acquires the lease, prints the grant, and leaves the lease held.
     func acquire() async throws -> Int32 {
         let signals = try stopSignals()

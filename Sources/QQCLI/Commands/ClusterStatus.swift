@@ -1,7 +1,7 @@
 import QQCore
 import QQNetwork
 
-extension Context {
+extension Setup {
     /// `cluster-status`: shows the state of the system itself.
     func clusterStatus() async throws -> Int32 {
         let report = await coordinator.clusterStatus()

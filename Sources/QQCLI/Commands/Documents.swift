@@ -39,7 +39,7 @@ func writeGeneratedFiles(below folder: String) throws -> Int32 {
     return ExitCode.yes
 }
 
-extension Context {
+extension Setup {
     /// `__complete KIND [PREFIX]`: prints candidates for the shell. After a failure it prints none, and no error: the user is typing.
     func complete() async -> Int32 {
         let prefix = invocation.positionals.dropFirst().first ?? ""

@@ -5,7 +5,7 @@ import QQVIP
 
 /// Holds any number of elections in one process: each has a lease session, and the hooks of all run one after the other.
 actor ElectionHolder {
-    private let context: Context
+    private let setup: Setup
     private var elections: [String: Held] = [:]
     private var isStopping = false
     private var failure: CoordinationError?
@@ -36,42 +36,42 @@ actor ElectionHolder {
         case end
     }
 
-    init(_ context: Context) {
-        self.context = context
+    init(_ setup: Setup) {
+        self.setup = setup
         (jobs, post) = AsyncStream.makeStream(of: Job.self)
     }
 
     /// Adds an election. A saved grant that is still valid continues its term; without one, the process campaigns.
     func add(_ name: String) async throws(CoordinationError) {
-        let invocation = context.invocation
-        let saved = try GrantStore().load(name: name, server: context.server)
-        let ttl = invocation[Flags.ttl] ?? saved?.ttl ?? context.ttl
+        let invocation = setup.invocation
+        let saved = try GrantStore().load(name: name, server: setup.server)
+        let ttl = invocation[Flags.ttl] ?? saved?.ttl ?? setup.ttl
         let timing = try LeaseTiming(
-            ttl: ttl, renewEvery: context.renewEvery(of: ttl), killAfter: .zero)
+            ttl: ttl, renewEvery: setup.renewEvery(of: ttl), killAfter: .zero)
         var request = AcquireRequest(
-            name: name, identity: context.givenIdentity ?? saved?.identity ?? context.identity, ttl: timing.ttl,
+            name: name, identity: setup.givenIdentity ?? saved?.identity ?? setup.identity, ttl: timing.ttl,
             // The kernel keeps an address until its lifetime is over, even if this process has died.
-            wantsLivenessLock: true, guardsWork: false, outlivesHolder: !context.addresses.isEmpty)
-        if !context.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
-        try context.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
+            wantsLivenessLock: true, guardsWork: false, outlivesHolder: !setup.addresses.isEmpty)
+        if !setup.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
+        try setup.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
         if let saved, saved.identity == request.identity {
-            let context = context
-            let state = try await context.retrying { () throws(CoordinationError) in try await context.coordinator.read(name) }
+            let setup = setup
+            let state = try await setup.retrying { () throws(CoordinationError) in try await setup.coordinator.read(name) }
             // A term that has ended cannot be continued.
             if state.isLed, state.isTerm(of: saved) { request.continuing = saved }
         }
         var configuration = LeaseSession.Configuration(
-            request: request, renewEvery: timing.renewEvery, retry: context.retryPolicy(endless: true), waiting: .forever,
+            request: request, renewEvery: timing.renewEvery, retry: setup.retryPolicy(endless: true), waiting: .forever,
             campaignsAgain: true)
         configuration.renewalGrid = timing.renewEvery / 64
-        elections[name] = Held(configuration: configuration, driver: context.driver(configuration))
+        elections[name] = Held(configuration: configuration, driver: setup.driver(configuration))
     }
 
     /// Prepares to carry addresses while this process leads the one election.
     func carry(_ addresses: [VirtualAddress]) throws(CoordinationError) {
         for address in addresses where !carriers.contains(where: { $0.address == address }) {
-            let messages = context.messages
-            carriers.append(try AddressCarrier(address, clock: context.loop) { messages.note($0) })
+            let messages = setup.messages
+            carriers.append(try AddressCarrier(address, clock: setup.loop) { messages.note($0) })
         }
     }
 
@@ -96,7 +96,7 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
-        context.progress?.wait(for: "giving up \(elections.keys.sorted().joined(separator: ", "))", anew: true)
+        setup.progress?.wait(for: "giving up \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
         // Releases wait for the running hook.
         runningHook?.cancel()
@@ -116,19 +116,19 @@ actor ElectionHolder {
 
     /// Becomes a member of the election, if its system has members. Until the system can be reached, there is no campaign either.
     private func join(_ name: String) async {
-        guard let identity = elections[name]?.configuration.request.identity, !isStopping, let membership = context.coordinator.membership
+        guard let identity = elections[name]?.configuration.request.identity, !isStopping, let membership = setup.coordinator.membership
         else { return }
-        let context = context
-        let task = Task(executorPreference: context.loop) {
-            var policy = context.retryPolicy(endless: true)
+        let setup = setup
+        let task = Task(executorPreference: setup.loop) {
+            var policy = setup.retryPolicy(endless: true)
             // Retried without end, whatever `--retries` says, as a campaign is.
             (policy.maximumRetries, policy.codes) = (nil, nil)
             do throws(CoordinationError) {
-                let report = { (error: CoordinationError, pause: Duration) in context.messages.note(Context.retrying(error, after: pause)) }
-                try await policy.retrying(on: context.loop, report: report) { () throws(CoordinationError) in
+                let report = { (error: CoordinationError, pause: Duration) in setup.messages.note(Setup.retrying(error, after: pause)) }
+                try await policy.retrying(on: setup.loop, report: report) { () throws(CoordinationError) in
                     try await membership.join(name, as: identity)
                 }
-            } catch { if !Task.isCancelled { context.messages.note("\(error)") } }
+            } catch { if !Task.isCancelled { setup.messages.note("\(error)") } }
         }
         joining[name] = task
         await task.value
@@ -138,24 +138,24 @@ actor ElectionHolder {
 
     /// Reports an event of the connection for each election.
     func handle(_ event: ConnectionEvent) {
-        if event.kind == .notice { return context.messages.detail(event.text) }
+        if event.kind == .notice { return setup.messages.detail(event.text) }
         for (name, held) in elections.sorted(by: { $0.key < $1.key }) {
             report { () throws(CoordinationError) in
-                try context.tell(
+                try setup.tell(
                     event.kind.rawValue, name: name, identity: held.configuration.request.identity, token: held.grant?.token,
-                    expiresIn: held.grant.map { $0.deadline.duration(since: context.loop.now()) }, reason: event.text)
+                    expiresIn: held.grant.map { $0.deadline.duration(since: setup.loop.now()) }, reason: event.text)
             }
         }
     }
 
     private func hold(_ name: String) async {
-        show { $0.set(name, WaitingText.asking(context.server, for: name)) }
+        show { $0.set(name, WaitingText.asking(setup.server, for: name)) }
         await join(name)
         while let driver = elections[name]?.driver {
             let report = reporter(of: name)
             let outcome = await driver.run(report: report)
             guard let cooldown = cooldown(of: name, after: outcome) else { return }
-            try? await context.loop.sleep(for: cooldown)
+            try? await setup.loop.sleep(for: cooldown)
             guard campaignsAgain(for: name) else { return }
         }
     }
@@ -188,7 +188,7 @@ actor ElectionHolder {
         held.configuration.request.continuing = nil
         held.cooldown = nil
         held.isGivenUp = false
-        held.driver = context.driver(held.configuration)
+        held.driver = setup.driver(held.configuration)
         elections[name] = held
         return true
     }
@@ -207,7 +207,7 @@ actor ElectionHolder {
                 elections[name]?.driver.stop()
             case .addresses(let events): tell(events)
             case .event(let name, let event, let time, let addresses):
-                context.saveGrant(after: event)
+                setup.saveGrant(after: event)
                 if case .elected(let grant) = event { elected(grant, at: time) }
                 tell(addresses)
                 await handle(event, of: name)
@@ -218,38 +218,38 @@ actor ElectionHolder {
     private func elected(_ grant: Grant, at time: WallTime) {
         elections[grant.name]?.grant = grant
         report { () throws(CoordinationError) in
-            try context.tell(
+            try setup.tell(
                 "elected", name: grant.name, identity: grant.identity, token: grant.token,
-                expiresIn: grant.deadline.duration(since: context.loop.now()), reason: nil, at: time)
+                expiresIn: grant.deadline.duration(since: setup.loop.now()), reason: nil, at: time)
         }
     }
 
     private func handle(_ event: SessionEvent, of name: String) async {
-        let now = context.loop.now()
+        let now = setup.loop.now()
         let identity = elections[name]?.configuration.request.identity ?? ""
-        show { $0.take(event, of: name, for: identity, at: context.server) }
-        context.report(event, of: name, as: identity)
+        show { $0.take(event, of: name, for: identity, at: setup.server) }
+        setup.report(event, of: name, as: identity)
         switch event {
         case .elected(let grant):
             // Elected while being stopped: the lease is being released already, and nothing must start under it.
             if elections[name]?.isGivenUp == false { await hooks(.elected, grant) }
         case .extended(let grant):
             elections[name]?.grant = grant
-            context.messages.detail("renewed \(name) for \(DurationText.brief(grant.ttl))")
-            if context.output.form == .json {
+            setup.messages.detail("renewed \(name) for \(DurationText.brief(grant.ttl))")
+            if setup.output.form == .json {
                 report { () throws(CoordinationError) in
                     try tell("renewed", grant, expiresIn: grant.deadline.duration(since: now), reason: nil)
                 }
             }
         case .waiting(let state):
             report { () throws(CoordinationError) in
-                try context.tell(
+                try setup.tell(
                     "waiting", name: name, identity: identity, token: state.token, expiresIn: state.remaining, reason: state.leader)
             }
         case .retrying(let error, _):
-            if context.output.form == .json {
+            if setup.output.form == .json {
                 report { () throws(CoordinationError) in
-                    try context.tell(
+                    try setup.tell(
                         "retrying", name: name, identity: identity, token: nil, expiresIn: nil, reason: error.description)
                 }
             }
@@ -273,7 +273,7 @@ actor ElectionHolder {
     }
 
     private func tell(_ event: String, _ grant: Grant, expiresIn: Duration?, reason: String?) throws(CoordinationError) {
-        try context.tell(event, name: grant.name, identity: grant.identity, token: grant.token, expiresIn: expiresIn, reason: reason)
+        try setup.tell(event, name: grant.name, identity: grant.identity, token: grant.token, expiresIn: expiresIn, reason: reason)
     }
 
     private func tell(_ events: [AddressEvent]) {
@@ -284,17 +284,17 @@ actor ElectionHolder {
             switch event.what {
             case .taken: told = ("address_taken", nil)
             case .putBack:
-                context.messages.note("somebody had removed \(address): put back")
+                setup.messages.note("somebody had removed \(address): put back")
                 told = ("address_taken", "somebody had removed it")
             case .removed(let reason): told = ("address_removed", reason)
             case .notAnnounced(let reason):
-                context.messages.note("cannot tell the neighbours of \(address): \(reason)")
+                setup.messages.note("cannot tell the neighbours of \(address): \(reason)")
                 continue
             case .notRemoved(let reason):
-                context.messages.note("cannot remove \(address): \(reason); the kernel will before the lease ends")
+                setup.messages.note("cannot remove \(address): \(reason); the kernel will before the lease ends")
                 continue
             case .failed(let error):
-                context.messages.error(error)
+                setup.messages.error(error)
                 // Another contender might be able to carry it.
                 if let grant = held.grant, !isStopping {
                     elections[name]?.cooldown = grant.ttl
@@ -303,7 +303,7 @@ actor ElectionHolder {
                 continue
             }
             report { () throws(CoordinationError) in
-                try context.tell(
+                try setup.tell(
                     told.name, name: name, identity: held.configuration.request.identity, token: held.grant?.token, expiresIn: nil,
                     reason: told.reason, address: address.description, at: event.at)
             }
@@ -312,30 +312,30 @@ actor ElectionHolder {
 
     /// Reports on stderr that a record cannot be written. The leases are held all the same.
     private func report(_ body: () throws(CoordinationError) -> Void) {
-        do { try body() } catch { context.messages.error(error) }
+        do { try body() } catch { setup.messages.error(error) }
     }
 
     /// Changes the texts of the progress line. While stopping, it shows that.
     private func show(_ change: (inout WaitingTexts) -> Void) {
-        guard let progress = context.progress, !isStopping else { return }
+        guard let progress = setup.progress, !isStopping else { return }
         change(&waits)
         if let text = waits.text { progress.wait(for: text) } else { progress.end() }
     }
 
     private func hooks(_ event: HookEvent, _ grant: Grant) async {
-        let context = context
+        let setup = setup
         // Hooks can write to the terminal.
-        context.progress?.pause()
-        defer { context.progress?.goOn() }
-        let environment = leaseVariables(grant, at: context.server, event: event)
-        for command in context.hooks.commands(for: event) {
+        setup.progress?.pause()
+        defer { setup.progress?.goOn() }
+        let environment = leaseVariables(grant, at: setup.server, event: event)
+        for command in setup.hooks.commands(for: event) {
             // The term is about to end: its first hooks are useless.
             if event == .elected, isStopping { return }
-            let hook = Task(executorPreference: context.loop) {
-                await ShellCommand(command, environment: environment).run(timeLimit: context.hooks.timeLimit, on: context.loop)
+            let hook = Task(executorPreference: setup.loop) {
+                await ShellCommand(command, environment: environment).run(timeLimit: setup.hooks.timeLimit, on: setup.loop)
             }
             runningHook = hook
-            if let problem = await hook.value { context.tellFailed(hook: command, problem) }
+            if let problem = await hook.value { setup.tellFailed(hook: command, problem) }
             runningHook = nil
         }
     }

@@ -15,27 +15,27 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     becomeSubreaper()
     let loop = try MainLoop()
     let signals = try SignalSource(GuardedCommand.signals, on: loop)
-    let context = try Context(invocation, loop: loop)
-    var plan = try context.leasePlan(wantsLivenessLock: true)
+    let setup = try Setup(invocation, loop: loop)
+    var plan = try setup.leasePlan(wantsLivenessLock: true)
     plan.configuration.watchesAfter = min(.milliseconds(250), plan.configuration.renewEvery)
     // The command's words byte for byte, whatever their encoding. argv[0] is qq itself.
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
-    let mark = context.mark(of: context.name)
-    let guardian = try Guardian(arguments: words, name: context.name, mark: mark, loop: loop)
+    let mark = setup.mark(of: setup.name)
+    let guardian = try Guardian(arguments: words, name: setup.name, mark: mark, loop: loop)
     // From here on threads are started.
     Streams.neverWait()
-    try context.prepare()
+    try setup.prepare()
     let command = GuardedCommand(
-        guardian: guardian, front: front, lifeline: lifeline, loop: loop, lease: context.driver(plan.configuration),
+        guardian: guardian, front: front, lifeline: lifeline, loop: loop, lease: setup.driver(plan.configuration),
         configuration: .init(
             minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
-        hooks: context.hooks, environment: { leaseVariables($1, at: context.server, event: $0) },
-        elected: { context.progressEnds() }, tell: { context.tell($0) },
-        hookFailed: { context.tellFailed(hook: $0, $1) })
-    context.campaignBegins()
-    let outcome = loop.run { await context.counting { await command.run(signals: signals) } }
-    context.progress?.end()
-    return try context.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
+        hooks: setup.hooks, environment: { leaseVariables($1, at: setup.server, event: $0) },
+        elected: { setup.progressEnds() }, tell: { setup.tell($0) },
+        hookFailed: { setup.tellFailed(hook: $0, $1) })
+    setup.campaignBegins()
+    let outcome = loop.run { await setup.counting { await command.run(signals: signals) } }
+    setup.progress?.end()
+    return try setup.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
 }
 
 /// Checks that guarded processes can be found in /proc and named by descriptors, which the guard needs to end them.
@@ -67,7 +67,7 @@ private func checkProc() throws(CoordinationError) {
     }
 }
 
-extension Context {
+extension Setup {
     /// The mark of processes that are guarded under the next term of an election.
     func mark(of name: String) -> TermMark {
         TermMark(

@@ -4,7 +4,7 @@ import QQCore
 import QQGuard
 import QQLoop
 
-extension Context {
+extension Setup {
     /// `keepalive NAME…`: holds elections until stopped.
     func keepalive() async throws -> Int32 {
         let addresses = addresses

@@ -3,7 +3,7 @@ import QQCore
 
 // What every command that asks for a lease does with the events and the end of its lease session. What an event means beyond that is the command's own:
 // the guarded command, hooks, records on stdout, the prompt of a session.
-extension Context {
+extension Setup {
     /// Campaigns for an election and holds it, once no process of an earlier term is left on this machine.
     func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
         SessionDriver(configuration, coordinator: coordinator, clock: loop, clearing: clearing(configuration.request.name))

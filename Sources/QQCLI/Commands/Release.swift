@@ -1,6 +1,6 @@
 import QQCore
 
-extension Context {
+extension Setup {
     /// `release NAME`: releases the lease of the saved grant, or of `--id` and `--token`.
     func release() async throws -> Int32 {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)

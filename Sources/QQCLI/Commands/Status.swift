@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-extension Context {
+extension Setup {
     /// `status [NAME…]`: shows who leads.
     func status() async throws -> Int32 {
         for name in names { try coordinator.validate(name: name, identity: "status", ttl: ttl) }

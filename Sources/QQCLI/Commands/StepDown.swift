@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import QQLoop
 
-extension Context {
+extension Setup {
     /// `step-down NAME`: makes the present leader step down.
     func stepDown() async throws -> Int32 {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)

@@ -4,7 +4,7 @@ import QQGuard
 import QQLoop
 import Synchronization
 
-extension Context {
+extension Setup {
     /// `watch NAME…`: shows each change, until stopped or until a condition is true.
     func watch() async throws -> Int32 {
         for name in names { try coordinator.validate(name: name, identity: "watch", ttl: ttl) }

@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import QQLoop
 
-extension Context {
+extension Setup {
     /// Waits until stdout has taken the answer, or a signal comes.
     /// - Returns: the signal; nil if the answer was taken.
     /// - Throws: `.unavailable` if it cannot be written, or was not read by `deadline`.

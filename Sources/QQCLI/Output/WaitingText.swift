@@ -1,7 +1,7 @@
 import QQCore
 
 // The progress line of a command.
-extension Context {
+extension Setup {
     /// Runs `body`, and shows until it returns that the server is asked.
     func asking<Answer>(_ body: () async throws -> Answer) async rethrows -> Answer {
         guard let progress else { return try await body() }

@@ -215,21 +215,21 @@ final class Session: Sendable {
         let invocation = try ContextCommand.testing(invocation) ?? invocation
         // Leases that the session holds share a folder; other commands run as they do outside of a session.
         let folders = invocation.command.id == .acquire ? folders : LeaseFolders()
-        let context = try Context(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
-        if context.server.system.isOverNetwork { try Room.check(.network) }
+        let setup = try Setup(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
+        if setup.server.system.isOverNetwork { try Room.check(.network) }
         switch invocation.command.id {
         // The lease keeps the connection open.
-        case .acquire: return try await leases.acquire(context, signals: button)
-        case .release where !invocation[Flags.cancelWait] && context.givenIdentity == nil && leases.holds(context.name, at: context.server),
-            .stepDown where leases.holds(context.name, at: context.server) && !invocation.isGiven(Flags.node):
-            try await leases.release(context.name, at: context.server)
-            try context.printReleased()
+        case .acquire: return try await leases.acquire(setup, signals: button)
+        case .release where !invocation[Flags.cancelWait] && setup.givenIdentity == nil && leases.holds(setup.name, at: setup.server),
+            .stepDown where leases.holds(setup.name, at: setup.server) && !invocation.isGiven(Flags.node):
+            try await leases.release(setup.name, at: setup.server)
+            try setup.printReleased()
             return ExitCode.yes
         default: break
         }
         let result: Result<Int32, any Error>
-        do { result = .success(try await context.counting { try await context.run() }) } catch { result = .failure(error) }
-        await context.coordinator.close()
+        do { result = .success(try await setup.counting { try await setup.run() }) } catch { result = .failure(error) }
+        await setup.coordinator.close()
         refreshElections()
         return try result.get()
     }
@@ -258,7 +258,7 @@ final class Session: Sendable {
     func refreshElections(withMembers: Bool = false) {
         guard isInteractive else { return }
         Task(executorPreference: loop) { [self] in
-            guard let coordinator = quietContext()?.coordinator else { return }
+            guard let coordinator = quietSetup()?.coordinator else { return }
             if let found = try? await coordinator.lister?.list() {
                 state.withLock { $0.elections = found }
             }
@@ -271,10 +271,10 @@ final class Session: Sendable {
     }
 
     /// The context of a line that names no server; nil if that cannot be resolved.
-    func quietContext() -> Context? {
+    func quietSetup() -> Setup? {
         guard case .run(let line)? = try? Parser.parse(["status", "--all", "--timeout", "2s", "--retries", "0", "--quiet"]) else {
             return nil
         }
-        return try? Context(filled(line), loop: loop, signals: StopButton(), mayDraw: false)
+        return try? Setup(filled(line), loop: loop, signals: StopButton(), mayDraw: false)
     }
 }

@@ -93,7 +93,7 @@ extension Session {
         }
     }
 
-    private var savedGrants: [String] { quietContext().map { GrantStore().names(at: $0.server) } ?? [] }
+    private var savedGrants: [String] { quietSetup().map { GrantStore().names(at: $0.server) } ?? [] }
 
     private var contexts: [String] { ((try? ContextsStore().read())?.entries ?? []).map(\.name).sorted() }
 }

@@ -15,7 +15,7 @@ final class SessionLeases: Sendable {
     private struct Held {
         /// The number of the campaign: a later campaign for the same election has another one.
         let number: Int
-        let context: Context
+        let setup: Setup
         let driver: SessionDriver
         let ended: Task<SessionOutcome, Never>
         var grant: Grant?
@@ -59,7 +59,7 @@ final class SessionLeases: Sendable {
 
     /// The leases that are held, in the order of their names.
     var all: [Lease] {
-        state.withLock { $0.held.values.compactMap { held in held.grant.map { ($0, held.context) } } }
+        state.withLock { $0.held.values.compactMap { held in held.grant.map { ($0, held.setup) } } }
             .map { Lease(name: $0.name, server: $1.server, grant: $0) }.sorted {
                 $0.name == $1.name ? $0.server.description < $1.server.description : $0.name < $1.name
             }
@@ -105,17 +105,17 @@ final class SessionLeases: Sendable {
     // MARK: Acquiring
 
     /// `acquire NAME`: campaigns, and holds the lease until it is released.
-    func acquire(_ context: Context, signals: any StopSignals) async throws -> Int32 {
-        let key = Key(name: context.name, server: context.server.description)
+    func acquire(_ setup: Setup, signals: any StopSignals) async throws -> Int32 {
+        let key = Key(name: setup.name, server: setup.server.description)
         if let present = state.withLock({ $0.held[key] }) {
             guard present.grant != nil else {
-                throw UsageError("this session waits for \(context.name.quoted) already", hint: "see 'jobs', and end that one with 'stop'")
+                throw UsageError("this session waits for \(setup.name.quoted) already", hint: "see 'jobs', and end that one with 'stop'")
             }
-            context.messages.note("\(context.name) is held by this session already")
+            setup.messages.note("\(setup.name) is held by this session already")
             return ExitCode.yes
         }
-        let plan = try context.leasePlan(wantsLivenessLock: true, guardsWork: false)
-        let driver = context.driver(plan.configuration)
+        let plan = try setup.leasePlan(wantsLivenessLock: true, guardsWork: false)
+        let driver = setup.driver(plan.configuration)
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
         let number = state.withLock { state in
             state.campaigns += 1
@@ -123,40 +123,40 @@ final class SessionLeases: Sendable {
         }
         let ended = Task(executorPreference: loop) {
             let outcome = await driver.run { event, _ in
-                self.note(event, key, context)
+                self.note(event, key, setup)
                 if case .elected(let grant) = event { elected.yield(grant) }
             }
             self.forget(key, number)
-            await context.coordinator.close()
+            await setup.coordinator.close()
             elected.finish()
             return outcome
         }
-        state.withLock { $0.held[key] = Held(number: number, context: context, driver: driver, ended: ended) }
-        followConnection(of: context, until: ended)
+        state.withLock { $0.held[key] = Held(number: number, setup: setup, driver: driver, ended: ended) }
+        followConnection(of: setup, until: ended)
         let stopping = Task(executorPreference: loop) {
             guard (try? await signals.next()) != nil else { return }
             self.state.withLock { $0.held[key]?.isUnwanted = true }
             driver.stop()
         }
-        context.campaignBegins()
+        setup.campaignBegins()
         defer {
             stopping.cancel()
-            context.progress?.end()
+            setup.progress?.end()
         }
         for await grant in elections {
             // Elected while the campaign is being stopped: the lease is being released already.
             if state.withLock({ $0.held[key]?.isUnwanted ?? true }) { break }
-            try context.print(grant, isKept: true)
+            try setup.print(grant, isKept: true)
             return ExitCode.yes
         }
         // Cancelled: a lease that is granted all the same is released.
         if Task.isCancelled { driver.stop() }
-        return try context.exitCode(of: await ended.value, stoppedBy: SIGINT)
+        return try setup.exitCode(of: await ended.value, stoppedBy: SIGINT)
     }
 
-    private func note(_ event: SessionEvent, _ key: Key, _ context: Context) {
-        context.follow(event)
-        context.saveGrant(after: event)
+    private func note(_ event: SessionEvent, _ key: Key, _ setup: Setup) {
+        setup.follow(event)
+        setup.saveGrant(after: event)
         var isReported = true
         switch event {
         case .elected(let grant), .extended(let grant): set(grant, key)
@@ -183,7 +183,7 @@ final class SessionLeases: Sendable {
         case .waiting, .retrying, .notWithdrawn: break
         }
         guard isReported else { return }
-        context.report(event, of: key.name, as: context.identity) { tell("\(key.name): \($0)", .warning) }
+        setup.report(event, of: key.name, as: setup.identity) { tell("\(key.name): \($0)", .warning) }
     }
 
     /// A renewal in time calls nothing: there can be thousands of them.
@@ -210,14 +210,14 @@ final class SessionLeases: Sendable {
     }
 
     /// Reports events of the connection for as long as the lease session runs.
-    private func followConnection(of context: Context, until ended: Task<SessionOutcome, Never>) {
-        let events = context.coordinator.connectionEvents
+    private func followConnection(of setup: Setup, until ended: Task<SessionOutcome, Never>) {
+        let events = setup.coordinator.connectionEvents
         let following = Task(executorPreference: loop) {
             let outage = Outage { event in
                 switch event.kind {
-                case .notice: context.messages.detail(event.text)
-                case .connected: self.tell("\(context.name): connected again: \(event.text)", .good)
-                default: self.tell("\(context.name): \(event.told)", .warning)
+                case .notice: setup.messages.detail(event.text)
+                case .connected: self.tell("\(setup.name): connected again: \(event.text)", .good)
+                default: self.tell("\(setup.name): \(event.told)", .warning)
                 }
             }
             for await event in events { try? outage.report(event) }

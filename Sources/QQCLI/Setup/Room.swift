@@ -34,7 +34,7 @@ enum Room {
     }
 }
 
-extension Context {
+extension Setup {
     /// Makes ready to ask the server. May start threads.
     /// - Throws: `.unavailable` if there is no room for them.
     func prepare() throws(CoordinationError) {

@@ -6,7 +6,7 @@ import QQNATS
 import QQVIP
 
 /// What every command works with: what was asked, where, and how to answer.
-struct Context: Sendable {
+struct Setup: Sendable {
     let invocation: Invocation
     let loop: MainLoop
     /// The system of the server.

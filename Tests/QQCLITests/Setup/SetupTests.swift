@@ -6,13 +6,13 @@ import Testing
 @testable import QQCLI
 
 /// What a command works with, before anything is asked of a server.
-@Suite struct Contexts {
+@Suite struct SetupTests {
     /// Runs with a cluster file of this text; `FILE` in a line stands for it.
-    private func context(_ line: String, file: String = "{}") throws -> Context {
+    private func setup(_ line: String, file: String = "{}") throws -> Setup {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("qq-context-\(UUID().uuidString).json").path
         try file.write(toFile: path, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: path) }
-        return try Context(try invocation(line.words.map { $0 == "FILE" ? path : $0 }), loop: try MainLoop())
+        return try Setup(try invocation(line.words.map { $0 == "FILE" ? path : $0 }), loop: try MainLoop())
     }
 
     private static let file = """
@@ -20,58 +20,58 @@ import Testing
         """
 
     @Test func haveTheDefaultsOfTheirSystem() throws {
-        let files = try context("acquire x -s file:///srv/x")
+        let files = try setup("acquire x -s file:///srv/x")
         #expect(files.ttl == .seconds(15) && files.renewEvery(of: files.ttl) == nil)
         #expect(files.identity.hasPrefix(Identity.hostName() + "/") && files.givenIdentity == nil)
-        let nats = try context("acquire x -s nats://a")
+        let nats = try setup("acquire x -s nats://a")
         #expect(nats.ttl == .seconds(10) && nats.renewEvery(of: nats.ttl) == nil)
         #expect(nats.identity == Identity.hostName() && nats.givenIdentity == nil)
     }
 
     @Test func haveWhatTheFileSaysUnlessAFlagSaysOtherwise() throws {
-        let plain = try context("acquire --cluster-config FILE -s nats://a", file: Self.file)
+        let plain = try setup("acquire --cluster-config FILE -s nats://a", file: Self.file)
         #expect(plain.names == ["web"] && plain.name == "web")
         #expect(plain.identity == "web-3" && plain.givenIdentity == "web-3")
         #expect(plain.ttl == .seconds(6) && plain.renewEvery(of: plain.ttl) == .milliseconds(1500))
-        let told = try context(
+        let told = try setup(
             "acquire other --cluster-config FILE -s nats://a --id me --ttl 20s --renew-every 2s -- true", file: Self.file)
         #expect(told.names == ["other"] && told.identity == "me" && told.ttl == .seconds(20))
         #expect(told.renewEvery(of: told.ttl) == .seconds(2))
     }
 
     @Test func doNotRenewMoreSeldomThanALeaseLasts() throws {
-        let short = try context("acquire x --cluster-config FILE -s nats://a --ttl 1s", file: Self.file)
+        let short = try setup("acquire x --cluster-config FILE -s nats://a --ttl 1s", file: Self.file)
         #expect(short.renewEvery(of: .seconds(1)) == nil)
     }
 
     @Test(arguments: ["acquire", "release", "keepalive", "step-down", "watch", "status", "acquire --min-hold 1s"])
     func haveTheirNameFromTheFile(command: String) throws {
         let trailing = command.contains("min-hold") ? " -- true" : ""
-        #expect(try context("\(command) --cluster-config FILE -s nats://a\(trailing)", file: Self.file).names == ["web"])
+        #expect(try setup("\(command) --cluster-config FILE -s nats://a\(trailing)", file: Self.file).names == ["web"])
     }
 
     @Test func haveNoNameWhereNoneIsMeant() throws {
-        #expect(try context("status --all --cluster-config FILE -s nats://a", file: Self.file).names == [])
-        #expect(try context("cluster-status --cluster-config FILE -s nats://a", file: Self.file).names == [])
-        #expect(try context("status --cluster-config FILE -s nats://a").names == [])
-        let error = #expect(throws: CoordinationError.self) { try context("acquire --cluster-config FILE -s nats://a") }
+        #expect(try setup("status --all --cluster-config FILE -s nats://a", file: Self.file).names == [])
+        #expect(try setup("cluster-status --cluster-config FILE -s nats://a", file: Self.file).names == [])
+        #expect(try setup("status --cluster-config FILE -s nats://a").names == [])
+        let error = #expect(throws: CoordinationError.self) { try setup("acquire --cluster-config FILE -s nats://a") }
         #expect(error?.kind == .configuration && error?.reason == "clusterId is missing")
     }
 
     @Test func nameEachElectionOnce() throws {
-        #expect(try context("keepalive b a b -s nats://a").names == ["b", "a"])
+        #expect(try setup("keepalive b a b -s nats://a").names == ["b", "a"])
     }
 
     @Test(arguments: ["--creds x", "--nkey x", "--tls-ca x", "--tls-cert x", "--tls-cert x --tls-key x", "--tls-name x", "--tls-first"])
     func refuseWhatMeansNothingForLeaseFiles(flags: String) throws {
-        let error = #expect(throws: CoordinationError.self) { try context("status x -s file:///srv/x \(flags)") }
+        let error = #expect(throws: CoordinationError.self) { try setup("status x -s file:///srv/x \(flags)") }
         #expect(error?.kind == .usage)
         #expect(error?.what == "cannot use \(flags.words[0])")
-        #expect(try context("status x -s nats://a \(flags)").names == ["x"])
+        #expect(try setup("status x -s nats://a \(flags)").names == ["x"])
     }
 
     @Test func refuseURLOptionsThatNATSDoesNotKnow() {
-        let error = #expect(throws: CoordinationError.self) { try context("status x -s nats://a?replica=3") }
+        let error = #expect(throws: CoordinationError.self) { try setup("status x -s nats://a?replica=3") }
         #expect(error?.kind == .configuration && error?.exitCode == 78)
     }
 }
