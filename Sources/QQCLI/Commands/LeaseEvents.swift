@@ -1,8 +1,8 @@
 import Glibc
 import QQCore
 
-// What every command that asks for a lease does with the events and the end of its lease session. What an event means beyond that is the command's own:
-// the guarded command, hooks, records on stdout, the prompt of a session.
+// The common part of all commands that campaign: how they report the events of a lease session, save its grant, and end. The guarded command, hooks, records on
+// stdout and the prompt of a session are not part of it.
 extension Setup {
     /// Campaigns for an election and holds it, once no process of an earlier term is left on this machine.
     func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {

@@ -15,7 +15,7 @@ struct ContextsFile: Sendable, Equatable {
         /// The flag's long name without its dashes.
         let key: String
         let text: String
-        /// Its line number, from 1; 0 if it was not read from a file.
+        /// The line number, from 1; 0 if it was not read from a file.
         let line: Int
 
         init(_ key: String, _ text: String, line: Int = 0) {
@@ -27,7 +27,7 @@ struct ContextsFile: Sendable, Equatable {
         static func == (one: Setting, other: Setting) -> Bool { one.key == other.key && one.text == other.text }
     }
 
-    /// One context. In the order of the file.
+    /// A context, with its settings in the order of the file.
     struct Entry: Sendable, Equatable {
         var name: String
         var settings: [Setting]

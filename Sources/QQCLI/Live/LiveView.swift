@@ -246,7 +246,7 @@ struct LiveView: Sendable {
 }
 
 extension String {
-    /// Its width on a terminal, in columns.
+    /// The width on a terminal, in columns.
     fileprivate var columns: Int { reduce(0) { $0 + $1.columns } }
 
     /// The longest prefix of at most this width.

@@ -55,7 +55,7 @@ struct Output: Sendable {
         try Self.write(Printable.json(JSONWriter.string(value)), mayLeave: isStream)
     }
 
-    /// One record of tab-separated values.
+    /// Prints a record of tab-separated values.
     func print(record fields: [String?]) throws(CoordinationError) {
         try print(fields.map { field in field.map { Printable.text($0) } ?? "-" }.joined(separator: "\t"))
     }

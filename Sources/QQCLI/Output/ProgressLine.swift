@@ -80,7 +80,7 @@ struct ProgressLine: Sendable {
 }
 
 extension Character {
-    /// Its width on a terminal, in columns: two for East Asian characters and most emoji.
+    /// The width on a terminal, in columns: two for East Asian characters and most emoji.
     var columns: Int {
         guard let scalar = unicodeScalars.first else { return 0 }
         return Self.wide.contains { $0.contains(scalar.value) } ? 2 : 1

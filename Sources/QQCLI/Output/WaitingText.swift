@@ -32,7 +32,7 @@ extension Setup {
 
 /// Texts of the progress line.
 enum WaitingText {
-    /// What the progress line shows after an event of a lease session.
+    /// The change of the progress line after an event of a lease session.
     enum Shown: Equatable {
         case text(String)
         case nothing

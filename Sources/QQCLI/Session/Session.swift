@@ -130,7 +130,7 @@ final class Session: Sendable {
         return .goOn(ExitCode.yes)
     }
 
-    /// Waits until stdout has taken what a line answered, a signal ends the session, or a lease is lost.
+    /// Waits until stdout has taken the answer of a line, a signal ends the session, or a lease is lost.
     /// - Returns: the error if stdout cannot be written.
     func delivered() async -> CoordinationError? {
         Streams.settle(within: .milliseconds(1))

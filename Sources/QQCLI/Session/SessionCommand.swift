@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import QQREPL
 
-/// What only a session knows.
+/// The commands that only a session has.
 enum SessionCommand: String, Word {
     case use, leases, jobs, fg, stop, history, exit, quit
 

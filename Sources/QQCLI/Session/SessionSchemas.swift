@@ -1,10 +1,10 @@
-// What only a session prints with `--json`.
+// Objects that only sessions print with `--json`.
 extension Schemas {
     static let sessionLease = Schema(
         name: "leases", about: "`leases` in a session or script with `--json`: an object for each lease that it holds.",
         fields: [
             .init("name", .text, "The election."), .init("server", .text, "The server URL, without credentials."),
-            .init("token", .count, null: true, "The fencing token; null where the system has none."),
+            .init("token", .count, null: true, "The fencing token; null if the system has none."),
             .init("expires_in", .seconds, "How long the lease still runs unless it is renewed."),
         ])
 
@@ -13,6 +13,6 @@ extension Schemas {
         fields: [
             .init("job", .count, "Its number, for `fg` and `stop`."),
             .init("command", .text, "The line that started it, without credentials."),
-            .init("running", .flag, "Whether it runs; false where it was stopped."), .init("age", .seconds, "How long ago it was started."),
+            .init("running", .flag, "Whether it runs; false if it was stopped."), .init("age", .seconds, "How long ago it was started."),
         ])
 }

@@ -2,8 +2,8 @@ import CKernel
 import Glibc
 import QQCore
 
-/// Grants saved by `acquire`, so that `release` and `keepalive` in the next line of a script can go on with them: one file each, for this user's
-/// eyes only, in the runtime folder that does not outlive a boot.
+/// Saved grants, with which `release` and `keepalive` in the next line of a script continue the term of `acquire`. Each is a file that only this user can read, in
+/// the runtime folder, which does not outlive a boot.
 struct GrantStore: Sendable {
     let folder: String
 
@@ -15,7 +15,7 @@ struct GrantStore: Sendable {
         }
     }
 
-    /// One file for each server and name; the name in clear, for people who look, and a hash of both.
+    /// One file for each server and election. Its name has the election in clear, for the user, and a hash of both.
     private func path(name: String, server: ServerURL) -> String {
         let hash = String(fnv1a64(Array("\(server)\n\(name)".utf8)), radix: 16)
         let readable = name.utf8.prefix(64).map { byte in
@@ -27,7 +27,7 @@ struct GrantStore: Sendable {
 
     // MARK: Saving
 
-    /// - Throws: `CoordinationError` where it cannot be saved.
+    /// - Throws: `CoordinationError` if it cannot be saved.
     func save(_ grant: Grant, server: ServerURL) throws(CoordinationError) {
         let path = path(name: grant.name, server: server)
         let now = BootInstant(nanoseconds: qq_boot_now())
@@ -46,7 +46,7 @@ struct GrantStore: Sendable {
         }
     }
 
-    /// In /tmp somebody else may have been there first.
+    /// Creates the folder, and checks its owner and permissions: in /tmp another user can have created it.
     private func prepareFolder() throws(CoordinationError) {
         do throws(FileError) { try Folder.make(folder, parentMode: nil) } catch { throw failure("save", error.path, error.cause) }
         var information = stat()
@@ -60,8 +60,8 @@ struct GrantStore: Sendable {
 
     // MARK: Reading
 
-    /// The grant saved for an election; nil where there is none.
-    /// - Throws: `.brokenData` where there is one that cannot be understood.
+    /// The saved grant of an election; nil if there is none.
+    /// - Throws: `.brokenData` if its file cannot be parsed.
     func load(name: String, server: ServerURL) throws(CoordinationError) -> Grant? {
         let path = path(name: name, server: server)
         let (owner, bytes): (uid_t, [UInt8])
@@ -83,7 +83,7 @@ struct GrantStore: Sendable {
     }
 
     /// - Parameters:
-    ///   - boot: the clock that is read now.
+    ///   - boot: the clock of this process.
     static func parse(
         _ bytes: ArraySlice<UInt8>, boot: BootIdentity = .own, now: BootInstant = BootInstant(nanoseconds: qq_boot_now()),
         wall: WallTime = .now()
@@ -109,7 +109,7 @@ struct GrantStore: Sendable {
             acquiredAt: acquiredAt, expiresAt: wall + left)
     }
 
-    /// Forgets a grant, if it is the one that is saved.
+    /// Removes the file of a grant, if it is that grant which is saved.
     func forget(_ grant: Grant, server: ServerURL) {
         guard let saved = try? load(name: grant.name, server: server), saved.identity == grant.identity, saved.token == grant.token,
             saved.termID == grant.termID
@@ -119,7 +119,7 @@ struct GrantStore: Sendable {
         unlink(path(name: grant.name, server: server))
     }
 
-    /// The names of the elections at `server` that a grant is saved for.
+    /// The names of the elections at `server` that have a saved grant.
     func names(at server: ServerURL) -> [String] {
         let files = ((try? Folder.names(in: folder)) ?? []).filter { $0.hasSuffix(".json") }.map { folder + "/" + $0 }
         let names = files.compactMap { file -> String? in
@@ -129,7 +129,7 @@ struct GrantStore: Sendable {
         return names.sorted()
     }
 
-    /// Bytes that are read at most of a file.
+    /// Size up to which a file is read, in bytes.
     private static let largest = 16 << 10
 
     /// The user that a file belongs to, and its contents if that is this user. A link is refused: in /tmp any user can place one.

@@ -3,7 +3,7 @@ import QQFile
 import QQLoop
 import Synchronization
 
-/// The lease folders in which a session keeps leases, each opened and watched once, however many leases it holds there: each write to a folder wakes whoever watches it.
+/// The lease folders of a session. Each is opened and watched once, however many leases the session holds there: each write to a folder wakes every watch.
 final class LeaseFolders: Sendable {
     private struct Key: Hashable {
         let server: String

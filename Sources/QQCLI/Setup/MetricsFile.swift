@@ -3,7 +3,7 @@ import QQCore
 import QQGRPC
 import QQLoop
 
-/// The file of `--metrics-file`: written again and again while a command runs, and at its end.
+/// The file of `--metrics-file`, written at intervals while a command runs, and at its end.
 final class MetricsFile: Sendable {
     let counts = CallMetrics()
     private let path: String
@@ -23,7 +23,7 @@ final class MetricsFile: Sendable {
         self.messages = messages
     }
 
-    /// Writes it until the task is cancelled. That it cannot be written is told once.
+    /// Writes the file at intervals until the task is cancelled. Reports the first failure only.
     func keepWritten() async {
         var isTold = false
         while (try? await loop.sleep(for: Defaults.metricsEvery)) != nil {
@@ -34,14 +34,14 @@ final class MetricsFile: Sendable {
         }
     }
 
-    /// Writes it for the last time.
+    /// Writes the file for the last time.
     func finish() {
         do throws(CoordinationError) { try write() } catch { messages.note("\(error)") }
     }
 
     private func write() throws(CoordinationError) {
         do throws(AtomicFile.Failure) {
-            // For collectors that run as somebody else: there is no secret in it.
+            // Collectors that run as another user read it; it contains no secret.
             try AtomicFile.write(Array(counts.prometheus().utf8), to: path, mode: 0o644)
         } catch {
             throw CoordinationError(.unavailable, "cannot write the metrics", because: error.reason, at: path)

@@ -5,7 +5,7 @@ import QQLoop
 import QQNATS
 import QQVIP
 
-/// What every command works with: what was asked, where, and how to answer.
+/// The surroundings of every command: its invocation, the coordinator of its server, and its output.
 struct Setup: Sendable {
     let invocation: Invocation
     let loop: MainLoop
@@ -14,19 +14,19 @@ struct Setup: Sendable {
     let coordinator: any Coordinator
     let output: Output
     let messages: Messages
-    /// The elections named, each once, in their order.
+    /// The elections of the command line, each once, in their order.
     let names: [String]
-    /// The identity to ask under.
+    /// The identity of this contender.
     let identity: String
-    /// The identity that we were told to have: that of `--id`, or of the node that a cluster file describes.
+    /// The identity that `--id` or a cluster file sets; nil if it is the default one.
     let givenIdentity: String?
-    /// The addresses that are carried while leading: those of `--vip`, else that of the cluster file.
+    /// The addresses to carry while leading: those of `--vip`, or that of the cluster file.
     let addresses: [VirtualAddress]
-    /// Counts of the calls, where `--metrics-file` asks for them.
+    /// Counters of the calls, for `--metrics-file`.
     let metrics: MetricsFile?
-    /// Whether a picture may be drawn on the terminal: not by what a session runs in the background.
+    /// Whether the command can draw on the terminal. A background job of a session cannot.
     let mayDraw: Bool
-    /// Shows what is waited for; nil where it is not to be seen.
+    /// The progress line; nil if it is not shown.
     let progress: Progress?
     private let givenSignals: (any StopSignals)?
     private let file: ClusterFile?
@@ -36,17 +36,17 @@ struct Setup: Sendable {
     /// The one election of a command that takes one.
     var name: String { names.first ?? "" }
 
-    /// The server is chosen, and nothing is asked of it yet.
+    /// Chooses the server. Sends no request yet.
     ///
     /// - Parameters:
-    ///   - signals: where the command hears that it is to end; nil for the process's own signals.
-    ///   - folders: those of the session that this command is one of.
+    ///   - signals: the signals that ask the command to end; nil for those of the process.
+    ///   - folders: the lease folders of the session that runs the command.
     init(
         _ typed: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true, folders: LeaseFolders = LeaseFolders()
     ) throws(CoordinationError) {
         self.mayDraw = mayDraw
         givenSignals = signals
-        // Completion of contexts must work where the file names one that is wrong.
+        // Completion of contexts must work even if the current context is invalid.
         let invocation = try ContextChoice(for: typed)?.fill(typed) ?? typed
         self.invocation = invocation
         self.loop = loop
@@ -78,7 +78,7 @@ struct Setup: Sendable {
         progress = isShown ? Progress.onTerminal(invocation, loop) : nil
     }
 
-    /// Those of the command line, else the one of the cluster file where the command takes any.
+    /// The elections of the command line, or that of the cluster file if the command needs one.
     private static func names(_ invocation: Invocation, _ file: ClusterFile?) throws(CoordinationError) -> [String] {
         guard let declared = invocation.command.positionals.first, !declared.alternatives.isEmpty else { return [] }
         var names: [String] = []
@@ -93,7 +93,7 @@ struct Setup: Sendable {
 
     private static func addresses(_ invocation: Invocation, _ file: ClusterFile?) throws(CoordinationError) -> [VirtualAddress] {
         let given = invocation.all(Flags.vip)
-        // A command that carries none has no reason to fail over one.
+        // A command that carries no address must not fail because of an invalid one.
         guard given.isEmpty, invocation.command.id == .keepalive, !invocation[Flags.once], let file, let vip = file.vip else {
             return given
         }
@@ -103,18 +103,18 @@ struct Setup: Sendable {
         }
     }
 
-    /// Where the command hears that it is to end.
+    /// The signals that ask the command to end.
     func stopSignals() throws(SystemCallError) -> any StopSignals {
         if let givenSignals { return givenSignals }
         return try SignalSource([SIGINT, SIGTERM, SIGHUP], on: loop)
     }
 
-    // MARK: What applies
+    // MARK: Settings
 
-    /// How long a lease is to last: by flag, cluster file, or the system's default.
+    /// The TTL: of the flag, the cluster file, or the system's default.
     var ttl: Duration { invocation[Flags.ttl] ?? file?.leaseTTL ?? system.ttl }
 
-    /// How often a lease that lasts `ttl` is to be renewed; nil for the usual part of it.
+    /// The interval between renewals of a lease with this TTL; nil for the default fraction of it.
     func renewEvery(of ttl: Duration) -> Duration? {
         invocation[Flags.renewEvery] ?? file?.renewEvery.flatMap { $0 < ttl ? max($0, Defaults.shortestRenewal) : nil }
     }
@@ -136,12 +136,12 @@ struct Setup: Sendable {
             timeLimit: invocation[Flags.hookTimeout] ?? Defaults.hookTimeout)
     }
 
-    /// - Throws: `.unsupported` where `--require-token` is given and the system has none.
+    /// - Throws: `.unsupported` if `--require-token` is given and the system has no tokens.
     func checkToken() throws(CoordinationError) {
         if invocation[Flags.requireToken] { try coordinator.capabilities.require(.fencingToken, for: "give a fencing token", at: server) }
     }
 
-    /// One request, tried again after passing failures as the flags say. Only for requests that may be carried out twice.
+    /// Sends a request, and retries it after transient failures as the flags say. The request must be harmless if it is carried out twice.
     func retrying<Answer: Sendable>(
         _ request: @Sendable () async throws(CoordinationError) -> Answer
     ) async throws(CoordinationError) -> Answer {
@@ -153,7 +153,7 @@ struct Setup: Sendable {
     }
 }
 
-/// The variables that the guarded command and hooks see. The URL stands without its credentials.
+/// The environment variables of the guarded command and of hooks. The URL has no credentials.
 func leaseVariables(
     name: String, server: ServerURL, event: String, identity: String?, token: FencingToken?, ttl: Duration?, leader: String?
 ) -> [(name: String, value: String)] {

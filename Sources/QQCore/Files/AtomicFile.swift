@@ -14,7 +14,7 @@ public enum AtomicFile {
     public enum Target: Equatable, Sendable {
         /// A regular file, or nothing yet: the path without links, to be replaced.
         case file(String)
-        /// A device that answers every write at once and keeps nothing, such as /dev/null: written in place.
+        /// A device that accepts every write immediately and stores nothing, such as /dev/null. Written in place.
         case sink(String)
     }
 

@@ -2,7 +2,7 @@ import Glibc
 
 /// A file that is open for reading, and closed with this value.
 ///
-/// Opening never waits and never changes what the process is: a FIFO is opened without its writer, a terminal does not become the controlling one, and child
+/// Opening never blocks and has no side effect on the process: a FIFO is opened without its writer, a terminal does not become the controlling one, and child
 /// processes do not inherit the descriptor.
 public struct ReadableFile: ~Copyable {
     private let descriptor: CInt
