@@ -1,7 +1,7 @@
 /// A day of the proleptic Gregorian calendar.
 ///
-/// Source of both conversions: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". They count eras of 400 years, which all have
-/// 146 097 days, and years from 1 March, so that the leap day comes last.
+/// Source of both conversions: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". The algorithms count eras of 400 years, which all
+/// have 146 097 days, and years from 1 March, so that the leap day comes last.
 struct CivilDate: Sendable, Hashable {
     var year: Int
     var month: Int
@@ -13,7 +13,7 @@ struct CivilDate: Sendable, Hashable {
         self.day = day
     }
 
-    /// The day that many days after 1970-01-01.
+    /// The date `daysSince1970` days after 1970-01-01.
     init(daysSince1970: Int) {
         let shifted = daysSince1970 + 719_468
         let era = shifted.floorDivided(by: 146_097)
@@ -26,7 +26,7 @@ struct CivilDate: Sendable, Hashable {
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     }
 
-    /// How many days after 1970-01-01 this valid date is.
+    /// The number of days from 1970-01-01 to this date, which must be valid.
     var daysSince1970: Int {
         let yearFromMarch = month <= 2 ? year - 1 : year
         let era = yearFromMarch.floorDivided(by: 400)
@@ -44,7 +44,7 @@ struct CivilDate: Sendable, Hashable {
         return day <= length
     }
 
-    /// Whether a month begins, in UTC, at that second since 1970.
+    /// Whether a month begins in UTC at `second`, counted from 1970.
     static func monthBegins(atSecond second: Int) -> Bool {
         second % 86400 == 0 && CivilDate(daysSince1970: second / 86400).day == 1
     }

@@ -1,11 +1,11 @@
 /// Durations as people write them: `500ms`, `15s`, `1h30m`, `1.5s`, `1d2h`.
 ///
-/// The grammar is that of Go's `time.ParseDuration` with days added, and stricter: units from large to small, each once, no sign, and
-/// nothing finer than a nanosecond. A day is 24 hours.
+/// The grammar is that of Go's `time.ParseDuration` with days added. It is stricter: units must go from large to small, each at most once, there is
+/// no sign, and nothing can be finer than a nanosecond. A day is 24 hours.
 public enum DurationText {
-    /// Why a text is no duration.
+    /// The reason why a text is not a duration.
     public struct Invalid: Error, Sendable, Hashable, CustomStringConvertible {
-        /// What is wrong, to follow the name of what was given: "needs a unit, as in 15s".
+        /// The reason, worded to follow the name of the value: "needs a unit, as in 15s".
         public let reason: String
 
         public init(reason: String) {
@@ -51,7 +51,7 @@ public enum DurationText {
 
     /// The exact form that `parse` reads back, to the nanosecond: `1m30s`, `1.5s`, `500ms`, `0s`.
     ///
-    /// Values that `parse` refuses have a form all the same: negative ones a leading `-`, long ones many days (up to 292 years).
+    /// Values that `parse` refuses are written, too: negative ones with a leading `-`, long ones with many days (up to 292 years).
     public static func format(_ duration: Duration) -> String {
         let total = duration.nanoseconds
         if total == 0 { return "0s" }
@@ -67,9 +67,9 @@ public enum DurationText {
         return text
     }
 
-    /// A form for people, rounded towards zero, with at most two units or one decimal: `850ms`, `12.3s`, `4m05s`, `2h10m`, `3d4h`.
+    /// A short form for users, rounded towards zero, with at most two units or one decimal: `850ms`, `12.3s`, `4m05s`, `2h10m`, `3d4h`.
     ///
-    /// A second unit that is zero is left out (`5m`). Below a millisecond: `120us`, `15ns`; nothing: `0s`; negative: `-4m05s`.
+    /// A second unit that is zero is left out (`5m`). Below a millisecond: `120us`, `15ns`; zero: `0s`; negative: `-4m05s`.
     public static func brief(_ duration: Duration) -> String {
         let total = duration.nanoseconds
         let sign = total < 0 ? "-" : ""
@@ -153,7 +153,7 @@ extension DurationText {
         return total
     }
 
-    /// `length` nanoseconds in `unit`, with as many decimals as it takes.
+    /// `length` nanoseconds in `unit`, with as many decimals as needed.
     private static func decimal(_ length: UInt64, in unit: Unit) -> String {
         let (whole, rest) = length.quotientAndRemainder(dividingBy: unit.nanoseconds)
         guard rest > 0 else { return "\(whole)" }

@@ -1,4 +1,4 @@
-/// The 64-bit FNV-1a hash of `bytes`: stable across machines and versions, so fit for names and checksums, and not for security.
+/// The 64-bit FNV-1a hash of `bytes`: the same on all machines and in all versions, and therefore fit for names and checksums, but not for security.
 ///
 /// Source: Fowler, Noll, Vo; RFC 9923.
 @inlinable

@@ -1,8 +1,8 @@
-/// Why a document is not JSON, and where.
+/// The reason why a document is not JSON, and the location.
 public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// What is wrong, for people: "expected a value, found '}'".
+    /// The reason, for users: "expected a value, found '}'".
     public let reason: String
-    /// Where, in bytes from the start of the document. At the end of an unfinished document this is its size.
+    /// Offset of the error, in bytes from the start of the document. At the end of an unfinished document this is its size.
     public let offset: Int
     /// The line of `offset`, from 1; lines end with LF.
     public let line: Int
@@ -16,7 +16,7 @@ public struct JSONError: Error, Sendable, Hashable, CustomStringConvertible {
         self.column = column
     }
 
-    /// An error at `offset` of `document`; finds line and column.
+    /// An error at `offset` of `document`. Computes line and column.
     init(reason: String, offset: Int, in document: [UInt8]) {
         let before = document.prefix(offset)
         let lastLine = before.lastIndex(of: UInt8(ascii: "\n")).map { before[($0 + 1)...] } ?? before

@@ -1,4 +1,4 @@
-/// `value` in the shortest digits that read back as the same number, or "null" where it is not finite.
+/// `value` in the shortest digits that read back as the same number, or "null" if it is not finite.
 ///
 /// The notation is ECMAScript's `Number::toString`, which Go's `encoding/json` follows too: plain from 1e-6 up to below 1e21, with an
 /// exponent otherwise.
@@ -17,9 +17,9 @@ func jsonText(of value: Double) -> String {
     return sign + digits.prefix(point) + "." + digits.dropFirst(point)
 }
 
-/// The significant digits of a positive number, without zeros at either end, and where the decimal point stands: value = 0.DIGITS × 10^point.
+/// The significant digits of a positive number, without zeros at either end, and the position of the decimal point: value = 0.DIGITS × 10^point.
 ///
-/// Swift's own description has the shortest digits; only its notation differs.
+/// Swift's own description has the shortest digits, but in another notation.
 private func shortestDigits(of value: Double) -> (digits: String, point: Int) {
     var digits: [UInt8] = []
     var point: Int?

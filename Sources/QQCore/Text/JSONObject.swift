@@ -1,13 +1,13 @@
 /// The members of a JSON object in the order in which they were read or added.
 ///
-/// Names are compared byte for byte, not by Swift's canonical equivalence, and a duplicate name means its last value, both as in Go's
+/// Names are compared byte for byte, not by Swift's canonical equivalence, and the last of duplicate names counts, both as in Go's
 /// `encoding/json`. Look-up takes linear time.
 public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     /// One name with its value.
     public struct Member: Sendable, Hashable {
         /// The name, without quotes and escapes.
         public var name: String
-        /// What the name stands for.
+        /// The value under the name.
         public var value: JSONValue
 
         public init(name: String, value: JSONValue) {
@@ -31,9 +31,9 @@ public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     /// Whether there are no members.
     public var isEmpty: Bool { members.isEmpty }
 
-    /// The last value under `name`, or nil where there is none.
+    /// The last value under `name`, or nil if there is none.
     ///
-    /// Setting a value replaces the last member of that name where it stands and removes its earlier duplicates, or adds a member at the
+    /// Setting a value replaces that of the last member of that name in place and removes its earlier duplicates, or adds a member at the
     /// end. Setting nil removes all members of that name; `.null` stores a JSON null.
     public subscript(name: String) -> JSONValue? {
         get { lastIndex(of: name).map { members[$0].value } }

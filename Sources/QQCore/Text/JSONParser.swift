@@ -8,7 +8,7 @@ struct JSONParser {
         self.bytes = bytes
     }
 
-    /// The one value that the document is.
+    /// Parses the document, which is a single value.
     mutating func document() throws(JSONError) -> JSONValue {
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { throw error("starts with a byte order mark", at: 0) }
         skipWhiteSpace()
@@ -108,7 +108,7 @@ struct JSONParser {
         }
         if position == integerEnd, let exact = Self.integer(bytes[integerStart..<integerEnd], negative: negative) { return exact }
         let text = String(decoding: bytes[start..<position], as: UTF8.self)
-        // RFC 8259, section 6, lets a reader set limits: what is beyond them is a number that has no value.
+        // RFC 8259, section 6, allows a parser to limit numbers: one beyond the range of `Double` has no value.
         return .double(Double(text) ?? .infinity)
     }
 
@@ -118,7 +118,7 @@ struct JSONParser {
         guard position > start else { throw expected("a digit") }
     }
 
-    /// Nil where 64 bits do not hold the number, and for `-0`.
+    /// Returns nil if 64 bits do not hold the number, and for `-0`.
     private static func integer(_ digits: ArraySlice<UInt8>, negative: Bool) -> JSONValue? {
         var magnitude: UInt64 = 0
         for digit in digits {
@@ -182,7 +182,8 @@ struct JSONParser {
         }
     }
 
-    /// After `\u`. A high surrogate takes the low one that follows; without one it is U+FFFD, and what follows stands for itself.
+    /// Reads an escape after its `\u`. A high surrogate is combined with the low one that follows. Without one it becomes U+FFFD, and the text that
+    /// follows is read separately.
     private mutating func unicodeEscape() throws(JSONError) -> Unicode.Scalar {
         let first = try hexadecimal()
         guard UTF16.isLeadSurrogate(first) else { return Unicode.Scalar(first) ?? "\u{FFFD}" }

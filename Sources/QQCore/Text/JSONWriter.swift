@@ -1,13 +1,13 @@
 /// Writes JSON values as text (RFC 8259).
 ///
 /// Doubles are written in the shortest form that reads back as the same number, in the notation of ECMAScript and Go (`1`, `0.1`, `1e+21`,
-/// `1e-7`); one that is not finite has no JSON form and is written as `null`. Members keep their order, duplicates included.
+/// `1e-7`). A double that is not finite has no JSON form and is written as `null`. Members keep their order, duplicates included.
 public struct JSONWriter {
     /// The layout and the escaping.
     public enum Style: Sendable, Hashable {
         /// One line without spaces. Escapes `"`, `\` and control characters only.
         case compact
-        /// A member or element a line, two spaces a level, without a final newline. Escapes as `compact`.
+        /// One member or element per line, two spaces per level, without a final newline. Escapes as `compact`.
         case indented
         /// Byte for byte as Go's `json.MarshalIndent(value, "", "  ")` since Go 1.22: as `indented`, and `<`, `>`, `&`, U+2028 and U+2029
         /// are escaped too.

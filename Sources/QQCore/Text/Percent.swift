@@ -1,6 +1,6 @@
 /// Percent-encoding of URL parts (RFC 3986, section 2.1).
 public enum Percent {
-    /// The text that `bytes` stand for, or nil for an incomplete escape or where the result is not UTF-8. `+` means itself.
+    /// Decodes `bytes`. Returns nil if an escape is incomplete or the result is not UTF-8. `+` is not an escape.
     public static func decode(_ bytes: some Sequence<UInt8>) -> String? {
         var decoded: [UInt8] = []
         var remaining = bytes.makeIterator()
@@ -17,7 +17,7 @@ public enum Percent {
         return String(validating: decoded, as: UTF8.self)
     }
 
-    /// `text` with everything escaped but letters, digits, `-._~` and the characters of `allowed`.
+    /// `text` with all characters escaped except letters, digits, `-._~` and those of `allowed`.
     public static func encode(_ text: String, allowing allowed: String = "") -> String {
         var encoded: [UInt8] = []
         for byte in text.utf8 {

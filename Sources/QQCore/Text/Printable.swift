@@ -1,15 +1,15 @@
-/// Text from outside, made fit for a person's terminal.
+/// Makes text from outside safe to show on a terminal.
 public enum Printable {
-    /// `text` with control characters shown as `\xNN`, and characters that are invisible or turn the writing direction as `\uNNNN`: nothing in a file or a
-    /// server's answer can move the cursor, forge a line, or show a name as another one.
+    /// `text` with control characters shown as `\xNN`, and characters that are invisible or turn the writing direction as `\uNNNN`. Text from a file
+    /// or a server's answer therefore cannot move the cursor, forge a line, or show a name as another one.
     public static func text(_ text: String) -> String { shown(text, where: { isControl($0) || isHidden($0) }) }
 
-    /// `text` with DEL, C1 controls and hidden characters shown, and the rest as it is, line ends and the escapes of colours included.
+    /// `text` with DEL, C1 controls and hidden characters shown as escapes. Everything else stays, including line ends and the escapes of colours.
     public static func withoutHidden(_ text: String) -> String {
         shown(text, where: { $0.value >= 0x7f && (isControl($0) || isHidden($0)) })
     }
 
-    /// Compact JSON in which DEL, C1 controls and hidden characters are written as escapes, which any reader takes for the same text (RFC 8259, section 7).
+    /// Compact JSON in which DEL, C1 controls and hidden characters are escaped. Every parser reads it as the same text (RFC 8259, section 7).
     public static func json(_ text: String) -> String {
         guard !isPlain(text) else { return text }
         var result = ""
@@ -41,13 +41,13 @@ public enum Printable {
         return String(repeating: "0", count: max(digits - text.count, 0)) + text
     }
 
-    /// Whether all of it is visible ASCII, as nearly every text is.
+    /// Whether the text has only visible ASCII characters, as most texts have.
     private static func isPlain(_ text: String) -> Bool { text.utf8.allSatisfy { (0x20..<0x7f).contains($0) } }
 
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool { scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) }
 
-    /// Characters without a shape of their own that change how others are shown, or end a line: bidirectional controls (UAX #9), zero-width spaces and
-    /// joiners but for those of scripts and emoji (U+200C, U+200D), separators, annotations and tags.
+    /// Whether the character has no shape of its own and changes how others are shown, or ends a line: bidirectional controls (UAX #9), zero-width
+    /// spaces and joiners (except U+200C and U+200D, which scripts and emoji need), separators, annotations and tags.
     static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0xad, 0x61c, 0x180e, 0x200b, 0x200e...0x200f, 0x2028...0x202e, 0x2060...0x206f, 0xfeff, 0xfff9...0xfffb, 0xe0000...0xe007f:

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Takes a server URL apart. Its errors quote nothing of the text but an unknown scheme, lest they show a password.
+/// Parses a server URL. Its errors quote only an unknown scheme from the text, so that they never show a password.
 struct ServerURLParser {
     typealias Invalid = ServerURL.Invalid
     private typealias Bytes = ArraySlice<UInt8>
@@ -149,7 +149,8 @@ struct ServerURLParser {
         if bytes.first == UInt8(ascii: "[") {
             let (inside, rest) = Self.cut(bytes.dropFirst(), at: "]")
             guard let after = rest, let address = Self.ipv6(inside), after.isEmpty || after.first == UInt8(ascii: ":") else {
-                throw Invalid(reason: "host \(number) is no IPv6 address in brackets", hint: "write [ADDRESS]:PORT, and a zone as %25ZONE")
+                throw Invalid(
+                    reason: "host \(number) is not an IPv6 address in brackets", hint: "write [ADDRESS]:PORT, and a zone as %25ZONE")
             }
             name = address
             port = after.isEmpty ? nil : after.dropFirst()
@@ -187,7 +188,7 @@ struct ServerURLParser {
             let item = ServerURL.QueryItem(name: try decode(name, "the query"), value: try decode(value ?? [], "the query"))
             if Self.secretNames.contains(item.name.lowercased()) {
                 throw Invalid(
-                    reason: "a secret must not stand in the query", hint: "write USER:PASSWORD@HOST, or name a file that holds it")
+                    reason: "a secret must not be in the query", hint: "write USER:PASSWORD@HOST, or name a file that holds it")
             }
             items.append(item)
         }
@@ -224,7 +225,7 @@ struct ServerURLParser {
         isAlphanumeric(byte) || "-_.".utf8.contains(byte)
     }
 
-    /// The canonical form of an address with an optional `%25ZONE` (RFC 6874), or nil where it is none.
+    /// The canonical form of an address with an optional `%25ZONE` (RFC 6874), or nil if the text is not an address.
     private static func ipv6(_ bytes: Bytes) -> String? {
         let (digits, zone) = cut(bytes, at: "%")
         var suffix = ""

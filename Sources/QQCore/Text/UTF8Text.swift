@@ -1,6 +1,7 @@
-/// Bytes from outside that are to be text.
+/// Turns bytes from outside into text.
 public enum UTF8Text {
-    /// The text, with each byte that is no part of valid UTF-8 as `\xNN`: other bytes make another text, which replacement characters would not.
+    /// The text of `bytes`, with each byte that is not part of valid UTF-8 as `\xNN`. Different bytes make different texts, unlike with replacement
+    /// characters.
     public static func escaping(_ bytes: some Collection<UInt8>) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         var result = String.UnicodeScalarView()

@@ -1,7 +1,7 @@
 extension WallTime: CustomStringConvertible {
-    /// Why a text is no RFC 3339 time.
+    /// The reason why a text is not an RFC 3339 time.
     public struct Invalid: Error, Sendable, Hashable, CustomStringConvertible {
-        /// What is wrong: "has no such day".
+        /// The reason, worded to follow the name of the value: "has no such day".
         public let reason: String
 
         public init(reason: String) {
@@ -17,13 +17,13 @@ extension WallTime: CustomStringConvertible {
     /// Digits beyond nanoseconds are cut off. A leap second, which only the end of a month in UTC can have, counts as the last nanosecond
     /// before it.
     ///
-    /// - Throws: ``Invalid`` for anything else, dates that no calendar has, and instants outside the years 1 to 9999 in UTC.
+    /// - Throws: ``Invalid`` for anything else, dates that do not exist, and instants outside the years 1 to 9999 in UTC.
     public static func parse(rfc3339 text: String) throws(Invalid) -> WallTime {
         var reader = RFC3339Reader(text)
         return try reader.time()
     }
 
-    /// This instant in UTC as RFC 3339, with as many digits of fraction as asked, 0 to 9 (beyond that, 0 or 9); the rest is cut off.
+    /// This instant in UTC as RFC 3339, with `fractionDigits` digits of fraction, clamped to 0 to 9. Further digits are cut off.
     public func rfc3339(fractionDigits: Int = 0) -> String {
         let date = CivilDate(daysSince1970: Int(seconds.floorDivided(by: 86400)))
         let second = Int(seconds - seconds.floorDivided(by: 86400) * 86400)
@@ -69,7 +69,9 @@ private struct RFC3339Reader {
 
         let start = date.daysSince1970 * 86400 + hour * 3600 + minute * 60 - offset
         let moment = Int64(start + min(second, 59))
-        if second == 60, !CivilDate.monthBegins(atSecond: start + 60) { throw Invalid(reason: "has a leap second where none can be") }
+        if second == 60, !CivilDate.monthBegins(atSecond: start + 60) {
+            throw Invalid(reason: "has a leap second other than at the end of a month")
+        }
         guard moment >= WallTime.goZero.seconds, moment <= WallTime.latest.seconds else {
             throw Invalid(reason: "is outside the years 1 to 9999")
         }

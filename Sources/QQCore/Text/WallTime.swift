@@ -1,8 +1,8 @@
 import Glibc
 
-/// An instant of the wall clock, to the nanosecond, in the years 1 to 9999 (UTC): what RFC 3339 can write.
+/// An instant of the wall clock, to the nanosecond, in the years 1 to 9999 (UTC), the range of RFC 3339.
 ///
-/// For showing and for exchange with other programs only: lease deadlines never use the wall clock, which steps.
+/// Only for display and for exchange with other programs. Lease deadlines are counted on ``BootInstant``, because the wall clock can be stepped.
 public struct WallTime: Sendable, Hashable, Comparable {
     /// Whole seconds since 1970-01-01T00:00:00Z, rounded down, without leap seconds (POSIX time).
     public let seconds: Int64
@@ -14,12 +14,12 @@ public struct WallTime: Sendable, Hashable, Comparable {
     /// 9999-12-31T23:59:59.999999999Z, the last instant.
     public static let latest = WallTime(uncheckedSeconds: 253_402_300_799, nanoseconds: 999_999_999)
 
-    /// The instant `seconds` and `nanoseconds` (of any size and sign) after 1970 began, held within ``goZero`` and ``latest``.
+    /// The instant `seconds` and `nanoseconds` (of any size and sign) after 1970 began, clamped to the range from ``goZero`` to ``latest``.
     public init(seconds: Int64, nanoseconds: Int64 = 0) {
         self.init(wideNanoseconds: Int128(seconds) * 1_000_000_000 + Int128(nanoseconds))
     }
 
-    /// The present, by CLOCK_REALTIME.
+    /// The present time, from CLOCK_REALTIME.
     public static func now() -> WallTime {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
@@ -31,17 +31,17 @@ public struct WallTime: Sendable, Hashable, Comparable {
         (one.seconds, one.nanoseconds) < (other.seconds, other.nanoseconds)
     }
 
-    /// The instant `duration` later, held within ``goZero`` and ``latest``. Parts of a nanosecond are cut off.
+    /// The instant `duration` later, clamped to the range from ``goZero`` to ``latest``. Parts of a nanosecond are cut off.
     public static func + (time: WallTime, duration: Duration) -> WallTime {
         WallTime(wideNanoseconds: time.wideNanoseconds + duration.wideNanoseconds)
     }
 
-    /// The instant `duration` earlier, held within ``goZero`` and ``latest``. Parts of a nanosecond are cut off.
+    /// The instant `duration` earlier, clamped to the range from ``goZero`` to ``latest``. Parts of a nanosecond are cut off.
     public static func - (time: WallTime, duration: Duration) -> WallTime {
         WallTime(wideNanoseconds: time.wideNanoseconds - duration.wideNanoseconds)
     }
 
-    /// How much later `time` is than `earlier`; negative where it is not.
+    /// The duration from `earlier` to `time`; negative if `earlier` is later.
     public static func - (time: WallTime, earlier: WallTime) -> Duration {
         .seconds(time.seconds - earlier.seconds) + .nanoseconds(Int64(time.nanoseconds) - Int64(earlier.nanoseconds))
     }

@@ -1,15 +1,15 @@
 import Glibc
 
-/// A moment on CLOCK_BOOTTIME: nanoseconds since the machine started, running through suspend, never stepped.
+/// A moment on CLOCK_BOOTTIME: nanoseconds since the machine started. The clock runs during suspend and is never stepped.
 ///
-/// Lease deadlines are counted on this clock only: the wall clock can be stepped, and CLOCK_MONOTONIC stands still while a machine sleeps.
+/// Lease deadlines are counted only on this clock, because the wall clock can be stepped, and CLOCK_MONOTONIC stops while a machine sleeps.
 public struct BootInstant: Sendable, Hashable, Comparable {
     /// Nanoseconds since boot.
     public var nanoseconds: UInt64
 
     public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
-    /// Later than every moment that will be met.
+    /// Later than every moment that can occur.
     public static let distantFuture = BootInstant(nanoseconds: .max)
 
     public static func < (left: BootInstant, right: BootInstant) -> Bool { left.nanoseconds < right.nanoseconds }
@@ -26,14 +26,14 @@ public struct BootInstant: Sendable, Hashable, Comparable {
 
     private init(wideNanoseconds: Int128) { nanoseconds = UInt64(clamping: wideNanoseconds) }
 
-    /// How long from `earlier` to this moment, held within `Int64` nanoseconds (about 292 years); negative if `earlier` is later.
+    /// The duration from `earlier` to this moment, clamped to `Int64` nanoseconds (about 292 years); negative if `earlier` is later.
     public func duration(since earlier: BootInstant) -> Duration {
         if self >= earlier { return .nanoseconds(saturating: nanoseconds - earlier.nanoseconds) }
         return .zero - .nanoseconds(saturating: earlier.nanoseconds - nanoseconds)
     }
 }
 
-/// The clock that leases are counted on. Injected, so that tests decide what time it is.
+/// The clock on which leases are counted. It is injected, so that tests can set the time.
 public protocol LeaseClock: Sendable {
     /// The present moment on CLOCK_BOOTTIME.
     func now() -> BootInstant

@@ -2,8 +2,8 @@
 public struct ServerClock: Sendable, Hashable {
     /// The time that the server gave.
     public var time: WallTime
-    /// The moment to which `time` is attributed. The time of receipt makes `time(at:)` late rather than early; the middle between request and answer is
-    /// off by at most half of the round trip.
+    /// The moment to which `time` is attributed. With the moment of receipt, `time(at:)` lags rather than leads. With the middle between request and
+    /// answer, it is off by at most half of the round trip.
     public var readAt: BootInstant
 
     public init(time: WallTime, readAt: BootInstant) {

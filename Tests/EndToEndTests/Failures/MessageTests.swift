@@ -96,7 +96,7 @@ private struct Met: CustomTestStringConvertible {
                     Met("status a/b", 64, "'a/b' cannot be the name of a lease file", hint: nil),
                     Met("status x -s foo", 78, "cannot use the server URL", at: "--server", hint: "file://"),
                     Met("status x -s nats://u:s3cret@h:99999", 78, "cannot use the server URL", at: "--server", hint: "HOST:PORT"),
-                    Met("status x -s nats://h?password=s3cret", 78, "a secret must not stand in the query", at: "--server", hint: "USER:"),
+                    Met("status x -s nats://h?password=s3cret", 78, "a secret must not be in the query", at: "--server", hint: "USER:"),
                     Met(
                         "status x -s nats://h?bogus=1", 78, "'bogus' is not an option of NATS URLs", at: "nats://h?bogus=1", hint: "known: "
                     ),

@@ -11,7 +11,7 @@ import Testing
 @Suite("Server URLs")
 struct ServerURLTests {
     @Test(
-        "have one canonical form",
+        "every server URL has one canonical form",
         arguments: [
             ("/var/lib/x", "file:///var/lib/x"), ("/", "file:///"), ("//a//b/./c/../d/", "file:///a/b/d"), ("/../..", "file:///"),
             ("/a b?c#d%20é", "file:///a%20b%3Fc%23d%2520%C3%A9"), ("file:///var/lib/qq/", "file:///var/lib/qq"),
@@ -37,7 +37,7 @@ struct ServerURLTests {
     }
 
     @Test(
-        "name their system and whether they want TLS",
+        "a server URL determines its system and whether TLS is used",
         arguments: [
             ("file:///x", .file, "file", "file", false), ("qq://h", .quorumQuest, "quorum-quest", "qq", false),
             ("qqs://h", .quorumQuest, "quorum-quest", "qqs", true),
@@ -53,7 +53,7 @@ struct ServerURLTests {
         #expect(url.tls == tls)
     }
 
-    @Test("give their parts, decoded")
+    @Test("the parts of a server URL are decoded")
     func parts() throws {
         let url = try Systems.url("nats://me:p%40s%3As%20@h1:4222,[FE80::1%25eth0]:1?x=a%20b&y")
         #expect(url.user == "me")
@@ -75,7 +75,7 @@ struct ServerURLTests {
         "give an absolute folder path, or a URL that begins with one of file://, qq://, qqs://, raftlock://, raftlocks://, nats://, tls://, k8s://"
 
     @Test(
-        "are refused with a reason and what to do",
+        "an invalid server URL is refused with a reason and a hint",
         arguments: [
             ("", "the server URL is empty", forms), ("http://h", "unknown scheme http", forms),
             ("://h", "the server URL has no scheme", forms),
@@ -99,10 +99,10 @@ struct ServerURLTests {
             ("qq://h:+1", "the port of host 1 is not a number from 1 to 65535", "write HOST:PORT"),
             ("qq://::1", "host 1 has no name", "write HOST:PORT, with commas between hosts"),
             ("qq://fe80::1", "host 1 has more than one colon", "write an IPv6 address as [ADDRESS]:PORT"),
-            ("qq://[::1", "host 1 is no IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
-            ("qq://[::1]x", "host 1 is no IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
-            ("qq://[::g]:1", "host 1 is no IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
-            ("qq://[fe80::1%eth0]", "host 1 is no IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
+            ("qq://[::1", "host 1 is not an IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
+            ("qq://[::1]x", "host 1 is not an IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
+            ("qq://[::g]:1", "host 1 is not an IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
+            ("qq://[fe80::1%eth0]", "host 1 is not an IPv6 address in brackets", "write [ADDRESS]:PORT, and a zone as %25ZONE"),
             ("nats://h1,nats://h2", "the server URL has more than one scheme", "name it once: nats://HOST:PORT,HOST:PORT"),
             (
                 "qq://h/svc", "a quorum-quest URL has no path",
@@ -120,14 +120,14 @@ struct ServerURLTests {
         #expect(throws: ServerURL.Invalid(reason: reason, hint: hint)) { try Systems.url(text) }
     }
 
-    @Test("refuse a relative path for files")
+    @Test("a file URL cannot be made from a relative path")
     func relativeFile() {
         #expect(throws: ServerURL.Invalid.self) { try ServerURL.file(path: "x") }
         #expect(throws: ServerURL.Invalid.self) { try ServerURL.file(path: "") }
     }
 
     @Test(
-        "show no secret in any text made of them",
+        "no text made from a server URL shows a secret",
         arguments: [
             "nats://me:hunter2@h", "nats://hunter2@h", "tls://hunter2:hunter2@h1,h2", "qq://hunter2@h", "raftlocks://u:hunter%32@h",
         ])
@@ -139,7 +139,7 @@ struct ServerURLTests {
     }
 
     @Test(
-        "show no secret in errors",
+        "no error about a server URL shows a secret",
         arguments: [
             "nats://me:hunter2@", "nats://me:hunter2@h:x", "qq://me:hunter2#@h", "qq://me:hunter2/x@h", "qq://me:1/hunter2@h",
             "qq://me:1?hunter2@h",
@@ -154,7 +154,7 @@ struct ServerURLTests {
         #expect(error?.description.contains("hunter") == false)
     }
 
-    @Test("never trap on damaged text, and read back their description")
+    @Test("parsing a damaged server URL never traps, and every description is read back unchanged")
     func mutations() throws {
         let seeds = ["nats://me:pw@h1:4222,[::1]:1?a=b", "file:///a/b%20c/../d", "k8s://c@d/ns", "/var/lib/x", "raftlocks://h1:1,h2:2"].map
         { Array($0.utf8) }
@@ -181,7 +181,7 @@ struct ServerURLTests {
     }
 }
 
-/// A fixed sequence of random numbers (SplitMix64), so that a failure happens again.
+/// A repeatable sequence of random numbers (SplitMix64), so that a failure can be reproduced.
 private struct SeededNumbers: RandomNumberGenerator {
     var state: UInt64
 

@@ -5,7 +5,7 @@ import Testing
 @Suite("Wall times")
 struct WallTimeTests {
     @Test(
-        "are read from RFC 3339",
+        "wall times are read from RFC 3339",
         arguments: [
             ("1970-01-01T00:00:00Z", 0, 0), ("2026-03-01T12:00:00.25Z", 1_772_366_400, 250_000_000),
             ("2026-03-01t14:00:00+02:00", 1_772_366_400, 0), ("2026-03-01T11:59:60.5-00:01", nil, 0),
@@ -16,7 +16,9 @@ struct WallTimeTests {
         ] as [(String, Int64?, Int32)])
     func parse(text: String, seconds: Int64?, nanoseconds: Int32) throws {
         guard let seconds else {
-            #expect(throws: WallTime.Invalid(reason: "has a leap second where none can be")) { try WallTime.parse(rfc3339: text) }
+            #expect(throws: WallTime.Invalid(reason: "has a leap second other than at the end of a month")) {
+                try WallTime.parse(rfc3339: text)
+            }
             return
         }
         let time = try WallTime.parse(rfc3339: text)
@@ -25,7 +27,7 @@ struct WallTimeTests {
     }
 
     @Test(
-        "are refused where the text or the calendar is wrong",
+        "wall times with wrong syntax or an impossible date are refused",
         arguments: [
             ("", "is not an RFC 3339 time, as in 2026-03-01T12:00:00Z"),
             ("2026-03-01", "is not an RFC 3339 time, as in 2026-03-01T12:00:00Z"),
@@ -39,7 +41,8 @@ struct WallTimeTests {
             ("2026-04-31T00:00:00Z", "has no such day"),
             ("2026-00-10T00:00:00Z", "has no such day"), ("2026-01-00T00:00:00Z", "has no such day"),
             ("2026-01-01T24:00:00Z", "has no such time of day"), ("2026-01-01T00:60:00Z", "has no such time of day"),
-            ("2026-01-01T00:00:61Z", "has no such time of day"), ("2026-01-15T23:59:60Z", "has a leap second where none can be"),
+            ("2026-01-01T00:00:61Z", "has no such time of day"),
+            ("2026-01-15T23:59:60Z", "has a leap second other than at the end of a month"),
             ("2026-01-01T00:00:00+24:00", "has no such offset from UTC"), ("2026-01-01T00:00:00+01:60", "has no such offset from UTC"),
             ("0000-12-31T23:59:59Z", "is outside the years 1 to 9999"), ("0001-01-01T00:00:00+00:01", "is outside the years 1 to 9999"),
             ("9999-12-31T23:59:59-00:01", "is outside the years 1 to 9999"),
@@ -48,7 +51,7 @@ struct WallTimeTests {
         #expect(throws: WallTime.Invalid(reason: reason)) { try WallTime.parse(rfc3339: text) }
     }
 
-    @Test("are written with the digits asked for, the rest cut off")
+    @Test("wall times are written with the requested digits, and further digits are cut off")
     func fractions() {
         let time = WallTime(seconds: -1, nanoseconds: 120_999_000)
         #expect(time.rfc3339() == "1969-12-31T23:59:59Z")
@@ -61,11 +64,11 @@ struct WallTimeTests {
         #expect("\(WallTime(seconds: 0))" == "1970-01-01T00:00:00Z")
     }
 
-    @Test("agree with Foundation and with themselves for random instants")
+    @Test("random wall times agree with Foundation and are read back unchanged")
     func foundation() throws {
         let style = Date.ISO8601FormatStyle()
         var numbers = Numbers(seed: 4)
-        // Foundation's calendar is Julian before 1582; ours, like Go's, is not.
+        // Foundation's calendar is Julian before 1582; this one, like Go's, is not.
         for _ in 0..<3000 {
             let seconds = Int64.random(in: -12_219_000_000...253_402_300_799, using: &numbers)
             let time = WallTime(seconds: seconds, nanoseconds: .random(in: 0..<1_000_000_000, using: &numbers))
@@ -78,7 +81,7 @@ struct WallTimeTests {
         }
     }
 
-    @Test("add and subtract durations exactly, across 1970 and the ends of a second")
+    @Test("adding durations to wall times is exact across 1970 and the ends of a second")
     func arithmetic() {
         let start = WallTime(seconds: 0, nanoseconds: 250_000_000)
         #expect(start - .milliseconds(500) == WallTime(seconds: -1, nanoseconds: 750_000_000))
@@ -91,7 +94,7 @@ struct WallTimeTests {
         #expect(WallTime(seconds: -1, nanoseconds: 5) < WallTime(seconds: 0))
     }
 
-    @Test("stay within the years 1 to 9999")
+    @Test("wall times stay within the years 1 to 9999")
     func saturation() {
         let longest = Duration(secondsComponent: .max, attosecondsComponent: 0) * 10
         #expect(WallTime.latest + .nanoseconds(1) == .latest)
@@ -102,7 +105,7 @@ struct WallTimeTests {
         #expect(WallTime(seconds: .min, nanoseconds: .min) == .goZero)
     }
 
-    @Test("take every number and every duration, and are written")
+    @Test("wall times accept every number and every duration and can always be written")
     func extremes() throws {
         let made = Extremes.signed.flatMap { seconds in Extremes.signed.map { WallTime(seconds: seconds, nanoseconds: $0) } }
         let moved = Extremes.times.flatMap { time in Extremes.durations.flatMap { [time + $0, time - $0] } }
@@ -115,14 +118,14 @@ struct WallTimeTests {
         }
     }
 
-    @Test("tell the present")
+    @Test("the current wall time agrees with Foundation to the minute")
     func present() {
         let before = Date()
         let now = WallTime.now()
         #expect(abs(before.timeIntervalSince1970 - Double(now.seconds)) < 60)
     }
 
-    @Test("never trap on damaged text")
+    @Test("parsing a damaged wall time never traps")
     func mutations() {
         var numbers = Numbers(seed: 5)
         let pool = Array("0123456789-:.TtZz+ é\0".utf8)
