@@ -12,13 +12,13 @@ public enum Ending: Sendable, Hashable {
 public enum Stream: Sendable, Hashable {
     /// A file, written from its end or read from its beginning.
     case file(String)
-    /// A descriptor of ours.
+    /// A descriptor of this process.
     case descriptor(CInt)
     /// Not open at all.
     case closed
 }
 
-/// What to start, and with what.
+/// A program to start, with its arguments, environment and descriptors.
 public struct Launch: Sendable {
     /// The program's path, and its arguments byte for byte.
     public var words: [[UInt8]]
@@ -27,9 +27,9 @@ public struct Launch: Sendable {
     public var input = Stream.file("/dev/null")
     public var output = Stream.file("/dev/null")
     public var errors = Stream.file("/dev/null")
-    /// Descriptors that the child gets beside the standard ones: its number, ours.
+    /// Descriptors that the child gets in addition to the standard ones: its number and the number in this process.
     public var descriptors: [CInt: CInt] = [:]
-    /// The terminal that becomes the child's own, as all three standard streams: a path below /dev/pts.
+    /// Path below /dev/pts of the terminal that becomes the child's controlling terminal and its three standard streams.
     public var terminal: String?
 
     public init(_ words: [String], environment: [String: String], folder: String) {
@@ -45,7 +45,7 @@ public struct CannotStart: Error, CustomStringConvertible {
     public init(_ description: String) { self.description = description }
 }
 
-/// A process that a test started, in a session of its own so that no terminal of the developer's comes into it.
+/// A process that a test started, in a session of its own so that the developer's terminal does not affect it.
 public final class Child: Sendable {
     public let pid: pid_t
     private let ended = Mutex<Ending?>(nil)
@@ -76,7 +76,7 @@ public final class Child: Sendable {
             }
         }
         for (number, own) in launch.descriptors { posix_spawn_file_actions_adddup2(&actions, own, number) }
-        // What other tests in this process have open at the moment is not for this child.
+        // The child must not inherit descriptors that other tests in this process have open.
         support_spawn_close_from(&actions, max(2, launch.descriptors.keys.max() ?? 2) + 1)
         var words = launch.words.map { strdup(($0 + [0]).map { CChar(bitPattern: $0) }) } + [nil]
         var environment = launch.environment.map { strdup($0.key + "=" + $0.value) } + [nil]
@@ -88,7 +88,7 @@ public final class Child: Sendable {
         self.pid = pid
     }
 
-    /// How it ended; nil while it lives.
+    /// How the process ended; nil while it runs.
     public var ending: Ending? {
         ended.withLock { ended in
             if let ended { return ended }
@@ -102,10 +102,10 @@ public final class Child: Sendable {
 
     public var isRunning: Bool { ending == nil }
 
-    /// Sends a signal, unless it has ended.
+    /// Sends a signal, unless the process has ended.
     public func signal(_ number: CInt) { ended.withLock { if $0 == nil { kill(pid, number) } } }
 
-    /// Waits for its end.
+    /// Waits for the end of the process.
     @discardableResult
     public func wait(_ what: String = "the end of a process", within limit: Duration = .seconds(20)) async throws -> Ending {
         try await waitFor(what, within: limit) { ending }

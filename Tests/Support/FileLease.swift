@@ -1,11 +1,11 @@
 import CSupport
 import Glibc
 
-/// A lease on a file (fcntl(2), F_SETLEASE): whoever opens the file waits until it is given up.
+/// A kernel lease on a file (fcntl(2), F_SETLEASE). A process that opens the file waits until the lease is released.
 public final class FileLease: Sendable {
     private let descriptor: CInt
 
-    /// - Returns: nil where the file system has none, or the file is open somewhere.
+    /// - Returns: nil if the file system has no leases, or if the file is open somewhere.
     public init?(_ path: String) {
         let descriptor = open(path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0, support_lease(descriptor, 1) == 0 else {

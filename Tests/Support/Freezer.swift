@@ -1,11 +1,11 @@
 import Glibc
 
-/// A cgroup whose processes can be made to stand still, as `docker pause` does it: nothing in them runs, not even the handling of SIGKILL on version 1.
+/// A cgroup whose processes can be frozen, as `docker pause` does. Frozen processes do not run at all; on version 1 they do not even handle SIGKILL.
 public struct Freezer: Sendable {
     private let folder: String
     private let isVersion1: Bool
 
-    /// - Returns: nil where this process may not make one.
+    /// - Returns: nil if this process is not allowed to create a cgroup.
     public init?(_ name: String) {
         let hierarchies = [("/sys/fs/cgroup/freezer", true), ("/sys/fs/cgroup/unified", false), ("/sys/fs/cgroup", false)]
         for (hierarchy, isVersion1) in hierarchies {
@@ -21,15 +21,15 @@ public struct Freezer: Sendable {
         return nil
     }
 
-    /// Moves a process there.
+    /// Moves a process into the cgroup.
     public func add(_ pid: pid_t) -> Bool { write("\(pid)", to: "cgroup.procs") }
 
     public func freeze() -> Bool { write(isVersion1 ? "FROZEN" : "1", to: isVersion1 ? "freezer.state" : "cgroup.freeze") }
 
     public func thaw() { _ = write(isVersion1 ? "THAWED" : "0", to: isVersion1 ? "freezer.state" : "cgroup.freeze") }
 
-    /// Removes it, if nothing lives there.
-    /// - Returns: whether it is gone.
+    /// Removes the cgroup, if no process is in it.
+    /// - Returns: whether the cgroup no longer exists.
     @discardableResult
     public func remove() -> Bool { rmdir(folder) == 0 || errno == ENOENT }
 

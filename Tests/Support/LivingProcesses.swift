@@ -1,20 +1,20 @@
 import CSupport
 import Glibc
 
-/// A process as /proc shows it. Zombies are none.
+/// A process as /proc shows it, zombies excluded.
 public struct LivingProcess: Sendable, Hashable, CustomStringConvertible {
     public let pid: pid_t
     public let parent: pid_t
     public let group: pid_t
     public let session: pid_t
-    /// As the kernel has it: at most 15 bytes.
+    /// The name in the kernel, of at most 15 bytes.
     public let name: String
     public let state: Character
 
     public var description: String { "\(name) (\(pid), child of \(parent), \(state))" }
     public var isStopped: Bool { state == "T" }
 
-    /// nil where there is none.
+    /// nil if there is no such process.
     public init?(_ pid: pid_t) {
         var found = support_process()
         guard support_process_read(pid, &found) == 1 else { return nil }
@@ -40,10 +40,10 @@ public struct LivingProcess: Sendable, Hashable, CustomStringConvertible {
 
     public static func all() -> [LivingProcess] { list(nil) }
 
-    /// Those that were started with this entry in their environment, or below one that was.
+    /// The processes that were started with this entry in their environment, and their descendants.
     public static func marked(_ entry: String) -> [LivingProcess] { list(entry) }
 
-    /// Everything below a process, itself left out.
+    /// The descendants of a process.
     public static func below(_ root: pid_t) -> [LivingProcess] {
         let all = all()
         var found: [LivingProcess] = []
@@ -57,7 +57,7 @@ public struct LivingProcess: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// The bytes of a file; nil where it cannot be read.
+/// The bytes of a file; nil if it cannot be read.
 public func readBytes(_ path: String) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
@@ -73,5 +73,5 @@ public func readBytes(_ path: String) -> [UInt8]? {
     }
 }
 
-/// The text of a file; empty where it cannot be read.
+/// The text of a file; empty if it cannot be read.
 public func readText(_ path: String) -> String { String(decoding: readBytes(path) ?? [], as: UTF8.self) }

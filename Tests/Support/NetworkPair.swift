@@ -1,19 +1,19 @@
 import CSupport
 import Glibc
 
-/// Two machines, as far as their networks go: two namespaces, and a cable between them. Each end of it is called `v0`.
+/// Two network namespaces, which stand for two machines, and a virtual cable between them. Each end of the cable is called `v0`.
 public final class NetworkPair: Sendable {
-    /// Whether this user may make network namespaces: root can, unless a container keeps it from that.
+    /// Whether this user can create network namespaces. Root can, unless a container forbids it.
     public static let isPossible: Bool = {
         let socket = support_socket_in(nil, AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
         if socket >= 0 { Glibc.close(socket) }
         return socket >= 0
     }()
 
-    /// The processes that keep the namespaces.
+    /// The processes that keep the namespaces alive.
     private let keepers: [Child]
 
-    /// Both ends are up, the first has 10.9.9.1/24 and 2001:db8::1/64, the second 10.9.9.2/24 and 2001:db8::2/64.
+    /// Both ends are up. The first has 10.9.9.1/24 and 2001:db8::1/64, the second 10.9.9.2/24 and 2001:db8::2/64.
     public init(in sandbox: Sandbox) async throws {
         keepers = try (0..<2).map { _ in try Child(sandbox.launch(["unshare", "--net", "sleep", "600"])) }
         let own = Self.namespace("self")
@@ -41,7 +41,7 @@ public final class NetworkPair: Sendable {
 
     private func path(_ end: Int) -> String { "/proc/\(keepers[end].pid)/ns/net" }
 
-    /// What to start so that it runs at one end; its process is the program's own.
+    /// The words that run a program at one end. The program replaces `nsenter` in the same process.
     public func at(_ end: Int, _ words: [String]) -> [String] { ["nsenter", "--net=" + path(end)] + words }
 
     /// Runs `ip` at one end to its end.
@@ -60,7 +60,7 @@ public final class NetworkPair: Sendable {
         return descriptor
     }
 
-    /// Ends the namespaces; what is in them goes with the last process there.
+    /// Ends the processes that keep the namespaces. A namespace ends with its last process.
     public func close() async throws {
         for keeper in keepers {
             keeper.signal(SIGKILL)

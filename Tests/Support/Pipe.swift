@@ -24,7 +24,8 @@ public final class Pipe: Sendable {
 
     public func closeWriting() { close(writing) }
 
-    /// Whether the end of the stream has come; what was read before it is added to `bytes`.
+    /// Reads what has arrived and appends it to `bytes`.
+    /// - Returns: whether the stream has ended.
     public func drain(into bytes: inout [UInt8]) -> Bool {
         _ = fcntl(reading, F_SETFL, O_NONBLOCK)
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)

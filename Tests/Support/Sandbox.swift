@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
 
-/// A folder, an environment and a mark for one test: nothing in it touches another test, or the developer's own leases.
+/// A folder, an environment and a mark for one test, isolated from other tests and from the developer's own leases.
 public final class Sandbox: Sendable {
     public let folder: String
-    /// Stands in the environment of everything that the test starts, directly or not.
+    /// An entry in the environment of every process that the test starts, directly or indirectly.
     public let mark: String
     private let closing = Mutex<[@Sendable () -> Void]>([])
 
@@ -22,7 +22,7 @@ public final class Sandbox: Sendable {
     public var server: String { "file://" + leases }
     public func leaseFile(_ name: String) -> String { leases + "/\(name).json" }
 
-    /// The clean environment that everything is started with.
+    /// The clean environment with which all processes are started.
     public var environment: [String: String] {
         [
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "HOME": path("home"), "LC_ALL": "C.UTF-8",
@@ -31,7 +31,7 @@ public final class Sandbox: Sendable {
         ]
     }
 
-    /// The binary under test: what QQ_BINARY names, else the one built beside the tests.
+    /// The binary under test: the one that QQ_BINARY names, otherwise the one that was built with the tests.
     public static let binary = getenv("QQ_BINARY").map { String(cString: $0) } ?? builtProduct("qq")
     public static let stamp = builtProduct("stamp")
 
@@ -68,13 +68,14 @@ public final class Sandbox: Sendable {
 
     public func stamps(_ name: String = "stamps") -> Stamps { Stamps(path(name)) }
 
-    /// What lives and carries the mark.
+    /// The running processes that carry the mark.
     public var living: [LivingProcess] { LivingProcess.marked(mark) }
 
-    /// Has something done when the sandbox is closed, before anybody asks what was left behind; the last one first.
+    /// Registers an action for the closing of the sandbox, before leftovers are looked for. The last one registered runs first.
     public func atClose(_ action: @escaping @Sendable () -> Void) { closing.withLock { $0.append(action) } }
 
-    /// Ends whatever is left, and removes the folder. What had to be ended is returned: there should have been nothing.
+    /// Ends the processes that are left, and removes the folder.
+    /// - Returns: the processes that had to be ended; there should be none.
     public func close() async -> [LivingProcess] {
         for action in closing.withLock({ actions in
             defer { actions = [] }
@@ -84,7 +85,7 @@ public final class Sandbox: Sendable {
         let left = living
         try? await waitUntil("an empty sandbox", within: .seconds(5)) {
             let rest = living
-            // With its group, which nothing that is just being forked slips out of; every session here is the sandbox's own.
+            // Kill the whole group, so that a process that is being forked does not escape. Every session here belongs to the sandbox.
             for process in rest {
                 kill(-process.group, SIGKILL)
                 kill(process.pid, SIGKILL)
@@ -111,7 +112,8 @@ public func removeTree(_ path: String) {
     rmdir(path)
 }
 
-/// Gives `body` a sandbox of its own, when the machine has room for it. What the body left running is ended, and returned.
+/// Runs `body` with a sandbox of its own, once the gate lets the test in.
+/// - Returns: the processes that the body left running; they have been ended.
 public func withSandbox(_ load: Gate.Load = .light, _ body: (Sandbox) async throws -> Void) async throws -> [LivingProcess] {
     await Gate.shared.enter(load)
     let result: Result<[LivingProcess], any Error>
@@ -121,7 +123,7 @@ public func withSandbox(_ load: Gate.Load = .light, _ body: (Sandbox) async thro
             try await body(sandbox)
             result = .success(await sandbox.close())
         } catch {
-            // After a failure there is nothing to wonder at.
+            // After a failure, leftovers are to be expected.
             _ = await sandbox.close()
             result = .failure(error)
         }

@@ -8,7 +8,7 @@ public struct Stamp: Sendable, Hashable {
     public let at: UInt64
     public let what: What
     public let pid: pid_t
-    /// 0 where there was none.
+    /// 0 if there was none.
     public let token: UInt64
     public let role: String
 
@@ -25,7 +25,7 @@ public struct Stamp: Sendable, Hashable {
     }
 }
 
-/// All that a log of stamps says.
+/// The contents of a log of stamps.
 public struct Stamps: Sendable {
     public let all: [Stamp]
 
@@ -33,14 +33,14 @@ public struct Stamps: Sendable {
         all = readText(path).split(separator: "\n").compactMap { Stamp($0) }
     }
 
-    /// A term as its work shows it: from the first stamp of anything in it to the last.
+    /// A term as its guarded processes show it: from their first stamp to their last.
     public struct Term: Sendable, Hashable {
         public let token: UInt64
         public var first: UInt64
         public var last: UInt64
     }
 
-    /// In the order in which their work began.
+    /// The terms, in the order of their first stamps.
     public var terms: [Term] {
         var found: [UInt64: Term] = [:]
         for stamp in all {
@@ -52,7 +52,7 @@ public struct Stamps: Sendable {
         return found.values.sorted { $0.first < $1.first }
     }
 
-    /// Each case of two at work at one time, or of a token that does not grow: what a test shows when there is any.
+    /// Each case of two terms that ran at the same time, or of a token that did not grow, in words. Empty if the promise was kept.
     public var violations: [String] {
         zip(terms, terms.dropFirst()).flatMap { one, next in
             var found: [String] = []
@@ -69,7 +69,7 @@ public struct Stamps: Sendable {
     public func count(_ role: String) -> Int { all.count { $0.role == role } }
 }
 
-/// Now, on the clock of the stamps.
+/// The present time on the clock of the stamps.
 public func bootNow() -> UInt64 {
     var now = timespec()
     clock_gettime(CLOCK_BOOTTIME, &now)

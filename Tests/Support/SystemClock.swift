@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// The kernel's clock, for what is tested within the process of the tests.
+/// The kernel's clock, for code that is tested within the test process.
 public struct SystemClock: LeaseClock {
     public init() {}
 
@@ -19,7 +19,7 @@ public struct SystemClock: LeaseClock {
     }
 }
 
-/// The kernel's clock with time left out, so that the end of a long lease needs no waiting for: short ones end too soon on a busy machine.
+/// The kernel's clock with time skipped, so that a test need not wait for the end of a long lease. Short leases would end too soon on a busy machine.
 public final class SkippingClock: LeaseClock {
     private let kernel = SystemClock()
     private let skipped = Mutex(Duration.zero)
@@ -30,7 +30,7 @@ public final class SkippingClock: LeaseClock {
 
     public func sleep(until deadline: BootInstant) async throws { try await kernel.sleep(until: deadline - skipped.withLock { $0 }) }
 
-    /// Makes it that moment now. Those who sleep already are not woken.
+    /// Advances the clock to that moment. Tasks that already sleep are not woken.
     public func skip(to moment: BootInstant) {
         skipped.withLock { $0 += max(moment.duration(since: kernel.now() + $0), .zero) }
     }

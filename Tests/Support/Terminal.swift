@@ -1,22 +1,22 @@
 import CSupport
 import Glibc
 
-/// A terminal with nobody at it but the test.
+/// A pseudoterminal that the test operates.
 public final class Terminal: Sendable {
     private let master: CInt
-    /// The other end, which a child opens as its own.
+    /// Path of the other end, which a child opens as its own terminal.
     public let path: String
 
     public init(rows: Int = 24, columns: Int = 80) throws {
         var name = [CChar](repeating: 0, count: 128)
         master = support_terminal(CInt(rows), CInt(columns), &name, name.count)
-        guard master >= 0 else { throw CannotStart("no terminal to be had: \(String(cString: strerror(errno)))") }
+        guard master >= 0 else { throw CannotStart("cannot open a terminal: \(String(cString: strerror(errno)))") }
         path = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     deinit { close(master) }
 
-    /// What somebody at the keyboard types.
+    /// Types text at the keyboard.
     public func type(_ text: String) {
         let bytes = Array(text.utf8)
         _ = write(master, bytes, bytes.count)
@@ -24,7 +24,7 @@ public final class Terminal: Sendable {
 
     public func resize(rows: Int, columns: Int) { support_terminal_resize(master, CInt(rows), CInt(columns)) }
 
-    /// What has come on the screen since the last look.
+    /// The output since the last read.
     public func read() -> String {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// A terminal as a person has it, with a screen that can be looked at: a tmux server of its own, which ends with the sandbox.
+/// A terminal as a user has it, with a screen that can be read: a tmux server of its own, which ends with the sandbox.
 public final class Tmux: Sendable {
     private let sandbox: Sandbox
     private let socket: String
@@ -11,14 +11,14 @@ public final class Tmux: Sendable {
     private let looks = Atomic(0)
 
     /// Starts a program in a new terminal.
-    /// - Parameter environment: beside the sandbox's; `TERM` says what the program takes the terminal for.
+    /// - Parameter environment: in addition to the sandbox's. `TERM` is the type of terminal that the program sees.
     public init(
         _ words: [String], in sandbox: Sandbox, columns: Int = 80, rows: Int = 24, environment: [String: String] = [:]
     ) async throws {
         self.sandbox = sandbox
         let name = "tmux-\(UInt32.random(in: 0 ... .max))"
         socket = sandbox.path(name)
-        // The screen is all the program's, and can be looked at when it has ended.
+        // The program has the whole screen, which can still be read after the program has ended.
         let settings = [
             "set -g status off", "set -g remain-on-exit on", "set -g remain-on-exit-format ''", "set -g history-limit 5000",
             "set -s escape-time 0", "set -s set-clipboard off",
@@ -32,10 +32,10 @@ public final class Tmux: Sendable {
         let server = try await Self.run(
             ["tmux", "-S", socket, "display-message", "-p", "-t", "test", "#{pid} #{pane_pid}"], output: socket + ".out", in: sandbox)
         let numbers = server.split(whereSeparator: { $0 == " " || $0 == "\n" }).compactMap { pid_t($0) }
-        guard numbers.count == 2 else { throw CannotStart("tmux does not tell its processes: \(server)") }
+        guard numbers.count == 2 else { throw CannotStart("tmux did not report its processes: \(server)") }
         (self.server, pid) = (numbers[0], numbers[1])
         try Watchdog.watch(numbers[0], in: sandbox)
-        // Its programs get SIGHUP, as when a person closes the window.
+        // Its programs get SIGHUP, as when a user closes the window.
         sandbox.atClose { kill(numbers[0], SIGTERM) }
     }
 
@@ -86,10 +86,10 @@ public final class Tmux: Sendable {
 
     // MARK: The screen
 
-    /// What the screen shows, in lines without spaces at their ends.
+    /// The text on the screen, in lines without trailing spaces.
     /// - Parameters:
-    ///   - isJoined: whether a line that was wrapped at the margin is one.
-    ///   - isWhole: whether what has gone off the top comes first.
+    ///   - isJoined: whether a line that was wrapped at the margin counts as one.
+    ///   - isWhole: whether lines that have scrolled off the top come first.
     public func screen(isJoined: Bool = false, isWhole: Bool = false) async throws -> String {
         let text = try await ask(
             ["capture-pane", "-p", "-t", "test"] + (isJoined ? ["-J"] : []) + (isWhole ? ["-S", "-"] : []))
@@ -100,26 +100,26 @@ public final class Tmux: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// The same with the escape codes of its colours.
+    /// The text on the screen with the escape codes of its colours.
     public func coloredScreen() async throws -> String { try await ask("capture-pane", "-p", "-e", "-t", "test") }
 
-    /// Where the cursor is, from 0.
+    /// Position of the cursor, from 0.
     public var cursor: (column: Int, row: Int) {
         get async throws {
             let numbers = try await ask("display-message", "-p", "-t", "test", "#{cursor_x} #{cursor_y}").split { $0 == " " || $0 == "\n" }
                 .compactMap { Int($0) }
-            guard numbers.count == 2 else { throw CannotStart("tmux does not tell where the cursor is") }
+            guard numbers.count == 2 else { throw CannotStart("tmux did not report the position of the cursor") }
             return (numbers[0], numbers[1])
         }
     }
 
-    /// Whether the program has asked for the screen beside the usual one.
+    /// Whether the program has switched to the alternate screen.
     public var showsOtherScreen: Bool {
         get async throws { try await ask("display-message", "-p", "-t", "test", "#{alternate_on}").hasPrefix("1") }
     }
 
-    /// Waits until the screen is as is wanted.
-    /// - Returns: the screen then.
+    /// Waits until the screen meets the condition.
+    /// - Returns: the screen at that time.
     @discardableResult
     public func wait(
         for what: String, isJoined: Bool = false, isWhole: Bool = false, within limit: Duration = .seconds(20),
@@ -134,13 +134,13 @@ public final class Tmux: Sendable {
         }
     }
 
-    /// Waits until the screen, or what has gone off its top, shows this text; a line that was wrapped at the margin is one.
+    /// Waits until the screen, or the lines that have scrolled off its top, shows this text. A line that was wrapped at the margin counts as one.
     @discardableResult
     public func expect(_ text: String, within limit: Duration = .seconds(20)) async throws -> String {
         try await wait(for: "'\(text)'", isJoined: true, isWhole: true, within: limit) { $0.contains(text) }
     }
 
-    /// Waits until the screen, or what has gone off its top, has this for a whole line.
+    /// Waits until this is a whole line of the screen, or of the lines that have scrolled off its top.
     @discardableResult
     public func expectLine(_ line: String, within limit: Duration = .seconds(20)) async throws -> String {
         try await wait(for: "the line '\(line)'", isJoined: true, isWhole: true, within: limit) {
@@ -148,7 +148,7 @@ public final class Tmux: Sendable {
         }
     }
 
-    /// Waits until the screen does not show this text any more.
+    /// Waits until the screen no longer shows this text.
     @discardableResult
     public func expectGone(_ text: String, within limit: Duration = .seconds(20)) async throws -> String {
         try await wait(for: "the end of '\(text)'", isJoined: true, within: limit) { !$0.contains(text) }
@@ -164,19 +164,19 @@ public final class Tmux: Sendable {
 
     // MARK: The end
 
-    /// Closes the terminal, as a person closes a window.
+    /// Closes the terminal, as a user closes a window.
     public func close() async throws { _ = try await ask("kill-server") }
 
-    /// How the program ended; nil while it runs.
+    /// How the program ended; nil while the program runs.
     public var ending: Ending? {
         get async throws {
             let fields = try await ask("display-message", "-p", "-t", "test", "#{pane_dead},#{pane_dead_status},#{pane_dead_signal}")
                 .split(separator: ",", omittingEmptySubsequences: false).map { String($0.filter { $0 != "\n" }) }
-            // That the terminal is closed is known before how the program ended.
+            // tmux knows that the terminal is closed before it knows how the program ended.
             guard fields.count == 3, fields[0] == "1" else { return nil }
             if let signal = Int32(fields[2]) { return .died(signal: signal) }
             if let code = Int32(fields[1]) { return .exited(code) }
-            // tmux 3.3a may pass over a SIGCHLD that comes while it does something else, and would never know.
+            // tmux 3.3a can miss a SIGCHLD that arrives while it does something else, and would never notice the end.
             kill(server, SIGCHLD)
             return nil
         }

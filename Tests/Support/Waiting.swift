@@ -1,12 +1,12 @@
-/// What a test waited for did not come.
+/// An event that a test waited for did not happen in time.
 public struct TimedOut: Error, CustomStringConvertible {
     public let description: String
 
     public init(_ description: String) { self.description = description }
 }
 
-/// Waits until `condition` gives a value, looking every few milliseconds.
-/// - Throws: `TimedOut`, which says what was waited for.
+/// Waits until `condition` returns a value. It is called every two milliseconds.
+/// - Throws: `TimedOut`, which names the event that was waited for.
 @discardableResult
 public func waitFor<Value>(
     _ what: @autoclosure () -> String, within limit: Duration = .seconds(20), _ condition: () throws -> Value?
@@ -26,12 +26,12 @@ public func waitUntil(
     try await waitFor(what(), within: limit) { try condition() ? true : nil }
 }
 
-/// Lets in so many tests at a time: each starts processes of its own, and what is timed must not wait for the machine.
+/// Limits how many tests run at a time. Each starts its own processes, and time limits must not be missed because the machine is busy.
 public actor Gate {
     public enum Load: Sendable {
-        /// Waits most of the time.
+        /// A test that waits most of the time.
         case light
-        /// Has much to do, or short times to keep.
+        /// A test that does much work, or that has short time limits.
         case heavy
     }
 

@@ -1,10 +1,10 @@
 import Glibc
 import Synchronization
 
-/// Ends servers and removes folders that a test process leaves behind when it is killed itself.
+/// Ends servers and removes folders that the test process leaves behind when it is killed.
 ///
-/// A shell reads what there is to end from a pipe of ours; at the end of that stream this process is gone, however it went. A parent-death signal would
-/// not do: it comes at the end of the thread that started the child, and the threads of a pool end early.
+/// A shell reads the processes and folders from a pipe whose other end this process holds. The stream ends when this process ends, however that
+/// happens. A parent-death signal would not do: it is sent when the thread that started the child ends, and the threads of a pool end early.
 public enum Watchdog {
     private static let script = """
         list=
@@ -18,21 +18,21 @@ public enum Watchdog {
 
     private static let line: Mutex<CInt?> = Mutex(nil)
 
-    /// Has a process of this sandbox ended, and the sandbox removed, once this process is gone.
+    /// Has a process of this sandbox killed, and the folder of the sandbox removed, once this process has ended.
     static func watch(_ pid: pid_t, in sandbox: Sandbox) throws {
         try line.withLock { line in
             if line == nil {
                 let pipe = Pipe()
                 _ = try shell(reading: pipe)
-                // Open for as long as this process lives.
+                // Stays open as long as this process runs.
                 line = pipe.writing
             }
             let text = Array("\(pid) \(sandbox.folder)\n".utf8)
-            guard let line, write(line, text, text.count) == text.count else { throw CannotStart("the watchdog does not listen") }
+            guard let line, write(line, text, text.count) == text.count else { throw CannotStart("the watchdog does not read") }
         }
     }
 
-    /// The shell that does it.
+    /// Starts the shell.
     public static func shell(reading pipe: Pipe) throws -> Child {
         var launch = Launch(["/bin/sh", "-c", script], environment: ["PATH": "/usr/local/bin:/usr/bin:/bin"], folder: "/")
         launch.input = .descriptor(pipe.reading)

@@ -2,7 +2,7 @@ import QQCore
 import Support
 import Testing
 
-@Suite("The stand-in for Go nodes") struct GoNodeTests {
+@Suite("Simulated Go nodes") struct GoNodeTests {
     private func node(_ format: GoNode.Format, _ name: String, _ port: UInt16, in box: Sandbox) async throws -> GoNode {
         try await GoNode.start(GoNode.Settings(format, node: name, port: port), in: box)
     }
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test("says what the real v2 nodes said, field by field")
+    @Test("simulated v2 Go nodes send what the real ones sent, field by field")
     func recordedV2() async throws {
         try await inSandbox(.heavy) { box in
             let server = try await NATSServer.start(in: box)
@@ -30,7 +30,7 @@ import Testing
             try await waitUntil("two heartbeats") { a.renewals.count >= 3 }
             let b = try await node(.v2, "node-b", tap.port, in: box)
             let client = try RawNATS(server.port)
-            // The step-down finds the tombstone of its cooldown gone, as in the recording.
+            // When the node steps down, the tombstone of its cooldown has been removed, as in the recording.
             try await waitUntil("the tombstone is gone") { try client.key("cooldown.node-a", in: "KV_CLUSTER_demo") == nil }
             let asked = a.renewals.count
             try await waitUntil("a heartbeat") { a.renewals.count > asked }
@@ -43,7 +43,7 @@ import Testing
             }
             #expect(try client.request("cluster_demo.control.node-b.stepdown").json == ["ok": false, "error": "not the leader"])
             #expect(try client.request("cluster_demo.control.node-a.stepdown").json == ["ok": true])
-            try await waitUntil("the other one leads") { b.isLeader }
+            try await waitUntil("the other node leads") { b.isLeader }
             #expect(b.epoch == 2)
             let taken = b.renewals.count
             _ = try client.request("cluster_demo.status.node-b")
@@ -51,13 +51,13 @@ import Testing
             try await waitUntil("a heartbeat") { b.renewals.count > taken }
             a.kill()
             b.stop()
-            try await waitUntil("all has passed the tap") { tap.proxy.live == 0 }
+            try await waitUntil("everything has passed the tap") { tap.proxy.live == 0 }
             try compare(tap, .v2, connections: [1, 2])
             #expect(try client.key("leader", in: "KV_CLUSTER_demo")?.json?["node_id"] == "node-b", "stopping deletes nothing")
         }
     }
 
-    @Test("says what the real v1 nodes said, field by field")
+    @Test("simulated v1 Go nodes send what the real ones sent, field by field")
     func recordedV1() async throws {
         try await inSandbox(.heavy) { box in
             let server = try await NATSServer.start(in: box)
@@ -68,23 +68,23 @@ import Testing
             let client = try RawNATS(server.port)
             try await waitUntil("the tombstone is gone") { try client.key("cooldown-node-b", in: "cluster-demo") == nil }
             #expect(try client.request("cluster.demo.health.node-a").json?["role"] == "PRIMARY")
-            // Not in the middle of one.
+            // Do not stop the node in the middle of a renewal.
             let renewed = a.renewals.count
             try await waitUntil("a renewal") { a.renewals.count > renewed }
             a.stop()
             let text = try #require(try client.key("lease", in: "cluster-demo")?.json?["expires_at"]?.stringValue)
             let end = try WallTime.parse(rfc3339: text)
-            try await waitUntil("the other one leads") { b.isLeader }
+            try await waitUntil("the other node leads") { b.isLeader }
             #expect(WallTime.now() > end, "only when the lease has expired")
             let taken = b.renewals.count
             try await waitUntil("a renewal") { b.renewals.count > taken }
             b.stop()
-            try await waitUntil("all has passed the tap") { tap.proxy.live == 0 }
+            try await waitUntil("everything has passed the tap") { tap.proxy.live == 0 }
             try compare(tap, .v1, connections: [1, 2, 3, 4])
         }
     }
 
-    @Test("comparison sees a wrong field, a missing line and a wrong revision")
+    @Test("comparing recordings finds a wrong field, a missing line and a wrong revision")
     func comparisonCanFail() throws {
         let recorded = try Recording(.v2).lines
         var changed = recorded
@@ -101,7 +101,7 @@ import Testing
         #expect(differences(recorded.comparable(), recorded: recorded.comparable()).isEmpty)
     }
 
-    @Test("v2 believes that it leads while it cannot reach the server, and until it sees another's lease")
+    @Test("a simulated v2 node believes that it leads while it cannot reach the server, until it sees another node's lease")
     func believes() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -109,37 +109,37 @@ import Testing
             let a = try await node(.v2, "node-a", proxy.port, in: box)
             let b = try await node(.v2, "node-b", server.port, in: box)
             proxy.silence()
-            try await waitUntil("the other one leads too") { b.isLeader }
+            try await waitUntil("the other node leads too") { b.isLeader }
             #expect(a.isLeader)
             proxy.pass()
-            try await waitUntil("the first one has seen it") { !a.isLeader }
+            try await waitUntil("the first node sees the other one's lease") { !a.isLeader }
             #expect(a.leader == "node-b")
         }
     }
 
-    @Test("v1 leads no longer when a renewal fails")
+    @Test("a simulated v1 node stops leading when a renewal fails")
     func renewalFails() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let a = try await node(.v1, "node-a", server.port, in: box)
             try RawNATS(server.port).put("lease", "{", in: "cluster-demo")
-            try await waitUntil("it has noticed") { !a.isLeader }
+            try await waitUntil("the node has noticed") { !a.isLeader }
         }
     }
 
-    @Test("goes on with its own lease when it is started again", arguments: GoNode.Format.allCases)
+    @Test("a simulated node resumes its own lease when it is started again", arguments: GoNode.Format.allCases)
     func restarted(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(.debian, in: box)
             let first = try await node(format, "node-a", server.port, in: box)
             first.kill()
             let again = try await node(format, "node-a", server.port, in: box)
-            try await waitUntil("it leads again") { again.isLeader }
+            try await waitUntil("the node leads again") { again.isLeader }
             #expect(again.epoch == 1)
         }
     }
 
-    @Test("does not elect while bad JSON is in the lease key", arguments: GoNode.Format.allCases)
+    @Test("a simulated node does not lead while bad JSON is in the lease key", arguments: GoNode.Format.allCases)
     func badJSON(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -154,11 +154,11 @@ import Testing
                 #expect(!(leads && isJunk))
                 return !isJunk
             }
-            try await waitUntil("it leads") { node.isLeader }
+            try await waitUntil("the node leads") { node.isLeader }
         }
     }
 
-    @Test("finds the server again after a restart", arguments: GoNode.Format.allCases)
+    @Test("a simulated node finds the server again after a restart", arguments: GoNode.Format.allCases)
     func reconnects(format: GoNode.Format) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -168,7 +168,7 @@ import Testing
             let node = try await GoNode.start(settings, in: box)
             try await server.restart(killed: true)
             let before = node.renewals.count
-            try await waitUntil("it renews again, and leads") { node.renewals.count > before && node.isLeader }
+            try await waitUntil("the node renews again, and leads") { node.renewals.count > before && node.isLeader }
         }
     }
 }

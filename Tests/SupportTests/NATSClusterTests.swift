@@ -3,7 +3,7 @@ import Support
 import Testing
 
 @Suite("A cluster of three NATS servers", .serialized) struct NATSClusterTests {
-    @Test("keeps a bucket through a move of its leader, a kill and a parting", arguments: NATSVersion.allCases)
+    @Test("a NATS cluster keeps a bucket through a move of its leader, a kill and a network partition", arguments: NATSVersion.allCases)
     func faults(version: NATSVersion) async throws {
         try await inSandbox(.heavy) { box in
             let cluster = try await NATSCluster.start(version, in: box)
@@ -12,32 +12,34 @@ import Testing
             try first.put("k", "1", in: "b")
             let moved = try await cluster.moveLeader(of: "KV_b", asking: first)
 
-            // The one that is neither asked nor leads makes no difference; the leader itself does.
+            // Kill the stream leader: killing a server that neither leads nor is asked would change nothing.
             moved.kill()
             let alive = try #require(cluster.servers.first { $0 !== moved })
             let client = try RawNATS(alive.port)
-            let next = try await waitFor("a leader after the kill", within: .seconds(40)) { cluster.leader(of: "KV_b", asking: client) }
+            let next = try await waitFor("a stream leader after the kill", within: .seconds(40)) {
+                cluster.leader(of: "KV_b", asking: client)
+            }
             #expect(next !== moved)
             try await waitUntil("a write after the kill") { (try? client.put("k", "2", in: "b")) != nil }
             try await moved.start()
 
-            // Parted from the others, the leader acknowledges nothing; they go on without it.
-            try await waitUntil("all are back", within: .seconds(40)) {
+            // Cut off from the others, the stream leader acknowledges nothing; the others continue without it.
+            try await waitUntil("all servers are back", within: .seconds(40)) {
                 let replicas = try? client.streamInfo("KV_b")?["cluster"]?["replicas"]?.arrayValue
                 return replicas?.count == 2 && replicas?.allSatisfy { $0["current"]?.boolValue == true } == true
             }
-            let leader = try await waitFor("a leader") { cluster.leader(of: "KV_b", asking: client) }
+            let leader = try await waitFor("a stream leader") { cluster.leader(of: "KV_b", asking: client) }
             let inside = try RawNATS(leader.port)
             cluster.part(leader)
             let others = cluster.servers.filter { $0 !== leader }
             let outside = try RawNATS(others[0].port)
-            try await waitUntil("the others have a leader", within: .seconds(60)) {
+            try await waitUntil("the others have a stream leader", within: .seconds(60)) {
                 cluster.leader(of: "KV_b", asking: outside).map { $0 !== leader } ?? false
             }
-            try await waitUntil("a write beside the parted one") { (try? outside.put("k", "3", in: "b")) != nil }
+            try await waitUntil("a write without the server that is cut off") { (try? outside.put("k", "3", in: "b")) != nil }
             #expect(throws: (any Error).self) { try inside.put("k", "wrong", in: "b") }
             cluster.join(leader)
-            try await waitUntil("the parted one has caught up", within: .seconds(60)) {
+            try await waitUntil("the server that was cut off has caught up", within: .seconds(60)) {
                 (try? RawNATS(leader.port).key("k", in: "b"))?.text == "3" && cluster.metaLeader(asking: leader) != nil
             }
         }

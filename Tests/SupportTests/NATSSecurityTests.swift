@@ -2,8 +2,8 @@ import QQCore
 import Support
 import Testing
 
-@Suite("A NATS server that asks who comes") struct NATSSecurityTests {
-    @Test("lets in the right ones alone", arguments: NATSVersion.allCases)
+@Suite("NATS servers with authentication") struct NATSSecurityTests {
+    @Test("a NATS server accepts only clients with the right credentials", arguments: NATSVersion.allCases)
     func credentials(version: NATSVersion) async throws {
         try await inSandbox { box in
             let key = NKey(.user)
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    @Test("has keys in the text form of NATS")
+    @Test("NKeys have the text form of NATS")
     func keys() {
         #expect(NKey(.user).publicText.first == "U")
         #expect(NKey(.account).publicText.first == "A")
@@ -36,7 +36,7 @@ import Testing
         #expect(NKey(.user).seed.count == 58 && NKey(.user).publicText.count == 56)
     }
 
-    @Test("shows a certificate that its authority vouches for, and asks for the client's")
+    @Test("a NATS server shows a certificate of its authority and requires the client's")
     func tls() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test("asks for TLS after its first line", arguments: NATSVersion.allCases)
+    @Test("a NATS server with TLS announces in its first line that TLS is required", arguments: NATSVersion.allCases)
     func upgrade(version: NATSVersion) async throws {
         try await inSandbox { box in
             var settings = NATSSettings()

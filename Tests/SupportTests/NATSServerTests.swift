@@ -3,8 +3,8 @@ import QQCore
 import Support
 import Testing
 
-@Suite("A real NATS server for tests") struct NATSServerTests {
-    @Test("serves on ports of its own, with the version it is said to be", arguments: NATSVersion.allCases)
+@Suite("Real NATS servers for tests") struct NATSServerTests {
+    @Test("a NATS server serves on its own ports with the requested version", arguments: NATSVersion.allCases)
     func version(version: NATSVersion) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(version, in: box)
@@ -16,7 +16,7 @@ import Testing
         }
     }
 
-    @Test("keeps its bucket and its port over a restart and a kill", arguments: NATSVersion.allCases)
+    @Test("a NATS server keeps its bucket and its port over a restart and a kill", arguments: NATSVersion.allCases)
     func restart(version: NATSVersion) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(version, in: box)
@@ -38,7 +38,9 @@ import Testing
         }
     }
 
-    @Test("delivers what is published, with headers, and says when nobody listens", arguments: NATSVersion.allCases)
+    @Test(
+        "a NATS server delivers published messages with headers, and answers requests without a subscriber", arguments: NATSVersion.allCases
+    )
     func messages(version: NATSVersion) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(version, in: box)
@@ -51,7 +53,7 @@ import Testing
         }
     }
 
-    @Test("says nothing while it is paused, and goes on afterwards")
+    @Test("a paused NATS server answers nothing, and answers again after it is resumed")
     func pause() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -63,7 +65,7 @@ import Testing
         }
     }
 
-    @Test("announces that it goes, in lame-duck mode", arguments: NATSVersion.allCases)
+    @Test("a NATS server announces its shutdown in lame-duck mode", arguments: NATSVersion.allCases)
     func lameDuck(version: NATSVersion) async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(version, in: box)
@@ -81,14 +83,14 @@ import Testing
                 }
                 return
             }
-            Issue.record("no ldm within ten seconds: \(server.log)")
+            Issue.record("no ldm within 10 seconds: \(server.log)")
         }
     }
 
-    @Test("is ended, and its folder removed, when the process of the tests is killed")
+    @Test("a NATS server is ended, and its folder removed, when the test process is killed")
     func orphan() async throws {
         try await inSandbox { box in
-            // The watchdog's other end is the test process: here a shell takes its part.
+            // The watchdog acts when the end of the test process closes its pipe. Here the test closes the pipe of a second watchdog instead.
             let server = try await NATSServer.start(in: box)
             #expect(server.isRunning)
             let pipe = Pipe()

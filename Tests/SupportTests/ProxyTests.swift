@@ -3,7 +3,7 @@ import Support
 import Synchronization
 import Testing
 
-@Suite("The proxy") struct ProxyTests {
+@Suite("Proxy") struct ProxyTests {
     /// A client's end and a server's end of one connection through a proxy.
     private struct Pair {
         let client: CInt
@@ -35,7 +35,7 @@ import Testing
         return String(decoding: try Socket.read(descriptor), as: UTF8.self)
     }
 
-    @Test("passes both directions and their ends, and counts")
+    @Test("the proxy passes and counts both directions and their ends")
     func passes() async throws {
         try await with { proxy, listener in
             let pair = try await Pair(proxy, listener)
@@ -44,30 +44,30 @@ import Testing
             try Socket.write(pair.server, Array("answer".utf8))
             #expect(try receive(pair.client) == "answer")
             #expect(proxy.accepted == 1 && proxy.live == 1)
-            try await waitUntil("all is counted") { proxy.passed(.toServer) == 8 && proxy.passed(.toClient) == 6 }
+            try await waitUntil("everything is counted") { proxy.passed(.toServer) == 8 && proxy.passed(.toClient) == 6 }
             shutdown(pair.client, CInt(SHUT_WR))
             #expect(try receive(pair.server) == "")
             pair.close()
-            try await waitUntil("none lives") { proxy.live == 0 }
+            try await waitUntil("no connection is open") { proxy.live == 0 }
         }
     }
 
-    @Test("refuses, and listens at the same port again")
+    @Test("the proxy refuses connections and listens again on the same port")
     func refuses() async throws {
         try await with { proxy, listener in
             proxy.refuse()
-            try await waitUntil("nobody listens") {
+            try await waitUntil("connections are refused") {
                 do {
                     close(try Socket.connect(proxy.port))
                     return false
                 } catch { return "\(error)".contains("refused") }
             }
             proxy.pass()
-            try await waitUntil("it listens") { (try? Socket.connect(proxy.port)).map { close($0) } != nil }
+            try await waitUntil("the proxy listens") { (try? Socket.connect(proxy.port)).map { close($0) } != nil }
         }
     }
 
-    @Test("resets new connections, and old ones when told to")
+    @Test("the proxy resets new connections, and existing ones on request")
     func resets() async throws {
         try await with { proxy, listener in
             let pair = try await Pair(proxy, listener)
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test("keeps what is sent into a silent line until the line is good again", arguments: Proxy.Direction.allCases)
+    @Test("the proxy keeps data sent into a silent connection until the connection works again", arguments: Proxy.Direction.allCases)
     func silence(direction: Proxy.Direction) async throws {
         try await with { proxy, listener in
             let pair = try await Pair(proxy, listener)
@@ -101,7 +101,7 @@ import Testing
         }
     }
 
-    @Test("takes connections into a silent line, and throws away what a lossy one gets")
+    @Test("the proxy accepts connections while it is silent and drops the data of a lossy one")
     func blackHole() async throws {
         try await with { proxy, listener in
             proxy.silence()
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test("falls silent at the byte that its tap saw, when the tap says so")
+    @Test("the proxy falls silent after the byte at which its tap asks for that")
     func tapped() async throws {
         try await inSandbox { box in
             let listener = try Socket.bind()
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    @Test("delays, and lets only so many bytes through a second")
+    @Test("the proxy delays data and limits the bytes per second")
     func slow() async throws {
         try await with { proxy, listener in
             let pair = try await Pair(proxy, listener)
@@ -162,19 +162,19 @@ import Testing
         }
     }
 
-    @Test("cuts after so many bytes, to the byte")
+    @Test("the proxy cuts a connection after an exact number of bytes")
     func cutAfter() async throws {
         try await with { proxy, listener in
             proxy.line.cutAfter = [.toServer: 5]
             let pair = try await Pair(proxy, listener)
             try Socket.write(pair.client, Array("12345678".utf8))
-            try await waitUntil("it is cut") { proxy.live == 0 && proxy.passed(.toServer) > 0 }
+            try await waitUntil("the connection is cut") { proxy.live == 0 && proxy.passed(.toServer) > 0 }
             #expect(proxy.passed(.toServer) == 5)
             pair.close()
         }
     }
 
-    @Test("injects bytes, also before a stream begins, and goes to another server when told to")
+    @Test("the proxy injects bytes, also before a stream begins, and can connect to another server")
     func injects() async throws {
         try await with { proxy, listener in
             proxy.line.prefix = [.toClient: Array("junk".utf8)]

@@ -2,7 +2,7 @@ import GRPCNIOTransportHTTP2Posix
 import NIOCore
 import Synchronization
 
-/// What a server listens and talks on: it is cut when the server is killed.
+/// The channels on which a server listens and talks. They are closed when the server is killed.
 final class GRPCChannels: Sendable {
     private struct State {
         var listening: (any Channel)?
@@ -13,7 +13,7 @@ final class GRPCChannels: Sendable {
 
     private let state = Mutex(State())
 
-    /// Connections that were ever accepted.
+    /// Number of connections that were ever accepted.
     var count: Int { state.withLock(\.count) }
 
     var callbacks: HTTP2ServerTransport.Config.ChannelDebuggingCallbacks {
@@ -36,17 +36,17 @@ final class GRPCChannels: Sendable {
             if !state.isClosed { state.accepted[id] = channel }
             return state.isClosed
         }
-        // It came in between the kill and the end of listening.
+        // The connection arrived between the kill and the end of listening.
         if isClosed { return channel.close(promise: nil) }
         channel.closeFuture.whenComplete { _ in self.state.withLock { $0.accepted[id] = nil } }
     }
 
-    /// Ends all connections; new ones are welcome.
+    /// Closes all connections. New ones are accepted.
     func cut() {
         for channel in state.withLock({ Array($0.accepted.values) }) { channel.close(promise: nil) }
     }
 
-    /// Ends the listening and all connections.
+    /// Stops listening and closes all connections.
     func close() {
         let listening = state.withLock { state in
             state.isClosed = true
@@ -56,7 +56,7 @@ final class GRPCChannels: Sendable {
         cut()
     }
 
-    /// Waits until nothing listens and talks any more, so that the port refuses and can be had again.
+    /// Waits until all channels are closed, so that the port refuses connections and can be bound again.
     func closed() async {
         let (listening, accepted) = state.withLock { ($0.listening, Array($0.accepted.values)) }
         for channel in [listening].compactMap(\.self) + accepted { try? await channel.closeFuture.get() }

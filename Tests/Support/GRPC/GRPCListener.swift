@@ -5,7 +5,7 @@ import NIOPosix
 import QQGRPC
 import Synchronization
 
-/// A gRPC server within the process of the tests, on a port that it keeps over restarts. It is ended with the sandbox at the
+/// A gRPC server within the test process, on a port that it keeps over restarts. The server is ended with the sandbox at the
 /// latest.
 final class GRPCListener: Sendable {
     private struct Running {
@@ -18,12 +18,12 @@ final class GRPCListener: Sendable {
         var settings: GRPCServerSettings
         var port: UInt16 = 0
         var running: Running?
-        /// Connections to those that run no more.
+        /// Number of connections to earlier runs of the server.
         var earlier = 0
     }
 
-    /// One thread for all of them and what they do, so that an answer waits neither for the threads that the tests run on, nor to be handed from one to
-    /// the next.
+    /// One thread for all servers and their work. An answer therefore does not wait for the threads of the tests, and is not handed from thread to
+    /// thread.
     private static let threads = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private static let executor = EventLoopExecutor(threads.next())
 
@@ -31,7 +31,7 @@ final class GRPCListener: Sendable {
     private let host: String
     private let state: Mutex<State>
 
-    /// One that does not run yet.
+    /// Makes a server that does not run yet.
     init(
         _ settings: GRPCServerSettings, _ services: [any RegistrableRPCService], at host: String = "127.0.0.1", in sandbox: Sandbox
     ) {
@@ -43,14 +43,14 @@ final class GRPCListener: Sendable {
 
     var port: UInt16 { state.withLock(\.port) }
     var isRunning: Bool { state.withLock { $0.running != nil } }
-    /// How many connections were ever accepted.
+    /// Number of connections that were ever accepted.
     var connections: Int { state.withLock { $0.earlier + ($0.running?.channels.count ?? 0) } }
     var usesTLS: Bool { state.withLock { $0.settings.tls != nil } }
 
-    /// Takes effect with the next start.
+    /// Changes the settings; they take effect at the next start.
     func change(_ change: (inout GRPCServerSettings) -> Void) { state.withLock { change(&$0.settings) } }
 
-    /// Starts it, on the port that it had.
+    /// Starts the server, on its previous port if it had one.
     func start() async throws {
         guard !isRunning else { return }
         let (settings, port) = state.withLock { ($0.settings, $0.port) }
@@ -70,35 +70,36 @@ final class GRPCListener: Sendable {
                 return
             }
             serving.cancel()
-            // Somebody's connection may have had the port for a moment: it is one of those that are given to anybody.
+            // A connection of another process might have used the port for a moment: it is in the range that the kernel gives to any connection.
             guard ContinuousClock.now < end else { throw CannotStart("a gRPC server cannot listen on port \(port)") }
             try await Task.sleep(for: .milliseconds(20))
         }
     }
 
-    /// Cuts everything at once, as the kernel does for a process that is killed; then the port refuses.
+    /// Closes all channels immediately, as the kernel does for a process that is killed. Then the port refuses connections.
     func kill() async { await end()?.value }
 
-    /// Begins to cut everything.
-    /// - Returns: what ends when nothing listens and talks any more.
+    /// Starts to close all channels.
+    /// - Returns: a task that ends when all channels are closed.
     @discardableResult private func end() -> Task<Void, Never>? {
         guard let running = takeRunning() else { return nil }
         running.channels.close()
         return Task {
-            // After the connections, so that no call that waits is answered with its cancellation, and the library finds none that it has not ended.
+            // Only after the connections: otherwise waiting calls would be answered with their cancellation, and the library would find connections that
+            // it has not ended.
             await running.channels.closed()
             running.serving.cancel()
         }
     }
 
-    /// SIGTERM's way: GOAWAY, calls that run are answered, and nothing new is taken.
+    /// Ends the server as SIGTERM does: sends GOAWAY, answers running calls, and accepts no new ones.
     func stop() async {
         guard let running = takeRunning() else { return }
         running.server.beginGracefulShutdown()
         await running.serving.value
     }
 
-    /// Cuts the connections, and listens on.
+    /// Closes all connections and keeps listening.
     func cut() { state.withLock { $0.running?.channels }?.cut() }
 
     private func takeRunning() -> Running? {
@@ -112,9 +113,9 @@ final class GRPCListener: Sendable {
 }
 
 extension ServerContext {
-    /// Waits until the caller gives up, or the server ends.
+    /// Waits until the caller gives up or the server ends.
     func neverAnswer() async throws -> Never {
         try await cancellation.cancelled
-        throw RPCError(code: .cancelled, message: "nobody waits any more")
+        throw RPCError(code: .cancelled, message: "the caller does not wait any more")
     }
 }

@@ -1,20 +1,20 @@
 import QQCore
 
-/// Calls to a real server, and what it answered.
+/// Recorded calls to a real server, and the answers.
 public struct GRPCRecording: Sendable {
     public struct Line: Sendable, CustomStringConvertible {
         public var scenario: String
         public var step: Int64?
         public var note: String?
-        /// nil where the line tells something else than a call.
+        /// nil if the line does not record a call.
         public var method: String?
-        /// Which node of a cluster was asked: `leader`, `follower1`, `follower2`.
+        /// The node of a cluster that was called: `leader`, `follower1` or `follower2`.
         public var node: String?
         public var request: [UInt8]
         public var code: String
         public var message: String
         public var response: [UInt8]
-        /// What stood in `grpc-status-details-bin`.
+        /// The value of `grpc-status-details-bin`.
         public var details: [UInt8]?
         public var elapsed: Duration
 

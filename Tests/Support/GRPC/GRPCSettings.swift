@@ -14,14 +14,14 @@ public struct GRPCServerSettings: Sendable {
     }
 
     public var tls: TLS?
-    /// At this age a connection is told to go: GOAWAY, and a second one that names the last stream. nil for never.
+    /// Age at which a connection is ended with GOAWAY, followed by a second GOAWAY that names the last stream. nil for never.
     public var connectionAge: Duration?
-    /// How long calls that run then may still take.
+    /// Time that running calls get after that.
     public var connectionGrace = Duration.seconds(5)
-    /// How often clients may ping; a few pings that come sooner bring GOAWAY `too_many_pings`. nil for every five minutes, and never
-    /// without a call.
+    /// Shortest interval at which clients are allowed to ping. A few pings that come sooner lead to GOAWAY `too_many_pings`. nil for five minutes, and
+    /// for no pings without a call.
     public var clientPings: Duration?
-    /// How often the server pings; nil for never. An answer that takes longer than five seconds ends the connection.
+    /// Interval at which the server pings; nil for never. If an answer takes longer than five seconds, the connection ends.
     public var serverPings: Duration?
     /// The largest request, in bytes.
     public var maximumMessage = 4 << 20
@@ -32,7 +32,7 @@ public struct GRPCServerSettings: Sendable {
         .defaults { configuration in
             configuration.connection.maxAge = connectionAge
             configuration.connection.maxGraceTime = connectionGrace
-            // It gathers answers for a tenth of a millisecond, which a benchmark would see.
+            // Coalescing gathers answers for a tenth of a millisecond, which would show in a benchmark.
             configuration.connection.flushCoalescing = nil
             if let clientPings {
                 configuration.connection.keepalive.clientBehavior.minPingIntervalWithoutCalls = clientPings

@@ -1,10 +1,10 @@
-/// What RaftLock's servers agree on, and what each command of their log does to it. All times are nanoseconds, moments since 1970.
+/// The replicated state of RaftLock's servers, and the effect of each command of their log. Times are in nanoseconds, points in time since 1970.
 struct LockTable: Sendable {
     struct Lock: Sendable {
-        /// Empty while nobody holds it.
+        /// Empty while the lock is free.
         var owner = ""
         var version: Int64 = 0
-        /// nil until somebody held it.
+        /// nil until the lock is held for the first time.
         var acquired: Int64?
         var expires: Int64?
         var modified: Int64?
@@ -12,7 +12,7 @@ struct LockTable: Sendable {
 
         var isHeld: Bool { !owner.isEmpty }
 
-        /// How long somebody who comes now is told that it takes: longer for each who waits, and a minute at most.
+        /// Estimated wait of a client that asks now: a tenth of the remaining time more for each waiter, one minute at most.
         func wait(_ now: Int64) -> Int64 {
             guard isHeld, let expires else { return 0 }
             let remaining = max(0, expires - now)
@@ -30,7 +30,7 @@ struct LockTable: Sendable {
 
     struct Outcome: Sendable {
         var lock: Lock
-        /// In the queue.
+        /// Position in the queue.
         var position = 0
     }
 
@@ -47,21 +47,21 @@ struct LockTable: Sendable {
     }
 
     private(set) var locks: [String: Lock] = [:]
-    /// What a promoted waiter gets, whatever it wanted.
+    /// TTL of a promoted waiter, whatever it asked for.
     let defaultTTL: Int64
-    /// Of the last command that succeeded. A promoted waiter gets it as its version, so two holders after each other can have the same.
+    /// Index of the last command that succeeded. A promoted waiter gets it as its version, so two successive holders can have the same version.
     private var lastSuccess: Int64 = 0
 
     init(defaultTTL: Int64) { self.defaultTTL = defaultTTL }
 
-    /// - Parameter index: the command's place in the log, which becomes the version of what it acquires.
+    /// - Parameter index: the command's index in the log, which becomes the version of a lock that it acquires.
     mutating func apply(_ command: Command, index: Int64, now: Int64) throws(Failure) -> Outcome {
         let outcome: Outcome
         switch command {
         case .acquire(let name, let client, let ttl): outcome = try acquire(name, client, ttl, index, now)
         case .renew(let name, let client, let version, let ttl):
             var lock = try held(name, by: client)
-            // The real one does not compare the version: it takes it over.
+            // The real server does not compare the version but adopts it.
             (lock.version, lock.expires, lock.modified) = (version, now + ttl, now)
             locks[name] = lock
             outcome = Outcome(lock: lock)
@@ -82,7 +82,7 @@ struct LockTable: Sendable {
         return outcome
     }
 
-    /// Takes from their owners what has expired, and sends away waiters whose time is up.
+    /// Passes expired locks on, and removes waiters whose timeout is over.
     mutating func expire(_ now: Int64) {
         for (name, lock) in locks {
             let isOver = lock.isHeld && (lock.expires ?? .max) <= now
@@ -106,7 +106,7 @@ struct LockTable: Sendable {
         var lock = locks[name] ?? Lock()
         guard !lock.isHeld || lock.owner == client else { throw .held }
         if lock.isHeld {
-            // It is never shortened by this.
+            // Acquiring again never shortens the lease.
             lock.expires = max(lock.expires ?? 0, now + ttl)
         } else {
             (lock.owner, lock.acquired, lock.expires) = (client, now, now + ttl)
@@ -132,13 +132,13 @@ struct LockTable: Sendable {
         return Outcome(lock: lock, position: position)
     }
 
-    /// Gives the lock to the waiter that comes first, whether it lives or not; frees it where none waits.
+    /// Grants the lock to the first waiter, whether it still runs or not; frees the lock if there is no waiter.
     private func pass(_ lock: inout Lock, _ now: Int64) {
         lock.waiters.expire(now)
         if let next = lock.waiters.popFirst() {
             (lock.owner, lock.version, lock.acquired, lock.expires) = (next.id, lastSuccess, now, now + defaultTTL)
         } else {
-            // Version and times stay.
+            // Version and times stay as they are.
             lock.owner = ""
         }
         lock.modified = now

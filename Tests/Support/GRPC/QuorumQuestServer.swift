@@ -3,14 +3,14 @@ import QQQuorumQuest
 import SwiftProtobuf
 import Synchronization
 
-/// A Quorum Quest server within the process of the tests, that answers as the real one was recorded to, with switches for what can go wrong.
+/// A Quorum Quest server within the test process. It answers like the recordings of the real one, and faults can be switched on.
 public final class QuorumQuestServer: Sendable {
-    /// How the store behind the server does.
+    /// Condition of the store behind the server.
     public enum Store: Sendable {
         case alive
-        /// Every answer is a failure in disguise, after so long.
+        /// Every request fails after this time, which the answers do not show.
         case dead(after: Duration = .milliseconds(80))
-        /// The same, much later; and what was asked for is done when the store lives again.
+        /// As `dead`, but much later; and the requests are carried out when the store recovers.
         case hung(acquire: Duration = .seconds(6), others: Duration = .seconds(3))
     }
 
@@ -22,8 +22,8 @@ public final class QuorumQuestServer: Sendable {
 
     /// Starts a server, and waits until it serves.
     /// - Parameters:
-    ///   - defaultTTL: seconds that a lease lasts when a client asks for none.
-    ///   - reflects: whether it tells its services by reflection.
+    ///   - defaultTTL: TTL in seconds of a lease for which the client gives none.
+    ///   - reflects: whether the server lists its services by reflection.
     public static func start(
         _ settings: GRPCServerSettings = GRPCServerSettings(), defaultTTL: Int32 = 15, reflects: Bool = true, in sandbox: Sandbox
     ) async throws -> QuorumQuestServer {
@@ -39,59 +39,59 @@ public final class QuorumQuestServer: Sendable {
             settings, [election] + (reflects ? [ReflectionService(services: [Self.service])] : []), in: sandbox)
     }
 
-    // MARK: What it is
+    // MARK: State
 
     /// The port on 127.0.0.1; the same after every restart.
     public var port: UInt16 { listener.port }
     /// `qq://127.0.0.1:PORT`, or `qqs://localhost:PORT`: the name that the certificate has.
     public var url: String { listener.usesTLS ? "qqs://localhost:\(port)" : "qq://127.0.0.1:\(port)" }
     public var isRunning: Bool { listener.isRunning }
-    /// How many connections it was ever sent.
+    /// Number of connections that were ever accepted.
     public var connections: Int { listener.connections }
     public var calls: GRPCCalls { log.state.withLock(\.calls) }
 
-    /// Who holds an election.
+    /// The holder of an election.
     public func holder(_ service: String, _ domain: String = "production") -> String? {
         store.lease(QuorumQuestStore.key(service, domain))?.holder
     }
 
-    /// How long an election is still held.
+    /// Remaining time of the lease of an election.
     public func remaining(_ service: String, _ domain: String = "production") -> Duration? {
         store.lease(QuorumQuestStore.key(service, domain)).map { $0.end - .now }
     }
 
-    // MARK: What is done to it
+    // MARK: Control
 
-    /// Starts it again, on its port and with what the store has; `change` alters its settings first.
+    /// Starts the server again, on its port and with the contents of its store. `change` alters its settings first.
     public func start(_ change: (inout GRPCServerSettings) -> Void = { _ in }) async throws {
         listener.change(change)
         try await listener.start()
     }
 
-    /// All connections are cut at once, and the port refuses.
+    /// Cuts all connections immediately. The port refuses new ones.
     public func kill() async { await listener.kill() }
 
-    /// As at SIGTERM: calls that run are answered, then it ends.
+    /// Ends the server as SIGTERM does, after running calls have been answered.
     public func stop() async { await listener.stop() }
 
-    /// Cuts all connections; new ones are taken.
+    /// Cuts all connections. New ones are accepted.
     public func cutConnections() { listener.cut() }
 
     public func setStore(_ condition: Store) { store.set(condition) }
 
-    /// What goes wrong with calls from now on.
+    /// Changes the faults of calls from now on.
     public func change(_ change: (inout GRPCCallFaults) -> Void) { log.state.withLock { change(&$0.faults) } }
 
-    /// Gives an election to somebody, past the server and whoever holds it.
+    /// Grants an election to a client in the store, bypassing the server and regardless of the present holder.
     public func grant(_ service: String, _ domain: String = "production", to id: String, for ttl: Duration) {
         store.write(QuorumQuestStore.key(service, domain), .init(holder: id, end: .now + ttl))
     }
 
-    /// Takes an election from whoever holds it, past the server.
+    /// Removes the lease of an election from the store, bypassing the server.
     public func forget(_ service: String, _ domain: String = "production") { store.write(QuorumQuestStore.key(service, domain), nil) }
 }
 
-/// What was called, and what is to go wrong with it.
+/// The calls that a server received, and the faults that befall them.
 final class QuorumQuestLog: Sendable {
     struct State {
         var calls = GRPCCalls()
@@ -100,7 +100,7 @@ final class QuorumQuestLog: Sendable {
 
     let state = Mutex(State())
 
-    /// Counts a call and carries it out, with the faults of the moment.
+    /// Counts a call and carries it out, with the present faults.
     func serve<Answer: Sendable>(
         _ method: String, by id: String, _ context: ServerContext, _ body: () async -> Answer
     ) async throws -> Answer {
@@ -117,7 +117,7 @@ final class QuorumQuestLog: Sendable {
     }
 }
 
-/// The three methods. None of them ever answers with an error.
+/// The three methods of the service. None of them ever answers with an error.
 private struct QuorumQuestElection: Quorum_Quest_Api_V1_LeaderElectionService.SimpleServiceProtocol {
     let store: QuorumQuestStore
     let log: QuorumQuestLog

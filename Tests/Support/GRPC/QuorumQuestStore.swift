@@ -1,7 +1,7 @@
 import GRPCCore
 import Synchronization
 
-/// What stands behind the Quorum Quest server: who holds what, and until when. Expiry is prompt, as in Redis.
+/// The store behind the Quorum Quest server: the leases with their holders and ends. Leases expire promptly, as in Redis.
 final class QuorumQuestStore: Sendable {
     enum Command: Sendable {
         case acquire(ttl: Int32)
@@ -24,19 +24,19 @@ final class QuorumQuestStore: Sendable {
     fileprivate struct State {
         var condition = QuorumQuestServer.Store.alive
         var leases: [String: Lease] = [:]
-        /// What a hung store was sent and has not looked at, in its order.
+        /// Requests that a hung store has received and not carried out, in order.
         var waiting: [Waiting] = []
-        /// How what waited came out.
+        /// Outcomes of requests that waited, by ticket.
         var outcomes: [Int: Bool] = [:]
         var tickets = 0
     }
 
     private let state = Mutex(State())
 
-    /// As the server's keys are, so that names with a `:` can meet.
+    /// The key as the server forms it. Names with a `:` can therefore collide.
     static func key(_ service: String, _ domain: String) -> String { "\(service):\(domain)" }
 
-    /// - Returns: whether it was done; false also where the store failed, which the server cannot tell apart.
+    /// - Returns: whether the command succeeded; false also if the store failed, which the server cannot tell apart.
     func perform(_ command: Command, _ key: String, _ id: String) async -> Bool {
         enum Way {
             case done(Bool)
@@ -68,7 +68,8 @@ final class QuorumQuestStore: Sendable {
         }
     }
 
-    /// What waited for a hung store is carried out when it lives again, whether or not anybody still waits for the answer.
+    /// Sets the condition of the store. When a hung store recovers, it carries out the requests that waited, whether or not a caller still waits for the
+    /// answer.
     func set(_ condition: QuorumQuestServer.Store) {
         state.withLock { state in
             state.condition = condition
@@ -85,7 +86,7 @@ final class QuorumQuestStore: Sendable {
         }
     }
 
-    /// Writes past the server.
+    /// Writes a lease, bypassing the server.
     func write(_ key: String, _ lease: Lease?) { state.withLock { $0.leases[key] = lease } }
 }
 

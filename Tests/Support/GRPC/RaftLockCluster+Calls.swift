@@ -1,7 +1,7 @@
 import GRPCCore
 
 extension RaftLockCluster {
-    /// What a write comes to: the lock manager's word, and when it was said.
+    /// The result of a write by the lock manager, and the time of that.
     struct Answer: Sendable {
         var result: RaftState.Result
         var now: Int64
@@ -9,7 +9,7 @@ extension RaftLockCluster {
 
     private enum Fate { case usual, unavailable, limited, hung }
 
-    /// Counts a call and carries it out, with the faults of the moment.
+    /// Counts a call and carries it out, with the present faults.
     func serve<Response: Sendable>(
         _ method: String, by id: String, on node: Int, _ context: ServerContext, _ body: () async throws -> Response
     ) async throws -> Response {
@@ -41,12 +41,12 @@ extension RaftLockCluster {
 
     private enum Step {
         case done(Answer)
-        /// For a majority.
+        /// Waiting for a majority.
         case waiting(ticket: Int)
         case hung
     }
 
-    /// Has the nodes agree on a command, if it came to the leader.
+    /// Has the nodes agree on a command, if the leader received it.
     func write(_ command: LockTable.Command, by id: String, on node: Int, _ context: ServerContext) async throws -> Answer {
         try checkLeader(node)
         switch try await agree(command, by: id, on: node) {
@@ -58,12 +58,12 @@ extension RaftLockCluster {
                 try await Task.sleep(for: .milliseconds(5))
                 if let result = state.withLock({ $0.raft.outcome(ticket) }) { return Answer(result: result, now: clock.now) }
             }
-            // It stays in the log, and is carried out yet. With which code the real one says so was not recorded.
+            // The command stays in the log and is carried out later. The code of the real server in this case was not recorded.
             throw RPCError(code: .deadlineExceeded, message: "context deadline exceeded")
         }
     }
 
-    /// Whoever does not lead says who does, if that is known.
+    /// Throws unless the node is the Raft leader. The error names the leader, if it is known.
     private func checkLeader(_ node: Int) throws {
         let named = state.withLock { state in state.raft.leader == node ? node : state.raft.namedLeader }
         guard let named else { throw RPCError.noLeader }
@@ -88,14 +88,14 @@ extension RaftLockCluster {
         case .refuses: throw RPCError.unexpected
         case .hangs: return .hung
         case nil where isMeeting:
-            // This one hangs, and later ones are refused.
+            // This write hangs, and later ones are refused.
             state.withLock { $0.raft.nodes[node].wedge = .refuses }
             return .hung
         case nil: break
         }
         if settings.writeTime > .zero { try await Task.sleep(for: settings.writeTime) }
         return try state.withLock { state throws(RPCError) -> Step in
-            // Lost in the meantime, by its death or another's election.
+            // Leadership was lost in the meantime, because this node died or another was elected.
             guard state.raft.leader == node else { throw RPCError.unexpected }
             guard state.raft.hasMajority else { return .waiting(ticket: state.raft.wait(command)) }
             let now = clock.now

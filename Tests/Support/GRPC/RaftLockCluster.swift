@@ -3,27 +3,27 @@ import QQCore
 import QQRaftLock
 import Synchronization
 
-/// A RaftLock cluster of three nodes within the process of the tests, `node1` to `node3`, that answers as the real one was recorded to,
+/// A RaftLock cluster of three nodes, `node1` to `node3`, within the test process. It answers like the recordings of the real one,
 /// quirks included.
 public final class RaftLockCluster: Sendable {
     public struct Settings: Sendable {
-        /// Which of the nodes leads at first, from 0.
+        /// The first Raft leader, counted from 0.
         public var leader = 1
-        /// How long a lease lasts that nobody gave a length, such as a promoted waiter's.
+        /// TTL of a lease that was requested without one, and of a promoted waiter's.
         public var defaultTTL = Duration.seconds(30)
-        /// How often expiry is looked at.
+        /// Interval at which expiry is checked.
         public var expiryInterval = Duration.seconds(1)
-        /// How often followers hear of what was agreed on last; nil: only with what is agreed on next.
+        /// Interval at which followers learn of the latest log entries; nil if they learn of an entry only with the next one.
         public var heartbeat: Duration? = .milliseconds(50)
-        /// How long the others take to notice that their leader is gone, and to elect another. The real ones take 3.4 to 11 s.
+        /// Time that followers take to notice the loss of the Raft leader and to elect another. Real ones take 3.4 to 11 s.
         public var electionTime = Duration.milliseconds(500)
-        /// How long a write takes. Two that meet in that time are seen to: make it long where they must not meet.
+        /// Duration of a write. Writes that overlap in this time are detected: make it long in a test in which they must not overlap.
         public var writeTime = Duration.milliseconds(2)
-        /// How long a write waits for a majority.
+        /// Longest time that a write waits for a majority.
         public var majorityTimeout = Duration.seconds(30)
-        /// Whether lists come in the order of a hash table, which another one is each time.
+        /// Whether lists come in the order of a hash table, which differs each time.
         public var shufflesLists = true
-        /// Whether time stands still for leases and queues but for `pass`, so that nothing depends on how busy the machine is.
+        /// Whether the time of leases and queues advances only by `pass`, so that nothing depends on how busy the machine is.
         public var timeStands = false
         public var connections: GRPCServerSettings
 
@@ -34,7 +34,7 @@ public final class RaftLockCluster: Sendable {
         }
     }
 
-    /// How a leader is that two writes have met in: it answers reads and says that it serves. Only a restart helps.
+    /// State of a Raft leader in which two writes have overlapped. It answers reads and reports that it serves, and only a restart helps.
     public enum Wedge: Sendable {
         /// Writes are answered INTERNAL.
         case refuses
@@ -43,15 +43,15 @@ public final class RaftLockCluster: Sendable {
     }
 
     public struct Faults: Sendable {
-        /// What can befall any call.
+        /// Faults that can befall any call.
         public var calls = GRPCCallFaults()
-        /// Whether an owner's renewal is answered as it should be.
+        /// Whether an owner's renewal is answered correctly.
         public var isMended = false
-        /// So many calls are refused as too many, from now on.
+        /// Number of calls, from now on, that are refused by rate limiting.
         public var rateLimited = 0
-        /// Whether a second write while another runs wedges the leader, as the real one.
+        /// Whether a second write while another one runs wedges the Raft leader, as in the real cluster.
         public var wedgesOnOverlap = false
-        /// Whether redirects name the port of the service, which no real one does.
+        /// Whether redirects name the port of the service, which those of real nodes do not.
         public var redirectsToService = false
     }
 
@@ -66,10 +66,10 @@ public final class RaftLockCluster: Sendable {
         var tasks: [Task<Void, Never>] = []
     }
 
-    /// What a node listens with.
+    /// The listeners of a node.
     private struct Listeners {
         let service: GRPCListener
-        /// Where the nodes would talk to each other: gRPC is spoken there, and RaftLock is not.
+        /// The listener for the other nodes. It speaks gRPC but does not serve RaftLock.
         let peer: GRPCListener
 
         var both: [GRPCListener] { [service, peer] }
@@ -78,7 +78,7 @@ public final class RaftLockCluster: Sendable {
     let settings: Settings
     let clock: SimulatedClock
     let state: Mutex<State>
-    /// Set once, before anybody is served.
+    /// Set once, before any client is served.
     private let listeners = Mutex<[Listeners]>([])
 
     /// Starts the nodes, and waits until they serve.
@@ -87,7 +87,7 @@ public final class RaftLockCluster: Sendable {
         for node in 0..<3 {
             let listeners = Listeners(
                 service: GRPCListener(settings.connections, [RaftLockNode(cluster: cluster, node: node)], in: sandbox),
-                // At an address where nobody else's clients come by.
+                // At an address to which no other test connects.
                 peer: GRPCListener(GRPCServerSettings(), [], at: peerHost, in: sandbox))
             for listener in listeners.both { try await listener.start() }
             cluster.listeners.withLock { $0.append(listeners) }
@@ -103,13 +103,13 @@ public final class RaftLockCluster: Sendable {
         state = Mutex(State(raft: RaftState(leader: settings.leader, defaultTTL: settings.defaultTTL.nanoseconds, now: clock.now)))
     }
 
-    // MARK: What it is
+    // MARK: State
 
     /// The nodes' ports on 127.0.0.1; the same after every restart.
     public var ports: [UInt16] { listeners.withLock { $0.map(\.service.port) } }
-    /// Where redirects lead.
+    /// The ports to which redirects lead.
     public var peerPorts: [UInt16] { listeners.withLock { $0.map(\.peer.port) } }
-    /// How many connections the peer ports were sent.
+    /// Number of connections to the peer ports.
     public var peerConnections: Int { listeners.withLock { $0.reduce(0) { $0 + $1.peer.connections } } }
     /// `raftlock://127.0.0.1:PORT,…`, or `raftlocks://localhost:PORT,…`: the name that the certificate has.
     public var url: String { url(of: Array(ports.indices)) }
@@ -119,9 +119,9 @@ public final class RaftLockCluster: Sendable {
         return scheme + "://" + nodes.map { "\(host):\(ports[$0])" }.joined(separator: ",")
     }
 
-    /// Which node leads, from 0.
+    /// The Raft leader, from 0.
     public var leader: Int? { state.withLock(\.raft.leader) }
-    /// Those that do not lead.
+    /// The nodes other than the Raft leader.
     public var followers: [Int] { (0..<3).filter { $0 != leader } }
     public func id(of node: Int) -> String { state.withLock { $0.raft.nodes[node].id } }
 
@@ -133,9 +133,9 @@ public final class RaftLockCluster: Sendable {
             state.calls.reduce(0) { sum, calls in sum + (id.map { calls[method, $0] } ?? calls[method]) }
         }
     }
-    /// The highest number of writes that a leader had to agree on at once. An answer that is late or lost counts no more.
+    /// The largest number of writes that a Raft leader had to agree on simultaneously. A write whose answer is late or lost has ended.
     public var mostWritesAtOnce: Int { state.withLock(\.mostRunning) }
-    /// The same of one client id.
+    /// The same for one client id.
     public func mostWritesAtOnce(by id: String) -> Int { state.withLock { $0.mostRunningBy[id] ?? 0 } }
 
     private static let peerHost = "127.0.0.2"
@@ -146,7 +146,7 @@ public final class RaftLockCluster: Sendable {
 
     // MARK: Time
 
-    /// Lets time pass where it stands.
+    /// Advances the clock of a cluster whose time stands still.
     public func pass(_ time: Duration) { clock.pass(time) }
 
     private func begin() {
@@ -154,7 +154,7 @@ public final class RaftLockCluster: Sendable {
             while !Task.isCancelled {
                 try? await Task.sleep(for: self.settings.expiryInterval)
                 self.state.withLock { state in
-                    // First what was agreed on: a renewal must not come after the expiry that it prevents.
+                    // Log entries first: a renewal must not come after the expiry that it prevents.
                     if self.settings.heartbeat != nil { state.raft.catchUp() }
                     state.raft.expire(self.clock.now)
                 }
@@ -187,37 +187,38 @@ public final class RaftLockCluster: Sendable {
 
     // MARK: Nodes
 
-    /// Cuts all connections of a node at once; its ports refuse. Where it led, the others name it until they have elected another.
+    /// Cuts all connections of a node immediately; its ports refuse new ones. If the node was Raft leader, the others name it until they have elected
+    /// another.
     public func kill(_ node: Int) async {
         state.withLock { $0.raft.kill(node) }
         for listener in listeners.withLock({ $0[node].both }) { await listener.kill() }
         electLater()
     }
 
-    /// As at SIGTERM: the node's calls are answered, and its connections told to go.
+    /// Ends a node as SIGTERM does: its running calls are answered, and its connections receive GOAWAY.
     public func stop(_ node: Int) async {
         state.withLock { $0.raft.kill(node) }
         electLater()
         for listener in listeners.withLock({ $0[node].both }) { await listener.stop() }
     }
 
-    /// Starts a node that was killed, on its port; it follows. Nothing stays of a wedge.
+    /// Starts a node that was killed, on its port and as a follower. A wedge is over.
     public func restart(_ node: Int) async throws {
         for listener in listeners.withLock({ $0[node].both }) { try await listener.start() }
         state.withLock { $0.raft.revive(node, clock.now) }
         electLater()
     }
 
-    /// Cuts all connections of a node; new ones are taken.
+    /// Cuts all connections of a node. New ones are accepted.
     public func cutConnections(of node: Int) { listeners.withLock { $0[node].service }.cut() }
 
-    /// Has another node lead, from now on.
+    /// Makes another node Raft leader from now on.
     public func moveLeader(to node: Int) { state.withLock { $0.raft.elect(node, clock.now) } }
 
-    /// Has nobody lead, until `moveLeader` says who.
+    /// Leaves the cluster without a Raft leader until `moveLeader` names one.
     public func loseLeader() { state.withLock { $0.raft.loseLeader() } }
 
-    /// Without a majority writes wait, time out, and are carried out when it is back.
+    /// Takes the majority away or gives it back. Without a majority writes wait and time out; they are carried out when it is back.
     public func setMajority(_ isConnected: Bool) {
         state.withLock { state in
             state.raft.isConnected = isConnected
@@ -225,14 +226,14 @@ public final class RaftLockCluster: Sendable {
         }
     }
 
-    /// Wedges whoever leads.
+    /// Wedges the Raft leader.
     public func wedge(_ kind: Wedge) {
         state.withLock { state in
             if let leader = state.raft.leader { state.raft.nodes[leader].wedge = kind }
         }
     }
 
-    /// Has a node answer nothing but `GetLocks`, as under load.
+    /// Has a node answer only `GetLocks`, as under load.
     public func hang(_ node: Int, _ isHung: Bool = true) { state.withLock { $0.raft.nodes[node].isHung = isHung } }
 
     public func change(_ change: (inout Faults) -> Void) { state.withLock { change(&$0.faults) } }

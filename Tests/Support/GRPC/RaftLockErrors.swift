@@ -3,12 +3,12 @@ import QQGRPC
 import QQRaftLock
 import SwiftProtobuf
 
-/// The errors of RaftLock's server, as they were recorded. Where no recording has one, its comment says so.
+/// The errors of RaftLock's server, as they were recorded. A comment says so if an error was not recorded.
 extension RPCError {
-    /// Also what an owner's renewal is answered with, although it was done.
+    /// Also the answer to an owner's renewal, although the renewal was carried out.
     static let unexpected = RPCError(code: .internalError, message: "An unexpected internal error occurred.")
 
-    /// Text only: what the lock manager refuses has no details.
+    /// Refusals of the lock manager have no details, only a text.
     static func lockManager(_ failure: LockTable.Failure) -> RPCError { RPCError(code: .internalError, message: failure.text) }
 
     static func invalid(_ field: String, _ value: String, _ message: String) -> RPCError {
@@ -21,10 +21,10 @@ extension RPCError {
             ["leader_address": address, "leader_id": id])
     }
 
-    /// Code and message are known, details were not recorded.
+    /// Code and message are known; details were not recorded.
     static let noLeader = RPCError(code: .unavailable, message: "server: no leader available in the cluster")
 
-    /// The code and the detail's are known, the message was not recorded.
+    /// The code and the detail's code are known; the message was not recorded.
     static let rateLimited = raftLock(.resourceExhausted, "server: rate limit exceeded", .rateLimited, [:])
 
     private static func raftLock(

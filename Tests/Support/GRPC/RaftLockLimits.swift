@@ -2,7 +2,7 @@ import GRPCCore
 import QQRaftLock
 import SwiftProtobuf
 
-/// What RaftLock's server looks at before anything else, on any node.
+/// Checks that RaftLock's server makes first, on any node.
 enum RaftLockLimits {
     static let ttl: ClosedRange<Int64> = 1_000_000_000...300_000_000_000
     private static let anyTTL: ClosedRange<Int64> = 1_000_000_000...86_400_000_000_000
@@ -30,7 +30,7 @@ enum RaftLockLimits {
         try check(version: request.version)
     }
 
-    /// That the timeout is required, and the version looked at, is a guess: no recording leaves them out.
+    /// That the timeout is required and the version is checked are guesses, because no recording leaves them out.
     static func check(_ request: Raftlock_EnqueueWaiterRequest) throws(RPCError) {
         try names(request.lockID, request.clientID)
         guard request.hasTimeout else { throw .invalid("timeout", "<nil>", "timeout is required") }
@@ -61,14 +61,14 @@ enum RaftLockLimits {
     private static func check(_ field: String, _ id: String) throws(RPCError) {
         if id.isEmpty { throw .invalid(field, "", "\(field) cannot be empty") }
         if id.utf8.count > 256 { throw .invalid(field, id, "\(field) must be a non-empty string with length <= 256 characters") }
-        // The limit is known, its message was not recorded.
+        // The limit is known; its message was not recorded.
         if id.utf8.contains(where: { [0, 9, 10, 13].contains($0) }) {
             throw .invalid(field, id, "\(field) contains invalid characters")
         }
     }
 
     private static func check(ttl: Google_Protobuf_Duration) throws(RPCError) {
-        // Two places look at it, each with a limit of its own.
+        // Two places check the TTL, each with its own limit.
         guard anyTTL.contains(ttl.nanoseconds) else { throw .invalid("ttl", ttl.goText, "ttl must be between 1s and 24h0m0s") }
         guard Self.ttl.contains(ttl.nanoseconds) else { throw .invalid("ttl", ttl.goText, "ttl must be between 1s and 5m0s") }
     }

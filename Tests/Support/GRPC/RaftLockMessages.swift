@@ -11,7 +11,7 @@ extension Raftlock_Lock {
 }
 
 extension Raftlock_LockInfo {
-    /// Waiters are counted and never named, and metadata is dropped.
+    /// Waiters are counted but not named, and metadata is dropped.
     init(_ id: String, _ lock: LockTable.Lock) {
         self.init()
         (lockID, ownerID, version) = (id, lock.owner, lock.version)
@@ -23,7 +23,7 @@ extension Raftlock_LockInfo {
 }
 
 extension Raftlock_BackoffAdvice {
-    /// For a lock that is free 50 ms to 1 s; else an eighth to the whole of the wait.
+    /// For a free lock 50 ms to 1 s; otherwise an eighth of the wait to the whole of it.
     init(_ lock: LockTable.Lock?, _ now: Int64) {
         self.init()
         let wait = lock?.wait(now) ?? 0
@@ -41,7 +41,7 @@ extension Raftlock_ErrorDetail {
 }
 
 extension Raftlock_LockFilter {
-    /// Patterns are parts of the text; metadata is dropped, so a filter on it finds nothing; whether anybody waits is not looked at.
+    /// Patterns match parts of the text. Metadata is dropped, and a filter on it therefore finds nothing. The filter on waiters is ignored.
     func matches(_ id: String, _ lock: LockTable.Lock) -> Bool {
         func holds(_ text: String, _ part: String) -> Bool { part.isEmpty || text.contains(part) }
         let expires = Google_Protobuf_Timestamp(nanoseconds: lock.expires)

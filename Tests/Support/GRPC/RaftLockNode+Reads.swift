@@ -2,12 +2,12 @@ import GRPCCore
 import QQRaftLock
 import SwiftProtobuf
 
-/// What a node reads, from what it has seen of the log.
+/// Reads of a node, from the part of the log that it has seen.
 extension RaftLockNode {
     func getLockInfo(request: Raftlock_GetLockInfoRequest, context: ServerContext) async throws -> Raftlock_GetLockInfoResponse {
         try await cluster.serve("GetLockInfo", by: "", on: node, context) {
             try RaftLockLimits.check(lock: request.lockID)
-            // No redirect.
+            // Without a redirect.
             guard cluster.leader == node else { throw RPCError.unexpected }
             var response = Raftlock_GetLockInfoResponse()
             if let lock = lock(request.lockID) {
@@ -24,11 +24,11 @@ extension RaftLockNode {
             try RaftLockLimits.check(request)
             var all = cluster.state.withLock { $0.raft.nodes[node].table.locks }.sorted { $0.key < $1.key }
             if cluster.settings.shufflesLists, let start = all.indices.randomElement() {
-                // As a small hash table of Go is gone through: from anywhere, and round.
+                // In the order of a small Go map: from a random start, wrapping around.
                 all = Array(all[start...] + all[..<start])
             }
             let matching = all.filter { request.filter.matches($0.key, $0.value) }
-            // How many come where no limit is given was not recorded.
+            // The default limit was not recorded.
             let page = matching.dropFirst(Int(request.offset)).prefix(request.limit > 0 ? Int(request.limit) : 100)
             var response = Raftlock_GetLocksResponse()
             response.locks = page.map { Raftlock_LockInfo($0.key, $0.value) }
@@ -65,7 +65,7 @@ extension RaftLockNode {
         }
     }
 
-    /// Says that it serves, also without a majority or a leader.
+    /// Reports that the node serves, even without a majority or a leader.
     func health(request: Raftlock_HealthRequest, context: ServerContext) async throws -> Raftlock_HealthResponse {
         try await cluster.serve("Health", by: "", on: node, context) {
             let now = cluster.clock.now

@@ -3,10 +3,10 @@ import QQCore
 import QQRaftLock
 import SwiftProtobuf
 
-/// One node's writes. What it reads is in a file of its own.
+/// Writes of a node. Its reads are in a file of their own.
 struct RaftLockNode: Raftlock_RaftLock.SimpleServiceProtocol {
     let cluster: RaftLockCluster
-    /// From 0.
+    /// Number of the node, from 0.
     let node: Int
 
     func acquire(request: Raftlock_AcquireRequest, context: ServerContext) async throws -> Raftlock_AcquireResponse {
@@ -21,7 +21,7 @@ struct RaftLockNode: Raftlock_RaftLock.SimpleServiceProtocol {
                 response.acquired = true
                 response.lock = Raftlock_Lock(request.lockID, outcome.lock)
             case .failure(let failure):
-                // Nobody is queued by wanting to wait.
+                // `wait` does not put the client into the queue.
                 if request.wait { throw RPCError(code: .resourceExhausted, message: failure.text) }
                 response.backoffAdvice = Raftlock_BackoffAdvice(lock(request.lockID), answer.now)
                 response.error = Raftlock_ErrorDetail(.lockHeld, failure)
@@ -35,7 +35,7 @@ struct RaftLockNode: Raftlock_RaftLock.SimpleServiceProtocol {
             try RaftLockLimits.check(request)
             _ = try await done(.release(request.lockID, by: request.clientID, version: request.version), request.clientID, context)
             var response = Raftlock_ReleaseResponse()
-            // Whether or not anybody waited.
+            // The same whether or not a client waited.
             (response.released, response.waiterPromoted) = (true, true)
             return response
         }
@@ -84,12 +84,12 @@ struct RaftLockNode: Raftlock_RaftLock.SimpleServiceProtocol {
     private func done(_ command: LockTable.Command, _ id: String, _ context: ServerContext) async throws -> LockTable.Outcome {
         switch try await cluster.write(command, by: id, on: node, context).result {
         case .success(let outcome): return outcome
-        // Its code was not recorded.
+        // The code of this failure was not recorded.
         case .failure(.queueFull): throw RPCError(code: .resourceExhausted, message: LockTable.Failure.queueFull.text)
         case .failure(let failure): throw RPCError.lockManager(failure)
         }
     }
 
-    /// As this node has it.
+    /// The lock as this node knows it.
     func lock(_ id: String) -> LockTable.Lock? { cluster.state.withLock { $0.raft.nodes[node].table.locks[id] } }
 }

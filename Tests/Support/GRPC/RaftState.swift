@@ -1,18 +1,18 @@
-/// How three RaftLock nodes stand: who leads, what they have agreed on, and how far each has got with it.
+/// State of three RaftLock nodes: the Raft leader, the log, and how much of the log each node has applied.
 struct RaftState: Sendable {
     struct Node: Sendable {
         let id: String
         var isAlive = true
         var isHung = false
         var wedge: RaftLockCluster.Wedge?
-        /// How many commands of the log its table has seen.
+        /// Number of commands of the log that the table has seen.
         var applied = 0
         var table: LockTable
-        /// The last term in which it led and took a write: only then its health says that it leads.
+        /// The last Raft term in which the node led and took a write. Only in that term its health says that it leads.
         var servedTerm: UInt64?
-        /// Whom `GetStatus` names: nobody after the first election, and whoever led before the last one afterwards.
+        /// The leader that `GetStatus` names: empty after the first election, later the leader from before the last election.
         var statusLeader = ""
-        /// When it was started.
+        /// Time of the start, in nanoseconds since 1970.
         var started: Int64
     }
 
@@ -26,14 +26,14 @@ struct RaftState: Sendable {
     var nodes: [Node]
     private(set) var log: [Entry] = []
     private(set) var leader: Int?
-    /// Whom nodes redirect to. It outlives the leader, until they notice its death.
+    /// The node to which others redirect. After the leader dies, they keep naming it until they notice.
     private(set) var namedLeader: Int?
     private(set) var term: UInt64 = 1
-    /// Set from outside: no election comes by itself.
+    /// Set from outside: elections do not start automatically.
     private var isLeaderless = false
-    /// Set from outside: whether the nodes that live reach each other.
+    /// Set from outside: whether the running nodes reach each other.
     var isConnected = true
-    /// Commands that wait for a majority, and what has become of them.
+    /// Commands that wait for a majority, and their results.
     private var queue: [(ticket: Int, command: LockTable.Command)] = []
     private var outcomes: [Int: Result] = [:]
     private var tickets = 0
@@ -45,7 +45,7 @@ struct RaftState: Sendable {
     }
 
     var hasMajority: Bool { isConnected && nodes.count(where: \.isAlive) > nodes.count / 2 }
-    /// The table that says most.
+    /// The most recent table.
     var table: LockTable {
         let best = leader ?? nodes.indices.max { nodes[$0].applied < nodes[$1].applied } ?? 0
         return nodes[best].table
@@ -53,8 +53,8 @@ struct RaftState: Sendable {
 
     // MARK: Commands
 
-    /// Agrees on a command. Followers hear of it with the next one, or by a heartbeat.
-    /// - Returns: nil without a leader, who could be asked.
+    /// Agrees on a command. Followers learn of it with the next command or by a heartbeat.
+    /// - Returns: nil if there is no Raft leader.
     mutating func commit(_ command: LockTable.Command, _ now: Int64) -> Result? {
         guard let leader else { return nil }
         log.append(Entry(command: command, time: now))
@@ -72,14 +72,14 @@ struct RaftState: Sendable {
 
     mutating func outcome(_ ticket: Int) -> Result? { outcomes.removeValue(forKey: ticket) }
 
-    /// Carries out what waited, once there is a majority again.
+    /// Carries out the commands that waited, once there is a majority again.
     mutating func resume(_ now: Int64) {
         guard hasMajority, leader != nil else { return }
         for (ticket, command) in queue { outcomes[ticket] = commit(command, now) }
         queue = []
     }
 
-    /// A heartbeat.
+    /// Carries out a heartbeat.
     mutating func catchUp() {
         guard hasMajority, leader != nil else { return }
         for node in nodes.indices where nodes[node].isAlive { catchUp(node, to: log.count) }
@@ -101,7 +101,7 @@ struct RaftState: Sendable {
         for node in nodes.indices where nodes[node].isAlive { nodes[node].table.expire(now) }
     }
 
-    /// All leases and queues are forgotten, as after some failovers of the real one.
+    /// Forgets all leases and queues, as after some failovers of the real cluster.
     mutating func forget() {
         for node in nodes.indices {
             nodes[node].table = LockTable(defaultTTL: nodes[node].table.defaultTTL)
@@ -121,7 +121,7 @@ struct RaftState: Sendable {
         resume(now)
     }
 
-    /// What nodes do when their election timeout is over: one of those that live leads, if they are a majority.
+    /// Acts when the election timeout of the nodes is over: elects a running node, if the running nodes are a majority.
     mutating func electAny(_ now: Int64) {
         guard leader == nil, !isLeaderless else { return }
         guard hasMajority, let next = nodes.indices.first(where: { nodes[$0].isAlive && $0 != namedLeader }) else {
@@ -131,13 +131,13 @@ struct RaftState: Sendable {
         elect(next, now)
     }
 
-    /// Nobody leads, and the nodes know it, until somebody is elected by name.
+    /// Leaves the cluster without a leader, which the nodes know, until `elect` names one.
     mutating func loseLeader() { (leader, namedLeader, queue, isLeaderless) = (nil, nil, [], true) }
 
     mutating func kill(_ node: Int) {
         nodes[node].isAlive = false
         guard leader == node else { return }
-        // Those who are left name it until they notice. What waited with it is lost.
+        // The other nodes name it until they notice. Commands that waited on it are lost.
         (leader, queue) = (nil, [])
     }
 

@@ -3,14 +3,14 @@ import GRPCNIOTransportHTTP2Posix
 import GRPCProtobuf
 import QQGRPC
 
-/// A plain gRPC client: sends bytes as they are given, and tells everything that came back.
+/// A plain gRPC client, which sends bytes as they are given and returns everything that came back.
 public final class RawGRPC: Sendable {
     public struct Answer: Sendable {
-        /// As gRPC writes it: `OK`, `NOT_FOUND`.
+        /// The code as gRPC writes it: `OK`, `NOT_FOUND`.
         public var code: String
         public var message = ""
         public var bytes: [UInt8] = []
-        /// What stood in `grpc-status-details-bin`.
+        /// The value of `grpc-status-details-bin`.
         public var details: [UInt8]?
     }
 
@@ -20,8 +20,8 @@ public final class RawGRPC: Sendable {
 
     /// - Parameters:
     ///   - port: on 127.0.0.1.
-    ///   - waits: for a server that is not there yet, or not again; else a call fails at once.
-    ///   - tls: whose authority is trusted; nil for plaintext.
+    ///   - waits: whether calls wait for a server that does not run yet or is restarting; otherwise they fail immediately.
+    ///   - tls: certificates whose authority is trusted; nil for plaintext.
     ///   - showsCertificate: whether the client shows its own.
     public init(
         _ port: UInt16, at host: String = "127.0.0.1", waits: Bool = true, tls: Certificates? = nil, showsCertificate: Bool = false,
@@ -71,7 +71,7 @@ public final class RawGRPC: Sendable {
         }
     }
 
-    /// What reflection lists.
+    /// The services that reflection lists.
     /// - Parameter version: of the reflection protocol, `v1` or `v1alpha`.
     public func services(_ version: String = "v1") async throws -> [String] {
         try await client.bidirectionalStreaming(
@@ -98,7 +98,7 @@ public final class RawGRPC: Sendable {
     ]
 }
 
-/// Leaves a message as it is.
+/// Passes messages on unchanged.
 private struct PlainBytes: MessageSerializer, MessageDeserializer {
     func serialize<Bytes: GRPCContiguousBytes>(_ message: [UInt8]) throws -> Bytes { Bytes(message) }
 

@@ -2,11 +2,11 @@ import GRPCCore
 import GRPCProtobuf
 import QQGRPC
 
-/// gRPC server reflection, as far as it lists services, under both of its names.
+/// The part of gRPC server reflection that lists services, under both of its names.
 struct ReflectionService: RegistrableRPCService {
     static let names = ["v1", "v1alpha"].map { "grpc.reflection.\($0).ServerReflection" }
 
-    /// What is served besides reflection itself.
+    /// The services other than reflection itself.
     var services: [String]
 
     func registerMethods<Transport: ServerTransport>(with router: inout RPCRouter<Transport>) {

@@ -3,14 +3,14 @@ import QQCore
 import SwiftProtobuf
 import Synchronization
 
-/// The time as test servers tell it: nanoseconds since 1970, on a clock that nobody steps.
+/// The clock of test servers, in nanoseconds since 1970. It is never stepped.
 final class SimulatedClock: Sendable {
     private let start = ContinuousClock.now
     private let first: Int64
-    /// Where the time only passes when it is told to: how much of it has.
+    /// Time that has passed by `pass`; nil if the time advances automatically.
     private let passed: Mutex<Int64>?
 
-    /// - Parameter stands: whether time stands still but for `pass`, so that nothing depends on how busy the machine is.
+    /// - Parameter stands: whether time advances only by `pass`, so that nothing depends on how busy the machine is.
     init(stands: Bool = false) {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
@@ -24,7 +24,7 @@ final class SimulatedClock: Sendable {
 }
 
 extension Google_Protobuf_Timestamp {
-    /// Go's zero time stands for a moment that never was: the beginning of the year 1.
+    /// nil becomes Go's zero time, the beginning of the year 1.
     init(nanoseconds: Int64?) {
         guard let nanoseconds else {
             self.init(seconds: -62_135_596_800)
@@ -37,10 +37,10 @@ extension Google_Protobuf_Timestamp {
 extension Google_Protobuf_Duration {
     init(nanoseconds: Int64) { self.init(seconds: nanoseconds / 1_000_000_000, nanos: Int32(nanoseconds % 1_000_000_000)) }
 
-    /// Held within `Int64`, as Go does.
+    /// Clamped to `Int64`, as in Go.
     var nanoseconds: Int64 { (Duration.seconds(seconds) + .nanoseconds(Int64(nanos))).nanoseconds }
 
-    /// What the log of a RaftLock cluster keeps of it (its source, `types.Command`): whole milliseconds.
+    /// The duration as the log of a RaftLock cluster keeps it (source: `types.Command`), in nanoseconds cut to whole milliseconds.
     var logged: Int64 { nanoseconds / 1_000_000 * 1_000_000 }
 
     /// As Go prints it: `10m0s`, `1.5s`, `500ms`, `0s`.

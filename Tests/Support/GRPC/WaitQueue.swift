@@ -1,14 +1,14 @@
-/// Who waits for a lock of RaftLock, in a heap as its server keeps it: the positions that clients are told are places in the heap.
+/// The waiters for a RaftLock lock, in a heap as the server keeps them. The positions that clients get are indices of the heap.
 struct WaitQueue: Sendable {
     struct Waiter: Sendable {
         var id: String
         var priority: Int32
-        /// When it came; nanoseconds since 1970.
+        /// Time of arrival, in nanoseconds since 1970.
         var since: Int64
-        /// When it gives up.
+        /// Time at which the waiter gives up, in nanoseconds since 1970.
         var until: Int64
 
-        /// Whether it comes before the other: of higher priority, or sooner there.
+        /// Whether this waiter comes before the other: it has a higher priority, or the same one and arrived earlier.
         func precedes(_ other: Waiter) -> Bool { priority != other.priority ? priority > other.priority : since < other.since }
     }
 
@@ -18,7 +18,7 @@ struct WaitQueue: Sendable {
 
     func position(of id: String) -> Int? { heap.firstIndex { $0.id == id } }
 
-    /// - Returns: the new waiter's place.
+    /// - Returns: the new waiter's index in the heap.
     mutating func add(_ waiter: Waiter) -> Int {
         heap.append(waiter)
         return rise(from: heap.count - 1)
@@ -26,7 +26,7 @@ struct WaitQueue: Sendable {
 
     mutating func refresh(_ place: Int, until: Int64) { heap[place].until = until }
 
-    /// Removes the one that comes before all others.
+    /// Removes the waiter that comes before all others.
     mutating func popFirst() -> Waiter? {
         guard let first = heap.first else { return nil }
         remove(0)
@@ -41,7 +41,7 @@ struct WaitQueue: Sendable {
         if sink(from: place) == place { _ = rise(from: place) }
     }
 
-    /// Removes those that have given up.
+    /// Removes the waiters that have given up.
     mutating func expire(_ now: Int64) {
         while let place = heap.firstIndex(where: { $0.until <= now }) { remove(place) }
     }

@@ -2,8 +2,8 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A server on 127.0.0.1 that never reads, and sends one thing again and again as fast as it is taken: what it is owed for that grows, unless somebody
-/// bounds it.
+/// A server on 127.0.0.1 that never reads, and sends one unit of data repeatedly, as fast as the client takes it. The answers that the client owes
+/// for the units pile up in the client, unless it limits them.
 public final class FloodServer: Sendable {
     private struct State: Sendable {
         var sent = 0
@@ -11,7 +11,7 @@ public final class FloodServer: Sendable {
         var floods = false
         var isClosed = false
         var hasEnded = false
-        /// When something was taken last.
+        /// When the client last took data.
         var takenAt = ContinuousClock.now
     }
 
@@ -19,11 +19,11 @@ public final class FloodServer: Sendable {
     private let state = Mutex(State())
 
     /// - Parameters:
-    ///   - greeting: what each connection begins with.
-    ///   - unit: what is sent after it, again and again, once `flood` was called.
+    ///   - greeting: the first bytes of each connection.
+    ///   - unit: the bytes that are sent repeatedly after the greeting, once `flood` was called.
     public init(greeting: [UInt8], unit: [UInt8], in sandbox: Sandbox) throws {
         let listener = try Socket.bind()
-        // Else the kernel keeps megabytes for both sides. Connections inherit them.
+        // Otherwise the kernel buffers megabytes for each side. Connections inherit the setting.
         Socket.setBuffers(listener, bytes: 32 << 10)
         port = Socket.port(of: listener)
         listen(listener, 16)
@@ -42,7 +42,7 @@ public final class FloodServer: Sendable {
     private struct Connection {
         let descriptor: CInt
         var greeting: ArraySlice<UInt8>
-        /// Where in the chunk what was not taken yet begins.
+        /// Position in the chunk of the first byte that was not taken yet.
         var place = 0
     }
 
@@ -83,7 +83,7 @@ public final class FloodServer: Sendable {
         return true
     }
 
-    /// Begins to flood, on the connections of now and on later ones.
+    /// Begins to flood existing and later connections.
     public func flood() {
         state.withLock { state in
             state.floods = true
@@ -96,15 +96,15 @@ public final class FloodServer: Sendable {
         while !state.withLock(\.hasEnded) { usleep(1000) }
     }
 
-    /// How many connections there ever were.
+    /// Number of connections that were ever accepted.
     public var accepted: Int { state.withLock(\.accepted) }
-    /// How much of the flood was taken, on all connections.
+    /// Bytes of the flood that were taken, on all connections.
     public var sent: Int { state.withLock(\.sent) }
-    /// For how long nothing of the flood was taken.
+    /// Time since the flood was last taken.
     public var quietFor: Duration { state.withLock { .now - $0.takenAt } }
 }
 
-/// A field of `/proc/PID/status` in kilobytes, such as `VmHWM`; 0 where there is none.
+/// A field of `/proc/PID/status` in kilobytes, such as `VmHWM`; 0 if there is none.
 public func kilobytes(_ field: String, of pid: pid_t) -> Int {
     for line in readText("/proc/\(pid)/status").split(separator: "\n") where line.hasPrefix(field + ":") {
         return line.split(separator: " ").compactMap { Int($0) }.first ?? 0

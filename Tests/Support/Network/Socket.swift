@@ -1,6 +1,6 @@
 import Glibc
 
-/// A connection broke, was refused, or said nothing in time.
+/// A connection broke, was refused, or brought no data in time.
 public struct SocketError: Error, CustomStringConvertible {
     public let description: String
 
@@ -30,7 +30,7 @@ public enum Socket {
         setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
     }
 
-    /// Connects; the kernel answers for anything on this machine at once.
+    /// Connects. On this machine the kernel answers immediately.
     public static func connect(_ port: UInt16) throws -> CInt {
         let descriptor = try make()
         guard withAddress(port, { Glibc.connect(descriptor, $0, $1) }) == 0 else {
@@ -42,7 +42,7 @@ public enum Socket {
         return descriptor
     }
 
-    /// A socket that is bound and does not listen yet: connecting to it is refused. Port 0 takes a free one.
+    /// A socket that is bound and does not listen yet, so that connecting is refused. Port 0 takes a free port.
     public static func bind(_ port: UInt16 = 0) throws -> CInt {
         let descriptor = try make()
         set(descriptor, level: SOL_SOCKET, SO_REUSEADDR)
@@ -65,7 +65,7 @@ public enum Socket {
 
     public static func makeNonBlocking(_ descriptor: CInt) { _ = fcntl(descriptor, F_SETFL, O_NONBLOCK) }
 
-    /// Takes the next connection, which does not block and does not wait to fill packets; nil where there is none.
+    /// Accepts the next connection, non-blocking and without delay (TCP_NODELAY); nil if there is none.
     public static func accept(_ listener: CInt) -> CInt? {
         let descriptor = Glibc.accept(listener, nil, nil)
         guard descriptor >= 0 else { return nil }
@@ -75,7 +75,7 @@ public enum Socket {
         return descriptor
     }
 
-    /// How much the kernel keeps for a connection in each direction, at most.
+    /// Sets how many bytes the kernel buffers at most for a connection in each direction.
     public static func setBuffers(_ descriptor: CInt, bytes: CInt) {
         set(descriptor, level: SOL_SOCKET, SO_RCVBUF, bytes)
         set(descriptor, level: SOL_SOCKET, SO_SNDBUF, bytes)
@@ -88,7 +88,8 @@ public enum Socket {
         close(descriptor)
     }
 
-    /// Whether it can be read (or has ended) before `end`.
+    /// Waits until the socket can be read or has ended.
+    /// - Returns: false if neither happened before `end`.
     public static func waitReadable(_ descriptor: CInt, until end: ContinuousClock.Instant) -> Bool {
         var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         while true {
@@ -100,7 +101,7 @@ public enum Socket {
         }
     }
 
-    /// What there is to read; empty at the end of the stream.
+    /// The bytes that have arrived; empty at the end of the stream.
     public static func read(_ descriptor: CInt) throws -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)
         let count = Glibc.recv(descriptor, &buffer, buffer.count, 0)
@@ -108,7 +109,7 @@ public enum Socket {
         return Array(buffer[..<count])
     }
 
-    /// Writes all of it; the descriptor must be a blocking one.
+    /// Writes all bytes. The descriptor must be blocking.
     public static func write(_ descriptor: CInt, _ bytes: [UInt8]) throws {
         var done = 0
         while done < bytes.count {
@@ -126,7 +127,7 @@ extension Duration {
     var milliseconds: Int { Int(components.seconds) * 1000 + Int((components.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000) }
 }
 
-/// The body of an HTTP answer, and its status; for servers' monitoring pages on this machine.
+/// Body and status of an HTTP answer, for the monitoring pages of servers on this machine.
 public func httpGet(_ port: UInt16, _ path: String, within limit: Duration = .seconds(5)) throws -> (status: Int, body: [UInt8]) {
     let end = ContinuousClock.now + limit
     let socket = try Socket.connect(port)

@@ -1,10 +1,10 @@
 import Support
 import Testing
 
-@Suite("What was recorded from a real Quorum Quest server") struct QuorumQuestReplayTests {
-    /// Codes, messages and answers are compared byte for byte: nothing in them varies from run to run. What is left aside is how long calls
-    /// took, but for those with the store stopped.
-    @Test("is what the server of the tests answers, call by call")
+@Suite("Recording of a real Quorum Quest server") struct QuorumQuestReplayTests {
+    /// Codes, messages and answers are compared byte for byte, because nothing in them varies from run to run. The duration of calls is compared only
+    /// while the store is stopped.
+    @Test("the test server answers like the recorded Quorum Quest server, call by call")
     func replay() async throws {
         try await inSandbox { box in
             let server = try await QuorumQuestServer.start(in: box)
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    /// `alice` had it for 2 s; `bob` asks until it is his.
+    /// `alice` was granted the lease for 2 s. `bob` asks until the lease is granted to him.
     private func takeOver(_ client: RawGRPC, _ line: GRPCRecording.Line, _ granted: ContinuousClock.Instant) async throws {
         #expect(line.note == "2 s lease taken over by bob, polling every 10 ms")
         let request = Array("\u{0a}\u{03}exp\u{12}\u{0a}production\u{1a}\u{03}bob\u{20}\u{0a}".utf8)

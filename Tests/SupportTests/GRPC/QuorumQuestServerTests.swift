@@ -3,7 +3,7 @@ import Support
 import SwiftProtobuf
 import Testing
 
-@Suite("A Quorum Quest server for tests") struct QuorumQuestServerTests {
+@Suite("Quorum Quest test server") struct QuorumQuestServerTests {
     private func acquire(_ client: RawGRPC, _ id: String, ttl: Int32 = 10) async throws -> (code: String, isLeader: Bool) {
         var request = Quorum_Quest_Api_V1_TryAcquireLockRequest()
         (request.service, request.domain, request.clientID, request.ttl) = ("jobs", "production", id, ttl)
@@ -17,7 +17,7 @@ import Testing
         _ = try await client.call(QuorumQuestServer.service, "ReleaseLock", request.serializedBytes())
     }
 
-    @Test("lists its services by reflection, under both names")
+    @Test("the Quorum Quest test server lists its services under both names of reflection")
     func reflection() async throws {
         try await inSandbox { box in
             let server = try await QuorumQuestServer.start(in: box)
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test("keeps its port and its store over a kill and a stop")
+    @Test("the Quorum Quest test server keeps its port and its store over a kill and a stop")
     func restart() async throws {
         try await inSandbox { box in
             let server = try await QuorumQuestServer.start(in: box)
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test("tells connections to go at their age, for others to take their place")
+    @Test("the Quorum Quest test server ends connections at their age and accepts new ones")
     func age() async throws {
         try await inSandbox { box in
             var settings = GRPCServerSettings()
@@ -53,14 +53,14 @@ import Testing
             let end = ContinuousClock.now + .seconds(10)
             while server.connections < 3, .now < end {
                 let answer = try await client.call(QuorumQuestServer.service, "TryAcquireLock", [])
-                // A call that the end of its connection meets is lost, as with the real server: nothing here tries again.
+                // A call is lost if its connection ends, as with the real server; this client does not retry.
                 #expect(["OK", "UNAVAILABLE"].contains(answer.code))
             }
             #expect(server.connections >= 3)
         }
     }
 
-    @Test("speaks TLS, and insists on a client's certificate where it is told to")
+    @Test("the Quorum Quest test server speaks TLS and can require a client's certificate")
     func security() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test("with a hung store, answers false, and grants it when the store goes on")
+    @Test("the Quorum Quest test server with a hung store answers false and grants the lease when the store recovers")
     func hung() async throws {
         try await inSandbox { box in
             let server = try await QuorumQuestServer.start(in: box)
@@ -85,7 +85,7 @@ import Testing
             #expect(try await acquire(client, "alice").isLeader == false)
             server.setStore(.alive)
             #expect(server.holder("jobs") == "alice")
-            // What is asked for in that order is done in that order.
+            // Requests that arrived in this order are carried out in this order.
             server.forget("jobs")
             server.setStore(.hung(acquire: .milliseconds(100), others: .milliseconds(50)))
             #expect(try await acquire(client, "bob").isLeader == false)
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test("loses answers, refuses and delays where it is told to")
+    @Test("the Quorum Quest test server can lose answers, refuse calls and delay them")
     func faults() async throws {
         try await inSandbox { box in
             let server = try await QuorumQuestServer.start(in: box)

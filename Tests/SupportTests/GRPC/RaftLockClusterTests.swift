@@ -3,7 +3,7 @@ import Support
 import SwiftProtobuf
 import Testing
 
-@Suite("A RaftLock cluster for tests") struct RaftLockClusterTests {
+@Suite("RaftLock test cluster") struct RaftLockClusterTests {
     private static let service = "raftlock.RaftLock"
 
     private func acquire(
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test("leads redirects to ports where RaftLock is not served")
+    @Test("the RaftLock test cluster redirects to ports where RaftLock is not served")
     func redirects() async throws {
         try await inSandbox { box in
             let cluster = try await RaftLockCluster.start(in: box)
@@ -54,10 +54,10 @@ import Testing
         }
     }
 
-    @Test("has another leader after an election, whom only a write reveals")
+    @Test("the RaftLock test cluster has another leader after an election, which only a write reveals")
     func election() async throws {
         var settings = RaftLockCluster.Settings()
-        // Not before it has been seen that nobody leads.
+        // Late enough for the test to see that no node leads.
         settings.electionTime = .seconds(600)
         try await inCluster(settings) { cluster, nodes in
             #expect(try await acquire(nodes[1], "alice").response.acquired)
@@ -70,7 +70,7 @@ import Testing
             #expect(try await health(nodes[leader]).isRaftLeader == false)
             let status = try await status(nodes[leader])
             #expect(status.leaderID == "node2" && status.term == 2)
-            // What was agreed on before still holds.
+            // Earlier log entries are still in effect.
             #expect(try await acquire(nodes[leader], "bob").response.error.code == .lockHeld)
             #expect(try await health(nodes[leader]).isRaftLeader)
             try await cluster.restart(1)
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test("promotes the first waiter when a lease is over, for its own TTL")
+    @Test("the RaftLock test cluster promotes the first waiter when a lease is over, with the default TTL")
     func promotion() async throws {
         var settings = RaftLockCluster.Settings()
         settings.expiryInterval = .milliseconds(50)
@@ -92,7 +92,7 @@ import Testing
             cluster.enqueue("jobs", by: "carol", priority: 2, for: .milliseconds(50))
             cluster.enqueue("jobs", by: "dave", priority: 1, for: .seconds(9))
             try await waitUntil("a promotion") { cluster.owner(of: "jobs") != "alice" }
-            // The first one's time was up.
+            // The first waiter, carol, had given up.
             let lock = try #require(cluster.lock("jobs"))
             #expect(lock.owner == "dave" && lock.waiters == ["bob"] && lock.remaining > .seconds(4) && lock.remaining <= .seconds(5))
             cluster.release("jobs")
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test("carries out what waited for a majority when that is back")
+    @Test("the RaftLock test cluster carries out waiting requests when a majority is back")
     func majority() async throws {
         try await inCluster { cluster, nodes in
             cluster.setMajority(false)
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    @Test("renews and says that it failed; mended, it says what it did")
+    @Test("the RaftLock test cluster renews but answers with an error, unless it is mended")
     func renewal() async throws {
         try await inCluster { cluster, nodes in
             let version = try await acquire(nodes[1], "alice").response.lock.version
@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    @Test("is wedged by two writes at once until it is restarted, where it is told to")
+    @Test("two simultaneous writes can wedge the RaftLock test cluster until it is restarted")
     func wedge() async throws {
         var settings = RaftLockCluster.Settings()
         settings.writeTime = .seconds(3)
@@ -146,7 +146,7 @@ import Testing
         }
     }
 
-    @Test("limits, loses and hangs where it is told to")
+    @Test("the RaftLock test cluster can limit calls, lose answers and hang")
     func faults() async throws {
         try await inCluster { cluster, nodes async throws in
             cluster.change { $0.rateLimited = 1 }

@@ -4,23 +4,23 @@ import Support
 import SwiftProtobuf
 import Testing
 
-@Suite("What was recorded from a real RaftLock cluster") struct RaftLockReplayTests {
+@Suite("Recording of a real RaftLock cluster") struct RaftLockReplayTests {
     private static let service = "raftlock.RaftLock"
 
-    /// Left aside are ports, moments (how far apart they are counts), the fractions of a second that a wait depends on, the order of lists
-    /// where the server chooses it, and of the fields within the details' maps. Codes, messages, ids and versions must be the same.
-    @Test("is what the cluster of the tests answers, call by call")
+    /// Codes, messages, ids and versions must be the same. Not compared are ports, times (only the differences between times are), the fractions of a
+    /// second that a wait depends on, and the order of lists that the server orders and of the fields in the details' maps.
+    @Test("the test cluster answers like the recorded RaftLock cluster, call by call")
     func replay() async throws {
         try await inSandbox { box in
             var settings = RaftLockCluster.Settings()
             settings.leader = 1
-            // Followers hear of a command with the next one: the recording has one that has not seen the last.
+            // Followers learn of a command with the next one: the recording has a follower that has not seen the last command.
             settings.heartbeat = nil
             settings.shufflesLists = false
             settings.timeStands = true
             let cluster = try await RaftLockCluster.start(settings, in: box)
             let nodes = try cluster.ports.map { try RawGRPC($0, in: box) }
-            // Before the recording began.
+            // As happened before the recording began.
             cluster.acquire("warm-up", by: "recorder", for: .seconds(30))
             for line in try GRPCRecording("raftlock").lines {
                 guard let method = line.method, let role = line.node else {
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    /// `alice` had it for 1 s.
+    /// `alice` was granted the lock for 1 s.
     private func takeOver(_ cluster: RaftLockCluster, _ leader: RawGRPC, _ line: GRPCRecording.Line) async throws {
         #expect(line.note == "1 s lease of alice taken over by bob, polling every 20 ms")
         var request = Raftlock_AcquireRequest()
@@ -49,10 +49,10 @@ import Testing
         cluster.pass(.milliseconds(990))
         #expect(try await !isAcquired())
         cluster.pass(.milliseconds(20))
-        // Expiry is looked at once a second.
+        // The cluster checks expiry once a second.
         let deadline = ContinuousClock.now + .seconds(20)
         while try await !isAcquired() {
-            try #require(.now < deadline, "bob does not get it")
+            try #require(.now < deadline, "the lock is not granted to bob")
             try await Task.sleep(for: .milliseconds(20))
         }
     }
@@ -63,7 +63,7 @@ import Testing
         switch method {
         case "Acquire":
             try same(Raftlock_AcquireResponse.self, bytes, line) { ours, theirs in
-                // Touching what is absent would make it present.
+                // Accessing an absent field would make it present.
                 if ours.hasLock, theirs.hasLock { align(&ours.lock, &theirs.lock) }
                 if ours.hasBackoffAdvice, theirs.hasBackoffAdvice { align(&ours.backoffAdvice, &theirs.backoffAdvice) }
             }
@@ -85,7 +85,7 @@ import Testing
         case "GetStatus": try same(Raftlock_GetStatusResponse.self, bytes, line)
         case "Health":
             try same(Raftlock_HealthResponse.self, bytes, line) { ours, theirs in
-                // Both are there, whatever they say.
+                // Both fields must be present, whatever their values.
                 guard ours.healthInfo.hasUptime, ours.healthInfo.hasLastHealthCheckAt else { return }
                 ours.healthInfo.uptime = theirs.healthInfo.uptime
                 ours.healthInfo.lastHealthCheckAt = theirs.healthInfo.lastHealthCheckAt
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    /// - Parameter align: makes the same what may differ.
+    /// - Parameter align: makes fields equal that are allowed to differ.
     private func same<Response: Message & Equatable>(
         _ type: Response.Type, _ bytes: [UInt8], _ line: GRPCRecording.Line, _ align: (inout Response, inout Response) -> Void = { _, _ in }
     ) throws {
@@ -131,9 +131,9 @@ import Testing
     }
 }
 
-// MARK: What may differ
+// MARK: Allowed differences
 
-/// How far apart two moments are may differ by what the recorded calls took.
+/// Largest allowed difference, in seconds, between two durations: as long as the recorded calls took.
 private let tolerance = 0.8
 
 private func seconds(_ from: Google_Protobuf_Timestamp, _ to: Google_Protobuf_Timestamp) -> Double {
@@ -154,7 +154,7 @@ private func align(_ ours: inout Raftlock_LockInfo, _ theirs: inout Raftlock_Loc
 
 private func align(_ ours: inout Raftlock_BackoffAdvice, _ theirs: inout Raftlock_BackoffAdvice) {
     func length(_ duration: Google_Protobuf_Duration) -> Double { Double(duration.seconds) + Double(duration.nanos) / 1e9 }
-    // The first is a fixed part of the last.
+    // The initial backoff is a fixed fraction of the maximum.
     guard abs(length(ours.maxBackoff) - length(theirs.maxBackoff)) < tolerance,
         abs(length(ours.initialBackoff) / length(ours.maxBackoff) - length(theirs.initialBackoff) / length(theirs.maxBackoff)) < 0.001
     else { return }
