@@ -3,12 +3,12 @@ import Testing
 
 @testable import QQCLI
 
-/// Where the repository is.
+/// The repository's folder.
 let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-@Suite struct CommittedFiles {
-    /// With QQ_WRITE_GENERATED set, writes them instead.
-    @Test(arguments: generatedFiles().map(\.path))
+@Suite("Committed generated files") struct CommittedFiles {
+    /// With QQ_WRITE_GENERATED set, writes the files before comparing them.
+    @Test("committed manual pages and completions are those that the declarations generate", arguments: generatedFiles().map(\.path))
     func areWhatTheDeclarationsGenerate(path: String) throws {
         let contents = try #require(generatedFiles().first { $0.path == path }).contents
         let file = repository.appendingPathComponent(path)
@@ -18,7 +18,7 @@ let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().del
         #expect(try String(contentsOf: file, encoding: .utf8) == contents, "run make docs")
     }
 
-    @Test func areAllGenerated() throws {
+    @Test("every committed manual page and completion is generated") func areAllGenerated() throws {
         let generated = Set(generatedFiles().map(\.path))
         for folder in ["man", "completions"] {
             let present = try FileManager.default.contentsOfDirectory(atPath: repository.appendingPathComponent(folder).path)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import QQCLI
 
-/// A line, and what a shell must offer at its end. Names of folders differ between shells and have tests of their own.
+/// A line, and the words that a shell must offer at its end. Folder names differ between shells and are tested separately.
 struct Completed: Sendable, CustomTestStringConvertible {
     let shell: Shell
     let line: String
@@ -44,12 +44,12 @@ struct Completed: Sendable, CustomTestStringConvertible {
     ]
 }
 
-@Suite(.serialized) struct Completions {
-    @Test(arguments: Completed.all)
+@Suite("Completions", .serialized) struct Completions {
+    @Test("TAB offers the expected words", arguments: Completed.all)
     func offer(_ expected: Completed) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
-        if expected.shell == .bash, expected.line.contains(" -- ") { return }  // A test of its own: bash-completion does it.
+        if expected.shell == .bash, expected.line.contains(" -- ") { return }  // Tested separately: bash-completion completes it.
         var offered = try await candidates(expected.shell, for: expected.line, in: sandbox)
         if expected.shell == .fish, expected.line.hasSuffix(" -") {
             // fish offers bundles: -qh stands for -q and -h.
@@ -59,8 +59,8 @@ struct Completed: Sendable, CustomTestStringConvertible {
         #expect(offered == expected.offered)
     }
 
-    @Test(arguments: Shell.allCases)
-    func completeTheFlagsOfEveryCommand(in shell: Shell) async throws {
+    @Test("the flags of every command are completed", arguments: Shell.allCases)
+    func flags(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         for command in Commands.visible {
@@ -71,8 +71,8 @@ struct Completed: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test(arguments: Shell.allCases)
-    func completeTheCommandAfterDashes(in shell: Shell) async throws {
+    @Test("the command after -- is completed", arguments: Shell.allCases)
+    func commandAfterDashes(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write("", to: "unheard-of")
@@ -80,15 +80,15 @@ struct Completed: Sendable, CustomTestStringConvertible {
         #expect(try await candidates(shell, for: "qq acquire backup -- cat unhea", in: sandbox) == ["unheard-of"])
     }
 
-    @Test(arguments: Shell.allCases)
-    func completeHooks(in shell: Shell) async throws {
+    @Test("the command of a hook is completed", arguments: Shell.allCases)
+    func hooks(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         #expect(try await candidates(shell, for: "qq keepalive web --on-lost timeo", in: sandbox).contains("timeout"))
     }
 
-    @Test(arguments: Shell.allCases)
-    func completeFoldersOfServerURLs(in shell: Shell) async throws {
+    @Test("the folders of server URLs are completed", arguments: Shell.allCases)
+    func folders(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write("", to: "not-a-folder")
@@ -98,28 +98,28 @@ struct Completed: Sendable, CustomTestStringConvertible {
         #expect(offered.first?.hasSuffix("bin/") == true || offered.first == "bin")
     }
 
-    @Test(arguments: Shell.allCases)
-    func completeProcesses(in shell: Shell) async throws {
+    @Test("process ids are completed", arguments: Shell.allCases)
+    func processes(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         #expect(try await !candidates(shell, for: "qq keepalive web --pid ", in: sandbox).isEmpty)
     }
 
-    @Test(arguments: Shell.allCases)
-    func askForNamesAndDoNothingElse(in shell: Shell) async throws {
+    @Test("completions run qq only to ask for names", arguments: Shell.allCases)
+    func callsOfQQ(in shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         for line in ["qq ", "qq acquire ba", "qq release -s file:///other d", "qq status --color "] {
             _ = try await candidates(shell, for: line, in: sandbox)
         }
         let calls = Set(sandbox.read("calls").filledLines)
-        // fish looks for what is typed itself.
+        // fish filters by the typed word itself.
         let (elections, grants) = shell == .fish ? ("", "") : (" ba", " d")
         #expect(calls == ["__complete elections --" + elections, "__complete grants -s file:///other --" + grants])
         for call in calls { #expect(problem(call) == nil) }
     }
 
-    @Test func handTheCommandToBashCompletionWhereItIsLoaded() async throws {
+    @Test("the command after -- is passed to bash-completion if that is loaded") func bashCompletion() async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write(completionScript(for: .bash), to: "qq.bash")
@@ -133,7 +133,7 @@ struct Completed: Sendable, CustomTestStringConvertible {
         #expect(sandbox.read("candidates") == "8 git ")
     }
 
-    @Test func loadInZshWithSourceToo() async throws {
+    @Test("completions for zsh can also be loaded with source") func zshSource() async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write(completionScript(for: .zsh), to: "_qq")

@@ -3,18 +3,18 @@ import Testing
 
 @testable import QQCLI
 
-@Suite struct Help {
+@Suite("Help") struct Help {
     static let subjects: [Command?] = [nil] + Commands.visible
 
-    @Test(arguments: Self.subjects, [false, true])
-    func keepsToEightyColumns(subject: Command?, long: Bool) {
+    @Test("help fits in 80 columns", arguments: Self.subjects, [false, true])
+    func width(subject: Command?, long: Bool) {
         let examples = Set((subject?.examples ?? Overview.examples).map { "  " + $0.line })
         for line in helpText(for: subject, long: long, width: 80).split(separator: "\n") where !examples.contains(String(line)) {
             #expect(line.utf8.count <= 80, "\(line)")
         }
     }
 
-    @Test(arguments: Case.all.filter { !$0.command.isHidden })
+    @Test("help lists each flag with its default and its variable", arguments: Case.all.filter { !$0.command.isHidden })
     func listsEachFlag(of sample: Case) {
         let short = helpText(for: sample.command, long: false).split(separator: "\n").map(String.init)
         let lines = short.filter { $0.contains(sample.flag.usage) && $0.contains(sample.flag.help) }
@@ -27,15 +27,15 @@ import Testing
         #expect(long.contains(Markup.plain(sample.flag.more).unwrapped))
     }
 
-    @Test(arguments: Commands.visible)
-    func showsUsageExamplesAndExitCodes(of command: Command) {
+    @Test("help shows usage, examples and exit codes", arguments: Commands.visible)
+    func sections(of command: Command) {
         let long = helpText(for: command, long: true)
         #expect(long.contains("Usage: \(command.usage)\n"))
         for example in command.examples { #expect(long.contains("  # \(example.comment)\n  \(example.line)\n")) }
         for note in command.exitNotes { #expect(long.contains("\n  \(note.code) ")) }
     }
 
-    @Test func ofAllListsTheCommandsAndHidesTheHidden() {
+    @Test("the help of qq lists the commands and leaves out hidden ones") func commands() {
         for long in [false, true] {
             let text = helpText(for: nil, long: long)
             for command in Commands.visible { #expect(text.contains("\n  \(command.name) ")) }
@@ -43,12 +43,12 @@ import Testing
         }
     }
 
-    @Test func wrapsToTheWidthGiven() {
+    @Test("help wraps to the given width") func wrapping() {
         for line in helpText(for: Commands.acquire, long: true, width: 100).split(separator: "\n") { #expect(line.utf8.count <= 100) }
         #expect(helpText(for: Commands.acquire, long: true, width: 72) != helpText(for: Commands.acquire, long: true, width: 80))
     }
 
-    @Test func keepsItsShape() {
+    @Test("the short help of release keeps its shape") func shape() {
         #expect(
             helpText(for: Commands.release, long: false) == """
                 Give up a lease taken earlier.
@@ -99,7 +99,7 @@ import Testing
                 """)
     }
 
-    @Test(arguments: Commands.visible.flatMap(\.examples).map(\.line) + Overview.examples.map(\.line))
+    @Test("the examples in help can be parsed", arguments: Commands.visible.flatMap(\.examples).map(\.line) + Overview.examples.map(\.line))
     func hasExamplesThatParse(line: String) throws {
         let calls = line.calls
         #expect(!calls.isEmpty)
@@ -111,7 +111,7 @@ extension String {
     /// The text in one line, with single spaces.
     var unwrapped: String { split { $0 == " " || $0 == "\n" }.joined(separator: " ") }
 
-    /// The calls of qq in a line of shell, each without the qq; quotes count as part of words.
+    /// The arguments of each call of qq in a line of shell. Quotes count as part of words.
     var calls: [[String]] {
         var calls: [[String]] = []
         var inside = false
@@ -131,15 +131,15 @@ extension String {
     }
 }
 
-@Suite struct NATSManualPage {
-    @Test(arguments: NATSManual.examples.map(\.line))
+@Suite("NATS manual page") struct NATSManualPage {
+    @Test("the examples in the NATS manual page can be parsed", arguments: NATSManual.examples.map(\.line))
     func hasExamplesThatParse(line: String) throws {
         let calls = line.calls
         #expect(!calls.isEmpty)
         for call in calls { #expect(problem(call) == nil, "\(call)") }
     }
 
-    @Test func tellsOfEveryURLOption() {
+    @Test("the NATS manual page documents every URL option") func urlOptions() {
         let told = NATSManual.queryItems.map { Markup.plain($0.item) }.joined(separator: " ")
         for item in NATSSettings.URLItem.allCases { #expect(told.contains(item.rawValue + "="), "\(item)") }
     }

@@ -3,9 +3,9 @@ import Testing
 
 @testable import QQCLI
 
-@Suite struct ManualPages {
-    @Test(arguments: ManPages.all.map(\.path))
-    func renderWithoutAWarning(path: String) async throws {
+@Suite("Manual pages") struct ManualPages {
+    @Test("manual pages are rendered without a warning", arguments: ManPages.all.map(\.path))
+    func rendering(path: String) async throws {
         let page = try #require(ManPages.all.first { $0.path == path })
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
@@ -16,8 +16,8 @@ import Testing
         #expect(groff.code == 0 && groff.output == "" && groff.errors == "")
     }
 
-    @Test(arguments: Commands.withManPage)
-    func holdEveryFlagOfTheirCommand(command: Command) async throws {
+    @Test("the manual page of a command has all its flags and examples", arguments: Commands.withManPage)
+    func flagsAndExamples(command: Command) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         try sandbox.write(manPage(for: command).roff, to: "page")
@@ -29,14 +29,14 @@ import Testing
         for example in command.examples { #expect(text.contains(example.line.unwrapped), "\(example.line)") }
     }
 
-    @Test(arguments: ManPages.all.map(\.path))
-    func startWithADescriptionAndExamples(path: String) throws {
+    @Test("manual pages start with synopsis, description and examples", arguments: ManPages.all.map(\.path))
+    func order(path: String) throws {
         let page = try #require(ManPages.all.first { $0.path == path })
         guard page.section == 1, page.sections.count > 3 else { return }
         #expect(page.sections.prefix(3).map(\.title) == ["SYNOPSIS", "DESCRIPTION", "EXAMPLES"])
     }
 
-    @Test func ofQQTellsExitCodesEnvironmentAndPromises() {
+    @Test("the manual page of qq has the exit codes, the environment and the promises") func overview() {
         let page = ManPages.overview
         let terms = page.sections.flatMap(\.blocks).compactMap { block -> String? in
             if case .term(let term, _) = block { Markup.plain(term) } else { nil }
@@ -46,13 +46,13 @@ import Testing
         #expect(page.sections.map(\.title).contains("WHAT IS PROMISED"))
     }
 
-    @Test func areFoundByTheirNames() {
+    @Test("manual pages are found by their names") func names() {
         for name in ["acquire", "qq-acquire", "qq-acquire.1"] { #expect(ManPages.named(name)?.name == "qq-acquire") }
         #expect(ManPages.named("qq")?.name == "qq")
         #expect(ManPages.named("nothing") == nil)
     }
 
-    @Test func keepRequestsAndEscapesOutOfTexts() {
+    @Test("roff requests and escapes in texts have no effect in manual pages") func escapes() {
         let page = ManPage(
             name: "x", section: 5, summary: "a \\ b", sections: [.init("S", [.verbatim(".TH evil\n'x\\n"), .text("'tis `a-b`")])])
         #expect(
@@ -75,7 +75,7 @@ import Testing
 }
 
 extension String {
-    /// Text without the bold and italics of terminals of old: a character, a backspace and the character again.
+    /// The text without overstrikes (a character, a backspace and the character again), by which old terminals show bold and italics.
     var withoutOverstrikes: String {
         var result: [Character] = []
         for character in self {

@@ -3,8 +3,8 @@ import Testing
 
 @testable import QQCLI
 
-/// Names as a server may tell of them: each must come out of a shell as it is, or not be offered.
-@Suite("A name that a shell would read as something else", .serialized)
+/// Names that a server might report. A shell must insert each of them unchanged, or not offer it.
+@Suite("Names with special characters in shells", .serialized)
 struct NamesInShellsTests {
     private static let names = [
         "plain", "$(touch pwned)", "`touch pwned`", "a'b", "a\"b", "a b", "a;touch pwned", "a&touch pwned", "a|touch pwned", "a>pwned", "*",
@@ -13,20 +13,20 @@ struct NamesInShellsTests {
         "\"", "'q'", "x$(touch pwned)y", "\"; touch pwned; \"", "'; touch pwned; '", "日本 語",
     ]
 
-    @Test("is inserted as the word that it is, and nothing of it is run", arguments: Shell.allCases, ["", "\"", "'"])
+    @Test("a name with special characters is inserted as one word, and no part of it is run", arguments: Shell.allCases, ["", "\"", "'"])
     func names(shell: Shell, quote: String) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
         let ran = try await completed("qq status \(quote)", Self.names, in: shell, sandbox)
         for (name, words) in zip(Self.names, ran) {
-            // fish inserts a ~ as it is.
+            // Not offered: fish would insert the ~ unquoted.
             let isOffered = shell != .fish || !quote.isEmpty || !name.hasPrefix("~")
             #expect(words == (isOffered ? ["status", name] : ["status"]), "\(shell): \(quote)\(name)")
         }
         #expect(!sandbox.has("pwned"))
     }
 
-    @Test("is offered where flags cannot be meant, if it looks like one", arguments: Shell.allCases)
+    @Test("a name that looks like a flag is offered after --", arguments: Shell.allCases)
     func dashes(shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
@@ -35,7 +35,7 @@ struct NamesInShellsTests {
         #expect(!sandbox.has("pwned"))
     }
 
-    @Test("is inserted where only the end of it was still to be typed", arguments: Shell.allCases)
+    @Test("a name is inserted as one word when only its end was missing", arguments: Shell.allCases)
     func begun(shell: Shell) async throws {
         let sandbox = try Sandbox()
         defer { sandbox.remove() }
@@ -45,7 +45,7 @@ struct NamesInShellsTests {
         #expect(!sandbox.has("pwned"))
     }
 
-    @Test("is offered at all only where a terminal shows it as it is")
+    @Test("a name is offered only if a terminal shows it unchanged")
     func offered() {
         for name in ["web", "a b", "$(x)", "é", "-x"] { #expect(CompletionSource.isOffered(name), "\(name)") }
         for name in ["", "a\nb", "a\tb", "\u{1b}[31m", "a\u{0}", "a\u{85}", "a\u{FFFD}"] {
@@ -54,8 +54,8 @@ struct NamesInShellsTests {
     }
 }
 
-/// Types the beginning of a line for each name, while it is the only one that `qq` knows, presses TAB and Enter.
-/// - Returns: what `qq` was run with each time; nothing where it was not.
+/// For each name, while it is the only one that `qq` knows, types the beginning of a line and presses TAB and Enter.
+/// - Returns: the arguments of each run of `qq`; empty if it was not run.
 private func completed(_ line: String, _ names: [String], in shell: Shell, _ sandbox: Sandbox) async throws -> [[String]] {
     try sandbox.write(
         """
@@ -94,7 +94,7 @@ private func completed(_ line: String, _ names: [String], in shell: Shell, _ san
     }
 }
 
-/// Types at a shell on a terminal of its own, and waits for each line to be run.
+/// Types lines at a shell on its own terminal, and waits until each has been run.
 private func type(_ line: String, _ count: Int, at shell: [String], after start: String, _ sandbox: Sandbox) async throws {
     try sandbox.write(
         """

@@ -2,8 +2,8 @@ import Testing
 
 @testable import QQCLI
 
-@Suite struct CommandLines {
-    @Test func everythingAfterDashesIsTheCommandWordForWord() throws {
+@Suite("Command lines") struct CommandLines {
+    @Test("everything after -- is the command, word for word") func commandAfterDashes() throws {
         let parsed = try invocation(["acquire", "backup", "-q", "--", "sh", "-c", "--", "--json", ""])
         #expect(parsed.positionals == ["backup"])
         #expect(parsed.trailing == ["sh", "-c", "--", "--json", ""])
@@ -11,41 +11,41 @@ import Testing
         #expect(!parsed[Flags.json])
     }
 
-    @Test func noDashesMeansNoCommand() throws {
+    @Test("a line without -- has no command") func withoutDashes() throws {
         let parsed = try invocation("acquire backup")
         #expect(parsed.trailing == nil)
         #expect(parsed.trailingStart == nil)
     }
 
-    @Test func elsewhereDashesEndTheFlags() throws {
+    @Test("-- ends the flags of a command that runs nothing") func dashesEndFlags() throws {
         #expect(try invocation("status -- -x --json").positionals == ["-x", "--json"])
         #expect(try invocation("release -- x").positionals == ["x"])
     }
 
-    @Test func shortFlagsBundleAndTheLastMayHaveAValue() throws {
+    @Test("short flags can be bundled, and the last one can have a value") func bundles() throws {
         let parsed = try invocation("acquire x -qE 3 -- a")
         #expect(parsed[Flags.quiet] && parsed[Flags.conflictExitCode] == 3)
         #expect(try invocation("acquire x -qE3 -- a")[Flags.conflictExitCode] == 3)
         #expect(try invocation("status -qsfile:///tmp/a=b")[Flags.server] == "file:///tmp/a=b")
     }
 
-    @Test func aValueMayHoldEquals() throws {
+    @Test("a flag's value can contain =") func valueWithEquals() throws {
         #expect(try invocation("status --server=file:///a=b")[Flags.server] == "file:///a=b")
     }
 
-    @Test func aSingleDashIsAWord() throws {
+    @Test("a single dash is a word") func singleDash() throws {
         #expect(try invocation("status -").positionals == ["-"])
         #expect(try invocation("status --id -")[Flags.id] == "-")
     }
 
-    @Test func globalFlagsStandBeforeAndAfterTheCommand() throws {
+    @Test("global flags can come before and after the command") func globalFlags() throws {
         let parsed = try invocation("-q -s file:///x status web --json")
         #expect(parsed[Flags.server] == "file:///x")
         #expect(parsed[Flags.quiet] && parsed[Flags.json])
         #expect(problem("-q status -q")?.message == "-q given twice")
     }
 
-    @Test func noCommandMeansASessionOnATerminal() throws {
+    @Test("a line without a command means a session") func noCommand() throws {
         guard case .noCommand(let plain?) = try Parser.parse([]) else { throw NotRun() }
         #expect(plain.command.id == .repl && plain.values.isEmpty)
         guard case .noCommand(let session?) = try Parser.parse(["-q", "-s", "file:///x"]) else { throw NotRun() }
@@ -53,36 +53,38 @@ import Testing
         guard case .noCommand(nil) = try Parser.parse(["-q"], inSession: true) else { throw NotRun() }
     }
 
-    @Test(arguments: ["--version", "version", "-q --version", "--version --bogus"])
-    func versionIsAskedForInSeveralWays(line: String) throws {
+    @Test("the version can be asked for in several ways", arguments: ["--version", "version", "-q --version", "--version --bogus"])
+    func version(line: String) throws {
         guard case .version = try Parser.parse(line.words) else { throw NotRun() }
     }
 
     @Test(
+        "help can be asked for in several ways",
         arguments: [
             ("-h", nil, false), ("--help", nil, true), ("help", nil, true), ("acquire -h", "acquire", false),
             ("acquire --help", "acquire", true),
             ("help acquire", "acquire", true), ("acquire x -qh", "acquire", false), ("--json acquire --help", "acquire", true),
             ("version -h", "version", false), ("help help", "help", true),
         ] as [(String, String?, Bool)])
-    func helpIsAskedForInSeveralWays(line: String, command: String?, long: Bool) throws {
+    func help(line: String, command: String?, long: Bool) throws {
         guard case .help(let found, let isLong) = try Parser.parse(line.words) else { throw NotRun() }
         #expect(found?.name == command)
         #expect(isLong == long)
     }
 
-    @Test func helpAfterDashesBelongsToTheCommand() throws {
+    @Test("--help after -- belongs to the command") func helpAfterDashes() throws {
         #expect(try invocation("acquire x -- ls --help").trailing == ["ls", "--help"])
     }
 
-    @Test func hiddenCommandsRun() throws {
+    @Test("hidden commands are accepted") func hiddenCommands() throws {
         #expect(try invocation(["__complete", "elections", "-s", "file:///x", "--", ""]).positionals == ["elections", ""])
         #expect(try invocation("__generate out").positionals == ["out"])
     }
 }
 
-@Suite struct CommandLineErrors {
+@Suite("Command line errors") struct CommandLineErrors {
     @Test(
+        "a command line error says what is wrong and what to do",
         arguments: [
             ("acquier x", "unknown command 'acquier'", "did you mean acquire?"),
             ("frobnicate", "unknown command 'frobnicate'", "see 'qq -h' for the commands"),
@@ -117,11 +119,12 @@ import Testing
             ("status --id -x", "--id needs a value", "a value that begins with a dash is written --id=-x"),
             ("status -s -x", "-s needs a value", "a value that begins with a dash is written -s-x"),
         ])
-    func sayWhatIsWrongAndWhatToDo(line: String, message: String, hint: String) {
+    func errors(line: String, message: String, hint: String) {
         #expect(problem(line) == UsageError(message, hint: hint))
     }
 
     @Test(
+        "flags that do not go together are named in the error",
         arguments: [
             ("status -qv", "--quiet and --verbose exclude each other"),
             ("status --all web", "--all takes no names beside it"),
@@ -136,29 +139,29 @@ import Testing
             ("acquire x --format shell --json", "--json and --format exclude each other"),
             ("acquire x --skip-ok -E3 -- true", "--skip-ok and --conflict-exit-code exclude each other"),
         ])
-    func nameTheFlagsThatDoNotGoTogether(line: String, message: String) throws {
+    func conflicts(line: String, message: String) throws {
         #expect(problem(line)?.message == message)
     }
 
-    @Test func aSessionKeepsWhatItTakes() throws {
+    @Test("--renew-every needs no command in a session") func renewEveryInSession() throws {
         let line = ["acquire", "x", "--renew-every", "5s"]
         #expect(throws: UsageError.self) { try Parser.parse(line) }
         guard case .run(let invocation) = try Parser.parse(line, inSession: true) else {
-            Issue.record("not taken for a command")
+            Issue.record("the line was not accepted as a command")
             return
         }
         #expect(invocation[Flags.renewEvery] == .seconds(5))
-        // What is about a command still needs one.
+        // Flags that concern a command still need one.
         #expect(throws: UsageError.self) { try Parser.parse(["acquire", "x", "--kill-after", "5s"], inSession: true) }
     }
 
-    @Test func emptyNamesAreRefused() {
+    @Test("empty names and commands are refused") func emptyNames() {
         #expect(problem(["status", "web", ""])?.message == "status: NAME is empty")
         #expect(problem(["acquire", ""])?.message == "acquire: NAME is empty")
         #expect(problem(["acquire", "x", "--", ""])?.message == "the command after '--' is empty")
     }
 
-    @Test func argumentsCannotWriteToTheTerminal() {
+    @Test("control characters in arguments do not reach the terminal") func controlCharacters() {
         let wild = "\u{1b}]0;x\u{7}"
         let lines: [[String]] = [
             [wild], ["release", "x", wild], ["--\(wild)"], ["status", "--\(wild)"], ["status", "--color=\(wild)"], ["status", "-\(wild)"],
@@ -175,15 +178,17 @@ import Testing
     }
 }
 
-@Suite struct Suggestions {
-    @Test(arguments: [
-        ("wait", "wait", 0), ("wiat", "wait", 1), ("wit", "wait", 1), ("waits", "wait", 1), ("wart", "wait", 1), ("", "abc", 3),
-    ])
-    func countSlips(first: String, second: String, distance: Int) {
+@Suite("Suggestions") struct Suggestions {
+    @Test(
+        "the distance between two words counts slips",
+        arguments: [
+            ("wait", "wait", 0), ("wiat", "wait", 1), ("wit", "wait", 1), ("waits", "wait", 1), ("wart", "wait", 1), ("", "abc", 3),
+        ])
+    func distance(first: String, second: String, distance: Int) {
         #expect(Suggestion.distance(Array(first.utf8), Array(second.utf8)) == distance)
     }
 
-    @Test func nameNothingWhereNothingIsNear() {
+    @Test("nothing is suggested if no word is near") func noSuggestion() {
         #expect(Suggestion.nearest(to: "xyzzy", among: Commands.visible.map(\.name)) == nil)
         #expect(Suggestion.nearest(to: "", among: ["a-long-word"]) == nil)
     }

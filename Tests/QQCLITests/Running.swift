@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// A folder for one test, with a `qq` on its PATH that knows some names and writes down how it was called.
+/// A folder for one test, with a `qq` on its PATH that knows some names and records its calls.
 struct Sandbox {
     let folder: URL
 
@@ -36,7 +36,7 @@ struct Sandbox {
 
     func read(_ name: String) -> String { (try? String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)) ?? "" }
 
-    /// Runs a program of the system in the folder; at most 60 seconds. No thread waits for it: the other tests have few.
+    /// Runs a system program in the folder, for at most 60 seconds. Blocks no thread, because all tests share a few.
     func run(_ arguments: [String], input: String = "") async throws -> (output: String, errors: String, code: Int32) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
@@ -62,6 +62,6 @@ struct Sandbox {
 }
 
 extension String {
-    /// The lines that hold something.
+    /// The lines that are not blank, trimmed.
     var filledLines: [String] { split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty } }
 }

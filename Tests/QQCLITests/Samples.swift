@@ -9,12 +9,12 @@ struct Case: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { "\(command.name) \(flag.long)" }
 
-    /// Every flag of every command, but help, which decides the outcome by itself.
+    /// Every flag of every command, except help, which decides the outcome alone.
     static let all = Commands.all.flatMap { command in
         command.flags.filter { $0.name != "help" }.map { Case(command: command, flag: $0) }
     }
 
-    /// The flag's ways to be written, each as words.
+    /// The spellings of the flag, each as words.
     var spellings: [[String]] {
         guard let value else { return flag.spellings.map { [$0] } }
         var spellings = [["\(flag.long)=\(value)"]]
@@ -23,7 +23,7 @@ struct Case: Sendable, CustomTestStringConvertible {
         return spellings
     }
 
-    /// A value the flag takes; nil for a switch.
+    /// A value that the flag takes; nil for a switch.
     var value: String? {
         if flag.isSwitch { return nil }
         if case .choice(let words) = flag.kind { return words[0] }
@@ -42,14 +42,14 @@ struct Case: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// The flags that this one needs beside it.
+    /// The other flags that this one requires.
     var needed: [String] {
         command.rules.compactMap { rule in
             if case .requires(let first, let second) = rule, first.name == flag.name { "\(second.long)=something" } else { nil }
         }
     }
 
-    /// A command line with these words in it that breaks no rule.
+    /// A command line that contains these words and breaks no rule.
     func line(_ words: [String], flagsLast: Bool = false) -> [String] {
         let others = needed
         var names = command.positionals.filter { $0.isRequired }.map(\.sample)
@@ -73,7 +73,7 @@ extension Positional {
     }
 }
 
-/// Parses what is to be run.
+/// Parses a line that runs a command.
 func invocation(_ line: [String]) throws -> Invocation {
     guard case .run(let invocation) = try Parser.parse(line) else { throw NotRun() }
     return invocation
@@ -88,7 +88,7 @@ extension String {
     var words: [String] { split(separator: " ").map(String.init) }
 }
 
-/// The error that a line meets; nil where it meets none.
+/// The error of a line; nil if it is accepted.
 func problem(_ line: [String]) -> UsageError? {
     do {
         _ = try Parser.parse(line)

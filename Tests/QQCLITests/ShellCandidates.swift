@@ -3,7 +3,7 @@ import Testing
 
 @testable import QQCLI
 
-/// What a real shell offers when TAB is pressed at the end of a line.
+/// The words that a real shell offers when TAB is pressed at the end of a line.
 func candidates(_ shell: Shell, for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     switch shell {
     case .bash: try await bashCandidates(for: line, in: sandbox)
@@ -12,7 +12,7 @@ func candidates(_ shell: Shell, for line: String, in sandbox: Sandbox) async thr
     }
 }
 
-/// An interactive bash reads the line with readline and is asked what its completion function answered.
+/// Has an interactive bash read the line with readline, and records the answer of its completion function.
 private func bashCandidates(for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     try sandbox.write(completionScript(for: .bash), to: "qq.bash")
     try sandbox.write(
@@ -27,7 +27,7 @@ private func bashCandidates(for line: String, in sandbox: Sandbox) async throws 
     return Set(sandbox.read("candidates").filledLines)
 }
 
-/// fish answers for itself; a flag's value comes with its flag.
+/// Asks fish with its own `complete -C`. A flag's value comes together with the flag.
 private func fishCandidates(for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     try sandbox.write(completionScript(for: .fish), to: "qq.fish")
     let result = try await sandbox.run(["fish", "--no-config", "-c", "source ./qq.fish; complete -C $argv[1]", line])
@@ -40,7 +40,7 @@ private func fishCandidates(for line: String, in sandbox: Sandbox) async throws 
         })
 }
 
-/// A zsh on a terminal of its own, with `compadd` made to print what it adds.
+/// Runs a zsh on its own terminal, in which `compadd` prints the words that it adds.
 private func zshCandidates(for line: String, in sandbox: Sandbox) async throws -> Set<String> {
     try sandbox.write(completionScript(for: .zsh), to: "_qq")
     try sandbox.write(

@@ -17,7 +17,7 @@ private let written = """
 
     """
 
-@Suite("Contexts in their file") struct ContextsTextTests {
+@Suite("Contexts file") struct ContextsTextTests {
     private func read(_ text: String) throws(CoordinationError) -> ContextsFile { try ContextsFile(text, path: "contexts.yaml") }
 
     private func edited(_ change: ContextsText.Change, _ text: String = written) throws(CoordinationError) -> String {
@@ -31,7 +31,7 @@ private let written = """
         } catch { return error }
     }
 
-    @Test("are read, whatever they look like") func reading() throws {
+    @Test("contexts are read from any style of YAML") func reading() throws {
         let file = try read(written)
         #expect(file.current == "prod" && file.entries.map(\.name) == ["prod", "lab"])
         #expect(file["prod"]?["ttl"] == "10s" && file["prod"]?.settings.map(\.line) == [6, 7])
@@ -40,7 +40,7 @@ private let written = """
         for nothing in ["", "# nothing\n", "contexts:\n", "---\n"] { #expect(try read(nothing) == ContextsFile()) }
     }
 
-    @Test("are refused at once where a few aliases stand for billions of values") func aliases() throws {
+    @Test("a contexts file in which a few aliases stand for billions of values is refused immediately") func aliases() throws {
         #expect(try read("contexts:\n  a: &a {server: \"file:///x\"}\n  b: *a\n")["b"]?["server"] == "file:///x")
         var bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n"
         for (one, next) in zip("abcdefgh", "bcdefghi") {
@@ -52,7 +52,7 @@ private let written = """
         #expect(large?.reason.contains("larger than 64 KiB") == true)
     }
 
-    @Test("name the line of what is wrong") func wrong() {
+    @Test("an error in the contexts file names its line") func wrong() {
         for (text, line, reason) in [
             ("contexts:\n  a:\n    sever: x\n", 3, "unknown key 'sever'"),
             ("contexts:\n  a:\n    server: [x]\n", 3, "'server' is a list"),
@@ -73,11 +73,11 @@ private let written = """
             if !reason.contains("YAML"), !reason.contains("twice") { #expect(error?.location == "contexts.yaml, line \(line)", "\(text)") }
             #expect(error?.description.contains("s3cret") == false)
         }
-        // A current one that is not there is told when it is to be used: another can be chosen then.
+        // A missing current context is reported only when it is used: another one can be chosen then.
         #expect(problem("current: b\ncontexts:\n  a: {}\n") == nil)
     }
 
-    @Test("keep every line of a person's but those that change") func edits() throws {
+    @Test("a change of the contexts file keeps all lines that do not change") func edits() throws {
         #expect(try edited(.use("lab")) == written.replacing("current: prod   # since May", with: "current: lab   # since May"))
         #expect(try edited(.rename("lab", to: "dev")) == written.replacing("  lab:", with: "  dev:"))
         #expect(
@@ -88,7 +88,7 @@ private let written = """
         #expect(try edited(.add(entry)) == written + "  third:\n    server: qq://h\n    id: \"web: 1 #x\"\n")
     }
 
-    @Test("are left alone where a comment would be lost, and the change is refused") func refusals() throws {
+    @Test("a change of the contexts file is refused if a comment would be lost") func refusals() throws {
         for change in [
             ContextsText.Change.remove("prod"), .add(.init(name: "prod", settings: [.init("server", "qq://h")])),
         ] {
@@ -96,15 +96,15 @@ private let written = """
         }
         #expect(throws: CoordinationError.self) { try edited(.remove("a"), "contexts:\n  a: {server: \"qq://h\"} # flow\n") }
         #expect(throws: CoordinationError.self) { try edited(.remove("a"), "contexts:\n  a:\n    id: it's # mine\n") }
-        // What stands in quotes is no comment.
+        // A # in quotes or inside a word starts no comment.
         for id in ["\"a # b\"", "'a # b'", "\"a \\\" # b\"", "a#b"] {
             #expect(try edited(.remove("a"), "contexts:\n  a:\n    id: \(id)\n") == "contexts: {}\n")
         }
-        // Without one, the text is ours to write.
+        // A file without comments is rewritten.
         #expect(try edited(.remove("a"), "{contexts: {a: {}, b: {server: \"qq://h\"}}}") == "contexts:\n  b:\n    server: qq://h\n")
     }
 
-    @Test("say after each change what they are to say, whatever they said before") func random() throws {
+    @Test("the contexts file has the expected contexts after each random change") func random() throws {
         var numbers = SystemRandomNumberGenerator()
         let texts = ["qq://h", "file:///a b", "nats://n1:4222,[::1]:4222", "raftlock://h"]
         let ids = [

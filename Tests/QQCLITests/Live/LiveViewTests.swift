@@ -3,7 +3,7 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("The live view") struct LiveViewTests {
+@Suite("Live view") struct LiveViewTests {
     private let began = BootInstant(nanoseconds: 1_000_000_000_000)
 
     private func held(
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    /// Two elections, of which one has changed hands.
+    /// Two elections, one of which has had two leaders.
     private var example: LiveView {
         var view = LiveView(["web", "db"], at: "nats://h1:4222")
         view.update(held("web", by: "n1", token: 7, epoch: 3, for: .seconds(10), of: .seconds(10)), word: nil, time: "21:00:00", at: began)
@@ -38,7 +38,7 @@ import Testing
         return view
     }
 
-    @Test("has a row for each election, who led when, and the last changes, newest first") func whole() {
+    @Test("the live view has a row for each election, who led when, and the last changes, newest first") func whole() {
         let expected = """
             qq watch  nats://h1:4222  (q leaves)
 
@@ -57,7 +57,7 @@ import Testing
         #expect(lines(example, after: .seconds(10)).joined(separator: "\n") == expected)
     }
 
-    @Test("the bar shortens with the lease, and turns to a warning and an alarm") func bar() {
+    @Test("the bar of the live view shortens with the lease and turns to a warning and an alarm") func bar() {
         var view = LiveView(["x"], at: "here")
         view.update(held("x", by: "me", for: .seconds(10), of: .seconds(10)), word: nil, time: "", at: began)
         func bar(_ time: Duration) -> (full: Int, color: Output.Color?) {
@@ -73,7 +73,7 @@ import Testing
         #expect(lines(view, after: .seconds(11))[3].hasSuffix(" 0s"))
     }
 
-    @Test("a lease whose end nobody tells has no bar, and an election not looked at yet says so") func unknown() {
+    @Test("the live view shows no bar for a lease without a known end, and marks an election that was not read yet") func unknown() {
         var view = LiveView(["x", "y"], at: "here")
         view.update(held("x", by: "me"), word: nil, time: "", at: began)
         #expect(lines(view)[3] == "x         me      -")
@@ -88,7 +88,7 @@ import Testing
         #expect(lines(view)[4] == "y         nobody (was n1)  -")
     }
 
-    @Test("fits every size", arguments: [(1, 1), (8, 3), (20, 5), (20, 10), (37, 12), (60, 8), (80, 24), (250, 60)])
+    @Test("the live view fits every size", arguments: [(1, 1), (8, 3), (20, 5), (20, 10), (37, 12), (60, 8), (80, 24), (250, 60)])
     func fits(width: Int, height: Int) {
         var view = example
         for index in 0..<300 { view.note("something \(index) that is a good deal longer than a narrow terminal is wide", time: "21:00:05") }
@@ -98,20 +98,20 @@ import Testing
         for line in lines { #expect(line.count <= max(width, 20)) }
     }
 
-    @Test("the changes come before the strips where there is no room for both") func low() {
+    @Test("a live view without room for both shows the changes rather than the strips") func low() {
         let lines = lines(example, height: 12, after: .seconds(10))
         #expect(!lines.contains { $0.hasPrefix("WHO LED") })
         #expect(lines.contains { $0.contains("elected") })
     }
 
-    @Test("ASCII where the terminal has no more") func ascii() {
+    @Test("the live view is ASCII if the terminal has no more") func ascii() {
         var view = LiveView(["web"], at: "here", isUnicode: false)
         view.update(held("web", by: "n1", for: .seconds(5), of: .seconds(10)), word: nil, time: "", at: began)
         for line in lines(view, after: .seconds(1)) { #expect(line.unicodeScalars.allSatisfy { $0.isASCII }, "\(line)") }
         #expect(lines(view)[3].contains("###"))
     }
 
-    @Test("names as wide as two columns stay in line, and control characters do nothing") func letters() {
+    @Test("names as wide as two columns stay aligned in the live view, and control characters have no effect") func letters() {
         var view = LiveView(["選挙", "web"], at: "here")
         view.update(held("選挙", by: "n1"), word: nil, time: "", at: began)
         view.update(held("web", by: "a\u{1b}[2Jb"), word: nil, time: "", at: began)
@@ -124,14 +124,14 @@ import Testing
         #expect(!text.joined().contains("\u{1b}"))
     }
 
-    @Test("what led before the strip begins is forgotten") func reach() {
+    @Test("the live view forgets leaders from before the beginning of the strip") func reach() {
         var view = LiveView(["x"], at: "here")
         for minute in 0..<60 {
             view.update(held("x", by: "n\(minute)"), word: "changed", time: "", at: began + .seconds(60 * minute))
         }
         let text = lines(view, width: 120, height: 40, after: .seconds(3600)).joined(separator: "\n")
         #expect(text.contains("the last 10m"))
-        // Each keeps its letter: the first ten minutes' are not used again.
+        // Leaders keep their letters when earlier ones are forgotten.
         #expect(!text.contains("n0 ") && !text.contains("n48 "))
         #expect(text.contains("Y n50  Z n51  "))
     }

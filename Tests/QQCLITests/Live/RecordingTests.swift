@@ -6,7 +6,7 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("A recording of watch") struct RecordingTests {
+@Suite("Recordings of watch") struct RecordingTests {
     private func inFile(_ body: (String) throws -> Void) throws {
         var name = Array("/tmp/qq-recording-XXXXXX".utf8CString)
         let descriptor = mkstemp(&name)
@@ -41,7 +41,7 @@ import Testing
     private static let line =
         #"{"time":"2026-11-22T00:51:57.054Z","event":"elected","name":"web","server":"file:///x","state":"held","leader":"n1","token":18446744073709551615,"epoch":2,"expires_in":9.5,"last_leader":"n1","ttl":10}"#
 
-    @Test("comes back as it was written") func roundTrip() throws {
+    @Test("a recording is read back as it was written") func roundTrip() throws {
         try inFile { path in
             let server = try Systems.url("file:///x")
             var state = ElectionState(name: "web \"1\"\n", phase: .held)
@@ -76,7 +76,7 @@ import Testing
         }
     }
 
-    @Test("is never written over") func kept() throws {
+    @Test("a recording never overwrites a file") func kept() throws {
         try inFile { path in
             try write("mine\n", to: path)
             var found: CoordinationError?
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test("a last line that was cut off is left out") func cutOff() throws {
+    @Test("a truncated last line of a recording is left out") func cutOff() throws {
         try inFile { path in
             try write(Self.line + "\n" + Self.line.prefix(100), to: path)
             let recording = try read(path)
@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(
-        "what is no recording is refused, with the line",
+        "a file that is not a recording is refused, with the line",
         arguments: [
             ("", "nothing was recorded"), ("\n\n", "nothing was recorded"), ("[]\n", "line 1: no text under 'time'"),
             (#"{"time":"yesterday"}"# + "\n", "line 1: time is not an RFC 3339 time, as in 2026-03-01T12:00:00Z"),
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test("a file that cannot be read is told") func unreadable() {
+    @Test("a recording that cannot be read is an error") func unreadable() {
         #expect(problem("/nonexistent/file")?.kind == .configuration)
         #expect(problem("/")?.reason == "Is a directory")
     }

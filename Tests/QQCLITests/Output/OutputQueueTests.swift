@@ -4,8 +4,8 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("Output that waits aside") struct OutputQueueTests {
-    /// A pipe of one page.
+@Suite("Output queue") struct OutputQueueTests {
+    /// A pipe that holds one page.
     private final class Pipe {
         let (reading, writing): (CInt, CInt)
 
@@ -22,7 +22,7 @@ import Testing
             close(writing)
         }
 
-        /// Reads until `count` bytes are there, or none comes for a while.
+        /// Reads until `count` bytes have arrived, or none arrives for five seconds.
         func read(_ count: Int) -> [UInt8] {
             var bytes: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 1 << 16)
@@ -39,7 +39,7 @@ import Testing
 
     private func line(_ number: Int) -> [UInt8] { Array("line \(number) \(String(repeating: "x", count: 90))\n".utf8) }
 
-    @Test("comes in order and whole once it is read") func order() throws {
+    @Test("queued output arrives whole and in order once it is read") func order() throws {
         let pipe = try Pipe()
         let queue = OutputQueue(pipe.writing)
         var all: [UInt8] = []
@@ -54,13 +54,13 @@ import Testing
         #expect(pipe.read(1) == [10])
     }
 
-    @Test("is bounded; what is left out is counted, and told where there is room again") func bound() throws {
+    @Test("the output queue is bounded, and returns the count of lost texts once there is room again") func bound() throws {
         let pipe = try Pipe()
         let queue = OutputQueue(pipe.writing, limit: 10_000)
         var taken = 0
         for number in 0..<1000 where try queue.write(line(number), to: pipe.writing, mayLeave: true) == .taken { taken += 1 }
         #expect((100..<200).contains(taken))
-        // An answer is taken all the same.
+        // An answer is queued all the same.
         #expect(try queue.write([33, 10], to: pipe.writing, mayLeave: false) == .taken)
         #expect(queue.takeLeft(pipe.writing) == 0, "nothing was read yet")
         #expect(queue.lost(pipe.writing) > 1000 - taken)
@@ -72,7 +72,7 @@ import Testing
         #expect(try queue.write(line(1000), to: pipe.writing, mayLeave: true) == .taken)
     }
 
-    @Test("that nobody can read any more is an error of the next text") func broken() throws {
+    @Test("output that cannot be read any more makes the next write fail") func broken() throws {
         signal(SIGPIPE, SIG_IGN)
         let pipe = try Pipe()
         let queue = OutputQueue(pipe.writing)
@@ -82,13 +82,13 @@ import Testing
         #expect(throws: SystemCallError("write", code: EPIPE)) { try queue.write([10], to: pipe.writing, mayLeave: true) }
     }
 
-    @Test("is not needed for a file, whose errors are told at once") func files() throws {
+    @Test("output to a file needs no queue, and its errors are reported immediately") func files() throws {
         let full = open("/dev/full", O_WRONLY | O_CLOEXEC)
         defer { close(full) }
         #expect(throws: SystemCallError("write", code: ENOSPC)) { try OutputQueue(full).write([10], to: full, mayLeave: true) }
     }
 
-    @Test("is not started before it may, and is written at the end all the same") func later() throws {
+    @Test("the output queue does not start before it is allowed to, and finishes all the same") func later() throws {
         let pipe = try Pipe()
         let queue = OutputQueue(pipe.writing)
         let text: [UInt8] = (0..<100).flatMap { (number: Int) -> [UInt8] in line(number) }

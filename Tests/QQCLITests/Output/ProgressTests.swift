@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("The line that says what is waited for") struct ProgressLineTests {
+@Suite("Progress line") struct ProgressLineTests {
     private func after(_ duration: Duration) -> BootInstant { BootInstant(nanoseconds: 1_000_000_000_000) + duration }
 
     private func line(_ text: String, _ style: ProgressLine.Style = .init()) -> ProgressLine {
@@ -13,7 +13,7 @@ import Testing
         return line
     }
 
-    @Test("shows nothing in the first half second, and then for how long") func patience() {
+    @Test("the progress line shows nothing for half a second and then the waiting time") func patience() {
         let line = line("asking nats://h1:4222")
         #expect(line.text(at: after(.milliseconds(499)), width: 80) == nil)
         #expect(line.next(after: after(.zero)) == after(.milliseconds(500)))
@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test(
-        "writes the time no wider than it need be",
+        "the progress line writes the time no wider than needed",
         arguments: [
             (500, "0.5s"), (999, "0.9s"), (1000, "1.0s"), (1050, "1.0s"), (9999, "9.9s"), (10_000, "10s"), (12_345, "12s"),
             (59_999, "59s"), (65_000, "1m05s"), (3_720_000, "1h02m"),
@@ -32,7 +32,7 @@ import Testing
         #expect(ProgressLine.text(.milliseconds(milliseconds)) == text)
     }
 
-    @Test("says something else and goes on counting, or counts anew") func changes() {
+    @Test("a new text in the progress line continues the count or restarts it") func changes() {
         var line = line("asking h1")
         line.wait(for: "x: held by n1", at: after(.seconds(2)))
         #expect(line.text(at: after(.seconds(3)), width: 80) == "⠋ x: held by n1  3.0s")
@@ -43,7 +43,7 @@ import Testing
         #expect(line.text(at: after(.seconds(10)), width: 80) == nil && line.next(after: after(.seconds(10))) == nil)
     }
 
-    @Test("leaves room for ^C, however narrow the terminal", arguments: 0...40) func width(columns: Int) {
+    @Test("the progress line leaves room for ^C however narrow the terminal is", arguments: 0...40) func width(columns: Int) {
         for text in ["x: held by a-holder-with-a-long-name, waiting for its turn", "領導者領導者領導者領導者", "é"] {
             for waited in [Duration.milliseconds(700), .seconds(75), .seconds(4000)] {
                 let shown = line(text).text(at: after(waited), width: columns)
@@ -54,13 +54,13 @@ import Testing
         }
     }
 
-    @Test("is cut with a mark, by columns and not by letters") func cut() {
+    @Test("the progress line is cut with a mark, by columns and not by letters") func cut() {
         #expect(ProgressLine.cut("abcdef", to: 6, mark: "…") == "abcdef")
         #expect(ProgressLine.cut("abcdefg", to: 6, mark: "…") == "abcde…")
         #expect(ProgressLine.cut("領導者導", to: 6, mark: "…") == "領導…")
     }
 
-    @Test("has letters and colours only where the terminal has them") func looks() {
+    @Test("the progress line has Unicode and colours only if the terminal has them") func looks() {
         let plain = line("x", .init(isUnicode: false)).text(at: after(.milliseconds(600)), width: 80)
         #expect(plain == "- x  0.6s")
         #expect(line("abcdefghij", .init(isUnicode: false)).text(at: after(.milliseconds(600)), width: 18) == "- abcdef.  0.6s")
@@ -68,13 +68,13 @@ import Testing
         #expect(colored == "⠦ x  \u{1b}[2m0.6s\u{1b}[0m")
     }
 
-    @Test("shows control characters from outside as text") func controls() {
+    @Test("the progress line shows control characters from outside as text") func controls() {
         #expect(line("held by \u{1b}[2Jme\n").text(at: after(.seconds(1)), width: 80) == "⠋ held by \\x1b[2Jme\\x0a  1.0s")
     }
 }
 
 @Suite("Progress") struct ProgressTests {
-    /// What a terminal would show, and everything that was written to it.
+    /// Keeps what a terminal would show, and everything that was written to it.
     private final class Paper: Sendable {
         private let state = Mutex((shown: String?.none, all: [String?](), isOurs: true))
         var shown: String? { state.withLock { $0.shown } }
@@ -127,9 +127,9 @@ import Testing
             }
         }
 
-        /// Moves on, once somebody sleeps, and waits until it sleeps again.
+        /// Moves the time once a task sleeps, and waits until one sleeps again.
         func move(by duration: Duration) async throws {
-            try await until("somebody sleeps") { sleepers > 0 }
+            try await until("a task sleeps") { sleepers > 0 }
             let due = state.withLock { state in
                 state.now = state.now + duration
                 let due = state.sleepers.filter { $0.until <= state.now }
@@ -137,7 +137,7 @@ import Testing
                 return due
             }
             for sleeper in due { sleeper.continuation.resume() }
-            try await until("it sleeps again") { sleepers > 0 }
+            try await until("a task sleeps again") { sleepers > 0 }
         }
 
         func until(_ what: String, _ condition: () -> Bool) async throws {
@@ -154,7 +154,7 @@ import Testing
         return (Progress(.init(), on: paper.terminal, clock: clock, executor: nil), paper, clock)
     }
 
-    @Test("comes after half a second, moves, and goes without a trace") func comesAndGoes() async throws {
+    @Test("progress appears after half a second, moves, and disappears without a trace") func comesAndGoes() async throws {
         let (progress, paper, clock) = progress()
         progress.wait(for: "asking h1")
         try await clock.move(by: .milliseconds(499))
@@ -169,7 +169,7 @@ import Testing
         try await clock.until("the drawing has ended") { clock.sleepers == 0 }
     }
 
-    @Test("writes nothing for what is over sooner, not even to take it off") func fast() async throws {
+    @Test("progress writes nothing at all if the wait is short") func fast() async throws {
         let (progress, paper, clock) = progress()
         progress.wait(for: "asking h1")
         try await clock.move(by: .milliseconds(400))
@@ -179,7 +179,7 @@ import Testing
         try await clock.until("the drawing has ended") { clock.sleepers == 0 }
     }
 
-    @Test("makes room for what is written, and is back at the next step") func makesRoom() async throws {
+    @Test("progress makes room for other output and returns at the next step") func makesRoom() async throws {
         let (progress, paper, clock) = progress()
         progress.wait(for: "asking h1")
         try await clock.move(by: .seconds(1))
@@ -191,7 +191,7 @@ import Testing
         progress.end()
     }
 
-    @Test("stays away while something else writes there, and behind a shell's prompt") func staysAway() async throws {
+    @Test("progress is hidden while it is paused and while the terminal belongs to another process") func staysAway() async throws {
         let (progress, paper, clock) = progress()
         progress.wait(for: "asking h1")
         paper.isOurs(false)
@@ -211,7 +211,7 @@ import Testing
         progress.end()
     }
 
-    @Test("a change says nothing where nothing is waited for") func changeOnly() async throws {
+    @Test("a change of text shows no progress unless something is waited for") func changeOnly() async throws {
         let (progress, paper, clock) = progress()
         progress.change(to: "trying again at h1")
         #expect(clock.sleepers == 0)
@@ -226,14 +226,14 @@ import Testing
     }
 }
 
-@Suite("What is waited for") struct WaitingTests {
+@Suite("Waiting texts") struct WaitingTests {
     private func state(_ phase: ElectionState.Phase, _ leader: String?) -> ElectionState {
         var state = ElectionState(name: "web", phase: phase)
         state.leader = leader
         return state
     }
 
-    @Test("names the holder, and how many wait") func turn() {
+    @Test("a waiting text names the holder and the number of waiters") func turn() {
         var held = state(.held, "n1")
         #expect(WaitingText.turn(held, for: "me") == "web: held by n1, waiting for its turn")
         held.waiters = 3
@@ -246,7 +246,7 @@ import Testing
         #expect(WaitingText.turn(cooling, for: "me") == "web: free, but me stepped down and has to wait")
     }
 
-    @Test("of many elections the latest is named, and the others are counted") func many() throws {
+    @Test("the waiting text of many elections names the latest and counts the others") func many() throws {
         let server = try Systems.url("nats://h1:4222")
         let grant = Grant(
             name: "b", identity: "me", token: FencingToken(1), termID: nil, ttl: .seconds(15),
@@ -270,7 +270,7 @@ import Testing
 
 @Suite("Colours") struct ColorsTests {
     @Test(
-        "are as --color says, also where the line is not understood",
+        "colours follow --color even if the command line is not understood",
         arguments: [
             (["--color=never"], ColorChoice.never), (["status", "--color", "always", "--bogus"], .always), (["--color=red"], nil),
             (["status"], nil),

@@ -3,9 +3,9 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("What is shown of a number")
+@Suite("Rendering of numbers")
 struct RenderingTests {
-    @Test("is some text for every one that a peer may send")
+    @Test("every number that a peer can send is shown as some text")
     func extremes() {
         let lengths: [Duration] = [
             .zero, .nanoseconds(1), .nanoseconds(Int64.max), .nanoseconds(Int64.min), .seconds(Int64.max), .seconds(Int64.min),

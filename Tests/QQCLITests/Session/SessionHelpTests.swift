@@ -5,12 +5,12 @@ import Testing
 @Suite("Help in a session") struct SessionHelpTests {
     private let lines = SessionHelp.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
 
-    @Test("fits on a screen of 24 lines with 80 columns") func size() {
+    @Test("help in a session fits on a screen of 24 lines with 80 columns") func size() {
         #expect(lines.count <= 24)
         for line in lines { #expect(line.count <= 80, "\(line)") }
     }
 
-    @Test("has a line for each command that can be typed there") func commands() {
+    @Test("help in a session has a line for each command that can be typed there") func commands() {
         for command in Commands.visible where command.id != .repl {
             #expect(lines.filter { $0.hasPrefix(command.name + " ") && $0.hasSuffix(command.summary) }.count == 1, "\(command.name)")
         }
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test("tells how to get more help") func more() {
+    @Test("help in a session names the ways to more help") func more() {
         for way in ["help COMMAND", "qq --help", "man qq"] { #expect(lines.last?.contains(way) == true, "\(way)") }
     }
 }

@@ -10,20 +10,20 @@ import Testing
         Session(try invocation(line), loop: try MainLoop(), isInteractive: true)
     }
 
-    @Test("adds what its own line says, where another does not") func filled() throws {
+    @Test("a session adds its own flags to a command that does not give them") func filled() throws {
         let session = try session("repl -s file:///a --id me --quiet")
         let plain = session.filled(try invocation("status web"))
         #expect(plain[Flags.server] == "file:///a" && plain[Flags.id] == "me" && plain[Flags.quiet])
         let own = session.filled(try invocation("status web --id other"))
         #expect(own[Flags.id] == "other" && own.values.filter { $0.name == "id" }.count == 1)
-        // Who asks and how is of the place.
+        // The identity belongs to the session's server.
         let elsewhere = session.filled(try invocation("status web -s file:///b"))
         #expect(elsewhere[Flags.server] == "file:///b" && elsewhere[Flags.id] == nil)
         let loud = session.filled(try invocation("status web --verbose"))
         #expect(loud[Flags.verbose] && !loud[Flags.quiet])
     }
 
-    @Test("hands a guarded command on word for word") func words() throws {
+    @Test("a session passes a guarded command on word for word") func words() throws {
         let session = try session()
         let line = try invocation(["acquire", "x", "--wait=5s", "--require-token", "--", "sh", "-c", "a  'b'", ""])
         #expect(
@@ -35,13 +35,13 @@ import Testing
         #expect(try invocation(Array(session.words(of: session.filled(line)).dropFirst())).trailing == line.trailing)
     }
 
-    @Test("shows no credentials") func shown() {
+    @Test("a session shows no credentials") func shown() {
         #expect(Session.shown("watch web -s nats://me:p@n1:4222 &") == "watch web -s nats://***@n1:4222 &")
         #expect(Session.shown("status --server=tls://token@n1  x") == "status --server=tls://***@n1  x")
         #expect(Session.shown("status -s file:///a@b") == "status -s file:///a@b")
     }
 
-    @Test("offers what can stand at the cursor") func candidates() throws {
+    @Test("a session offers the words that can stand at the cursor") func candidates() throws {
         let session = try session()
         func words(_ before: String) -> [String] { session.candidates(before).words }
         #expect(words("st") == ["status", "step-down", "stop"])
@@ -59,7 +59,7 @@ import Testing
         #expect(session.candidates("acquire x -- ").areFiles && !session.candidates("status ").areFiles)
     }
 
-    @Test("offers names that can be typed, and none that would be taken for a flag") func names() throws {
+    @Test("a session offers names that can be typed, and none that would be taken for a flag") func names() throws {
         let session = try session()
         session.state.withLock { state in
             state.elections = ["web", "$(x) y", "-x", "--all", "a\nb", "\u{1b}[2J", "a\u{FFFD}", ""].map {
@@ -72,7 +72,7 @@ import Testing
         #expect(session.candidates("status -- -").words == ["--all", "-x"])
     }
 
-    @Test("has lost a lease whose time is over, unless it gives that lease up itself") func overdue() {
+    @Test("a session has lost a lease whose time is over, unless the session is releasing it") func overdue() {
         let end = BootInstant(nanoseconds: 20_000_000_000)
         let wall = WallTime(seconds: 1_795_260_659)
         let grant = Grant(
@@ -82,7 +82,7 @@ import Testing
         #expect(SessionLeases.overdue(leases, at: end) == ["db", "web"])
     }
 
-    @Test("a script alone is a session of its own") func script() throws {
+    @Test("a line with only a script is a session") func script() throws {
         let parsed = try invocation(["-f", "file", "--keep-going"])
         #expect(parsed.command.id == .repl && parsed[Flags.script] == "file" && parsed[Flags.keepGoing])
         #expect(problem(["-f", "file", "status", "x"])?.message == "--script is no flag of status")

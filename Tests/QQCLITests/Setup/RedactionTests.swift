@@ -2,9 +2,9 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("Credentials in what is printed") struct RedactionTests {
+@Suite("Credentials in output") struct RedactionTests {
     @Test(
-        "are left out of each URL in a message",
+        "credentials are left out of each URL in a message",
         arguments: [
             ("cannot ask nats://me:s3cret@n1:4222: refused", "cannot ask nats://***@n1:4222: refused"),
             ("(tls://token@a,b) and 'qq://u:p@c'", "(tls://***@a,b) and 'qq://***@c'"),
@@ -14,7 +14,7 @@ import Testing
     func message(text: String, shown: String) { #expect(Hidden.redacted(text) == shown) }
 
     @Test(
-        "are left out of an argument, however odd",
+        "credentials are left out of an argument, however odd it is",
         arguments: [
             ("nats://me:pa ss@n1", "'nats://***@n1'"), ("nats://me:p'w@n1", "'nats://***@n1'"), ("me:s3cret@n1:4222", "'***@n1:4222'"),
             ("--server=me:s3cret@n1", "'--server=***@n1'"), ("me@host", "'me@host'"), ("a:b", "'a:b'"), ("file:///a@b", "'file:///a@b'"),
@@ -23,7 +23,7 @@ import Testing
     func argument(word: String, shown: String) { #expect(word.quoted == shown) }
 
     @Test(
-        "are looked for in the word around an @, and not in the other words of a text",
+        "credentials are looked for in the word around an @, and not in the other words of a text",
         arguments: [
             ("mail -s \"Subject: x\" me@host", "mail -s \"Subject: x\" me@host"), ("a: b me@host", "a: b me@host"),
             ("say me:s3cret@n1 x", "say ***@n1 x"),
@@ -32,7 +32,7 @@ import Testing
         ])
     func text(word: String, shown: String) { #expect(Hidden.redacted(word: word) == shown) }
 
-    @Test("with spaces are those of an argument that is a URL, never a part of a hook")
+    @Test("credentials with spaces are found only in an argument that is a URL, never in part of a hook")
     func withSpaces() {
         #expect(Hidden.withSpaces(in: ["acquire", "x", "-s", "nats://me:pa ss@n1", "--server=qq://u:p w@c"]) == ["me:pa ss", "u:p w"])
         #expect(Hidden.withSpaces(in: ["-s", "nats://me:pass@n1", "mail -s \"Subject: x\" me@host", "a://b c"]) == [])

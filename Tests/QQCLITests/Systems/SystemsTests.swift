@@ -3,21 +3,21 @@ import Testing
 
 @testable import QQCLI
 
-@Suite("The systems") struct SystemsTests {
-    @Test("have names and schemes of their own, and one of them is the embedded default") func names() {
+@Suite("Systems") struct SystemsTests {
+    @Test("systems have different names and schemes, and one of them is the embedded default") func names() {
         let names = Systems.all.map(\.url.name)
         let schemes = Systems.all.flatMap(\.url.schemes).map(\.name)
         #expect(Set(names).count == names.count && Set(schemes).count == schemes.count)
         #expect(Systems.all.filter { $0.embedded != nil }.map(\.url.name) == ["file"])
     }
 
-    @Test("that this version speaks are documented; the others are not") func documentation() {
+    @Test("exactly the systems that this version can use are documented") func documentation() {
         for system in Systems.all { #expect((system.documentation != nil) == system.isSpoken, "\(system.url.name)") }
         let servers = Overview.servers.map(\.url).joined()
         for scheme in Systems.spoken.flatMap(\.url.schemes) { #expect(servers.contains(scheme.name + "://"), "\(scheme.name)") }
     }
 
-    /// The error that a command line meets before anything is asked.
+    /// The error of a command line before any request is sent.
     private func error(_ line: String) throws -> CoordinationError? {
         let invocation = try invocation(line)
         let url = try Systems.url(try #require(invocation[Flags.server]))
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test(
-        "refuse each other's flags, and name the systems that take them",
+        "a system refuses other systems' flags and names the systems that take them",
         arguments: [
             ("nats://a --follow-redirects", "it is for RaftLock"), ("nats://a --retry-on timeout", "it is for RaftLock"),
             ("nats://a --max-message 1", "it is for Quorum Quest and RaftLock"),
@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test(
-        "take their own flags",
+        "a system takes its own flags",
         arguments: [
             "nats://a --creds x --tls-first --tls-ca x",
             "raftlock://a --follow-redirects --retry-on timeout --max-message 1 --metrics-file m",
@@ -55,7 +55,7 @@ import Testing
         #expect(try error("status x -s \(line)") == nil)
     }
 
-    @Test("that are known by their URL only are refused, with the systems that can be used") func kubernetes() throws {
+    @Test("a system that is known only by its URL is refused, with the systems that can be used") func kubernetes() throws {
         let found = try error("status x -s k8s://c/ns")
         #expect(found?.exitCode == 80 && found?.what == "cannot use kubernetes")
         #expect(found?.reason == "this version of qq speaks lease files, Quorum Quest, RaftLock and NATS only")
