@@ -9,7 +9,7 @@ struct FileCoordinatorTests {
     let folder = TemporaryFolder()
     let clock = TestClock()
 
-    @Test func areGrantedToOneAtATime() async throws {
+    @Test("a lease is granted to one contender at a time") func grantedToOne() async throws {
         let (one, two) = (try folder.coordinator(clock), try folder.coordinator(clock))
         let grant = try await one.get(ask("a")).grant
         #expect(grant.token == FencingToken(1))
@@ -20,7 +20,7 @@ struct FileCoordinatorTests {
         #expect(try await two.get(ask("b")).grant.token == FencingToken(2))
     }
 
-    @Test func areGrantedToExactlyOneOfManyAtOnce() async throws {
+    @Test("exactly one of many simultaneous contenders is granted the lease") func grantedToOneOfMany() async throws {
         for round in 0..<10 {
             let granted = try await withThrowingTaskGroup(of: Int.self) { group in
                 for contender in 0..<8 {
@@ -36,7 +36,7 @@ struct FileCoordinatorTests {
         }
     }
 
-    @Test func areRenewedByTheirHolder() async throws {
+    @Test("a holder can renew its lease") func renewed() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
         clock.putForward(.seconds(400))
@@ -50,7 +50,7 @@ struct FileCoordinatorTests {
         #expect(try await coordinator.read("backup").phase == .held)
     }
 
-    @Test func areLostToARenewalOnceTheyHaveEnded() async throws {
+    @Test("renewing a lease after its end finds it lost") func renewedAfterItsEnd() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
         clock.putForward(.seconds(600))
@@ -61,32 +61,32 @@ struct FileCoordinatorTests {
         #expect(state.phase == .expired)
     }
 
-    @Test func areLostToARenewalOnceAnotherHasThem() async throws {
+    @Test("renewing a lease that another holder took over finds it lost") func renewedAfterTakeover() async throws {
         let coordinator = try folder.coordinator(clock)
         let old = try await coordinator.get(ask("a")).grant
         clock.putForward(.seconds(600))
         _ = try await coordinator.get(ask("b"))
         guard case .lost(let state) = try await coordinator.renew(old) else {
-            Issue.record("renewed another's lease")
+            Issue.record("renewed another holder's lease")
             return
         }
         #expect(state.leader == "b")
     }
 
-    @Test func areNotReleasedForAnother() async throws {
+    @Test("an earlier holder cannot release the present holder's lease") func releasedForAnother() async throws {
         let coordinator = try folder.coordinator(clock)
         let old = try await coordinator.get(ask("a")).grant
         clock.putForward(.seconds(600))
         _ = try await coordinator.get(ask("b"))
         guard case .notHeld(let state) = try await coordinator.release(old) else {
-            Issue.record("released another's lease")
+            Issue.record("released another holder's lease")
             return
         }
         #expect(state.leader == "b")
         #expect(try await coordinator.read("backup").leader == "b")
     }
 
-    @Test func areNotReleasedByAnEarlierTermOfTheSameIdentity() async throws {
+    @Test("an earlier term of the same identity cannot release a later one") func releasedByAnEarlierTerm() async throws {
         let coordinator = try folder.coordinator(clock)
         let old = try await coordinator.get(ask("a")).grant
         clock.putForward(.seconds(600))
@@ -97,7 +97,7 @@ struct FileCoordinatorTests {
         }
     }
 
-    @Test func goOnForTheSameIdentity() async throws {
+    @Test("the same identity resumes its lease with the same token") func resumed() async throws {
         let coordinator = try folder.coordinator(clock)
         let first = try await coordinator.get(ask("a")).grant
         let second = try await coordinator.get(ask("a", continuing: first.token)).grant
@@ -105,7 +105,7 @@ struct FileCoordinatorTests {
         #expect(second.acquiredAt == first.acquiredAt)
     }
 
-    @Test func keepTheirTokenThroughAForeignWriter() async throws {
+    @Test("the fencing token keeps growing after another program emptied the lease file") func tokenAfterForeignWriter() async throws {
         let coordinator = try folder.coordinator(clock)
         for count in 1...3 {
             let grant = try await coordinator.get(ask("a")).grant
@@ -115,7 +115,7 @@ struct FileCoordinatorTests {
         }
     }
 
-    @Test func refuseWhileAGoHolderCounts() async throws {
+    @Test("a lease is refused while a Go holder's record is valid") func heldByGo() async throws {
         try folder.write("{\n  \"holder\": \"go\",\n  \"renewTime\": \"\(WallTime.now().rfc3339Nano)\"\n}\n", to: "backup.json")
         let coordinator = try folder.coordinator(clock)
         let blocker = try await coordinator.blocker(of: ask("a"))
@@ -123,18 +123,18 @@ struct FileCoordinatorTests {
         #expect(blocker.token == nil)
     }
 
-    @Test func areTakenOverFromAGoHolderAfterOurTTL() async throws {
+    @Test("a lease is taken over from a Go holder after the contender's TTL") func takenOverFromGo() async throws {
         try folder.write("{\"holder\": \"go\", \"renewTime\": \"\((WallTime.now() - .seconds(601)).rfc3339Nano)\"}", to: "backup.json")
         #expect(try await folder.coordinator(clock).get(ask("a")).grant.token == FencingToken(1))
     }
 
-    @Test func areReleasedSoThatGoReadsNobody() async throws {
+    @Test("a released lease file has an empty holder for Go to read") func releasedForGo() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
         #expect(folder.text("backup.json")?.hasPrefix("{\n  \"holder\": \"\",\n  \"renewTime\": \"") == true)
     }
 
-    @Test func areLostWhereTheirFileIsDeletedAndItIsNotMadeAgain() async throws {
+    @Test("a lease whose file is deleted is lost, and the file is not recreated") func fileDeleted() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
         unlink(folder.file("backup.json"))
@@ -145,7 +145,7 @@ struct FileCoordinatorTests {
         #expect(folder.text("backup.json") == nil)
     }
 
-    @Test func areNotMadeByReleasingWhatNeverWas() async throws {
+    @Test("a release or step-down of a lease that never existed creates no file") func neverExisted() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = Grant(
             name: "never", identity: "a", token: FencingToken(1), ttl: .seconds(15), deadline: clock.now(), acquiredAt: .now(),
@@ -156,7 +156,7 @@ struct FileCoordinatorTests {
         #expect(try folder.snapshot() == before)
     }
 
-    @Test func leaveNoDescriptorOpen() async throws {
+    @Test("lease files leave no descriptor open") func descriptors() async throws {
         let coordinator = try folder.coordinator(clock)
         for count in 0..<20 {
             let held = try await coordinator.takeOver(ask("a", livenessLock: count % 2 == 0))
@@ -170,14 +170,14 @@ struct FileCoordinatorTests {
         #expect(folder.openDescriptors == 0)
     }
 
-    @Test func leaveNoDescriptorOpenWhereTheyAreBroken() async throws {
+    @Test("broken lease files leave no descriptor open") func descriptorsOfBrokenFiles() async throws {
         try folder.write("{", to: "backup.json")
         let coordinator = try folder.coordinator(clock)
         for _ in 0..<5 { #expect(await failure { _ = try await coordinator.acquire(ask("a", livenessLock: true)) } != nil) }
         #expect(folder.openDescriptors == 0)
     }
 
-    @Test func thatSomebodyKeepsLockedAreUnavailable() async throws {
+    @Test("a lease file that another process keeps locked is unavailable to renewals") func keptLocked() async throws {
         let coordinator = try folder.coordinator(clock, requestTimeout: .milliseconds(50))
         let held = try await coordinator.get(ask("a"))
         let other = open(folder.file("backup.json"), O_RDWR)
@@ -187,10 +187,10 @@ struct FileCoordinatorTests {
         #expect(error?.kind == .unavailable)
         #expect(error?.isUncertain == false)
         #expect(error?.reason.hasPrefix("process \(getpid()) (") == true, "\(error?.reason ?? "")")
-        #expect(try await coordinator.read("backup").isLed, "who only reads needs no lock while somebody holds the lease")
+        #expect(try await coordinator.read("backup").isLed, "reading needs no lock while the lease is held")
     }
 
-    @Test func waitForSomebodyInTheMiddleOfAChange() async throws {
+    @Test("a read waits for a process that is changing the lease file") func changeInProgress() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         let other = open(folder.file("backup.json"), O_RDWR)
@@ -203,7 +203,7 @@ struct FileCoordinatorTests {
 
     // MARK: Reading
 
-    @Test func areNotChangedByReading() async throws {
+    @Test("reading changes no lease file") func readingChangesNothing() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         try folder.write("{\"holder\": \"go\", \"renewTime\": \"2026-01-01T00:00:00Z\"}", to: "go.json")
@@ -218,7 +218,7 @@ struct FileCoordinatorTests {
         #expect(try folder.snapshot() == before)
     }
 
-    @Test func areListedByName() async throws {
+    @Test("leases are listed by name, broken ones too, and other files are left out") func listed() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a", "zeta"))
         _ = try await coordinator.get(ask("a", "alpha"))
@@ -234,7 +234,7 @@ struct FileCoordinatorTests {
         #expect(list.map { $0.problem?.kind } == [nil, .brokenData, nil])
     }
 
-    @Test func thatLostTheirHolderAreListedAsAProblemAllTheSame() async throws {
+    @Test("a lease file that lost its holder is listed as a problem") func listedWithoutHolder() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         try folder.write("{}", to: "backup.json")
@@ -242,7 +242,7 @@ struct FileCoordinatorTests {
     }
 
     @Test(
-        "are somebody else's without a holder: nothing is changed, and nothing put beside",
+        "a file without a holder is another program's and is left alone",
         arguments: ["{}", "{\"name\": \"qq\"}", "[]", "7"])
     func foreign(text: String) async throws {
         try folder.write(text, to: "backup.json")
@@ -263,7 +263,7 @@ struct FileCoordinatorTests {
         #expect(try folder.snapshot() == before)
     }
 
-    @Test func areWrittenForEachGenerationOfTheGoPackage() async throws {
+    @Test("lease files are written for each generation of the Go package") func generations() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a", ttl: .milliseconds(10_500))).grant
         func lines() -> [Substring] { (folder.text("backup.json") ?? "").split(separator: "\n") }
@@ -277,7 +277,7 @@ struct FileCoordinatorTests {
         #expect(lines()[1...3] == ["  \"holder\": \"\",", renewed, "  \"leaseDuration\": 10500000000,"])
     }
 
-    @Test func atTheLargestTokenAreRefusedWithTheReason() async throws {
+    @Test("a lease at the largest fencing token is refused with the reason") func largestToken() async throws {
         try folder.write("{\"holder\": \"\", \"token\": \(LeaseRecord.largestToken)}", to: "backup.json")
         let coordinator = try folder.coordinator(clock)
         for livenessLock in [true, false] {
@@ -288,11 +288,11 @@ struct FileCoordinatorTests {
         }
     }
 
-    @Test func thatAreMissingAreFree() async throws {
+    @Test("an election without a lease file is free") func missing() async throws {
         #expect(try await folder.coordinator(clock).read("backup") == ElectionState(name: "backup", phase: .free))
     }
 
-    @Test func thatHaveEndedAreExpired() async throws {
+    @Test("a lease that has ended is expired and keeps its last holder") func expired() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         clock.putForward(.seconds(601))
@@ -301,7 +301,7 @@ struct FileCoordinatorTests {
         #expect(state.leader == "a")
     }
 
-    @Test func tellOfTheirFolder() async throws {
+    @Test("cluster-status describes the lease folder") func clusterStatus() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         try folder.write("{", to: "broken.json")
@@ -317,7 +317,7 @@ struct FileCoordinatorTests {
 
     // MARK: Liveness locks
 
-    @Test func withALiveHolderAreRefusedThoughTheirRecordIsEmptied() async throws {
+    @Test("a lease with a live holder is refused although its record was emptied") func liveHolderWithEmptiedRecord() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
         try folder.write("", to: "backup.json")
@@ -326,28 +326,29 @@ struct FileCoordinatorTests {
         #expect(try await coordinator.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
-    @Test func withALiveHolderAreRefusedToTheSameIdentity() async throws {
+    @Test("a lease with a live holder is refused to another process with the same identity") func liveHolderWithSameIdentity() async throws
+    {
         let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
         _ = try await folder.coordinator(clock).blocker(of: ask("a", livenessLock: true))
         _ = try await folder.coordinator(clock).blocker(of: ask("a", continuing: held.grant.token))
         held.livenessLock?.close()
     }
 
-    @Test func areTakenOverAtOnceWhenTheHolderIsGone() async throws {
+    @Test("a lease is taken over immediately when its holder has ended") func holderEnded() async throws {
         let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
         let other = try folder.coordinator(clock)
         #expect(try await other.blocker(of: ask("b")).alive == true)
         held.livenessLock?.close()
-        try await eventually("the death") { try await other.read("backup").alive == false }
+        try await eventually("the holder's death") { try await other.read("backup").alive == false }
         #expect(try await other.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
-    @Test("are still held, and renewed, when somebody deletes their lock file", arguments: [false, true])
-    func lockFileDeleted(isMadeAnew: Bool) async throws {
+    @Test("a lease is still held and can be renewed when its lock file is deleted", arguments: [false, true])
+    func lockFileDeleted(isRecreated: Bool) async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
         unlink(folder.file(".backup.lock"))
-        if isMadeAnew { try folder.write("", to: ".backup.lock") }
+        if isRecreated { try folder.write("", to: ".backup.lock") }
         #expect(try await coordinator.blocker(of: ask("b")).leader == "a")
         guard case .renewed = try await coordinator.renew(held.grant) else {
             Issue.record("lost")
@@ -358,7 +359,7 @@ struct FileCoordinatorTests {
         #expect(try await coordinator.takeOver(ask("b")).grant.token == FencingToken(2))
     }
 
-    @Test func areHeldByAChildThatInheritedTheLivenessLock() async throws {
+    @Test("a lease is held by a child process that inherited the liveness lock") func heldByChild() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
         let child = try Sleeper(held.livenessLock)
@@ -368,7 +369,7 @@ struct FileCoordinatorTests {
         try await coordinator.takeOver(ask("b"))
     }
 
-    @Test func areGrantedOnlyOnceTheSurvivorsOfAnEndedLeaseAreDead() async throws {
+    @Test("an expired lease is granted only after its survivors are dead") func survivors() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
         let children = try (0..<3).map { _ in try Sleeper(held.livenessLock) }
@@ -379,9 +380,9 @@ struct FileCoordinatorTests {
         #expect(children.allSatisfy { !$0.isAlive })
     }
 
-    @Test func areRefusedWhereASurvivorCannotBeEnded() async throws {
+    @Test("an expired lease is refused if a survivor cannot be ended") func survivorThatCannotBeEnded() async throws {
         let coordinator = try folder.coordinator(clock)
-        // This process itself, which is not to end itself.
+        // The survivor is this process, which must not end itself.
         let held = try await coordinator.get(ask("a", livenessLock: true))
         clock.putForward(.seconds(600))
         let error = await failure { _ = try await coordinator.acquire(ask("b")) }
@@ -390,7 +391,7 @@ struct FileCoordinatorTests {
         try await coordinator.takeOver(ask("b"))
     }
 
-    @Test func areTakenOverWithoutHarmToAProcessThatHasTheirFilesOpen() async throws {
+    @Test("a takeover does not harm a process that merely has the lock file open") func bystander() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
         let survivor = try Sleeper(held.livenessLock)
@@ -410,7 +411,7 @@ struct FileCoordinatorTests {
 
     // MARK: Stepping down
 
-    @Test func areTakenFromAHolderThatCannotBeAsked() async throws {
+    @Test("step-down by force takes the lease from a holder that cannot be asked") func stepDownByForce() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
         #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true) == .done)
@@ -420,7 +421,7 @@ struct FileCoordinatorTests {
         }
     }
 
-    @Test func askALiveHolderThroughTheFile() async throws {
+    @Test("step-down asks a live holder through the lease file") func stepDownAsks() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
         #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true) == .asked)
@@ -433,20 +434,20 @@ struct FileCoordinatorTests {
         held.livenessLock?.close()
     }
 
-    @Test func areNotTakenFromAHolderThatCameSince() async throws {
+    @Test("step-down does not take the lease from a holder that came after the read") func stepDownOfALaterHolder() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("a")).grant
         let seen = try await coordinator.read("backup")
         _ = try await coordinator.release(grant)
         _ = try await coordinator.get(ask("b"))
         guard case .changed(let present) = try await coordinator.askToStepDown(seen, by: "admin", byForce: true) else {
-            Issue.record("taken from another")
+            Issue.record("taken from another holder")
             return
         }
         #expect(present.leader == "b")
     }
 
-    @Test func thatNobodyHoldsNeedNoStepDown() async throws {
+    @Test("step-down of a free lease succeeds") func stepDownOfAFreeLease() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
         #expect(try await coordinator.askToStepDown(try await coordinator.read("backup"), by: "admin", byForce: true) == .done)
@@ -454,7 +455,9 @@ struct FileCoordinatorTests {
 
     // MARK: Names
 
-    @Test("have names that are safe as file names", arguments: ["a", "A-Z_0.9", "a.json", "-", String(repeating: "n", count: 128)])
+    @Test(
+        "election names that are safe as file names are accepted",
+        arguments: ["a", "A-Z_0.9", "a.json", "-", String(repeating: "n", count: 128)])
     func valid(name: String) async throws {
         let coordinator = try folder.coordinator(clock)
         try coordinator.validate(name: name, identity: "a", ttl: .seconds(15))
@@ -463,7 +466,7 @@ struct FileCoordinatorTests {
     }
 
     @Test(
-        "have no other names",
+        "election names that are not safe as file names are refused",
         arguments: ["", ".", "..", ".a", "a/b", "../a", "a b", "ä", "a\n", "a\u{0}", String(repeating: "n", count: 129)])
     func invalid(name: String) async throws {
         let coordinator = try folder.coordinator(clock)
@@ -472,7 +475,7 @@ struct FileCoordinatorTests {
         #expect(await failure { _ = try await coordinator.read(name) }?.kind == .usage)
     }
 
-    @Test func areNotTakenForLessThanATenthOfASecond() async throws {
+    @Test("a TTL of less than a tenth of a second is refused") func shortestTTL() async throws {
         let coordinator = try folder.coordinator(clock)
         try coordinator.validate(name: "a", identity: "a", ttl: .milliseconds(100))
         #expect(await failure { try coordinator.validate(name: "a", identity: "a", ttl: .milliseconds(99)) }?.kind == .usage)

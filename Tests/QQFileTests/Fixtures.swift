@@ -4,7 +4,7 @@ import Synchronization
 
 @testable import QQFile
 
-/// CLOCK_BOOTTIME, which a test can put forward.
+/// CLOCK_BOOTTIME, which a test can advance.
 final class TestClock: LeaseClock {
     private let ahead = Mutex(Duration.zero)
 
@@ -22,7 +22,7 @@ final class TestClock: LeaseClock {
     func putForward(_ duration: Duration) { ahead.withLock { $0 += duration } }
 }
 
-/// A folder of its own for a test, gone with it.
+/// A temporary folder for one test, removed together with this object.
 final class TemporaryFolder: Sendable {
     let path: String
 
@@ -44,7 +44,7 @@ final class TemporaryFolder: Sendable {
 
     func text(_ name: String) -> String? { FileManager.default.contents(atPath: file(name)).map { String(decoding: $0, as: UTF8.self) } }
 
-    /// Everything about every file, to compare.
+    /// Inode, size, times and content of every file, for comparison.
     func snapshot() throws -> [String: [String]] {
         var files: [String: [String]] = [:]
         for name in try FileManager.default.contentsOfDirectory(atPath: path) + ["."] {
@@ -57,7 +57,7 @@ final class TemporaryFolder: Sendable {
         return files
     }
 
-    /// How many descriptors of this process are open on files of the folder.
+    /// The number of descriptors of this process that are open on files in the folder.
     var openDescriptors: Int {
         let numbers = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
         return numbers.count {
@@ -83,7 +83,7 @@ func ask(
         wantsLivenessLock: livenessLock)
 }
 
-/// A term that is gone on with: of it, only whose it is and its token count.
+/// A term to resume. Only its identity and its token matter.
 func term(of identity: String, _ token: FencingToken, ttl: Duration) -> Grant {
     Grant(
         name: "backup", identity: identity, token: token, ttl: ttl, deadline: .distantFuture, acquiredAt: WallTime(seconds: 0),
@@ -104,7 +104,8 @@ extension FileCoordinator {
         }
     }
 
-    /// Takes a lease whose liveness lock was closed. A process that another test starts at that moment has a copy of it until it has begun its own program.
+    /// Takes over a lease whose liveness lock was closed. A process that another test starts at that moment has a copy of the lock until it executes its own
+    /// program.
     @discardableResult
     func takeOver(_ request: AcquireRequest) async throws -> (grant: Grant, livenessLock: (any LivenessLock)?) {
         let end = ContinuousClock.now + .seconds(30)
@@ -123,7 +124,7 @@ extension FileCoordinator {
     }
 }
 
-/// The failure of `body`.
+/// The `CoordinationError` that `body` throws, if any.
 func failure(_ body: () async throws -> Void) async -> CoordinationError? {
     do { try await body() } catch { return error as? CoordinationError }
     return nil
@@ -133,7 +134,7 @@ struct NeverHappened: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Waits until `condition` holds, at most thirty seconds.
+/// Waits until `condition` holds, for at most 30 seconds.
 func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
     let clock = ContinuousClock()
     let end = clock.now + .seconds(30)
@@ -143,7 +144,7 @@ func eventually(_ what: String, _ condition: () async throws -> Bool) async thro
     }
 }
 
-/// A `sleep` process that inherited a liveness lock, or none.
+/// A `sleep` process that inherits a liveness lock, if one is given.
 final class Sleeper: Sendable {
     let pid: pid_t
 
@@ -151,7 +152,7 @@ final class Sleeper: Sendable {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        // A copy onto itself would keep its close-on-exec flag.
+        // Duplicating a descriptor onto itself would keep its close-on-exec flag.
         if let livenessLock { posix_spawn_file_actions_adddup2(&actions, livenessLock.descriptor, 200) }
         var pid: pid_t = 0
         var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
@@ -160,13 +161,13 @@ final class Sleeper: Sendable {
             let result = posix_spawnp(&pid, "sleep", &actions, nil, &arguments, environ)
             guard result == 0 else { throw SystemCallError("posix_spawn", code: result) }
             if Self.becomesSleep(pid) { break }
-            // Another test ended whoever had a copy of its liveness lock, and this one had, until it became another program.
+            // Another test killed all processes with a copy of its liveness lock. This one had a copy until it executed its own program.
             waitpid(pid, nil, 0)
         }
         self.pid = pid
     }
 
-    /// Whether it lives until it is the program that it is to become, whose name it gets a moment after it was started.
+    /// Whether the process lives until it runs `sleep`. It gets that name a moment after it was started.
     private static func becomesSleep(_ pid: pid_t) -> Bool {
         while isAlive(pid) {
             if (try? String(contentsOfFile: "/proc/\(pid)/comm", encoding: .utf8)) == "sleep\n" { return true }
@@ -192,7 +193,7 @@ final class Sleeper: Sendable {
     }
 }
 
-/// What several tasks note down.
+/// A value that several tasks change.
 final class Noted<Value: Sendable>: Sendable {
     private let noted: Mutex<Value>
 

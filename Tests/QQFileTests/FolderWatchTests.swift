@@ -7,7 +7,7 @@ import Testing
 
 @Suite("A watch of lease files", .timeLimit(.minutes(1)))
 struct FolderWatchTests {
-    /// Collects what a watch tells.
+    /// Collects the states that a watch reports.
     final class Watch: Sendable {
         private let states = Mutex<[ElectionState]>([])
         private let error = Mutex<CoordinationError?>(nil)
@@ -23,7 +23,7 @@ struct FolderWatchTests {
             }
         }
 
-        /// `NAME PHASE LEADER`, in the order told.
+        /// `NAME PHASE LEADER`, in the order reported.
         var told: [String] { states.withLock { $0.map { "\($0.name) \($0.phase) \($0.leader ?? "-")" } } }
         var failure: CoordinationError? { error.withLock { $0 } }
 
@@ -44,7 +44,7 @@ struct FolderWatchTests {
     let folder = TemporaryFolder()
     let clock = TestClock()
 
-    @Test func tellsOfEveryChangeAndOfNoRenewal() async throws {
+    @Test("a watch reports every change but no renewal") func changes() async throws {
         let coordinator = try folder.coordinator(clock)
         let watch = Watch(try folder.coordinator(clock), ["backup"])
         try await watch.tells(["backup free -"])
@@ -56,7 +56,7 @@ struct FolderWatchTests {
         await watch.end()
     }
 
-    @Test func tellsWhenALeaseEnds() async throws {
+    @Test("a watch reports when a lease expires") func expiry() async throws {
         let coordinator = try folder.coordinator()
         _ = try await coordinator.get(ask("a", ttl: .seconds(1)))
         let watch = Watch(coordinator, ["backup"])
@@ -64,7 +64,7 @@ struct FolderWatchTests {
         await watch.end()
     }
 
-    @Test("tells of a crash", arguments: 0..<10)
+    @Test("a watch reports a crash", arguments: 0..<10)
     func crash(round: Int) async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
@@ -77,7 +77,7 @@ struct FolderWatchTests {
         await watch.end()
     }
 
-    @Test func tellsWhenTheFileIsDeleted() async throws {
+    @Test("a watch reports when the lease file is deleted") func fileDeleted() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         let watch = Watch(coordinator, ["backup"])
@@ -87,16 +87,16 @@ struct FolderWatchTests {
         await watch.end()
     }
 
-    @Test func tellsOfAGoWriter() async throws {
+    @Test("a watch reports a Go holder") func goHolder() async throws {
         let watch = Watch(try folder.coordinator(clock), ["backup"])
         try await watch.tells(["backup free -"])
-        // In one write, so that no empty file is seen between.
+        // In one write, so that no empty file is seen in between.
         try folder.write("{\"holder\": \"go\", \"renewTime\": \"\(WallTime.now().rfc3339Nano)\"}", to: "backup.json")
         try await watch.tells(["backup free -", "backup held go"])
         await watch.end()
     }
 
-    @Test func tellsOfSeveralElections() async throws {
+    @Test("a watch of several elections reports each of them and no other") func severalElections() async throws {
         let coordinator = try folder.coordinator(clock)
         let watch = Watch(try folder.coordinator(clock), ["one", "two"])
         try await watch.tells(["one free -", "two free -"])
@@ -108,7 +108,7 @@ struct FolderWatchTests {
         await watch.end()
     }
 
-    @Test func tellsOfAStepDown() async throws {
+    @Test("a watch reports a request to step down") func stepDown() async throws {
         let coordinator = try folder.coordinator(clock)
         let held = try await coordinator.get(ask("a", livenessLock: true))
         let watch = Watch(try folder.coordinator(clock), ["backup"])
@@ -119,7 +119,7 @@ struct FolderWatchTests {
         held.livenessLock?.close()
     }
 
-    @Test func startsBeforeTheDefaultFolderIsMade() async throws {
+    @Test("a watch can start before the default folder exists") func missingDefaultFolder() async throws {
         let server = try ServerURL.parse("file://" + folder.file("state/qq"), as: [.file])
         let make = { FileCoordinator(server: server, isDefault: true, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(5)) }
         let watch = Watch(make(), ["backup"])
@@ -131,7 +131,7 @@ struct FolderWatchTests {
         await watch.end()
     }
 
-    @Test func endsWithTheErrorOfABrokenFile() async throws {
+    @Test("a watch ends with an error when the lease file breaks") func brokenFile() async throws {
         let watch = Watch(try folder.coordinator(clock), ["backup"])
         try await watch.tells(["backup free -"])
         try folder.write("{", to: "backup.json")
@@ -139,7 +139,7 @@ struct FolderWatchTests {
         await watch.end()
     }
 
-    @Test func leavesNoDescriptorOpenWhenCancelled() async throws {
+    @Test("a cancelled watch leaves no descriptor open") func cancelled() async throws {
         let coordinator = try folder.coordinator(clock)
         let before = inotifyDescriptors
         for _ in 0..<20 {
@@ -148,7 +148,7 @@ struct FolderWatchTests {
             await watch.end()
         }
         #expect(folder.openDescriptors == 0)
-        // Other tests watch meanwhile.
+        // Other tests watch at the same time.
         #expect(inotifyDescriptors < before + 15)
     }
 

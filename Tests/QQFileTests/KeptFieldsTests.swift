@@ -4,11 +4,11 @@ import Testing
 
 @testable import QQFile
 
-@Suite("A lease file whose holder another program changed, keeping all other fields")
+@Suite("Lease files that another program edited")
 struct KeptFieldsTests {
     private let folder = TemporaryFolder()
 
-    /// Writes another holder into the file, and when it renewed, as a script with jq does.
+    /// Changes the holder, the renewal time and the duration, and keeps all other fields, as a script with jq does.
     private func put(_ holder: String, renewed: WallTime = .now(), lasting: Duration = .seconds(600)) throws {
         guard case .object(var object) = try JSONValue.parse(Array((folder.text("backup.json") ?? "").utf8)) else { return }
         let changes: [String: JSONValue] = [
@@ -18,11 +18,11 @@ struct KeptFieldsTests {
         try folder.write(JSONWriter.string(.object(object), style: .indented) + "\n", to: "backup.json")
     }
 
-    @Test func isHeldByTheNewHolderUntilItsLeaseEnds() async throws {
+    @Test("an edited lease file is held by its new holder until the lease ends") func newHolder() async throws {
         let coordinator = try folder.coordinator()
         let held = try await coordinator.get(ask("a", ttl: .seconds(15), livenessLock: true))
         held.livenessLock?.close()
-        try await eventually("its death") { try await coordinator.read("backup").alive == false }
+        try await eventually("the holder's death") { try await coordinator.read("backup").alive == false }
         try put("script")
         let state = try await coordinator.read("backup")
         #expect(state.phase == .held)
@@ -33,7 +33,7 @@ struct KeptFieldsTests {
         #expect(try await coordinator.get(ask("b")).grant.token == FencingToken(2))
     }
 
-    @Test func isNotHeldForAsLongAsTheEarlierHolderHadIt() async throws {
+    @Test("an edited lease file is judged by its new duration, not by the earlier holder's") func newDuration() async throws {
         let coordinator = try folder.coordinator()
         _ = try await coordinator.get(ask("a", ttl: .seconds(600)))
         try put("script", renewed: .now() - .seconds(6), lasting: .seconds(5))
@@ -41,7 +41,7 @@ struct KeptFieldsTests {
         #expect(try await coordinator.get(ask("b")).grant.token == FencingToken(2))
     }
 
-    @Test func isStillRefusedWhileTheEarlierHoldersWorkLives() async throws {
+    @Test("an edited lease file is refused while the earlier holder's processes live") func earlierHolderLives() async throws {
         let coordinator = try folder.coordinator()
         let held = try await coordinator.get(ask("a", livenessLock: true))
         try put("script", renewed: .now() - .seconds(3600), lasting: .seconds(5))
@@ -50,7 +50,7 @@ struct KeptFieldsTests {
         try await coordinator.takeOver(ask("b"))
     }
 
-    @Test func isBelievedAsItStandsForTheSameHolder() async throws {
+    @Test("an edited lease file with the same holder keeps its liveness lock and can be renewed") func sameHolder() async throws {
         let coordinator = try folder.coordinator()
         let held = try await coordinator.get(ask("a", livenessLock: true))
         try put("a", renewed: .now() - .seconds(3600))

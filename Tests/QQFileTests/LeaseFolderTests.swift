@@ -6,7 +6,7 @@ import Testing
 
 private let isRoot = geteuid() == 0
 
-/// The identity that the kernel checks files by, of this thread alone.
+/// Sets the user for whom the kernel checks file access, in this thread only.
 @_silgen_name("setfsuid") private func setfsuid(_ user: uid_t) -> CInt
 
 @Suite("A lease folder", .timeLimit(.minutes(1)))
@@ -15,7 +15,7 @@ struct LeaseFolderTests {
     let clock = TestClock()
 
     @Test(
-        "with a broken lease file is an error and leaves it alone",
+        "a broken lease file is an error and is left alone",
         arguments: ["{", "[]", "{\"holder\": 1}", "not json", "{\"token\": 18446744073709551615}"])
     func broken(text: String) async throws {
         try folder.write(text, to: "backup.json")
@@ -26,7 +26,7 @@ struct LeaseFolderTests {
     }
 
     @Test(
-        "with some other program's file in the place of a side file is an error and leaves it alone",
+        "another program's file in place of a side file is an error and is left alone",
         arguments: ["pid 12\n", "\u{0}\u{0}x", "qq-lease-index"])
     func foreignSideFile(text: String) async throws {
         try folder.write(text, to: ".backup.lock")
@@ -37,14 +37,14 @@ struct LeaseFolderTests {
     }
 
     @Test(
-        "with a side file whose first entry was cut short is as good as new",
+        "a side file with a truncated first entry is used like a new one",
         arguments: ["", "\u{0}\u{0}", "qq-lea", "qq-lease-journal 1 seq"])
     func cutSideFile(text: String) async throws {
         try folder.write(text, to: ".backup.lock")
         #expect(try await folder.coordinator(clock).get(ask("a")).grant.token == FencingToken(1))
     }
 
-    @Test func withALeaseFileThatIsTooLargeIsAnError() async throws {
+    @Test("a lease file that is too large is an error and is left alone") func tooLarge() async throws {
         let text = "{\"x\": \"" + String(repeating: "x", count: 16 * 1024) + "\"}"
         try folder.write(text, to: "backup.json")
         let coordinator = try folder.coordinator(clock)
@@ -52,7 +52,7 @@ struct LeaseFolderTests {
         #expect(folder.text("backup.json") == text)
     }
 
-    @Test func withALeaseFromTheFutureIsAnError() async throws {
+    @Test("a lease from the future is an error and is left alone") func fromTheFuture() async throws {
         let text = "{\"holder\": \"go\", \"renewTime\": \"2999-01-01T00:00:00Z\"}"
         try folder.write(text, to: "backup.json")
         let coordinator = try folder.coordinator(clock)
@@ -65,7 +65,9 @@ struct LeaseFolderTests {
         #expect(folder.text("backup.json") == text)
     }
 
-    @Test("never opens what is not a regular file", .timeLimit(.minutes(1)), arguments: ["backup.json", ".backup.lock"])
+    @Test(
+        "lease and side files that are not regular files are never opened", .timeLimit(.minutes(1)),
+        arguments: ["backup.json", ".backup.lock"])
     func notRegular(name: String) async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
@@ -79,7 +81,7 @@ struct LeaseFolderTests {
         #expect(await failure { _ = try await coordinator.read("backup") }?.kind == .brokenData)
     }
 
-    @Test("never follows a symbolic link", arguments: ["backup.json", ".backup.lock"])
+    @Test("symbolic links in place of lease and side files are never followed", arguments: ["backup.json", ".backup.lock"])
     func symbolicLink(name: String) async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
@@ -91,14 +93,14 @@ struct LeaseFolderTests {
         #expect(folder.text("elsewhere") == before)
     }
 
-    @Test func neverMakesAFileThroughADanglingLink() async throws {
+    @Test("no file is created through a dangling symbolic link") func danglingLink() async throws {
         symlink("elsewhere", folder.file("backup.json"))
         let coordinator = try folder.coordinator(clock)
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .denied)
         #expect(folder.text("elsewhere") == nil)
     }
 
-    @Test func thatIsMissingIsNotMade() async throws {
+    @Test("a missing lease folder is an error and is not created") func missing() async throws {
         let missing = FileCoordinator(
             server: try ServerURL.parse("file://" + folder.file("missing"), as: [.file]), isDefault: false, clock: clock,
             ownTTL: .seconds(15),
@@ -110,7 +112,7 @@ struct LeaseFolderTests {
         #expect(access(folder.file("missing"), F_OK) != 0)
     }
 
-    @Test func thatIsTheDefaultIsMadeByTheFirstAcquireAndNotByReading() async throws {
+    @Test("the default lease folder is created by the first acquire and not by reading") func missingDefault() async throws {
         let path = folder.file("state/qq")
         let coordinator = FileCoordinator(
             server: try ServerURL.parse("file://" + path, as: [.file]), isDefault: true, clock: clock, ownTTL: .seconds(15),
@@ -123,7 +125,7 @@ struct LeaseFolderTests {
         #expect(try await coordinator.read("backup").leader == "a")
     }
 
-    @Test func thatIsAFileIsAnError() async throws {
+    @Test("a file in place of the lease folder is an error") func notAFolder() async throws {
         try folder.write("", to: "file")
         let coordinator = FileCoordinator(
             server: try ServerURL.parse("file://" + folder.file("file"), as: [.file]), isDefault: false, clock: clock, ownTTL: .seconds(15),
@@ -131,7 +133,7 @@ struct LeaseFolderTests {
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .configuration)
     }
 
-    @Test func thatEverybodyMayReplaceFilesInIsRefused() async throws {
+    @Test("a lease folder in which everyone can replace files is refused") func replaceable() async throws {
         chmod(folder.path, 0o777)
         let coordinator = try folder.coordinator(clock)
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .denied)
@@ -140,7 +142,9 @@ struct LeaseFolderTests {
         _ = try await coordinator.get(ask("a"))
     }
 
-    @Test("where everybody may put files does not believe a stranger's", .enabled(if: isRoot), arguments: ["backup.json", ".backup.lock"])
+    @Test(
+        "another user's file is not trusted in a lease folder that everyone can write to", .enabled(if: isRoot),
+        arguments: ["backup.json", ".backup.lock"])
     func strangersFile(name: String) async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
@@ -148,12 +152,12 @@ struct LeaseFolderTests {
         chown(folder.file(name), 12345, 12345)
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .denied)
         #expect(await failure { _ = try await coordinator.read("backup") }?.kind == .denied)
-        // The folder's owner is believed, who could do anything here anyway.
+        // The folder's owner is trusted, since it can do anything here anyway.
         chown(folder.path, 12345, 12345)
         #expect(try await coordinator.read("backup").leader == "a")
     }
 
-    @Test func whereEverybodyMayPutFilesDoesNotBelieveAHardLink() async throws {
+    @Test("a hard link is not trusted in a lease folder that everyone can write to") func hardLink() async throws {
         let coordinator = try folder.coordinator(clock)
         _ = try await coordinator.get(ask("a"))
         chmod(folder.path, 0o1777)
@@ -161,7 +165,7 @@ struct LeaseFolderTests {
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .denied)
     }
 
-    @Test("of another user is denied", .enabled(if: isRoot))
+    @Test("another user's lease file cannot be opened for a change", .enabled(if: isRoot))
     func denied() throws {
         chmod(folder.path, 0o755)
         let leases = LeaseFolder(path: folder.path, isDefault: false)
@@ -174,7 +178,7 @@ struct LeaseFolderTests {
         #expect(error?.hint?.contains("who may write there") == true)
     }
 
-    @Test("that cannot be read is denied", .enabled(if: isRoot))
+    @Test("a lease folder that cannot be read is denied", .enabled(if: isRoot))
     func unreadable() {
         chmod(folder.path, 0o700)
         let leases = LeaseFolder(path: folder.path, isDefault: false)
@@ -185,7 +189,7 @@ struct LeaseFolderTests {
         #expect(error?.hint?.contains("others cannot read its elections") == true)
     }
 
-    @Test("that is read-only can be read and not written", .enabled(if: isRoot))
+    @Test("leases in a read-only folder can be read but not changed", .enabled(if: isRoot))
     func readOnly() async throws {
         let writable = try folder.coordinator(clock)
         let grant = try await writable.get(ask("a")).grant
@@ -201,7 +205,7 @@ struct LeaseFolderTests {
         #expect(await failure { _ = try await coordinator.release(grant) }?.kind == .denied)
     }
 
-    @Test("on a full disk grants nothing, keeps what was there, and works again once there is room", .enabled(if: isRoot))
+    @Test("a full disk grants nothing and keeps all records, and leases are granted again once there is room", .enabled(if: isRoot))
     func fullDisk() async throws {
         let small = TemporaryFolder()
         try #require(mount("none", small.path, "tmpfs", 0, "size=64k") == 0)
@@ -226,7 +230,7 @@ struct LeaseFolderTests {
         #expect(try await coordinator.get(ask("a", "old")).grant.token == FencingToken(2))
     }
 
-    @Test("that is held goes on being renewed and released on a full disk", .enabled(if: isRoot))
+    @Test("a held lease can be renewed and released on a full disk", .enabled(if: isRoot))
     func renewedOnAFullDisk() async throws {
         let small = TemporaryFolder()
         try #require(mount("none", small.path, "tmpfs", 0, "size=64k") == 0)
@@ -247,7 +251,7 @@ struct LeaseFolderTests {
     }
 
     @Test(
-        "says what a failed system call means",
+        "a failed system call leads to the matching kind of error",
         arguments: [
             (ENOENT, .configuration), (ENOTDIR, .configuration), (ENAMETOOLONG, .configuration), (ELOOP, .denied), (EACCES, .denied),
             (EPERM, .denied),
@@ -262,13 +266,13 @@ struct LeaseFolderTests {
         #expect(!error.isUncertain)
     }
 
-    @Test func withAChangeThatWasCutShortIsUnderstoodAsTheNewContent() async throws {
+    @Test("a change that was cut short is read as the new content") func cutShort() async throws {
         let coordinator = try folder.coordinator(clock)
         let grant = try await coordinator.get(ask("somebody/with/a/long/name")).grant
         let before = Array((folder.text("backup.json") ?? "").utf8)
         _ = try await coordinator.release(grant)
         let after = Array((folder.text("backup.json") ?? "").utf8)
-        // As a crash in the middle of the release would have left it.
+        // The file as a crash in the middle of the release would leave it.
         let overwrite = LeaseJournal.overwrite(from: before, to: after)
         let common = zip(before, after).prefix { $0 == $1 }.count
         for cut in stride(from: common + 1, to: overwrite.count, by: 5) {

@@ -6,12 +6,12 @@ import Testing
 /// A lease file and its journal as bytes, changed as `LeaseTransaction.write` changes them, so that a change can be cut short at every byte.
 private struct Disk {
     var file: [UInt8]
-    /// Each from its own beginning.
+    /// The slots of the journal, each from its own beginning.
     var slots: [[UInt8]] = [[], []]
 
     var journal: LeaseJournal? { LeaseJournal.newest(of: slots) }
 
-    /// What a reader understands.
+    /// The content that a reader sees.
     var understood: [UInt8] { journal?.settled(file) ?? file }
 
     func entry(for new: [UInt8], token: UInt64) -> LeaseJournal {
@@ -30,7 +30,7 @@ private struct Disk {
         file = new
     }
 
-    /// Every state that a crash in the middle of the change can leave, in their order; the journal's first.
+    /// Every state that a crash in the middle of the change can leave, in order: first those of the journal, then those of the file.
     func crashes(changingTo new: [UInt8], token: UInt64) -> (journal: [Disk], file: [Disk]) {
         let entry = entry(for: new, token: token)
         let encoded = entry.encoded
@@ -71,9 +71,9 @@ struct LeaseJournalTests {
     private static let longer = record("somebody/with/a/longer/name", seconds: 2, token: 123, locked: true)
     private static let contents: [[UInt8]] = [[], short, equal, long]
 
-    @Test("leaves a crash at any byte of a change as the old content or the new", arguments: contents, contents)
+    @Test("a crash at any byte of a change leaves the old content or the new", arguments: contents, contents)
     func crashes(old: [UInt8], new: [UInt8]) async throws {
-        // As the first change, and as the fourth, which overwrites the second one's slot.
+        // As the first change, and as the fourth, which overwrites the slot of the second.
         for changesBefore in [0, 3] {
             await Task.yield()
             var disk = Disk(file: changesBefore == 0 ? old : Self.equal)
@@ -97,7 +97,7 @@ struct LeaseJournalTests {
         }
     }
 
-    @Test func settlesAMixtureThatIsOverwrittenInItsTurn() {
+    @Test("a second crash while a half-changed file is overwritten leaves no mixture") func secondCrash() {
         let disk = Disk(file: Self.long)
         for (cut, crashed) in disk.crashes(changingTo: Self.short, token: 1).file.enumerated() where cut % 7 == 0 {
             for again in crashed.crashes(changingTo: Self.longer, token: 2).file {
@@ -110,19 +110,19 @@ struct LeaseJournalTests {
         }
     }
 
-    @Test("keeps the token through a crash at any byte", arguments: contents)
+    @Test("the fencing token survives a crash at any byte", arguments: contents)
     func token(new: [UInt8]) {
         var disk = Disk(file: Self.short)
         disk.change(to: Self.long, token: 41)
         disk.change(to: Self.equal, token: 42)
         let crashes = disk.crashes(changingTo: new, token: 43)
-        // The last bytes of an entry may stand there already.
+        // The last bytes of an entry might already be in place.
         #expect(crashes.journal.allSatisfy { $0.journal?.token == 42 || $0.journal?.token == 43 })
         #expect(crashes.file.allSatisfy { $0.journal?.token == 43 })
     }
 
     @Test(
-        "lets what somebody else wrote since stand",
+        "content that another program wrote after the journal entry counts",
         arguments: [[], short, equal, longer, Array("{}".utf8), Array("rubbish".utf8), Array("{".utf8) + long])
     func foreign(content: [UInt8]) {
         var disk = Disk(file: Self.short)
@@ -132,7 +132,7 @@ struct LeaseJournalTests {
         #expect(disk.journal?.token == 7)
     }
 
-    @Test func isReadFromTheOtherSlotWhereOneIsCorrupt() {
+    @Test("a journal with a corrupt slot is read from the other one") func corruptSlot() {
         var disk = Disk(file: Self.short)
         disk.change(to: Self.long, token: 7)
         disk.change(to: Self.equal, token: 8)
@@ -146,7 +146,7 @@ struct LeaseJournalTests {
         }
     }
 
-    @Test func isNothingWhereBothSlotsAreCorrupt() {
+    @Test("a journal with two corrupt slots is ignored") func corruptSlots() {
         var disk = Disk(file: Self.short)
         disk.change(to: Self.long, token: 7)
         disk.change(to: Self.equal, token: 8)
@@ -156,7 +156,7 @@ struct LeaseJournalTests {
     }
 
     @Test(
-        "is not read from what is not its own",
+        "text that is not a journal entry is not read as one",
         arguments: [
             "", "\n", "qq-lease-journal 1\n", "qq-lease-journal 2 sequence=1 token=1 before=0 after=0 sum=1\n",
             "qq-lease-journal 1 sequence=1 token=1 before=99999999999 after=99999999999 sum=1\n",
@@ -167,7 +167,7 @@ struct LeaseJournalTests {
         #expect(LeaseJournal(slot: Array(text.utf8)) == nil)
     }
 
-    @Test func fitsItsSlotWithTheLargestFiles() {
+    @Test("a journal entry for the largest files fits its slot") func largestFiles() {
         let large = [UInt8](repeating: UInt8(ascii: "x"), count: LeaseJournal.largestLeaseFile)
         let entry = LeaseJournal(sequence: .max - 1, token: LeaseRecord.largestToken, before: large, after: large)
         #expect(entry.encoded.count <= LeaseJournal.slotSize)

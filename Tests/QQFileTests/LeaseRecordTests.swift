@@ -11,16 +11,16 @@ struct LeaseRecordTests {
 
     private func parse(_ text: String) throws(LeaseRecord.Broken) -> LeaseRecord { try LeaseRecord(parsing: Array(text.utf8)) }
 
-    @Test func isReadAsGoWritesIt() throws {
+    @Test("a lease record is read as Go writes it") func readFromGo() throws {
         #expect(try parse(Self.goSample) == LeaseRecord(holder: "a", renewTime: Self.goTime))
     }
 
-    @Test func isWrittenAsGoWritesIt() {
+    @Test("a lease record is written as Go writes it") func writtenForGo() {
         #expect(String(decoding: LeaseRecord(holder: "a", renewTime: Self.goTime).encoded, as: UTF8.self) == Self.goSample)
     }
 
     @Test(
-        "is written with the fraction as Go has it",
+        "the fraction of a renewal time is written as Go writes it",
         arguments: [(0, "59Z"), (100_000_000, "59.1Z"), (120_000, "59.00012Z"), (1, "59.000000001Z"), (123_456_780, "59.12345678Z")]
             as [(Int64, String)])
     func fractions(nanoseconds: Int64, end: String) {
@@ -30,20 +30,20 @@ struct LeaseRecordTests {
         #expect(text == "{\n  \"holder\": \"a\",\n  \"renewTime\": \"2026-11-21T11:30:\(end)\"\n}\n")
     }
 
-    @Test func isWrittenWithGosEscapes() throws {
+    @Test("a lease record is written with Go's escapes") func escapes() throws {
         let record = LeaseRecord(holder: "<a&b>\u{2028}\"\\\u{1}é", renewTime: Self.goTime)
         let text = String(decoding: record.encoded, as: UTF8.self)
         #expect(text.contains("\"holder\": \"\\u003ca\\u0026b\\u003e\\u2028\\\"\\\\\\u0001é\""))
         #expect(try parse(text) == record)
     }
 
-    @Test func isReadWithAnOffset() throws {
+    @Test("a renewal time with an offset from UTC is read") func offset() throws {
         let record = try parse("{\"holder\": \"a\", \"renewTime\": \"2026-11-21T13:30:59.123456789+02:00\"}")
         #expect(record.renewTime == Self.goTime)
     }
 
     @Test(
-        "means nobody",
+        "a lease record without a holder means that the lease is free",
         arguments: [
             "", "{\"holder\": \"\"}", "{\"holder\": null, \"renewTime\": null}",
             "{\"holder\":\"\",\"renewTime\":\"0001-01-01T00:00:00Z\"}",
@@ -52,7 +52,7 @@ struct LeaseRecordTests {
         #expect(try parse(text) == .nobody)
     }
 
-    @Test func carriesOurFieldsBehindGos() throws {
+    @Test("a lease record has qq's own fields after Go's") func ownFields() throws {
         var record = LeaseRecord(holder: "a", renewTime: Self.goTime)
         record.acquireTime = WallTime(seconds: 1_795_260_600)
         record.leaseDuration = .milliseconds(15_500)
@@ -88,17 +88,17 @@ struct LeaseRecordTests {
         #expect(try parse(text) == record)
     }
 
-    @Test func passesOverUnknownFields() throws {
+    @Test("unknown fields of a lease record are ignored") func unknownFields() throws {
         let text = "{\"x\": [1, {\"holder\": 3}], \"holder\": \"a\", \"renewTime\": \"2026-11-21T11:30:59.123456789Z\", \"y\": null}"
         #expect(try parse(text) == LeaseRecord(holder: "a", renewTime: Self.goTime))
     }
 
-    @Test func mayHaveSpacesAtItsEnd() throws {
+    @Test("white space after a lease record is ignored") func trailingSpace() throws {
         #expect(try parse(Self.goSample + "    \n  ").holder == "a")
     }
 
     @Test(
-        "with a field of the wrong type names the field",
+        "the error about a field of the wrong type names the field",
         arguments: [
             ("holder", "1"), ("holder", "{}"), ("renewTime", "5"), ("renewTime", "\"yesterday\""), ("acquireTime", "true"),
             ("acquireTime", "\"\""),
@@ -114,9 +114,9 @@ struct LeaseRecordTests {
         #expect(error?.reason.hasPrefix("\"\(field)\" is ") == true)
     }
 
-    // MARK: The present generation of the Go package, and the one before, as recorded
+    // MARK: Recordings of the present and the previous generation of the Go package
 
-    /// A step, and what the file holds after it.
+    /// A step, and the file's content after it.
     static let recorded: [(generation: String, holder: String, nanoseconds: Int64?, text: String)] = [
         (
             "present: acquired", "node-a", 10_000_000_000,
@@ -136,7 +136,7 @@ struct LeaseRecordTests {
         ),
     ]
 
-    @Test("is read, and written byte for byte, as each generation of the Go package writes it", arguments: recorded)
+    @Test("records of each generation of the Go package are read, and written byte for byte", arguments: recorded)
     func generations(_ sample: (generation: String, holder: String, nanoseconds: Int64?, text: String)) throws {
         let record = try parse(sample.text)
         #expect(record.holder == sample.holder)
@@ -145,7 +145,7 @@ struct LeaseRecordTests {
     }
 
     @Test(
-        "passes over a leaseDuration that makes no sense, and then what qq says counts",
+        "a meaningless leaseDuration is ignored, and qq's ttlSeconds counts",
         arguments: [
             "\"10s\"", "\"10000000000\"", "-1", "0", "1.5", "10000000000.0", "1e10", "1e300", "1e400", "-1e400", "86400000000001",
             "18446744073709551615",
@@ -157,21 +157,21 @@ struct LeaseRecordTests {
         #expect(try parse("{\(go), \"ttlSeconds\": 15}").lasts == .seconds(15))
     }
 
-    @Test func leaseDurationCountsBeforeOurOwn() throws {
+    @Test("leaseDuration takes precedence over qq's ttlSeconds") func precedence() throws {
         let text = "{\"holder\": \"a\", \"leaseDuration\": 5000000000, \"ttlSeconds\": 15}"
         #expect(try parse(text).lasts == .seconds(5))
         #expect(try parse("{\"holder\": \"a\", \"leaseDuration\": 1}").lasts == .nanoseconds(1))
         #expect(try parse("{\"holder\": \"a\", \"leaseDuration\": 86400000000000}").lasts == .seconds(24 * 3600))
     }
 
-    @Test("passes over what makes no sense of ours where there is a leaseDuration", arguments: ["-1", "0", "1e400", "\"15\""])
+    @Test("a meaningless ttlSeconds is ignored if there is a leaseDuration", arguments: ["-1", "0", "1e400", "\"15\""])
     func nonsenseOfOurs(value: String) throws {
         let record = try parse("{\"holder\": \"a\", \"leaseDuration\": 5000000000, \"ttlSeconds\": \(value)}")
         #expect(record.lasts == .seconds(5))
         #expect(record.ttl == nil)
     }
 
-    // MARK: What belongs to an earlier holder
+    // MARK: Fields of an earlier holder
 
     private static let ours = {
         var record = LeaseRecord(holder: "ours", renewTime: goTime)
@@ -190,7 +190,7 @@ struct LeaseRecordTests {
         return record
     }()
 
-    @Test func isBelievedForTheHolderThatWeWroteItForAndNoOther() {
+    @Test("qq's own fields count only for the holder that qq wrote them for") func otherHolder() {
         var record = Self.ours
         record.renewTime = Self.goTime + .seconds(1)
         record.believe(after: Self.ours)
@@ -203,7 +203,7 @@ struct LeaseRecordTests {
         #expect(record == bare)
     }
 
-    @Test func keepsWhatAnotherHolderSaysOfItself() {
+    @Test("fields that another holder wrote about itself are kept") func fieldsOfAnotherHolder() {
         var record = Self.ours
         record.holder = "go"
         record.leaseDuration = nil
@@ -217,7 +217,7 @@ struct LeaseRecordTests {
     }
 
     @Test(
-        "is no lease without a holder, but some other program's data",
+        "JSON without a holder is another program's data and not a lease",
         arguments: [
             "{}", "{\"name\": \"config\"}", "{\"Holder\": \"a\"}", "{\"leaseDuration\": 1}", "[]", "[{\"holder\": \"a\"}]", "7", "null",
             "\"a\"",
@@ -226,12 +226,16 @@ struct LeaseRecordTests {
         #expect(#expect(throws: LeaseRecord.Broken.self) { try parse(text) }?.isForeign == true)
     }
 
-    @Test("is damaged rather than another program's", arguments: ["{", "{\"holder\": \"a", "{\"holder\": 1}", " ", "\u{0}"])
+    @Test(
+        "a damaged lease record is not taken for another program's data",
+        arguments: ["{", "{\"holder\": \"a", "{\"holder\": 1}", " ", "\u{0}"])
     func damaged(text: String) {
         #expect(#expect(throws: LeaseRecord.Broken.self) { try parse(text) }?.isForeign == false)
     }
 
-    @Test("is broken", arguments: ["[]", "7", "null", "\"a\"", "{", "{\"holder\": \"a\"", "{} {}", "\u{0}", " ", "{\"holder\": \"a\",}"])
+    @Test(
+        "text that is not a lease record is refused",
+        arguments: ["[]", "7", "null", "\"a\"", "{", "{\"holder\": \"a\"", "{} {}", "\u{0}", " ", "{\"holder\": \"a\",}"])
     func broken(text: String) {
         #expect(throws: LeaseRecord.Broken.self) { try parse(text) }
     }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import QQFile
 
-@Suite("Who has a lock")
+@Suite("Holders of kernel locks")
 struct LockHolderTests {
     private static let file = {
         var file = stat()
@@ -14,7 +14,7 @@ struct LockHolderTests {
     }()
 
     @Test(
-        "is read from the kernel's lists",
+        "the process with a lock on the whole file is found in the kernel's lists",
         arguments: [
             ("1: FLOCK  ADVISORY  READ 12 fe:00:42 0 EOF", 12), ("lock:\t1: FLOCK  ADVISORY  WRITE 12 fe:00:42 0 EOF", 12),
             ("1: FLOCK  ADVISORY  READ 12 fe:00:142 0 EOF", nil), ("1: POSIX  ADVISORY  READ 12 fe:00:42 0 EOF", nil),
@@ -25,7 +25,7 @@ struct LockHolderTests {
     }
 
     @Test(
-        "is told from locks on other bytes",
+        "the process with a lock on a byte is distinguished from those with other locks",
         arguments: [
             ("1: OFDLCK ADVISORY  READ -1 fe:00:42 0 EOF", -1), ("1: POSIX  ADVISORY  WRITE 7 fe:00:42 100 100", 7),
             ("1: POSIX  ADVISORY  WRITE 7 fe:00:42 0 99", nil), ("1: POSIX  ADVISORY  WRITE 7 fe:00:42 101 EOF", nil),
@@ -35,14 +35,14 @@ struct LockHolderTests {
         #expect(LockHolder.pid(inLock: line[...], .byte(100), on: Self.file) == pid)
     }
 
-    @Test func hasAUserWhoseNameStandsInTheMachinesList() {
+    @Test("a user's name is found in the machine's user list") func userName() {
         let list = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n::12:\nbroken\n"
         #expect(LockHolder.userName("65534", in: list) == "nobody")
         #expect(LockHolder.userName("6553", in: list) == nil)
         #expect(LockHolder.userName("12", in: list) == nil)
     }
 
-    /// Where strangers lock, and how much of the file: 0 for all that follows.
+    /// Offsets and lengths of locks that belong to no term. Length 0 means up to the end of the file.
     private static let places: [(Int64, Int64)] = [
         (0, 0), (TermLivenessLock.firstByte, 1), (TermLivenessLock.firstByte, 0), (TermLivenessLock.firstByte + 1, 2),
         (TermLivenessLock.firstByte + 2, 1),
@@ -50,9 +50,10 @@ struct LockHolderTests {
         (TermLivenessLock.firstByte - 5, 6),
     ]
 
-    @Test("that is no term's stands in the way and is named", arguments: [CInt(F_RDLCK), CInt(F_WRLCK)], places)
+    @Test(
+        "a lock that belongs to no term makes an acquire fail, and its process is named", arguments: [CInt(F_RDLCK), CInt(F_WRLCK)], places)
     func stranger(type: CInt, place: (first: Int64, length: Int64)) async throws {
-        // A reading lock is in the way of a term's own alone.
+        // A read lock conflicts only with a term's own lock.
         if type == CInt(F_RDLCK), place.length == 1 || place.length == 6 { return }
         let folder = TemporaryFolder()
         let coordinator = try folder.coordinator()
@@ -68,40 +69,44 @@ struct LockHolderTests {
         #expect(try await coordinator.read("backup").phase == .free)
     }
 
-    @Test("that is no term's does not hide that of work", arguments: places.filter { $0 != (TermLivenessLock.firstByte + 2, 1) })
+    @Test(
+        "a lock that belongs to no term does not hide the lock of guarded processes",
+        arguments: places.filter { $0 != (TermLivenessLock.firstByte + 2, 1) })
     func besideWork(place: (first: Int64, length: Int64)) async throws {
         let folder = TemporaryFolder()
         let coordinator = try folder.coordinator()
         _ = try await coordinator.release(try await coordinator.get(ask("z")).grant)
         _ = try await coordinator.release(try await coordinator.get(ask("z")).grant)
-        // Its token is 3.
+        // The token of this term is 3.
         let held = try await coordinator.get(ask("a", livenessLock: true))
         let side = open(folder.file(".backup.lock"), O_RDWR)
         defer { close(side) }
-        // Locks that would lie on that of work as well end before it.
+        // Locks that would also cover the lock of the guarded processes end before it.
         let work = TermLivenessLock.firstByte + 3
         let end = place.length == 0 ? Int64.max : place.first + place.length
         let isOver = place.first <= work && work < end
         #expect(qq_ofd_lock(side, CInt(F_WRLCK), place.first, isOver ? work - place.first : place.length) == 0)
-        // And one behind it.
+        // Another lock follows it.
         #expect(qq_ofd_lock(side, CInt(F_WRLCK), work + 1, 0) == 0)
         #expect(try await coordinator.blocker(of: ask("b", livenessLock: true)).leader == "a")
         guard case .renewed = try await coordinator.renew(held.grant) else {
-            Issue.record("a stranger's lock has ended a term")
+            Issue.record("another process's lock has ended a term")
             return
         }
-        // A foreign writer takes the record away, and with it the token that is looked for first.
+        // Another program overwrites the record, and with it the token that is looked for first.
         for text in ["{\"holder\": \"go\", \"renewTime\": \"2026-01-01T00:00:00Z\"}", ""] {
             try folder.write(text, to: "backup.json")
             _ = try await coordinator.blocker(of: ask("b", livenessLock: true))
         }
         held.livenessLock?.close()
-        try await eventually("the work's end") { try await coordinator.read("backup").phase != .held }
+        try await eventually("the end of the guarded processes") { try await coordinator.read("backup").phase != .held }
         #expect(await failure { _ = try await coordinator.acquire(ask("b", livenessLock: true)) }?.kind == .unavailable)
-        #expect(await failure { _ = try await coordinator.acquire(ask("b")) }?.kind == .unavailable, "without a lock of our own, too")
+        #expect(
+            await failure { _ = try await coordinator.acquire(ask("b")) }?.kind == .unavailable,
+            "a request without a liveness lock fails, too")
     }
 
-    @Test func ofStrangersInGreatNumberGrantNothing() async throws {
+    @Test("a lease is not granted while many foreign locks exist") func manyLocks() async throws {
         let folder = TemporaryFolder()
         let coordinator = try folder.coordinator()
         _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
@@ -111,13 +116,13 @@ struct LockHolderTests {
         #expect(await failure { _ = try await coordinator.acquire(ask("b", livenessLock: true)) }?.kind == .unavailable)
     }
 
-    @Test func isSearchedForAtMostOnceInASecond() {
+    @Test("the holder of a lock is searched for at most once a second") func searches() {
         var searches = LockHolder.Searches()
         let place = LockHolder.Searches.Place(device: 1, inode: 2, kind: .whole)
         let other = LockHolder.Searches.Place(device: 1, inode: 2, kind: .byte(2))
         let start = BootInstant(nanoseconds: 1_000_000_000_000)
         #expect(searches.ask(place, at: start) == (nil, true))
-        #expect(searches.ask(place, at: start) == (nil, false), "another thread is at it")
+        #expect(searches.ask(place, at: start) == (nil, false), "another thread is searching")
         searches.note(12, place, at: start + .milliseconds(100))
         #expect(searches.ask(place, at: start + .milliseconds(1099)) == (12, false))
         #expect(searches.ask(other, at: start + .milliseconds(1099)) == (nil, true))

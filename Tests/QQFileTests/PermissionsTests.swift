@@ -6,7 +6,7 @@ import Testing
 
 private let isRoot = geteuid() == 0
 
-@Suite("The permissions of lease files", .timeLimit(.minutes(1)))
+@Suite("Permissions of lease files", .timeLimit(.minutes(1)))
 struct PermissionsTests {
     let folder = TemporaryFolder()
 
@@ -22,15 +22,15 @@ struct PermissionsTests {
 
     private var modes: [mode_t] { ["backup.json", ".backup.lock"].map { mode($0) } }
 
-    @Test("are for their owner alone, unless the folder is shared", arguments: [0o700, 0o755, 0o750] as [mode_t])
+    @Test("lease files are private to their owner unless the folder is shared", arguments: [0o700, 0o755, 0o750] as [mode_t])
     func alone(folderMode: mode_t) async throws {
         chmod(folder.path, folderMode)
         try await change()
         #expect(modes == [0o600, 0o600])
-        #expect(mode(".") == folderMode, "a folder that was named is its owner's to see to")
+        #expect(mode(".") == folderMode, "a folder that was given explicitly keeps its permissions")
     }
 
-    @Test("become so at the next change where an earlier version made them")
+    @Test("lease files of an earlier version become private at the next change")
     func migrated() async throws {
         try await change()
         for name in ["backup.json", ".backup.lock"] { chmod(folder.file(name), 0o644) }
@@ -40,7 +40,7 @@ struct PermissionsTests {
         #expect(modes == [0o600, 0o600])
     }
 
-    @Test("stay where somebody let others write on purpose")
+    @Test("lease files that others can write to on purpose keep their permissions")
     func onPurpose() async throws {
         try await change()
         for name in ["backup.json", ".backup.lock"] { chmod(folder.file(name), 0o666) }
@@ -48,7 +48,7 @@ struct PermissionsTests {
         #expect(modes == [0o666, 0o666])
     }
 
-    @Test("are for the group in a group's folder", arguments: [0o2775, 0o2770, 0o770] as [mode_t])
+    @Test("lease files in a group's folder can be written by the group", arguments: [0o2775, 0o2770, 0o770] as [mode_t])
     func group(folderMode: mode_t) async throws {
         chmod(folder.path, folderMode)
         try await change()
@@ -59,7 +59,8 @@ struct PermissionsTests {
         #expect(modes == [0o664, 0o664])
     }
 
-    @Test("are the folder's group's, whatever ours is", .enabled(if: isRoot), arguments: [0o2770, 0o770] as [mode_t])
+    @Test(
+        "lease files get the folder's group, whatever the process's group is", .enabled(if: isRoot), arguments: [0o2770, 0o770] as [mode_t])
     func groupOfTheFolder(folderMode: mode_t) async throws {
         chown(folder.path, 0, 12345)
         chmod(folder.path, folderMode)
@@ -70,7 +71,7 @@ struct PermissionsTests {
         #expect(modes == [0o660, 0o660])
     }
 
-    @Test("are the folder's owner's where root makes them", .enabled(if: isRoot))
+    @Test("lease files that root creates belong to the folder's owner", .enabled(if: isRoot))
     func madeByRoot() async throws {
         chown(folder.path, 12345, 12345)
         try await change()
@@ -83,13 +84,13 @@ struct PermissionsTests {
     }
 
     @Test(
-        "of a file with several names stay, and root does not use it in a folder of others", .enabled(if: isRoot),
+        "root neither uses nor changes a file with several names in another user's folder", .enabled(if: isRoot),
         arguments: [0o755, 0o2770])
     func hardLink(folderMode: mode_t) async throws {
         try await change()
         let elsewhere = TemporaryFolder()
         for name in ["backup.json", ".backup.lock"] {
-            // A file of root's, under the name of a lease or side file.
+            // A file of root's under the name of a lease or side file.
             let bytes = folder.text(name) ?? ""
             unlink(folder.file(name))
             try elsewhere.write(bytes, to: name)
@@ -103,7 +104,7 @@ struct PermissionsTests {
             #expect(error?.kind == .denied)
             #expect(error?.reason.contains("has 2 names") == true)
         }
-        // And with one of the two alone.
+        // The same with only one of the two files.
         unlink(folder.file("backup.json"))
         #expect(await failure { try await change() }?.kind == .denied)
         for name in ["backup.json", ".backup.lock"] {
@@ -113,7 +114,7 @@ struct PermissionsTests {
         }
     }
 
-    @Test("of a file with several names stay in a folder of one's own", arguments: [0o700, 0o770] as [mode_t])
+    @Test("a file with several names keeps its permissions in the user's own folder", arguments: [0o700, 0o770] as [mode_t])
     func ownHardLink(folderMode: mode_t) throws {
         try folder.write("", to: "backup.json")
         link(folder.file("backup.json"), folder.file("copy"))
@@ -129,7 +130,7 @@ struct PermissionsTests {
         _ = try await coordinator.release(try await coordinator.get(ask("a")).grant)
     }
 
-    @Test("close the default folder at the next change, with all that is in it")
+    @Test("the next change makes the default folder and all its files private")
     func defaultFolder() async throws {
         try await change()
         try folder.write("{\"holder\": \"go\"}", to: "other.json")
@@ -141,14 +142,14 @@ struct PermissionsTests {
         #expect(modes + [mode("other.json")] == [0o600, 0o600, 0o600])
     }
 
-    @Test("leave a default folder open that a group shares on purpose")
+    @Test("a default folder that a group shares on purpose stays open")
     func sharedDefault() async throws {
         chmod(folder.path, 0o2775)
         try await changeInDefault()
         #expect(mode(".") == 0o2775)
     }
 
-    @Test("leave a default folder open that has files of others in it", .enabled(if: isRoot))
+    @Test("a default folder with other users' files stays open", .enabled(if: isRoot))
     func othersInDefault() async throws {
         try folder.write("", to: "theirs.json")
         chown(folder.file("theirs.json"), 12345, 12345)
@@ -157,7 +158,7 @@ struct PermissionsTests {
         #expect(mode("theirs.json") == 0o644)
     }
 
-    @Test("a default folder is made for its user alone")
+    @Test("a new default folder is private to its user")
     func made() async throws {
         rmdir(folder.path)
         try await changeInDefault()

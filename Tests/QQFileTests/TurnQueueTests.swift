@@ -9,7 +9,7 @@ struct WaitingTests {
     let folder = TemporaryFolder()
     let clock = TestClock()
 
-    /// Campaigns as a session does: asks, waits for its turn, asks again.
+    /// Campaigns as a session does: requests the lease, waits for its turn, requests the lease again.
     private func campaign(_ coordinator: FileCoordinator, _ request: AcquireRequest) async throws -> (
         grant: Grant, livenessLock: (any LivenessLock)?
     ) {
@@ -26,7 +26,7 @@ struct WaitingTests {
         try await eventually("\(count) waiters") { try await coordinator.read("backup").waiters == count }
     }
 
-    @Test func endsWhenTheLivenessLockIsClosed() async throws {
+    @Test("waiting ends when the liveness lock is closed") func livenessLockClosed() async throws {
         let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
         let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b", livenessLock: true)) }
         try await waiters(try folder.coordinator(clock), are: 1)
@@ -36,7 +36,7 @@ struct WaitingTests {
         taken.livenessLock?.close()
     }
 
-    @Test func endsWhenTheLeaseIsReleased() async throws {
+    @Test("waiting ends when the lease is released") func released() async throws {
         let holder = try folder.coordinator(clock)
         let held = try await holder.get(ask("a"))
         let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
@@ -45,7 +45,7 @@ struct WaitingTests {
         #expect(try await waiting.value.grant.token == FencingToken(2))
     }
 
-    @Test func endsWhenTheLeaseHasEnded() async throws {
+    @Test("waiting ends when the lease has expired") func expired() async throws {
         let holder = try folder.coordinator(clock)
         _ = try await holder.get(ask("a"))
         let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
@@ -54,7 +54,7 @@ struct WaitingTests {
         #expect(try await waiting.value.grant.token == FencingToken(2))
     }
 
-    @Test func endsWhenAGoHolderEmptiesTheFile() async throws {
+    @Test("waiting ends when a Go holder releases the lease") func releasedByGo() async throws {
         try folder.write("{\"holder\": \"go\", \"renewTime\": \"\(WallTime.now().rfc3339Nano)\"}", to: "backup.json")
         let coordinator = try folder.coordinator(clock)
         let waiting = Task { try await campaign(coordinator, ask("b")) }
@@ -63,7 +63,7 @@ struct WaitingTests {
         #expect(try await waiting.value.grant.identity == "b")
     }
 
-    @Test func servesThoseWhoWaitInTheOrderOfTheirArrival() async throws {
+    @Test("waiters are served in the order of their arrival") func order() async throws {
         let holder = try folder.coordinator(clock)
         let held = try await holder.get(ask("first", livenessLock: true))
         let order = Noted<[Int]>([])
@@ -84,12 +84,12 @@ struct WaitingTests {
         #expect(order.value == [0, 1, 2, 3, 4])
     }
 
-    @Test func isNotDisturbedByRenewals() async throws {
+    @Test("waiting is not disturbed by renewals") func renewals() async throws {
         let holder = try folder.coordinator(clock)
         let held = try await holder.get(ask("a", livenessLock: true))
         let coordinator = try folder.coordinator(clock)
         let request = ask("b", livenessLock: true)
-        // The first call takes the place in the queue.
+        // The first call takes a place in the queue.
         let blocker = try await coordinator.blocker(of: request)
         try await coordinator.waitForTurn(request, behind: blocker, until: .distantFuture)
         let returned = Noted(false)
@@ -107,13 +107,13 @@ struct WaitingTests {
         #expect(await coordinator.leaveQueue(request) == nil)
     }
 
-    @Test func endsAtItsDeadline() async throws {
+    @Test("waiting ends at its deadline") func deadline() async throws {
         let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
         defer { held.livenessLock?.close() }
         let (one, two) = (try folder.coordinator(clock), try folder.coordinator(clock))
         let blocker = try await one.blocker(of: ask("b"))
         try await one.waitForTurn(ask("b"), behind: blocker, until: .distantFuture)
-        // Both as the first in the queue and behind it.
+        // Once as the first in the queue and once behind it.
         for (coordinator, identity) in [(one, "b"), (two, "c")] {
             let deadline = clock.now() + .milliseconds(30)
             try await coordinator.waitForTurn(ask(identity), behind: blocker, until: deadline)
@@ -121,7 +121,7 @@ struct WaitingTests {
         }
     }
 
-    @Test func leavesNothingBehindWhenCancelled() async throws {
+    @Test("cancelled waiters leave neither a place in the queue nor a descriptor behind") func cancelled() async throws {
         let held = try await folder.coordinator(clock).get(ask("a", livenessLock: true))
         let reader = try folder.coordinator(clock)
         for _ in 0..<5 {
@@ -131,13 +131,13 @@ struct WaitingTests {
             for task in waiting { _ = await task.result }
             try await waiters(reader, are: 0)
         }
-        // The holder's own. A thread that has answered lets go a moment later.
+        // The holder's own descriptor. A thread that has answered closes its descriptor a moment later.
         try await eventually("one descriptor") { folder.openDescriptors == 1 }
         held.livenessLock?.close()
         try await eventually("no descriptor") { folder.openDescriptors == 0 }
     }
 
-    @Test func givesUpItsPlaceWhenToldTo() async throws {
+    @Test("a waiter that leaves the queue gives up its place") func leavesQueue() async throws {
         _ = try await folder.coordinator(clock).get(ask("a"))
         let coordinator = try folder.coordinator(clock)
         let blocker = try await coordinator.blocker(of: ask("b"))
@@ -147,7 +147,9 @@ struct WaitingTests {
         try await waiters(coordinator, are: 0)
     }
 
-    @Test func takesOverFromAHolderWithoutWorkThatIsPastItsLeaseAndLeavesItAlone() async throws {
+    @Test("a waiter takes an expired lease over from a live holder without guarded processes and does not kill it") func holderWithoutWork()
+        async throws
+    {
         var request = ask("a", livenessLock: true)
         request.guardsWork = false
         let held = try await folder.coordinator(clock).get(request)
@@ -159,13 +161,13 @@ struct WaitingTests {
         #expect(next.grant.token == FencingToken(2))
         #expect(sleeper.isAlive)
         #expect(try await other.read("backup").alive == true)
-        // The old sign of life, which is still there, is nobody's any more.
+        // The old liveness lock still exists but no longer counts.
         next.livenessLock?.close()
         #expect(try await campaign(other, ask("c", livenessLock: true)).grant.token == FencingToken(3))
         held.livenessLock?.close()
     }
 
-    @Test func doesNotKillThoseWhoWait() async throws {
+    @Test("a takeover kills survivors but not waiters") func doesNotKillWaiters() async throws {
         let holder = try folder.coordinator(clock)
         let held = try await holder.get(ask("a", livenessLock: true))
         let survivor = try Sleeper(held.livenessLock)
@@ -173,7 +175,7 @@ struct WaitingTests {
         let waiting = Task { try await campaign(try folder.coordinator(clock), ask("b")) }
         try await waiters(holder, are: 1)
         clock.putForward(.seconds(601))
-        // This process waits, and lives to tell it.
+        // This process is a waiter, and is still alive.
         #expect(try await waiting.value.grant.token == FencingToken(2))
         #expect(!survivor.isAlive)
     }

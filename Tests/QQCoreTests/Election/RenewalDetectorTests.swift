@@ -1,7 +1,7 @@
 import QQCore
 import Testing
 
-@Suite("A lease that is watched") struct RenewalDetectorTests {
+@Suite("Renewal detector") struct RenewalDetectorTests {
     private let start = BootInstant(nanoseconds: 1_000_000_000_000)
 
     private func held(_ remaining: Duration?) -> ElectionState {
@@ -10,7 +10,7 @@ import Testing
         return state
     }
 
-    @Test("was renewed when its end has moved, and not when time has passed") func renewed() {
+    @Test("a renewal is detected when the lease's end moves, not when time passes") func renewed() {
         var lease = RenewalDetector()
         let first = lease.isRenewed(held(.seconds(10)), at: start)
         #expect(!first)
@@ -24,7 +24,7 @@ import Testing
         #expect(!shortened)
     }
 
-    @Test("was renewed when the system says so, however little its end has moved") func told() {
+    @Test("if a system reports renewal times, only a new one counts as a renewal") func told() {
         var lease = RenewalDetector()
         var state = held(.seconds(10))
         state.renewedAt = WallTime(seconds: 1_790_000_000)
@@ -38,7 +38,7 @@ import Testing
         #expect(renewed)
     }
 
-    @Test("what has no end, or nobody holds, is not renewed") func none() {
+    @Test("no renewal is detected for a lease without an end or without a holder") func none() {
         var lease = RenewalDetector()
         for state in [held(nil), ElectionState(name: "x", phase: .free), held(.seconds(10)), held(nil), held(.seconds(20))] {
             let renewed = lease.isRenewed(state, at: start)

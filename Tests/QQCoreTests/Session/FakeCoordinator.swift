@@ -35,7 +35,7 @@ final class FakeCoordinator: Campaigning {
     var seen: [Request] { state.withLock { $0.seen } }
     var mostAtOnce: Int { state.withLock { $0.mostAtOnce } }
     var queueLeft: Int { state.withLock { $0.queueLeft } }
-    /// What leaving the queue leaves behind.
+    /// The error that leaving the queue returns.
     var notWithdrawn: CoordinationError? {
         get { state.withLock { $0.notWithdrawn } }
         set { state.withLock { $0.notWithdrawn = newValue } }
@@ -143,7 +143,7 @@ struct NeverHappened: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Waits until `condition` holds, at most thirty seconds.
+/// Waits until `condition` holds, for at most 30 seconds.
 func eventually(_ what: String, _ condition: () -> Bool) async throws {
     let clock = ContinuousClock()
     let end = clock.now + .seconds(30)

@@ -3,13 +3,13 @@ import Testing
 
 @Suite("A held lease")
 struct HoldingTests {
-    @Test func isRenewedWhenDueAndNotBefore() {
+    @Test("a held lease is renewed when due and not before") func renewedWhenDue() {
         var play = Play.holding()
         #expect(play.feed(.timer, at: 3999) == [.timer(at(4000))])
         #expect(play.feed(.timer, at: 4000) == [.renew(grant(until: 10_000)), .timer(at(10_000))])
     }
 
-    @Test("is renewed early by up to the jitter and never late", arguments: [(0.0, 4000), (0.5, 3700), (0.999, 3401)])
+    @Test("a renewal is early by up to the jitter and never late", arguments: [(0.0, 4000), (0.5, 3700), (0.999, 3401)])
     func jitter(random: Double, due: Int) {
         var retry = Play.retry
         retry.jitter = 0.2
@@ -23,7 +23,7 @@ struct HoldingTests {
         #expect(abs(Int(instant.nanoseconds / 1_000_000) - due) <= 1)
     }
 
-    @Test func isExtendedFromBeforeTheRenewalWasSent() {
+    @Test("a renewal extends the lease from before it was sent") func extendedFromRequest() {
         var play = Play.renewing()
         #expect(
             play.feed(.renewed(.renewed(grant(until: 77_777))), at: 5000) == [.report(.extended(grant(until: 13_000))), .timer(at(7000))])
@@ -31,13 +31,13 @@ struct HoldingTests {
         #expect(play.session.held(at: at(13_000)) == nil)
     }
 
-    @Test func staysHeldToItsOwnEndWhileARenewalIsInFlight() {
+    @Test("a lease is held until its own end while a renewal is in flight") func heldDuringRenewal() {
         let play = Play.renewing()
         #expect(play.session.held(at: at(9999)) != nil)
         #expect(play.session.held(at: at(10_000)) == nil)
     }
 
-    @Test func isNeverShortenedByARenewal() {
+    @Test("a renewal never shortens the lease") func neverShortened() {
         var play = Play.renewing()
         var shorter = grant(until: 0)
         shorter.ttl = .seconds(1)
@@ -45,29 +45,29 @@ struct HoldingTests {
         #expect(play.session.held(at: at(9999))?.deadline == at(10_000))
     }
 
-    @Test func isRenewedAgainSoonAfterAFailure() {
+    @Test("a failed renewal is retried soon") func failedRenewal() {
         var play = Play.renewing()
         #expect(play.feed(.renewFailed(down), at: 4100) == [.report(.retrying(down, after: .milliseconds(200))), .timer(at(4300))])
         #expect(play.feed(.timer, at: 4300) == [.renew(grant(until: 10_000)), .timer(at(10_000))])
         #expect(play.feed(.renewFailed(down), at: 4400).last == .timer(at(4800)))
     }
 
-    @Test("is renewed at once when the machine may have been paused")
+    @Test("a lease is renewed immediately if the machine might have been paused")
     func clockJumped() {
         var play = Play.holding()
         #expect(play.feed(.clockJumped, at: 2000) == [.renew(grant(until: 10_000)), .timer(at(10_000))])
     }
 
-    @Test("is renewed again when the machine may have been paused while a renewal was under way: its answer says nothing")
+    @Test("a renewal is repeated if the machine might have been paused while it was in flight")
     func clockJumpedWhileRenewing() {
         var play = Play.renewing()
         #expect(play.feed(.clockJumped, at: 4100).isEmpty)
         #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 4200).last == .timer(at(4200)))
         #expect(play.feed(.timer, at: 4200).first == .renew(grant(until: 13_000)))
-        #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 4300).last == .timer(at(7200)), "once is enough")
+        #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 4300).last == .timer(at(7200)), "one repetition is enough")
     }
 
-    @Test func isRenewedAgainHoweverFewRetriesAreAllowed() {
+    @Test("a failed renewal is retried however few retries are allowed") func renewedRegardlessOfRetries() {
         var retry = Play.retry
         retry.maximumRetries = 0
         var play = Play.holding(retry: retry)
@@ -75,13 +75,13 @@ struct HoldingTests {
         #expect(play.feed(.renewFailed(denied), at: 4100).last == .timer(at(4300)))
     }
 
-    @Test func isTriedForAgainInsideWhatIsLeft() {
+    @Test("a failed renewal is retried within the lease's remaining time") func retriedBeforeTheEnd() {
         var play = Play.renewing()
-        // A quarter of the 400 ms that are left is less than the pause.
+        // A quarter of the remaining 400 ms is less than the pause.
         #expect(play.feed(.renewFailed(down), at: 9600).last == .timer(at(9700)))
     }
 
-    @Test func isLostExactlyAtItsEndWhenEveryRenewalFails() {
+    @Test("a lease is lost exactly at its end if every renewal fails") func lostWhenRenewalsFail() {
         var play = Play.holding()
         var now = at(4000)
         var renewals = 0
@@ -107,19 +107,19 @@ struct HoldingTests {
         #expect((4...100).contains(renewals))
     }
 
-    @Test func isLostAtItsEndWhenTheRenewalIsNotAnswered() {
+    @Test("a lease is lost at its end if the renewal is not answered") func lostWithoutAnswer() {
         var play = Play.renewing()
         #expect(play.feed(.timer, at: 9999) == [.timer(at(10_000))])
         #expect(play.feed(.timer, at: 10_000) == [.report(.lost(grant(until: 10_000), .expired(nil))), .end(.lost(.expired(nil)))])
     }
 
-    @Test func isLostAtItsEndEvenIfTheRenewalSucceededTooLate() {
+    @Test("a lease is lost at its end even if the renewal succeeds too late") func lostDespiteLateRenewal() {
         var play = Play.renewing()
         #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 10_000).last == .end(.lost(.expired(nil))))
     }
 
     @Test(
-        "is lost when the answer says whose it is",
+        "a lease is lost when the answer to a renewal shows another holder or none",
         arguments: [(theirs, .takenOver(by: "them")), (nobodys, .removed), (state(.expired, "them", token: 8), .takenOver(by: "them"))]
             as [(ElectionState, LossReason)])
     func lost(found: ElectionState, reason: LossReason) {
@@ -128,7 +128,7 @@ struct HoldingTests {
         #expect(play.session.held(at: at(4100)) == nil)
     }
 
-    @Test func isReadWhenARenewalIsUncertainAndRenewedAgainIfStillOurs() {
+    @Test("an uncertain renewal is resolved by a read and repeated if the term is still held") func uncertainAndHeld() {
         var play = Play.renewing()
         #expect(play.feed(.renewFailed(uncertain), at: 4100) == [.read])
         #expect(play.session.held(at: at(4100))?.deadline == at(10_000))
@@ -137,24 +137,24 @@ struct HoldingTests {
     }
 
     @Test(
-        "a lease is lost when a renewal is uncertain and the term is not ours any more",
+        "a lease is lost if the read after an uncertain renewal does not find its term",
         arguments: [theirs, nobodys, state(.held, "us", token: 8)])
     func uncertainAndLost(found: ElectionState) {
         var play = Play.renewing()
         _ = play.feed(.renewFailed(uncertain), at: 4100)
         guard case .end(.lost)? = play.feed(.read(found), at: 4200).last else {
-            Issue.record("it was not lost")
+            Issue.record("the lease was not lost")
             return
         }
     }
 
-    @Test func isRenewedAgainWhenTheResolvingReadFails() {
+    @Test("an uncertain renewal is repeated if the read after it fails") func uncertainAndUnreadable() {
         var play = Play.renewing()
         _ = play.feed(.renewFailed(uncertain), at: 4100)
         #expect(play.feed(.readFailed(down), at: 4200) == [.report(.retrying(down, after: .milliseconds(200))), .timer(at(4400))])
     }
 
-    @Test func isLostAtItsEndWhileARenewalIsResolved() {
+    @Test("a lease is lost at its end while an uncertain renewal is being resolved") func lostWhileUncertain() {
         var play = Play.renewing()
         _ = play.feed(.renewFailed(uncertain), at: 4100)
         #expect(play.feed(.timer, at: 9000) == [.timer(at(10_000))])
@@ -162,7 +162,7 @@ struct HoldingTests {
     }
 
     @Test(
-        "pays no heed to what does not concern it",
+        "a held lease ignores events that do not concern it",
         arguments: [
             .start, .turnCame, .waitFailed(down), .refused(theirs), .releaseAnswered(.released), .renewed(.lost(theirs)), .read(theirs),
         ] as [LeaseSession.Event])
@@ -173,28 +173,28 @@ struct HoldingTests {
     }
 }
 
-@Suite("What a watch shows")
+@Suite("Observed changes")
 struct ObservedTests {
-    @Test func ofOurTermChangesNothing() {
+    @Test("observing the session's own term changes nothing") func ownTerm() {
         var play = Play.holding()
         #expect(play.feed(.observed(ours), at: 2000) == [])
     }
 
-    @Test("of another's is settled by a read", arguments: [theirs, nobodys, state(.held, "us", token: 6)])
+    @Test("observing another term or none leads to a read", arguments: [theirs, nobodys, state(.held, "us", token: 6)])
     func foreign(found: ElectionState) {
         var play = Play.holding()
         #expect(play.feed(.observed(found), at: 2000) == [.read])
         #expect(play.session.held(at: at(2000)) != nil)
     }
 
-    @Test func fromBeforeOurGrantDoesNotEndOurTerm() {
+    @Test("a change from before the grant does not end the term") func outdatedObservation() {
         var play = Play.holding()
         _ = play.feed(.observed(nobodys), at: 2000)
         #expect(play.feed(.read(ours), at: 2010) == [.timer(at(2210))])
         #expect(play.feed(.timer, at: 2210).first == .renew(grant(until: 10_000)))
     }
 
-    @Test func endsOurTermOnceTheReadSaysSo() {
+    @Test("an observed change of holder ends the term once a read confirms it") func confirmedLoss() {
         var play = Play.holding()
         _ = play.feed(.observed(theirs), at: 2000)
         #expect(
@@ -203,24 +203,24 @@ struct ObservedTests {
             ])
     }
 
-    @Test func doesNotStartAReadWhileARequestIsInFlight() {
+    @Test("an observed change starts no read while a request is in flight") func noReadDuringRequest() {
         var play = Play.renewing()
         #expect(play.feed(.observed(theirs), at: 4100) == [])
     }
 
-    @Test func doesNotStartASecondRead() {
+    @Test("an observed change starts no second read") func oneRead() {
         var play = Play.holding()
         _ = play.feed(.observed(theirs), at: 2000)
         #expect(play.feed(.observed(theirs), at: 2001) == [])
     }
 
-    @Test func renewsAtOnceWhenTheWatchFails() {
+    @Test("a failed watch leads to an immediate renewal") func watchFailed() {
         var play = Play.holding()
         #expect(play.feed(.watchFailed, at: 2000).first == .renew(grant(until: 10_000)))
         #expect(play.feed(.watchFailed, at: 2001) == [], "one request at a time")
     }
 
-    @Test func tellsOnceThatWeAreAskedToStepDown() {
+    @Test("a request to step down is reported once") func stepDownReportedOnce() {
         var play = Play.holding()
         let asked = state(.held, "us", token: 7, stepDown: "admin")
         #expect(play.feed(.observed(asked), at: 2000) == [.report(.stepDownAsked(by: "admin"))])
@@ -229,18 +229,18 @@ struct ObservedTests {
         #expect(play.feed(.observed(other), at: 2002) == [.report(.stepDownAsked(by: "boss"))])
     }
 
-    @Test func tellsOfAStepDownDuringARenewal() {
+    @Test("a request to step down is reported during a renewal") func stepDownDuringRenewal() {
         var play = Play.renewing()
         #expect(play.feed(.observed(state(.held, "us", token: 7, stepDown: "admin")), at: 4100) == [.report(.stepDownAsked(by: "admin"))])
     }
 
-    @Test func tellsOfAStepDownThatTheResolvingReadFinds() {
+    @Test("a request to step down is reported when the read after an uncertain renewal finds it") func stepDownFoundByRead() {
         var play = Play.renewing()
         _ = play.feed(.renewFailed(uncertain), at: 4100)
         #expect(play.feed(.read(state(.held, "us", token: 7, stepDown: "admin")), at: 4200).first == .report(.stepDownAsked(by: "admin")))
     }
 
-    @Test("is passed over where nothing is held", arguments: [theirs, ours, nobodys])
+    @Test("observed changes are ignored while no lease is held", arguments: [theirs, ours, nobodys])
     func notHeld(found: ElectionState) {
         var asking = Play()
         _ = asking.feed(.start, at: 1000)
@@ -252,9 +252,9 @@ struct ObservedTests {
     }
 }
 
-@Suite("After a loss")
+@Suite("Campaigning again after a loss")
 struct CampaignAgainTests {
-    @Test func theElectionIsAskedForAgainWhereThatIsWanted() {
+    @Test("a session that campaigns again requests the lease after a loss") func requestsAgain() {
         var play = Play.renewing(campaignsAgain: true)
         #expect(
             play.feed(.renewed(.lost(theirs)), at: 4100) == [
@@ -263,14 +263,14 @@ struct CampaignAgainTests {
         #expect(play.session.held(at: at(4100)) == nil)
     }
 
-    @Test func theNextTermCountsFromItsOwnRequest() {
+    @Test("the next term counts from its own request") func nextTerm() {
         var play = Play.renewing(campaignsAgain: true)
         _ = play.feed(.renewed(.lost(nobodys)), at: 4100)
         #expect(play.feed(.acquired(grant(until: 0, token: 8)), at: 4200).first == .report(.elected(grant(until: 13_100, token: 8))))
     }
 
     @Test(
-        "at its end with a request in flight, nothing is asked before that is answered",
+        "a lease that ends with a request in flight is not requested before the answer",
         arguments: [.renewed(.renewed(grant(until: 0))), .renewed(.lost(theirs)), .renewFailed(uncertain)] as [LeaseSession.Event])
     func lapsed(answer: LeaseSession.Event) {
         var play = Play.renewing(campaignsAgain: true)
@@ -281,7 +281,7 @@ struct CampaignAgainTests {
         #expect(play.session.held(at: at(11_000)) == nil)
     }
 
-    @Test func anAnswerToTheOldTermsRenewalDoesNotExtendTheNextTerm() {
+    @Test("an answer to the old term's renewal does not extend the next term") func oldAnswer() {
         var play = Play.renewing(campaignsAgain: true)
         _ = play.feed(.timer, at: 10_000)
         _ = play.feed(.renewed(.renewed(grant(until: 0))), at: 11_000)
@@ -290,18 +290,18 @@ struct CampaignAgainTests {
         #expect(play.feed(.renewed(.renewed(grant(until: 0))), at: 11_200) == [])
     }
 
-    @Test func atItsEndWithNothingInFlightTheElectionIsAskedForAtOnce() {
+    @Test("a lease that ends with no request in flight is requested immediately") func lapsedWhileIdle() {
         var play = Play.holding(campaignsAgain: true)
         #expect(play.feed(.timer, at: 10_000).last == .acquire(Play.request))
     }
 
-    @Test func stoppingEndsASessionThatAwaitsAnOldAnswer() {
+    @Test("stopping ends a session that awaits the answer to an old request") func stopWhileAwaitingOldAnswer() {
         var play = Play.renewing(campaignsAgain: true)
         _ = play.feed(.timer, at: 10_000)
         #expect(play.feed(.stop, at: 10_100) == [.end(.stopped)])
     }
 
-    @Test func nothingIsAskedAgainOnceStopped() {
+    @Test("a stopped session does not request a lost lease again") func lostAfterStop() {
         var play = Play.renewing(campaignsAgain: true)
         _ = play.feed(.stop, at: 4100)
         #expect(play.feed(.renewed(.lost(theirs)), at: 4200).last == .end(.lost(.takenOver(by: "them"))))

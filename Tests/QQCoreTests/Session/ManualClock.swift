@@ -1,7 +1,7 @@
 import QQCore
 import Synchronization
 
-/// A clock that stands still until the test moves it.
+/// A clock that moves only when the test moves it.
 final class ManualClock: LeaseClock {
     private struct Sleeper {
         var id: Int

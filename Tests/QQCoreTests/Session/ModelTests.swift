@@ -1,15 +1,15 @@
 import QQCore
 import Testing
 
-/// Two sessions and one server in simulated time: requests are delayed, lost, or applied after their sender gave up on them; answers are lost or late;
-/// machines sleep. At every step the lease may be ours for at most one of them.
+/// Two sessions and one server in simulated time. Requests are delayed, lost, or applied after their sender gave up on them. Answers are lost or late,
+/// and machines sleep. At every step at most one of the sessions is allowed to hold the lease.
 @Suite("Two sessions on one lease")
 struct ModelTests {
-    @Test("never both hold it", arguments: 0..<6)
+    @Test("two sessions never hold one lease at the same time", arguments: 0..<6)
     func neverTwo(part: Int) async {
         var terms = 0
         for seed in 0..<250 {
-            // The other tests have few threads.
+            // Let other tests use the few threads.
             await Task.yield()
             var world = World(seed: UInt64(part * 10_000 + seed))
             if let problem = world.run(steps: 300) {
@@ -18,7 +18,7 @@ struct ModelTests {
             }
             terms += world.elections
         }
-        // The world is not so hostile that nothing happens in it.
+        // Despite all these failures, many elections succeed.
         #expect(terms > 500)
     }
 }
@@ -31,7 +31,7 @@ private struct World {
     }
 
     enum Body {
-        /// A request arrives at the server; its answer goes to a session unless that has given up on it.
+        /// A request arrives at the server. The answer goes to the session, unless that has given up on the request.
         case arrival(LeaseSession.Action, from: Int, generation: Int, number: Int, answerDelay: UInt64?)
         case event(LeaseSession.Event, to: Int, generation: Int, number: Int?)
         case timer(to: Int, generation: Int, number: Int)
@@ -123,7 +123,7 @@ private struct World {
         case .event(let event, let to, let generation, let number):
             guard clients[to].generation == generation else { return }
             if let number {
-                // Time-out and answer race; the first one counts.
+                // Timeout and answer race: the first one counts.
                 guard clients[to].inFlight == number else { return }
                 clients[to].inFlight = nil
             }
@@ -167,7 +167,7 @@ private struct World {
                 put(.event(failure(of: action, down), to: index, generation: generation, number: number), after: delay())
                 return
             }
-            // The request may be lost, and its answer may be; and it may arrive after its sender gave it up.
+            // The request or its answer can be lost, and the request can arrive after its sender has given up on it.
             if !chance(8) {
                 put(
                     .arrival(action, from: index, generation: generation, number: number, answerDelay: chance(8) ? nil : delay()),
@@ -227,7 +227,7 @@ private struct World {
     mutating func observe(_ index: Int) {
         var seen = state
         if chance(3) {
-            // What was true a while ago, or never.
+            // A state that was true a while ago, or never.
             seen = ElectionState(name: "backup", phase: chance(2) ? .free : .held)
             seen.leader = chance(2) ? clients[1 - index].identity : clients[index].identity
             seen.token = FencingToken(token > 0 && chance(2) ? token - 1 : token)
@@ -241,7 +241,7 @@ private struct World {
         for client in clients {
             guard let held = client.session.held(at: instant) else { continue }
             if held.identity != holder || held.token?.value != token {
-                problem = "\(client.identity) works under a lease that is not its own"
+                problem = "\(client.identity) believes that it holds a lease that is not its own"
             }
         }
     }

@@ -1,6 +1,6 @@
 import QQCore
 
-/// A lease session that is fed events at moments of the test's choosing, in milliseconds.
+/// A lease session that a test feeds with events. Times are in milliseconds.
 ///
 /// TTL 9 s, renewal every 3 s, retries after 200, 400, 800 ms, no jitter.
 struct Play {
@@ -25,7 +25,7 @@ struct Play {
         session.handle(event, at: at(milliseconds))
     }
 
-    /// A session that asked at 1000 and was granted the lease at 1010: it runs to 10 000 and is renewed at 4000.
+    /// A session that requested the lease at 1000 and was granted it at 1010. The lease ends at 10 000, and its renewal is due at 4000.
     static func holding(
         campaignsAgain: Bool = false, waiting: LeaseSession.Waiting = .no, random: Double = 0.5, retry: RetryPolicy = Play.retry
     ) -> Play {
@@ -35,7 +35,7 @@ struct Play {
         return play
     }
 
-    /// `holding`, with the renewal of 4000 sent.
+    /// `holding`, after the renewal that was due at 4000 was sent.
     static func renewing(campaignsAgain: Bool = false) -> Play {
         var play = holding(campaignsAgain: campaignsAgain)
         _ = play.feed(.timer, at: 4000)
@@ -49,7 +49,7 @@ struct Play {
         return play
     }
 
-    /// `holding`, stopped at 2000: the release is in flight.
+    /// `holding`, after a stop at 2000, with the release in flight.
     static func releasing() -> Play {
         var play = holding()
         _ = play.feed(.stop, at: 2000)
@@ -61,7 +61,7 @@ func at(_ milliseconds: Int) -> BootInstant { BootInstant(nanoseconds: UInt64(mi
 
 let someTime = WallTime(seconds: 1_772_366_400)
 
-/// Our term, ending at `milliseconds`.
+/// The session's term, ending at `milliseconds`.
 func grant(until milliseconds: Int, token: UInt64? = 7) -> Grant {
     Grant(
         name: "backup", identity: "us", token: token.map { FencingToken($0) }, ttl: .seconds(9), deadline: at(milliseconds),
@@ -83,9 +83,9 @@ func state(_ phase: ElectionState.Phase, _ leader: String? = nil, token: UInt64?
 let theirs = state(.held, "them", token: 8)
 let ours = state(.held, "us", token: 7)
 let nobodys = state(.free, token: 7)
-/// It failed for certain, and may work later.
+/// A definite failure that a retry can cure.
 let down = CoordinationError(.unavailable, "cannot ask", because: "connection refused")
-/// It may have been carried out.
+/// An uncertain failure: the request might have been carried out.
 let uncertain = CoordinationError(.unavailable, "cannot ask", because: "no answer in time", isUncertain: true)
-/// Trying again will not help.
+/// A failure that no retry can cure.
 let denied = CoordinationError(.denied, "cannot ask", because: "permission denied")

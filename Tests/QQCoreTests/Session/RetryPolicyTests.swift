@@ -7,16 +7,16 @@ struct RetryPolicyTests {
 
     private let passing = CoordinationError(.unavailable, "cannot ask", because: "Connection refused")
 
-    @Test("multiplies each pause up to the maximum", arguments: zip(1...6, [100, 200, 400, 800, 1000, 1000]))
+    @Test("each retry pause is a multiple of the previous one, up to the maximum", arguments: zip(1...6, [100, 200, 400, 800, 1000, 1000]))
     func pauses(retry: Int, milliseconds: Int) {
         #expect(policy.pause(before: retry, random: 0.5) == .milliseconds(milliseconds))
     }
 
-    @Test func allowsAsManyRetriesAsItSays() {
+    @Test("a retry policy allows its number of retries and no more") func numberOfRetries() {
         #expect((0...5).map { policy.allows(retry: $0, after: passing) } == [true, true, true, true, false, false])
     }
 
-    @Test func triesAgainWhatMayPass_orTheCodesThatItNames() {
+    @Test("a retry policy retries transient failures, or the codes that it names") func retriesTransientFailuresOrNamedCodes() {
         let denied = CoordinationError(.denied, "cannot ask", because: "Permission denied")
         #expect(!policy.allows(retry: 1, after: denied))
         var named = policy
@@ -30,17 +30,17 @@ struct RetryPolicyTests {
         #expect(!named.allows(retry: 1, after: coded(passing, "timeout")))
         #expect(named.allows(retry: 1, after: coded(denied, "no-leader")))
         #expect(!named.allows(retry: 4, after: coded(passing, "no-leader")))
-        // What the system has no name for is not in anybody's list.
+        // A failure for which the system has no code cannot be in a list of codes.
         #expect(named.allows(retry: 1, after: passing))
     }
 
-    @Test func allowsRetriesWithoutEnd() {
+    @Test("a retry policy without a maximum allows retries forever") func endlessRetries() {
         var endless = policy
         endless.maximumRetries = nil
         #expect(endless.allows(retry: .max, after: passing))
     }
 
-    @Test func variesAPauseInBothDirectionsByTheJitter() {
+    @Test("the jitter varies a retry pause in both directions") func jitter() {
         var varied = policy
         varied.jitter = 0.2
         #expect(varied.pause(before: 1, random: 0) == .milliseconds(80))
@@ -48,7 +48,7 @@ struct RetryPolicyTests {
         #expect(varied.pause(before: 1, random: 0.75) == .milliseconds(110))
     }
 
-    @Test("never pauses longer than the maximum", arguments: [0, 0.1, 0.2, 0.5, 1])
+    @Test("a retry pause is never longer than the maximum", arguments: [0, 0.1, 0.2, 0.5, 1])
     func maximum(jitter: Double) {
         var varied = policy
         varied.jitter = jitter
@@ -57,14 +57,14 @@ struct RetryPolicyTests {
         }
     }
 
-    @Test func spreadsPausesThatHaveReachedTheMaximum() {
+    @Test("the jitter spreads retry pauses that have reached the maximum") func jitterAtTheMaximum() {
         var varied = policy
         varied.jitter = 0.2
         let pauses = Set([0, 0.25, 0.5, 0.75, 0.99].map { varied.pause(before: 30, random: $0) })
         #expect(pauses.count == 5)
     }
 
-    @Test func survivesSettingsWithoutMeaning() {
+    @Test("meaningless retry settings never lead to a negative pause") func meaninglessSettings() {
         let wild = [0, -1, .infinity, .nan, 1e300].flatMap { multiplier in
             [0, 5, .infinity, .nan, -3].map {
                 RetryPolicy(maximumRetries: nil, initial: .seconds(1), maximum: .seconds(1 << 40), multiplier: multiplier, jitter: $0)

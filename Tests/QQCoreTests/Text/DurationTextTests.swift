@@ -4,7 +4,7 @@ import Testing
 @Suite("Durations as text")
 struct DurationTextTests {
     @Test(
-        "are read with their units",
+        "durations are read with their units",
         arguments: [
             ("500ms", .milliseconds(500)), ("15s", .seconds(15)), ("2m", .seconds(120)), ("1h30m", .seconds(5400)),
             ("1.5s", .milliseconds(1500)), ("1d2h", .seconds(26 * 3600)), ("0s", .zero), ("007s", .seconds(7)),
@@ -19,7 +19,7 @@ struct DurationTextTests {
     }
 
     @Test(
-        "are refused with a reason",
+        "malformed durations are refused with a reason",
         arguments: [
             ("", "is empty; give a duration, as in 15s"), ("15", "needs a unit, as in 15s"), ("1m30", "needs a unit, as in 15s"),
             ("0", "needs a unit, as in 15s"),
@@ -42,7 +42,7 @@ struct DurationTextTests {
     }
 
     @Test(
-        "are written exactly",
+        "durations are written to the nanosecond",
         arguments: [
             (.zero, "0s"), (.seconds(90), "1m30s"), (.milliseconds(500), "500ms"), (.milliseconds(1500), "1.5s"), (.seconds(3600), "1h"),
             (.seconds(86400 + 61), "1d1m1s"), (.microseconds(1500), "1.5ms"), (.nanoseconds(1), "1ns"),
@@ -55,7 +55,7 @@ struct DurationTextTests {
         #expect(DurationText.format(duration) == text)
     }
 
-    @Test("read back what was written")
+    @Test("written durations are read back unchanged")
     func roundTrip() throws {
         var numbers = Numbers(seed: 6)
         for _ in 0..<5000 {
@@ -68,7 +68,7 @@ struct DurationTextTests {
     }
 
     @Test(
-        "are short for people",
+        "durations are short when they are shown to users",
         arguments: [
             (.zero, "0s"), (.milliseconds(850), "850ms"), (.milliseconds(12_390), "12.3s"), (.seconds(15), "15s"),
             (.milliseconds(15_040), "15s"),
@@ -81,7 +81,7 @@ struct DurationTextTests {
         #expect(DurationText.brief(duration) == text)
     }
 
-    @Test("never trap on damaged text")
+    @Test("parsing a damaged duration never traps")
     func mutations() {
         var numbers = Numbers(seed: 7)
         let pool = Array("0123456789.nuµmshd-+ \0\u{FF}".unicodeScalars)
@@ -95,7 +95,7 @@ struct DurationTextTests {
 
 @Suite("Durations as numbers")
 struct DurationNumbersTests {
-    @Test("give nanoseconds within 64 bits")
+    @Test("a duration in nanoseconds is clamped to 64 bits")
     func nanoseconds() {
         #expect(Duration.milliseconds(-3).nanoseconds == -3_000_000)
         #expect((Duration(secondsComponent: .max, attosecondsComponent: 0) * 10).nanoseconds == .max)
@@ -104,7 +104,7 @@ struct DurationNumbersTests {
         #expect(Duration.nanoseconds(saturating: 5 as UInt8) == .nanoseconds(5))
     }
 
-    @Test("give milliseconds, rounded")
+    @Test("a duration in milliseconds is rounded and clamped to 64 bits")
     func milliseconds() {
         #expect(Duration.nanoseconds(1_499_999).milliseconds == 1)
         #expect(Duration.nanoseconds(1_500_000).milliseconds == 2)
@@ -114,7 +114,7 @@ struct DurationNumbersTests {
         #expect(Duration(attoseconds: .min).milliseconds == .min)
     }
 
-    @Test("are made from any number of seconds")
+    @Test("a duration can be made from any number of seconds or milliseconds")
     func saturation() {
         #expect(Duration.seconds(saturating: 1.5) == .milliseconds(1500))
         #expect(Duration.seconds(saturating: 1e-300) == .zero)
@@ -128,7 +128,7 @@ struct DurationNumbersTests {
         #expect(Duration.milliseconds(saturating: .max) == .nanoseconds(Int64.max))
     }
 
-    @Test("have every number and every text, whatever their length")
+    @Test("every duration has finite numbers and a text, however long it is")
     func extremes() {
         let made = Extremes.doubles.map { Duration.seconds(saturating: $0) } + Extremes.signed.map { Duration.milliseconds(saturating: $0) }
         for duration in Extremes.durations + made {
@@ -139,7 +139,7 @@ struct DurationNumbersTests {
         }
     }
 
-    @Test("give seconds with their fraction")
+    @Test("a duration in seconds keeps its fraction")
     func seconds() {
         #expect(Duration.milliseconds(1500).seconds == 1.5)
         #expect(Duration.milliseconds(-100).seconds == -0.1)
@@ -149,7 +149,7 @@ struct DurationNumbersTests {
 @Suite("FNV-1a")
 struct FNVTests {
     @Test(
-        "hashes the published test vectors",
+        "FNV-1a matches the published test vectors",
         arguments: [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)] as [(String, UInt64)])
     func vectors(text: String, hash: UInt64) {
         #expect(fnv1a64(text.utf8) == hash)

@@ -2,11 +2,11 @@ import Foundation
 import QQCore
 import Testing
 
-@Suite("Parsing JSON")
+@Suite("JSON parser")
 struct JSONParserTests {
     private func parse(_ text: String) throws -> JSONValue { try JSONValue.parse(text.utf8) }
 
-    @Test("reads every kind of value")
+    @Test("the JSON parser reads every kind of value")
     func kinds() throws {
         let value = try parse(" {\"a\": [null, true, false, 1, -2.5e3, \"x\"],\r\n\t\"b\": {}} ")
         #expect(value == ["a": [.null, true, false, 1, -2500.0, "x"], "b": [:]])
@@ -17,7 +17,7 @@ struct JSONParserTests {
     }
 
     @Test(
-        "keeps numbers exact",
+        "the JSON parser reads 64-bit integers exactly and other numbers as doubles",
         arguments: [
             ("0", .integer(0)), ("9223372036854775807", .integer(.max)), ("-9223372036854775808", .integer(.min)),
             ("9223372036854775808", .unsigned(9_223_372_036_854_775_808)), ("18446744073709551615", .unsigned(.max)),
@@ -31,7 +31,7 @@ struct JSONParserTests {
     }
 
     @Test(
-        "keeps a number beyond all ranges as one that has no value",
+        "a number beyond the range of a double is kept without a value",
         arguments: ["1e400", "-1e400", "1" + String(repeating: "0", count: 400)])
     func beyond(text: String) throws {
         let value = try #require(try parse("{\"a\": \(text), \"b\": 1}")["a"])
@@ -42,13 +42,13 @@ struct JSONParserTests {
         #expect(JSONWriter.string([value]) == "[null]")
     }
 
-    @Test("keeps the sign of minus zero")
+    @Test("the JSON parser keeps the sign of minus zero")
     func minusZero() throws {
         #expect(try parse("-0").doubleValue?.sign == .minus)
     }
 
     @Test(
-        "reads strings and escapes as Go does",
+        "the JSON parser reads strings and escapes as Go does",
         arguments: [
             (#""""#, ""), (#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{C}\n\r\t"), (#""\u00e9\u00E9é""#, "ééé"), (#""\ud83d\ude00""#, "😀"),
             (#""\ud800""#, "\u{FFFD}"), (#""\ud800A""#, "\u{FFFD}A"), (#""\udc00\ud800x""#, "\u{FFFD}\u{FFFD}x"),
@@ -60,14 +60,14 @@ struct JSONParserTests {
         #expect(Array(parsed.unicodeScalars) == Array(value.unicodeScalars))
     }
 
-    @Test("gives the last of several members with one name, and keeps all in order")
+    @Test("a JSON object returns the last of several members with one name and keeps all in order")
     func duplicates() throws {
         let object = try #require(try parse(#"{"b":1,"a":2,"b":3}"#).objectValue)
         #expect(object["b"] == 3)
         #expect(object.members.map(\.name) == ["b", "a", "b"])
     }
 
-    @Test("tells names apart that differ in bytes only")
+    @Test("JSON member names that differ only in their bytes are different")
     func canonicallyEquivalentNames() throws {
         let value = try parse(#"{"\u00e9":1,"e\u0301":2}"#)
         #expect(value["\u{E9}"] == 1)
@@ -75,7 +75,7 @@ struct JSONParserTests {
     }
 
     @Test(
-        "says what is wrong and where",
+        "a JSON error gives its reason and offset",
         arguments: [
             ("", 0, "expected a value, found the end of the document"), ("  ", 2, "expected a value, found the end of the document"),
             ("[1,]", 3, "expected a value, found ']'"), ("[1 2]", 3, "expected ',' or ']', found '2'"),
@@ -103,7 +103,7 @@ struct JSONParserTests {
     }
 
     @Test(
-        "refuses invalid UTF-8 where it begins",
+        "the JSON parser refuses invalid UTF-8 at the byte where it begins",
         arguments: [
             ([0x61, 0xFF], 2), ([0xC3], 1), ([0xC0, 0x80], 1), ([0xED, 0xA0, 0x80], 1), ([0xC3, 0xA9, 0x80], 3),
             ([0xF4, 0x90, 0x80, 0x80], 1),
@@ -114,7 +114,7 @@ struct JSONParserTests {
         #expect(error?.reason == "invalid UTF-8")
     }
 
-    @Test("counts lines by line feeds and columns by characters")
+    @Test("JSON errors count lines by line feeds and columns by characters")
     func place() {
         let error = #expect(throws: JSONError.self) { try parse("{\n \"é\":\n\n  \"ü\" x") }
         #expect(error?.line == 4)
@@ -122,7 +122,7 @@ struct JSONParserTests {
         #expect(error?.description == "line 4, column 7: expected ',' or '}', found 'x'")
     }
 
-    @Test("accepts 64 levels and refuses 65")
+    @Test("the JSON parser accepts 64 levels and refuses 65")
     func depth() throws {
         func nested(_ levels: Int) -> String { String(repeating: "[", count: levels) + String(repeating: "]", count: levels) }
         _ = try parse(nested(64))
@@ -132,14 +132,14 @@ struct JSONParserTests {
         _ = try parse("[" + Array(repeating: nested(63), count: 3).joined(separator: ",") + "]")
     }
 
-    @Test("refuses a document above the size limit")
+    @Test("the JSON parser refuses a document above the size limit")
     func size() throws {
         #expect(try JSONValue.parse("1234".utf8, maximumSize: 4) == 1234)
         let error = #expect(throws: JSONError.self) { try JSONValue.parse("12345".utf8, maximumSize: 4) }
         #expect(error?.reason == "the document is larger than 4 bytes")
     }
 
-    @Test("reads slices and raw buffers alike")
+    @Test("the JSON parser reads slices and raw buffers alike")
     func inputs() throws {
         let bytes = Array("xx[1]".utf8)
         #expect(try JSONValue.parse(bytes[2...]) == [1])
@@ -149,7 +149,7 @@ struct JSONParserTests {
         }
     }
 
-    @Test("agrees with Foundation on thousands of damaged documents and never traps")
+    @Test("the JSON parser agrees with Foundation on thousands of damaged documents and never traps")
     func mutations() throws {
         let seeds = [
             #"{"name":"db","token":18446744073709551615,"ttl":1.5e1,"held":true,"at":"2026-03-01T12:00:00Z","x":null}"#,
@@ -187,7 +187,7 @@ struct JSONParserTests {
         #expect(accepted > 100)
     }
 
-    /// Foundation refuses what we keep as a number that has no value.
+    /// Foundation refuses numbers that this parser keeps without a value.
     private func hasNumberBeyondAllRanges(_ value: JSONValue) -> Bool {
         switch value {
         case .double(let number): number.isInfinite
@@ -197,7 +197,7 @@ struct JSONParserTests {
         }
     }
 
-    /// Foundation refuses what Go and we read as U+FFFD.
+    /// Foundation refuses lone surrogates, which Go and this parser read as U+FFFD.
     private func hasLoneSurrogate(_ document: [UInt8]) -> Bool {
         String(decoding: document, as: UTF8.self).lowercased().contains("\\ud")
     }

@@ -1,20 +1,20 @@
 import QQCore
 import Testing
 
-@Suite("Writing JSON")
+@Suite("JSON writer")
 struct JSONWriterTests {
     private let lease: JSONValue = [
         "name": "a<b>&c", "token": 18, "empty": [:], "none": [], "list": [1, .null, true], "nested": ["x": ["y": -0.5]],
     ]
 
-    @Test("writes one line without spaces")
+    @Test("the compact style writes one line without spaces")
     func compact() {
         #expect(
             JSONWriter.string(lease)
                 == #"{"name":"a<b>&c","token":18,"empty":{},"none":[],"list":[1,null,true],"nested":{"x":{"y":-0.5}}}"#)
     }
 
-    @Test("indents by two spaces")
+    @Test("the indented style indents by two spaces")
     func indented() {
         #expect(
             JSONWriter.string(lease, style: .indented) == """
@@ -37,7 +37,7 @@ struct JSONWriterTests {
                 """)
     }
 
-    @Test("writes as Go's json.MarshalIndent does, byte for byte")
+    @Test("the Go style equals the output of Go's json.MarshalIndent, byte for byte")
     func go() throws {
         // json.MarshalIndent(struct{…}, "", "  ") with Go 1.22, strings and numbers chosen for its particular escapes and notation.
         let value: JSONValue = [
@@ -52,13 +52,13 @@ struct JSONWriterTests {
         #expect(JSONWriter.bytes(value, style: .goIndented) == Array(expected.utf8))
     }
 
-    @Test("escapes only what RFC 8259 demands outside the Go style", arguments: [JSONWriter.Style.compact, .indented])
+    @Test("styles other than the Go style escape only what RFC 8259 demands", arguments: [JSONWriter.Style.compact, .indented])
     func minimalEscapes(style: JSONWriter.Style) {
         #expect(JSONWriter.string("<>&\u{2028}/é😀\u{0}\u{1F}\"\\", style: style) == "\"<>&\u{2028}/é😀\\u0000\\u001f\\\"\\\\\"")
     }
 
     @Test(
-        "writes numbers in their shortest form",
+        "the JSON writer writes numbers in their shortest form",
         arguments: [
             (.double(0), "0"), (.double(-0.0), "-0"), (.double(15), "15"), (.double(-1.25), "-1.25"),
             (.double(.leastNonzeroMagnitude), "5e-324"),
@@ -71,7 +71,7 @@ struct JSONWriterTests {
         #expect(JSONWriter.string(value) == text)
     }
 
-    @Test("writes doubles that read back the same")
+    @Test("written doubles are read back unchanged")
     func doublesRoundTrip() throws {
         var numbers = Numbers(seed: 2)
         for round in 0..<5000 {
@@ -83,7 +83,7 @@ struct JSONWriterTests {
         }
     }
 
-    @Test("reads back what it wrote in every style", arguments: [JSONWriter.Style.compact, .indented, .goIndented])
+    @Test("JSON values written in any style are read back unchanged", arguments: [JSONWriter.Style.compact, .indented, .goIndented])
     func roundTrip(style: JSONWriter.Style) throws {
         var numbers = Numbers(seed: 3)
         for _ in 0..<300 {
@@ -122,7 +122,7 @@ struct JSONWriterTests {
 
 @Suite("JSON values")
 struct JSONValueTests {
-    @Test("convert numbers only where they are exact")
+    @Test("JSON numbers are converted only if the result is exact")
     func conversions() {
         #expect(JSONValue.double(1e3).int64Value == 1000)
         #expect(JSONValue.double(1.5).int64Value == nil)
@@ -137,7 +137,7 @@ struct JSONValueTests {
         #expect(JSONValue.integer(1).boolValue == nil)
     }
 
-    @Test("set a member in place and drop its duplicates")
+    @Test("setting a JSON member replaces its value and drops its duplicates")
     func setMember() {
         var object = JSONObject([.init(name: "a", value: 1), .init(name: "b", value: 2), .init(name: "a", value: 3)])
         object["a"] = 4

@@ -1,8 +1,8 @@
 import QQCore
 import Testing
 
-/// Forms of server URLs that a system can declare, beside those of the systems that there are.
-@Suite("A system's server URLs")
+/// Forms of server URLs that a system can declare, in addition to those of the existing systems.
+@Suite("Forms of server URLs")
 struct ServerURLFormTests {
     /// Hosts, and the prefix of the keys as path.
     private static let keys = ServerURL.System(
@@ -11,12 +11,12 @@ struct ServerURLFormTests {
     /// Hosts that can be left out.
     private static let agent = ServerURL.System(
         name: "agent", schemes: [.init("agent")], authority: .hosts(areRequired: false, loneUserIsToken: false), path: .prefix)
-    /// Nothing but the scheme, and a prefix.
+    /// Only the scheme and a prefix.
     private static let local = ServerURL.System(name: "local", schemes: [.init("local")], authority: .none, path: .prefix)
     private static let all = [keys, agent, local]
 
     @Test(
-        "can have hosts and a prefix, and are written in one way",
+        "a server URL with hosts and a prefix has one canonical form",
         arguments: [
             ("keys://H1:2379,h2/team/a", "keys://h1:2379,h2/team/a", "/team/a"), ("keys://h1", "keys://h1", ""),
             ("keyss://u:p@h1/", "keyss://h1", ""), ("keys://h1/a%20b//c/", "keys://h1/a%20b/c", "/a b/c"),
@@ -30,8 +30,7 @@ struct ServerURLFormTests {
         #expect(try ServerURL.parse(canonical, as: Self.all).description == canonical)
     }
 
-    @Test("name the system and say whether it is reached over a network, whether it has logins and how its URLs begin") func facts() throws
-    {
+    @Test("a server URL names its system, and that says whether it has a network, logins and which schemes") func facts() throws {
         let url = try ServerURL.parse("keyss://h", as: Self.all)
         #expect(url.system == Self.keys && url.scheme == "keyss" && url.tls)
         #expect(url.system.isOverNetwork && url.system.hasCredentials && url.system.beginnings == ["keys://", "keyss://"])
@@ -39,7 +38,7 @@ struct ServerURLFormTests {
     }
 
     @Test(
-        "are refused where a part is missing, or is one that the system does not have",
+        "a server URL that lacks a part or has one too many for its system is refused",
         arguments: [
             ("keys:///team", "host 1 has no name"), ("keys://h//x", "the server URL has more than one scheme"),
             ("local://host", "a local URL has no host"), ("agent://u:p@", "host 1 has no name"), ("nats://h", "unknown scheme nats"),
@@ -51,12 +50,12 @@ struct ServerURLFormTests {
         #expect(error?.reason == reason)
     }
 
-    @Test("are the only ones that a hint names") func hint() {
+    @Test("the hint about a server URL names only the forms of the given systems") func hint() {
         let error = #expect(throws: ServerURL.Invalid.self) { try ServerURL.parse("x", as: Self.all) }
         #expect(error?.hint == "give a URL that begins with one of keys://, keyss://, agent://, local://")
     }
 
-    @Test("are no folder of a system that has none") func folder() {
+    @Test("a system without folders has no URL for one") func folder() {
         #expect(throws: ServerURL.Invalid.self) { try ServerURL.folder("/x", of: Self.keys) }
     }
 }

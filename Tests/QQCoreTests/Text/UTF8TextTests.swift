@@ -1,10 +1,10 @@
 import QQCore
 import Testing
 
-@Suite("Bytes that are to be text")
+@Suite("Bytes as text")
 struct UTF8TextTests {
     @Test(
-        "stay different texts where they are none",
+        "different bytes that are not UTF-8 become different texts",
         arguments: [
             (Array("é".utf8), "é"), ([0xff], "\\xff"), ([0xfe], "\\xfe"), ([0x61, 0xc3, 0x62], "a\\xc3b"), ([0xe2, 0x82], "\\xe2\\x82"),
             ([0xed, 0xa0, 0x80, 0x7a], "\\xed\\xa0\\x80z"), ([], ""),
