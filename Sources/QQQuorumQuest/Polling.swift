@@ -24,14 +24,14 @@ extension QuorumQuestCoordinator {
         return nil
     }
 
-    /// Reports whether this process holds elections, as that changes.
+    /// Reports whether elections are held with a grant of this process or a saved one, as that changes.
     public func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
         let watch = OwnershipWatch(names, self, tellsRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 }
 
-/// Polls, for one reader, whether this process holds several elections.
+/// Polls, for one reader, whether several elections are held with a grant of this process or a saved one.
 private actor OwnershipWatch {
     private let coordinator: QuorumQuestCoordinator
     private let names: [String]

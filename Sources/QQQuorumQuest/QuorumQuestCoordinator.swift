@@ -108,7 +108,7 @@ public final class QuorumQuestCoordinator: Coordinator {
     }
 
     /// Releases a lease that might have been granted without our knowledge.
-    /// - Throws: `failure`, marked as uncertain if the release fails as well.
+    /// - Throws: always `failure`, as uncertain if the release fails as well.
     private func undo(
         _ request: AcquireRequest, _ name: ElectionName, _ failure: CoordinationError, _ continued: Grant?
     ) async throws(CoordinationError) {
@@ -235,7 +235,7 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     private func unknown(_ name: String) -> ElectionState { ElectionState(name: name, phase: .unknown) }
 
-    /// Returns whether the election is ours, by the grant that this process has, and nothing else. The server is not asked, because the one
+    /// Returns whether the election is ours, only by a grant of this process or a saved one. The server is not asked, because the one
     /// request that it answers restarts the lease. With a whole TTL, reading a lease would keep it from expiring. With the rest of a saved
     /// grant, reading would cut short a lease that its holder, another process, has renewed since and works under.
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
