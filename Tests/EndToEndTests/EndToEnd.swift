@@ -2,7 +2,7 @@ import Glibc
 import Support
 import Testing
 
-/// Runs a test in a sandbox of its own, and fails it where something that it started lives on.
+/// Runs a test in a sandbox of its own. The test fails if a process that it started still lives.
 func inSandbox(
     _ load: Gate.Load = .light, sourceLocation: SourceLocation = #_sourceLocation, _ body: (Sandbox) async throws -> Void
 ) async throws {
@@ -10,7 +10,7 @@ func inSandbox(
     #expect(left.isEmpty, "processes were left behind", sourceLocation: sourceLocation)
 }
 
-/// How a run of a program went.
+/// The result of a program's run.
 struct Run {
     var ending: Ending
     var output: [UInt8]
@@ -21,7 +21,7 @@ struct Run {
     var code: Int32? { if case .exited(let code) = ending { code } else { nil } }
 }
 
-/// A program that runs, with its output in files.
+/// A running program, with its output in files.
 final class Started: Sendable {
     let child: Child
     private let outputFile: String
@@ -46,7 +46,7 @@ final class Started: Sendable {
             let ending = try await child.wait(within: limit)
             return Run(ending: ending, output: readBytes(outputFile) ?? [], errors: errors)
         } catch {
-            Issue.record("did not end in time; stdout: \(output) stderr: \(errors)", sourceLocation: sourceLocation)
+            Issue.record("the program did not end in time; stdout: \(output) stderr: \(errors)", sourceLocation: sourceLocation)
             throw error
         }
     }
@@ -70,15 +70,15 @@ extension Sandbox {
         try await start([Self.binary] + arguments, environment: environment).finish(within: limit, sourceLocation)
     }
 
-    /// Waits until the log shows this many different tokens at work.
+    /// Waits until the log shows stamps of this many different tokens.
     func waitForTerms(_ count: Int, log: String = "stamps", within limit: Duration = .seconds(20)) async throws -> Stamps {
-        try await waitFor("\(count) terms at work", within: limit) {
+        try await waitFor("\(count) terms with stamps", within: limit) {
             let stamps = stamps(log)
             return stamps.terms.count >= count ? stamps : nil
         }
     }
 
-    /// Holds an election under guard with a command that does nothing until it is ended.
+    /// Holds an election with a guarded command that does nothing until it is ended.
     func hold(_ name: String, _ options: String..., environment: [String: String] = [:]) async throws -> Started {
         let holder = try start(
             [Self.binary, "acquire", name] + options + ["--", "sh", "-c", "echo held; exec sleep 600"], environment: environment)
@@ -89,10 +89,10 @@ extension Sandbox {
         return holder
     }
 
-    /// Stops a `qq` that holds an election, but not in the microseconds in which it has the lease file locked: then nobody could read the file, and what
-    /// a test is about would not be reached.
+    /// Stops a `qq` that holds an election, but not in the microseconds while it has the lease file locked. No process could read the
+    /// file then, and the test would not reach its subject.
     func stop(_ qq: Started, holding name: String) async throws {
-        try await waitUntil("\(qq.pid) is stopped outside a change of the file") {
+        try await waitUntil("\(qq.pid) is stopped, but not while it changes the file") {
             kill(qq.pid, SIGSTOP)
             while LivingProcess(qq.pid)?.isStopped == false { usleep(100) }
             let descriptor = open(leaseFile(name), O_RDONLY | O_CLOEXEC)
@@ -104,10 +104,10 @@ extension Sandbox {
         }
     }
 
-    /// Waits until this many wait for their turn, the last of them being `qq`.
+    /// Waits until this many contenders wait for their turn, the last of them being `qq`.
     func waitForQueue(_ qq: Started, count: Int = 1, for name: String = "x") async throws {
         try await waitUntil("\(count) wait, the last is \(qq.pid): \(qq.errors)") {
-            guard qq.child.isRunning else { throw TimedOut("it ended instead of waiting: \(qq.child.ending as Any) \(qq.errors)") }
+            guard qq.child.isRunning else { throw TimedOut("qq ended instead of waiting: \(qq.child.ending as Any) \(qq.errors)") }
             return try waiters(name, in: self) >= count
         }
     }
@@ -119,13 +119,13 @@ extension Sandbox {
 }
 
 extension Sandbox {
-    /// When the lease that stands in a file ends, in nanoseconds of the boot clock; nil without a lease of `qq`.
+    /// When the lease in a file ends, in nanoseconds of the boot clock; nil without a lease of `qq`.
     func deadline(of name: String) -> UInt64? {
         guard let value = try? object(readText(leaseFile(name)))["bootDeadline"]?.int64Value else { return nil }
         return UInt64(exactly: value)
     }
 
-    /// Waits until the term that a file shows now would have ended without a renewal.
+    /// Waits until the lease that a file shows now would have ended without a renewal.
     /// - Returns: whether it was renewed.
     @discardableResult
     func outlivesItsDeadline(_ name: String) async throws -> Bool {
@@ -136,12 +136,12 @@ extension Sandbox {
 }
 
 extension Started {
-    /// Whether one of its threads waits for room in a pipe.
+    /// Whether one of the program's threads waits for room in a pipe.
     var waitsForPipe: Bool {
         names(in: "/proc/\(pid)/task").contains { readText("/proc/\(pid)/task/\($0)/wchan").contains("pipe_") }
     }
 
-    /// Whether it has a file open.
+    /// Whether the program has a file open.
     func hasOpen(_ path: String) -> Bool {
         var wanted = stat()
         guard stat(path, &wanted) == 0 else { return false }
@@ -152,7 +152,7 @@ extension Started {
         }
     }
 
-    /// Ends it as an operator does, and sees that it went.
+    /// Ends the program with SIGTERM, as an operator does, and waits for its end.
     func terminate() async throws {
         child.signal(SIGTERM)
         _ = try await finish()

@@ -14,7 +14,7 @@ import Testing
         try await box.start([Sandbox.binary] + words, environment: home(box).merging(more) { $1 }).finish()
     }
 
-    @Test("name places, which every command then uses") func using() async throws {
+    @Test("contexts name servers for every command") func using() async throws {
         try await inSandbox { box in
             let (one, two) = (box.path("one"), box.path("two"))
             for folder in [one, two] { try #require(mkdir(folder, 0o700) == 0) }
@@ -25,13 +25,13 @@ import Testing
             #expect(try await qq(box, "context", "use", "one").ending == .exited(0))
             #expect(try await qq(box, "acquire", "x").text == "x\tme\t1\t60\n")
             #expect(readText(one + "/x.json").contains("me"))
-            // Named, by flag and environment; and left aside where a place is named.
+            // Contexts chosen by flag and environment, and ignored if a server URL is given.
             #expect(try await qq(box, "status", "x", "--context", "two").ending == .exited(1))
             #expect(try await qq(box, "status", "x", with: ["QQ_CONTEXT": "two"]).ending == .exited(1))
             #expect(try await qq(box, "status", "x", "--context", "one", with: ["QQ_CONTEXT": "two"]).ending == .exited(0))
             #expect(try await qq(box, "acquire", "y", "-s", "file://" + two).text.contains("\tme\t") == false)
             #expect(try await qq(box, "status", "x", with: ["QQ_SERVER": "file://" + two]).ending == .exited(1))
-            // What a flag says comes before what the context does.
+            // Flags override the context.
             #expect(try await qq(box, "acquire", "z", "--ttl", "5s").text == "z\tme\t1\t5\n")
             let test = try await qq(box, "context", "test", "two")
             #expect(test.ending == .exited(0) && test.text.hasPrefix("file://" + two + "\treachable"), "\(test.errors)")
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test("say where each value comes from") func effective() async throws {
+    @Test("context show --effective tells the origin of each value") func effective() async throws {
         try await inSandbox { box in
             _ = try await qq(box, "context", "add", "one", "-s", "nats://n1", "--id", "me", "--creds", "x.creds", "--tls-first")
             let run = try await qq(
@@ -64,13 +64,13 @@ import Testing
             #expect(said("server").0 == "nats://n1" && said("server").1?.hasPrefix("context one (") == true)
             #expect(said("timeout") == ("1s", "flag --timeout"))
             #expect(said("nkey") == ("/other", "environment QQ_NATS_NKEY"))
-            // Another login takes its place.
+            // The other login replaces the context's.
             #expect(said("creds").1 == "default" && said("retries") == ("3", "default"))
             #expect(said("tls-first").0 == "true" && said("id").0 == "me")
         }
     }
 
-    @Test("are imported from a cluster.json and a kubeconfig, without secrets") func imports() async throws {
+    @Test("contexts are imported from a cluster.json and a kubeconfig, without secrets") func imports() async throws {
         try await inSandbox { box in
             try box.write(
                 #"{"clusterId": "c", "nodeId": "n7", "nats": {"servers": ["nats://n1:4222", "nats://n2:4222"], "credentials": "me.creds"}, "election": {"leaseTtlMs": 9000}}"#,
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test("survive many who change them at once, and a file by hand keeps its comments") func concurrent() async throws {
+    @Test("contexts survive concurrent changes, and a file written by hand keeps its comments") func concurrent() async throws {
         try await inSandbox { box in
             _ = try await qq(box, "context", "add", "base", "-s", "file:///base")
             try box.write("# by hand\n" + file(box).replacing("  base:", with: "  # the first\n  base:"), to: "config/qq/contexts.yaml")
@@ -108,7 +108,7 @@ import Testing
         }
     }
 
-    @Test("that are wrong stop what would use them, and nothing else") func broken() async throws {
+    @Test("an invalid contexts file stops the commands that use it, and no others") func broken() async throws {
         try await inSandbox { box in
             try #require(mkdir(box.path("config"), 0o700) == 0 && mkdir(box.path("config/qq"), 0o700) == 0)
             try box.write("contexts:\n  a:\n    sever: x\n", to: "config/qq/contexts.yaml")

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Lease files that cannot be used")
 struct FolderFailureTests {
-    /// Each command, against `x`: none is to change anything.
+    /// Each command for `x`: none of them should change anything.
     private static let commands: [[String]] = [
         ["acquire", "x"], ["acquire", "x", "--", "touch", "ran"], ["acquire", "x", "--wait=1s", "--", "touch", "ran"],
         ["status", "x"], ["release", "x", "--id", "me"], ["step-down", "x", "--force", "--yes"], ["keepalive", "x"],
@@ -22,7 +22,7 @@ struct FolderFailureTests {
     }
 
     @Test(
-        "broken JSON is 65, and stays as it is",
+        "broken JSON exits with 65, and the file is left as it is",
         arguments: ["{", "[]", "null", "{\"holder\": 3}", "{\"holder\":\"a\",\"renewTime\":\"yesterday\"}", "\u{0}\u{0}\u{0}", "{}{}"])
     func broken(_ text: String) async throws {
         try await inSandbox { box in
@@ -32,7 +32,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("a file that is far too large is 65")
+    @Test("a file that is far too large exits with 65")
     func large() async throws {
         try await inSandbox { box in
             try box.write([UInt8](repeating: UInt8(ascii: " "), count: 1_000_000), to: "leases/x.json")
@@ -40,7 +40,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("a FIFO, a folder and a device are 65, without hanging")
+    @Test("a FIFO and a folder exit with 65, without hanging")
     func notRegular() async throws {
         try await inSandbox { box in
             mkfifo(box.leaseFile("x"), 0o644)
@@ -51,7 +51,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("a symbolic link is 77, and what it points at stays as it is")
+    @Test("a symbolic link exits with 77, and its target is left as it is")
     func link() async throws {
         try await inSandbox { box in
             try box.write("precious", to: "victim")
@@ -65,7 +65,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("a folder that is missing, or none, is 78 and is not made")
+    @Test("a missing folder, or a file in its place, exits with 78, and no folder is created")
     func missing() async throws {
         try await inSandbox { box in
             rmdir(box.leases)
@@ -76,7 +76,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("a folder where everybody may replace files is 77")
+    @Test("a folder where every user can replace files exits with 77")
     func openToAll() async throws {
         try await inSandbox { box in
             chmod(box.leases, 0o777)
@@ -86,7 +86,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("in a sticky folder, somebody else's file is 77", .enabled(if: isRoot, "only root can make files for others"))
+    @Test("another user's file in a sticky folder exits with 77", .enabled(if: isRoot, "only root can create files for others"))
     func foreignOwner() async throws {
         try await inSandbox { box in
             chmod(box.leases, 0o1777)
@@ -96,7 +96,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("a folder that we may not write is 77 for those who would", .enabled(if: !isRoot, "root may write anywhere"))
+    @Test("a folder that this user cannot write to exits with 77 for commands that write", .enabled(if: !isRoot, "root can write anywhere"))
     func unwritable() async throws {
         try await inSandbox { box in
             chmod(box.leases, 0o555)
@@ -108,7 +108,7 @@ struct FolderFailureTests {
         }
     }
 
-    @Test("names that are none are 64", arguments: ["", ".hidden", "a/b", "../x", "a b", "ü", String(repeating: "a", count: 129)])
+    @Test("invalid names exit with 64", arguments: ["", ".hidden", "a/b", "../x", "a b", "ü", String(repeating: "a", count: 129)])
     func badName(_ name: String) async throws {
         try await inSandbox { box in
             for words in [["acquire", name, "--", "true"], ["acquire", name], ["status", name], ["keepalive", name], ["watch", name]] {
@@ -120,14 +120,14 @@ struct FolderFailureTests {
     }
 
     @Test(
-        "on a full disk nothing is granted, the old content stays, and there is no half-written file",
+        "on a full disk no lease is granted, the old content stays, and no half-written file is left",
         .enabled(if: isRoot, "only root can mount a small file system"))
     func fullDisk() async throws {
         try await inSandbox { box in
             let mount = try await box.start(["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "tmpfs", box.leases]).finish()
-            // In a container root may not, either: then there is nothing to test with.
+            // In a container even root might not be allowed to; the test is then skipped.
             guard mount.ending == .exited(0) else {
-                print("no small file system to be had here: \(mount.errors)")
+                print("skipped: cannot mount a small file system here: \(mount.errors)")
                 return
             }
             var failure: (any Error)?

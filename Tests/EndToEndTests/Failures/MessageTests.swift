@@ -2,16 +2,16 @@ import Glibc
 import Support
 import Testing
 
-/// A message that a person meets, and what it has to have.
+/// A message that users see, and its required parts.
 private struct Met: CustomTestStringConvertible {
-    /// What is typed after `qq`; `{dir}` stands for the sandbox, `{refused}` and the like for addresses.
+    /// The words after `qq`; `{dir}` stands for the sandbox, `{refused}` and similar names for addresses.
     let words: [String]
     let code: Int32
-    /// What stands in brackets at the end of the first line; nil where the line itself is all there is to see.
+    /// The location in brackets at the end of the first line; nil if the message does not name one.
     var place: String?
-    /// What the line says, among other things.
+    /// A part of the first line.
     var saying: String
-    /// What the second line says, among other things; nil for none.
+    /// A part of the second line; nil if there should be no hint.
     var hint: String?
 
     init(_ line: String, _ code: Int32, _ saying: String, at place: String? = nil, hint: String?) {
@@ -26,35 +26,35 @@ private struct Met: CustomTestStringConvertible {
 }
 
 @Suite("Every message says what failed, where, and what to do") struct MessageTests {
-    /// Words that come from our own insides, and not from an operator's world.
+    /// Words from qq's implementation, which an operator does not know.
     private static let foreign = [
         "Optional(", "Error Domain", "QQCore", "QQCLI", "QQNATS", "QQGRPC", "QQFile", "QQRaftLock", "QQQuorumQuest", "QQNetwork", "NIO",
         "RPCError", "GRPCFailure", "CoordinationError", "UsageError", "SystemCallError", "ChannelError", "errno", "Swift", "Fatal error",
         "Stack dump", "Code=", "s3cret", "\u{1b}", "(null)",
     ]
 
-    /// What holds for all of them.
+    /// Checks the rules that all messages follow.
     private func check(
         _ run: Run, _ met: Met, in box: Sandbox, _ addresses: [String: String], sourceLocation: SourceLocation = #_sourceLocation
     ) {
         let said = "\(met.words.joined(separator: " ")) -> \(run.ending): \(run.errors)"
         func expect(_ holds: Bool, _ rule: Comment) { #expect(holds, "\(rule): \(said)", sourceLocation: sourceLocation) }
-        expect(run.code == met.code, "its exit code is \(met.code)")
-        expect(run.errors.hasSuffix("\n"), "it ends its last line")
+        expect(run.code == met.code, "the exit code is \(met.code)")
+        expect(run.errors.hasSuffix("\n"), "the last line is complete")
         let lines = run.errors.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
-        expect(lines.count == (met.hint == nil ? 1 : 2), "it has \(met.hint == nil ? "no hint" : "a hint")")
+        expect(lines.count == (met.hint == nil ? 1 : 2), "there is \(met.hint == nil ? "no hint" : "a hint")")
         for line in lines {
             expect(line.hasPrefix("qq: ") && line.count > 8, "each line begins with the program's name")
             expect(!line.hasSuffix(".") && !line.hasSuffix(":") && !line.hasSuffix(" "), "no line ends in the middle")
-            expect(!line.contains(": :") && !line.contains("()") && !line.contains("  "), "nothing is left empty")
-            expect(line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }, "nothing can move the cursor")
+            expect(!line.contains(": :") && !line.contains("()") && !line.contains("  "), "no part is empty")
+            expect(line.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7f }, "no character moves the cursor")
         }
-        for word in Self.foreign { expect(!run.errors.contains(word), "it does not say \(word)") }
+        for word in Self.foreign { expect(!run.errors.contains(word), "the message does not contain \(word)") }
         guard let first = lines.first else { return }
         func filled(_ text: String) -> String { addresses.reduce(text) { $0.replacing($1.key, with: $1.value) } }
-        expect(first.contains(filled(met.saying)), "it says \(met.saying)")
-        if let place = met.place { expect(first.hasSuffix("(\(filled(place)))"), "it says where: \(place)") }
-        if let hint = met.hint, lines.count == 2 { expect(lines[1].contains(filled(hint)), "its hint says \(hint)") }
+        expect(first.contains(filled(met.saying)), "the first line contains \(met.saying)")
+        if let place = met.place { expect(first.hasSuffix("(\(filled(place)))"), "the first line ends with the location: \(place)") }
+        if let hint = met.hint, lines.count == 2 { expect(lines[1].contains(filled(hint)), "the hint contains \(hint)") }
     }
 
     private func checkAll(_ all: [Met], in box: Sandbox, _ addresses: [String: String] = [:], environment: [String: String] = [:])
@@ -68,7 +68,7 @@ private struct Met: CustomTestStringConvertible {
         }
     }
 
-    @Test("a wrong command line") func commandLine() async throws {
+    @Test("messages about a wrong command line name the mistake and the remedy") func commandLine() async throws {
         try await inSandbox { box in
             try await checkAll(
                 [
@@ -107,7 +107,7 @@ private struct Met: CustomTestStringConvertible {
         }
     }
 
-    @Test("lease files, grants and commands") func files() async throws {
+    @Test("messages about lease files, grants and commands name the problem, its location and the remedy") func files() async throws {
         try await inSandbox { box in
             try box.write("{", to: "leases/broken.json")
             mkdir(box.leases + "/folder.json", 0o755)
@@ -151,7 +151,7 @@ private struct Met: CustomTestStringConvertible {
         }
     }
 
-    @Test("servers that do not answer as they should") func servers() async throws {
+    @Test("messages about servers that do not answer properly name the problem, the address and the remedy") func servers() async throws {
         try await inSandbox { box in
             let silent = try Socket.silence(in: box)
             let (refused, ssh) = (try Proxy(to: silent, in: box), try Proxy(to: silent, in: box))
@@ -160,7 +160,7 @@ private struct Met: CustomTestStringConvertible {
             let addresses = [
                 "{refused}": "127.0.0.1:\(refused.port)", "{silent}": "127.0.0.1:\(silent)", "{ssh}": "127.0.0.1:\(ssh.port)",
             ]
-            // Only where nothing comes is the time waited out.
+            // Only servers that stay silent use up the timeout.
             let (flags, brief) = (" --timeout 15s --retries 0", " --timeout 500ms --retries 0")
             var all: [Met] = []
             for url in ["nats://u:s3cret@", "raftlock://"] {
@@ -204,7 +204,7 @@ private struct Met: CustomTestStringConvertible {
         }
     }
 
-    @Test("credentials and certificates that cannot be used") func credentials() async throws {
+    @Test("messages about unusable credentials and certificates name the file and the remedy") func credentials() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
@@ -236,7 +236,7 @@ private struct Met: CustomTestStringConvertible {
         }
     }
 
-    @Test("contexts and cluster files") func contexts() async throws {
+    @Test("messages about contexts and cluster files name the problem, its location and the remedy") func contexts() async throws {
         try await inSandbox { box in
             let environment = ["XDG_CONFIG_HOME": box.path("config"), "QQ_SERVER": ""]
             let path = "{dir}/config/qq/contexts.yaml"
@@ -256,7 +256,7 @@ private struct Met: CustomTestStringConvertible {
             try await checkAll(
                 "contexts:\n  a: {server: 'nats://u:s3cret@h'}\n",
                 [Met("context list", 78, "it holds a secret", at: path + ", line 2", hint: "--creds FILE")])
-            // What stops one command leaves the way out of it open.
+            // An error that stops one command does not block the commands that correct it.
             try await checkAll(
                 "current: gone\ncontexts:\n  a: {server: 'file://\(box.leases)'}\n",
                 [
@@ -291,7 +291,7 @@ private struct Met: CustomTestStringConvertible {
         }
     }
 
-    @Test("hooks that fail") func hooks() async throws {
+    @Test("messages about failing hooks name the hook and the reason") func hooks() async throws {
         try await inSandbox { box in
             for (hook, limit, problem) in [
                 ("exit 3", "20s", "exit code 3"), ("kill -9 $$", "20s", "died of signal 9"),

@@ -5,7 +5,7 @@ import Testing
 @Suite("Standard streams that cannot be used")
 struct StreamFailureTests {
     @Test(
-        "stdout full: an answer that nobody got is no answer, 69",
+        "a full stdout, which loses the answer, exits with 69",
         arguments: [["status", "x"], ["cluster-status"], ["version"], ["help"], ["watch", "x", "--for", "1s"], ["completions", "bash"]])
     func full(_ words: [String]) async throws {
         try await inSandbox { box in
@@ -17,10 +17,10 @@ struct StreamFailureTests {
         }
     }
 
-    @Test("closed stdin, stdout or stderr change nothing for a guarded command but that it has none either", arguments: [0, 1, 2])
+    @Test("closed stdin, stdout or stderr do not affect a guarded command, except that it lacks the stream too", arguments: [0, 1, 2])
     func closed(_ number: Int) async throws {
         try await inSandbox { box in
-            // What the command then opens may take the free number; that a file of qq's own is not hit is what matters.
+            // The command's own files can get the free number. What matters is that its output does not reach a file of qq's.
             var launch = box.launch([
                 Sandbox.binary, "acquire", "x", "-v", "--", "sh", "-c",
                 "echo $QQ_TOKEN >\(box.path("token")); echo out; echo err >&2; exit 6",
@@ -36,7 +36,7 @@ struct StreamFailureTests {
         }
     }
 
-    @Test("closed stdout and stderr: taking, reading and giving up do not write into lease files")
+    @Test("with all standard streams closed, no command writes into lease files")
     func closedForAnswers() async throws {
         try await inSandbox { box in
             for words in [

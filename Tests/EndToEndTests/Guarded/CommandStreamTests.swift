@@ -2,9 +2,9 @@ import Glibc
 import Support
 import Testing
 
-@Suite("A guarded command's surroundings")
+@Suite("Environment and streams of a guarded command")
 struct CommandStreamTests {
-    @Test("its environment is qq's own, and QQ_*")
+    @Test("a guarded command's environment is qq's, with QQ_* added")
     func environment() async throws {
         try await inSandbox { box in
             let before = try await box.start(["env", "-0"]).finish()
@@ -31,7 +31,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("large data goes through stdin and stdout unchanged")
+    @Test("large data passes through stdin and stdout unchanged")
     func largeData() async throws {
         try await inSandbox { box in
             let data = (0..<4_000_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
@@ -44,7 +44,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("who reads its stdout sees the end when the command closes it, while it still runs")
+    @Test("the reader of a command's stdout sees its end when the command closes it, although it still runs")
     func endOfOutput() async throws {
         try await inSandbox { box in
             let pipe = Pipe()
@@ -60,7 +60,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("what it reads is not read by qq, and it sees the end of its stdin")
+    @Test("qq does not read the command's stdin, and the command sees its end")
     func endOfInput() async throws {
         try await inSandbox { box in
             let pipe = Pipe()
@@ -69,13 +69,13 @@ struct CommandStreamTests {
             let run = try Started(launch, in: box)
             let text = Array("one\ntwo\n".utf8)
             #expect(write(pipe.writing, text, text.count) == text.count)
-            try await waitUntil("both lines are through") { run.output == "got one\ntwo\n" }
+            try await waitUntil("the command has read both lines") { run.output == "got one\ntwo\n" }
             pipe.closeWriting()
             #expect(try await run.finish().text == "got one\ntwo\nend\n")
         }
     }
 
-    @Test("its arguments reach it byte for byte")
+    @Test("a command's arguments reach it byte for byte")
     func arguments() async throws {
         try await inSandbox { box in
             var launch = box.launch([Sandbox.binary, "acquire", "x", "--", "printf", "%s\\0"])
@@ -90,7 +90,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("signals that were ignored stay ignored for it, and the others are not")
+    @Test("ignored signals stay ignored for the command, and no others are ignored or blocked")
     func ignoredSignals() async throws {
         try await inSandbox { box in
             let plain = try await box.start(["sh", "-c", "trap '' HUP QUIT; exec grep SigIgn /proc/self/status"]).finish()
@@ -105,7 +105,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("a descriptor that it is to inherit, it inherits; of qq's own, only the lease's lock, and numbered high")
+    @Test("a command inherits qq's caller's descriptors, and of qq's own only the lease's lock, with a high number")
     func descriptors() async throws {
         try await inSandbox { box in
             let pipe = Pipe()
@@ -120,7 +120,7 @@ struct CommandStreamTests {
             let guarded = try await open([Sandbox.binary, "acquire", "x", "--"])
             pipe.closeWriting()
             var bytes: [UInt8] = []
-            try await waitUntil("the end") { pipe.drain(into: &bytes) }
+            try await waitUntil("the end of the pipe") { pipe.drain(into: &bytes) }
             #expect(String(decoding: bytes, as: UTF8.self) == "through\nthrough\n")
             #expect(guarded.isSuperset(of: plain))
             let added = guarded.subtracting(plain)
@@ -129,7 +129,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("qq itself writes nothing to stdout, and -v tells of it on stderr")
+    @Test("qq itself writes nothing to stdout, and with -v reports to stderr")
     func verbose() async throws {
         try await inSandbox { box in
             let run = try await box.run("acquire", "x", "-v", "--", "true")

@@ -2,9 +2,9 @@ import Glibc
 import Support
 import Testing
 
-@Suite("While another holds the lease")
+@Suite("A lease held by another process")
 struct ConflictTests {
-    @Test("the command is not run, and the exit code is 1")
+    @Test("a command is not run while another holder has the lease, and qq exits with 1")
     func refused() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -17,7 +17,7 @@ struct ConflictTests {
         }
     }
 
-    @Test("-E names the exit code, and --skip-ok makes it a silent 0")
+    @Test("-E sets the exit code of a refusal, and --skip-ok makes it a silent 0")
     func chosenCode() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -34,7 +34,7 @@ struct ConflictTests {
         }
     }
 
-    @Test("--wait=DURATION gives up with 75, not sooner")
+    @Test("--wait=DURATION gives up with 75 after that time, and not sooner")
     func waitsOnlySoLong() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -48,7 +48,7 @@ struct ConflictTests {
         }
     }
 
-    @Test("--wait runs the command as soon as the holder has gone")
+    @Test("--wait runs the command as soon as the holder releases the lease")
     func waitsForTheTurn() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -62,7 +62,7 @@ struct ConflictTests {
         }
     }
 
-    @Test("a waiter that is told to end goes, and leaves the queue")
+    @Test("a waiter ends on a signal and leaves the queue")
     func waiterEnded() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -78,7 +78,7 @@ struct ConflictTests {
         }
     }
 
-    @Test("other elections are not touched")
+    @Test("a held election does not affect other elections")
     func otherElections() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -87,12 +87,12 @@ struct ConflictTests {
         }
     }
 
-    @Test("--min-hold keeps the lease after a short command, and then gives it up")
+    @Test("--min-hold keeps the lease after a short command, and then releases it")
     func minimumHold() async throws {
         try await inSandbox { box in
             let start = ContinuousClock.now
             let holder = try box.qq("acquire", "x", "--min-hold", "4s", "--", "sh", "-c", "echo done; exit 3")
-            try await waitUntil("the command is through") { holder.output.contains("done") }
+            try await waitUntil("the command has ended") { holder.output.contains("done") }
             #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
             #expect(try await holder.finish().ending == .exited(3))
             #expect(ContinuousClock.now - start >= .seconds(4))
@@ -100,7 +100,7 @@ struct ConflictTests {
         }
     }
 
-    @Test("an own identity is no way past a command that runs under it")
+    @Test("the holder's own identity does not get another process past its running command")
     func sameIdentity() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "me")
@@ -111,7 +111,7 @@ struct ConflictTests {
     }
 }
 
-/// How many processes sleep for a lock of the election's side file, as the kernel tells.
+/// Number of processes that wait for a lock of the election's side file, according to the kernel.
 func waiters(_ name: String, in box: Sandbox) throws -> Int {
     var information = stat()
     guard stat(box.leases + "/.\(name).lock", &information) == 0 else { return 0 }

@@ -2,9 +2,9 @@ import Glibc
 import Support
 import Testing
 
-@Suite("A guarded command's exit code")
+@Suite("The exit code of a guarded command")
 struct ExitCodeTests {
-    @Test("is passed through, from 0 to 255")
+    @Test("a command's exit code is passed on, from 0 to 255")
     func passedThrough() async throws {
         try await inSandbox { box in
             for code: Int32 in [0, 1, 2, 42, 64, 75, 79, 80, 126, 127, 128, 137, 200, 254, 255] {
@@ -15,7 +15,7 @@ struct ExitCodeTests {
         }
     }
 
-    @Test("is 128+n where it died of signal n", arguments: [SIGHUP, SIGINT, SIGKILL, SIGSEGV, SIGTERM, SIGUSR1])
+    @Test("if a signal n kills the command, qq exits with 128+n", arguments: [SIGHUP, SIGINT, SIGKILL, SIGSEGV, SIGTERM, SIGUSR1])
     func diedOfSignal(_ signal: Int32) async throws {
         try await inSandbox { box in
             let run = try await box.run("acquire", "x", "--", Sandbox.stamp, box.path("stamps"), "--for", "1", "--die", "\(signal)")
@@ -23,7 +23,7 @@ struct ExitCodeTests {
         }
     }
 
-    @Test("is 127 where there is no such command, and the lease is free again")
+    @Test("a missing command exits with 127, and the lease is free again")
     func notFound() async throws {
         try await inSandbox { box in
             let run = try await box.run("acquire", "x", "--", "no-such-command-anywhere")
@@ -34,7 +34,7 @@ struct ExitCodeTests {
         }
     }
 
-    @Test("is 126 where it cannot be run, and the lease is free again")
+    @Test("a command that cannot be executed exits with 126, and the lease is free again")
     func notRunnable() async throws {
         try await inSandbox { box in
             try box.write("#!/bin/sh\n", to: "script")

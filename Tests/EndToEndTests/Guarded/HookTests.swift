@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Hooks of a guarded command")
 struct HookTests {
-    @Test("run before and after it, one after the other, in the order given")
+    @Test("hooks run before and after the command, one after the other, in the order given")
     func order() async throws {
         try await inSandbox { box in
             let run = try await box.run(
@@ -15,7 +15,7 @@ struct HookTests {
         }
     }
 
-    @Test("see the lease in their environment, and hold it while they run")
+    @Test("hooks have the lease in their environment, and it is held while they run")
     func environment() async throws {
         try await inSandbox { box in
             let command = "echo $QQ_NAME $QQ_ID $QQ_TOKEN $QQ_SERVER $QQ_TTL $QQ_EVENT $QQ_LEADER"
@@ -30,7 +30,7 @@ struct HookTests {
         }
     }
 
-    @Test("that fail are told of, and change nothing")
+    @Test("failing hooks are reported, and change nothing else")
     func failure() async throws {
         try await inSandbox { box in
             let run = try await box.run(
@@ -42,7 +42,7 @@ struct HookTests {
         }
     }
 
-    @Test("that take too long are ended with all that they started")
+    @Test("hooks that take too long are ended with all processes that they started")
     func timeLimit() async throws {
         try await inSandbox { box in
             let start = ContinuousClock.now
@@ -56,7 +56,7 @@ struct HookTests {
         }
     }
 
-    @Test("write to stderr, so that stdout stays the command's own")
+    @Test("hooks write to stderr, so that stdout is the command's alone")
     func output() async throws {
         try await inSandbox { box in
             let run = try await box.run("acquire", "x", "--on-elected", "echo from the hook", "--", "echo", "from the command")
@@ -65,7 +65,7 @@ struct HookTests {
         }
     }
 
-    @Test("for a loss run after the command has been ended")
+    @Test("hooks for a loss run after the command has been ended")
     func loss() async throws {
         try await inSandbox { box in
             let run = try box.start(
@@ -81,7 +81,7 @@ struct HookTests {
         }
     }
 
-    @Test("for a loss never run beside those for the election, which a loss ends")
+    @Test("hooks for a loss never overlap the hooks for the election, which a loss ends")
     func overlap() async throws {
         try await inSandbox { box in
             let run = try box.qq(
@@ -96,7 +96,7 @@ struct HookTests {
         }
     }
 
-    @Test("never delay SIGTERM: the one that runs is ended, and what it delayed follows")
+    @Test("hooks do not delay SIGTERM: the running hook is ended, and the next steps follow")
     func terminated() async throws {
         try await inSandbox { box in
             let before = try box.qq(
@@ -124,7 +124,7 @@ struct HookTests {
         }
     }
 
-    @Test("leave no zombies: what they started is reaped while the command runs")
+    @Test("processes that hooks started are reaped while the command runs")
     func zombies() async throws {
         try await inSandbox { box in
             let run = try box.qq(
@@ -141,7 +141,7 @@ struct HookTests {
         }
     }
 
-    @Test("do not run where the lease was not won")
+    @Test("hooks do not run if the lease was not acquired")
     func notElected() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")

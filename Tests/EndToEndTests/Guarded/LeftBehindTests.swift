@@ -2,9 +2,11 @@ import Glibc
 import Support
 import Testing
 
-@Suite("What a command leaves behind")
+@Suite("Processes that a command leaves behind")
 struct LeftBehindTests {
-    @Test("is gone before qq exits", arguments: [["--child"], ["--daemon"], ["--forking"], ["--child", "--daemon", "--forking"]])
+    @Test(
+        "left-behind processes are dead before qq exits",
+        arguments: [["--child"], ["--daemon"], ["--forking"], ["--child", "--daemon", "--forking"]])
     func gone(_ tree: [String]) async throws {
         try await inSandbox { box in
             let run = try await box.start(
@@ -13,13 +15,13 @@ struct LeftBehindTests {
             let living = box.living
             #expect(run.ending == .exited(7))
             #expect(living.isEmpty)
-            // One that forks all the time may not be there to be counted.
+            // A process that forks all the time might not be counted.
             if tree != ["--forking"] { #expect(run.errors.contains("left behind")) }
             #expect(box.stamps().all.contains { $0.role != "main" })
         }
     }
 
-    @Test("is told of by SIGTERM, and killed after --kill-after")
+    @Test("left-behind processes get SIGTERM, and SIGKILL after --kill-after")
     func killAfter() async throws {
         try await inSandbox { box in
             let start = ContinuousClock.now
@@ -39,7 +41,7 @@ struct LeftBehindTests {
         }
     }
 
-    @Test("that goes when it is told to is not waited for")
+    @Test("left-behind processes that end on SIGTERM cause no delay")
     func goesByItself() async throws {
         try await inSandbox { box in
             let start = ContinuousClock.now
@@ -51,7 +53,7 @@ struct LeftBehindTests {
         }
     }
 
-    @Test("in a shell's background is gone too")
+    @Test("processes in a shell's background are ended too")
     func background() async throws {
         try await inSandbox { box in
             let run = try await box.run("acquire", "x", "--", "sh", "-c", "sleep 600 & setsid sleep 600 & (setsid sleep 600 &) ; exit 4")
@@ -60,7 +62,7 @@ struct LeftBehindTests {
         }
     }
 
-    @Test("holds the lease until it is gone: the next one's work comes after it")
+    @Test("left-behind processes keep the lease until they are dead, and the next command starts after them")
     func leaseHeld() async throws {
         try await inSandbox { box in
             let first = try box.start(

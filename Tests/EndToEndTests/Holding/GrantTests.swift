@@ -21,14 +21,14 @@ func names(in path: String) -> [String] {
     return found.sorted()
 }
 
-/// One JSON object.
+/// Parses one JSON object.
 func object(_ text: some StringProtocol) throws -> JSONObject {
     try #require(try JSONValue.parse(Array(text.utf8)).objectValue)
 }
 
-@Suite("A lease taken without a command")
+@Suite("A lease acquired without a command")
 struct GrantTests {
-    @Test("stays held, and its grant is saved for this user's eyes only")
+    @Test("acquire without a command keeps the lease, and saves its grant for this user only")
     func saved() async throws {
         try await inSandbox { box in
             let run = try await box.run("acquire", "x", "--id", "me")
@@ -43,7 +43,7 @@ struct GrantTests {
         }
     }
 
-    @Test("is given up by release, once")
+    @Test("release gives a lease up once")
     func release() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x")
@@ -58,7 +58,7 @@ struct GrantTests {
         }
     }
 
-    @Test("is given up by another user's release only under --id, and --token where that is given")
+    @Test("another user releases a lease only with --id, and with the right --token if one is given")
     func releaseByIdentity() async throws {
         try await inSandbox { box in
             let elsewhere = ["XDG_RUNTIME_DIR": box.path("home")]
@@ -72,7 +72,7 @@ struct GrantTests {
         }
     }
 
-    @Test("ends after its TTL, and then a release is too late and changes nothing")
+    @Test("a lease ends after its TTL, and a later release fails and changes nothing")
     func ends() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--ttl", "300ms")
@@ -84,7 +84,7 @@ struct GrantTests {
         }
     }
 
-    @Test("does not keep two scripts of one identity apart, and says so by the same token")
+    @Test("a second acquire with the saved grant's identity gets the same lease, with the same token")
     func sameIdentity() async throws {
         try await inSandbox { box in
             let first = try await box.run("acquire", "x", "--id", "me")
@@ -95,7 +95,7 @@ struct GrantTests {
         }
     }
 
-    @Test("is refused while another's stands, with --json saying whose it is")
+    @Test("acquire is refused while another holder has the lease, and --json names that holder")
     func refused() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "first")
@@ -109,7 +109,7 @@ struct GrantTests {
         }
     }
 
-    @Test("is released again where its grant cannot be printed")
+    @Test("a lease is released if its grant cannot be printed")
     func outputFull() async throws {
         try await inSandbox { box in
             var launch = box.launch([Sandbox.binary, "acquire", "x"])
@@ -122,7 +122,7 @@ struct GrantTests {
         }
     }
 
-    @Test("is released again where its grant cannot be saved")
+    @Test("a lease is released if its grant cannot be saved")
     func cannotSave() async throws {
         try await inSandbox { box in
             chmod(box.path("run"), 0o755)
@@ -136,7 +136,7 @@ struct GrantTests {
     }
 
     @Test(
-        "--format shell is read by sh as it was meant, whatever stands in an identity",
+        "sh reads --format shell correctly, whatever characters an identity has",
         arguments: [
             "plain", "it's", "a \"b\" c", "$(touch broken)`touch broken`", "back\\slash", "'", "''\"'\"''", "; exit 9 #", "üñí*?[a]",
         ])

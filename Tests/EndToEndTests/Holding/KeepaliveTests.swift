@@ -5,7 +5,7 @@ import Testing
 
 @Suite("keepalive")
 struct KeepaliveTests {
-    /// The events that a `keepalive --json` has told so far.
+    /// The events that `keepalive --json` has printed so far.
     private func events(_ run: Started) throws -> [JSONObject] {
         try run.output.split(separator: "\n").map { try object($0) }
     }
@@ -19,7 +19,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("goes on with a saved grant: the same term, the same token")
+    @Test("keepalive resumes a saved grant with the same term and token")
     func goesOn() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--ttl", "20s", "--id", "me")
@@ -37,7 +37,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("holds several elections, and gives all of them up on SIGTERM and SIGINT", arguments: [SIGTERM, SIGINT])
+    @Test("keepalive holds several elections, and releases all of them on SIGTERM and SIGINT", arguments: [SIGTERM, SIGINT])
     func several(_ signal: Int32) async throws {
         try await inSandbox { box in
             let run = try box.qq("keepalive", "a", "b", "c", "a")
@@ -51,7 +51,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("--once renews what is held, and says no to what is not")
+    @Test("keepalive --once renews a held lease, and exits with 1 if there is none")
     func once() async throws {
         try await inSandbox { box in
             #expect(try await box.run("keepalive", "x", "--once").ending == .exited(1))
@@ -66,7 +66,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("--pid holds for as long as that process lives")
+    @Test("keepalive --pid holds the lease for as long as that process lives")
     func pid() async throws {
         try await inSandbox { box in
             let process = try box.start(["sleep", "600"])
@@ -81,7 +81,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("that is killed lets a waiter in at once, long before the TTL")
+    @Test("when keepalive is killed a waiter leads immediately, long before the TTL")
     func killed() async throws {
         try await inSandbox { box in
             let run = try box.qq("keepalive", "x", "--ttl", "60s")
@@ -95,7 +95,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("that is stopped past its TTL loses, says so, and campaigns again")
+    @Test("a keepalive stopped past its TTL loses the lease, reports it, and campaigns again")
     func stopped() async throws {
         try await inSandbox { box in
             let run = try box.qq(
@@ -105,7 +105,7 @@ struct KeepaliveTests {
             try await box.stop(run, holding: "x")
             let other = try await box.run("acquire", "x", "--wait", "--", "true")
             #expect(other.ending == .exited(0))
-            // Nothing runs under a keepalive, so there is nothing to end before the next one may lead, and it lives to tell.
+            // A keepalive guards no command, so no process has to end before the next holder, and it survives to report the loss.
             kill(run.pid, SIGCONT)
             _ = try await waitForEvent("lost", of: run)
             let again = try await waitForEvent("elected", of: run, count: 2)
@@ -119,7 +119,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("whose lease is taken away loses, says so, and campaigns again")
+    @Test("a keepalive whose lease is taken loses it, reports it, and campaigns again")
     func takenAway() async throws {
         try await inSandbox { box in
             let run = try box.qq(
@@ -139,7 +139,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("that is asked to step down does, and does not stand again at once")
+    @Test("a keepalive that is asked to step down does, and pauses before it campaigns again")
     func stepDown() async throws {
         try await inSandbox { box in
             let run = try box.qq("keepalive", "x", "--ttl", "2s", "--id", "node", "--json")
@@ -157,7 +157,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("tells of events one to a line where nobody asks for JSON")
+    @Test("keepalive prints one event a line without --json")
     func plain() async throws {
         try await inSandbox { box in
             let run = try box.qq("keepalive", "x", "--id", "me")
@@ -169,7 +169,7 @@ struct KeepaliveTests {
         }
     }
 
-    @Test("goes on when nobody reads its output any more")
+    @Test("keepalive continues when its output is closed")
     func outputGone() async throws {
         try await inSandbox { box in
             let pipe = Pipe()

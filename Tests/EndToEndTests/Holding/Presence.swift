@@ -4,11 +4,11 @@ import Synchronization
 
 @testable import QQVIP
 
-/// Looks all the time at which end of a `NetworkPair` has an address.
+/// Checks continuously which ends of a `NetworkPair` have an address.
 final class Presence: Sendable {
     private struct State {
         var has = [false, false]
-        /// The last look at which it was there, on the clock of `bootNow`.
+        /// The last check that found the address, on the clock of `bootNow`.
         var lastSeen: [UInt64] = [0, 0]
         var firstSeen: [[UInt64]] = [[], []]
         var doubled = 0
@@ -28,7 +28,7 @@ final class Presence: Sendable {
         try sockets.withLock { try $0[end].addresses(isIPv6: address.isIPv6) }.contains { $0.bytes == address.bytes }
     }
 
-    /// One look at both ends. The first is looked at again where both have it: between two looks it may have gone from one to the other.
+    /// Checks both ends once. If both have the address, the first is checked again, because it could have moved between the two checks.
     func look() throws {
         let before = bootNow()
         var has = [try isThere(0), try isThere(1)]
@@ -37,7 +37,7 @@ final class Presence: Sendable {
             state.looks += 1
             if has == [true, true] { state.doubled += 1 }
             for end in 0..<2 where has[end] {
-                // After the look, so that it was surely there at no later moment.
+                // The time before the check: the address was certainly still there then.
                 state.lastSeen[end] = before
                 if !state.has[end] { state.firstSeen[end].append(bootNow()) }
             }
@@ -45,7 +45,7 @@ final class Presence: Sendable {
         }
     }
 
-    /// Looks until cancelled.
+    /// Checks until cancelled.
     func watch() async throws {
         while !Task.isCancelled {
             try look()
@@ -55,14 +55,14 @@ final class Presence: Sendable {
     }
 
     var looks: Int { state.withLock { $0.looks } }
-    /// How many looks found it at both ends.
+    /// Number of checks that found the address at both ends.
     var doubled: Int { state.withLock { $0.doubled } }
     func lastSeen(_ end: Int) -> UInt64 { state.withLock { $0.lastSeen[end] } }
-    /// How often it came to an end.
+    /// How many times the address appeared at an end.
     func arrivals(_ end: Int) -> Int { state.withLock { $0.firstSeen[end].count } }
 }
 
-/// What comes over the cable to one end of a `NetworkPair`.
+/// Frames that arrive at one end of a `NetworkPair`.
 struct Capture: ~Copyable {
     private let descriptor: CInt
 
@@ -73,7 +73,7 @@ struct Capture: ~Copyable {
 
     deinit { close(descriptor) }
 
-    /// The frames that have come since the last look, whole.
+    /// The complete frames that arrived since the last call.
     func frames() -> [[UInt8]] {
         var frames: [[UInt8]] = []
         var buffer = [UInt8](repeating: 0, count: 2048)

@@ -5,8 +5,8 @@ import Testing
 
 @testable import QQVIP
 
-/// With real interfaces, in network namespaces of their own. Making those takes root: for others all of this is skipped, and so it is in a container
-/// without CAP_SYS_ADMIN. What can be tested without is in QQVIPTests, and in `VirtualAddressUsageTests`.
+/// Tests with real interfaces in network namespaces of their own. Creating those takes root; for other users, and in a container without
+/// CAP_SYS_ADMIN, they are skipped. QQVIPTests and `VirtualAddressUsageTests` contain the tests that do without.
 @Suite("A virtual address", .serialized, .enabled(if: NetworkPair.isPossible, "network namespaces need root"))
 struct VirtualAddressTests {
     private static let four = "10.9.9.5/24@v0"
@@ -27,7 +27,7 @@ struct VirtualAddressTests {
         json: Bool = true, under wrapper: [String] = []
     ) throws -> Started {
         let words = wrapper + [Sandbox.binary, "keepalive", "x", "--vip", address, "--ttl", ttl] + (json ? ["--json"] : []) + options
-        // Saved grants are a machine's own.
+        // Saved grants are separate for each machine.
         let runtime = box.path("run\(end)")
         mkdir(runtime, 0o700)
         return try box.start(networks.at(end, words), environment: ["XDG_RUNTIME_DIR": runtime])
@@ -41,12 +41,12 @@ struct VirtualAddressTests {
         try await waitUntil("\(count) x \(event) in \(run.output) \(run.errors)") { try events(run).count { $0 == event } >= count }
     }
 
-    /// How long the lease lasts at least, on the clock of `bootNow`: no look at it can be later than what it shows.
+    /// The earliest end of the lease, on the clock of `bootNow`: it might have been renewed since it was read.
     private func leaseEnd(_ box: Sandbox) throws -> UInt64 {
         try #require(try object(box.read("leases/x.json"))["bootDeadline"]?.uint64Value)
     }
 
-    @Test("is there while we lead, and not before or after", arguments: [four, six])
+    @Test("a virtual address is set while qq leads, and not before or after", arguments: [four, six])
     func carried(_ address: String) async throws {
         try await inNetworks { box, networks in
             let presence = try Presence(address, networks)
@@ -55,7 +55,7 @@ struct VirtualAddressTests {
             #expect(try presence.isThere(1))
             let waiter = try keepalive(box, networks, at: 0, address: address)
             try await waitForEvent("waiting", of: waiter)
-            // Longer than the kernel was told at first.
+            // For longer than the lifetime that the kernel got at first.
             for _ in 0..<30 {
                 try await Task.sleep(for: .milliseconds(100))
                 #expect(try presence.isThere(1))
@@ -73,7 +73,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("is told of with its election, its token and its reason, in JSON and in text")
+    @Test("events of a virtual address have election, token and reason, in JSON and in text")
     func told() async throws {
         try await inNetworks { box, networks in
             for json in [true, false] {
@@ -102,11 +102,11 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("is made known to the neighbours three times, and they heed it")
+    @Test("a virtual address is announced to the neighbours three times, and they update their tables")
     func announced() async throws {
         try await inNetworks { box, networks in
             let capture = try Capture(networks, at: 1)
-            // What the neighbour knew before: another machine had them.
+            // Before, the neighbour has another machine's hardware address for both.
             for address in ["10.9.9.5", "2001:db8::5"] {
                 try await networks.ip(1, "neigh replace \(address) lladdr 02:00:00:00:00:99 dev v0 nud stale", in: box)
             }
@@ -141,7 +141,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("that was left behind is removed before anything is asked for", arguments: [four, six])
+    @Test("a virtual address left by an earlier holder is removed before qq campaigns", arguments: [four, six])
     func stale(_ address: String) async throws {
         try await inNetworks { box, networks in
             let presence = try Presence(address, networks)
@@ -159,7 +159,7 @@ struct VirtualAddressTests {
     }
 
     @Test(
-        "goes before the lease ends when qq is killed or stopped, and nobody else has it before that",
+        "a virtual address is removed before the lease ends if qq is killed or stopped, and only then set elsewhere",
         arguments: [SIGKILL, SIGSTOP], [four, six])
     func heldUp(_ signal: CInt, _ address: String) async throws {
         try await inNetworks(.heavy) { box, networks in
@@ -176,7 +176,9 @@ struct VirtualAddressTests {
             }
             #expect(presence.doubled == 0)
             #expect(presence.lastSeen(0) > 0)
-            #expect(presence.lastSeen(0) < end, "it was there \(Double(presence.lastSeen(0)) / 1e9 - Double(end) / 1e9) s after the end")
+            #expect(
+                presence.lastSeen(0) < end,
+                "the address was still set \(Double(presence.lastSeen(0)) / 1e9 - Double(end) / 1e9) s after the end")
             if signal == SIGSTOP {
                 kill(holder.pid, SIGCONT)
                 try await waitForEvent("lost", of: holder)
@@ -189,7 +191,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("is never at two ends at once, however it goes from one to the other")
+    @Test("a virtual address is never at two ends at the same time, however it moves")
     func neverDoubled() async throws {
         try await inNetworks(.heavy) { box, networks in
             let presence = try Presence(Self.four, networks)
@@ -215,7 +217,7 @@ struct VirtualAddressTests {
                 default: try ForeignWriterTests.write(ForeignWriterTests.goRecord("go-node"), to: box.leaseFile("x"))
                 }
                 if way == "take away" {
-                    try await waitUntil("it has gone") { try !presence.isThere(holder) }
+                    try await waitUntil("the address is removed") { try !presence.isThere(holder) }
                 } else {
                     try await waitUntil("the other one has it, round \(round), \(way): \(runs[other].output)") {
                         presence.arrivals(other) > before
@@ -234,7 +236,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("is gone before the hooks for the end run")
+    @Test("a virtual address is removed before the --on-lost hooks run")
     func beforeHooks() async throws {
         try await inNetworks { box, networks in
             let run = try keepalive(
@@ -247,7 +249,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("is kept, and removed in time, while a hook takes long")
+    @Test("a virtual address is kept, and removed in time, while a hook takes long")
     func longHooks() async throws {
         try await inNetworks { box, networks in
             let presence = try Presence(Self.four, networks)
@@ -258,27 +260,27 @@ struct VirtualAddressTests {
                 #expect(try presence.isThere(0))
             }
             try ForeignWriterTests.write(ForeignWriterTests.goRecord("go-node"), to: box.leaseFile("x"))
-            try await waitUntil("it has gone") { try !presence.isThere(0) }
+            try await waitUntil("the address is removed") { try !presence.isThere(0) }
             #expect(try !events(run).contains("lost"))
             try await run.terminate()
         }
     }
 
-    @Test("that somebody removes while we lead is put back at the next renewal")
+    @Test("a virtual address that another process removes is restored at the next renewal")
     func putBack() async throws {
         try await inNetworks { box, networks in
             let presence = try Presence(Self.four, networks)
             let run = try keepalive(box, networks)
             try await waitForEvent("address_taken", of: run)
             try await networks.ip(0, "addr del 10.9.9.5/24 dev v0", in: box)
-            try await waitUntil("it is back", within: .seconds(5)) { try presence.isThere(0) }
+            try await waitUntil("the address is back", within: .seconds(5)) { try presence.isThere(0) }
             try await waitForEvent("address_taken", of: run, count: 2)
             #expect(run.errors == "qq: somebody had removed 10.9.9.5/24@v0: put back\n")
             try await run.terminate()
         }
     }
 
-    @Test("that cannot be put back makes us step down, and somebody else leads")
+    @Test("if a virtual address cannot be restored, qq steps down and another process can lead")
     func interfaceGone() async throws {
         try await inNetworks { box, networks in
             let run = try keepalive(box, networks)
@@ -292,7 +294,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("needs CAP_NET_ADMIN: without it we do not campaign")
+    @Test("without CAP_NET_ADMIN qq does not campaign for a virtual address")
     func denied() async throws {
         try await inNetworks { box, networks in
             let run = try keepalive(box, networks, under: ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"])
@@ -306,7 +308,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("is carried without CAP_NET_RAW too, though the neighbours are not told")
+    @Test("without CAP_NET_RAW a virtual address is set but not announced to the neighbours")
     func notAnnounced() async throws {
         try await inNetworks { box, networks in
             let presence = try Presence(Self.four, networks)
@@ -318,7 +320,7 @@ struct VirtualAddressTests {
         }
     }
 
-    @Test("that is somewhere else on this machine is left alone, and so is one that another qq carries")
+    @Test("a virtual address that another interface has or another qq carries is refused and left alone")
     func conflicts() async throws {
         try await inNetworks { box, networks in
             func problem(_ address: String) async throws -> (Int32?, String) {
@@ -345,7 +347,7 @@ struct VirtualAddressTests {
 @Suite("A virtual address on the command line")
 struct VirtualAddressUsageTests {
     @Test(
-        "is checked before anything is asked for",
+        "--vip is checked before qq campaigns",
         arguments: [
             (["x", "--vip", "10.0.0.300/24@eth0"], "--vip '10.0.0.300/24@eth0': '10.0.0.300' is not an IP address"),
             (["x", "--vip", "10.0.0.5/24"], "--vip '10.0.0.5/24': no interface is named"),

@@ -3,13 +3,13 @@ import Support
 import Testing
 
 /// `qq watch` on a terminal.
-@Suite("The live view on a terminal")
+@Suite("Live view on a terminal")
 struct LiveViewTests {
     private func watch(_ options: [String] = [], in box: Sandbox, environment: [String: String] = [:]) async throws -> Tmux {
         try await Tmux([Sandbox.binary, "watch", "web", "db"] + options, in: box, environment: environment)
     }
 
-    @Test("shows who leads and the lease, and each change at once")
+    @Test("the live view shows leader and lease, and each change immediately")
     func changes() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "60s")
@@ -30,7 +30,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("the bar shortens while nothing else happens, to an end that is told")
+    @Test("the bar of a lease shortens without other events, until the expiry is reported")
     func bar() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "10s")
@@ -47,7 +47,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("a renewal fills the bar again, and is no line below")
+    @Test("a renewal fills the bar again, without a line in the log")
     func renewed() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "60s")
@@ -65,7 +65,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("leaves the screen, the cursor and the keys as they were", arguments: ["q", "C-c"])
+    @Test("the live view restores the screen, the cursor and the keys", arguments: ["q", "C-c"])
     func cleanScreen(key: String) async throws {
         try await inSandbox { box in
             let shell = try await Tmux(["bash", "--norc", "--noprofile"], in: box, environment: ["PS1": "<ready> ", "QQ": Sandbox.binary])
@@ -76,7 +76,7 @@ struct LiveViewTests {
             try await shell.enter("$QQ watch web")
             try await shell.expect("ELECTION")
             #expect(try await shell.showsOtherScreen)
-            // Keys that mean nothing are not shown.
+            // Keys without a meaning are not shown.
             try await shell.type("xyz")
             try await shell.press(key)
             try await shell.wait(for: "the shell's screen") { !$0.contains("ELECTION") && $0.contains("first") }
@@ -91,7 +91,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("Ctrl-Z gives the shell its screen, and fg draws anew")
+    @Test("Ctrl-Z restores the shell's screen, and fg draws the live view again")
     func suspended() async throws {
         try await inSandbox { box in
             let shell = try await Tmux(["bash", "--norc", "--noprofile"], in: box, environment: ["PS1": "<ready> ", "QQ": Sandbox.binary])
@@ -111,7 +111,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("a terminal that is resized gets a picture of its size")
+    @Test("the live view adapts to a resized terminal")
     func resized() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "web", "--id", "a-rather-long-identity/1234/abcdef", "--ttl", "60s")
@@ -119,7 +119,7 @@ struct LiveViewTests {
             try await view.expect("a-rather-long-identity")
             for (columns, rows) in [(40, 10), (20, 5), (120, 40), (80, 24)] {
                 try await view.resize(columns: columns, rows: rows)
-                // What would not fit is cut, and no line goes on in the next one.
+                // Text that does not fit is cut, and no line wraps.
                 try await view.wait(for: "a picture of \(columns) columns") { screen in
                     let lines = screen.split(separator: "\n", omittingEmptySubsequences: false)
                     return lines.first?.hasPrefix("qq watch  file:") == true && lines.count > 2 && lines[1].isEmpty
@@ -132,7 +132,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("--until ends it, and says on the usual screen what came true")
+    @Test("watch --until ends the live view, and prints the result on the normal screen")
     func until() async throws {
         try await inSandbox { box in
             let view = try await watch(["--until", "led"], in: box)
@@ -146,7 +146,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("lines where no picture can be: --exec, TERM=dumb, --json")
+    @Test("watch prints lines if it cannot draw: with --exec, TERM=dumb or --json")
     func lines() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "60s")
@@ -162,7 +162,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("in a shell's background it prints lines, and leaves keys and screen to the shell")
+    @Test("watch in a shell's background prints lines, and leaves keys and screen to the shell")
     func behind() async throws {
         try await inSandbox { box in
             let shell = try await Tmux(["bash", "--norc", "--noprofile"], in: box, environment: ["PS1": "<ready> ", "QQ": Sandbox.binary])
@@ -179,7 +179,7 @@ struct LiveViewTests {
         }
     }
 
-    @Test("no colours with NO_COLOR, and the same words without them")
+    @Test("the live view has no colours with NO_COLOR, and the same words")
     func noColor() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "60s")

@@ -6,7 +6,7 @@ import Testing
 /// `watch --record` and `watch --replay`.
 @Suite("Recording and replaying")
 struct ReplayTests {
-    /// What happened to web and db, recorded.
+    /// Records some events of web and db.
     private func record(in box: Sandbox) async throws -> Run {
         let watch = try box.qq("watch", "web", "db", "--json", "--record", box.path("file"))
         try await waitUntil("it watches") { watch.output.split(separator: "\n").count == 2 }
@@ -22,12 +22,12 @@ struct ReplayTests {
         return try await watch.finish()
     }
 
-    @Test("shows the same events again, without asking anybody")
+    @Test("a replay shows the recorded events without asking a server")
     func again() async throws {
         try await inSandbox { box in
             let seen = try await record(in: box)
             #expect(seen.ending == .exited(0))
-            // No server is needed for it.
+            // The replay needs no server.
             let nowhere = ["QQ_SERVER": "file:///nonexistent"]
             let replay = try await box.run("watch", "--replay", box.path("file"), "--speed", "1000", "--json", environment: nowhere)
             #expect(replay.ending == .exited(0) && replay.errors.isEmpty)
@@ -44,7 +44,7 @@ struct ReplayTests {
         }
     }
 
-    @Test("at the speed at which it happened, or another")
+    @Test("a replay runs at the recorded speed or at another")
     func speed() async throws {
         try await inSandbox { box in
             func line(_ seconds: Int, _ event: String) -> String {
@@ -59,14 +59,14 @@ struct ReplayTests {
             }
             #expect(try await time() >= .seconds(1))
             #expect(try await time("--speed", "0.5") >= .seconds(2))
-            // A clock that was set back is no reason to wait.
+            // A clock that was set back causes no wait.
             try box.write(line(9, "state") + "\n" + line(1, "released") + "\n", to: "file")
             let run = try await box.run("watch", "--replay", box.path("file"), within: .seconds(5))
             #expect(run.lines.count == 2)
         }
     }
 
-    @Test("the live view shows it, to its end")
+    @Test("the live view shows a replay to its end")
     func live() async throws {
         try await inSandbox { box in
             _ = try await record(in: box)
@@ -81,7 +81,7 @@ struct ReplayTests {
         }
     }
 
-    @Test("what cannot be recorded or replayed is told, with its exit code")
+    @Test("recordings that cannot be written or replayed are reported, each with its exit code")
     func refused() async throws {
         try await inSandbox { box in
             _ = try await record(in: box)
@@ -102,7 +102,7 @@ struct ReplayTests {
         }
     }
 
-    @Test("is told to end as any watch is")
+    @Test("a replay ends on SIGTERM, as any watch does")
     func stopped() async throws {
         try await inSandbox { box in
             _ = try await record(in: box)

@@ -3,7 +3,7 @@ import QQCore
 import Support
 import Testing
 
-/// A folder as it is: every name in it, with what would show a change.
+/// The state of a folder: every name in it, with all that would show a change.
 struct Snapshot: Equatable {
     var entries: [String: [String]] = [:]
 
@@ -32,7 +32,7 @@ struct ReadingChangesNothingTests {
         ["acquire", "--nonsense"], ["acquire", "x", "--require-token", "--ttl", "nonsense"],
     ]
 
-    @Test("of a folder in use")
+    @Test("reading changes nothing in a folder in use")
     func inUse() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me", "--ttl", "1000s")
@@ -40,7 +40,7 @@ struct ReadingChangesNothingTests {
             _ = try await box.run("acquire", "free", "--", "true")
             try await Task.sleep(for: .milliseconds(150))
             let before = (Snapshot(box.leases), Snapshot(box.path("run")), Snapshot(box.path("state")), Snapshot(box.path("home")))
-            // A stranger's eyes: else step-down would be about our own.
+            // As another user; otherwise step-down would release this user's lease.
             let elsewhere = ["XDG_RUNTIME_DIR": box.path("home")]
             for words in Self.reads {
                 _ = try await box.start([Sandbox.binary] + words, environment: elsewhere).finish()
@@ -52,7 +52,7 @@ struct ReadingChangesNothingTests {
         }
     }
 
-    @Test("of a default folder that nobody has used yet", .enabled(if: !isRoot, "root's default folder is the machine's own"))
+    @Test("reading does not create the default folder", .enabled(if: !isRoot, "root's default folder is the machine's own"))
     func unused() async throws {
         try await inSandbox { box in
             for words in Self.reads where words != ["watch", "x", "--until", "led"] {
@@ -65,7 +65,7 @@ struct ReadingChangesNothingTests {
         }
     }
 
-    @Test("as root: the folder of the machine is not made by looking", .enabled(if: isRoot && access("/var/lib/qq", F_OK) != 0))
+    @Test("reading as root does not create the machine's folder", .enabled(if: isRoot && access("/var/lib/qq", F_OK) != 0))
     func unusedByRoot() async throws {
         try await inSandbox { box in
             for words in Self.reads where words != ["watch", "x", "--until", "led"] {
@@ -75,7 +75,7 @@ struct ReadingChangesNothingTests {
         }
     }
 
-    @Test("of a folder that may only be read, which is read all the same")
+    @Test("a read-only folder can be read, and reading changes nothing in it")
     func readOnly() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me", "--ttl", "1000s")
@@ -92,7 +92,7 @@ struct ReadingChangesNothingTests {
 
 @Suite("cluster-status")
 struct ClusterStatusTests {
-    @Test("says how the folder does, in text and JSON")
+    @Test("cluster-status shows the state of the folder, in text and JSON")
     func well() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x")
@@ -111,7 +111,7 @@ struct ClusterStatusTests {
         }
     }
 
-    @Test("says 69 where there is no such folder")
+    @Test("cluster-status exits with 69 if there is no such folder")
     func missing() async throws {
         try await inSandbox { box in
             let run = try await box.run("-s", "file://\(box.path("nowhere"))", "cluster-status", "--json")
@@ -122,7 +122,7 @@ struct ClusterStatusTests {
         }
     }
 
-    @Test("says 1 where nothing could be granted", .enabled(if: !isRoot, "root may write anywhere"))
+    @Test("cluster-status exits with 1 if no lease could be granted", .enabled(if: !isRoot, "root can write anywhere"))
     func readOnly() async throws {
         try await inSandbox { box in
             chmod(box.leases, 0o555)

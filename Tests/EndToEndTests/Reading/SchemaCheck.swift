@@ -3,7 +3,7 @@ import Testing
 
 @testable import QQCLI
 
-/// What is wrong with an object by its schema.
+/// The differences between an object and its schema.
 func schemaProblems(_ object: JSONObject, _ schema: Schema) -> [String] {
     var found: [String] = []
     let fields = Dictionary(uniqueKeysWithValues: schema.fields.map { ($0.key, $0) })
@@ -15,7 +15,7 @@ func schemaProblems(_ object: JSONObject, _ schema: Schema) -> [String] {
         if member.value.isNull {
             if !field.mayBeNull { found.append("\(schema.name): \(member.name) is null") }
         } else if !isKind(member.value, field.kind) {
-            found.append("\(schema.name): \(member.name) is no \(field.kind.rawValue): \(JSONWriter.string(member.value))")
+            found.append("\(schema.name): \(member.name) is not a \(field.kind.rawValue): \(JSONWriter.string(member.value))")
         }
     }
     for field in schema.fields where !field.isOptional && object[field.key] == nil {
@@ -36,10 +36,10 @@ private func isKind(_ value: JSONValue, _ kind: Schema.Kind) -> Bool {
     }
 }
 
-/// Holds lines of `--json` against their schema.
+/// Checks lines of `--json` against their schema.
 func checkSchema(_ text: String, _ schema: Schema, lines: Int = 1, sourceLocation: SourceLocation = #_sourceLocation) throws {
     let found = text.split(separator: "\n", omittingEmptySubsequences: false)
-    #expect(found.last == "", "a newline at the end", sourceLocation: sourceLocation)
+    #expect(found.last == "", "the output ends with a newline", sourceLocation: sourceLocation)
     #expect(found.count == lines + 1, "\(text)", sourceLocation: sourceLocation)
     for line in found.dropLast() { #expect(schemaProblems(try object(line), schema) == [], "\(line)", sourceLocation: sourceLocation) }
 }

@@ -5,10 +5,10 @@ import Testing
 
 @testable import QQCLI
 
-/// What `--json` prints, held against the declaration that qq-json(5) is made from.
+/// Compares the output of `--json` with the declaration that qq-json(5) is made from.
 @Suite("JSON output")
 struct SchemaTests {
-    @Test("of acquire and release, yes and no")
+    @Test("acquire and release print documented JSON for success and failure")
     func acquire() async throws {
         try await inSandbox { box in
             try checkSchema(try await box.run("acquire", "x", "--json").text, Schemas.acquire)
@@ -21,17 +21,17 @@ struct SchemaTests {
         }
     }
 
-    @Test("of keepalive, through waiting, election, loss and release")
+    @Test("keepalive prints documented JSON for waiting, election, loss and release")
     func keepalive() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
             let run = try box.qq("keepalive", "x", "--ttl", "4s", "--renew-every", "300ms", "--json")
-            try await waitUntil("it waits") { run.output.contains("waiting") }
+            try await waitUntil("keepalive waits") { run.output.contains("waiting") }
             try await holder.terminate()
-            try await waitUntil("it is elected") { run.output.contains("renewed") }
+            try await waitUntil("keepalive leads") { run.output.contains("renewed") }
             try ForeignWriterTests.write("", to: box.leaseFile("x"))
-            try await waitUntil("it lost") { run.output.contains("lost") }
-            try await waitUntil("it is elected again") { run.output.split(separator: "\n").count { $0.contains("\"elected\"") } == 2 }
+            try await waitUntil("keepalive has lost the lease") { run.output.contains("lost") }
+            try await waitUntil("keepalive leads again") { run.output.split(separator: "\n").count { $0.contains("\"elected\"") } == 2 }
             try await run.terminate()
             try checkSchema(run.output, Schemas.keepalive, lines: run.output.split(separator: "\n").count)
             _ = try await box.run("acquire", "x")
@@ -39,7 +39,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("of status: held, under guard, expired, free, broken, foreign; alone and in a list")
+    @Test("status prints documented JSON for leases of every state, alone and in a list")
     func status() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "held")
@@ -61,7 +61,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("of watch")
+    @Test("watch prints documented JSON")
     func watch() async throws {
         try await inSandbox { box in
             let run = try box.qq("watch", "x", "y", "--json", "--until", "led")
@@ -71,7 +71,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("of step-down")
+    @Test("step-down prints documented JSON")
     func stepDown() async throws {
         try await inSandbox { box in
             try checkSchema(try await box.run("step-down", "x", "--json").text, Schemas.stepDown)
@@ -80,7 +80,7 @@ struct SchemaTests {
         }
     }
 
-    @Test("of cluster-status: well, and not there")
+    @Test("cluster-status prints documented JSON for an existing and a missing folder")
     func clusterStatus() async throws {
         try await inSandbox { box in
             for server in [box.server, "file://\(box.path("nowhere"))"] {

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("status")
 struct StatusTests {
-    @Test("says who leads, one record a line, and exits 0 if each has a leader")
+    @Test("status shows who leads, one record a line, and exits with 0 if each election has a leader")
     func plain() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "a", "--id", "me", "--ttl", "100s")
@@ -24,7 +24,7 @@ struct StatusTests {
         }
     }
 
-    @Test("--json tells everything that is known of a guarded holder")
+    @Test("status --json shows everything known of a guarded holder")
     func json() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "me")
@@ -46,7 +46,7 @@ struct StatusTests {
         }
     }
 
-    @Test("shows a lease that has ended as expired, with who led last")
+    @Test("status shows an ended lease as expired, with the last leader")
     func expired() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me", "--ttl", "100ms")
@@ -60,7 +60,7 @@ struct StatusTests {
         }
     }
 
-    @Test("--mine knows us by a saved grant, by --id, and inside a guarded command")
+    @Test("status --mine recognizes this user's lease by a saved grant, by --id, and inside a guarded command")
     func mine() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me")
@@ -77,7 +77,7 @@ struct StatusTests {
         }
     }
 
-    @Test("--all lists, filters and pages in the order of names")
+    @Test("status --all lists, filters and pages in the order of names")
     func all() async throws {
         try await inSandbox { box in
             for (name, ttl) in [("web-1", "500s"), ("web-2", "60s"), ("db", "500s"), ("old", "500s")] {
@@ -109,7 +109,7 @@ struct StatusTests {
         }
     }
 
-    @Test("says 80 for what lease files have not, with the reason")
+    @Test("features that lease files lack exit with 80 and the reason")
     func unsupported() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me")
@@ -131,7 +131,7 @@ struct StatusTests {
 struct StepDownTests {
     private func elsewhere(_ box: Sandbox) -> [String: String] { ["XDG_RUNTIME_DIR": box.path("home")] }
 
-    @Test("of our own lease needs no leave")
+    @Test("step-down of this user's own lease needs no confirmation")
     func own() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me")
@@ -143,7 +143,7 @@ struct StepDownTests {
         }
     }
 
-    @Test("of somebody else's needs --force and --yes, or is denied and changes nothing")
+    @Test("step-down of another holder's lease needs --force and --yes; otherwise it is refused and changes nothing")
     func denied() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me")
@@ -162,7 +162,7 @@ struct StepDownTests {
         }
     }
 
-    @Test("of a guarded command ends it, with all that it started, before the lease is free")
+    @Test("step-down ends a guarded command and its processes before the lease is free")
     func guarded() async throws {
         try await inSandbox { box in
             let holder = try box.start(
@@ -184,7 +184,7 @@ struct StepDownTests {
         }
     }
 
-    @Test("gives up waiting with 75 where the holder takes its time")
+    @Test("step-down gives up with 75 if the holder takes longer than --wait")
     func slow() async throws {
         try await inSandbox { box in
             let holder = try box.start(

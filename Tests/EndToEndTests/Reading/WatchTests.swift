@@ -5,7 +5,7 @@ import Testing
 
 @Suite("watch")
 struct WatchTests {
-    @Test("tells the state, then each change, one JSON object a line")
+    @Test("watch prints the state, then each change, one JSON object a line")
     func changes() async throws {
         try await inSandbox { box in
             let run = try box.qq("watch", "x", "--json")
@@ -23,14 +23,14 @@ struct WatchTests {
             let holder = try await box.hold("x")
             try await waitUntil("elected") { try events().count == 6 }
             holder.child.signal(SIGKILL)
-            try await waitUntil("the holder's death is seen at once", within: .seconds(10)) { try events().last == "expired" }
+            try await waitUntil("the holder's death is reported immediately", within: .seconds(10)) { try events().last == "expired" }
             run.child.signal(SIGTERM)
             #expect(try await run.finish().ending == .exited(0))
         }
     }
 
     @Test(
-        "--until ends it with 0 when the condition comes true, or is true already",
+        "watch --until exits with 0 when the condition becomes true, or is true already",
         arguments: ["led", "free", "mine", "changed", "leader=a"])
     func until(_ condition: String) async throws {
         try await inSandbox { box in
@@ -46,7 +46,7 @@ struct WatchTests {
         }
     }
 
-    @Test("--for ends it: with 75 where --until has not come true, else with 0")
+    @Test("watch --for ends with 75 if --until is still unmet, else with 0")
     func limited() async throws {
         try await inSandbox { box in
             #expect(try await box.run("watch", "x", "--for", "200ms").ending == .exited(0))
@@ -56,7 +56,7 @@ struct WatchTests {
         }
     }
 
-    @Test("several elections at once")
+    @Test("watch --until led waits until all of several elections are led")
     func several() async throws {
         try await inSandbox { box in
             let run = try box.qq("watch", "a", "b", "--until", "led")
@@ -68,7 +68,7 @@ struct WatchTests {
         }
     }
 
-    @Test("--exec runs for each change, in order, and its failure changes nothing")
+    @Test("watch --exec runs for each change, in order, and its failure changes nothing")
     func exec() async throws {
         try await inSandbox { box in
             let run = try box.qq("watch", "x", "--exec", "echo $QQ_NAME $QQ_EVENT [$QQ_LEADER] >>log; exit 3")
@@ -85,7 +85,7 @@ struct WatchTests {
     }
 
     @Test(
-        "a default folder that is not there yet is watched until it is", .enabled(if: !isRoot, "root's default folder is the machine's own")
+        "watch waits for a default folder that does not exist yet", .enabled(if: !isRoot, "root's default folder is the machine's own")
     )
     func missingFolder() async throws {
         try await inSandbox { box in
@@ -98,7 +98,7 @@ struct WatchTests {
         }
     }
 
-    @Test("a folder that is missing is said to be, with 78")
+    @Test("watch of a missing folder exits with 78")
     func noFolder() async throws {
         try await inSandbox { box in
             let run = try await box.run("-s", "file://\(box.path("nowhere"))", "watch", "x", "--for", "1s")

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A session on NATS")
 struct SessionOnNATSTests {
-    @Test("logs in its guarded commands as well, which are not told how")
+    @Test("a session's guarded commands use its login, which is not in their environment")
     func login() async throws {
         try await inSandbox { box in
             var settings = NATSSettings()
@@ -23,7 +23,7 @@ struct SessionOnNATSTests {
         }
     }
 
-    @Test("tells that the connection is cut and there again, above what is typed")
+    @Test("a session reports that its connection is cut and restored, above the typed line")
     func reconnecting() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
@@ -42,27 +42,27 @@ struct SessionOnNATSTests {
         }
     }
 
-    @Test("keeps no connection of a command that is done, nor of a lease that was given up")
+    @Test("a session keeps no connection of a finished command or a released lease")
     func connections() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let person = try await AtPrompt(in: box, prompt: "nats>", environment: ["QQ_SERVER": server.url])
             let pid = person.terminal.pid
             func sockets() -> Int { descriptors(of: pid).count { $0.hasPrefix("socket:") } }
-            // What completion asks beside.
-            try await waitUntil("no connection at the start: \(descriptors(of: pid))") { sockets() == 0 }
+            // Connections of completion might still be open.
+            try await waitUntil("no connection is open at the start: \(descriptors(of: pid))") { sockets() == 0 }
             try await person.run("acquire web --id me", "acquired web")
-            try await waitUntil("one connection, the lease's") { sockets() == 1 }
+            try await waitUntil("only the lease's connection is open") { sockets() == 1 }
             for _ in 0..<5 { try await person.run("status web", "web ") }
             try await person.run("cluster-status", "reachable")
-            try await waitUntil("one connection still: \(descriptors(of: pid))") { sockets() == 1 }
+            try await waitUntil("still only one connection is open: \(descriptors(of: pid))") { sockets() == 1 }
             try await person.run("release web", "released web")
-            try await waitUntil("none: \(descriptors(of: pid))") { sockets() == 0 }
+            try await waitUntil("no connection is left: \(descriptors(of: pid))") { sockets() == 0 }
             try await person.leave()
         }
     }
 
-    /// What the descriptors of a process stand for.
+    /// The targets of a process's descriptors.
     private func descriptors(of pid: pid_t) -> [String] {
         let folder = "/proc/\(pid)/fd"
         guard let listing = opendir(folder) else { return [] }
@@ -80,7 +80,7 @@ struct SessionOnNATSTests {
         return found
     }
 
-    @Test("knows who takes part, for --node")
+    @Test("Tab after --node completes the members of an election")
     func members() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)

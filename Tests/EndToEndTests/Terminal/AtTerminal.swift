@@ -2,7 +2,7 @@ import Glibc
 import Support
 import Testing
 
-/// A program on a terminal of its own, and what it wrote there.
+/// A program on a terminal of its own, and its output there.
 final class AtTerminal {
     let terminal: Terminal
     let child: Child
@@ -17,14 +17,14 @@ final class AtTerminal {
 
     func type(_ text: String) { terminal.type(text) }
 
-    /// Waits until this text has come on the screen, and forgets everything up to its end.
+    /// Waits until this text appears on the screen, and drops everything up to its end.
     func expect(_ text: String, within limit: Duration = .seconds(20)) async throws {
         do {
             try await waitUntil(text, within: limit) {
                 screen += terminal.read()
                 return screen.contains(text)
             }
-        } catch { throw TimedOut("waited in vain for '\(text)'; the screen shows: \(screen.debugDescription)") }
+        } catch { throw TimedOut("'\(text)' did not appear; the screen shows: \(screen.debugDescription)") }
         // Without Foundation there is no range(of:).
         var rest = Substring(screen)
         while !rest.hasPrefix(text) { rest = rest.dropFirst() }
@@ -33,17 +33,17 @@ final class AtTerminal {
 
     func ending(within limit: Duration = .seconds(20)) async throws -> Ending {
         do {
-            return try await waitFor("its end", within: limit) {
-                // What it wrote last is there when it has ended.
+            return try await waitFor("the program's end", within: limit) {
+                // Output is read after the check, so that the last output of an ended program is complete.
                 let ending = child.ending
                 screen += terminal.read()
                 return ending
             }
-        } catch { throw TimedOut("it did not end; the screen shows: \(screen.debugDescription)") }
+        } catch { throw TimedOut("the program did not end; the screen shows: \(screen.debugDescription)") }
     }
 }
 
-/// An interactive bash, as an operator has it.
+/// An interactive bash, as an operator uses it.
 final class Shell {
     let at: AtTerminal
     static let prompt = "<ready>"
@@ -53,7 +53,7 @@ final class Shell {
             ["bash", "--norc", "--noprofile", "-i"], in: box,
             environment: ["PS1": Self.prompt, "QQ": Sandbox.binary, "STAMP": Sandbox.stamp, "INPUTRC": "/dev/null", "TERM": "dumb"])
         try await at.expect(Self.prompt)
-        // What is typed is not shown, so that it is not taken for what is answered.
+        // Typed text is not echoed, so that it is not mistaken for an answer.
         at.type("stty -echo; bind 'set enable-bracketed-paste off' 2>/dev/null; set +o emacs +o vi\n")
         try await at.expect(Self.prompt)
         at.type("echo quiet''\n")
@@ -61,7 +61,7 @@ final class Shell {
         try await at.expect(Self.prompt)
     }
 
-    /// Types a line, and waits for what it answers.
+    /// Types a line, and waits for its answer.
     func run(_ line: String, _ answer: String) async throws {
         at.type(line + "\n")
         try await at.expect(answer)

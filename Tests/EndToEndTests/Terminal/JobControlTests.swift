@@ -2,12 +2,12 @@ import Glibc
 import Support
 import Testing
 
-@Suite("In an interactive shell")
+@Suite("qq in an interactive shell")
 struct JobControlTests {
-    /// A lease that ends soon where it is not renewed, and is renewed often.
+    /// A lease that ends soon unless it is renewed, and is renewed often.
     private static let often = "--ttl 3s --renew-every 300ms --kill-after 100ms"
 
-    @Test("Ctrl-Z stops the job while the lease is renewed; fg goes on with it; Ctrl-C ends it")
+    @Test("Ctrl-Z stops a job while its lease is renewed, fg continues it, and Ctrl-C ends it")
     func suspend() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
@@ -21,7 +21,7 @@ struct JobControlTests {
             #expect(box.stamps().all.count == stopped)
             #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(1))
             shell.at.type("fg\n")
-            try await waitUntil("it goes on") { box.stamps().all.count > stopped }
+            try await waitUntil("the job continues") { box.stamps().all.count > stopped }
             shell.at.type(Terminal.interrupt)
             try await shell.prompt()
             try await shell.run("echo code $?", "code 130")
@@ -31,7 +31,7 @@ struct JobControlTests {
         }
     }
 
-    @Test("bg lets a stopped job go on, and the shell keeps the terminal")
+    @Test("bg continues a stopped job, and the shell keeps the terminal")
     func background() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
@@ -42,19 +42,19 @@ struct JobControlTests {
             try await shell.prompt()
             let stopped = box.stamps().all.count
             shell.at.type("bg\n")
-            try await waitUntil("it goes on") { box.stamps().all.count > stopped }
+            try await waitUntil("the job continues") { box.stamps().all.count > stopped }
             try await shell.run("echo still $((40+2))", "still 42")
             try await shell.run("kill %1; wait %1; echo code $?", "code 143")
             try await shell.leave()
         }
     }
 
-    @Test("a job started with & runs behind, and fg brings it to the front")
+    @Test("a job started with & runs in the background, and fg brings it to the foreground")
     func startedBehind() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
             shell.at.type("$QQ acquire x -- sh -c 'while [ ! -e go ]; do sleep 0.02; done; read line; echo got $line' &\n")
-            try await waitUntil("it runs") { readText(box.leaseFile("x")).contains("locked") }
+            try await waitUntil("the job runs") { readText(box.leaseFile("x")).contains("locked") }
             try await shell.run("echo still $((40+2))", "still 42")
             try await shell.prompt()
             shell.at.type("fg\n")
@@ -68,7 +68,7 @@ struct JobControlTests {
         }
     }
 
-    @Test("a job behind that reads the terminal is stopped, until fg")
+    @Test("a background job that reads the terminal is stopped until fg")
     func readsBehind() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
@@ -87,7 +87,7 @@ struct JobControlTests {
         }
     }
 
-    @Test("pipelines work, with qq at any place")
+    @Test("pipelines work with qq at any position")
     func pipelines() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
@@ -102,7 +102,7 @@ struct JobControlTests {
         }
     }
 
-    @Test("a command at the end of a pipeline may read the terminal through /dev/tty")
+    @Test("a command at the end of a pipeline can read the terminal through /dev/tty")
     func readsTerminalInPipeline() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)
@@ -129,7 +129,7 @@ struct JobControlTests {
         }
     }
 
-    @Test("the terminal is the shell's again afterwards")
+    @Test("the shell has the terminal again after a guarded command")
     func givenBack() async throws {
         try await inSandbox { box in
             let shell = try await Shell(in: box)

@@ -2,31 +2,31 @@ import Glibc
 import Support
 import Testing
 
-/// What stands on a screen in place of the time, which is another one each time.
+/// The progress line of a waiter, without the time, which changes.
 private let turn = "x: held by n1, waiting for its turn"
 
-@Suite("What a command waits for is shown") struct ProgressTests {
-    /// A command on a screen of its own, and then its exit code.
+@Suite("The progress line") struct ProgressTests {
+    /// A command on a screen of its own, followed by its exit code.
     private func onScreen(
         _ line: String, in box: Sandbox, columns: Int = 80, environment: [String: String] = [:]
     ) async throws -> Tmux {
-        // A shell that a Ctrl-C for the command does not end.
+        // A shell that is not ended by a Ctrl-C for the command.
         try await Tmux(
             ["sh", "-c", "trap : INT; \(line); echo code $?; exec sleep 600"], in: box, columns: columns,
             environment: ["QQ": Sandbox.binary].merging(environment) { $1 })
     }
 
-    /// Takes `x` for somebody called n1.
+    /// Acquires `x` with the id n1.
     private func hold(in box: Sandbox) async throws { #expect(try await box.run("acquire", "x", "--id", "n1", "--ttl", "60s").code == 0) }
 
     private func letGo(in box: Sandbox) async throws { #expect(try await box.run("release", "x", "--id", "n1").code == 0) }
 
-    @Test("acquire --wait names the holder, and leaves no trace when it is elected") func elected() async throws {
+    @Test("the progress line of acquire --wait names the holder, and disappears on election") func elected() async throws {
         try await inSandbox { box in
             try await hold(in: box)
             let screen = try await onScreen("$QQ acquire x --wait --id me", in: box)
             try await screen.expect(turn)
-            // It moves.
+            // The time changes.
             let first = try await screen.screen()
             try await screen.wait(for: "another time") { $0 != first && $0.contains(turn) }
             try await letGo(in: box)
@@ -35,7 +35,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("Ctrl-C takes it away with everything else", arguments: ["", " -- true"]) func interrupted(command: String) async throws {
+    @Test("Ctrl-C erases the progress line", arguments: ["", " -- true"]) func interrupted(command: String) async throws {
         try await inSandbox { box in
             try await hold(in: box)
             let screen = try await onScreen("$QQ acquire x --wait" + command, in: box)
@@ -45,7 +45,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("a guarded command finds an empty line") func guarded() async throws {
+    @Test("the progress line is erased before a guarded command starts") func guarded() async throws {
         try await inSandbox { box in
             try await hold(in: box)
             let screen = try await onScreen("$QQ acquire x --wait -- sh -c 'printf work; sleep 1.2; echo \" done\"'", in: box)
@@ -55,7 +55,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("a hook finds an empty line") func hooks() async throws {
+    @Test("the progress line is erased before a hook starts") func hooks() async throws {
         try await inSandbox { box in
             try await hold(in: box)
             let hook = "--on-elected 'printf hook; sleep 1.2; echo \" done\"'"
@@ -68,7 +68,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("keepalive shows it until it holds, and not after") func keepalive() async throws {
+    @Test("keepalive shows the progress line until it leads, and not afterwards") func keepalive() async throws {
         try await inSandbox { box in
             try await hold(in: box)
             let screen = try await onScreen("$QQ keepalive x --id me", in: box)
@@ -84,7 +84,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("while a silent server is asked, in place of nothing; the error stands alone") func silentServer() async throws {
+    @Test("the progress line shows that a silent server is asked, and is erased before the error") func silentServer() async throws {
         try await inSandbox { box in
             let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
             for words in [
@@ -99,7 +99,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("that it tries again, below the message that says why") func tryingAgain() async throws {
+    @Test("the progress line shows a retry, below the message with the reason") func tryingAgain() async throws {
         try await inSandbox { box in
             let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
             let screen = try await onScreen("$QQ status x -s \(url) --timeout 2s --retries 1 --backoff 2s..3s", in: box)
@@ -110,7 +110,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("signals that end or stop a command take it away first", arguments: ["INT", "TERM", "HUP", "QUIT"])
+    @Test("a signal that ends a command erases the progress line first", arguments: ["INT", "TERM", "HUP", "QUIT"])
     func signals(name: String) async throws {
         try await inSandbox { box in
             let url = "nats://127.0.0.1:\(try Socket.silence(in: box))"
@@ -123,7 +123,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("Ctrl-Z leaves the line to the shell, and fg brings it back; with & it never shows") func shell() async throws {
+    @Test("Ctrl-Z erases the progress line and fg brings it back; with & it is never shown") func shell() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "n1")
             let screen = try await Tmux(
@@ -139,7 +139,7 @@ private let turn = "x: held by n1, waiting for its turn"
             try await screen.press("C-c")
             #expect(try await !screen.expectLast("ready>").contains(turn))
             try await screen.enter("$QQ acquire x --wait &")
-            try await waitUntil("it waits") { try waiters("x", in: box) == 1 }
+            try await waitUntil("qq waits") { try waiters("x", in: box) == 1 }
             try await Task.sleep(for: .milliseconds(900))
             #expect(try await !screen.screen(isWhole: true).contains(turn))
             try await screen.enter("kill %1; wait; exit")
@@ -148,7 +148,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("a question stands alone on its line") func question() async throws {
+    @Test("a question replaces the progress line") func question() async throws {
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
@@ -159,7 +159,7 @@ private let turn = "x: held by n1, waiting for its turn"
             try await screen.expect("asking \(url)")
             let question = "Make n1 let go of x? Its work is ended. [y/N]"
             #expect(try await screen.expect(question) == question)
-            // Nothing comes in its place while it is thought about.
+            // No progress line replaces the question while it waits for an answer.
             try await Task.sleep(for: .milliseconds(900))
             #expect(try await screen.expect(question) == question)
             try await screen.enter("y")
@@ -168,7 +168,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("never wraps, however narrow the terminal") func narrow() async throws {
+    @Test("the progress line never wraps, however narrow the terminal") func narrow() async throws {
         try await inSandbox { box in
             try await hold(in: box)
             let screen = try await onScreen("$QQ acquire x --wait", in: box, columns: 20)
@@ -179,7 +179,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("in the foreground of a session, and never beside its prompt") func session() async throws {
+    @Test("in a session the progress line appears in the foreground, and never at the prompt") func session() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "n1")
             let screen = try await Tmux([Sandbox.binary], in: box)
@@ -201,8 +201,8 @@ private let turn = "x: held by n1, waiting for its turn"
     }
 }
 
-@Suite("What a command waits for is not shown") struct NoProgressTests {
-    /// Every step of it ends so.
+@Suite("When there is no progress line, or a plain one") struct NoProgressTests {
+    /// Every update of the progress line ends with this.
     private let mark = "\u{1b}[K"
 
     private func slow(in box: Sandbox) throws -> [String] {
@@ -211,7 +211,7 @@ private let turn = "x: held by n1, waiting for its turn"
     }
 
     @Test(
-        "with --quiet, on a dumb terminal, and on one that nobody names",
+        "there is no progress line with --quiet, on a dumb terminal and without TERM",
         arguments: [([], ["TERM": "dumb"]), ([], ["TERM": ""]), (["--quiet"], ["TERM": "xterm"])] as [([String], [String: String])])
     func turnedOff(flags: [String], environment: [String: String]) async throws {
         try await inSandbox { box in
@@ -222,7 +222,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("in a pipe or a file, also where stdout is a terminal") func piped() async throws {
+    @Test("there is no progress line in a pipe or a file, even if stdout is a terminal") func piped() async throws {
         try await inSandbox { box in
             let run = try await box.start(slow(in: box)).finish()
             #expect(run.code == 69 && run.errors.hasPrefix("qq: cannot read x") && !run.errors.contains(mark), "\(run.errors)")
@@ -234,7 +234,8 @@ private let turn = "x: held by n1, waiting for its turn"
     }
 
     @Test(
-        "for what is over at once", arguments: [["status", "x"], ["acquire", "x"], ["cluster-status"], ["acquire", "x", "--", "true"]])
+        "there is no progress line for a command that ends quickly",
+        arguments: [["status", "x"], ["acquire", "x"], ["cluster-status"], ["acquire", "x", "--", "true"]])
     func fast(words: [String]) async throws {
         try await inSandbox { box in
             let run = try AtTerminal([Sandbox.binary] + words, in: box)
@@ -244,7 +245,7 @@ private let turn = "x: held by n1, waiting for its turn"
     }
 
     @Test(
-        "in colour where colours are turned off",
+        "the progress line is plain if colours are turned off",
         arguments: [(["--color=never"], [:]), ([], ["NO_COLOR": "1"])] as [([String], [String: String])])
     func colors(flags: [String], environment: [String: String]) async throws {
         try await inSandbox { box in
@@ -256,7 +257,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("without colours being turned off it has them, and the error's name as well") func colored() async throws {
+    @Test("the progress line and the name of an error are coloured by default") func colored() async throws {
         try await inSandbox { box in
             let run = try AtTerminal(slow(in: box), in: box)
             #expect(try await run.ending() == .exited(69))
@@ -266,7 +267,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("where the letters are missing, plain ones do", arguments: [["LC_ALL": "C"], ["TERM": "linux"]]) func plain(
+    @Test("the progress line is ASCII where other characters are missing", arguments: [["LC_ALL": "C"], ["TERM": "linux"]]) func plain(
         environment: [String: String]
     ) async throws {
         try await inSandbox { box in
@@ -277,7 +278,7 @@ private let turn = "x: held by n1, waiting for its turn"
         }
     }
 
-    @Test("by stopping: a message from behind the terminal stops nothing (stty tostop)") func writesFromBehind() async throws {
+    @Test("a message from the background does not stop qq, even with stty tostop") func writesFromBehind() async throws {
         try await inSandbox { box in
             let closed = try Proxy(to: 1, in: box)
             closed.refuse()
@@ -291,7 +292,7 @@ private let turn = "x: held by n1, waiting for its turn"
 }
 
 extension Socket {
-    /// A port where connections are taken and never a word is said.
+    /// A port that accepts connections and never sends a byte.
     static func silence(in box: Sandbox) throws -> UInt16 {
         let descriptor = try bind()
         guard listen(descriptor, 64) == 0 else { throw SocketError("listen", code: errno) }

@@ -2,13 +2,13 @@ import Glibc
 import Support
 import Testing
 
-@Suite("At a terminal")
+@Suite("A guarded command at a terminal")
 struct TerminalTests {
     private func qq(options: [String] = [], _ command: [String], in box: Sandbox) throws -> AtTerminal {
         try AtTerminal([Sandbox.binary, "acquire", "x"] + options + ["--"] + command, in: box)
     }
 
-    @Test("the command is the foreground group, and reads what is typed")
+    @Test("a guarded command is the foreground group and reads what is typed")
     func foreground() async throws {
         try await inSandbox { box in
             let run = try qq(
@@ -36,7 +36,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("Ctrl-C that the command handles is no end of qq")
+    @Test("a Ctrl-C that the command handles does not end qq")
     func interruptHandled() async throws {
         try await inSandbox { box in
             let run = try qq(["bash", "-c", "trap 'echo handled; exit 4' INT; echo ready; while :; do sleep 0.05; done"], in: box)
@@ -48,7 +48,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("Ctrl-C while it waits ends qq")
+    @Test("Ctrl-C ends a waiting qq")
     func interruptWaiting() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -69,14 +69,14 @@ struct TerminalTests {
             try await run.expect("24 80")
             run.terminal.resize(rows: 40, columns: 132)
             try await run.expect("40 132")
-            // While `stty` runs, bash may take the interrupt for its business.
+            // While `stty` runs, bash might handle the interrupt itself.
             try await run.expect("changed")
             run.type(Terminal.interrupt)
             _ = try await run.ending()
         }
     }
 
-    @Test("the terminal's end is the command's end, and the lease's")
+    @Test("closing the terminal ends the command and the lease")
     func hangup() async throws {
         try await inSandbox { box in
             var run: AtTerminal? = try qq([Sandbox.stamp, box.path("stamps"), "--child"], in: box)
@@ -90,7 +90,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("SIGKILL of the process that the shell sees ends everything")
+    @Test("SIGKILL of the front process ends everything")
     func frontKilled() async throws {
         try await inSandbox { box in
             let run = try qq(
@@ -101,11 +101,11 @@ struct TerminalTests {
             let next = try await box.run("acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20")
             #expect(next.ending == .exited(0))
             #expect(box.stamps().violations.isEmpty)
-            try await waitUntil("all is gone") { box.living.isEmpty }
+            try await waitUntil("no process is left") { box.living.isEmpty }
         }
     }
 
-    @Test("a refusal is told by the process that the shell sees, with its exit code")
+    @Test("the front process reports a refusal, with its exit code")
     func refused() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
@@ -117,7 +117,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("status is a table")
+    @Test("status prints a table at a terminal")
     func table() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me")
@@ -128,7 +128,7 @@ struct TerminalTests {
         }
     }
 
-    @Test("step-down of another's asks, and takes no for an answer")
+    @Test("step-down of another holder's lease asks first, and only y confirms")
     func confirmation() async throws {
         try await inSandbox { box in
             _ = try await box.run("acquire", "x", "--id", "me")
