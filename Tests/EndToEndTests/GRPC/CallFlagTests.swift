@@ -48,7 +48,7 @@ struct CallFlagTests {
             let file = quest.box.path("metrics.prom")
             quest.server.change { $0.unavailable["TryAcquireLock"] = 2 }
             let run = try quest.qq("keepalive", "x", "--backoff", "10ms..20ms", "--metrics-file", file)
-            try await waitUntil("it is written: \(run.errors)", within: .seconds(20)) {
+            try await waitUntil("the metrics are written: \(run.errors)", within: .seconds(20)) {
                 quest.box.read("metrics.prom").contains(#"qq_successes_total{operation="TryAcquireLock"} 1"#)
             }
             let found = try samples(quest.box.read("metrics.prom"))
@@ -73,7 +73,7 @@ struct CallFlagTests {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let waiter = try raft.qq("acquire", "x", "--id", "me", "--wait")
-            try await waitUntil("it waits: \(waiter.errors)") { raft.cluster.lock("x")?.waiters == ["me"] }
+            try await waitUntil("qq waits: \(waiter.errors)") { raft.cluster.lock("x")?.waiters == ["me"] }
             waiter.child.signal(SIGKILL)
             let left = try await raft.run("release", "x", "--cancel-wait", "--id", "me", "--json")
             #expect(left.ending == .exited(0), "\(left.errors)")

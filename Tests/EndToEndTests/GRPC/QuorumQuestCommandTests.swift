@@ -36,14 +36,14 @@ struct QuorumQuestCommandTests {
         try await onQuorumQuest { quest in
             quest.server.grant("x", to: "other", for: .seconds(60))
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--json")
-            try await waitUntil("it waits: \(run.errors)") { run.eventNames.contains("waiting") }
+            try await waitUntil("qq waits: \(run.errors)") { run.eventNames.contains("waiting") }
             quest.server.forget("x")
-            try await waitUntil("it leads: \(run.output) \(run.errors)") { run.eventNames.contains("renewed") }
+            try await waitUntil("qq leads: \(run.output) \(run.errors)") { run.eventNames.contains("renewed") }
             quest.server.grant("x", to: "other", for: .seconds(60))
-            try await waitUntil("it has lost: \(run.output) \(run.errors)") { run.eventNames.contains("lost") }
+            try await waitUntil("qq has lost the lease: \(run.output) \(run.errors)") { run.eventNames.contains("lost") }
             #expect(run.eventNames.contains("retrying"))
             quest.server.forget("x")
-            try await waitUntil("it leads again: \(run.output) \(run.errors)") { run.eventNames.count { $0 == "elected" } == 2 }
+            try await waitUntil("qq leads again: \(run.output) \(run.errors)") { run.eventNames.count { $0 == "elected" } == 2 }
             try await run.terminate()
             #expect(run.eventNames.last == "released")
             try checkSchema(run.output, Schemas.keepalive, lines: run.output.split(separator: "\n").count)
@@ -95,11 +95,11 @@ struct QuorumQuestCommandTests {
     @Test("watch reports when this user's lease begins and ends") func watch() async throws {
         try await onQuorumQuest { quest in
             let watch = try quest.qq("watch", "x", "--json")
-            try await waitUntil("it looks: \(watch.errors)") { watch.output.contains("unknown") }
+            try await waitUntil("watch has started: \(watch.errors)") { watch.output.contains("unknown") }
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "60s").ending == .exited(0))
-            try await waitUntil("it is seen: \(watch.output)") { watch.output.contains("elected") }
+            try await waitUntil("the election is reported: \(watch.output)") { watch.output.contains("elected") }
             #expect(try await quest.run("release", "x").ending == .exited(0))
-            try await waitUntil("its end is seen: \(watch.output)") { watch.output.contains("released") }
+            try await waitUntil("the release is reported: \(watch.output)") { watch.output.contains("released") }
             try await watch.terminate()
             let events = try watch.output.split(separator: "\n").map { try object($0) }
             #expect(events.map { $0["event"]?.stringValue } == ["state", "elected", "released"])
@@ -137,7 +137,7 @@ struct QuorumQuestCommandTests {
             quest.server.grant("x", to: "other", for: .seconds(60))
             let doubted = try await quest.run("keepalive", "x", "--once", "--retries", "0")
             #expect(doubted.ending == .exited(69) && doubted.errors.contains("a failed store"), "\(doubted.errors)")
-            try await waitUntil("our lease is over") { try object(readGrant(quest))["deadline"]?.uint64Value ?? 0 < bootNow() }
+            try await waitUntil("our lease has expired") { try object(readGrant(quest))["deadline"]?.uint64Value ?? 0 < bootNow() }
             let believed = try await quest.run("keepalive", "x", "--once")
             #expect(believed.ending == .exited(1), "\(believed.errors)")
             #expect(quest.server.holder("x") == "other" && quest.server.calls.ids == ["me"])
@@ -153,7 +153,7 @@ struct QuorumQuestCommandTests {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "20s").ending == .exited(0))
             let run = try quest.qq("keepalive", "x", "--json")
-            try await waitUntil("it leads: \(run.output) \(run.errors)") { run.eventNames.contains("elected") }
+            try await waitUntil("qq leads: \(run.output) \(run.errors)") { run.eventNames.contains("elected") }
             #expect(quest.server.holder("x") == "me" && quest.server.calls.ids == ["me"])
             try await run.terminate()
             #expect(run.eventNames == ["elected", "released"] && quest.server.holder("x") == nil)
@@ -164,7 +164,7 @@ struct QuorumQuestCommandTests {
         try await onQuorumQuest { quest in
             let all = (1...20).map { "e\($0)" }
             let run = try quest.qq(["keepalive"] + all + ["--id", "me", "--ttl", "3s", "--json"])
-            try await waitUntil("all are renewed: \(run.output) \(run.errors)") {
+            try await waitUntil("all leases are renewed: \(run.output) \(run.errors)") {
                 quest.server.calls["KeepAlive"] >= 40 && all.allSatisfy { quest.server.holder($0) == "me" }
             }
             #expect(quest.server.connections == 1)
@@ -198,7 +198,7 @@ struct QuorumQuestCommandTests {
     @Test("release of an expired lease fails and leaves the next holder's lease alone") func releaseTooLate() async throws {
         try await onQuorumQuest { quest in
             #expect(try await quest.run("acquire", "x", "--id", "me", "--ttl", "1s").ending == .exited(0))
-            try await waitUntil("it has run out") { quest.server.holder("x") == nil }
+            try await waitUntil("the lease has expired") { quest.server.holder("x") == nil }
             quest.server.grant("x", to: "other", for: .seconds(60))
             let run = try await quest.run("release", "x")
             #expect(run.ending == .exited(1), "\(run.errors)")

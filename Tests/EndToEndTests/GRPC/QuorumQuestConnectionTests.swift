@@ -71,7 +71,7 @@ struct QuorumQuestConnectionTests {
             for garbage in ["\u{0}\u{1}garbage\r\n", "HTTP/1.1 200 OK\r\n\r\n", String(repeating: "x", count: 50_000)] {
                 let (accepted, calls) = (proxy.accepted, quest.server.calls["KeepAlive"])
                 proxy.inject(Array(garbage.utf8))
-                try await waitUntil("another connection: \(run.errors)") { proxy.accepted > accepted }
+                try await waitUntil("another connection is made: \(run.errors)") { proxy.accepted > accepted }
                 try await quest.waitForCall("KeepAlive", by: "me", after: calls + 1, run)
             }
             try await run.terminate()
@@ -115,7 +115,7 @@ struct QuorumQuestConnectionTests {
                 try await quest.waitForCall("KeepAlive", by: "me", after: calls, run)
                 quest.server.cutConnections()
                 let renewed = run.eventNames.count
-                try await waitUntil("it is renewed: \(run.errors)") { run.eventNames.count > renewed }
+                try await waitUntil("the lease is renewed: \(run.errors)") { run.eventNames.count > renewed }
                 #expect(quest.server.connections > connections)
             }
             try await run.terminate()
@@ -128,7 +128,7 @@ struct QuorumQuestConnectionTests {
         try await onQuorumQuest { quest in
             quest.server.change { $0.lost["TryAcquireLock"] = 1 }
             let run = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "60s"] + quest.stamping("--for", "50"))
-            try await waitUntil("it is granted, and nobody was told") { quest.server.holder("x") == "me" }
+            try await waitUntil("the lease is granted, and its answer lost") { quest.server.holder("x") == "me" }
             #expect(quest.box.stamps().all.isEmpty)
             quest.server.cutConnections()
             let end = try await run.finish()
@@ -148,7 +148,7 @@ struct QuorumQuestConnectionTests {
             }
         ) { quest in
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "4s", "--renew-every", "25ms", "--json")
-            try await waitUntil("it was renewed over many connections: \(run.errors)", within: .seconds(40)) {
+            try await waitUntil("the lease is renewed over many connections: \(run.errors)", within: .seconds(40)) {
                 quest.server.connections >= 30 && quest.server.calls["KeepAlive"] >= 300
             }
             try await run.terminate()
@@ -168,7 +168,7 @@ struct QuorumQuestConnectionTests {
         ) { quest in
             quest.server.change { $0.delay = .milliseconds(800) }
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "8s", "--renew-every", "300ms", "--json")
-            try await waitUntil("it is renewed: \(run.errors)") { run.eventNames.count { $0 == "renewed" } >= 6 }
+            try await waitUntil("the lease is renewed: \(run.errors)") { run.eventNames.count { $0 == "renewed" } >= 6 }
             // Each answer came after its connection had announced its end, and at most one request was repeated.
             #expect(quest.server.calls["KeepAlive"] <= run.eventNames.count { $0 == "renewed" } + 1)
             #expect(quest.server.connections >= 5)
@@ -183,7 +183,7 @@ struct QuorumQuestConnectionTests {
             let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "9s", "--renew-every", "500ms", "--json")
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
             await quest.server.kill()
-            try await waitUntil("it is missed: \(run.errors)") { run.eventNames.contains("retrying") }
+            try await waitUntil("a renewal fails: \(run.errors)") { run.eventNames.contains("retrying") }
             #expect(run.errors.contains("Connection refused"), "\(run.errors)")
             let calls = quest.server.calls["KeepAlive"]
             try await quest.server.start()
@@ -203,16 +203,16 @@ struct QuorumQuestConnectionTests {
             let keeper = try quest.qq("keepalive", "kept", "--ttl", "2s", "--json")
             let holder = try quest.qq(["acquire", "x", "--id", "me", "--ttl", "5s"] + quest.stamping("--daemon", "--ignore-term"))
             _ = try await quest.box.waitForTerms(1)
-            try await waitUntil("it leads: \(keeper.errors)") { keeper.eventNames.contains("elected") }
+            try await waitUntil("qq leads: \(keeper.errors)") { keeper.eventNames.contains("elected") }
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, holder)
             let end = try #require(quest.end(of: "x", by: "me"))
             await quest.server.kill()
             let run = try await holder.finish()
             #expect(run.ending == .exited(79) && run.errors.contains("lost x while the command ran"), "\(run.errors)")
             #expect(try #require(quest.box.stamps().terms.first).last < end)
-            try await waitUntil("it has lost: \(keeper.output)") { keeper.eventNames.contains("lost") }
+            try await waitUntil("qq has lost the lease: \(keeper.output)") { keeper.eventNames.contains("lost") }
             try await quest.server.start()
-            try await waitUntil("it leads again: \(keeper.output) \(keeper.errors)") { keeper.eventNames.count { $0 == "elected" } == 2 }
+            try await waitUntil("qq leads again: \(keeper.output) \(keeper.errors)") { keeper.eventNames.count { $0 == "elected" } == 2 }
             try await keeper.terminate()
         }
     }
@@ -241,9 +241,9 @@ struct QuorumQuestConnectionTests {
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
             #expect(one.accepted == 1 && other.accepted == 0)
             cutOff.apply(to: one)
-            try await waitUntil("the other is asked: \(run.errors)") { other.accepted == 1 }
+            try await waitUntil("the other server is asked: \(run.errors)") { other.accepted == 1 }
             let renewed = run.eventNames.count { $0 == "renewed" }
-            try await waitUntil("it is renewed there: \(run.errors)") { run.eventNames.count { $0 == "renewed" } > renewed + 2 }
+            try await waitUntil("the lease is renewed there: \(run.errors)") { run.eventNames.count { $0 == "renewed" } > renewed + 2 }
             try await run.terminate()
             #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"], "\(run.errors)")
             #expect(quest.server.holder("x") == nil)
@@ -257,10 +257,10 @@ struct QuorumQuestConnectionTests {
             let run = try quest.qq(["keepalive", "x", "--id", "me", "--ttl", "2s", "--json"], at: proxy.questURL)
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
             proxy.silence()
-            try await waitUntil("it has lost: \(run.output) \(run.errors)") { run.eventNames.contains("lost") }
+            try await waitUntil("qq has lost the lease: \(run.output) \(run.errors)") { run.eventNames.contains("lost") }
             #expect(run.errors.contains("no answer in time"), "\(run.errors)")
             proxy.pass()
-            try await waitUntil("it leads again: \(run.output) \(run.errors)") { run.eventNames.count { $0 == "elected" } == 2 }
+            try await waitUntil("qq leads again: \(run.output) \(run.errors)") { run.eventNames.count { $0 == "elected" } == 2 }
             try await run.terminate()
         }
     }

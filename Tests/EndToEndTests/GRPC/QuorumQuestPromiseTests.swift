@@ -25,7 +25,7 @@ struct QuorumQuestPromiseTests {
     /// - Returns: when the previous lease ended, as the server counts it.
     private func takeover(_ quest: QuestPlace) async throws -> UInt64 {
         var end: UInt64 = 0
-        try await waitUntil("the next one works") {
+        try await waitUntil("the next holder's command runs") {
             if let found = quest.end(of: "x", by: "held") { end = max(end, found) }
             return quest.box.stamps().terms.count == 2
         }
@@ -72,7 +72,7 @@ struct QuorumQuestPromiseTests {
         try await onQuorumQuest(.heavy) { quest in
             let (holder, next) = try await pair(quest)
             kill(holder.pid, SIGSTOP)
-            try await waitUntil("it is stopped") { LivingProcess(holder.pid)?.isStopped == true }
+            try await waitUntil("qq is stopped") { LivingProcess(holder.pid)?.isStopped == true }
             check(quest, endedBefore: try await takeover(quest))
             #expect(try await next.finish().ending == .exited(0))
             kill(holder.pid, SIGCONT)

@@ -12,7 +12,7 @@ struct QuorumQuestStoreTests {
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
             for _ in 0..<3 {
                 quest.server.forget("x")
-                try await waitUntil("it is taken back: \(run.errors)") { quest.server.holder("x") == "me" }
+                try await waitUntil("the lease is acquired again: \(run.errors)") { quest.server.holder("x") == "me" }
             }
             #expect(quest.server.calls["TryAcquireLock", "me"] == 4)
             try await run.terminate()
@@ -75,7 +75,7 @@ struct QuorumQuestStoreTests {
     @Test("a command that has ended keeps its exit code, and qq reports that its lease remains") func deadAtCommandEnd() async throws {
         try await onQuorumQuest { quest in
             let holder = try quest.qq("acquire", "x", "--ttl", "30s", "--", "sh", "-c", "echo held; until [ -e go ]; do sleep 0.02; done")
-            try await waitUntil("it is held: \(holder.errors)") { holder.output.contains("held") }
+            try await waitUntil("the lease is held: \(holder.errors)") { holder.output.contains("held") }
             quest.server.setStore(.dead())
             try quest.box.write("", to: "go")
             let run = try await holder.finish()
@@ -111,7 +111,7 @@ struct QuorumQuestStoreTests {
             try await Task.sleep(for: .seconds(1))
             quest.server.setStore(.alive)
             let renewed = run.eventNames.count { $0 == "renewed" }
-            try await waitUntil("it is renewed: \(run.errors)") { run.eventNames.count { $0 == "renewed" } > renewed + 1 }
+            try await waitUntil("the lease is renewed: \(run.errors)") { run.eventNames.count { $0 == "renewed" } > renewed + 1 }
             try await run.terminate()
             #expect(run.eventNames.filter { $0 != "renewed" } == ["elected", "released"], "\(run.errors)")
         }

@@ -56,7 +56,7 @@ struct QuorumQuestTests {
             #expect(refused.errors.contains("not ours; this system does not say who holds it"), "\(refused.errors)")
             #expect(try await quest.run("acquire", "x", "--wait=500ms", "--", "true").ending == .exited(75))
             let waiter = try quest.qq("acquire", "x", "--wait", "--", "echo", "turn")
-            try await waitUntil("it has asked") { quest.server.calls["TryAcquireLock"] >= 4 }
+            try await waitUntil("the waiter has asked") { quest.server.calls["TryAcquireLock"] >= 4 }
             quest.server.forget("x")
             let run = try await waiter.finish()
             #expect(run.ending == .exited(0) && run.text == "turn\n")
@@ -98,7 +98,7 @@ struct QuorumQuestTests {
             }
         ) { quest in
             let run = try quest.qq("keepalive", "x", "--ttl", "2s", "--renew-every", "200ms", "--json")
-            try await waitUntil("it is renewed over many connections: \(run.output) \(run.errors)") {
+            try await waitUntil("the lease is renewed over many connections: \(run.output) \(run.errors)") {
                 quest.server.connections >= 5 && quest.server.calls["KeepAlive"] >= 15
             }
             #expect(quest.server.holder("x") != nil)
@@ -115,10 +115,10 @@ struct QuorumQuestTests {
     {
         try await onQuorumQuest { quest in
             let holder = try quest.qq("acquire", "x", "--ttl", "6s", "--", "sh", "-c", "echo held; exec sleep 600")
-            try await waitUntil("it is held") { holder.output.contains("held") }
+            try await waitUntil("the lease is held") { holder.output.contains("held") }
             quest.server.setStore(.dead())
             let asked = quest.server.calls["KeepAlive"]
-            try await waitUntil("it is told no") { quest.server.calls["KeepAlive"] > asked }
+            try await waitUntil("a renewal is refused") { quest.server.calls["KeepAlive"] > asked }
             quest.server.setStore(.alive)
             try await Task.sleep(for: .seconds(5))
             #expect(holder.child.isRunning && quest.server.holder("x") != nil)
@@ -136,7 +136,7 @@ struct QuorumQuestTests {
             #expect(run.ending == .exited(69), "\(run.errors)")
             #expect(run.text == "")
             quest.server.setStore(.alive)
-            try await waitUntil("it was given up") { quest.server.calls["ReleaseLock"] >= 1 && quest.server.holder("x") == nil }
+            try await waitUntil("the lease is released") { quest.server.calls["ReleaseLock"] >= 1 && quest.server.holder("x") == nil }
         }
     }
 

@@ -58,13 +58,13 @@ import Testing
             raft.cluster.change { $0.isMended = isMended }
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--renew-every", "300ms", "--json")
-            try await waitUntil("it waits: \(run.errors)") { run.output.contains("waiting") && raft.cluster.lock("x")?.waiters == ["me"] }
+            try await waitUntil("qq waits: \(run.errors)") { run.output.contains("waiting") && raft.cluster.lock("x")?.waiters == ["me"] }
             raft.cluster.release("x")
-            try await waitUntil("it is renewed: \(run.output) \(run.errors)") { run.output.contains("renewed") }
+            try await waitUntil("the lease is renewed: \(run.output) \(run.errors)") { run.output.contains("renewed") }
             let taken = raft.cluster.release("x") && raft.cluster.acquire("x", by: "thief", for: .seconds(2))
             #expect(taken)
-            try await waitUntil("it has lost: \(run.output) \(run.errors)") { run.output.contains("lost") }
-            try await waitUntil("it is elected again: \(run.output) \(run.errors)") {
+            try await waitUntil("qq has lost the lease: \(run.output) \(run.errors)") { run.output.contains("lost") }
+            try await waitUntil("qq leads again: \(run.output) \(run.errors)") {
                 try run.told().count { $0["event"] == "elected" } == 2
             }
             try await run.terminate()
@@ -124,7 +124,7 @@ import Testing
             try await run.terminate()
             try checkSchema(run.output, Schemas.watch, lines: 4)
             let until = try raft.qq("watch", "x", "--until", "leader=three", "--for", "15s", "--json")
-            try await waitUntil("it watches: \(until.errors)") { until.output.contains("state") }
+            try await waitUntil("watch has started: \(until.errors)") { until.output.contains("state") }
             raft.cluster.acquire("x", by: "three", for: .seconds(60))
             #expect(try await until.finish().ending == .exited(0))
             #expect(raft.writes == 0)

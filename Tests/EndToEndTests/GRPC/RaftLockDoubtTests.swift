@@ -38,7 +38,7 @@ import Testing
         try await onLeader { raft in
             raft.cluster.change { $0.calls.lost = ["Acquire": 3] }
             let run = try raft.work(id: id, ["--timeout", "2s", "--retries", "3", "--ttl", "60s"], ["--for", "30"])
-            try await waitUntil("it is granted: \(run.errors)") { raft.cluster.owner(of: "x") != nil }
+            try await waitUntil("the lease is granted: \(run.errors)") { raft.cluster.owner(of: "x") != nil }
             let end = try await run.finish()
             #expect(end.ending == .exited(0), "\(end.errors)")
             #expect(raft.box.stamps().begun == 1 && raft.cluster.owner(of: "x") == nil, "\(end.errors)")
@@ -76,7 +76,7 @@ import Testing
             for count in [1, 3] {
                 raft.cluster.change { $0.calls.lost = ["Renew": count] }
                 let before = raft.cluster.calls("Renew", by: "me")
-                try await waitUntil("renewals go on: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + count + 2 }
+                try await waitUntil("renewals continue: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + count + 2 }
                 #expect(holder.child.isRunning && raft.cluster.owner(of: "x") == "me", "\(holder.errors)")
             }
             #expect(raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == 1)
@@ -114,13 +114,13 @@ import Testing
             raft.cluster.change { $0.calls.lost = [method: 2] }
             if method == "EnqueueWaiter" {
                 let before = raft.cluster.calls(method)
-                try await waitUntil("it was refreshed: \(waiter.errors)") { raft.cluster.calls(method) >= before + 3 }
+                try await waitUntil("the place in the queue is refreshed: \(waiter.errors)") { raft.cluster.calls(method) >= before + 3 }
             }
             #expect(raft.cluster.release("x"))
             let run = try await waiter.finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
             #expect(raft.box.stamps().begun == 1)
-            try await waitUntil("nothing is left: \(String(describing: raft.cluster.lock("x")))", within: .seconds(5)) {
+            try await waitUntil("no lease and no waiter is left: \(String(describing: raft.cluster.lock("x")))", within: .seconds(5)) {
                 raft.cluster.owner(of: "x") == nil && raft.cluster.lock("x")?.waiters == []
             }
         }
@@ -132,7 +132,7 @@ import Testing
             raft.cluster.setMajority(false)
             let run = try raft.work(
                 id: id, ["--timeout", "1s", "--retries", "50", "--ttl", "60s", "--backoff", "100ms..300ms"], ["--for", "20"])
-            try await waitUntil("it was asked twice: \(run.errors)") { raft.cluster.calls("Acquire") >= 2 }
+            try await waitUntil("the server was asked twice: \(run.errors)") { raft.cluster.calls("Acquire") >= 2 }
             #expect(raft.cluster.owner(of: "x") == nil && run.errors.contains("no answer in time"), "\(run.errors)")
             raft.cluster.setMajority(true)
             let end = try await run.finish()
@@ -146,7 +146,7 @@ import Testing
         try await onLeader { raft in
             raft.cluster.setMajority(false)
             let run = try raft.work(id: id, ["--timeout", "2s", "--retries", "0", "--ttl", "60s"])
-            try await waitUntil("it was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
+            try await waitUntil("the server was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
             let looks = raft.cluster.calls("GetLockInfo")
             try await waitUntil("qq has timed out and looks for a late grant: \(run.errors)") {
                 raft.cluster.calls("GetLockInfo") >= looks + 3
@@ -180,11 +180,11 @@ import Testing
         try await onLeader { raft in
             raft.cluster.setMajority(false)
             let run = try raft.work(id: id, ["--timeout", "10s", "--ttl", "60s"])
-            try await waitUntil("it was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
+            try await waitUntil("the server was asked: \(run.errors)") { raft.cluster.calls("Acquire") == 1 }
             run.child.signal(SIGTERM)
             // Otherwise the grant could arrive before the signal.
             let status = "/proc/\(run.child.pid)/status"
-            try await waitUntil("the signal is taken") { readText(status).contains("ShdPnd:\t0000000000000000") }
+            try await waitUntil("the signal is delivered") { readText(status).contains("ShdPnd:\t0000000000000000") }
             raft.cluster.setMajority(true)
             let end = try await run.finish()
             #expect(end.ending == .exited(128 + SIGTERM), "\(end.errors)")
@@ -200,7 +200,7 @@ import Testing
             let hooks = ["--on-elected", "echo elected >>hooks", "--on-lost", "echo lost >>hooks"]
             let keeping = try raft.qq(["keepalive", "x", "--id", "keeper", "--timeout", "10s"] + hooks, at: url)
             let taking = try raft.qq(["acquire", "y", "--id", "taker", "--timeout", "10s", "--ttl", "60s"], at: url)
-            try await waitUntil("both were asked for") { raft.cluster.calls("Acquire") == 2 }
+            try await waitUntil("both leases were asked for") { raft.cluster.calls("Acquire") == 2 }
             raft.cluster.setMajority(true)
             if round % 2 == 1 { try await Task.sleep(for: .milliseconds(round)) }
             keeping.child.signal(SIGTERM)

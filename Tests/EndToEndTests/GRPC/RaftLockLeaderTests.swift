@@ -32,10 +32,12 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             try await raft.waitForWork(holder)
             for _ in 0..<(end == .moved ? 4 : 1) {
                 try await end.befall(raft.cluster)
-                try await waitUntil("somebody leads") { raft.cluster.leader != nil }
+                try await waitUntil("a node leads") { raft.cluster.leader != nil }
                 let leader = try #require(raft.cluster.leader)
                 let before = raft.cluster.calls(to: leader)["Renew", "me"]
-                try await waitUntil("it is renewed there: \(holder.errors)") { raft.cluster.calls(to: leader)["Renew", "me"] >= before + 3 }
+                try await waitUntil("the lease is renewed there: \(holder.errors)") {
+                    raft.cluster.calls(to: leader)["Renew", "me"] >= before + 3
+                }
             }
             #expect(holder.child.isRunning && raft.cluster.owner(of: "x") == "me")
             #expect(raft.cluster.calls("Acquire") == 1 && raft.box.stamps().begun == 1)
@@ -53,9 +55,11 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             let waiter = try raft.work(id: "me", ["--wait"], ["--for", "50"])
             try await raft.waitForWaiter(waiter, id: "me")
             try await end.befall(raft.cluster)
-            try await waitUntil("somebody leads") { raft.cluster.leader != nil }
+            try await waitUntil("a node leads") { raft.cluster.leader != nil }
             let asked = raft.cluster.calls("EnqueueWaiter", by: "me")
-            try await waitUntil("its place is refreshed: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") > asked }
+            try await waitUntil("the place in the queue is refreshed: \(waiter.errors)") {
+                raft.cluster.calls("EnqueueWaiter", by: "me") > asked
+            }
             #expect(raft.cluster.release("x"))
             let run = try await waiter.finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
@@ -72,10 +76,10 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
                     Sandbox.binary, "acquire", "x", "--id", "me", "--ttl", "30s", "--timeout", "2s", "--retries", "20", "--", "sh", "-c",
                     "until [ -e stop ]; do sleep 0.05; done",
                 ], environment: ["QQ_SERVER": raft.cluster.url])
-            try await waitUntil("it holds: \(holder.errors)") { raft.cluster.owner(of: "x") == "me" }
+            try await waitUntil("qq holds the lease: \(holder.errors)") { raft.cluster.owner(of: "x") == "me" }
             raft.cluster.hang(leader)
             try raft.box.write("", to: "stop")
-            try await waitUntil("it asks: \(holder.errors)") { raft.cluster.calls(to: leader)["Release"] > 0 }
+            try await waitUntil("qq asks: \(holder.errors)") { raft.cluster.calls(to: leader)["Release"] > 0 }
             try await end.befall(raft.cluster)
             let run = try await holder.finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
@@ -87,7 +91,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         try await onRaftLock { raft in
             raft.cluster.loseLeader()
             let run = try raft.work(id: "me", ["--retries", "50", "--backoff", "50ms..200ms"], ["--for", "10"])
-            try await waitUntil("it tries again: \(run.errors)") { run.errors.contains("no leader available") }
+            try await waitUntil("qq tries again: \(run.errors)") { run.errors.contains("no leader available") }
             raft.cluster.moveLeader(to: 2)
             let end = try await run.finish()
             #expect(end.ending == .exited(0) && raft.cluster.owner(of: "x") == nil, "\(end.errors)")
@@ -109,7 +113,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             try await Task.sleep(for: .seconds(2))
             for node in 0..<3 { try await raft.cluster.restart(node) }
             let before = raft.cluster.calls("Renew", by: "me")
-            try await waitUntil("it is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 3 }
+            try await waitUntil("the lease is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 3 }
             #expect(holder.child.isRunning && raft.cluster.owner(of: "x") == "me" && raft.box.stamps().begun == 1)
             try await holder.terminate()
         }
@@ -119,7 +123,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "one", for: .seconds(60))
             let watch = try raft.qq("watch", "x", "--json")
-            try await waitUntil("it watches: \(watch.errors)") { !watch.output.isEmpty }
+            try await waitUntil("watch has started: \(watch.errors)") { !watch.output.isEmpty }
             for node in 0..<3 { await raft.cluster.kill(node) }
             try await waitUntil("watch reports it: \(watch.errors)") { watch.errors.contains("unreachable: ") }
             try await Task.sleep(for: .seconds(2))
@@ -156,11 +160,11 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
     @Test("keepalive leads again after all nodes were down for longer than its lease") func keepaliveComesBack() async throws {
         try await onRaftLock { raft in
             let holder = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--json")
-            try await waitUntil("it leads: \(holder.errors)") { holder.output.contains("elected") }
+            try await waitUntil("qq leads: \(holder.errors)") { holder.output.contains("elected") }
             for node in 0..<3 { await raft.cluster.kill(node) }
-            try await waitUntil("it has lost: \(holder.output) \(holder.errors)") { holder.output.contains("lost") }
+            try await waitUntil("qq has lost the lease: \(holder.output) \(holder.errors)") { holder.output.contains("lost") }
             for node in 0..<3 { try await raft.cluster.restart(node) }
-            try await waitUntil("it leads again: \(holder.output) \(holder.errors)") {
+            try await waitUntil("qq leads again: \(holder.output) \(holder.errors)") {
                 try holder.told().count { $0["event"] == "elected" } == 2
             }
             #expect(raft.cluster.owner(of: "x") == "me")
@@ -221,12 +225,14 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             let holder = try raft.work(
                 id: "me", ["--follow-redirects", "--ttl", "8s", "--renew-every", "400ms"], at: url)
             try await raft.waitForWork(holder)
-            try await waitUntil("it is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= 3 }
+            try await waitUntil("the lease is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= 3 }
             let waiter = try raft.work(id: "next", ["--follow-redirects", "--wait"], log: "next", ["--for", "20"], at: url)
             try await raft.waitForWaiter(waiter, id: "next")
             raft.cluster.moveLeader(to: try #require(raft.cluster.followers.last))
             let before = raft.cluster.calls("Renew", by: "me")
-            try await waitUntil("it is renewed elsewhere: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 3 }
+            try await waitUntil("the lease is renewed at the new leader: \(holder.errors)") {
+                raft.cluster.calls("Renew", by: "me") >= before + 3
+            }
             #expect(holder.child.isRunning)
             try await holder.terminate()
             #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)")

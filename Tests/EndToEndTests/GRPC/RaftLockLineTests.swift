@@ -33,7 +33,7 @@ import Testing
                 for proxy in proxies { proxy.cut(reset: round.isMultiple(of: 2)) }
             }
             let before = raft.cluster.calls("Renew", by: "me")
-            try await waitUntil("it is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 2 }
+            try await waitUntil("the lease is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 2 }
             #expect(holder.child.isRunning && waiter.child.isRunning && raft.cluster.calls("Acquire", by: "me") == 1, "\(holder.errors)")
             try await holder.terminate()
             #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)")
@@ -54,7 +54,7 @@ import Testing
             }
             let made = proxies.reduce(0) { $0 + $1.accepted } - before
             #expect(made < 300, "\(made) connections in three seconds")
-            try await waitUntil("it goes on: \(holder.errors)") { raft.cluster.owner(of: "x") == "me" && holder.child.isRunning }
+            try await waitUntil("qq continues: \(holder.errors)") { raft.cluster.owner(of: "x") == "me" && holder.child.isRunning }
             try await holder.terminate()
         }
     }
@@ -122,7 +122,7 @@ import Testing
             let holder = try raft.work(
                 id: "me", ["--ttl", "4s", "--kill-after", "1s"], ["--daemon", "--ignore-term"], at: url)
             try await raft.waitForWork(holder)
-            try await waitUntil("it was renewed") { raft.cluster.calls("Renew", by: "me") >= 1 }
+            try await waitUntil("the lease is renewed") { raft.cluster.calls("Renew", by: "me") >= 1 }
             let next = try raft.work(id: "next", ["--wait"], log: "next", ["--for", "20"])
             try await raft.waitForWaiter(next, id: "next")
             // The nodes might still receive its renewals; then they count the lease as longer than the holder does.
@@ -146,7 +146,7 @@ import Testing
             try await Task.sleep(for: .seconds(3))
             for proxy in proxies { proxy.pass() }
             let before = raft.cluster.calls("Renew", by: "me")
-            try await waitUntil("it is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 3 }
+            try await waitUntil("the lease is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 3 }
             #expect(holder.child.isRunning && raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == 1)
             try await holder.terminate()
             #expect(raft.cluster.owner(of: "x") == nil)
@@ -164,7 +164,7 @@ import Testing
             let run = try await waiter.finish()
             #expect(run.code == 75 || run.code == 69, "\(run.ending) \(run.errors)")
             #expect(ContinuousClock.now - began < .seconds(12))
-            try await waitUntil("its place has ended", within: .seconds(18)) { raft.cluster.lock("x")?.waiters == [] }
+            try await waitUntil("the place in the queue has expired", within: .seconds(18)) { raft.cluster.lock("x")?.waiters == [] }
             #expect(raft.box.stamps().all.isEmpty)
         }
     }

@@ -69,7 +69,7 @@ import Testing
         try await onLeader { raft in
             raft.cluster.acquire("x", by: "me", for: .seconds(250))
             raft.cluster.acquire("y", by: "me", for: .seconds(250))
-            try await waitUntil("all have it") { (0..<3).allSatisfy { raft.cluster.applied($0) == 2 } }
+            try await waitUntil("all nodes have the locks") { (0..<3).allSatisfy { raft.cluster.applied($0) == 2 } }
             raft.cluster.loseLeader()
             try await expect(["x", "y"], raft)
             raft.cluster.hang(0)

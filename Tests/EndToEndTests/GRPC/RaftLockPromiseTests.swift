@@ -32,7 +32,7 @@ import Testing
             let killed = bootNow()
             let end = raft.leaseEnd()
             try await holder.child.wait()
-            try await waitUntil("its work is dead") { !raft.box.living.contains { $0.name == "stamp" } }
+            try await waitUntil("its processes are dead") { !raft.box.living.contains { $0.name == "stamp" } }
             #expect(raft.box.stamps("one").last < killed + 2_000_000_000)
             try await checkOrder(raft, next)
             #expect(raft.box.stamps("two").all.first?.at ?? 0 > end)
@@ -59,14 +59,14 @@ import Testing
     {
         try await onRaftLock { raft in
             let holder = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--json")
-            try await waitUntil("it leads: \(holder.errors)") { holder.output.contains("renewed") }
+            try await waitUntil("qq leads: \(holder.errors)") { holder.output.contains("renewed") }
             kill(holder.pid, SIGSTOP)
-            try await waitUntil("its lease has run out") { raft.cluster.owner(of: "x") == nil }
+            try await waitUntil("the lease has expired") { raft.cluster.owner(of: "x") == nil }
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let version = raft.cluster.lock("x")?.version
             let renewals = raft.cluster.calls("Renew")
             kill(holder.pid, SIGCONT)
-            try await waitUntil("it has lost: \(holder.output) \(holder.errors)") { holder.output.contains("lost") }
+            try await waitUntil("qq has lost the lease: \(holder.output) \(holder.errors)") { holder.output.contains("lost") }
             try await raft.waitForWaiter(holder, id: "me")
             #expect(raft.cluster.owner(of: "x") == "other" && raft.cluster.lock("x")?.version == version)
             #expect(raft.cluster.calls("Renew") <= renewals + 1)
@@ -82,7 +82,7 @@ import Testing
             let holder = try raft.work(id: "same", ["--ttl", "3s"], log: "one", Self.tree)
             try await raft.waitForWork(holder, log: "one")
             kill(holder.pid, SIGSTOP)
-            try await waitUntil("its lease has run out") { raft.cluster.owner(of: "x") == nil }
+            try await waitUntil("the lease has expired") { raft.cluster.owner(of: "x") == nil }
             let second = try raft.work(id: "same", ["--ttl", "6s"], log: "two", ["--for", "6000"])
             try await raft.waitForWork(second, log: "two")
             let version = raft.cluster.lock("x")?.version

@@ -19,7 +19,7 @@ import Testing
             waiter.child.signal(SIGKILL)
             try await waiter.child.wait()
             #expect(raft.cluster.lock("x")?.waiters == ["dead"])
-            try await waitUntil("its place has ended", within: .seconds(18)) { raft.cluster.lock("x")?.waiters == [] }
+            try await waitUntil("the place in the queue has expired", within: .seconds(18)) { raft.cluster.lock("x")?.waiters == [] }
             #expect(raft.cluster.owner(of: "x") == "other")
         }
     }
@@ -106,9 +106,9 @@ import Testing
         try await blocked { raft in
             for number in 0..<100 { raft.cluster.enqueue("x", by: "w\(number)", for: .seconds(10)) }
             let waiter = try raft.work(id: "me", ["--wait"], ["--for", "20"])
-            try await waitUntil("it asks: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") >= 1 }
+            try await waitUntil("qq asks: \(waiter.errors)") { raft.cluster.calls("EnqueueWaiter", by: "me") >= 1 }
             #expect(raft.cluster.lock("x")?.waiters.count == 100)
-            try await waitUntil("the others have gone") { raft.cluster.lock("x")?.waiters.filter { $0 != "me" } == [] }
+            try await waitUntil("the other waiters have left") { raft.cluster.lock("x")?.waiters.filter { $0 != "me" } == [] }
             #expect(waiter.child.isRunning)
             raft.cluster.release("x")
             #expect(try await waiter.finish().ending == .exited(0), "\(waiter.errors)")
@@ -137,7 +137,7 @@ import Testing
             #expect(raft.cluster.release("x"))
             #expect((raft.cluster.lock("x")?.remaining ?? .zero) > .seconds(25))
             let wanted = try DurationText.parse(ttl)
-            try await waitUntil("its lease is as long as wanted: \(waiter.errors)") {
+            try await waitUntil("the lease is as long as wanted: \(waiter.errors)") {
                 guard let lock = raft.cluster.lock("x"), lock.owner == "me" else { return false }
                 return lock.remaining <= wanted && lock.remaining > wanted - .seconds(3)
             }
@@ -157,7 +157,7 @@ import Testing
                 }
                 // A waiter asks for advice once it has its place. If the lock became free earlier, both would ask for it at the same
                 // time, and the holder would have to assume it lost when the servers extend it for the other waiter.
-                try await waitUntil("both wait: \(both.map(\.errors))") {
+                try await waitUntil("both contenders wait: \(both.map(\.errors))") {
                     raft.cluster.calls("EnqueueWaiter", by: "same") >= queued + 2 && raft.cluster.calls("GetBackoffAdvice") >= advised + 2
                 }
                 #expect(raft.cluster.release("x"))
@@ -180,7 +180,7 @@ import Testing
                 try await raft.waitForWaiter(waiter, id: "me")
                 raft.cluster.change { $0.calls.late["Acquire"] = [.milliseconds(1500)] }
                 #expect(raft.cluster.release("x"))
-                try await waitUntil("it waits again: \(waiter.errors)") { waiter.errors.contains("held by me") }
+                try await waitUntil("qq waits again: \(waiter.errors)") { waiter.errors.contains("held by me") }
                 let end = raft.leaseEnd()
                 if isStopped {
                     waiter.child.signal(SIGTERM)

@@ -31,7 +31,7 @@ import Testing
             try await raft.waitForWork(holder)
             raft.cluster.moveLeader(to: try #require(raft.cluster.followers.first))
             let before = raft.cluster.calls("Renew")
-            try await waitUntil("it is renewed: \(holder.errors)") { raft.cluster.calls("Renew") >= before + 3 }
+            try await waitUntil("the lease is renewed: \(holder.errors)") { raft.cluster.calls("Renew") >= before + 3 }
             let status = try await raft.qq(["status", "x"] + trust, at: raft.cluster.url).finish()
             #expect(status.ending == .exited(0), "\(status.errors)")
             let nodes = try await raft.qq(["cluster-status"] + trust, at: raft.cluster.url).finish()

@@ -36,7 +36,7 @@ struct RaftLockTests {
             #expect(refused.ending == .exited(1))
             #expect(refused.errors.contains("held by other"), "\(refused.errors)")
             let waiter = try raft.qq("acquire", "x", "--id", "me", "--wait", "--", "echo", "turn")
-            try await waitUntil("it waits: \(waiter.errors)") { raft.cluster.lock("x")?.waiters == ["me"] }
+            try await waitUntil("qq waits: \(waiter.errors)") { raft.cluster.lock("x")?.waiters == ["me"] }
             #expect(raft.cluster.release("x"))
             let run = try await waiter.finish()
             #expect(run.ending == .exited(0) && run.text == "turn\n", "\(run.errors)")
@@ -44,7 +44,7 @@ struct RaftLockTests {
             // A waiter that is told to end leaves the queue.
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
             let second = try raft.qq("acquire", "x", "--id", "me", "--wait", "--", "echo", "turn")
-            try await waitUntil("it waits: \(second.errors)") { raft.cluster.lock("x")?.waiters == ["me"] }
+            try await waitUntil("qq waits: \(second.errors)") { raft.cluster.lock("x")?.waiters == ["me"] }
             try await second.terminate()
             try await waitUntil("the queue is empty") { raft.cluster.lock("x")?.waiters == [] }
         }
@@ -55,7 +55,7 @@ struct RaftLockTests {
         try await onRaftLock { raft in
             raft.cluster.change { $0.isMended = isMended }
             let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "3s", "--renew-every", "500ms", "--json")
-            try await waitUntil("it is renewed: \(run.output) \(run.errors)") { raft.cluster.calls("Renew", by: "me") >= 8 }
+            try await waitUntil("the lease is renewed: \(run.output) \(run.errors)") { raft.cluster.calls("Renew", by: "me") >= 8 }
             #expect(raft.cluster.owner(of: "x") == "me")
             try await run.terminate()
             let events = try run.output.split(separator: "\n").compactMap { try object($0)["event"]?.stringValue }
@@ -67,11 +67,11 @@ struct RaftLockTests {
     @Test("a lease is acquired from whichever node leads, and continues when another node does") func leaderChange() async throws {
         try await onRaftLock { raft in
             let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "500ms", "--json")
-            try await waitUntil("it is held: \(run.output) \(run.errors)") { run.output.contains("elected") }
+            try await waitUntil("the lease is held: \(run.output) \(run.errors)") { run.output.contains("elected") }
             let other = try #require(raft.cluster.followers.first)
             raft.cluster.moveLeader(to: other)
             let before = raft.cluster.calls(to: other)["Renew"]
-            try await waitUntil("it is renewed there: \(run.errors)") { raft.cluster.calls(to: other)["Renew"] > before + 2 }
+            try await waitUntil("the lease is renewed there: \(run.errors)") { raft.cluster.calls(to: other)["Renew"] > before + 2 }
             #expect(raft.cluster.owner(of: "x") == "me")
             try await run.terminate()
             #expect(!run.output.contains("lost"))

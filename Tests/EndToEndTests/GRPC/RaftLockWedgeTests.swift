@@ -79,7 +79,7 @@ import Testing
             #expect(tells(run.errors, raft, leader, wedge), "\(run.errors)")
             await raft.cluster.kill(leader)
             try await raft.cluster.restart(leader)
-            try await waitUntil("somebody leads") { raft.cluster.leader != nil }
+            try await waitUntil("a node leads") { raft.cluster.leader != nil }
             let next = try await raft.run("acquire", "x", "--wait", "--", "true")
             #expect(next.ending == .exited(0), "\(next.errors)")
         }
@@ -89,12 +89,12 @@ import Testing
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
             let holder = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "3s", "--json")
-            try await waitUntil("it leads: \(holder.errors)") { holder.output.contains("elected") }
+            try await waitUntil("qq leads: \(holder.errors)") { holder.output.contains("elected") }
             raft.cluster.wedge(.refuses)
             try await waitUntil("keepalive names the leader: \(holder.output) \(holder.errors)") { tells(holder.output, raft, leader) }
             await raft.cluster.kill(leader)
             try await raft.cluster.restart(leader)
-            try await waitUntil("it leads: \(holder.output) \(holder.errors)") {
+            try await waitUntil("qq leads: \(holder.output) \(holder.errors)") {
                 try holder.told().last?["event"] == "renewed" && raft.cluster.owner(of: "x") == "me"
             }
             try await holder.terminate()
@@ -133,11 +133,11 @@ import Testing
             raft.cluster.acquire("e9", by: "other", for: .seconds(4))
             let names = (0..<10).map { "e\($0)" }
             let holder = try raft.qq(["keepalive"] + names + ["--id", "me", "--ttl", "6s", "--renew-every", "400ms"], at: raft.cluster.url)
-            try await waitUntil("all are held: \(holder.output) \(holder.errors)") {
+            try await waitUntil("all leases are held: \(holder.output) \(holder.errors)") {
                 names.allSatisfy { holder.output.contains("\t\($0)\telected\t") }
             }
             let before = raft.cluster.calls("Renew")
-            try await waitUntil("all are renewed: \(holder.errors)") { raft.cluster.calls("Renew") >= before + 30 }
+            try await waitUntil("all leases are renewed: \(holder.errors)") { raft.cluster.calls("Renew") >= before + 30 }
             try await holder.terminate()
             #expect(raft.cluster.mostWritesAtOnce(by: "me") == 1)
             #expect(names.allSatisfy { raft.cluster.owner(of: $0) == nil }, "\(holder.errors)")

@@ -130,7 +130,7 @@ struct HookTests {
             let run = try box.qq(
                 "acquire", "x", "--on-elected", "(sleep 0.3; echo >ended) & (sleep 0.1 &) ; true", "--", "sh", "-c",
                 "echo held; exec sleep 600")
-            try await waitUntil("held") { run.output.contains("held") }
+            try await waitUntil("the lease is held") { run.output.contains("held") }
             try await waitUntil("the hook's child has ended") { access(box.path("ended"), F_OK) == 0 }
             try await waitUntil("no zombie below qq") {
                 readText("/proc/\(run.pid)/task/\(run.pid)/children").split(separator: " ").allSatisfy { child in

@@ -41,7 +41,9 @@ struct KeepaliveTests {
     func several(_ signal: Int32) async throws {
         try await inSandbox { box in
             let run = try box.qq("keepalive", "a", "b", "c", "a")
-            try await waitUntil("all are held: \(run.output)") { run.output.split(separator: "\n").count { $0.contains("elected") } == 3 }
+            try await waitUntil("all leases are held: \(run.output)") {
+                run.output.split(separator: "\n").count { $0.contains("elected") } == 3
+            }
             #expect(try await box.run("status", "a", "b", "c").ending == .exited(0))
             #expect(try await box.run("status", "a", "--mine").ending == .exited(0))
             run.child.signal(signal)
@@ -71,7 +73,7 @@ struct KeepaliveTests {
         try await inSandbox { box in
             let process = try box.start(["sleep", "600"])
             let run = try box.qq("keepalive", "x", "--pid", "\(process.pid)")
-            try await waitUntil("it is held") { run.output.contains("elected") }
+            try await waitUntil("the lease is held") { run.output.contains("elected") }
             #expect(run.child.isRunning)
             process.child.signal(SIGKILL)
             try await process.child.wait()
@@ -85,7 +87,7 @@ struct KeepaliveTests {
     func killed() async throws {
         try await inSandbox { box in
             let run = try box.qq("keepalive", "x", "--ttl", "60s")
-            try await waitUntil("it is held") { run.output.contains("elected") }
+            try await waitUntil("the lease is held") { run.output.contains("elected") }
             let next = try box.qq("keepalive", "x", "--ttl", "60s", "--json")
             _ = try await waitForEvent("waiting", of: next)
             run.child.signal(SIGKILL)
@@ -161,7 +163,7 @@ struct KeepaliveTests {
     func plain() async throws {
         try await inSandbox { box in
             let run = try box.qq("keepalive", "x", "--id", "me")
-            try await waitUntil("it is held") { run.output.contains("elected") }
+            try await waitUntil("the lease is held") { run.output.contains("elected") }
             try await run.terminate()
             let rows = run.output.split(separator: "\n").map { $0.split(separator: "\t").map(String.init) }
             #expect(rows.map { Array($0.dropFirst()) } == [["x", "elected", "1", "-"], ["x", "released", "1", "-"]])
@@ -178,7 +180,7 @@ struct KeepaliveTests {
             let run = try Started(launch, in: box)
             pipe.closeWriting()
             var bytes: [UInt8] = []
-            try await waitUntil("it is held") {
+            try await waitUntil("the lease is held") {
                 _ = pipe.drain(into: &bytes)
                 return String(decoding: bytes, as: UTF8.self).contains("elected")
             }

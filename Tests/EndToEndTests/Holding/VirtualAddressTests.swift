@@ -78,7 +78,7 @@ struct VirtualAddressTests {
         try await inNetworks { box, networks in
             for json in [true, false] {
                 let run = try keepalive(box, networks, "--id", "me", json: json)
-                try await waitUntil("it is taken: \(run.errors)") { run.output.contains("address_taken") }
+                try await waitUntil("the address is set: \(run.errors)") { run.output.contains("address_taken") }
                 try await run.terminate()
                 if json {
                     let told = try run.output.split(separator: "\n").map { try object($0) }.filter { $0["address"] != nil }
@@ -146,7 +146,7 @@ struct VirtualAddressTests {
         try await inNetworks { box, networks in
             let presence = try Presence(address, networks)
             let other = try box.qq("keepalive", "x")
-            try await waitUntil("it is held") { other.output.contains("elected") }
+            try await waitUntil("the lease is held") { other.output.contains("elected") }
             try await networks.ip(0, "addr add \(address.split(separator: "@")[0]) dev v0", in: box)
             #expect(try presence.isThere(0))
             let run = try keepalive(box, networks, address: address)
@@ -170,7 +170,7 @@ struct VirtualAddressTests {
             try await waitForEvent("waiting", of: next)
             if signal == SIGSTOP { try await box.stop(holder, holding: "x") } else { holder.child.signal(SIGKILL) }
             let end = try leaseEnd(box)
-            try await waitUntil("the next one has it") {
+            try await waitUntil("the next holder has the address") {
                 try presence.look()
                 return presence.arrivals(1) == 1
             }
@@ -197,12 +197,12 @@ struct VirtualAddressTests {
             let presence = try Presence(Self.four, networks)
             let watching = Task.detached { try await presence.watch() }
             var runs = [try keepalive(box, networks, at: 0, "--id", "node0"), try keepalive(box, networks, at: 1, "--id", "node1")]
-            try await waitUntil("one has it") { presence.arrivals(0) + presence.arrivals(1) == 1 }
+            try await waitUntil("one end has the address") { presence.arrivals(0) + presence.arrivals(1) == 1 }
             var holder = presence.arrivals(0) == 1 ? 0 : 1
             for (round, way) in ["terminate", "kill", "step down", "stop", "kill and step down", "take away"].enumerated() {
                 let other = 1 - holder
                 let before = presence.arrivals(other)
-                try await waitUntil("the other one waits: \(runs[other].output)") { try events(runs[other]).last == "waiting" }
+                try await waitUntil("the other end waits: \(runs[other].output)") { try events(runs[other]).last == "waiting" }
                 switch way {
                 case "terminate": try await runs[holder].terminate()
                 case "kill":

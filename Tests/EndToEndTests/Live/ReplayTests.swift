@@ -9,15 +9,15 @@ struct ReplayTests {
     /// Records some events of web and db.
     private func record(in box: Sandbox) async throws -> Run {
         let watch = try box.qq("watch", "web", "db", "--json", "--record", box.path("file"))
-        try await waitUntil("it watches") { watch.output.split(separator: "\n").count == 2 }
+        try await waitUntil("watch has started") { watch.output.split(separator: "\n").count == 2 }
         _ = try await box.run("acquire", "web", "--id", "n1", "--ttl", "60s")
-        try await waitUntil("n1") { watch.output.contains("n1") }
+        try await waitUntil("the election of n1") { watch.output.contains("n1") }
         _ = try await box.run("keepalive", "web", "--once")
         try await waitUntil("the renewal") { readText(box.path("file")).contains(#""event":"renewed""#) }
         _ = try await box.run("release", "web")
-        try await waitUntil("released") { watch.output.contains("released") }
+        try await waitUntil("the release") { watch.output.contains("released") }
         _ = try await box.run("acquire", "db", "--id", "n2", "--ttl", "60s")
-        try await waitUntil("n2") { watch.output.contains("n2") }
+        try await waitUntil("the election of n2") { watch.output.contains("n2") }
         watch.child.signal(SIGTERM)
         return try await watch.finish()
     }
@@ -107,7 +107,7 @@ struct ReplayTests {
         try await inSandbox { box in
             _ = try await record(in: box)
             let replay = try box.qq("watch", "--replay", box.path("file"), "--speed", "0.001")
-            try await waitUntil("it has begun") { !replay.output.isEmpty }
+            try await waitUntil("the replay has started") { !replay.output.isEmpty }
             replay.child.signal(SIGTERM)
             #expect(try await replay.finish().ending == .exited(0))
         }

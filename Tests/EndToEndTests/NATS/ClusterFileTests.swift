@@ -49,7 +49,9 @@ struct ClusterConfigTests {
             try write(server, in: box)
             let file = box.path("cluster.json")
             let run = try box.qq("keepalive", "--cluster-config", file, "--json", environment: nowhere)
-            try await waitUntil("it is renewed: \(run.output) \(run.errors)", within: .seconds(3)) { run.output.contains("\"renewed\"") }
+            try await waitUntil("the lease is renewed: \(run.output) \(run.errors)", within: .seconds(3)) {
+                run.output.contains("\"renewed\"")
+            }
             let report = try object(try await box.run("cluster-status", "--cluster-config", file, "--json", environment: nowhere).text)
             let member = try #require(report["members"]?.arrayValue?.first?.objectValue)
             #expect(member["id"]?.stringValue == "web-3" && member["election"]?.stringValue == "web")

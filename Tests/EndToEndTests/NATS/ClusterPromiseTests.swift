@@ -77,7 +77,7 @@ import Testing
     {
         for _ in 0..<40 {
             let holder = try box.qq(["keepalive", name, "--id", "mover"], at: cluster.url, .v2)
-            try await waitUntil("it holds: \(holder.output) \(holder.errors)") { holder.output.contains("elected") }
+            try await waitUntil("qq holds the lease: \(holder.output) \(holder.errors)") { holder.output.contains("elected") }
             if holder.output.contains("127.0.0.1:\(server.port)") { return holder }
             try await holder.terminate()
         }
@@ -121,10 +121,10 @@ import Testing
                 #expect(box.stamps(election.name).terms.count == 2)
             }
             let outsider = try RawNATS(many[0].port)
-            let before = try await waitFor("the bucket on the side of the many", within: .seconds(30)) {
+            let before = try await waitFor("the bucket in the majority", within: .seconds(30)) {
                 try? free.lease(outsider)?.revision ?? 0
             }
-            try await waitUntil("it leads there: \(mover.output) \(mover.errors)", within: .seconds(30)) {
+            try await waitUntil("qq leads there: \(mover.output) \(mover.errors)", within: .seconds(30)) {
                 guard let lease = try? free.lease(outsider) else { return false }
                 return lease.node == "mover" && lease.revision > before
             }
@@ -144,7 +144,7 @@ import Testing
             try election.createBucket(rest, replicas: 3)
             // The URL names only this server; the others are announced.
             let holder = try box.qq(["keepalive", election.name, "--id", "q"], at: duck.url, .v2)
-            try await waitUntil("it holds: \(holder.output) \(holder.errors)") { holder.output.contains("elected") }
+            try await waitUntil("qq holds the lease: \(holder.output) \(holder.errors)") { holder.output.contains("elected") }
             let token = try election.lease(rest)?.revision
             try await Task.sleep(for: .seconds(1))
             duck.lameDuck()

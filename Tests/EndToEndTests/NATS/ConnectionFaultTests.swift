@@ -69,7 +69,7 @@ import Testing
             for garbage in ["\u{0}\u{1}garbage\r\n", "MSG x 1 99999999999\r\n", "+OK\n", "-ERR 'Slow Consumer'\r\n"] {
                 let before = proxy.accepted
                 proxy.inject(Array(garbage.utf8))
-                try await waitUntil("another connection") { proxy.accepted > before }
+                try await waitUntil("another connection is made") { proxy.accepted > before }
                 let lease = try election.lease(client)
                 try await waitUntil("a renewal") { try election.lease(client)?.revision != lease?.revision }
             }
@@ -83,7 +83,7 @@ import Testing
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
             let holder = try box.qq(["keepalive", "x", "--id", "a", "--ttl", "2s"], at: url(proxy), .v2)
-            try await waitUntil("it holds: \(holder.errors)") { holder.output.contains("elected") }
+            try await waitUntil("qq holds the lease: \(holder.errors)") { holder.output.contains("elected") }
             let before = proxy.accepted
             let end = ContinuousClock.now + .seconds(3)
             while ContinuousClock.now < end {

@@ -109,7 +109,7 @@ extension Sandbox {
 
     /// Waits until a `qq` that runs with --verbose waits for its turn.
     func waitForWaiter(_ qq: Started) async throws {
-        try await waitUntil("it waits: \(qq.errors)") {
+        try await waitUntil("qq waits: \(qq.errors)") {
             guard qq.child.isRunning else { throw TimedOut("qq ended instead of waiting: \(qq.child.ending as Any) \(qq.errors)") }
             return qq.errors.contains("waiting for")
         }

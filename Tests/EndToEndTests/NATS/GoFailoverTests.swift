@@ -101,14 +101,14 @@ import Testing
             let election = ObservedElection(format, ttl: .seconds(6))
             try election.createBucket(RawNATS(server.port))
             let holder = try await keepalive(election, "q", server, in: box)
-            try await waitUntil("it leads") { holder.output.contains("elected") }
+            try await waitUntil("qq leads") { holder.output.contains("elected") }
             let nodes = [try await node(election, "go-1", server, in: box), try await node(election, "go-2", server, in: box)]
             try await Task.sleep(for: election.ttl * 2)
             #expect(nodes.allSatisfy { $0.beliefs.isEmpty && $0.leader == "q" })
             #expect(!holder.output.contains("lost"))
             try await holder.terminate()
             // v2 nodes are notified of the deletion, v1 nodes notice it at a tick.
-            try await waitUntil("one of them leads") { nodes.contains { $0.isLeader } }
+            try await waitUntil("one of the Go nodes leads") { nodes.contains { $0.isLeader } }
         }
     }
 
@@ -134,7 +134,7 @@ import Testing
             try await waitUntil("the Go node's cooldown is over") { try client.key("cooldown.go", in: election.bucket) == nil }
             // With a request, as the Go tools do.
             #expect(try client.request("cluster_x.control.q.stepdown").json == ["ok": true])
-            try await waitUntil("it has stepped down: \(holder.output)") { holder.output.contains("released") }
+            try await waitUntil("qq has stepped down: \(holder.output)") { holder.output.contains("released") }
             #expect(try client.key("cooldown.q", in: election.bucket) != nil)
             try await waitUntil("the Go node leads again") { go.isLeader }
             try await waitUntil("qq waits again: \(holder.output)") {
@@ -156,7 +156,7 @@ import Testing
             let run = try await box.qq(["step-down", "x", "--force", "--yes"], at: server.url, .v1).finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
             try await waitUntil("qq leads: \(holder.output)") { holder.output.contains("elected") }
-            try await waitUntil("the Go node has seen it") { !go.isLeader && go.leader == "q" }
+            try await waitUntil("the Go node has noticed it") { !go.isLeader && go.leader == "q" }
             try await holder.terminate()
         }
     }
@@ -198,7 +198,7 @@ import Testing
             #expect(end.ending == .exited(79), "\(end.errors)")
             try await waitUntil("the Go node leads") { go.isLeader }
             // The Go node's first write shows that it took the lease.
-            let taken = try await waitFor("it has written") { go.renewals.first }
+            let taken = try await waitFor("the Go node has written") { go.renewals.first }
             #expect(box.stamps().terms[0].last < taken + 3_000_000_000)
         }
     }
@@ -253,12 +253,12 @@ import Testing
             for round in 0..<4 {
                 let go = try await node(election, "go-\(round)", server, in: box)
                 nodes.append(go)
-                try await waitUntil("it leads, round \(round)", within: .seconds(30)) { go.isLeader }
+                try await waitUntil("the Go node leads, round \(round)", within: .seconds(30)) { go.isLeader }
                 try await Task.sleep(for: .milliseconds(300))
                 // Alternately by stepping down and by being killed.
                 if round % 2 == 0 {
                     go.stepDown()
-                    try await waitUntil("it has stepped down") { !go.isLeader }
+                    try await waitUntil("the Go node has stepped down") { !go.isLeader }
                 }
                 go.kill()
             }

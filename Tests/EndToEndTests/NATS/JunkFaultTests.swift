@@ -85,14 +85,14 @@ import Testing
             let bad = ObservedElection(.v2, name: "bad", ttl: .seconds(6))
             try bad.createBucket(client)
             let writer = try box.qq(["keepalive", "bad", "good", "--id", "q"], at: server.url, .v2)
-            try await waitUntil("both are held: \(writer.output) \(writer.errors)") {
+            try await waitUntil("both leases are held: \(writer.output) \(writer.errors)") {
                 writer.output.components(separatedBy: "elected").count == 3
             }
             try client.put(bad.key, "junk", in: bad.bucket)
-            try await waitUntil("it is lost: \(writer.output)") { writer.output.contains("lost") }
+            try await waitUntil("the lease is lost: \(writer.output)") { writer.output.contains("lost") }
             let all = try await box.start([Sandbox.binary, "status", "--all"], environment: ["QQ_SERVER": server.url]).finish()
             #expect(all.ending == .exited(65) && all.text.contains("good") && all.text.contains("bad"), "\(all.text) \(all.errors)")
-            try await waitUntil("both are held again: \(writer.output)") {
+            try await waitUntil("both leases are held again: \(writer.output)") {
                 writer.output.components(separatedBy: "elected").count == 4
             }
             try await writer.terminate()

@@ -200,7 +200,7 @@ struct NATSGuardedTests {
             let limited = try await nats.run("acquire", "x", "--id", "second", "--wait=400ms", "--", "touch", nats.box.path("ran"))
             #expect(limited.ending == .exited(75))
             let waiter = try nats.qq("acquire", "x", "--id", "second", "--wait", "-v", "--", "echo", "my turn")
-            try await waitUntil("it waits: \(waiter.errors)") { waiter.errors.contains("waiting for x") }
+            try await waitUntil("qq waits: \(waiter.errors)") { waiter.errors.contains("waiting for x") }
             #expect(waiter.output.isEmpty)
             try await holder.terminate()
             let run = try await waiter.finish(within: .seconds(10))
@@ -214,7 +214,7 @@ struct NATSGuardedTests {
         try await onNATS(version, format) { nats in
             let holder = try await nats.hold("x", "--id", "me", "--ttl", "3s")
             let began = try #require(try nats.lease()?.json)
-            let later = try await waitFor("two TTLs later", within: .seconds(30)) {
+            let later = try await waitFor("renewals for two TTLs", within: .seconds(30)) {
                 guard holder.child.isRunning else { throw TimedOut("qq ended: \(holder.errors)") }
                 return try nats.lease().flatMap { $0.sequence >= 7 ? $0 : nil }
             }

@@ -53,14 +53,14 @@ struct NATSKeepaliveTests {
             let names = (1...20).map { "e\($0)" }
             let run = try nats.box.start(
                 [Sandbox.binary, "keepalive"] + names + ["--id", "me", "--ttl", "5s"], environment: ["QQ_SERVER": nats.url])
-            try await waitUntil("all are held: \(run.output) \(run.errors)") {
+            try await waitUntil("all leases are held: \(run.output) \(run.errors)") {
                 run.output.split(separator: "\n").count { $0.contains("\telected\t") } == 20
             }
             let status = try await nats.box.start([Sandbox.binary, "status"] + names, environment: ["QQ_SERVER": nats.url]).finish()
             #expect(status.ending == .exited(0))
             #expect(status.records.count == 20 && status.records.allSatisfy { $0[1] == "held" && $0[2] == "me" })
             // The server might take a moment to notice that status has disconnected.
-            try await waitUntil("one connection") {
+            try await waitUntil("only one connection is open") {
                 try nats.server.page("/connz")["connections"]?.arrayValue?.count { $0["name"] == "qq" } == 1
             }
             run.child.signal(SIGINT)
@@ -159,7 +159,7 @@ struct NATSKeepaliveTests {
             let run = try nats.qq("keepalive", "x", "--id", "me", "--ttl", "60s", "--json")
             try await run.event("elected")
             let subject = JSONValue.string("$KV.\(nats.bucket()).\(nats.leaseKey)")
-            try await waitUntil("it watches") {
+            try await waitUntil("qq watches the lease key") {
                 let connections = try nats.server.page("/connz?subs=1")["connections"]?.arrayValue ?? []
                 return connections.contains { $0["subscriptions_list"]?.arrayValue?.contains(subject) == true }
             }

@@ -150,7 +150,7 @@ struct NATSLoginTests {
                         "acquire", name, "-v", "--on-elected", "env >>hook", "--", "sh", "-c", "env; echo held; exec sleep 600",
                     ],
                     environment: way.environment)
-                try await waitUntil("it is held: \(holder.errors)") {
+                try await waitUntil("the lease is held: \(holder.errors)") {
                     holder.output.contains("held") && box.read("hook").contains("QQ_EVENT")
                 }
                 // A guardian's environment does not show that it belongs to a sandbox.

@@ -119,7 +119,7 @@ struct NATSServiceTests {
                 "acquire", "x", "--id", "a", "--ttl", "6s", "--kill-after", "300ms", "--", Sandbox.stamp, nats.box.path("stamps"),
                 "--ignore-term")
             _ = try await nats.box.waitForTerms(1)
-            try await waitUntil("it answers") { try nats.raw.request("\(Self.service).status.a").json?["role"] == "PRIMARY" }
+            try await waitUntil("qq answers") { try nats.raw.request("\(Self.service).status.a").json?["role"] == "PRIMARY" }
             #expect(try nats.raw.request("\(Self.service).control.a.stepdown").json == ["ok": true])
             let answered = bootNow()
             #expect(try nats.lease() == nil)

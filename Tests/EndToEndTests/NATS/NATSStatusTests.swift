@@ -50,7 +50,7 @@ struct NATSStatusTests {
     func goNode(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
             let node = try await GoNode.start(.init(format, cluster: "x", node: "go-1", port: nats.server.port), in: nats.box)
-            try await waitUntil("it leads") { node.isLeader }
+            try await waitUntil("the Go node leads") { node.isLeader }
             let run = try await nats.run("status", "x", "--json")
             #expect(run.ending == .exited(0))
             let state = try run.json()
@@ -73,7 +73,7 @@ struct NATSStatusTests {
         try await onNATS(version, format) { nats in
             _ = try await nats.run("acquire", "x", "--id", "me", "--ttl", "3s")
             let written = try WallTime.parse(rfc3339: try #require(try nats.lease()).time)
-            try await waitUntil("its end") { WallTime.now() - written > .milliseconds(3050) }
+            try await waitUntil("the lease has ended") { WallTime.now() - written > .milliseconds(3050) }
             let run = try await nats.run("status", "x", "--json")
             #expect(run.ending == .exited(1))
             let state = try run.json()

@@ -85,7 +85,7 @@ struct NATSStepDownTests {
             var settings = GoNode.Settings(.v2, cluster: "x", node: "go-1", port: nats.server.port)
             settings.ttl = .seconds(9)
             let node = try await GoNode.start(settings, in: nats.box)
-            try await waitUntil("it leads") { node.isLeader }
+            try await waitUntil("the Go node leads") { node.isLeader }
             let next = try nats.qq("keepalive", "x", "--id", "me", "--json")
             try await next.event("waiting")
             #expect(try await nats.run("step-down", "x", "--node", "go-1", "--yes").ending == .exited(0))
@@ -125,7 +125,7 @@ struct NATSStepDownTests {
             var settings = GoNode.Settings(format, cluster: "x", node: "go-1", port: nats.server.port)
             settings.ttl = .seconds(9)
             let node = try await GoNode.start(settings, in: nats.box)
-            try await waitUntil("it leads") { node.isLeader }
+            try await waitUntil("the Go node leads") { node.isLeader }
             node.pause()
             let next = try nats.qq("keepalive", "x", "--id", "me", "--json")
             try await next.event("waiting")

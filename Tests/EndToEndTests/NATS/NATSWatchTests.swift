@@ -60,7 +60,7 @@ struct NATSWatchTests {
         try await onNATS(.latest, .v2) { nats in
             if condition == "free" { _ = try await nats.run("acquire", "x", "--id", "a", "--ttl", "60s") }
             let run = try nats.qq("watch", "x", "--until", condition)
-            try await waitUntil("it watches") { !run.output.isEmpty }
+            try await waitUntil("watch has started") { !run.output.isEmpty }
             #expect(run.child.isRunning)
             if condition == "free" { _ = try await nats.run("release", "x") } else { _ = try await nats.run("acquire", "x", "--id", "a") }
             #expect(try await run.finish(within: .seconds(10)).ending == .exited(0))
@@ -83,7 +83,7 @@ struct NATSWatchTests {
         try await onNATS(version, .v2) { nats in
             let both = ["QQ_SERVER": nats.server.url]
             let run = try nats.qq("watch", "a", "b", "--until", "led", environment: both)
-            try await waitUntil("it watches: \(run.errors)") { run.output.split(separator: "\n").count == 2 }
+            try await waitUntil("watch has started: \(run.errors)") { run.output.split(separator: "\n").count == 2 }
             _ = try await nats.run("acquire", "a", "--id", "me", environment: both)
             try await waitUntil("a is led") { run.output.contains("a\telected\tme") }
             #expect(run.child.isRunning)
@@ -98,11 +98,11 @@ struct NATSWatchTests {
     func exec(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             let run = try nats.qq("watch", "x", "--exec", "echo $QQ_NAME $QQ_EVENT [$QQ_LEADER] >>log")
-            try await waitUntil("it watches") { !run.output.isEmpty }
+            try await waitUntil("watch has started") { !run.output.isEmpty }
             _ = try await nats.run("acquire", "x", "--id", "a")
             try await waitUntil("the first change: \(nats.box.read("log"))") { nats.box.read("log").contains("elected") }
             _ = try await nats.run("release", "x")
-            try await waitUntil("both changes: \(nats.box.read("log"))") { nats.box.read("log") == "x elected [a]\nx released []\n" }
+            try await waitUntil("both changes arrive: \(nats.box.read("log"))") { nats.box.read("log") == "x elected [a]\nx released []\n" }
             try await run.terminate()
         }
     }

@@ -43,7 +43,7 @@ enum CutOff: String, CaseIterable, CustomTestStringConvertible {
             cutOff.apply(to: proxy)
             let acknowledged = try #require(try election.lease(client))
             var last = acknowledged
-            try await waitUntil("the next one works") {
+            try await waitUntil("the next holder's command runs") {
                 if let lease = try election.lease(client), lease.node == "held" { last = lease }
                 return box.stamps().terms.count == 2
             }

@@ -88,7 +88,7 @@ struct SecretTests {
                 environment: environment)
             let keeper = try box.start([Sandbox.binary] + flags + ["keepalive", "y", "--on-elected", hook], environment: environment)
             let watcher = try box.start([Sandbox.binary] + flags + ["watch", "x"], environment: environment)
-            try await waitUntil("all run: \(guarded.errors) \(keeper.errors)") {
+            try await waitUntil("all processes run: \(guarded.errors) \(keeper.errors)") {
                 guarded.output.contains("held") && keeper.output.contains("elected") && watcher.output.contains("x")
             }
             // The guardian shows something else than the environment that it was started with.

@@ -54,7 +54,7 @@ import Testing
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let holder = try box.qq(["keepalive", "x", "--id", "a", "--ttl", "3s"], at: server.url, .v2)
-            try await waitUntil("it leads: \(holder.errors)") { holder.output.contains("elected") }
+            try await waitUntil("qq leads: \(holder.errors)") { holder.output.contains("elected") }
             server.kill()
             try await server.start {
                 $0.hasJetStream = false
@@ -62,7 +62,7 @@ import Testing
             }
             let election = ObservedElection(.v2, ttl: .seconds(3))
             let client = try RawNATS(server.port)
-            try await waitUntil("it leads again: \(holder.output) \(holder.errors)") { (try? election.lease(client))?.node == "a" }
+            try await waitUntil("qq leads again: \(holder.output) \(holder.errors)") { (try? election.lease(client))?.node == "a" }
             try await waitUntil("keepalive reports both: \(holder.output)") {
                 holder.output.contains("lost") && holder.output.components(separatedBy: "elected").count == 3
             }
@@ -123,7 +123,7 @@ import Testing
             let election = ObservedElection(.v2, ttl: .seconds(30))
             try election.createBucket(try RawNATS(server.port))
             let watcher = try box.qq(["watch", "x"], at: server.url, .v2)
-            try await waitUntil("it watches: \(watcher.errors)") { !watcher.output.isEmpty }
+            try await waitUntil("watch has started: \(watcher.errors)") { !watcher.output.isEmpty }
             for round in 0..<2 {
                 try await server.restart(killed: true)
                 try RawNATS(server.port).put(election.key, election.value(node: "node-\(round)"), in: election.bucket)

@@ -68,7 +68,9 @@ struct BlockedOutputTests {
             let names = (0..<60).map { "x\($0)" }
             let holder = try start(
                 ["keepalive"] + names + ["--id", "me", "--json", "--ttl", "60s", "--renew-every", "25ms"], output: pipe, in: box)
-            try await waitUntil("it is full: \(holder.errors)", within: .seconds(60)) { holder.errors.contains("stdout is not read") }
+            try await waitUntil("the output is full: \(holder.errors)", within: .seconds(60)) {
+                holder.errors.contains("stdout is not read")
+            }
             try await waitUntil("the gap is reported", within: .seconds(60)) { pipe.drain().contains("\"lines_lost\"") }
             #expect(holder.errors.contains("qq: stdout was not read: "), "\(holder.errors)")
             for name in [names[0], names[59]] { #expect(try await box.run("status", name).code == 0) }
@@ -87,7 +89,7 @@ struct BlockedOutputTests {
             let waiter = try start(["acquire", "x", "--wait", "-v"], errors: first, in: box)
             let next = try start(
                 ["acquire", "x", "--wait", "-v", "--", "sh", "-c", "echo $QQ_TOKEN >token; exit 5"], errors: second, in: box)
-            try await waitUntil("both wait") { try waiters("x", in: box) >= 2 }
+            try await waitUntil("both contenders wait") { try waiters("x", in: box) >= 2 }
             waiter.child.signal(SIGTERM)
             #expect(try await waiter.finish().code == 143)
             try await holder.terminate()
@@ -101,7 +103,7 @@ struct BlockedOutputTests {
         try await inSandbox { box in
             let pipe = try FullPipe()
             let told = try start(["acquire", "x", "--ttl", "60s"], output: pipe, in: box)
-            try await waitUntil("it holds") { !box.holder("x").isEmpty }
+            try await waitUntil("qq holds the lease") { !box.holder("x").isEmpty }
             told.child.signal(SIGTERM)
             #expect(try await told.finish().code == 143)
             #expect(try await box.run("status", "x").code == 1)
@@ -120,7 +122,7 @@ struct BlockedOutputTests {
         try await inSandbox { box in
             let pipe = try FullPipe()
             let watch = try start(["watch", "x"] + options, output: pipe, in: box)
-            try await waitUntil("its first line waits for a reader: \(watch.errors)") { watch.waitsForPipe }
+            try await waitUntil("the first line waits for a reader: \(watch.errors)") { watch.waitsForPipe }
             watch.child.signal(SIGTERM)
             #expect(try await watch.finish().ending == .exited(0), "\(watch.errors)")
         }
@@ -134,12 +136,12 @@ struct BlockedOutputTests {
             let script = try start(["repl"], output: pipe, input: box.path("script"), in: box)
             try await outlives(.seconds(5), "web", script, in: box)
             #expect(access(box.path("done"), F_OK) != 0)
-            try await waitUntil("its lines arrive") { pipe.lines().count == 3 }
+            try await waitUntil("the lines arrive") { pipe.lines().count == 3 }
             #expect(try await script.finish().code == 0)
             #expect(pipe.lines().map { $0.prefix(3) } == ["web", "web", "web"])
             let second = try FullPipe()
             let stopped = try start(["repl"], output: second, input: box.path("script"), in: box)
-            try await waitUntil("it holds") { !box.holder("web").isEmpty }
+            try await waitUntil("qq holds the lease") { !box.holder("web").isEmpty }
             stopped.child.signal(SIGTERM)
             #expect(try await stopped.finish().code == 143)
             #expect(try await box.run("status", "web").code == 1)
@@ -151,7 +153,7 @@ struct BlockedOutputTests {
         try await inSandbox { box in
             let pipe = try FullPipe()
             let help = try start(["help", "acquire"], output: pipe, in: box)
-            try await waitUntil("it waits for a reader") { help.waitsForPipe }
+            try await waitUntil("qq waits for a reader") { help.waitsForPipe }
             try await waitUntil("qq has ended") {
                 _ = pipe.drain()
                 return !help.child.isRunning

@@ -38,7 +38,7 @@ struct FloodTests {
             let server = try FloodServer(greeting: flood.greeting, unit: flood.unit, in: box)
             let holder = try box.start(
                 [Sandbox.binary, "keepalive", "x", "--ttl", "10s", "--timeout", "3s"], environment: ["QQ_SERVER": flood.url(server.port)])
-            try await waitUntil("it has connected: \(holder.errors)") { server.accepted > 0 }
+            try await waitUntil("qq has connected: \(holder.errors)") { server.accepted > 0 }
             let before = kilobytes("VmHWM", of: holder.pid)
             server.flood()
             // Far more than qq is allowed to keep, or as much as it takes.

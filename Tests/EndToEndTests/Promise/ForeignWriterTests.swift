@@ -102,7 +102,7 @@ struct ForeignWriterTests {
                     Sandbox.binary, "acquire", "x", "--ttl", "3s", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "20",
                 ])
             }
-            try await waitUntil("they wait") { try EndToEndTests.waiters("x", in: box) >= 4 }
+            try await waitUntil("all waiters wait") { try EndToEndTests.waiters("x", in: box) >= 4 }
             unlink(box.leaseFile("x"))
             #expect(try await holder.finish().ending == .exited(79))
             for waiter in waiters { #expect(try await waiter.finish().ending == .exited(0)) }

@@ -43,7 +43,7 @@ struct GuardianFaultTests {
             let holder = try box.start(
                 [Sandbox.binary, "acquire", "x", "--", "sh", "-c", "echo held; exec sleep 600", "hunter2"],
                 environment: ["PASSWORD": "hunter3"])
-            try await waitUntil("held") { holder.output.contains("held") }
+            try await waitUntil("the lease is held") { holder.output.contains("held") }
             let guardian = try await box.guardian(of: holder)
             for file in ["cmdline", "environ"] {
                 let text = String(decoding: readBytes("/proc/\(guardian.pid)/\(file)") ?? [], as: UTF8.self)
@@ -116,7 +116,7 @@ struct GuardianFaultTests {
                 try await waitUntil("longer than the lease lasted") { bootNow() > since + 2_300_000_000 }
                 kill(guardian.pid, SIGCONT)
                 // A guardian that continues reads all pending input before it acts on signals.
-                try await waitUntil("it goes on") { LivingProcess(guardian.pid)?.isStopped == false }
+                try await waitUntil("the guardian continues") { LivingProcess(guardian.pid)?.isStopped == false }
             }
             #expect(holder.child.isRunning, "\(holder.errors)")
             #expect(!holder.errors.contains("not renewed"))

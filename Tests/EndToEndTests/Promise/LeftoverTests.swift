@@ -123,7 +123,7 @@ struct LeftoverTests {
             try await box.waitForQueue(waiter, for: "y")
             // A command of a command: it works under z and x, whatever runs inside.
             let nested = try box.qq("acquire", "z", "--", Sandbox.binary, "acquire", "x", "--", "sh", "-c", "echo held; exec sleep 600")
-            try await waitUntil("held") { nested.output.contains("held") }
+            try await waitUntil("the lease is held") { nested.output.contains("held") }
             for _ in 0..<3 {
                 let run = try await box.run("acquire", "w", "--", "true")
                 #expect(run.ending == .exited(0))

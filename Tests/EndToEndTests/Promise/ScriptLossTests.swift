@@ -54,7 +54,7 @@ struct ScriptLossTests {
             defer { close(writer) }
             let script = try box.qq("-f", box.path("lines"))
             _ = Array("acquire web --id me\n".utf8).withUnsafeBytes { Glibc.write(writer, $0.baseAddress, $0.count) }
-            try await waitUntil("it holds: \(script.errors)") { script.output.contains("web\tme") }
+            try await waitUntil("qq holds the lease: \(script.errors)") { script.output.contains("web\tme") }
             #expect(try await box.run("step-down", "web", "--force", "--yes", "--id", "other").code == 0)
             let end = try await script.finish()
             #expect(end.code == 79 && end.errors.contains("after line 1: web was lost"), "\(end.errors)")

@@ -109,7 +109,7 @@ struct StrangerTests {
             #expect(access(box.path("ran"), F_OK) != 0)
             // A waiter gets the lease when the file is unlocked.
             let waiter = try box.qq("acquire", "x", "--wait", "--retries", "100", "--timeout", "300ms", "--", "true")
-            try await waitUntil("it reports the locking process") { waiter.errors.contains("process \(locker.pid)") }
+            try await waitUntil("the waiter reports the locking process") { waiter.errors.contains("process \(locker.pid)") }
             try await stop(locker)
             #expect(try await waiter.finish().ending == .exited(0))
         }

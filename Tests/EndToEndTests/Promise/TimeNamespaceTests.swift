@@ -34,7 +34,7 @@ struct TimeNamespaceTests {
             let work = "echo $$ >'\(box.path("pid"))'; exec sleep 600"
             let holder = try box.start(
                 inNamespace(seconds, [Sandbox.binary, "acquire", "x", "--ttl", "3s", "--", "sh", "-c", work]))
-            try await waitUntil("it holds: \(holder.errors)") { box.read("pid").hasSuffix("\n") }
+            try await waitUntil("qq holds the lease: \(holder.errors)") { box.read("pid").hasSuffix("\n") }
             let end = ContinuousClock.now + .seconds(5)
             while ContinuousClock.now < end {
                 #expect(try await box.run("acquire", "x", "--ttl", "3s", "--", "touch", box.path("ran")).ending == .exited(1))

@@ -14,14 +14,14 @@ struct WatchTests {
             }
             try await waitUntil("the state at the start") { try events() == ["state"] }
             _ = try await box.run("acquire", "x", "--id", "a")
-            try await waitUntil("elected") { try events() == ["state", "elected"] }
+            try await waitUntil("the election") { try events() == ["state", "elected"] }
             _ = try await box.run("keepalive", "x", "--once")
             _ = try await box.run("release", "x")
-            try await waitUntil("released") { try events() == ["state", "elected", "released"] }
+            try await waitUntil("the release") { try events() == ["state", "elected", "released"] }
             _ = try await box.run("acquire", "x", "--id", "b", "--ttl", "3s")
-            try await waitUntil("expired") { try events() == ["state", "elected", "released", "elected", "expired"] }
+            try await waitUntil("the expiry") { try events() == ["state", "elected", "released", "elected", "expired"] }
             let holder = try await box.hold("x")
-            try await waitUntil("elected") { try events().count == 6 }
+            try await waitUntil("the election") { try events().count == 6 }
             holder.child.signal(SIGKILL)
             try await waitUntil("the holder's death is reported immediately", within: .seconds(10)) { try events().last == "expired" }
             run.child.signal(SIGTERM)
@@ -36,7 +36,7 @@ struct WatchTests {
         try await inSandbox { box in
             if condition == "free" { _ = try await box.run("acquire", "x", "--id", "a", "--ttl", "100s") }
             let run = try box.qq("watch", "x", "--until", condition)
-            try await waitUntil("it watches") { !run.output.isEmpty }
+            try await waitUntil("watch has started") { !run.output.isEmpty }
             #expect(run.child.isRunning)
             if condition == "free" { _ = try await box.run("release", "x") } else { _ = try await box.run("acquire", "x", "--id", "a") }
             #expect(try await run.finish(within: .seconds(10)).ending == .exited(0))
@@ -72,7 +72,7 @@ struct WatchTests {
     func exec() async throws {
         try await inSandbox { box in
             let run = try box.qq("watch", "x", "--exec", "echo $QQ_NAME $QQ_EVENT [$QQ_LEADER] >>log; exit 3")
-            try await waitUntil("it watches") { !run.output.isEmpty }
+            try await waitUntil("watch has started") { !run.output.isEmpty }
             _ = try await box.run("acquire", "x", "--id", "a")
             try await waitUntil("the first change") { box.read("log") == "x elected [a]\n" }
             _ = try await box.run("release", "x")
@@ -91,7 +91,7 @@ struct WatchTests {
         try await inSandbox { box in
             let none = ["QQ_SERVER": ""]
             let run = try box.qq("watch", "x", "--until", "led", environment: none)
-            try await waitUntil("it watches") { !run.output.isEmpty }
+            try await waitUntil("watch has started") { !run.output.isEmpty }
             #expect(names(in: box.path("state")) == [])
             _ = try await box.run("acquire", "x", environment: none)
             #expect(try await run.finish().ending == .exited(0))

@@ -69,7 +69,7 @@ struct GuardedInSessionTests {
             try await person.isBack()
             try await person.run("jobs", "[1] stopped  ")
             let asked = ContinuousClock.now
-            try await waitUntil("more than a lease") { ContinuousClock.now - asked > .milliseconds(3500) }
+            try await waitUntil("longer than the lease lasts") { ContinuousClock.now - asked > .milliseconds(3500) }
             #expect(!box.holder("job").isEmpty)
             try await person.terminal.enter("fg 1")
             try await person.terminal.type("a line")

@@ -45,10 +45,10 @@ struct InterruptTests {
             let holder = try await box.hold("web")
             let person = try await AtPrompt(in: box)
             try await person.terminal.enter("acquire web --wait")
-            try await waitUntil("it waits") { try waiters("web", in: box) == 1 }
+            try await waitUntil("qq waits") { try waiters("web", in: box) == 1 }
             try await person.terminal.press("C-c")
             try await person.terminal.expectLast("file>")
-            try await waitUntil("nobody waits") { try waiters("web", in: box) == 0 }
+            try await waitUntil("no process waits") { try waiters("web", in: box) == 0 }
             try await holder.terminate()
             try await person.run("status web", "nobody")
             try await person.leave()
@@ -88,7 +88,7 @@ struct InterruptTests {
             try await terminal.expect("and leave? [y/N]")
             // The question can stay open: leases are renewed.
             let asked = ContinuousClock.now
-            try await waitUntil("more than a lease") { ContinuousClock.now - asked > .milliseconds(2500) }
+            try await waitUntil("longer than the lease lasts") { ContinuousClock.now - asked > .milliseconds(2500) }
             try await terminal.press("C-c")
             try await terminal.wait(for: "the prompt") { AtPrompt.last($0).hasPrefix("file web ") && $0.hasSuffix(">") }
             try await person.run("stop 1", "[1] ended with 143")

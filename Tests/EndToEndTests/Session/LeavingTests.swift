@@ -79,9 +79,9 @@ struct LeavingTests {
         try await inSandbox { box in
             let holder = try await box.hold("web")
             let runs: [(String, (Tmux) async throws -> Void)] = [
-                ("acquire web --wait", { _ in try await waitUntil("it waits") { try waiters("web", in: box) == 1 } }),
+                ("acquire web --wait", { _ in try await waitUntil("qq waits") { try waiters("web", in: box) == 1 } }),
                 ("watch web", { terminal in try await terminal.wait(for: "the watch") { !AtPrompt.last($0).hasPrefix("file") } }),
-                ("acquire job -- cat", { _ in try await waitUntil("it runs") { box.living.contains { $0.name == "cat" } } }),
+                ("acquire job -- cat", { _ in try await waitUntil("cat runs") { box.living.contains { $0.name == "cat" } } }),
             ]
             for (line, isRunning) in runs {
                 let person = try await AtPrompt(in: box)
@@ -146,7 +146,7 @@ struct LeavingTests {
                 ["bash", "--norc", "--noprofile", "-i"], in: box, environment: ["PS1": "shell>", "QQ": Sandbox.binary])
             try await shell.expectLast("shell>")
             try await shell.enter("$QQ repl &")
-            try await waitUntil("it is stopped") { box.living.contains { $0.name == "qq" && $0.isStopped } }
+            try await waitUntil("qq is stopped") { box.living.contains { $0.name == "qq" && $0.isStopped } }
             try await shell.enter("echo still''here")
             try await shell.expectLine("stillhere")
             try await shell.enter("fg")

@@ -105,7 +105,7 @@ struct SessionCommandTests {
             try await person.terminal.enter("step-down api --force")
             try await person.terminal.expect("[y/N]")
             let asked = ContinuousClock.now
-            try await waitUntil("more than a lease") { ContinuousClock.now - asked > .milliseconds(2500) }
+            try await waitUntil("longer than the lease lasts") { ContinuousClock.now - asked > .milliseconds(2500) }
             try await person.terminal.enter("y")
             try await person.terminal.expect("stepped down other from api")
             try await person.isBack()
@@ -139,7 +139,7 @@ struct SessionCommandTests {
             let holder = try await box.hold("web")
             let person = try await AtPrompt(in: box)
             try await person.run("acquire web --wait &", "[1] acquire web --wait &")
-            try await waitUntil("it waits") { try waiters("web", in: box) == 1 }
+            try await waitUntil("qq waits") { try waiters("web", in: box) == 1 }
             try await person.run("acquire web", "qq: this session waits for 'web' already")
             try await holder.terminate()
             try await person.terminal.expect("acquired web")

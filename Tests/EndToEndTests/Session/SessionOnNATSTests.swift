@@ -86,9 +86,9 @@ struct SessionOnNATSTests {
             let server = try await NATSServer.start(in: box)
             let environment = ["QQ_SERVER": server.url]
             let leader = try box.qq("keepalive", "web", "--id", "node-lead", environment: environment)
-            try await waitUntil("it leads: \(leader.errors)") { leader.output.contains("elected") }
+            try await waitUntil("qq leads: \(leader.errors)") { leader.output.contains("elected") }
             let follower = try box.qq("keepalive", "web", "--id", "node-follow", environment: environment)
-            try await waitUntil("it waits: \(follower.errors)") { follower.output.contains("waiting") }
+            try await waitUntil("qq waits: \(follower.errors)") { follower.output.contains("waiting") }
             let person = try await AtPrompt(in: box, prompt: "nats>", environment: environment)
             for (begin, whole) in [("node-f", "node-follow"), ("node-l", "node-lead")] {
                 try await person.terminal.type("step-down web --node \(begin)")

@@ -185,7 +185,7 @@ private let turn = "x: held by n1, waiting for its turn"
             let screen = try await Tmux([Sandbox.binary], in: box)
             try await screen.expect("file>")
             try await screen.enter("acquire x --wait &")
-            try await waitUntil("it waits") { try waiters("x", in: box) == 1 }
+            try await waitUntil("qq waits") { try waiters("x", in: box) == 1 }
             try await Task.sleep(for: .milliseconds(900))
             #expect(try await !screen.screen().contains(turn))
             try await screen.enter("stop 1")

@@ -53,7 +53,7 @@ struct TerminalTests {
         try await inSandbox { box in
             let holder = try await box.hold("x")
             let run = try qq(options: ["--wait"], ["true"], in: box)
-            try await waitUntil("it waits") { try waiters("x", in: box) == 1 }
+            try await waitUntil("qq waits") { try waiters("x", in: box) == 1 }
             run.type(Terminal.interrupt)
             let ending = try await run.ending()
             #expect(ending == .died(signal: SIGINT) || ending == .exited(130))
