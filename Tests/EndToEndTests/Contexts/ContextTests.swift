@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test("context show --effective tells the origin of each value") func effective() async throws {
+    @Test("context show --effective names the origin of each value") func effective() async throws {
         try await inSandbox { box in
             _ = try await qq(box, "context", "add", "one", "-s", "nats://n1", "--id", "me", "--creds", "x.creds", "--tls-first")
             let run = try await qq(

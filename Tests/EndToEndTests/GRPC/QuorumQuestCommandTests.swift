@@ -174,7 +174,7 @@ struct QuorumQuestCommandTests {
         }
     }
 
-    @Test("release with --id alone releases that id's lease, and says what the server does not tell") func releaseByID() async throws {
+    @Test("release with --id alone releases that id's lease, and names what the server does not reveal") func releaseByID() async throws {
         try await onQuorumQuest { quest in
             quest.server.grant("x", to: "me", for: .seconds(60))
             let other = try await quest.run("release", "x", "--id", "other")

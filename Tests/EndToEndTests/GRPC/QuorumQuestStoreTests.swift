@@ -20,7 +20,7 @@ struct QuorumQuestStoreTests {
         }
     }
 
-    @Test("a lost lease that another holder took is not taken back: the command ends in time, with 79") func takenByAnother()
+    @Test("a lost lease that another holder took is not acquired again: the command ends in time, with 79") func takenByAnother()
         async throws
     {
         try await onQuorumQuest { quest in
@@ -34,7 +34,7 @@ struct QuorumQuestStoreTests {
             #expect(run.ending == .exited(79))
             #expect(run.errors.contains("a failed store"), "\(run.errors)")
             #expect(try #require(quest.box.stamps().terms.first).last < end)
-            // It was asked for again, and not granted.
+            // The lease was asked for again, and not granted.
             #expect(quest.server.calls["TryAcquireLock", "me"] > 1)
             #expect(quest.server.holder("x") == "other")
             #expect(quest.server.calls.ids == ["me"])

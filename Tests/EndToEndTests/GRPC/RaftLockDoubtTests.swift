@@ -160,7 +160,7 @@ import Testing
         }
     }
 
-    @Test("the error says that an acquire can still be carried out, and for how long the lease would last") func tellsOfTheDoubt()
+    @Test("the error of an uncertain acquire says that it can still be carried out, which a waiter waits out") func tellsOfTheDoubt()
         async throws
     {
         try await onLeader { raft in

@@ -8,7 +8,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
     case moved
     /// All its connections are cut, and it ends.
     case killed
-    /// It answers pending requests, announces its end, and ends.
+    /// The node answers pending requests, announces its end, and ends.
     case stopped
 
     var testDescription: String { rawValue }
@@ -23,7 +23,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
     }
 }
 
-@Suite("A change of RaftLock's Raft leader") struct RaftLockLeaderTests {
+@Suite("A change of the Raft leader") struct RaftLockLeaderTests {
     @Test("a guarded command continues when the Raft leader changes", arguments: LeaderEnd.allCases) func holding(_ end: LeaderEnd)
         async throws
     {
@@ -67,7 +67,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("a lease released while the Raft leader changes is released", arguments: LeaderEnd.allCases)
+    @Test("a release during a change of the Raft leader succeeds", arguments: LeaderEnd.allCases)
     func releasing(_ end: LeaderEnd) async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
@@ -119,7 +119,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("watch reports once each that all nodes are down and back, and continues") func watching() async throws {
+    @Test("watch reports that all nodes are down, and that they are back, once each, and continues") func watching() async throws {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "one", for: .seconds(60))
             let watch = try raft.qq("watch", "x", "--json")
@@ -137,7 +137,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    @Test("if all nodes are down for longer, the command is dead before its lease ends, and a waiter follows when they are back")
+    @Test("if all nodes are down for longer than a lease, its command dies in time, and a waiter leads when they are back")
     func allGone() async throws {
         try await onRaftLock(.heavy) { raft in
             let holder = try raft.work(id: "me", ["--ttl", "4s", "--kill-after", "1s"], log: "one", ["--daemon", "--ignore-term"])
@@ -187,7 +187,9 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
 }
 
 @Suite("RaftLock nodes missing from the URL") struct RaftLockRedirectTests {
-    @Test("the error names the Raft leader and --follow-redirects, after few calls") func onlyAFollower() async throws {
+    @Test("if the URL names only a follower, the error names the Raft leader and --follow-redirects, after few calls") func onlyAFollower()
+        async throws
+    {
         try await onRaftLock { raft in
             let follower = try #require(raft.cluster.followers.first)
             let leader = raft.cluster.id(of: try #require(raft.cluster.leader))
@@ -230,7 +232,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             try await raft.waitForWaiter(waiter, id: "next")
             raft.cluster.moveLeader(to: try #require(raft.cluster.followers.last))
             let before = raft.cluster.calls("Renew", by: "me")
-            try await waitUntil("the lease is renewed at the new leader: \(holder.errors)") {
+            try await waitUntil("the lease is renewed at the new Raft leader: \(holder.errors)") {
                 raft.cluster.calls("Renew", by: "me") >= before + 3
             }
             #expect(holder.child.isRunning)

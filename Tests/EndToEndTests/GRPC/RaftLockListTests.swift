@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test("any node provides the list of locks, without a leader and while other nodes hang or are down") func anyNode() async throws {
+    @Test("any node provides the list of locks, without a Raft leader and while other nodes hang or are down") func anyNode() async throws {
         try await onLeader { raft in
             raft.cluster.acquire("x", by: "me", for: .seconds(250))
             raft.cluster.acquire("y", by: "me", for: .seconds(250))

@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test("contenders take turns while the leader moves, connections are cut, answers are lost, and holders are killed and stopped")
+    @Test("contenders take turns while the Raft leader moves, connections and answers are lost, and holders are killed and stopped")
     func storm() async throws {
         try await onRaftLock(.heavy, clusterSettings { $0.defaultTTL = .seconds(3) }) { raft in
             let (proxies, url) = try raft.proxies()

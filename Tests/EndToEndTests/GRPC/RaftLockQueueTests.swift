@@ -170,7 +170,7 @@ import Testing
         }
     }
 
-    @Test("a late turn that may belong to another process with the identity is waited out, and left alone by a stopped waiter")
+    @Test("a late turn that might belong to another process with the identity is waited out, and left alone by a stopped waiter")
     func tooSlow() async throws {
         try await onRaftLock(.light, clusterSettings { $0.defaultTTL = .seconds(6) }) { raft in
             for isStopped in [false, true] {

@@ -18,7 +18,7 @@ import Testing
         try await raft.qq(["acquire", "x", "--id", "me", "--retries", "0"] + options + ["--", "true"], at: url ?? raft.cluster.url).finish()
     }
 
-    @Test("TLS is used if the URL or a flag asks for it: to lead, read and wait, and when the leader moves") func used() async throws {
+    @Test("TLS is used if the URL or a flag asks for it: to lead, read and wait, and when the Raft leader moves") func used() async throws {
         try await onTLS { raft, certificates in
             let trust = ["--tls-ca", certificates.authority]
             #expect(raft.cluster.url.hasPrefix("raftlocks://localhost:"))

@@ -130,7 +130,7 @@ struct RaftLockTests {
         }
     }
 
-    @Test("commands run one at a time while the leader moves and connections are cut") func neverTwo() async throws {
+    @Test("commands run one at a time while the Raft leader moves and connections are cut") func neverTwo() async throws {
         try await onRaftLock(.heavy) { raft in
             let work = "mkdir busy || echo two >>offences; echo $QQ_TOKEN >>done; sleep 0.05; rmdir busy"
             let all = try (0..<4).map { number in

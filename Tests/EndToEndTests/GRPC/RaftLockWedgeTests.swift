@@ -3,8 +3,8 @@ import QQCore
 import Support
 import Testing
 
-@Suite("A RaftLock leader that answers reads but no writes") struct RaftLockWedgeTests {
-    /// A leader that leaves writes unanswered might only be waiting for the other nodes.
+@Suite("A Raft leader that answers reads but no writes") struct RaftLockWedgeTests {
+    /// A Raft leader that leaves writes unanswered might only be waiting for the other nodes.
     private func tells(_ errors: String, _ raft: RaftPlace, _ leader: Int, _ wedge: RaftLockCluster.Wedge = .refuses) -> Bool {
         errors.contains(
             "leader \(raft.cluster.id(of: leader)) answers reads but "
@@ -12,7 +12,7 @@ import Testing
     }
 
     @Test(
-        "acquire names the leader that no longer writes, and says that it has to be restarted",
+        "acquire names the Raft leader that no longer writes, and says that it has to be restarted",
         arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func acquire(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock { raft in
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test(
-        "release and step-down name the leader that no longer writes, and leave the lease",
+        "release and step-down name the Raft leader that no longer writes, and leave the lease",
         arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func release(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock { raft in
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test(
-        "after a restart of the leader writes work again, also for a process that retried all the time",
+        "after a restart of the Raft leader writes work again, also for a process that retried all the time",
         arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func restart(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock { raft in
@@ -64,7 +64,7 @@ import Testing
     }
 
     @Test(
-        "a holder names the leader that no longer writes, its command dies in time, and a restart frees the lock",
+        "a holder names the Raft leader that no longer writes, its command dies in time, and a restart frees the lock",
         arguments: [RaftLockCluster.Wedge.refuses, .hangs])
     func holding(_ wedge: RaftLockCluster.Wedge) async throws {
         try await onRaftLock(.heavy) { raft in
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test("keepalive names the leader that no longer writes, and leads again after a restart") func keepalive() async throws {
+    @Test("keepalive names the Raft leader that no longer writes, and leads again after a restart") func keepalive() async throws {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
             let holder = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "3s", "--json")
@@ -101,7 +101,8 @@ import Testing
         }
     }
 
-    @Test("a waiter names the leader that no longer writes or times out, and leaves no place in the queue") func waiting() async throws {
+    @Test("a waiter times out or names the Raft leader that no longer writes, and leaves no place in the queue") func waiting() async throws
+    {
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
@@ -113,7 +114,8 @@ import Testing
         }
     }
 
-    @Test("if a leader no longer writes, cluster-status still shows it, writes nothing, and locks can be read") func reading() async throws
+    @Test("if a Raft leader no longer writes, cluster-status still shows it, writes nothing, and locks can be read") func reading()
+        async throws
     {
         try await onRaftLock { raft in
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
@@ -127,7 +129,7 @@ import Testing
         }
     }
 
-    @Test("qq's writes never overlap at a leader, however many elections it holds and campaigns for") func neverWedged() async throws {
+    @Test("qq's writes never overlap at a Raft leader, however many elections it holds and campaigns for") func neverWedged() async throws {
         try await onRaftLock(.heavy, clusterSettings { $0.writeTime = .milliseconds(15) }) { raft in
             raft.cluster.change { $0.wedgesOnOverlap = true }
             raft.cluster.acquire("e9", by: "other", for: .seconds(4))

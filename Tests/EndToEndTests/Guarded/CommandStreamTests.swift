@@ -105,7 +105,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("a command inherits qq's caller's descriptors, and of qq's own only the lease's lock, with a high number")
+    @Test("a command inherits the descriptors that qq inherited, and of qq's own only the lease's lock, with a high number")
     func descriptors() async throws {
         try await inSandbox { box in
             let pipe = Pipe()
@@ -129,7 +129,7 @@ struct CommandStreamTests {
         }
     }
 
-    @Test("qq itself writes nothing to stdout, and with -v reports to stderr")
+    @Test("with a command qq itself writes nothing to stdout, and with -v reports to stderr")
     func verbose() async throws {
         try await inSandbox { box in
             let run = try await box.run("acquire", "x", "-v", "--", "true")

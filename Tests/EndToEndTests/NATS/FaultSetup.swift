@@ -31,7 +31,7 @@ struct ObservedElection: Sendable {
         var written: UInt64
     }
 
-    /// The lease; nil if nobody has it.
+    /// The stored lease; nil if the lease is free.
     func lease(_ client: RawNATS) throws -> Lease? {
         guard let message = try client.key(key, in: bucket), !message.isDeletion else { return nil }
         let now = clocks()

@@ -113,7 +113,7 @@ import Testing
             var written = bootNow()
             let next = try box.qq(election.acquire(id: "q", log: box.path("stamps"), work: ["--for", "5"]), at: server.url, .v1)
             try await box.waitForWaiter(next)
-            // While the holder renews, nobody takes the lease, although it has expired by our clock.
+            // While the holder renews, nobody takes the lease, although it has expired by this machine's clock.
             for _ in 0..<6 {
                 try await Task.sleep(for: .milliseconds(600))
                 began = bootNow()

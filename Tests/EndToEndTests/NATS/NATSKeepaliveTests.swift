@@ -113,7 +113,7 @@ struct NATSKeepaliveTests {
     }
 
     @Test(
-        "a killed keepalive is succeeded when its lease ends, not at a later tick", arguments: GoNode.Format.allCases,
+        "a waiter follows a killed keepalive when its lease ends, not at a later tick", arguments: GoNode.Format.allCases,
         NATSVersion.allCases)
     func killed(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format, .heavy) { nats in

@@ -23,7 +23,7 @@ enum CutOff: String, CaseIterable, CustomTestStringConvertible {
 
 @Suite("A holder cut off from NATS") struct PartitionPromiseTests {
     @Test(
-        "a holder that is cut off has ended its processes before its lease ends, and the next one then starts at once",
+        "a holder that is cut off has ended its processes before its lease ends, and the next holder starts immediately afterwards",
         arguments: CutOff.allCases, GoNode.Format.allCases)
     func partition(cutOff: CutOff, format: GoNode.Format) async throws {
         try await inSandbox { box in

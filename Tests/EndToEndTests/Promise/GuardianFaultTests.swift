@@ -37,7 +37,7 @@ struct GuardianFaultTests {
         }
     }
 
-    @Test("a guardian shows neither the arguments nor the environment that qq was started with")
+    @Test("a guardian shows neither the arguments nor the environment of qq")
     func secrets() async throws {
         try await inSandbox { box in
             let holder = try box.start(

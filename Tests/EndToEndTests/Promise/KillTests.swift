@@ -20,7 +20,7 @@ struct KillTests {
                 holder.child.signal(SIGKILL)
                 let stamps = try await box.waitForTerms(round + 1)
                 #expect(stamps.violations.isEmpty)
-                // It would take 30 s if the kernel did not show that the holder is dead.
+                // The takeover would need 30 s if the kernel did not show that the holder is dead.
                 let takeover = Double(stamps.terms[round].first - killed) / 1e9
                 #expect(takeover < 10, "took \(takeover) s")
                 holder = next

@@ -96,7 +96,9 @@ struct LeavingTests {
         }
     }
 
-    @Test("every way of leaving restores the terminal", arguments: ["exit", "C-d", "TERM", "HUP", "KILL"])
+    @Test(
+        "every way of leaving but SIGKILL restores the terminal, which stays usable even then",
+        arguments: ["exit", "C-d", "TERM", "HUP", "KILL"])
     func modes(way: String) async throws {
         try await inSandbox { box in
             let terminal = try await Tmux(
