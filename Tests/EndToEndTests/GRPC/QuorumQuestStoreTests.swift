@@ -54,7 +54,7 @@ struct QuorumQuestStoreTests {
             let run = try await holder.finish()
             #expect(run.ending == .exited(79) && run.errors.contains("a failed store"), "\(run.errors)")
             #expect(try #require(quest.box.stamps().terms.first).last < end)
-            #expect(quest.server.calls["qq keeps asking", "me"] > 3, "it is asked again and again")
+            #expect(quest.server.calls["KeepAlive", "me"] > 3, "qq keeps asking")
         }
     }
 

@@ -43,7 +43,7 @@ struct NATSServiceTests {
         }
         let pings = try answers("$SRV.PING")
         #expect(pings.count == 2)
-        #expect(Set(pings.map { $0["each member has an id of its own"]?.stringValue }).count == 2, "each has an id of its own")
+        #expect(Set(pings.map { $0["id"]?.stringValue }).count == 2, "each member has an id of its own")
         for verb in ["PING", "INFO", "STATS"] {
             for subject in ["$SRV.\(verb)", "$SRV.\(verb).\(Self.service)"] {
                 let found = try answers(subject)

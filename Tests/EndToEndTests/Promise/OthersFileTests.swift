@@ -24,7 +24,7 @@ struct OthersFileTests {
                 #expect(run.errors.contains("config.json") && run.errors.contains("choose another name"), "\(words): \(run.errors)")
             }
             #expect(readText(box.leaseFile("config")) == text)
-            #expect(names(in: box.leases) == ["no file is put beside it"], "nothing is put beside it")
+            #expect(names(in: box.leases) == ["config.json"], "no file is put beside it")
             #expect(access(box.path("ran"), F_OK) != 0)
         }
     }
