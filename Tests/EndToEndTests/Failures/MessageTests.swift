@@ -8,17 +8,17 @@ private struct Met: CustomTestStringConvertible {
     let words: [String]
     let code: Int32
     /// The location in brackets at the end of the first line; nil if the message does not name one.
-    var place: String?
+    var location: String?
     /// A part of the first line.
     var saying: String
     /// A part of the second line; nil if there should be no hint.
     var hint: String?
 
-    init(_ line: String, _ code: Int32, _ saying: String, at place: String? = nil, hint: String?) {
+    init(_ line: String, _ code: Int32, _ saying: String, at location: String? = nil, hint: String?) {
         words = line.split(separator: " ").map { $0 == "''" ? "" : String($0) }
         self.code = code
         self.saying = saying
-        self.place = place
+        self.location = location
         self.hint = hint
     }
 
@@ -53,7 +53,9 @@ private struct Met: CustomTestStringConvertible {
         guard let first = lines.first else { return }
         func filled(_ text: String) -> String { addresses.reduce(text) { $0.replacing($1.key, with: $1.value) } }
         expect(first.contains(filled(met.saying)), "the first line contains \(met.saying)")
-        if let place = met.place { expect(first.hasSuffix("(\(filled(place)))"), "the first line ends with the location: \(place)") }
+        if let location = met.location {
+            expect(first.hasSuffix("(\(filled(location)))"), "the first line ends with the location: \(location)")
+        }
         if let hint = met.hint, lines.count == 2 { expect(lines[1].contains(filled(hint)), "the hint contains \(hint)") }
     }
 
