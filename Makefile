@@ -117,11 +117,12 @@ test-sanitize: deps-test ## Unit tests under the thread and the address sanitize
 	# The address sanitizer's search for leaks finds only leaks of Foundation and XCTest.
 	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)'
 
-lint: deps-test generated ## Formatting, shell scripts, manual pages, generated files
+lint: deps-test generated ## Formatting, shell scripts, manual pages, links of the documents, generated files
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)
 	@for script in $(SCRIPTS); do bash -n $$script || exit; done
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "no shellcheck here: scripts only parsed"; fi
 	mandoc -T lint man/*.[0-9]
+	Scripts/check-links
 
 # Checks that the committed pages and completions match the declarations.
 generated:
@@ -139,9 +140,9 @@ docs: ## Regenerate man/ and completions/ from the declarations
 	@mkdir -p man completions
 	"$$($(SWIFT) build --show-bin-path)/qq" __generate .
 
-transcripts: deps-test ## Run the terminal sessions that README.md shows, and update them there
+transcripts: deps-test ## Run the terminal sessions that README.md and docs/ show, and update texts and pictures
 	$(SWIFT) build --product qq
-	@Scripts/transcripts "$$($(SWIFT) build --show-bin-path)/qq" README.md
+	@Scripts/transcripts "$$($(SWIFT) build --show-bin-path)/qq"
 
 proto: deps-proto ## Regenerate the Swift code of the .proto files
 	$(SWIFT) build --product protoc-gen-swift
@@ -150,7 +151,7 @@ proto: deps-proto ## Regenerate the Swift code of the .proto files
 
 install: ## Install into PREFIX (/usr/local), below DESTDIR
 	@[ -x $(BINARY) ] || $(MAKE) build
-	install -d "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
+	install -d "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
 	install -s -m 755 $(BINARY) "$(BINDIR)/qq"
 	@for page in man/*.[0-9]; do install -m 644 "$$page" "$(MANDIR)/man$${page##*.}/"; done
 	install -m 644 completions/qq.bash "$(BASHDIR)/qq"
