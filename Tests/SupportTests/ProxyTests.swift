@@ -71,7 +71,7 @@ import Testing
     func resets() async throws {
         try await with { proxy, listener in
             let pair = try await Pair(proxy, listener)
-            proxy.line.arrivals = .reset
+            proxy.conditions.arrivals = .reset
             #expect(throws: SocketError.self) {
                 let other = try Socket.connect(proxy.port)
                 defer { close(other) }
@@ -110,7 +110,7 @@ import Testing
             #expect(try receive(pair.server, within: .milliseconds(100)) == nil)
             proxy.pass()
             #expect(try receive(pair.server) == "a")
-            proxy.line.lossy = [.toServer]
+            proxy.conditions.lossy = [.toServer]
             try Socket.write(pair.client, Array("lost".utf8))
             try Socket.write(pair.server, Array("back".utf8))
             #expect(try receive(pair.client) == "back")
@@ -146,13 +146,13 @@ import Testing
     func slow() async throws {
         try await with { proxy, listener in
             let pair = try await Pair(proxy, listener)
-            proxy.line.delay = .milliseconds(200)
+            proxy.conditions.delay = .milliseconds(200)
             var began = ContinuousClock.now
             try Socket.write(pair.client, Array("late".utf8))
             #expect(try receive(pair.server) == "late")
             #expect(ContinuousClock.now - began >= .milliseconds(200))
             proxy.pass()
-            proxy.line.bytesPerSecond = 1000
+            proxy.conditions.bytesPerSecond = 1000
             began = ContinuousClock.now
             try Socket.write(pair.client, Array(repeating: 65, count: 400))
             var count = 0
@@ -165,7 +165,7 @@ import Testing
     @Test("the proxy cuts a connection after an exact number of bytes")
     func cutAfter() async throws {
         try await with { proxy, listener in
-            proxy.line.cutAfter = [.toServer: 5]
+            proxy.conditions.cutAfter = [.toServer: 5]
             let pair = try await Pair(proxy, listener)
             try Socket.write(pair.client, Array("12345678".utf8))
             try await waitUntil("the connection is cut") { proxy.live == 0 && proxy.passed(.toServer) > 0 }
@@ -177,7 +177,7 @@ import Testing
     @Test("the proxy injects bytes, also before a stream begins, and can connect to another server")
     func injects() async throws {
         try await with { proxy, listener in
-            proxy.line.prefix = [.toClient: Array("junk".utf8)]
+            proxy.conditions.prefix = [.toClient: Array("junk".utf8)]
             let pair = try await Pair(proxy, listener)
             #expect(try receive(pair.client) == "junk")
             proxy.inject(Array("more".utf8))

@@ -158,7 +158,7 @@ private struct Met: CustomTestStringConvertible {
             let silent = try Socket.silence(in: box)
             let (refused, ssh) = (try Proxy(to: silent, in: box), try Proxy(to: silent, in: box))
             refused.refuse()
-            ssh.line.prefix = [.toClient: Array("SSH-2.0-OpenSSH_9.2p1\r\n".utf8)]
+            ssh.conditions.prefix = [.toClient: Array("SSH-2.0-OpenSSH_9.2p1\r\n".utf8)]
             let addresses = [
                 "{refused}": "127.0.0.1:\(refused.port)", "{silent}": "127.0.0.1:\(silent)", "{ssh}": "127.0.0.1:\(ssh.port)",
             ]

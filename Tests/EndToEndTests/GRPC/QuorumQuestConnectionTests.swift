@@ -6,11 +6,11 @@ import Testing
 
 @Suite("Bad connections to Quorum Quest")
 struct QuorumQuestConnectionTests {
-    @Test("refused and reset connections are reported as such", arguments: [Proxy.Line.Arrivals.refused, .reset])
-    func refused(arrivals: Proxy.Line.Arrivals) async throws {
+    @Test("refused and reset connections are reported as such", arguments: [Proxy.Conditions.Arrivals.refused, .reset])
+    func refused(arrivals: Proxy.Conditions.Arrivals) async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
-            proxy.line.arrivals = arrivals
+            proxy.conditions.arrivals = arrivals
             for words in [
                 ["acquire", "x", "--retries", "1", "--", "true"], ["cluster-status"], ["release", "x", "--id", "me", "--retries", "0"],
             ] {
@@ -45,7 +45,7 @@ struct QuorumQuestConnectionTests {
     func garbage(text: String) async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
-            proxy.line.prefix = [.toClient: Array(text.utf8)]
+            proxy.conditions.prefix = [.toClient: Array(text.utf8)]
             for words in [["acquire", "x", "--retries", "0", "--", "true"], ["cluster-status"]] {
                 let began = ContinuousClock.now
                 let run = try await quest.run(words, at: proxy.questURL)
@@ -82,8 +82,8 @@ struct QuorumQuestConnectionTests {
     @Test("a slow connection is enough to acquire, renew and release a lease") func slow() async throws {
         try await onQuorumQuest { quest in
             let proxy = try quest.proxy()
-            proxy.line.delay = .milliseconds(120)
-            proxy.line.bytesPerSecond = 20_000
+            proxy.conditions.delay = .milliseconds(120)
+            proxy.conditions.bytesPerSecond = 20_000
             let run = try await quest.run(
                 ["acquire", "x", "--id", "me", "--ttl", "6s", "--renew-every", "1s"] + quest.stamping("--for", "7000", "--every", "10"),
                 at: proxy.questURL)

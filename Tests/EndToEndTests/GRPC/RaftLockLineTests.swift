@@ -7,8 +7,8 @@ import Testing
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
             for proxy in proxies {
-                proxy.line.delay = .milliseconds(120)
-                proxy.line.bytesPerSecond = 20_000
+                proxy.conditions.delay = .milliseconds(120)
+                proxy.conditions.bytesPerSecond = 20_000
             }
             let holder = try raft.work(id: "me", ["--ttl", "6s"], ["--for", "7000", "--every", "10"], at: url)
             try await raft.waitForWork(holder)
@@ -60,11 +60,12 @@ import Testing
     }
 
     @Test(
-        "refused and reset connections are reported as failures, not as a refused lease", arguments: [Proxy.Line.Arrivals.refused, .reset])
-    func refused(_ arrivals: Proxy.Line.Arrivals) async throws {
+        "refused and reset connections are reported as failures, not as a refused lease",
+        arguments: [Proxy.Conditions.Arrivals.refused, .reset])
+    func refused(_ arrivals: Proxy.Conditions.Arrivals) async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
-            for proxy in proxies { proxy.line.arrivals = arrivals }
+            for proxy in proxies { proxy.conditions.arrivals = arrivals }
             for words in [
                 ["status", "x", "--retries", "1"], ["acquire", "x", "--retries", "1", "--", "true"], ["cluster-status"],
                 ["release", "x", "--id", "me", "--token", "1", "--retries", "1"], ["step-down", "x", "--force", "--yes", "--retries", "1"],
@@ -175,7 +176,7 @@ import Testing
     func garbage(_ text: String) async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()
-            for proxy in proxies { proxy.line.prefix = [.toClient: Array(text.utf8)] }
+            for proxy in proxies { proxy.conditions.prefix = [.toClient: Array(text.utf8)] }
             let run = try await raft.qq(["acquire", "x", "--timeout", "1s", "--retries", "0", "--", "true"], at: url).finish()
             #expect(run.code == 69 || run.code == 65, "\(run.ending) \(run.errors)")
             #expect(!run.errors.isEmpty && !run.errors.contains("\u{0}"))

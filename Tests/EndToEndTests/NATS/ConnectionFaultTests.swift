@@ -8,11 +8,12 @@ import Testing
     private func url(_ proxy: Proxy) -> String { "nats://127.0.0.1:\(proxy.port)" }
 
     @Test(
-        "refused and reset connections are reported as failures, not as a refused lease", arguments: [Proxy.Line.Arrivals.refused, .reset])
-    func refused(arrivals: Proxy.Line.Arrivals) async throws {
+        "refused and reset connections are reported as failures, not as a refused lease",
+        arguments: [Proxy.Conditions.Arrivals.refused, .reset])
+    func refused(arrivals: Proxy.Conditions.Arrivals) async throws {
         try await inSandbox { box in
             let proxy = try Proxy(to: 1, in: box)
-            proxy.line.arrivals = arrivals
+            proxy.conditions.arrivals = arrivals
             for words in [["status", "x"], ["acquire", "x", "--retries", "1", "--", "true"], ["cluster-status"]] {
                 let run = try await box.qq(words, at: url(proxy), .v2).finish()
                 #expect(run.ending == .exited(69), "\(words)")
@@ -47,7 +48,7 @@ import Testing
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
-            proxy.line.prefix = [.toClient: Array(text.utf8)]
+            proxy.conditions.prefix = [.toClient: Array(text.utf8)]
             let run = try await box.qq(["status", "x"], at: url(proxy), .v2).finish()
             #expect(run.ending == .exited(65), "\(run.errors)")
             #expect(run.errors.contains("is this a NATS server?"), "\(run.errors)")
@@ -99,8 +100,8 @@ import Testing
         try await inSandbox { box in
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
-            proxy.line.delay = .milliseconds(120)
-            proxy.line.bytesPerSecond = 30_000
+            proxy.conditions.delay = .milliseconds(120)
+            proxy.conditions.bytesPerSecond = 30_000
             let election = ObservedElection(.v2, ttl: .seconds(8))
             let run = try await box.qq(
                 election.acquire(["--renew-every", "1s"], id: "a", log: box.path("stamps"), work: ["--for", "9000", "--every", "10"]),

@@ -153,7 +153,7 @@ private let turn = "x: held by n1, waiting for its turn"
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
             #expect(try await box.run("acquire", "x", "--id", "n1", "--ttl", "60s", "-s", server.url).code == 0)
-            proxy.line.delay = .milliseconds(300)
+            proxy.conditions.delay = .milliseconds(300)
             let url = "nats://127.0.0.1:\(proxy.port)"
             let screen = try await onScreen("$QQ step-down x --force --id me -s \(url)", in: box)
             try await screen.expect("asking \(url)")

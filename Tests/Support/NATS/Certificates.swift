@@ -1,6 +1,6 @@
 import Glibc
 
-/// An authority, a server's certificate for `localhost` and 127.0.0.1, and a client's: PEM files, made with `openssl`.
+/// An authority, a server certificate for `localhost` and 127.0.0.1, and a client certificate, as PEM files made with `openssl`.
 public struct Certificates: Sendable, Hashable {
     public struct Pair: Sendable, Hashable {
         public var certificate: String
@@ -11,11 +11,11 @@ public struct Certificates: Sendable, Hashable {
     public var server: Pair
     public var client: Pair
 
-    /// Makes new ones in the sandbox.
+    /// Creates new certificates in the sandbox.
     /// - Parameters:
     ///   - name: distinguishes several authorities of one test.
-    ///   - serverNames: what the server's certificate is for, as `openssl` writes it.
-    ///   - serverDays: how long it is good for; negative for an expired one.
+    ///   - serverNames: names in the server's certificate, in the syntax of `openssl`.
+    ///   - serverDays: days for which the server's certificate is valid; negative for an expired one.
     public init(
         in sandbox: Sandbox, name: String = "pki", serverNames: String = "DNS:localhost,IP:127.0.0.1", serverDays: Int = 2
     ) async throws {

@@ -1,29 +1,29 @@
 import Glibc
 import QQCore
 
-/// The part of a Go node that is its NATS library: connection, requests, KV, in the lines in which that writes them. For one thread.
+/// A stand-in for the NATS library of a Go node: connection, requests and KV, with the same protocol lines. For use by one thread.
 final class GoClient {
-    /// The node was told to go.
+    /// The node was stopped or killed.
     struct Ended: Error {}
 
-    /// What a request to a bucket came to.
+    /// The outcome of a request.
     enum Answer {
         case message(NATSDelivery)
-        /// No connection, or nothing in time.
+        /// No connection, or no answer in time.
         case nothing
     }
 
     private let node: GoNode
     private let inbox = "_INBOX." + GoClient.id()
     private var wire: NATSWire?
-    /// When it is next tried to connect.
+    /// Time of the next attempt to connect.
     private var nextTry = ContinuousClock.now
     private var nextPing = ContinuousClock.now
     private var hasInbox = false
     private var subscriptions: [(number: Int, text: String)] = []
     private var count = 0
     private var waiting: [NATSDelivery] = []
-    /// Called after a connection was lost and made again.
+    /// Called after a reconnect.
     var onReconnect: () throws -> Void = {}
 
     init(_ node: GoNode) throws {
@@ -35,7 +35,7 @@ final class GoClient {
 
     var isConnected: Bool { wire != nil }
 
-    /// 22 letters and digits, as the library makes them.
+    /// Random letters and digits, 22 as in the library.
     static func id(_ length: Int = 22) -> String {
         let letters = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
         return String((0..<length).map { _ in letters[Int.random(in: 0..<letters.count)] })
@@ -115,7 +115,7 @@ final class GoClient {
         return .nothing
     }
 
-    /// The next message of a subscription; nil when none came before `end`.
+    /// The next message of a subscription; nil if none arrives before `end`.
     func next(until end: ContinuousClock.Instant) throws -> NATSDelivery? {
         while true {
             if let place = waiting.firstIndex(where: { !$0.subject.hasPrefix(inbox + ".") }) { return waiting.remove(at: place) }
@@ -124,7 +124,7 @@ final class GoClient {
         }
     }
 
-    /// Reads a line, and does what the library does by itself: connect again, ping, pong, look whether the node is to go.
+    /// Reads a line and does the library's automatic work: reconnects, sends PING and PONG, and checks whether the node must end.
     private func read(until end: ContinuousClock.Instant) throws {
         while node.state.withLock(\.isPaused) { usleep(1000) }
         if node.state.withLock({ $0.isKilled || $0.isStopping }) { throw Ended() }
@@ -153,7 +153,7 @@ final class GoClient {
     }
 }
 
-/// A bucket, as the library uses one.
+/// A bucket, used in the way of the library.
 struct GoBucket {
     let client: GoClient
     let name: String
@@ -170,11 +170,11 @@ struct GoBucket {
         /// A tombstone, with its revision.
         case deleted(UInt64)
         case none
-        /// The server could not be asked.
+        /// The server gave no usable answer.
         case unknown
     }
 
-    /// Makes the bucket, or takes it as it is.
+    /// Creates the bucket, or uses the existing one.
     func create(ttl: Duration) throws {
         let age = JSONValue.integer(ttl.components.seconds * 1_000_000_000 + ttl.components.attoseconds / 1_000_000_000)
         _ = try client.request("$JS.API.INFO")
@@ -194,7 +194,7 @@ struct GoBucket {
         return answer["KV-Operation"] == nil ? .entry(Entry(revision: revision, value: answer.payload)) : .deleted(revision)
     }
 
-    /// The value of a key that is there.
+    /// The value of a key; nil if the key has none.
     func value(_ key: String) throws -> Entry? { if case .entry(let entry) = try get(key) { entry } else { nil } }
 
     func put(_ key: String, _ value: [UInt8]) throws -> UInt64? { try store(key, value, []) }
@@ -203,7 +203,7 @@ struct GoBucket {
         try store(key, value, [("Nats-Expected-Last-Subject-Sequence", "\(revision)")])
     }
 
-    /// Over nothing, and over a tombstone.
+    /// Stores a value if the key does not exist or is a tombstone.
     func create(_ key: String, _ value: [UInt8]) throws -> UInt64? {
         if let revision = try update(key, value, at: 0) { return revision }
         guard case .deleted(let tombstone) = try get(key) else { return nil }
@@ -219,7 +219,7 @@ struct GoBucket {
         return json["seq"]?.uint64Value
     }
 
-    /// What both formats do with cooldowns: whether one of ours lasts. One that is over is deleted.
+    /// Whether the node's cooldown lasts, in both formats. A cooldown that is over is deleted.
     func isInCooldown(_ key: String) throws -> Bool {
         guard let entry = try value(key) else { return false }
         if let end = Int64(String(decoding: entry.value, as: UTF8.self)), GoBucket.now < end { return true }
@@ -232,7 +232,7 @@ struct GoBucket {
         if try create(key, value) == nil { _ = try put(key, value) }
     }
 
-    /// Unix milliseconds.
+    /// The current time in Unix milliseconds.
     static var now: Int64 {
         let now = WallTime.now()
         return now.seconds * 1000 + Int64(now.nanoseconds) / 1_000_000

@@ -3,12 +3,12 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// A stand-in for a node of the Go library, in either of its formats: it does what the recordings show, weaknesses included.
+/// A stand-in for a node of the Go library, in either format. It behaves as in the recordings, weaknesses included.
 ///
-/// - A v2 leader whose heartbeat fails goes on believing that it leads, until it sees another's lease.
-/// - Stopping deletes nothing; followers come to know of an expiry at a tick only.
-/// - Epochs live in the lease and in what a node remembers: a fresh node begins at 1 again.
-/// - Bad JSON in the lease key stops the electing for as long as it is there.
+/// - A v2 leader whose heartbeat fails continues to believe that it leads, until it reads another node's lease.
+/// - Stopping deletes nothing, and followers notice an expiry only at a tick.
+/// - Epochs are kept in the lease and in a node's memory: a new node starts at 1 again.
+/// - Bad JSON in the lease key blocks the election as long as it remains.
 public final class GoNode: Sendable {
     public enum Format: String, Sendable, CaseIterable { case v1, v2 }
 
@@ -32,20 +32,21 @@ public final class GoNode: Sendable {
         }
     }
 
-    /// A time in which the node believed that it leads.
+    /// A period in which the node believed that it was the leader.
     public struct Belief: Sendable, Hashable {
-        /// Nanoseconds on CLOCK_BOOTTIME, as stamps have them.
+        /// Start in nanoseconds on CLOCK_BOOTTIME, as in stamps.
         public var from: UInt64
-        /// nil while it lasts.
+        /// End of the period; nil while it lasts.
         public var to: UInt64?
         public var epoch: Int64
-        /// When it asked the server to delete its lease, as it steps down. From then on somebody else may lead, and it believes until the answer is there.
+        /// Time at which the node asked the server to delete its lease in order to step down. Another node can lead from then on, while this node believes that
+        /// it leads until the answer arrives.
         public var gaveUp: UInt64?
     }
 
     struct State: Sendable {
         var beliefs: [Belief] = []
-        /// When the server acknowledged a lease of ours, CLOCK_BOOTTIME.
+        /// Times at which the server acknowledged this node's lease, in nanoseconds on CLOCK_BOOTTIME.
         var renewals: [UInt64] = []
         var leader = ""
         var epoch: Int64 = 0
@@ -61,7 +62,7 @@ public final class GoNode: Sendable {
     public let settings: Settings
     let state = Mutex(State())
 
-    /// Starts a node, and waits until it takes part.
+    /// Starts a node and waits until it takes part in the election.
     public static func start(_ settings: Settings, in sandbox: Sandbox) async throws -> GoNode {
         let node = GoNode(settings)
         sandbox.atClose { node.kill() }
@@ -86,22 +87,22 @@ public final class GoNode: Sendable {
 
     private init(_ settings: Settings) { self.settings = settings }
 
-    // MARK: What it believes
+    // MARK: The node's beliefs
 
     public var beliefs: [Belief] { state.withLock(\.beliefs) }
     public var isLeader: Bool { state.withLock { $0.beliefs.last.map { $0.to == nil } ?? false } }
-    /// Whom it takes for the leader; empty for nobody.
+    /// The leader as far as the node knows; empty for none.
     public var leader: String { state.withLock(\.leader) }
     public var epoch: Int64 { state.withLock(\.epoch) }
     public var renewals: [UInt64] { state.withLock(\.renewals) }
     public var problem: String? { state.withLock(\.problem) }
 
-    // MARK: What is done to it
+    // MARK: Control
 
-    /// As with SIGTERM: it unsubscribes and goes, and leaves its lease behind.
+    /// Ends the node as SIGTERM would: it unsubscribes, and leaves its lease behind.
     public func stop() { end { $0.isStopping = true } }
 
-    /// As with SIGKILL: the connection ends, nothing else happens.
+    /// Ends the node as SIGKILL would: only its connection ends.
     public func kill() { end { $0.isKilled = true } }
 
     private func end(_ change: (inout State) -> Void) {
@@ -112,11 +113,11 @@ public final class GoNode: Sendable {
         while !state.withLock(\.hasEnded) { usleep(500) }
     }
 
-    /// As with SIGSTOP.
+    /// Pauses the node as SIGSTOP would.
     public func pause() { state.withLock { $0.isPaused = true } }
     public func resume() { state.withLock { $0.isPaused = false } }
 
-    /// Has the node itself step down, as its own program may; whether it leads is asked then.
+    /// Makes the node step down, as its own program can. The node checks only then whether it leads.
     public func stepDown() { state.withLock { $0.wantsStepDown = true } }
 }
 

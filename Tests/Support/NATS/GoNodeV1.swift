@@ -1,6 +1,6 @@
 import QQCore
 
-/// The life of a v1 node. For one thread.
+/// The behaviour of a v1 node. For use by one thread.
 final class GoNodeV1 {
     private struct Lease {
         var node: String
@@ -52,7 +52,7 @@ final class GoNodeV1 {
         try bucket.create(ttl: settings.ttl * 2)
         try bucket.delete(cooldownKey)
         try tick()
-        // A connection of its own, as the real one's health checker has.
+        // A separate connection, like that of a real node's health checker.
         let health = try GoClient(node)
         let subscription = health.subscribe("cluster.\(settings.cluster).health.\(settings.node)")
         node.state.withLock { $0.isStarted = true }
@@ -67,7 +67,7 @@ final class GoNodeV1 {
                     try stepDown()
                 }
                 guard ContinuousClock.now >= next else {
-                    // It connects again where it must.
+                    // Reconnects if necessary.
                     _ = try client.next(until: ContinuousClock.now + .milliseconds(1))
                     continue
                 }
@@ -99,7 +99,7 @@ final class GoNodeV1 {
             if !isOurs, try bucket.isInCooldown(cooldownKey) { return }
             try take(epoch: isOurs ? found.epoch : found.epoch + 1, over: entry.revision)
         case .deleted, .none:
-            // What it remembered is forgotten first, at this tick.
+            // At this tick the node only forgets the lease that it remembered.
             if lease != nil {
                 lease = nil
                 return

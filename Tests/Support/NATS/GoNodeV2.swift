@@ -1,6 +1,6 @@
 import QQCore
 
-/// The life of a v2 node. For one thread.
+/// The behaviour of a v2 node. For use by one thread.
 final class GoNodeV2 {
     private struct Lease {
         var node: String
@@ -110,7 +110,7 @@ final class GoNodeV2 {
             return
         }
         if message.status == 100 {
-            // Flow control wants an answer, a heartbeat none.
+            // Flow control requires an answer, a heartbeat does not.
             if let reply = message.reply { client.publish(reply, []) }
             return
         }
@@ -121,7 +121,7 @@ final class GoNodeV2 {
         let place = message.reply?.split(separator: ".").dropFirst(5).first.flatMap { UInt64($0) } ?? 0
         guard let found = Lease(message.payload, revision: place) else { return }
         lease = found
-        // The one way in which a leader whose heartbeats fail comes to know; and a restarted one that its lease still counts.
+        // Only here does a leader whose heartbeats fail learn that it no longer leads, and a restarted one that its lease is still valid.
         leads = found.node == settings.node
     }
 
@@ -163,7 +163,7 @@ final class GoNodeV2 {
         publishState()
     }
 
-    /// Why not; nil when it is done.
+    /// Steps down. Returns the reason if the node does not lead, otherwise nil.
     private func stepDown() throws -> String? {
         guard leads else { return "not the leader" }
         try bucket.setCooldown(cooldownKey, settings.ttl)

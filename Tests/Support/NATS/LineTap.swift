@@ -1,20 +1,20 @@
 import QQCore
 import Synchronization
 
-/// A protocol line as a tap saw it, or as a recording has it.
+/// A protocol line from a tap or a recording.
 public struct TappedLine: Sendable, Hashable, CustomStringConvertible {
     public enum Side: String, Sendable, Hashable { case client, server }
 
-    /// Seconds since the tap was made.
+    /// Seconds since the tap was created.
     public var time: Double
-    /// Connections in the order in which they were made, from 1.
+    /// Number of the connection, from 1 in the order of creation.
     public var connection: Int
     public var from: Side
-    /// The line itself; of `INFO` and `CONNECT` only the verb.
+    /// The line itself, but only the verb of `INFO` and `CONNECT`.
     public var text: String
-    /// The header block's lines, with those that end it.
+    /// The lines of the header block, including the empty ones at its end.
     public var headers: [String]?
-    /// JSON as it is, anything else as a string.
+    /// The payload, as JSON if it is JSON, otherwise as a string.
     public var payload: JSONValue?
 
     public var words: [Substring] { text.split(separator: " ") }
@@ -34,7 +34,7 @@ public struct TappedLine: Sendable, Hashable, CustomStringConvertible {
         payload = line.payload.map { (try? JSONValue.parse($0)) ?? .string(String(decoding: $0, as: UTF8.self)) }
     }
 
-    /// One line of a recording.
+    /// Reads a line of a recording.
     init(_ record: JSONValue) throws {
         guard let time = record["t"]?.doubleValue, let connection = record["conn"]?.int64Value,
             let from = record["from"]?.stringValue.flatMap(Side.init), let text = record["line"]?.stringValue
@@ -48,7 +48,7 @@ public struct TappedLine: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// A proxy that also writes down every protocol line that came through it, in both directions.
+/// A proxy that also records every protocol line in both directions.
 public final class LineTap: Sendable {
     private struct State: Sendable {
         var readers: [Key: NATSLineReader] = [:]
@@ -81,7 +81,7 @@ public final class LineTap: Sendable {
     }
 
     private let notebook: Notebook
-    /// The proxy, whose line can be made bad as that of any other.
+    /// The proxy, whose network conditions can be changed like those of any other proxy.
     public let proxy: Proxy
 
     public init(to port: UInt16, in sandbox: Sandbox) throws {
@@ -92,7 +92,7 @@ public final class LineTap: Sendable {
 
     public var port: UInt16 { proxy.port }
     public var lines: [TappedLine] { notebook.state.withLock(\.lines) }
-    /// What was no protocol line.
+    /// Errors for bytes that are not protocol lines.
     public var problems: [String] { notebook.state.withLock(\.problems) }
 }
 

@@ -1,12 +1,12 @@
 import QQCore
 
-/// Three real servers with JetStream, whose routes to each other go through proxies, so that they can be parted.
+/// Three real servers with JetStream, whose routes to each other go through proxies, so that tests can partition them.
 public final class NATSCluster: Sendable {
     public let servers: [NATSServer]
-    /// By the place of the server that connects, and of the one it connects to.
+    /// The proxies, by the index of the connecting server and the index of the server to which it connects.
     private let routes: [[Proxy?]]
 
-    /// Starts them, and waits until streams with three replicas can be made.
+    /// Starts the servers and waits until streams with three replicas can be created.
     public static func start(
         _ version: NATSVersion = .latest, in sandbox: Sandbox, _ change: (inout NATSSettings) -> Void = { _ in }
     ) async throws -> NATSCluster {
@@ -16,7 +16,7 @@ public final class NATSCluster: Sendable {
             var settings = NATSSettings()
             change(&settings)
             settings.name = "n\(place + 1)"
-            // Routes that servers tell each other of would go past the proxies. Nobody listens at port 1.
+            // Routes that servers announce to each other would bypass the proxies. Nothing listens on port 1.
             settings.cluster = NATSSettings.Cluster(
                 name: "three", routes: routes[place].compactMap { $0?.port }, advertise: "127.0.0.1:1")
             return try NATSServer(version, settings, in: sandbox)
@@ -35,13 +35,13 @@ public final class NATSCluster: Sendable {
         self.routes = routes
     }
 
-    /// All of them, as one writes it for `qq`: `nats://127.0.0.1:P1,127.0.0.1:P2,127.0.0.1:P3`.
+    /// The URL of all servers for `qq`: `nats://127.0.0.1:P1,127.0.0.1:P2,127.0.0.1:P3`.
     public var url: String { "nats://" + servers.map { "127.0.0.1:\($0.port)" }.joined(separator: ",") }
 
     public subscript(name: String) -> NATSServer? { servers.first { $0.name == name } }
     private func place(_ server: NATSServer) -> Int { servers.firstIndex { $0 === server } ?? 0 }
 
-    /// Waits until a stream with three replicas can be made.
+    /// Waits until a stream with three replicas can be created.
     private func waitForStreams() async throws {
         let probe: JSONValue = ["name": "probe", "subjects": ["probe"], "num_replicas": 3, "storage": "memory"]
         try await waitUntil("three replicas: \(servers.map { $0.log.suffix(800) })", within: .seconds(60)) {
@@ -55,21 +55,21 @@ public final class NATSCluster: Sendable {
         }
     }
 
-    // MARK: Leaders
+    // MARK: Raft leaders
 
-    /// The leader of JetStream itself, as the server sees it; nil while there is none.
+    /// The Raft leader of JetStream itself, as known to `server`; nil while there is none.
     public func metaLeader(asking server: NATSServer) -> String? {
         let leader = try? server.page("/jsz")["meta_cluster"]?["leader"]?.stringValue
         return leader.flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// The server that leads a stream, as the stream's own answer has it; nil while there is none.
+    /// The stream leader, as reported by the stream itself; nil while there is none.
     public func leader(of stream: String, asking client: RawNATS) -> NATSServer? {
         let info = try? client.streamInfo(stream, within: .seconds(1))
         return (info?["cluster"]?["leader"]?.stringValue).flatMap { self[$0] }
     }
 
-    /// Has the stream's leader hand over to another one, and waits until that is so.
+    /// Makes the stream leader hand over to another server, and waits until it has.
     @discardableResult
     public func moveLeader(of stream: String, asking client: RawNATS) async throws -> NATSServer {
         let old = try await waitFor("a leader of \(stream)") { leader(of: stream, asking: client) }
@@ -77,12 +77,12 @@ public final class NATSCluster: Sendable {
         return try await waitFor("another leader of \(stream)") { leader(of: stream, asking: client).flatMap { $0 === old ? nil : $0 } }
     }
 
-    // MARK: Parting
+    // MARK: Partitions
 
     /// Cuts a server off from the others; clients still reach it.
     public func part(_ server: NATSServer) { of(server) { $0.silence() } }
 
-    /// Joins it again: what was under way between them is gone, and they connect anew.
+    /// Joins a server with the others again: data in transit between them is lost, and they make new connections.
     public func join(_ server: NATSServer) {
         of(server) {
             $0.cut()

@@ -1,10 +1,10 @@
 import QQCore
 
-/// One line of NATS' client protocol, with what belongs to it.
+/// A line of NATS' client protocol, with its headers and payload.
 public struct NATSLine: Sendable, Hashable {
-    /// Without CR LF; of `INFO` and `CONNECT` only the verb.
+    /// The line without CR LF, but only the verb of `INFO` and `CONNECT`.
     public var text: String
-    /// The header block of `HPUB` and `HMSG`, to its blank line.
+    /// The header block of `HPUB` and `HMSG`, including its blank line.
     public var headers: [UInt8]?
     /// The payload of `PUB`, `HPUB`, `MSG` and `HMSG`; the JSON of `INFO` and `CONNECT`.
     public var payload: [UInt8]?
@@ -13,7 +13,7 @@ public struct NATSLine: Sendable, Hashable {
     public var words: [Substring] { text.split(separator: " ") }
 }
 
-/// Takes a stream of either direction apart. Independent of the product's own parser, so that a mistake there cannot hide.
+/// Splits a stream of either direction into lines. Independent of qq's own parser, so that a mistake there cannot hide.
 public struct NATSLineReader: Sendable {
     private var bytes: [UInt8] = []
     private var start = 0
@@ -28,7 +28,7 @@ public struct NATSLineReader: Sendable {
         bytes += more
     }
 
-    /// The next line that is there as a whole.
+    /// The next complete line; nil if more bytes are needed.
     public mutating func next() throws -> NATSLine? {
         guard let end = bytes[start...].firstIndex(of: 10) else { return nil }
         var text = String(decoding: bytes[start..<end], as: UTF8.self)
@@ -73,7 +73,7 @@ public struct NATSDelivery: Sendable, Hashable {
 
     private var headerLines: [[String]] = []
 
-    /// nil for anything but `MSG` and `HMSG`.
+    /// Nil for anything but `MSG` and `HMSG`.
     public init?(_ line: NATSLine) {
         let words = line.words.map(String.init)
         let extra = line.verb == "HMSG" ? 1 : 0
@@ -94,6 +94,6 @@ public struct NATSDelivery: Sendable, Hashable {
 
     public subscript(header: String) -> String? { headers.first { $0.name == header }?.value }
     public var text: String { String(decoding: payload, as: UTF8.self) }
-    /// nil where it is none.
+    /// The payload as JSON; nil if it is not JSON.
     public var json: JSONValue? { try? JSONValue.parse(payload) }
 }

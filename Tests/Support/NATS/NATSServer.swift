@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// A real NATS server on ports of its own, with everything it keeps in the test's sandbox. It is ended with the sandbox at the latest.
+/// A real NATS server on its own ports, with all its files in the test's sandbox. Closing the sandbox ends the server.
 public final class NATSServer: Sendable {
     public let version: NATSVersion
     private let sandbox: Sandbox
@@ -15,7 +15,7 @@ public final class NATSServer: Sendable {
         var port: UInt16 = 0
         var monitoring: UInt16 = 0
         var routing: UInt16 = 0
-        /// The configuration's ports when it was started: a reload must not change them, not even to those that it chose.
+        /// Ports in the configuration with which the server was started. A reload must not change them, not even to the ports that the server chose.
         var configured: (port: UInt16, monitoring: UInt16, routing: UInt16) = (0, 0, 0)
 
         func configuration(_ folder: String) -> String {
@@ -24,7 +24,7 @@ public final class NATSServer: Sendable {
         }
     }
 
-    /// Starts a server, and waits until it serves.
+    /// Starts a server and waits until it is ready.
     public static func start(_ version: NATSVersion = .latest, _ settings: NATSSettings = NATSSettings(), in sandbox: Sandbox) async throws
         -> NATSServer
     {
@@ -33,18 +33,18 @@ public final class NATSServer: Sendable {
         return server
     }
 
-    /// One that does not run yet.
+    /// Creates a server without starting it.
     init(_ version: NATSVersion, _ settings: NATSSettings, in sandbox: Sandbox) throws {
         self.version = version
         self.sandbox = sandbox
         folder = sandbox.path("nats-\(settings.name)-\(UInt32.random(in: 0...UInt32.max))")
         state = Mutex(State(settings: settings))
         mkdir(folder, 0o755)
-        // The sandbox keeps it alive, also when the test does not name it any more.
+        // The sandbox keeps this object alive even after the test's last use of it.
         sandbox.atClose { self.kill() }
     }
 
-    // MARK: What it is
+    // MARK: Properties
 
     /// The port for clients, on 127.0.0.1; the same after every restart.
     public var port: UInt16 { state.withLock(\.port) }
@@ -54,16 +54,16 @@ public final class NATSServer: Sendable {
     public var pid: pid_t? { state.withLock { $0.child?.pid } }
     public var isRunning: Bool { state.withLock { $0.child?.isRunning ?? false } }
     public var name: String { state.withLock(\.settings.name) }
-    /// `nats://127.0.0.1:PORT`, or `tls://localhost:PORT`: the name that the certificate has.
+    /// `nats://127.0.0.1:PORT`, or `tls://localhost:PORT` with the certificate's name.
     public var url: String { state.withLock { $0.settings.tls == nil ? "nats://127.0.0.1:\($0.port)" : "tls://localhost:\($0.port)" } }
     public var log: String { readText(folder + "/log") }
 
     /// A page of the monitoring port, such as `/varz`.
     public func page(_ path: String) throws -> JSONValue { try JSONValue.parse(httpGet(monitoringPort, path).body) }
 
-    // MARK: What is done to it
+    // MARK: Control
 
-    /// Starts it again, with the ports and the store that it had; `change` alters its settings first.
+    /// Starts the server, with the ports and the store that it had before. `change` alters its settings first.
     public func start(_ change: (inout NATSSettings) -> Void = { _ in }) async throws {
         try state.withLock { state in
             change(&state.settings)
@@ -83,22 +83,22 @@ public final class NATSServer: Sendable {
         }
     }
 
-    /// SIGTERM, and its end.
+    /// Sends SIGTERM and waits for the server to end.
     public func stop() async throws {
         signal(SIGTERM)
         try await ended()
     }
 
-    /// SIGKILL, and its end.
+    /// Sends SIGKILL and waits for the server to end.
     public func kill() { end(SIGKILL) }
 
-    /// Ends it and starts it again on its ports and store.
+    /// Ends the server and starts it again with the same ports and store.
     public func restart(killed: Bool = false, _ change: (inout NATSSettings) -> Void = { _ in }) async throws {
         if killed { kill() } else { try await stop() }
         try await start(change)
     }
 
-    /// SIGSTOP: connections stay, and nothing comes any more.
+    /// Sends SIGSTOP: connections stay open, and nothing more arrives on them.
     public func pause() async throws {
         signal(SIGSTOP)
         try await waitUntil("\(name) is stopped") { pid.flatMap { LivingProcess($0)?.isStopped } ?? true }
@@ -106,10 +106,10 @@ public final class NATSServer: Sendable {
 
     public func resume() { signal(SIGCONT) }
 
-    /// Lame-duck mode: clients are told to go elsewhere, then sent away, then it ends.
+    /// Starts lame duck mode: the server asks clients to use another server, then disconnects them, then ends.
     public func lameDuck() { signal(SIGUSR2) }
 
-    /// Writes the configuration anew and has it read, as `nats-server --signal reload` does.
+    /// Writes the configuration again and makes the server reload it, as `nats-server --signal reload` does.
     public func reload(_ change: (inout NATSSettings) -> Void) throws {
         try state.withLock { state in
             change(&state.settings)
@@ -118,7 +118,7 @@ public final class NATSServer: Sendable {
         signal(SIGHUP)
     }
 
-    /// Waits for its end.
+    /// Waits for the server to end.
     public func ended(within limit: Duration = .seconds(20)) async throws {
         try await waitUntil("the end of \(name)", within: limit) { !isRunning }
     }
@@ -134,7 +134,7 @@ public final class NATSServer: Sendable {
 
     // MARK: Readiness
 
-    /// The server writes its ports down when it listens on all of them.
+    /// Reads the ports, which the server writes to a file once it listens on all of them.
     private func readPorts() throws -> Bool {
         guard let pid, let program = try version.executable().split(separator: "/").last,
             let ports = try? JSONValue.parse(readBytes(folder + "/\(program)_\(pid).ports") ?? [])
@@ -151,7 +151,7 @@ public final class NATSServer: Sendable {
         return true
     }
 
-    /// In a cluster, JetStream is ready only with the others.
+    /// Whether the server is ready. In a cluster JetStream does not count, because it is ready only once the other servers are.
     private func isReady() throws -> Bool {
         let settings = state.withLock(\.settings)
         guard let answer = try? httpGet(monitoringPort, settings.cluster == nil && settings.hasJetStream ? "/healthz" : "/varz") else {

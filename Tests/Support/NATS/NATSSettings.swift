@@ -1,12 +1,12 @@
-/// How a test's server is configured.
+/// The configuration of a test's server.
 public struct NATSSettings: Sendable {
     public enum Authorization: Sendable {
         case none
         case user(String, password: String)
         case token(String)
-        /// The public keys of those who may come in.
+        /// The public keys of the users that can log in.
         case nkeys([String])
-        /// JWTs, signed down from an operator.
+        /// JWTs whose chain of signatures starts with an operator.
         case operatorMode(NATSOperator)
     }
 
@@ -26,9 +26,9 @@ public struct NATSSettings: Sendable {
 
     public struct Cluster: Sendable {
         public var name: String
-        /// Ports on 127.0.0.1 under which the others are reached.
+        /// Ports on 127.0.0.1 at which the other servers are reached.
         public var routes: [UInt16]
-        /// Where the others are told to connect for a route: `host:port`.
+        /// Address for routes that is announced to the other servers: `host:port`.
         public var advertise: String
     }
 
@@ -43,11 +43,11 @@ public struct NATSSettings: Sendable {
     public var pingMaximum: Int?
     /// `host:port` that is announced to clients instead of the server's own address.
     public var clientAdvertise: String?
-    /// Whether clients are told of the cluster's other servers.
+    /// Whether the cluster's other servers are announced to clients.
     public var announcesOthers = true
-    /// How long clients may stay on in lame-duck mode; the server insists on 30 seconds at least.
+    /// How long clients can stay connected in lame duck mode; the server requires at least 30 seconds.
     public var lameDuckDuration: Duration?
-    /// How long the lame duck waits before it sends anybody away.
+    /// How long a server in lame duck mode waits before it disconnects clients.
     public var lameDuckGrace: Duration?
     public var cluster: Cluster?
     /// Further lines of the configuration file.
@@ -55,7 +55,7 @@ public struct NATSSettings: Sendable {
 
     public init() {}
 
-    /// Ports are 0 for any free one.
+    /// A port of 0 means any free port.
     func configuration(folder: String, port: UInt16, monitoring: UInt16, routing: UInt16) -> String {
         func number(_ port: UInt16) -> String { port == 0 ? "-1" : "\(port)" }
         var lines = [

@@ -2,9 +2,9 @@ import Glibc
 
 /// The servers that tests run against; `Scripts/need test` fetches them.
 public enum NATSVersion: String, Sendable, Hashable, CaseIterable, CustomStringConvertible {
-    /// 2.12 or later, from PyPI; `QQ_NATS_SERVER` names another one.
+    /// 2.12 or later, from PyPI; `QQ_NATS_SERVER` names another program.
     case latest
-    /// Debian's own, 2.9 in Debian 12; `QQ_NATS_SERVER_DEBIAN` names another one.
+    /// Debian's own, 2.9 in Debian 12; `QQ_NATS_SERVER_DEBIAN` names another program.
     case debian
 
     public var description: String { rawValue }

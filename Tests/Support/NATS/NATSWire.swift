@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
 
-/// A connection to a NATS server, line by line, that does nothing by itself.
+/// A connection to a NATS server, line by line, that does nothing automatically.
 public struct NATSWire: Sendable {
     public let descriptor: CInt
     private var reader = NATSLineReader()
@@ -10,7 +10,7 @@ public struct NATSWire: Sendable {
 
     public func close() { Glibc.close(descriptor) }
 
-    /// Sends a line; with a payload, its size and the headers' are appended to it.
+    /// Sends a line. With a payload, the sizes of headers and payload are appended to the line.
     public func send(_ text: String, headers: String? = nil, payload: [UInt8]? = nil) throws {
         var bytes = Array(text.utf8)
         let block = Array((headers ?? "").utf8)
@@ -22,7 +22,7 @@ public struct NATSWire: Sendable {
         try Socket.write(descriptor, bytes + [13, 10])
     }
 
-    /// The next line; nil when none came before `end`. Throws at the end of the stream.
+    /// The next line; nil if none arrives before `end`. Throws at the end of the stream.
     public mutating func next(until end: ContinuousClock.Instant) throws -> NATSLine? {
         while true {
             if let line = try reader.next() { return line }

@@ -1,7 +1,7 @@
 import Crypto
 import QQCore
 
-/// An Ed25519 key in NATS' text form: one byte for what it is, the key, a CRC-16, in base 32.
+/// An Ed25519 key in NATS' text form: one byte for its kind, the key and a CRC-16, in base32.
 public struct NKey: Sendable {
     public enum Kind: UInt8, Sendable {
         case operators = 0x70
@@ -35,7 +35,7 @@ public struct NKey: Sendable {
     }
 }
 
-/// Groups of so many bits as letters, without padding.
+/// Encodes groups of `bits` bits as letters, without padding.
 private func encode(_ bytes: some Sequence<UInt8>, bits: Int, _ alphabet: String) -> String {
     let letters = Array(alphabet)
     var text = ""
@@ -57,7 +57,7 @@ public func base64URL(_ bytes: some Sequence<UInt8>) -> String {
     encode(bytes, bits: 6, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 }
 
-/// An operator with one account for the tests and one for the system, from which users' `.creds` files come.
+/// An operator with a test account and a system account. Issues users' `.creds` files.
 public struct NATSOperator: Sendable {
     private let account = NKey(.account)
     /// The lines of the server's configuration.

@@ -1,28 +1,28 @@
 import QQCore
 
-/// A refusal of JetStream's.
+/// A refusal by JetStream.
 public struct JetStreamError: Error, Hashable, CustomStringConvertible {
     public let code: Int64
     public let description: String
 }
 
-/// What a stream holds at a subject.
+/// A message that a stream stores under a subject.
 public struct StoredMessage: Sendable, Hashable {
     public var sequence: UInt64
     public var headers: String
     public var payload: [UInt8]
-    /// RFC 3339, the server's clock.
+    /// Time of storage by the server's clock, in RFC 3339.
     public var time: String
 
     public var text: String { String(decoding: payload, as: UTF8.self) }
     public var json: JSONValue? { try? JSONValue.parse(payload) }
-    /// Whether it is a tombstone: a deletion or a purge.
+    /// Whether the message is a tombstone: a deletion or a purge.
     public var isDeletion: Bool { headers.contains("KV-Operation: ") }
 }
 
 extension RawNATS {
-    /// A request to the JetStream API.
-    /// - Throws: `JetStreamError` for a refusal, `SocketError` where no JetStream answers.
+    /// Sends a request to the JetStream API.
+    /// - Throws: `JetStreamError` for a refusal, `SocketError` if JetStream does not answer.
     public func jetStream(_ verb: String, _ body: JSONValue? = nil, within limit: Duration = .seconds(5)) throws -> JSONValue {
         let answer = try request("$JS.API." + verb, body.map { JSONWriter.string($0) } ?? "", within: limit)
         guard answer.status == nil, let json = answer.json else {
@@ -38,7 +38,7 @@ extension RawNATS {
             code: error["err_code"]?.int64Value ?? 0, description: error["description"]?.stringValue ?? JSONWriter.string(error))
     }
 
-    /// nil where there is no such stream.
+    /// The stream's info; nil if the stream does not exist.
     public func streamInfo(_ stream: String, within limit: Duration = .seconds(5)) throws -> JSONValue? {
         do { return try jetStream("STREAM.INFO." + stream, within: limit) } catch let error as JetStreamError where error.code == 10059 {
             return nil
@@ -49,7 +49,7 @@ extension RawNATS {
         try jetStream("STREAM.NAMES")["streams"]?.arrayValue?.compactMap(\.stringValue) ?? []
     }
 
-    /// The last message at a subject; nil where there is none.
+    /// The last message under a subject; nil if there is none.
     public func last(_ subject: String, in stream: String) throws -> StoredMessage? {
         do {
             let message = try jetStream("STREAM.MSG.GET." + stream, ["last_by_subj": .string(subject)])["message"]
@@ -61,17 +61,17 @@ extension RawNATS {
         } catch let error as JetStreamError where error.code == 10037 { return nil }
     }
 
-    /// A bucket's key; tombstones are shown.
+    /// The entry of a bucket's key, which can be a tombstone.
     public func key(_ key: String, in bucket: String) throws -> StoredMessage? { try last("$KV.\(bucket).\(key)", in: "KV_" + bucket) }
 
-    /// Puts a value into a bucket; its revision.
-    /// - Parameter expected: the revision that the key must have, 0 for none at all.
+    /// Puts a value into a bucket and returns its revision.
+    /// - Parameter expected: the revision that the key must have; 0 if the key must not exist.
     @discardableResult
     public func put(_ key: String, _ value: String, in bucket: String, expected: UInt64? = nil) throws -> UInt64 {
         try store("$KV.\(bucket).\(key)", value, expected.map { [("Nats-Expected-Last-Subject-Sequence", "\($0)")] } ?? [])
     }
 
-    /// Leaves a tombstone; its revision.
+    /// Leaves a tombstone and returns its revision.
     @discardableResult
     public func delete(_ key: String, in bucket: String, expected: UInt64? = nil) throws -> UInt64 {
         try store(
@@ -79,16 +79,16 @@ extension RawNATS {
             [("KV-Operation", "DEL")] + (expected.map { [("Nats-Expected-Last-Subject-Sequence", "\($0)")] } ?? []))
     }
 
-    /// Publishes into a stream, and waits for the acknowledgement; its sequence.
+    /// Publishes into a stream, waits for the acknowledgement, and returns its sequence.
     @discardableResult
     public func store(_ subject: String, _ value: String, _ headers: [(String, String)] = []) throws -> UInt64 {
         let answer = try request(subject, value, headers: headers)
-        guard answer.status == nil, let json = answer.json else { throw SocketError("\(subject): no stream takes it") }
+        guard answer.status == nil, let json = answer.json else { throw SocketError("\(subject): no stream stores it") }
         try Self.check(json)
         return json["seq"]?.uint64Value ?? 0
     }
 
-    /// Makes a bucket as the Go client does.
+    /// Creates a bucket as the Go client does.
     public func createBucket(_ bucket: String, ttl: Duration = .zero, replicas: Int64 = 1) throws {
         let nanoseconds = JSONValue.integer(ttl.components.seconds * 1_000_000_000 + ttl.components.attoseconds / 1_000_000_000)
         let window = ttl == .zero || ttl > .seconds(120) ? JSONValue.integer(120_000_000_000) : nanoseconds

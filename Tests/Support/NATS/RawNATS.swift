@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import Synchronization
 
-/// A small blocking NATS client of the tests' own, to set things up with and to look after them: it knows nothing of the product.
+/// A small blocking NATS client for tests, to prepare and inspect servers. It is independent of qq's client.
 public final class RawNATS: Sendable {
     public enum Credentials: Sendable {
         case none
@@ -21,7 +21,7 @@ public final class RawNATS: Sendable {
 
     private let state: Mutex<State>
     private let inbox = "_INBOX.raw\(UInt64.random(in: 0...UInt64.max))"
-    /// What the server said of itself first.
+    /// The server's first INFO.
     public let info: JSONValue
 
     /// Connects without TLS.
@@ -83,19 +83,19 @@ public final class RawNATS: Sendable {
         try state.wire.send(words.joined(separator: " "), headers: headers.isEmpty ? nil : natsHeaders(headers), payload: payload)
     }
 
-    /// The number under which `next` knows it.
+    /// Subscribes and returns the subscription's number, for `next`.
     public func subscribe(_ subject: String, queue: String? = nil) throws -> Int {
         try state.withLock { state in
             state.subscriptions += 1
             try state.wire.send((["SUB", subject] + (queue.map { [$0] } ?? []) + ["\(state.subscriptions)"]).joined(separator: " "))
-            // Known to the server when it has answered this.
+            // The server knows the subscription once it has answered this PING.
             try state.wire.send("PING")
             try Self.read(&state, until: ContinuousClock.now + .seconds(5), "a PONG") { $0.verb == "PONG" }
             return state.subscriptions
         }
     }
 
-    /// The next message of a subscription; nil when none comes in time.
+    /// The next message of a subscription; nil if none arrives in time.
     public func next(_ subscription: Int, within limit: Duration = .seconds(5)) throws -> NATSDelivery? {
         try state.withLock { state in
             let end = ContinuousClock.now + limit
@@ -109,7 +109,7 @@ public final class RawNATS: Sendable {
         }
     }
 
-    /// Sends a request, and waits for its answer; one with status 503 says that nobody listens.
+    /// Sends a request and waits for its answer. Status 503 means that nothing listens on the subject.
     public func request(
         _ subject: String, _ payload: String = "", headers: [(String, String)] = [], within limit: Duration = .seconds(5)
     ) throws -> NATSDelivery {
@@ -126,7 +126,7 @@ public final class RawNATS: Sendable {
         }
     }
 
-    /// Sends one request, and collects every answer that comes until `quiet` passes without one; longer for the first `expected`.
+    /// Sends a request and collects answers until `quiet` passes without one. Waits longer for each of the first `expected` answers.
     public func requestMany(
         _ subject: String, _ payload: String = "", expected: Int = 0, quiet: Duration = .milliseconds(300)
     ) throws -> [NATSDelivery] {
@@ -148,7 +148,7 @@ public final class RawNATS: Sendable {
         _ state: inout State, until end: ContinuousClock.Instant, _ what: String, _ condition: (NATSLine) -> Bool
     ) throws {
         while true {
-            guard let line = try state.wire.next(until: end) else { throw SocketError("waited in vain for \(what)") }
+            guard let line = try state.wire.next(until: end) else { throw SocketError("timed out waiting for \(what)") }
             if condition(line) { return }
             try take(&state, line)
         }

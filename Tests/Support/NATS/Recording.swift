@@ -1,6 +1,6 @@
 import QQCore
 
-/// What real Go nodes and a real server said to each other, line by line.
+/// The recorded traffic between real Go nodes and a real server, line by line.
 public struct Recording: Sendable {
     public let lines: [TappedLine]
 
@@ -12,11 +12,11 @@ public struct Recording: Sendable {
     }
 }
 
-/// A client's line in a form in which two runs can be compared: what differs from run to run stands as `<…>`.
+/// A client's line in a form that allows two runs to be compared: values that differ from run to run are replaced by `<…>`.
 public struct ComparableLine: Sendable, Hashable, CustomStringConvertible {
     /// The verb and the subject.
     public var what: String
-    /// Everything else, each field by its own name.
+    /// All other parts of the line, by field name.
     public var fields: [String: String]
 
     public var description: String {
@@ -25,28 +25,28 @@ public struct ComparableLine: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension Sequence<TappedLine> {
-    /// What the client of a connection sent, in its order, comparable. PING and PONG are left out: they come with time.
-    /// - Parameter connections: several ones are taken together; nil for all.
+    /// The lines that a connection's client sent, in order and in comparable form, without PING and PONG, which depend on time.
+    /// - Parameter connections: numbers of the connections whose lines are returned together; nil for all.
     public func comparable(_ connections: Set<Int>? = nil) -> [ComparableLine] {
         var memory = RevisionMemory()
         let all = compactMap { line in
-            let comparable = memory.see(line)
+            let comparable = memory.take(line)
             return connections?.contains(line.connection) ?? true ? comparable : nil
         }
-        // Unsubscribed from in the order of a hash table.
+        // Sorted, because Go nodes unsubscribe in the order of a hash table.
         return all.split { $0.what.hasPrefix("UNSUB ") }.joined() + all.filter { $0.what.hasPrefix("UNSUB ") }.sorted { $0.what < $1.what }
     }
 }
 
-/// Follows the revisions that are known at each moment, so that an expected one can be compared by its meaning.
+/// Tracks the known revisions, so that an expected revision can be compared by its meaning.
 private struct RevisionMemory {
-    /// By subject: the last revision that anybody was told.
+    /// The last revision that a client learned, by subject.
     private var last: [String: Int64] = [:]
-    /// By reply subject: the subject of a publication that waits for its acknowledgement.
+    /// The subjects of publications that wait for their acknowledgement, by reply subject.
     private var waiting: [String: String] = [:]
 
-    /// nil for what the server said, and for PING and PONG.
-    mutating func see(_ line: TappedLine) -> ComparableLine? {
+    /// Returns nil for the server's lines, and for PING and PONG.
+    mutating func take(_ line: TappedLine) -> ComparableLine? {
         let words = line.words.map(String.init)
         switch (line.from, String(line.verb)) {
         case (.server, "MSG"), (.server, "HMSG"):
@@ -82,16 +82,16 @@ private struct RevisionMemory {
 
     private mutating func learn(_ line: TappedLine, _ words: [String]) {
         guard words.count > 3 else { return }
-        // An acknowledgement.
+        // The revision in an acknowledgement.
         if let subject = waiting[words[1]], let sequence = line.payload?["seq"]?.int64Value, sequence > 0, subject.hasPrefix("$KV.") {
             last[subject] = sequence
         }
-        // A watch.
+        // The revision in a watch's delivery.
         let reply = words[3].split(separator: ".")
         if words[3].hasPrefix("$JS.ACK."), reply.count >= 6, let sequence = Int64(reply[5]) {
             last[words[1]] = Swift.max(last[words[1]] ?? 0, sequence)
         }
-        // A direct get.
+        // The revision in the answer to a direct get.
         func header(_ name: String) -> String? {
             line.headers?.first { $0.hasPrefix(name + ": ") }.map { String($0.dropFirst(name.count + 2)) }
         }
@@ -99,7 +99,7 @@ private struct RevisionMemory {
     }
 }
 
-/// A text without what is made up anew in each run: inboxes, names of consumers, ids of services.
+/// Replaces the parts of a text that are new in each run: inboxes, consumer names, service IDs.
 private func neutral(_ text: String) -> String {
     text.split(separator: " ", omittingEmptySubsequences: false).map { word in
         var parts = word.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
@@ -114,7 +114,7 @@ private func neutral(_ text: String) -> String {
     }.joined(separator: " ")
 }
 
-/// Fields whose values differ from run to run. That they are there, and of which type, still counts.
+/// Fields whose values differ from run to run. Their presence and type still count.
 private let changing: Set<String> = [
     "id", "started", "acquired_at", "expires_at", "timestamp", "uptimeMs", "processing_time", "average_processing_time", "deliver_subject",
 ]
@@ -137,7 +137,7 @@ private func flatten(_ value: JSONValue, _ path: String = "") -> [String: String
     }
 }
 
-/// What two runs' lines differ in, field by field; empty where they are the same.
+/// The differences between two runs' lines, field by field; empty if the lines are equal.
 public func differences(_ ours: [ComparableLine], recorded: [ComparableLine]) -> [String] {
     var found: [String] = []
     for place in 0..<max(ours.count, recorded.count) {
@@ -151,7 +151,7 @@ public func differences(_ ours: [ComparableLine], recorded: [ComparableLine]) ->
         }
         let (one, other) = (ours[place], recorded[place])
         if one.what != other.what {
-            // What comes after is all out of place.
+            // All later lines would be out of step.
             return found + ["\(place): «\(one)», recorded «\(other)»"]
         }
         for name in Set(one.fields.keys).union(other.fields.keys).sorted() where one.fields[name] != other.fields[name] {
@@ -162,7 +162,7 @@ public func differences(_ ours: [ComparableLine], recorded: [ComparableLine]) ->
 }
 
 extension [ComparableLine] {
-    /// Without what a loop repeats: of the same one or two lines again and again, the first ones stay.
+    /// The lines without a loop's repetitions: of one or two lines that repeat, only the first occurrence stays.
     public var withoutRepetition: [ComparableLine] {
         var kept: [ComparableLine] = []
         for line in self {
@@ -174,11 +174,11 @@ extension [ComparableLine] {
         return kept
     }
 
-    /// The lines that match, such as those to one subject.
+    /// The lines that contain `part`, such as the lines for one subject.
     public func only(_ part: String) -> [ComparableLine] { filter { $0.what.contains(part) } }
 
     /// Answers to requests.
     public var answers: [ComparableLine] { filter { $0.what.hasPrefix("PUB _INBOX.") } }
-    /// Everything but those.
+    /// All lines but answers to requests.
     public var withoutAnswers: [ComparableLine] { filter { !$0.what.hasPrefix("PUB _INBOX.") } }
 }

@@ -2,35 +2,35 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A TCP proxy on 127.0.0.1 between a client and a server, whose line can be made as bad as lines are, while connections live.
+/// A TCP proxy on 127.0.0.1 between a client and a server. Its network conditions can be made as bad as real ones, even for existing connections.
 public final class Proxy: Sendable {
     public enum Direction: Sendable, Hashable, CaseIterable {
         case toServer, toClient
     }
 
-    /// How the line is.
-    public struct Line: Sendable {
+    /// The conditions of the simulated network.
+    public struct Conditions: Sendable {
         public enum Arrivals: Sendable {
             case served
-            /// Nobody listens.
+            /// Refused, as if nothing listened.
             case refused
-            /// Taken, and reset at once.
+            /// Accepted, and reset immediately.
             case reset
         }
 
-        /// What new connections meet.
+        /// How new connections are treated.
         public var arrivals = Arrivals.served
-        /// Directions in which nothing comes through, the end of a stream neither; it is kept, and comes when the line is good again, as with a cut
-        /// cable. New connections are taken, and meet the same silence.
+        /// Directions in which nothing is forwarded, not even the end of a stream. As with a cut cable, everything is kept and arrives when the conditions are
+        /// good again. New connections are accepted and meet the same silence.
         public var silent: Set<Direction> = []
-        /// Directions in which whatever comes is thrown away.
+        /// Directions in which all bytes are dropped.
         public var lossy: Set<Direction> = []
-        /// How much later everything arrives.
+        /// Time by which everything is delayed.
         public var delay = Duration.zero
         public var bytesPerSecond: Int?
-        /// A connection is reset when so many bytes of it have come through in this direction.
+        /// Number of bytes forwarded in a direction after which a connection is reset.
         public var cutAfter: [Direction: Int] = [:]
-        /// Bytes that a new connection's stream begins with, before what is really sent.
+        /// Bytes inserted in a direction at the start of each new connection's stream.
         public var prefix: [Direction: [UInt8]] = [:]
 
         public init() {}
@@ -42,7 +42,7 @@ public final class Proxy: Sendable {
     }
 
     struct State: Sendable {
-        var line = Line()
+        var conditions = Conditions()
         var upstream: UInt16
         var commands: [Command] = []
         var accepted = 0
@@ -50,23 +50,25 @@ public final class Proxy: Sendable {
         var passed: [Direction: Int] = [:]
         var isClosed = false
         var hasEnded = false
-        /// Changes are numbered; so many have been made, and so many are in force.
+        /// Number of changes made so far.
         var made = 0
+        /// Number of changes that are in force.
         var inForce = 0
-        /// The thread that does it all.
+        /// The proxy's thread.
         var thread: pthread_t = 0
     }
 
-    /// Where clients connect to.
+    /// Port to which clients connect.
     public let port: UInt16
     private let state: Mutex<State>
     private let bell = Pipe()
 
     /// - Parameters:
     ///   - upstream: the server's port on 127.0.0.1.
-    ///   - tap: is shown what came through, connections numbered from 1. It may change the line: nothing that comes later comes through the old one.
+    ///   - tap: called with the bytes that were forwarded; connections are numbered from 1. The tap can change `conditions`, which then hold for all later
+    ///     bytes.
     public init(to upstream: UInt16, in sandbox: Sandbox, tap: (@Sendable (Int, Direction, [UInt8]) -> Void)? = nil) throws {
-        // Bound by number, the port stays ours while nobody listens at it.
+        // A port bound by its number stays reserved while nothing listens on it.
         let probe = try Socket.bind()
         port = Socket.port(of: probe)
         let listener: CInt
@@ -87,20 +89,20 @@ public final class Proxy: Sendable {
         sandbox.atClose { self.close() }
     }
 
-    /// Cuts everything, and stops listening for good.
+    /// Cuts all connections and stops listening permanently.
     public func close() {
         change { $0.isClosed = true }
         while !state.withLock(\.hasEnded) { usleep(200) }
     }
 
-    /// Returns when the change is in force.
+    /// Makes a change and returns once it is in force.
     private func change(_ change: (inout State) -> Void) {
         let (number, thread) = state.withLock { state in
             change(&state)
             state.made += 1
             return (state.made, state.thread)
         }
-        // From the tap: the loop looks at the line before it passes anything else on, and at the rest in its next turn.
+        // Called by the tap. The loop reads the conditions before it forwards anything else, and the rest of the state in its next turn.
         if pthread_equal(thread, pthread_self()) != 0 { return }
         var byte: UInt8 = 0
         write(bell.writing, &byte, 1)
@@ -109,45 +111,45 @@ public final class Proxy: Sendable {
 
     // MARK: The switches
 
-    /// How the line is. A change, as all those below, is in force when it returns, also for connections that live.
-    public var line: Line {
-        get { state.withLock(\.line) }
-        set { change { $0.line = newValue } }
+    /// The conditions of the network. This change, like all changes below, is in force when it returns, for existing connections too.
+    public var conditions: Conditions {
+        get { state.withLock(\.conditions) }
+        set { change { $0.conditions = newValue } }
     }
 
-    /// The server's port; for new connections.
+    /// The server's port for new connections.
     public var upstream: UInt16 {
         get { state.withLock(\.upstream) }
         set { change { $0.upstream = newValue } }
     }
 
-    /// Makes the line good again.
-    public func pass() { line = Line() }
+    /// Restores good conditions.
+    public func pass() { conditions = Conditions() }
 
-    /// New connections are refused. Those that live stay; see ``cut(reset:)``.
-    public func refuse() { line.arrivals = .refused }
+    /// Refuses new connections. Existing ones stay; see ``cut(reset:)``.
+    public func refuse() { conditions.arrivals = .refused }
 
-    /// Nothing comes through any more, in one direction or in both, and nobody is told.
-    public func silence(_ directions: Set<Direction> = [.toServer, .toClient]) { line.silent = directions }
+    /// Stops forwarding in one direction or both, without a sign to either side.
+    public func silence(_ directions: Set<Direction> = [.toServer, .toClient]) { conditions.silent = directions }
 
-    /// Ends every connection of now.
+    /// Ends all existing connections.
     public func cut(reset: Bool = true) { change { $0.commands.append(.cut(reset: reset)) } }
 
-    /// The server is gone: nobody listens, and every connection is reset.
+    /// Imitates a dead server: refuses new connections and resets existing ones.
     public func kill() {
         refuse()
         cut()
     }
 
-    /// Sends bytes of the test's own into every connection of now.
+    /// Sends the test's own bytes into all existing connections.
     public func inject(_ bytes: [UInt8], _ direction: Direction = .toClient) { change { $0.commands.append(.inject(bytes, direction)) } }
 
     // MARK: The counts
 
-    /// How many connections there ever were; those that were refused or reset on arrival are not among them.
+    /// Number of connections served so far, without those refused or reset on arrival.
     public var accepted: Int { state.withLock(\.accepted) }
-    /// How many there are.
+    /// Number of existing connections.
     public var live: Int { state.withLock(\.live) }
-    /// How many bytes came through; counted just after they did.
+    /// Number of bytes forwarded; counted just after forwarding.
     public func passed(_ direction: Direction) -> Int { state.withLock { $0.passed[direction] ?? 0 } }
 }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What a proxy's thread does: everything with `poll`, nothing waits for anything else.
+/// The work of a proxy's thread. All of it goes through `poll`, so no connection waits for another.
 struct ProxyLoop {
     private let listener: CInt
     private let bell: CInt
@@ -9,23 +9,23 @@ struct ProxyLoop {
     private var connections: [ProxyConnection] = []
     private var count = 0
 
-    /// - Parameter listener: listens already.
+    /// - Parameter listener: a socket that already listens.
     init(listener: CInt, bell: CInt, tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?) {
         self.listener = listener
         self.bell = bell
         self.tap = tap
     }
 
-    /// One turn; false when the proxy is closed. `withState` changes the shared state under its lock.
+    /// Runs one turn. Returns false if the proxy is closed. `withState` changes the shared state under its lock.
     mutating func turn(_ withState: ((inout Proxy.State) -> Void) -> Void) -> Bool {
-        var line = Proxy.Line()
+        var conditions = Proxy.Conditions()
         var upstream: UInt16 = 0
         var commands: [Proxy.Command] = []
         var isClosed = false
         var number = 0
         withState { state in
             number = state.made
-            line = state.line
+            conditions = state.conditions
             upstream = state.upstream
             commands = state.commands
             state.commands = []
@@ -37,11 +37,11 @@ struct ProxyLoop {
             withState { $0.live = 0 }
             return false
         }
-        if line.arrivals == .refused, isListening {
-            // Stops listening, and keeps the port.
+        if conditions.arrivals == .refused, isListening {
+            // Stops listening but keeps the port.
             shutdown(listener, CInt(SHUT_RD))
             isListening = false
-        } else if line.arrivals != .refused, !isListening {
+        } else if conditions.arrivals != .refused, !isListening {
             listen(listener, 128)
             isListening = true
         }
@@ -58,18 +58,18 @@ struct ProxyLoop {
             state.live = connections.count
             state.inForce = number
         }
-        wait(line)
+        wait(conditions)
         var byte: [UInt8] = Array(repeating: 0, count: 64)
         while read(bell, &byte, byte.count) > 0 {}
         while isListening, let client = Socket.accept(listener) {
-            // Accepted before the line went bad, or it is to be so.
-            guard line.arrivals == .served, let server = try? Socket.connect(upstream) else {
+            // Reset if the conditions require that, or if the kernel accepted the connection before they changed.
+            guard conditions.arrivals == .served, let server = try? Socket.connect(upstream) else {
                 Socket.reset(client)
                 continue
             }
             Socket.makeNonBlocking(server)
             count += 1
-            connections.append(ProxyConnection(count, client: client, server: server, prefix: line.prefix))
+            connections.append(ProxyConnection(count, client: client, server: server, prefix: conditions.prefix))
             withState { $0.accepted += 1 }
         }
         var passed: [Proxy.Direction: Int] = [:]
@@ -77,12 +77,12 @@ struct ProxyLoop {
         connections = connections.compactMap { connection in
             var connection = connection
             let number = connection.number
-            let line = {
-                var line = Proxy.Line()
-                withState { line = $0.line }
-                return line
+            let conditions = {
+                var conditions = Proxy.Conditions()
+                withState { conditions = $0.conditions }
+                return conditions
             }
-            let lives = connection.pump(line) { direction, bytes in
+            let lives = connection.pump(conditions) { direction, bytes in
                 passed[direction, default: 0] += bytes.count
                 tap?(number, direction, bytes)
             }
@@ -96,26 +96,26 @@ struct ProxyLoop {
         return true
     }
 
-    private func wait(_ line: Proxy.Line) {
+    private func wait(_ conditions: Proxy.Conditions) {
         var items = [pollfd(fd: bell, events: Int16(POLLIN), revents: 0)]
         if isListening { items.append(pollfd(fd: listener, events: Int16(POLLIN), revents: 0)) }
         var limit = Duration.seconds(10)
-        for connection in connections { connection.addInterest(line, to: &items, &limit) }
+        for connection in connections { connection.addInterest(conditions, to: &items, &limit) }
         poll(&items, nfds_t(items.count), CInt(clamping: limit.milliseconds))
     }
 }
 
-/// One connection through a proxy.
+/// A connection through a proxy.
 struct ProxyConnection {
     let number: Int
     private var legs: [Leg]
 
-    /// One direction of it.
+    /// One direction of the connection.
     private struct Leg {
         var direction: Proxy.Direction
         var source: CInt
         var target: CInt
-        /// What has been read and is not yet passed on; an empty part is the end of the stream.
+        /// Parts that have been read but not forwarded; an empty part is the end of the stream.
         var queue: [(due: ContinuousClock.Instant, bytes: [UInt8])] = []
         var hasEnded = false
         var isDone = false
@@ -124,9 +124,9 @@ struct ProxyConnection {
         /// Set while the target takes no more.
         var isBlocked = false
 
-        /// When the next part may go; nil while there is none.
-        func due(_ line: Proxy.Line) -> ContinuousClock.Instant? {
-            guard !line.silent.contains(direction), let first = queue.first else { return nil }
+        /// Time at which the next part can be forwarded; nil while there is none.
+        func due(_ conditions: Proxy.Conditions) -> ContinuousClock.Instant? {
+            guard !conditions.silent.contains(direction), let first = queue.first else { return nil }
             return max(first.due, free)
         }
     }
@@ -145,11 +145,11 @@ struct ProxyConnection {
         for leg in legs { if reset { Socket.reset(leg.source) } else { close(leg.source) } }
     }
 
-    func addInterest(_ line: Proxy.Line, to items: inout [pollfd], _ limit: inout Duration) {
+    func addInterest(_ conditions: Proxy.Conditions, to items: inout [pollfd], _ limit: inout Duration) {
         let now = ContinuousClock.now
         for leg in legs {
             if !leg.hasEnded { items.append(pollfd(fd: leg.source, events: Int16(POLLIN), revents: 0)) }
-            guard let due = leg.due(line) else { continue }
+            guard let due = leg.due(conditions) else { continue }
             if leg.isBlocked {
                 items.append(pollfd(fd: leg.target, events: Int16(POLLOUT), revents: 0))
             } else {
@@ -158,10 +158,10 @@ struct ProxyConnection {
         }
     }
 
-    /// Reads and writes whatever can be; false when the connection is over, and then closed.
-    mutating func pump(_ line: () -> Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
+    /// Reads and writes as much as possible. Returns false if the connection has ended and was closed.
+    mutating func pump(_ conditions: () -> Proxy.Conditions, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
         for place in legs.indices {
-            guard receive(&legs[place], line()), send(&legs[place], line, onPassed) else {
+            guard receive(&legs[place], conditions()), send(&legs[place], conditions, onPassed) else {
                 end(reset: true)
                 return false
             }
@@ -171,30 +171,30 @@ struct ProxyConnection {
         return false
     }
 
-    /// false when the source has gone with a reset.
-    private func receive(_ leg: inout Leg, _ line: Proxy.Line) -> Bool {
+    /// Returns false if the source has reset the connection.
+    private func receive(_ leg: inout Leg, _ conditions: Proxy.Conditions) -> Bool {
         var buffer = [UInt8](repeating: 0, count: 16 * 1024)
         while !leg.hasEnded {
             let count = recv(leg.source, &buffer, buffer.count, 0)
             if count < 0 {
                 if errno == EINTR { continue }
-                // In silence, nobody hears of a reset either.
-                if errno != EAGAIN, !line.silent.contains(leg.direction) { return false }
+                // A silent direction does not forward a reset either.
+                if errno != EAGAIN, !conditions.silent.contains(leg.direction) { return false }
                 if errno != EAGAIN { leg.hasEnded = true }
                 break
             }
-            if count == 0 { leg.hasEnded = true } else if line.lossy.contains(leg.direction) { continue }
-            leg.queue.append((ContinuousClock.now + line.delay, Array(buffer[..<count])))
+            if count == 0 { leg.hasEnded = true } else if conditions.lossy.contains(leg.direction) { continue }
+            leg.queue.append((ContinuousClock.now + conditions.delay, Array(buffer[..<count])))
         }
         return true
     }
 
-    /// false when the target is gone, or the line is cut here.
-    private func send(_ leg: inout Leg, _ present: () -> Proxy.Line, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
+    /// Returns false if the target is gone, or if the connection must be cut here.
+    private func send(_ leg: inout Leg, _ present: () -> Proxy.Conditions, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
         leg.isBlocked = false
         while true {
-            let line = present()
-            guard let due = leg.due(line), due <= ContinuousClock.now else { return true }
+            let conditions = present()
+            guard let due = leg.due(conditions), due <= ContinuousClock.now else { return true }
             let part = leg.queue[0].bytes
             if part.isEmpty {
                 leg.queue.removeFirst()
@@ -203,8 +203,8 @@ struct ProxyConnection {
                 continue
             }
             var length = part.count
-            if let rate = line.bytesPerSecond { length = min(length, max(1, rate / 50)) }
-            let rest = line.cutAfter[leg.direction].map { max(0, $0 - leg.passed) } ?? length
+            if let rate = conditions.bytesPerSecond { length = min(length, max(1, rate / 50)) }
+            let rest = conditions.cutAfter[leg.direction].map { max(0, $0 - leg.passed) } ?? length
             length = min(length, rest)
             let count = length == 0 ? 0 : part.withUnsafeBytes { Glibc.send(leg.target, $0.baseAddress, length, CInt(MSG_NOSIGNAL)) }
             if count < 0 {
@@ -215,8 +215,8 @@ struct ProxyConnection {
             leg.passed += count
             if count > 0 { onPassed(leg.direction, Array(part[..<count])) }
             if count == part.count { leg.queue.removeFirst() } else { leg.queue[0].bytes.removeFirst(count) }
-            if let rate = line.bytesPerSecond { leg.free = ContinuousClock.now + .seconds(Double(count) / Double(max(1, rate))) }
-            if count == rest, line.cutAfter[leg.direction] != nil { return false }
+            if let rate = conditions.bytesPerSecond { leg.free = ContinuousClock.now + .seconds(Double(count) / Double(max(1, rate))) }
+            if count == rest, conditions.cutAfter[leg.direction] != nil { return false }
         }
     }
 }
