@@ -108,7 +108,7 @@ private struct ShellProcess {
         if !ended {
             return wasCancelled
                 ? "it was killed, because qq was told to continue without it"
-                : "it ran longer than \(DurationText.brief(limit))and was killed (--hook-timeout)"
+                : "it ran longer than \(DurationText.brief(limit)) and was killed (--hook-timeout)"
         }
         guard isReaped else { return nil }
         switch CommandStatus(waitStatus: status) {
