@@ -137,6 +137,10 @@ let package = Package(
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
         .executableTarget(name: "torture", dependencies: ["Support"], path: "Tests/TortureTool", swiftSettings: strict),
+        // A system that only its own tests have, to show what a system costs.
+        .executableTarget(
+            name: "qq-in-memory", dependencies: ["QQCLI", "QQCore"], path: "Tests/InMemorySystem/Tool", swiftSettings: strict),
+        .testTarget(name: "InMemorySystemTests", dependencies: ["Support"], path: "Tests/InMemorySystem/Tests", swiftSettings: strict),
         .executableTarget(
             name: "bench-grpc",
             dependencies: [

@@ -8,7 +8,11 @@ import QQLoop
 public let version = "0.1.0"
 
 /// Runs `qq` with the arguments of this process, and ends it with the exit code.
-public func runAndExit() -> Never {
+public func runAndExit() -> Never { runAndExit(systems: Systems.builtIn) }
+
+/// Runs `qq` for these systems.
+func runAndExit(systems: [SystemDescription]) -> Never {
+    Systems.use(systems)
     qq_reserve_standard_streams()
     qq_use_one_heap()
     rememberSignals()

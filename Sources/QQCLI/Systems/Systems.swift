@@ -5,13 +5,13 @@ enum Systems {
     /// Those that come with `qq`, in the order of the documentation. A new system is one more entry.
     static let builtIn: [SystemDescription] = [.leaseFiles, .quorumQuest, .raftLock, .nats, .kubernetes]
 
-    /// Those of this process.
-    static var all: [SystemDescription] { chosen ?? builtIn }
+    /// The systems of this process.
+    static var all: [SystemDescription] { chosen }
 
     // Set once, before anything else runs. A Mutex must not be locked before the front process has forked.
-    nonisolated(unsafe) private static var chosen: [SystemDescription]?
+    nonisolated(unsafe) private static var chosen = builtIn
 
-    /// Chooses the systems of this process. Call before everything else: flags, commands and pages are made from them.
+    /// Chooses the systems of this process. Call before everything else: flags, commands and pages are made from them, each once.
     static func use(_ systems: [SystemDescription]) { chosen = systems }
 
     /// The system of this name; nil for one that is none of ours.
