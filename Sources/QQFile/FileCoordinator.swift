@@ -6,13 +6,14 @@ import Synchronization
 /// Elections on lease files: no server, one folder, one machine (or several that share the folder, judged by time).
 public final class FileCoordinator: Coordinator, ElectionLister {
     public let server: ServerURL
-    public let capabilities = Capabilities(lacking: [
+    public static let capabilities = Capabilities(lacking: [
         .askNodeToStepDown: "a lease file has no nodes to ask",
         .priority: "waiters for a lease file are served in the order in which they came",
         .cancelWait: "a waiter for a lease file leaves the queue when its process ends",
         .backoffAdvice: "nothing advises waiters for a lease file; acquire --wait sleeps until it is their turn",
         .members: "a lease file knows no members",
     ])
+    public var capabilities: Capabilities { Self.capabilities }
 
     let folder: LeaseFolder
     let clock: any LeaseClock

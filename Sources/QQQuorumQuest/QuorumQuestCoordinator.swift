@@ -6,7 +6,7 @@ import Synchronization
 /// mean that its store has failed.
 public final class QuorumQuestCoordinator: Coordinator {
     public let server: ServerURL
-    public let capabilities = Capabilities(lacking: [
+    public static let capabilities = Capabilities(lacking: [
         .fencingToken: "Quorum Quest gives out no tokens",
         .readLeader: "Quorum Quest does not show who leads",
         .listElections: "Quorum Quest has no list of elections",
@@ -18,6 +18,7 @@ public final class QuorumQuestCoordinator: Coordinator {
         .members: "Quorum Quest does not know members",
         .waiterCount: "Quorum Quest has no queue",
     ])
+    public var capabilities: Capabilities { Self.capabilities }
 
     let service: QuorumQuestService
     let clock: any LeaseClock

@@ -8,10 +8,11 @@ import Synchronization
 /// the nodes reach each other again. An uncertain outcome is resolved by reading.
 public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue {
     public let server: ServerURL
-    public let capabilities = Capabilities(lacking: [
+    public static let capabilities = Capabilities(lacking: [
         .askNodeToStepDown: "RaftLock's nodes are its servers, not the holders of locks",
         .members: "RaftLock does not know the contenders",
     ])
+    public var capabilities: Capabilities { Self.capabilities }
 
     let service: RaftLockService
     let clock: any LeaseClock

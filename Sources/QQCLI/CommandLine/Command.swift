@@ -38,6 +38,12 @@ struct Command: Sendable {
         isHidden = hidden
     }
 
+    /// The description with what systems add to it.
+    var fullDescription: String {
+        let notes = Systems.notes(on: id)
+        return notes.isEmpty ? description : description + "\n\n" + notes.joined(separator: " ")
+    }
+
     /// What is typed after `qq`.
     var name: String { id.rawValue }
 

@@ -26,7 +26,7 @@ private struct Help {
     func lines(for command: Command, long: Bool) -> [String] {
         var lines = ["\(command.summary).", "", "Usage: \(command.usage)"]
         if long {
-            for paragraph in Markup.paragraphs(Markup.plain(command.description)) {
+            for paragraph in Markup.paragraphs(Markup.plain(command.fullDescription)) {
                 lines += [""] + Markup.wrapped(paragraph, indent: 0, width: width)
             }
             if !command.positionals.isEmpty {

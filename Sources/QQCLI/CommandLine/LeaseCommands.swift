@@ -141,7 +141,7 @@ extension Commands {
         summary: "Make the present leader let go",
         description: """
             Make the leader of *NAME* let go: ourselves, or somebody else. Somebody else is asked with `--node`, where leaders are nodes that \
-            can be asked, as on NATS; with `--force` its lease is taken away where asking does not help. Asks for confirmation on a \
+            can be asked; with `--force` its lease is taken away where asking does not help. Asks for confirmation on a \
             terminal where the leader is somebody else; in scripts `--yes` is needed.
             """,
         positionals: [

@@ -51,7 +51,7 @@ enum ManPages {
 func manPage(for command: Command) -> ManPage {
     var sections: [ManPage.Section] = [
         .init("SYNOPSIS", [.text(command.synopsis)]),
-        .init("DESCRIPTION", [.text(command.description)]),
+        .init("DESCRIPTION", [.text(command.fullDescription)]),
     ]
     if !command.examples.isEmpty { sections.append(.init("EXAMPLES", command.examples.map { .example($0) })) }
     if !command.positionals.isEmpty {

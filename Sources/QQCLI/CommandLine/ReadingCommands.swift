@@ -8,7 +8,7 @@ extension Commands {
             many wait, as far as the system knows. Changes nothing.
 
             Where stdout is no terminal, each election is a line of fields between tabs: name, `held`, `expired`, `free` or `unknown`, leader, token, \
-            seconds left; on NATS epoch and revision follow, with `--advice` first and longest pause, factor and jitter. A dash stands for what is not known.
+            seconds left, the columns of the system, with `--advice` first and longest pause, factor and jitter. A dash stands for what is not known.
             """,
         positionals: [
             Positional(
@@ -92,8 +92,7 @@ extension Commands {
         summary: "Say how the coordination system itself is doing",
         description: """
             Look at every endpoint of the server URL: whether it answers and how fast, its role, the system's own leader, term, lag and \
-            version, and the members where the system knows them. For lease files: the folder, whether it can be written, its file \
-            system and whether that has the locks that `qq` needs. For NATS: every server, and every node that answers. Changes nothing.
+            version, and the members where the system knows them. Changes nothing.
             """,
         rules: globalRules,
         examples: [

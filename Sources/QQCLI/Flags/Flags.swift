@@ -10,8 +10,8 @@ extension Flags {
         help: "Where the election lives",
         more: """
             Where the election lives, as a server URL such as `file:///var/lib/qq`. Without it and without `QQ_SERVER`, lease files \
-            are used: in `/var/lib/qq` for root, else in `$XDG_STATE_HOME/qq/leases`. `nats://a:4222,b:4222` and `tls://...` name the \
-            servers of a NATS cluster, `qq://` and `raftlock://` those of the other systems; see qq(1). Contenders only exclude each other when they \
+            are used: in `/var/lib/qq` for root, else in `$XDG_STATE_HOME/qq/leases`. Other systems have URLs such as \
+            `nats://a:4222,b:4222`; qq(1) lists them. Contenders only exclude each other when they \
             name the same place: root and another user do not, by default.
             """,
         environment: "QQ_SERVER", parse: Values.text)

@@ -82,10 +82,10 @@ extension Flags {
 
     static let priority = Flag<Int>(
         "priority", value: "N", kind: .count, group: .lease,
-        help: "Place in RaftLock's queue",
+        help: "Place in the system's queue",
         more: """
-            The place in the system's queue while waiting, from -1000 to 1000: the highest comes first. Only RaftLock has one; other \
-            systems answer with exit code 80.
+            The place in the system's queue while waiting, from -1000 to 1000: the highest comes first. This works on \
+            \(Systems.able(.priority)); other systems answer with exit code 80.
             """,
         defaultText: "0", parse: Values.number(-1000...1000))
 
@@ -136,7 +136,7 @@ extension Flags {
         help: "Only if this identity leads",
         more: """
             Step down this identity and no other. When somebody else leads by then, nothing is changed and the exit code is 1. Where \
-            leaders are nodes that can be asked, as on NATS, this one is asked, and `--force` is not needed.
+            leaders are nodes that can be asked, as on \(Systems.able(.askNodeToStepDown)), this one is asked, and `--force` is not needed.
             """,
         parse: Values.identity)
 

@@ -58,8 +58,8 @@ extension Flags {
         help: "Also say when to try again",
         more: """
             Also say how long a contender should wait before its next try, by the system's own advice: the first and the longest pause, \
-            by how much each is longer than the one before, and by which part of itself it is to vary. RaftLock gives advice; other systems \
-            answer with exit code 80.
+            by how much each is longer than the one before, and by which part of itself it is to vary. This works on \
+            \(Systems.able(.backoffAdvice)); other systems answer with exit code 80.
             """)
 
     static let until = Flag<WatchCondition>(

@@ -73,7 +73,6 @@ struct Setup: Sendable {
         coordinator = try system.coordinator(
             CoordinatorInput(
                 choice: choice, file: file, invocation: invocation, loop: loop, folders: folders, metrics: metrics?.counts))
-        if invocation.isGiven(Flags.priority) { try coordinator.capabilities.require(.priority, for: "use --priority", at: choice.url) }
         let isShown = mayDraw && invocation.command.id != .complete && invocation.command.id != .watch
         progress = isShown ? Progress.onTerminal(invocation, loop) : nil
     }

@@ -8,6 +8,7 @@ extension SystemDescription {
         url: .file, displayName: "lease files",
         embedded: { () throws(ServerURL.Invalid) in try ServerURL.file(path: try embeddedFolder()) },
         unreachableHint: "see that the folder is the right one, and that we may use it: ls -ld DIR",
+        capabilities: { FileCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`file:///`*DIR*",
@@ -16,7 +17,11 @@ extension SystemDescription {
                     letters, digits, dot, underscore and dash, and does not start with a dot. Contenders on several machines need a shared file \
                     system with working locks; `qq cluster-status` says whether it has them.
                     """,
-                endpointFields: endpointFields)
+                commandNotes: [
+                    .clusterStatus: """
+                    For lease files: the folder, whether it can be written, its file system and whether that has the locks that `qq` needs.
+                    """
+                ], endpointFields: endpointFields)
         },
         makeCoordinator: { input in
             input.folders.coordinator(

@@ -13,6 +13,7 @@ extension SystemDescription {
             StatusColumn(heading: "EPOCH") { $0.epoch.map { String($0) } },
             StatusColumn(heading: "REVISION") { $0.revision.map { String($0) } },
         ],
+        capabilities: { NATSCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`nats://`*HOST*[`:`*PORT*][`,`*HOST*...], `tls://`...",
@@ -20,7 +21,8 @@ extension SystemDescription {
                     A NATS cluster: the election *NAME* is a key-value bucket, in the formats of the Go clustering library, whose nodes and `qq` take \
                     part in it together. See qq-nats(7).
                     """,
-                environment: environment, notes: notes, endpointFields: endpointFields, manual: { NATSManual.page })
+                environment: environment, notes: notes, commandNotes: commandNotes, endpointFields: endpointFields,
+                manual: { NATSManual.page })
         },
         makeCoordinator: { (input) throws(CoordinationError) in
             NATSCoordinator(
@@ -34,6 +36,10 @@ extension SystemDescription {
             "QQ_NATS_USER, QQ_NATS_PASSWORD, QQ_NATS_TOKEN",
             "The same, where no file holds them; hidden from all that `qq` starts."
         ),
+    ]
+
+    private static let commandNotes: [CommandName: String] = [
+        .status: "The columns of NATS are epoch and revision.", .clusterStatus: "For NATS: every server, and every node that answers.",
     ]
 
     private static let notes = [

@@ -8,6 +8,7 @@ extension SystemDescription {
         url: .quorumQuest, displayName: "Quorum Quest",
         identity: { Identity.uuid() },
         flags: { [Flags.maxMessage.erased, Flags.metricsFile.erased] },
+        capabilities: { QuorumQuestCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`qq://`*HOST*[`:`*PORT*], `qqs://`...",

@@ -9,6 +9,7 @@ extension SystemDescription {
         backoff: BackoffRange(initial: .milliseconds(100), maximum: .seconds(5)), jitter: 0.1,
         retriedCodes: { $0[Flags.retryOn] ?? LockErrorCode.usuallyRetried },
         flags: { [Flags.retryOn.erased, Flags.followRedirects.erased, Flags.maxMessage.erased, Flags.metricsFile.erased] },
+        capabilities: { RaftLockCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`raftlock://`*HOST*[`:`*PORT*][`,`*HOST*...], `raftlocks://`...",

@@ -2,17 +2,18 @@ import QQCore
 
 extension SystemDescription {
     /// Checks that this version can use the system, and that each flag given is one that the system takes.
-    /// - Throws: `.unsupported` for a system that is known by its URL only, `.usage` for a flag.
+    /// - Throws: `.unsupported` for a system that is known by its URL only, or cannot do what a flag asks for; `.usage` for another system's flag.
     func check(_ invocation: Invocation, at server: ServerURL) throws(CoordinationError) {
-        guard isSpoken else { throw notSpoken(at: server) }
+        guard let capabilities, isSpoken else { throw notSpoken(at: server) }
+        if invocation.values.isEmpty { return }
+        if invocation.isGiven(Flags.priority) { try capabilities().require(.priority, for: "use --priority", at: server) }
         let own = ownFlags
         func isOwn(_ flag: AnyFlag) -> Bool { own.contains { $0.name == flag.name } }
-        if !url.isOverNetwork,
-            let flag = Flags.access.first(where: { invocation.isGiven($0) && $0.group == .access && !isOwn($0) })
-        {
-            throw CoordinationError(
-                .usage, "cannot use \(flag.long)", because: "\(displayName) are not reached over a network", at: server.description,
-                hint: "leave it out, or name a server such as -s nats://HOST:4222")
+        if !url.isOverNetwork {
+            // The flags of systems on this machine have nothing to do with networks.
+            let local = Systems.all.filter { !$0.url.isOverNetwork }.flatMap(\.ownFlags).map(\.name)
+            let flag = Flags.access.first { invocation.isGiven($0) && $0.group == .access && !local.contains($0.name) }
+            if let flag { throw notReached(flag, at: server) }
         }
         for system in Systems.all where system.url != url {
             for flag in system.ownFlags where invocation.isGiven(flag) && !isOwn(flag) {
@@ -28,6 +29,12 @@ extension SystemDescription {
     func coordinator(_ input: CoordinatorInput) throws(CoordinationError) -> any Coordinator {
         guard let makeCoordinator else { throw notSpoken(at: input.url) }
         return try makeCoordinator(input)
+    }
+
+    private func notReached(_ flag: AnyFlag, at server: ServerURL) -> CoordinationError {
+        CoordinationError(
+            .usage, "cannot use \(flag.long)", because: "\(displayName) are not reached over a network", at: server.description,
+            hint: "leave it out, or name a server such as -s nats://HOST:4222")
     }
 
     private func notSpoken(at server: ServerURL) -> CoordinationError {

@@ -43,6 +43,9 @@ struct SystemDescription: Sendable {
 
     // MARK: The rest
 
+    /// What its coordinator can do; nil for a system that is known by its URL only.
+    var capabilities: (@Sendable () -> Capabilities)?
+
     /// Made when it is asked for: most commands print none of it. Nil for a system that is known by its URL only.
     var documentation: (@Sendable () -> SystemDocumentation)?
     /// Makes its coordinator, without asking anything of a server. Nil for a system that is known by its URL only.
@@ -55,6 +58,9 @@ extension SystemDescription {
 
     /// Whether this version can take part in its elections.
     var isSpoken: Bool { makeCoordinator != nil }
+
+    /// Whether this version can do that on the system.
+    func has(_ capability: Capability) -> Bool { capabilities?().has(capability) ?? false }
 }
 
 /// A column of `status` beside those of all systems.
@@ -75,6 +81,8 @@ struct SystemDocumentation: Sendable {
     var environment: [(name: String, meaning: String)] = []
     /// Sentences that follow the long help of common flags, by the flag's name.
     var notes: [String: String] = [:]
+    /// Sentences that follow the description of a command.
+    var commandNotes: [CommandName: String] = [:]
     /// What `cluster-status --json` prints of an endpoint beside the usual keys, for qq-json(5).
     var endpointFields: [Schema.Field] = []
     /// Its own page in section 7.

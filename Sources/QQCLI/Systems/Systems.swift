@@ -20,6 +20,9 @@ enum Systems {
     /// Those that this version can take part in.
     static var spoken: [SystemDescription] { all.filter(\.isSpoken) }
 
+    /// The display names of those that can do something, joined by "and".
+    static func able(_ capability: Capability) -> String { list(spoken.filter { $0.has(capability) }.map(\.displayName)) }
+
     // MARK: URLs
 
     /// Reads a server URL of any of the systems.
@@ -86,6 +89,9 @@ enum Systems {
 
     /// What systems add to the long help of a common flag.
     static func notes(on flag: String) -> [String] { documentation.compactMap { $0.notes[flag] } }
+
+    /// What systems add to the description of a command.
+    static func notes(on command: CommandName) -> [String] { documentation.compactMap { $0.commandNotes[command] } }
 
     static var documentation: [SystemDocumentation] { all.compactMap { $0.documentation?() } }
 }

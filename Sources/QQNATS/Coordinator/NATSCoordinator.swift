@@ -7,12 +7,13 @@ import Synchronization
 /// names the revision that it replaces, so that only one of two concurrent writes succeeds.
 public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     public let server: ServerURL
-    public let capabilities = Capabilities(lacking: [
+    public static let capabilities = Capabilities(lacking: [
         .priority: "a NATS bucket has no queue: the first contender to ask when it is free leads",
         .cancelWait: "a NATS bucket has no queue to leave",
         .backoffAdvice: "nothing advises waiters on NATS; acquire --wait watches the bucket",
         .waiterCount: "a NATS bucket does not know who waits",
     ])
+    public var capabilities: Capabilities { Self.capabilities }
 
     let settings: NATSSettings
     /// The TTL that the user gave; nil for the cluster's own.

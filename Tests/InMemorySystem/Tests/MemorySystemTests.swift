@@ -97,6 +97,7 @@ struct MemorySystemTests {
             for text in ["--shelf NAME", "in-memory elections 7s", "In memory, a lease lasts seven seconds"] {
                 #expect(help.contains(text), "\(text)")
             }
+            #expect(try await run(["status", "--help"], in: box).output.contains("The column of in-memory elections is the term."))
             #expect(try await run(["status", "-h"], in: box).output.contains("Memory: where elections are kept"))
             for name in ["man", "completions"] { mkdir(box.path(name), 0o755) }
             #expect(try await run(["__generate", box.folder], in: box).code == 0)

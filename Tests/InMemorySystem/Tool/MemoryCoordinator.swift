@@ -7,12 +7,11 @@
         let server: ServerURL
         let shelf: String
         let clock: any LeaseClock
-        let capabilities = Capabilities(lacking: [
+        static let capabilities = Capabilities(lacking: [
             .priority: "memory has no queue", .askNodeToStepDown: "memory has no nodes", .cancelWait: "memory has no queue",
             .backoffAdvice: "memory gives no advice", .members: "memory has no members", .waiterCount: "memory has no queue",
         ])
-
-        var lister: (any ElectionLister)? { self }
+        var capabilities: Capabilities { Self.capabilities }
 
         private struct Record: Sendable {
             var holder: String?

@@ -16,12 +16,14 @@
             flags: { [Flags.shelf.erased] }, secretVariables: ["QQ_MEMORY_KEY"],
             columns: [StatusColumn(heading: "TERM") { $0.termID }],
             unreachableHint: "give it back its memory",
+            capabilities: { MemoryCoordinator.capabilities },
             documentation: {
                 SystemDocumentation(
                     urls: "`memory://`[`/`*PREFIX*]",
                     meaning: "The memory of one process: the election *NAME* is a word of small letters. See qq-memory(7).",
                     environment: [("QQ_MEMORY_KEY", "A secret that nothing asks for.")],
                     notes: ["ttl": "In memory, a lease lasts seven seconds by default."],
+                    commandNotes: [.status: "The column of in-memory elections is the term."],
                     endpointFields: [.init("elections_kept", .count, optional: true, "Memory: how many elections there were.")],
                     manual: {
                         ManPage(
