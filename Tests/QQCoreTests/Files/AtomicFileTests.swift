@@ -2,7 +2,7 @@ import Glibc
 import QQCore
 import Testing
 
-@Suite("A file that is replaced") struct AtomicFileTests {
+@Suite("Atomic file replacement") struct AtomicFileTests {
     private func inFolder(_ body: (String) throws -> Void) throws {
         var template = Array("/tmp/qq-atomic-XXXXXX".utf8CString)
         let made = try #require(mkdtemp(&template))
@@ -22,7 +22,7 @@ import Testing
         return String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)
     }
 
-    @Test("is a regular one or new; a link to one stays a link") func regular() throws {
+    @Test("an atomic write replaces or creates a regular file, and a link to one stays a link") func regular() throws {
         try inFolder { folder in
             for text in ["one", "two"] {
                 try AtomicFile.write(Array(text.utf8), to: folder + "/file", mode: 0o644)
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test("is never a pipe, a folder, a device or a link to nowhere") func others() throws {
+    @Test("an atomic write never replaces a pipe, a folder, a device or a dangling link") func others() throws {
         try inFolder { folder in
             mkfifo(folder + "/pipe", 0o600)
             symlink("nowhere", folder + "/dangling")

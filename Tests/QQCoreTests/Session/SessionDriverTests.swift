@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A session driver", .timeLimit(.minutes(1)))
 struct SessionDriverTests {
-    /// One driver at work, what it reported, and what the test steers it with.
+    /// A running driver, its reports, and the objects with which the test steers it.
     final class Run: Sendable {
         let coordinator: FakeCoordinator
         let clock = ManualClock()
@@ -39,7 +39,7 @@ struct SessionDriverTests {
 
         func reported(_ event: SessionEvent) async throws { try await eventually("\(event)") { events.contains(event) } }
 
-        /// A timer that is set only after this fires at once.
+        /// Timers that are due by then fire, including those set only after this call.
         func move(to milliseconds: Int) { clock.move(to: at(milliseconds)) }
 
         func cancel() { task.withLock { $0?.cancel() } }
@@ -50,7 +50,7 @@ struct SessionDriverTests {
         }
     }
 
-    @Test("gives a grant back, and elects nobody, while processes of an earlier term live")
+    @Test("a granted lease is released without an election while processes of an earlier term are alive")
     func clearing() async throws {
         let problem = CoordinationError(.denied, "cannot begin", because: "process 7 lives on")
         let run = try Run { _ throws(CoordinationError) in throw problem }
@@ -61,7 +61,7 @@ struct SessionDriverTests {
         #expect(!run.events.contains(.elected(grant(until: 10_000))))
     }
 
-    @Test func campaignsHoldsRenewsAndReleases() async throws {
+    @Test("a session driver campaigns, holds, renews and releases") func wholeTerm() async throws {
         let run = try Run()
         try await run.elect()
         #expect(run.electedWithLivenessLock)
@@ -78,13 +78,13 @@ struct SessionDriverTests {
         #expect(run.coordinator.queueLeft == 1)
     }
 
-    @Test func endsWhenRefused() async throws {
+    @Test("a session driver ends when it is refused the lease") func refused() async throws {
         let run = try Run()
         try await run.coordinator.answer(.acquire, .refused(theirs))
         #expect(try await run.ended() == .refused(theirs))
     }
 
-    @Test func waitsForItsTurnAndAsksAgain() async throws {
+    @Test("a session driver waits for its turn and requests the lease again") func waitsForTurn() async throws {
         let run = try Run(waiting: .forever)
         try await run.coordinator.answer(.acquire, .refused(theirs))
         try await run.coordinator.answer(.waitForTurn, .turn)
@@ -94,7 +94,7 @@ struct SessionDriverTests {
         #expect(try await run.ended() == .stopped)
     }
 
-    @Test func stopsWhileItWaits() async throws {
+    @Test("a session driver can be stopped while it waits") func stoppedWhileWaiting() async throws {
         let run = try Run(waiting: .forever)
         try await run.coordinator.answer(.acquire, .refused(theirs))
         try await eventually("the wait") { run.coordinator.seen.last == .waitForTurn }
@@ -103,7 +103,7 @@ struct SessionDriverTests {
         #expect(run.coordinator.queueLeft == 1)
     }
 
-    @Test func tellsWhatItCannotTakeBack() async throws {
+    @Test("a session driver reports that it could not leave the queue") func queueNotLeft() async throws {
         let run = try Run(waiting: .forever)
         run.coordinator.notWithdrawn = down
         try await run.coordinator.answer(.acquire, .refused(theirs))
@@ -113,7 +113,7 @@ struct SessionDriverTests {
         #expect(run.events == [.waiting(theirs), .notWithdrawn(down)])
     }
 
-    @Test func stopsWhileItPauses() async throws {
+    @Test("a session driver can be stopped during a retry pause") func stoppedDuringPause() async throws {
         let run = try Run()
         try await run.coordinator.answer(.acquire, .failure(down))
         try await run.reported(.retrying(down, after: .milliseconds(200)))
@@ -122,7 +122,7 @@ struct SessionDriverTests {
         #expect(run.clock.sleeperCount == 0)
     }
 
-    @Test func givesUpWhatIsGrantedAfterItWasStopped() async throws {
+    @Test("a session driver releases a lease that is granted after it was stopped") func grantedAfterStop() async throws {
         let run = try Run()
         try await eventually("the request") { run.coordinator.seen == [.acquire] }
         run.driver.stop()
@@ -133,7 +133,7 @@ struct SessionDriverTests {
         #expect(!run.electedWithLivenessLock)
     }
 
-    @Test func closesTheLivenessLockOnlyOnceTheReleaseIsAnswered() async throws {
+    @Test("the liveness lock is kept until the release is answered") func livenessLockDuringRelease() async throws {
         let run = try Run()
         try await run.elect()
         run.driver.stop()
@@ -144,7 +144,7 @@ struct SessionDriverTests {
         #expect(run.livenessLock.isClosed)
     }
 
-    @Test func closesTheLivenessLockOfALostTermBeforeItAsksAgain() async throws {
+    @Test("a lost term's liveness lock is closed before the lease is requested again") func livenessLockOfALostTerm() async throws {
         let run = try Run(campaignsAgain: true)
         try await run.elect()
         run.move(to: 4000)
@@ -155,7 +155,7 @@ struct SessionDriverTests {
         #expect(try await run.ended() == .refused(theirs))
     }
 
-    @Test func losesTheLeaseAtItsEndWhileTheRenewalHangs() async throws {
+    @Test("a session driver loses the lease at its end while the renewal hangs") func renewalHangs() async throws {
         let run = try Run()
         try await run.elect()
         run.move(to: 4000)
@@ -165,7 +165,7 @@ struct SessionDriverTests {
         #expect(run.livenessLock.isClosed)
     }
 
-    @Test func asksOneThingAtATime() async throws {
+    @Test("a session driver sends one request at a time") func oneRequestAtATime() async throws {
         let run = try Run(campaignsAgain: true)
         try await run.elect()
         run.coordinator.observe(theirs)
@@ -182,7 +182,7 @@ struct SessionDriverTests {
         #expect(run.coordinator.mostAtOnce == 1)
     }
 
-    @Test func tellsOfAStepDown() async throws {
+    @Test("a session driver reports a request to step down") func stepDown() async throws {
         let run = try Run()
         try await run.elect()
         run.coordinator.observe(state(.held, "us", token: 7, stepDown: "admin"))
@@ -192,7 +192,7 @@ struct SessionDriverTests {
         _ = try await run.ended()
     }
 
-    @Test func canBeStoppedBeforeItRuns() async throws {
+    @Test("a session driver can be stopped before it runs") func stoppedBeforeRunning() async throws {
         let coordinator = FakeCoordinator()
         let driver = SessionDriver(Play().session.configuration, coordinator: coordinator, clock: ManualClock())
         driver.stop()
@@ -201,7 +201,7 @@ struct SessionDriverTests {
         #expect(await outcome == .stopped)
     }
 
-    @Test func leavesTheLeaseToRunOutWhenItsTaskIsCancelled() async throws {
+    @Test("a session driver leaves the lease to expire when its task is cancelled") func cancelled() async throws {
         let run = try Run()
         try await run.elect()
         run.cancel()
