@@ -2,7 +2,7 @@ import Glibc
 import Support
 import Testing
 
-@Suite("Bad connections to RaftLock") struct RaftLockLineTests {
+@Suite("Bad connections to RaftLock") struct RaftLockConnectionTests {
     @Test("slow connections are enough to acquire, renew and wait for leases") func slow() async throws {
         try await onRaftLock { raft in
             let (proxies, url) = try raft.proxies()

@@ -3,7 +3,7 @@ import Support
 import Testing
 
 /// Requests whose outcome is unknown.
-@Suite("Lost answers from RaftLock") struct RaftLockDoubtTests {
+@Suite("Lost answers from RaftLock") struct RaftLockLostAnswerTests {
     /// With a configured id `qq` reads before it asks.
     private static let identities: [String?] = [nil, "me"]
 
