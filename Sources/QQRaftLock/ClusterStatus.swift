@@ -55,7 +55,7 @@ extension RaftLockCoordinator {
             group.addTask {
                 var part = NodeSnapshot()
                 do throws(GRPCFailure) {
-                    let response = try await self.service.ask(LockCalls.lockInfo(Self.nobodysLock), at: endpoint, timeout: limit)
+                    let response = try await self.service.ask(LockCalls.lockInfo(Self.probeLock), at: endpoint, timeout: limit)
                     part.readsAsLeader = !response.hasError || LockRefusal(response.error) == .notFound
                 } catch {
                     switch LockRefusal(error) {
@@ -81,8 +81,8 @@ extension RaftLockCoordinator {
         return snapshot
     }
 
-    /// Read to see which nodes read locks at all. That no lock has this name does not matter.
-    private static let nobodysLock = "qq/cluster-status"
+    /// The lock that is read to find out which nodes read locks. It does not need to exist.
+    private static let probeLock = "qq/cluster-status"
 
     /// One endpoint's part of the report. Pure.
     static func status(of snapshot: NodeSnapshot, at endpoint: String, among all: [NodeSnapshot]) -> EndpointStatus {

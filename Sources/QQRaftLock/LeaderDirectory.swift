@@ -5,9 +5,9 @@ struct LeaderPointer: Sendable, Hashable {
     var address: String?
 }
 
-/// Which of our endpoints is the Raft leader, as far as is known, and which node is behind each endpoint. Pure.
+/// The configured endpoints: which of them is the Raft leader, as far as is known, and which node is behind each. Pure.
 struct LeaderDirectory: Sendable, Hashable {
-    /// Our endpoints as host:port.
+    /// The endpoints as host:port.
     let addresses: [String]
     /// The endpoint that last did something that only the Raft leader does.
     private(set) var leader: Int?
@@ -41,14 +41,14 @@ struct LeaderDirectory: Sendable, Hashable {
         if start == index { start = (index + 1) % max(addresses.count, 1) }
     }
 
-    /// The endpoint that `pointer` refers to; nil if it is not one of ours, or not yet known.
+    /// The endpoint that `pointer` refers to; nil if it is not among the configured ones or not yet known.
     func endpoint(of pointer: LeaderPointer) -> Int? {
         if let nodeID = pointer.nodeID, let index = nodeIDs.first(where: { $0.value == nodeID })?.key { return index }
-        // The address is the one among the nodes, but a server can be configured to name the one for clients.
+        // The address is usually the one among the nodes, but a server can be configured to name the one for clients.
         return pointer.address.flatMap { addresses.firstIndex(of: $0) }
     }
 
-    /// Our endpoints, the likeliest leader first.
+    /// The endpoints, the likeliest leader first.
     var order: [Int] {
         let first = leader ?? start
         return addresses.indices.map { (first + $0) % addresses.count }
@@ -62,7 +62,7 @@ struct LeaderSearch: Sendable, Hashable {
         case ask(Int)
         /// Ask the endpoints for the ids of their nodes, and continue with `identified`.
         case identify
-        /// Ask at an address outside our endpoints.
+        /// Ask at an address outside the configured endpoints.
         case askStranger(String)
         case giveUp
     }
@@ -83,12 +83,12 @@ struct LeaderSearch: Sendable, Hashable {
     /// The leader that the last answer named.
     private(set) var pointer: LeaderPointer?
 
-    /// - Parameter followsRedirects: whether a leader outside our endpoints is asked at the address that the others name.
+    /// - Parameter followsRedirects: whether a leader outside the configured endpoints is asked at the address that other nodes name.
     init(followsRedirects: Bool) { self.followsRedirects = followsRedirects }
 
     mutating func begin(_ directory: LeaderDirectory) -> Step { untried(directory) }
 
-    /// - Parameter index: the endpoint that answered; nil for one outside our list.
+    /// - Parameter index: the endpoint that answered; nil for one outside the configured endpoints.
     mutating func next(after answer: Answer, from index: Int?, _ directory: LeaderDirectory) -> Step {
         switch answer {
         case .unreachable:

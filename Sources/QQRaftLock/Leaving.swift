@@ -31,12 +31,12 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// Gives up a place in the queue. If that fails, the place expires, but until then the queue can grant us the lock once more.
+    /// Gives up a place in the queue. If that fails, the place expires, but until then the queue can grant this process the lock once more.
     func giveUpPlace(_ claim: Claim, until deadline: BootInstant) async {
         if await cancelPlace(claim, until: deadline) == nil { state.withLock { $0.places[claim] = nil } }
     }
 
-    /// - Returns: why our place cannot be given up; nil if there is none left.
+    /// - Returns: why the place cannot be given up; nil if none is left.
     private func cancelPlace(_ claim: Claim, until deadline: BootInstant) async -> CoordinationError? {
         guard state.withLock({ $0.places[claim] != nil }) else { return nil }
         do throws(GRPCFailure) {
@@ -48,7 +48,7 @@ extension RaftLockCoordinator {
             if refusal == .notWaiting || refusal == .notFound { return nil }
             var told = told(error, "cannot leave the queue for \(Printable.text(claim.name))", isChange: true)
             told.hint =
-                "the place expires within \(DurationText.format(Self.placeLasts)), and so does a lease that it brings until then"
+                "the place expires within \(DurationText.format(Self.placeLasts)), and so does a lease that the queue grants until then"
             return told
         }
     }
@@ -66,7 +66,7 @@ extension RaftLockCoordinator {
                 if snapshot.owner == claim.identity { return await giveUp(snapshot, from: endpoint, claim, until: deadline) }
                 if snapshot.owner != nil { return nil }
             } catch {
-                failure = told(error, "cannot see whether \(Printable.text(claim.name)) was granted", isChange: false)
+                failure = told(error, "cannot find out whether \(Printable.text(claim.name)) was granted", isChange: false)
                 failure?.hint = "a lease that was granted expires"
             }
             // A request without an answer can still be carried out, for example once a majority of the nodes is connected again.
@@ -96,7 +96,7 @@ extension RaftLockCoordinator {
                 failure = told(error, what, isChange: true)
             }
         } else {
-            // Another process with the same identity holds it, if none of our requests can have touched it.
+            // Another process with the same identity holds the lock if none of this process's requests can have changed it.
             guard uncertainRequests(of: claim) != nil || state.withLock({ $0.extended[claim]?.version == snapshot.version }) else {
                 return nil
             }

@@ -22,7 +22,7 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// Whether we are in the queue, and the cluster has not been unavailable for too long.
+    /// Whether this process is in the queue, and the cluster has not been unavailable for too long.
     private func isPatient(_ claim: Claim) -> Bool {
         let now = clock.now()
         return state.withLock { state in
@@ -52,7 +52,7 @@ extension RaftLockCoordinator {
             if LockRefusal(error) == .lockHeld { return .refused(await present(request.name, otherwise: .held, until: requestDeadline)) }
             throw remembering(error, claim, length, sentAt: sentAt, what)
         }
-        // Its turn in the write queue came too late: the lock might have changed since it was read.
+        // The turn in the write queue came too late: the lock might have changed since it was read.
         guard let response = answer else { return try await ask(request, claim, until: deadline, after: tries + 1) }
         guard response.acquired else {
             if response.hasError, let refusal = LockRefusal(response.error), refusal != .lockHeld {
@@ -69,7 +69,7 @@ extension RaftLockCoordinator {
         var isOurs = isNew
         if !isOurs { isOurs = await self.isOurs(lock, claim, after: priorState, at: readAt) }
         guard isOurs else {
-            // Another process with the same identity has acquired it since our read, or might have: the server cannot tell us apart.
+            // Another process with the same identity has acquired the lock since the read, or might have: the server cannot tell the two apart.
             state.withLock { _ = $0.heldBySameIdentity.insert(claim) }
             let present = await present(request.name, otherwise: .held, until: requestDeadline)
             if mightBelongToSameIdentity(present, claim) { await giveUpPlace(claim, until: clock.now() + .seconds(1)) }
@@ -85,7 +85,7 @@ extension RaftLockCoordinator {
                 expiresAt: lock.hasExpiresAt ? lock.expiresAt.wallTime : nil, isUncertain: uncertain != nil)
             return state.places[claim] != nil
         }
-        // Otherwise the queue would grant us the lock again when we release it.
+        // Otherwise the queue would grant the lock to this process again after its release.
         if hasPlace { await giveUpPlace(claim, until: clock.now() + min(request.ttl / 4, .seconds(1))) }
         let acquiredAt = isNew ? nil : request.continuing?.acquiredAt
         return .granted(grant(claim, version: lock.version, ttl: min(request.ttl, length), from: sentAt, began: acquiredAt), nil)
@@ -107,7 +107,7 @@ extension RaftLockCoordinator {
         return told
     }
 
-    /// Whether a request of ours began the term that was granted; otherwise it extended an existing one.
+    /// Whether a request of this process began the granted term; otherwise the request extended an existing one.
     private func began(_ lock: Raftlock_Lock, _ claim: Claim, by length: Duration) -> Bool {
         guard let lasts = lock.length else { return true }
         return lasts <= length || uncertainRequests(of: claim)?.asked.contains(lasts) ?? false
@@ -125,7 +125,7 @@ extension RaftLockCoordinator {
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
         let what = "cannot release \(Printable.text(grant.name))"
         guard let token = grant.token else {
-            throw CoordinationError(.usage, what, because: "its token is not known", at: server.description, hint: "give it with --token")
+            throw CoordinationError(.usage, what, because: "its token is unknown", at: server.description, hint: "give it with --token")
         }
         let version = Int64(clamping: token.value)
         do throws(GRPCFailure) {
@@ -203,7 +203,7 @@ extension RaftLockCoordinator {
             guard snapshot.owner != nil else { return .done }
             let present = await electionState(snapshot, from: endpoint)
             if present.isSameTerm(as: seen) { throw self.told(error, what, isChange: true) }
-            // If our release was carried out, the next waiter has the lock.
+            // If the release was carried out, the next waiter has the lock.
             return told.isUncertain ? .done : .changed(present)
         }
     }

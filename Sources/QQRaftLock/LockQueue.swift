@@ -28,7 +28,7 @@ extension RaftLockCoordinator {
             do throws(CoordinationError) {
                 var queueFailure: CoordinationError?
                 do throws(CoordinationError) {
-                    // The lock might have become free before we entered the queue, and is then granted to no one: request it.
+                    // The lock might have become free before this process entered the queue, and is then granted to no one: request it.
                     if !mightBelongToSameIdentity(present, claim), try await joinQueue(claim, behind: blocker, until: limit) { return }
                 } catch { queueFailure = error }
                 // Read even without a place: the lock might be free, and whether it can be read narrows down the fault.
@@ -38,7 +38,7 @@ extension RaftLockCoordinator {
                 failingSince = nil
                 let now = clock.now()
                 expiredSince = state.phase == .expired ? expiredSince ?? now : nil
-                // If another process might have our identity, a lock that has an owner is never requested.
+                // If another process might have this identity, a lock that has an owner is never requested.
                 if let expiredSince, now >= expiredSince + Self.overdue, Identity.isOurAlone(claim.identity) { return }
                 if advisedAt.map({ now >= $0 + Self.refreshEvery }) ?? true {
                     advisedAt = now
@@ -73,7 +73,7 @@ extension RaftLockCoordinator {
         } catch { throw told(error, "cannot wait for \(Printable.text(claim.name))", isChange: false) }
     }
 
-    /// Takes a place in the queue, or refreshes ours.
+    /// Takes a place in the queue, or refreshes the present one.
     /// - Returns: whether the place is new.
     private func joinQueue(
         _ claim: Claim, behind blocker: ElectionState, until deadline: BootInstant
@@ -86,7 +86,7 @@ extension RaftLockCoordinator {
         if known == nil, blocker.leader == claim.identity, let token = blocker.token {
             place.sameIdentityTerm = Term(version: Int64(clamping: token.value), acquiredAt: blocker.acquiredAt)
         }
-        // Before the request is sent: from then on we might be in the queue.
+        // Noted before the request is sent: from then on this process might be in the queue.
         state.withLock { $0.places[claim] = place }
         do throws(GRPCFailure) {
             let response = try await service.write(

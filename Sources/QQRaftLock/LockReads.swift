@@ -4,7 +4,7 @@ import QQGRPC
 // Reading elections. Nothing here changes anything.
 extension RaftLockCoordinator {
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
-        // While we hold the lock, there must be time to act on the answer.
+        // While this process holds the lock, there must be time to act on the answer.
         let ttl = state.withLock { state in state.held.first { $0.key.name == name }?.value.ttl }
         let limit = ttl.map { min(requestTimeout, max($0 / 4, .milliseconds(250))) } ?? requestTimeout
         do throws(GRPCFailure) {
@@ -50,7 +50,7 @@ extension RaftLockCoordinator {
                 }
                 guard bytes <= Self.mostBytes else {
                     throw GRPCFailure(
-                        .dataLoss, "the server lists more than \(found.count) locks; ask for fewer", at: server.description, wasSent: true)
+                        .dataLoss, "the server lists more than \(found.count) locks; filter them", at: server.description, wasSent: true)
                 }
                 total = Int(response.totalMatchingFilter)
                 asked += 1
@@ -66,7 +66,7 @@ extension RaftLockCoordinator {
         } catch { throw told(error, what, isChange: false) }
         guard found.count >= total else {
             throw CoordinationError(
-                .unavailable, what, because: "the server lists them in no fixed order, and only \(found.count) of \(total) came",
+                .unavailable, what, because: "the server lists them in no fixed order, and only \(found.count) of \(total) arrived",
                 at: server.description)
         }
         let serverClock = found.isEmpty ? nil : await service.serverClock(at: endpoint)

@@ -125,8 +125,8 @@ public enum LockErrorCode: String, Sendable, Hashable, CaseIterable {
 
     var word: String { rawValue }
 
-    /// The failures that are retried by default: those that the Go client retries, and `internal-error`. A request that real servers answer with that might
-    /// have been carried out, is resolved by reading, and shows a fault of the Raft leader only when it happens twice.
+    /// The failures that are retried by default: those that the Go client retries, and `internal-error`. A request that a server answers with `internal-error`
+    /// might have been carried out and is resolved by reading. Only two such answers in a row show a fault of the Raft leader.
     public static let usuallyRetried: Set<String> = Set(
         [notLeader, noLeader, unavailable, timeout, rateLimited, replicationFailure, internalError].map(\.word))
 }
@@ -187,7 +187,7 @@ extension GRPCFailure {
             switch sign {
             case .refuses:
                 told.reason = "leader \(Printable.text(wedged)) answers reads but refuses every write; restart it"
-                told.hint = "nothing else helps, and no other node takes over while it runs; what it held runs out by itself"
+                told.hint = "only a restart helps: no other node takes over while it runs; leases still expire"
             case .silent:
                 told.reason = "leader \(Printable.text(wedged)) answers reads but no write"
                 told.hint =
@@ -203,18 +203,18 @@ extension LockRefusal {
         switch self {
         case .lockHeld: (.unavailable, nil)
         case .notHeld, .notOwner, .versionMismatch, .notFound: (.denied, "see who holds it now: qq status")
-        case .queueFull: (.unavailable, "a lock has room for 100 waiters; try again later, or without waiting in line")
+        case .queueFull: (.unavailable, "a lock has room for 100 waiters; try again later, or without --wait")
         case .notWaiting: (.denied, nil)
         case .notLeader:
             (
                 .unavailable,
                 "the leader must be among the endpoints of --server; --follow-redirects tries the address that the other nodes name"
             )
-        case .noLeader: (.unavailable, "the nodes elect one within some seconds if most of them are there; see qq cluster-status")
-        case .rateLimited: (.unavailable, "the server takes only so many requests a second; ask more slowly, see --backoff")
+        case .noLeader: (.unavailable, "the nodes elect one within some seconds if a majority of them is reachable; see qq cluster-status")
+        case .rateLimited: (.unavailable, "the server limits the number of requests per second; send fewer, see --backoff")
         case .invalidArgument: (.usage, nil)
         case .denied: (.denied, nil)
-        case .unexpected: (.unavailable, "the server does not say why; see qq cluster-status")
+        case .unexpected: (.unavailable, "the server gives no reason; see qq cluster-status")
         case .failed: (.unavailable, "see qq cluster-status")
         }
     }

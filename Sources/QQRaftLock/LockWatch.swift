@@ -2,7 +2,7 @@ import QQCore
 
 extension RaftLockCoordinator {
     public func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
-        let watch = LockWatch(names, self, tellsRenewals: withRenewals)
+        let watch = LockWatch(names, self, withRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 
@@ -32,15 +32,15 @@ actor LockWatch {
     /// How long advice is followed before it is requested again.
     private static let adviceLasts: Duration = .seconds(5)
 
-    init(_ names: [String], _ coordinator: RaftLockCoordinator, tellsRenewals: Bool) {
+    init(_ names: [String], _ coordinator: RaftLockCoordinator, withRenewals: Bool) {
         self.coordinator = coordinator
-        changes = ChangeDetector(withRenewals: tellsRenewals)
+        changes = ChangeDetector(withRenewals: withRenewals)
         clock = coordinator.clock
         let now = coordinator.clock.now()
         watched = names.map { Watched(name: $0, readAt: now) }
     }
 
-    /// The next state that differs from the previous one; the present ones first.
+    /// The next state that differs from the previous one, starting with the present states.
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
             try Task.checkCancellation()
@@ -59,7 +59,8 @@ actor LockWatch {
             let now = clock.now()
             let since = watched[index].failingSince ?? now
             watched[index].failingSince = since
-            // Raft leaders change. A reader that already got a state is told immediately, unless this process holds the lock: renewals show it.
+            // Raft leaders change. A reader that already got a state gets the failure immediately, unless this process holds the lock: renewals show that
+            // failure.
             let isPatient = changes.last[name] == nil || coordinator.holdersPause(of: name) != nil
             guard isPatient, error.isTransient, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
             watched[index].readAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)

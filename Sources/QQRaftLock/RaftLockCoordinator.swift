@@ -20,10 +20,10 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     let requestTimeout: Duration
     let priority: Int32
     let state = Mutex(State())
-    /// Added to the TTL of our requests if another process might have our identity: tells our leases from those of that process.
+    /// Added to the requested TTL if another process might have the same identity, to tell the leases of the two apart.
     let ttlOffset = Duration.milliseconds(Int.random(in: 1...99))
 
-    /// The port of a host that is given without one.
+    /// The port of a host given without a port.
     public static let defaultPort = 5051
 
     /// One lock, requested under one identity.
@@ -32,13 +32,13 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         var identity: String
     }
 
-    /// What this process remembers.
+    /// The memory of this process, by claim.
     struct State {
         var held: [Claim: Held] = [:]
         /// Requests whose outcome is unknown.
         var uncertain: [Claim: UncertainRequests] = [:]
         var places: [Claim: QueuePlace] = [:]
-        /// Leases granted to us that might belong to another process with the same identity, or might have ended.
+        /// Leases granted to this process that might belong to another process with the same identity, or might have ended.
         var extended: [Claim: Extended] = [:]
         /// Locks that other processes with the same identity hold.
         var heldBySameIdentity: Set<Claim> = []
@@ -55,7 +55,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         var ttl: Duration
         /// The end of the lease as the server reported it last; nil if unknown.
         var expiresAt: WallTime?
-        /// Whether an earlier request can still be carried out at any time: a later end of the lease can then be the result of that one, not of the one
+        /// Whether an earlier request can still be carried out at any time. A later end of the lease can then be the result of that request instead of the one
         /// just sent.
         var isUncertain: Bool
         var isReleaseUncertain = false
@@ -63,11 +63,11 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
 
     /// Requests for one lease whose outcome is unknown.
     struct UncertainRequests: Sendable {
-        /// When the last one was sent.
+        /// Time at which the last request was sent.
         var since: BootInstant
-        /// The TTL that each requested.
+        /// The TTLs that were requested.
         var asked: [Duration]
-        /// Whether one of them got no answer at all: it can still be carried out.
+        /// Whether a request got no answer at all and can therefore still be carried out.
         var isPending: Bool
 
         /// How long after the end of its lease an uncertain request can still be carried out.
@@ -76,14 +76,14 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         func isOver(at now: BootInstant) -> Bool { now >= since + (asked.max() ?? .zero) + Self.lasts }
     }
 
-    /// A lease that one of our requests has extended, or that we held.
+    /// A lease that this process held, or that one of its requests extended.
     struct Extended: Sendable {
-        /// The version that it got from that.
+        /// The lock's version after the request.
         var version: Int64
-        /// When its term began.
+        /// Start of the term.
         var began: WallTime?
-        /// Whether the request took so little time that no other process with the same identity can have begun to work before. The lease is then ours as
-        /// long as it has this version; otherwise it might be theirs until it ends.
+        /// Whether the request was so quick that no other process with the same identity can have begun to work before its answer. Then the lease is this
+        /// process's as long as the lock has this version. Otherwise the lease might be the other process's until it ends.
         var wasQuick: Bool
 
         func isOurs(_ snapshot: LockSnapshot) -> Bool { wasQuick && version == snapshot.version && began == snapshot.acquiredAt }
@@ -91,17 +91,17 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
 
     /// A place in a lock's queue.
     struct QueuePlace: Sendable {
-        /// When it was refreshed last; nil if the server did not confirm that, so that it has to be requested again.
+        /// Time of the last refresh; nil if the server did not confirm it, so that the place has to be requested again.
         var refreshedAt: BootInstant?
-        /// Since when no server could be asked for the lock.
+        /// Time since which no server could be asked for the lock.
         var awaySince: BootInstant?
-        /// Whether the server is known to have accepted it.
+        /// Whether the server is known to have accepted the place.
         var isTaken = false
-        /// The present term, if another process with the same identity holds it: our own identity as the owner proves nothing then.
+        /// The present term, if another process with the same identity holds it. Then the owner's identity proves nothing.
         var sameIdentityTerm: Term?
 
-        /// Whether the queue has granted us the lock: a promotion is a new term with its own version and start, and untouched since. Another waiter with
-        /// the same identity shares our place and might have been quicker. A qq that does not wait requests a lease that does not last whole seconds, if
+        /// Whether the queue has granted the lock to this place: a promotion is a new term with its own version and start, and unchanged since. Another waiter
+        /// with the same identity shares the place and might have been quicker. A `qq` that does not wait requests a lease that does not last whole seconds, if
         /// another process might have its identity.
         func isPromotion(_ snapshot: LockSnapshot) -> Bool {
             guard snapshot.owner != nil, snapshot.isUntouched else { return false }
@@ -117,10 +117,10 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     }
 
     /// - Parameters:
-    ///   - executor: what carries writes that go on when their own task is cancelled.
-    ///   - requestTimeout: for one request and what it takes to settle it; inside a lease it is shorter.
-    ///   - priority: in the queue, -1000 to 1000, higher first.
-    ///   - followsRedirects: whether a leader that is none of the server's endpoints is asked where the other nodes say it is.
+    ///   - executor: runs writes, which continue when the caller's task is cancelled.
+    ///   - requestTimeout: the limit for one request and for resolving its outcome; within a lease it is shorter.
+    ///   - priority: priority in the queue, -1000 to 1000, higher first.
+    ///   - followsRedirects: whether a Raft leader outside the URL's endpoints is asked at the address that other nodes name.
     ///   - metrics: counts every call.
     public init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, requestTimeout: Duration,
@@ -136,7 +136,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
             followsRedirects: followsRedirects, metrics: metrics)
     }
 
-    /// To the one that is asked first while nobody knows who leads.
+    /// Prepares the endpoint that is asked first while no Raft leader is known.
     public func prepare() { service.endpoints.first?.prepare() }
 
     // MARK: Checks
@@ -149,7 +149,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         try refuse("'\(Printable.text(name))' cannot be the id of a lock", LockRules.problem(with: name, called: "lock_id"), nil)
         try refuse(
             "'\(Printable.text(identity))' cannot be an identity", LockRules.problem(with: identity, called: "client_id"),
-            "give another with --id")
+            "choose another with --id")
         try refuse(
             "cannot use a TTL of \(DurationText.format(ttl))", LockRules.problem(withTTL: ttl), "choose a --ttl such as 15s")
         try refuse("cannot use a priority of \(priority)", LockRules.problem(withPriority: priority), nil)
@@ -162,19 +162,19 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         return failure.told(what, isChange: true, wedged: node, sign)
     }
 
-    /// Until when a request may take that is made now.
+    /// Deadline of a request that is made now.
     var requestDeadline: BootInstant { clock.now() + requestTimeout }
 
-    /// Until when one may take for a lease that ends at `end`: there has to be time for another.
+    /// Deadline of a request for a lease that ends at `end`, which leaves time for another request.
     func requestDeadline(within end: BootInstant) -> BootInstant {
         let now = clock.now()
         let left = end.duration(since: now)
         return now + (left > .zero ? min(requestTimeout, max(left / 2, .milliseconds(100))) : requestTimeout)
     }
 
-    // MARK: What others see
+    // MARK: State for readers
 
-    /// - Parameter endpoint: who was read, by whose clock times count.
+    /// - Parameter endpoint: the endpoint that was read; times count by its clock.
     func electionState(_ snapshot: LockSnapshot, from endpoint: Int?) async -> ElectionState {
         let snapshot = asHeld(snapshot)
         let serverClock = snapshot.owner == nil ? nil : await service.serverClock(at: endpoint)
@@ -183,26 +183,26 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         return found
     }
 
-    /// Whether the present term was granted to this process; nil where that cannot be told.
+    /// Whether the present term was granted to this process; nil if unknown.
     func isOwn(_ snapshot: LockSnapshot) -> Bool? {
         guard let owner = snapshot.owner else { return nil }
         let claim = Claim(name: snapshot.name, identity: owner)
         let (uncertain, isOurAlone) = (uncertainRequests(of: claim), Identity.isOurAlone(owner))
         return state.withLock { state in
             if state.held[claim]?.version == snapshot.version { return true }
-            // Nobody else can have been granted it.
+            // No other process can have been granted the lock.
             if isOurAlone, uncertain != nil || state.held[claim] == nil { return true }
             if let uncertain, let length = snapshot.length, uncertain.asked.contains(length) { return true }
             if let extended = state.extended[claim], extended.isOurs(snapshot) { return true }
             if let place = state.places[claim] { return place.isPromotion(snapshot) }
             if state.held[claim] != nil || uncertain != nil || state.heldBySameIdentity.contains(claim) { return false }
-            // Only who has asked can say what is its own.
+            // Only a process that has requested the lock can tell whether the lock is its own.
             let asked = [state.held.keys.map(\.name), state.places.keys.map(\.name), state.uncertain.keys.map(\.name)].joined()
             return asked.contains(snapshot.name) ? false : nil
         }
     }
 
-    /// The election as it is, after an answer that it is another's; what is known anyway, where that cannot be read.
+    /// The present state of the election, after an answer that another holder has it; `phase` alone if the lock cannot be read.
     func present(_ name: String, otherwise phase: ElectionState.Phase, until deadline: BootInstant) async -> ElectionState {
         do throws(GRPCFailure) {
             let (snapshot, endpoint) = try await service.lockInfo(name, until: deadline)

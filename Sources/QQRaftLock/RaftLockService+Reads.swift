@@ -34,7 +34,7 @@ extension RaftLockService {
                 state.withLock { state in
                     if let index { state.directory.lost(at: index) } else { state.strangeLeader = nil }
                 }
-                // A failure to answer says more than that a node is a follower.
+                // A missing answer is more informative than the answer of a follower.
                 failure = failure.map { $0.isAnswer && !error.isAnswer ? error : $0 } ?? error
             }
         }
@@ -45,7 +45,7 @@ extension RaftLockService {
         throw failure
     }
 
-    /// The number of leaders outside our endpoints that are remembered for reading.
+    /// The number of Raft leaders outside the configured endpoints that are asked for a read.
     private static let mostStrangers = 5
 
     /// Asks the endpoints until one answers, the leader first: the others can be behind.
@@ -87,7 +87,7 @@ extension RaftLockService {
         return serverClock
     }
 
-    /// The clock by the time of the health check, which the server makes on request.
+    /// The server's clock from the time of its health check, which the server makes on request.
     func serverClock(_ response: Raftlock_HealthResponse, askedAt: BootInstant, answeredAt: BootInstant) -> ServerClock? {
         guard response.healthInfo.hasLastHealthCheckAt, let time = response.healthInfo.lastHealthCheckAt.wallTime else { return nil }
         return ServerClock(time: time, readAt: askedAt + answeredAt.duration(since: askedAt) / 2)

@@ -18,7 +18,7 @@ final class RaftLockService: Sendable {
     struct State {
         var directory: LeaderDirectory
         var health = WriteHealth()
-        /// Raft leaders outside our endpoints, by address.
+        /// Raft leaders outside the configured endpoints, by address.
         var strangers: [String: GRPCEndpoint] = [:]
         /// The address among these that last did something that only the leader does.
         var strangeLeader: String?
@@ -26,7 +26,7 @@ final class RaftLockService: Sendable {
         /// The start times of renewals whose outcome is unknown, by lock.
         var unresolved: [String: BootInstant] = [:]
 
-        /// A node outside our endpoints did something that only the Raft leader does.
+        /// A node outside the configured endpoints did something that only the Raft leader does.
         mutating func found(_ address: String) { strangeLeader = strangers.first { $0.value.host.description == address }?.key }
     }
 
@@ -111,7 +111,7 @@ final class RaftLockService: Sendable {
             let place = endpoints.first?.host.description ?? ""
             if Task.isCancelled { throw GRPCFailure(.cancelled, "interrupted", at: place, wasSent: false, isAnswer: false) }
             throw GRPCFailure(
-                .deadlineExceeded, "other requests of this process took all the time there was", at: place, wasSent: false, isAnswer: false)
+                .deadlineExceeded, "other requests of this process took all the available time", at: place, wasSent: false, isAnswer: false)
         }
     }
 
@@ -148,10 +148,10 @@ final class RaftLockService: Sendable {
                 await identify(until: deadline)
                 step = search.identified(directory)
                 continue
-            case .giveUp: throw nobodyLeads(search, failure)
+            case .giveUp: throw noLeaderFound(search, failure)
             }
             let left = deadline.duration(since: clock.now())
-            guard left > .zero else { throw failure ?? nobodyLeads(search, nil) }
+            guard left > .zero else { throw failure ?? noLeaderFound(search, nil) }
             // An unreachable endpoint must leave time for the others.
             let known = [directory.leader, search.pointer.flatMap { directory.endpoint(of: $0) }]
             let isKnown = asked.map { known.contains($0) } ?? false
@@ -199,7 +199,7 @@ final class RaftLockService: Sendable {
             case .unexpected:
                 // Renewals end with this even if all is well: their caller reads the lock and reports with `resolved`.
                 if operation != .renew { state.health.failed(at: failure.endpoint) }
-                // A node that is not the leader says so.
+                // A node that is not the Raft leader redirects writes instead.
                 if let index { state.directory.served(at: index) } else { state.found(failure.endpoint) }
                 return nil
             // Any node answers this, without regard to the leader.
@@ -218,15 +218,15 @@ final class RaftLockService: Sendable {
         }
     }
 
-    private func nobodyLeads(_ search: LeaderSearch, _ failure: GRPCFailure?) -> GRPCFailure {
+    private func noLeaderFound(_ search: LeaderSearch, _ failure: GRPCFailure?) -> GRPCFailure {
         var told = failure ?? noTime
         guard let pointer = search.pointer, case .notLeader = LockRefusal(told) else { return told }
         let node = [pointer.nodeID, pointer.address.map { "at \($0)" }].compactMap(\.self).joined(separator: " ")
         guard !node.isEmpty else { return told }
         told.message =
             directory.endpoint(of: pointer) == nil && directory.isComplete
-            ? "the leader is \(node), which is none of the endpoints given"
-            : "the leader is said to be \(node), which does not lead or cannot be reached"
+            ? "the leader is \(node), which is not among the given endpoints"
+            : "the leader is reported to be \(node), which does not lead or cannot be reached"
         return told
     }
 

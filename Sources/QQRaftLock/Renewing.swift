@@ -7,7 +7,7 @@ extension RaftLockCoordinator {
         let claim = Claim(name: grant.name, identity: grant.identity)
         let what = "cannot renew \(Printable.text(grant.name))"
         guard let token = grant.token else {
-            throw CoordinationError(.usage, what, because: "its token is not known", at: server.description, hint: "give it with --token")
+            throw CoordinationError(.usage, what, because: "its token is unknown", at: server.description, hint: "give it with --token")
         }
         let version = Int64(clamping: token.value)
         let sentAt = clock.now()
@@ -62,7 +62,7 @@ extension RaftLockCoordinator {
                 return .renewed(extended(grant, claim, held, from: sentAt))
             }
         } catch {
-            // The failure of the renewal says more than that of the read after it.
+            // The renewal's failure is more informative than that of the read after it.
             service.resolved(.unknown, of: grant.name, at: failure.endpoint)
         }
         held.isUncertain = true

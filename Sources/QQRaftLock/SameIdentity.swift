@@ -2,7 +2,7 @@ import QQCore
 import QQGRPC
 
 // The servers know a client by its identity alone: they extend a lease for any process with the holder's identity, and the queue grants it to any waiter
-// with that identity. Two processes given one identity would both lead. If another process might have our identity, the lock is therefore read before it
+// with that identity. Two processes given one identity would both lead. If another process might have this identity, the lock is therefore read before it
 // is requested. `acquire` then decides by that read (`PriorState`) and by the term that the server's answer shows:
 //
 //   before the request                    the answer shows            decision
@@ -26,10 +26,10 @@ import QQGRPC
 extension RaftLockCoordinator {
     /// A lock before it was requested.
     enum PriorState: Sendable, Hashable {
-        /// Not read: no other process has our identity.
+        /// Not read: no other process has this identity.
         case notNeeded
         case free
-        /// Ours, with the start of its term: a lease to continue, or one that the queue or an earlier request brought.
+        /// This process's own, with the start of its term: a lease to resume, or one that the queue or an earlier request brought.
         case own(WallTime?)
         case others(ElectionState)
         /// No node could answer.
@@ -67,12 +67,12 @@ extension RaftLockCoordinator {
         switch priorState {
         case .notNeeded, .unknown, .others: nil
         case .own: readAt + (tries < 3 ? Self.resolutionTime / 2 : Self.resolutionTime * 9 / 10)
-        // If the lock is taken by then, our request extends the lease of another process with the same identity and changes its version.
+        // If the lock is taken by then, the request extends the lease of another process with the same identity and changes its version.
         case .free: clock.now() + Self.resolutionTime / 2
         }
     }
 
-    /// Resolves whether a lease that our request has extended is ours.
+    /// Resolves whether a lease that a request of this process has extended is its own.
     /// - Parameters:
     ///   - lock: the lock as it was granted.
     ///   - priorState: the lock before the request, as read at `readAt`.
@@ -93,8 +93,9 @@ extension RaftLockCoordinator {
         return snapshot.owner == claim.identity && extended.isOurs(snapshot)
     }
 
-    /// The lock with the version that we know, if that was changed by another process with the same identity that backed off, or by a late request of ours.
-    /// No other process can work under a private term. A lease that was requested without a TTL offset, however, counts as its client's own.
+    /// The lock with the version that this process knows, if another process with the same identity that backed off, or a late request of this process, has
+    /// changed the version. No other process can work under a private term. A lease that was requested without a TTL offset, however, counts as its client's
+    /// own.
     func asHeld(_ snapshot: LockSnapshot) -> LockSnapshot {
         guard let owner = snapshot.owner else { return snapshot }
         let held = state.withLock { $0.held[Claim(name: snapshot.name, identity: owner)] }
@@ -105,8 +106,8 @@ extension RaftLockCoordinator {
         return found
     }
 
-    /// Whether a lease that we have extended might belong to another process with the same identity and has to be waited for. From the queue it would come
-    /// to us again in the same way.
+    /// Whether a lease that this process has extended might belong to another process with the same identity, so that its end must be awaited. The queue would
+    /// only grant it to this process again in the same way.
     func mightBelongToSameIdentity(_ present: ElectionState, _ claim: Claim) -> Bool {
         guard present.leader == claim.identity, let token = present.token else { return false }
         return state.withLock { state in
@@ -114,9 +115,9 @@ extension RaftLockCoordinator {
         }
     }
 
-    /// The TTL to request: slightly more or less than the one wanted (`ttlOffset`). By its length we recognise whether a lease that began without our
-    /// getting the answer is ours, or of another process with the same identity, or from the queue, whose leases last whole seconds. In milliseconds: the
-    /// servers keep nothing smaller.
+    /// The TTL to request: slightly more or less than the one wanted (`ttlOffset`). If the answer was lost, the length of a lease shows whether it belongs to
+    /// this process, to another process with the same identity, or comes from the queue, whose leases last whole seconds. The offset is in milliseconds,
+    /// because the servers keep nothing smaller.
     ///
     /// Two processes have the same offset once in a hundred times. One of them can then take a lease of the other for the result of its own lost request.
     ///

@@ -6,7 +6,7 @@ import Support
 import Synchronization
 import Testing
 
-/// The coordinator against the cluster for tests.
+/// Tests the coordinator against the test cluster.
 @Suite("Elections on a RaftLock cluster") struct CoordinatorTests {
     let clock = SystemClock()
 
@@ -37,7 +37,7 @@ import Testing
         return state
     }
 
-    @Test("acquire, read, renew, release", arguments: [false, true]) func round(isMended: Bool) async throws {
+    @Test("a lease is acquired, read, renewed and released", arguments: [false, true]) func round(isMended: Bool) async throws {
         try await inCluster { cluster in
             cluster.change { $0.isMended = isMended }
             let qq = try coordinator(cluster.url)
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test("another of the same name does not share a lease, and waits for its end") func sameIdentityTerm() async throws {
+    @Test("another process with the same identity does not share a lease, and waits for its end") func sameIdentityTerm() async throws {
         try await inCluster { cluster in
             let (one, other) = (try coordinator(cluster.url), try coordinator(cluster.url))
             let grant = try granted(try await one.acquire(request("same", ttl: .seconds(4))))
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test("waiting in the queue, and leaving it") func queue() async throws {
+    @Test("a waiter gets its turn from the queue, or leaves it") func queue() async throws {
         try await inCluster { cluster in
             cluster.acquire("web", by: "holder", for: .seconds(60))
             let qq = try coordinator(cluster.url, priority: 5)
@@ -90,7 +90,7 @@ import Testing
             let began = clock.now()
             cluster.release("web")
             try await turn
-            // Long before the limit that was given.
+            // Long before the given limit.
             #expect(clock.now().duration(since: began) < .seconds(8))
             let grant = try granted(try await qq.acquire(request("alice")))
             #expect(cluster.lock("web")?.waiters == [])
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    @Test("the leader changes") func leaders() async throws {
+    @Test("a lease is kept when the Raft leader changes") func leaders() async throws {
         var settings = RaftLockCluster.Settings()
         settings.electionTime = .milliseconds(300)
         try await inCluster(settings) { cluster in
@@ -131,7 +131,7 @@ import Testing
         }
     }
 
-    @Test("a follower alone, with and without leave to follow it") func redirects() async throws {
+    @Test("a URL with only a follower works if redirects are followed and lead to the service") func redirects() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url(of: [0]))
             do throws(CoordinationError) {
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test("a wedged leader is named", arguments: [true, false]) func wedged(refuses: Bool) async throws {
+    @Test("a wedged Raft leader is named", arguments: [true, false]) func wedged(refuses: Bool) async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url, timeout: .seconds(2))
             let grant = try granted(try await qq.acquire(request("alice")))
@@ -161,7 +161,7 @@ import Testing
                 do throws(CoordinationError) { _ = try await qq.release(grant) } catch { told.append(error) }
             }
             #expect(told.count == 2 && told.allSatisfy(\.isUncertain))
-            // One that says nothing may wait for the others.
+            // A silent leader might wait for other nodes.
             #expect(
                 told.last?.reason.contains(
                     refuses ? "node2 answers reads but refuses every write; restart it" : "node2 answers reads but no write")
@@ -172,7 +172,7 @@ import Testing
         }
     }
 
-    @Test("no leader, and no nodes") func nobody() async throws {
+    @Test("without a Raft leader or without nodes, requests fail with certainty") func nobody() async throws {
         try await inCluster { cluster in
             cluster.loseLeader()
             let qq = try coordinator(cluster.url)
@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    @Test("a lease granted by an uncertain request is known as ours, and can be stepped down from") func uncertain() async throws {
+    @Test("a lease granted by an uncertain request counts as own, and can be stepped down from") func uncertain() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url, timeout: .milliseconds(1500))
             _ = try await qq.read("web")
@@ -209,7 +209,7 @@ import Testing
         }
     }
 
-    @Test("many sessions write one after the other") func serial() async throws {
+    @Test("writes of many sessions are sent one at a time") func serial() async throws {
         try await inCluster { cluster in
             cluster.change { $0.wedgesOnOverlap = true }
             let (one, two) = (try coordinator(cluster.url, timeout: .seconds(600)), try coordinator(cluster.url, timeout: .seconds(600)))
@@ -228,7 +228,7 @@ import Testing
         }
     }
 
-    @Test("watching") func watch() async throws {
+    @Test("a watch reports changes of a lock") func watch() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             var iterator = qq.changes(of: ["web"]).makeAsyncIterator()
@@ -240,7 +240,7 @@ import Testing
         }
     }
 
-    @Test("lists everything, in whatever order it comes") func lists() async throws {
+    @Test("all locks are listed, in whatever order the server sends them") func lists() async throws {
         try await inCluster { cluster in
             for number in 0..<2500 { cluster.acquire("list/\(number)", by: "alice", for: .seconds(60)) }
             let qq = try coordinator(cluster.url)
@@ -249,7 +249,7 @@ import Testing
         }
     }
 
-    @Test("a node that hangs") func hung() async throws {
+    @Test("a lease is acquired although a node hangs") func hung() async throws {
         try await inCluster { cluster in
             cluster.hang(0)
             let qq = try coordinator(cluster.url, timeout: .seconds(3))
@@ -265,7 +265,7 @@ import Testing
         }
     }
 
-    @Test("a session that waits and is stopped leaves the queue; one that waits gets its turn") func sessions() async throws {
+    @Test("a waiting session that is stopped leaves the queue; one that is not stopped gets its turn") func sessions() async throws {
         try await inCluster { cluster in
             cluster.change { $0.wedgesOnOverlap = true }
             cluster.acquire("web", by: "holder", for: .seconds(60))
@@ -284,7 +284,7 @@ import Testing
             try await waitUntil("a waiter") { cluster.lock("web")?.waiters == [me] }
             cluster.release("web")
             try await waitUntil("a holder") { cluster.owner(of: "web") == me }
-            try await waitUntil("the TTL that it wants") { (cluster.lock("web")?.remaining ?? .seconds(30)) <= .seconds(10) }
+            try await waitUntil("the TTL of the request") { (cluster.lock("web")?.remaining ?? .seconds(30)) <= .seconds(10) }
             second.stop()
             #expect(await other == .stopped)
             #expect(cluster.owner(of: "web") == nil && cluster.lock("web")?.waiters == [])

@@ -2,7 +2,7 @@ import Testing
 
 @testable import QQRaftLock
 
-@Suite("Finding the leader") struct LeaderDirectoryTests {
+@Suite("The search for the Raft leader") struct LeaderDirectoryTests {
     private func directory(_ nodeIDs: [String?] = ["node1", "node2", "node3"]) -> LeaderDirectory {
         var directory = LeaderDirectory(["a:5051", "b:5051", "c:5051"])
         for (index, id) in nodeIDs.enumerated() { if let id { directory.identified(id, at: index) } }
@@ -13,7 +13,7 @@ import Testing
         LeaderPointer(nodeID: nodeID, address: address)
     }
 
-    @Test("whoever served is asked first, until it does not lead any more") func remembered() {
+    @Test("the endpoint that served last is asked first, until it is no longer the Raft leader") func remembered() {
         var directory = directory()
         #expect(directory.order == [0, 1, 2])
         directory.served(at: 2)
@@ -26,7 +26,7 @@ import Testing
         #expect(directory.order == [0, 1, 2])
     }
 
-    @Test("a node is known by its id, wherever it says it is") func byNodeID() {
+    @Test("a node is recognised by its id, whatever address is named") func byNodeID() {
         #expect(directory().endpoint(of: pointer("node2")) == 1)
         #expect(directory().endpoint(of: pointer("node9")) == nil)
         #expect(directory().endpoint(of: pointer("node9", "c:5051")) == 2)
@@ -40,14 +40,14 @@ import Testing
         #expect(directory.nodeID(at: 1) == nil)
     }
 
-    @Test("a follower's word is followed at once") func redirect() {
+    @Test("a follower's redirect is followed immediately") func redirect() {
         let directory = directory()
         var search = LeaderSearch(followsRedirects: false)
         #expect(search.begin(directory) == .ask(0))
         #expect(search.next(after: .notLeader(pointer("node3")), from: 0, directory) == .ask(2))
     }
 
-    @Test("ids are asked for once, when one is named that nobody has told") func identifies() {
+    @Test("node ids are requested once, when an unknown id is named") func identifies() {
         var directory = directory([])
         var search = LeaderSearch(followsRedirects: false)
         #expect(search.begin(directory) == .ask(0))
@@ -58,12 +58,12 @@ import Testing
         #expect(search.next(after: .notLeader(pointer("node9")), from: 2, directory) == .giveUp)
     }
 
-    @Test("nodes that name each other are asked twice at most", arguments: [true, false]) func circles(follows: Bool) {
+    @Test("nodes that name each other are asked at most twice", arguments: [true, false]) func circles(follows: Bool) {
         let directory = directory()
         var search = LeaderSearch(followsRedirects: follows)
         var step = search.begin(directory)
         var asked = 0
-        // 0 names 1, 1 names 0, and nobody leads.
+        // 0 names 1, 1 names 0, and there is no Raft leader.
         while case .ask(let index) = step {
             asked += 1
             step = search.next(after: .notLeader(pointer(index == 0 ? "node2" : "node1")), from: index, directory)
@@ -73,7 +73,7 @@ import Testing
         #expect(asked <= 6)
     }
 
-    @Test("one that names itself and does not lead is not asked for ever") func itself() {
+    @Test("a node that names itself but does not lead is not asked forever") func itself() {
         let directory = directory()
         var search = LeaderSearch(followsRedirects: false)
         #expect(search.begin(directory) == .ask(0))
@@ -93,7 +93,7 @@ import Testing
         #expect(search.pointer == pointer("node1"))
     }
 
-    @Test("an address that is none of ours is tried only where that is wanted, and once") func strangers() {
+    @Test("an address outside the configured endpoints is tried only if redirects are followed, and only once") func strangers() {
         let directory = directory(["node1", nil, nil])
         var careful = LeaderSearch(followsRedirects: false)
         _ = careful.begin(directory)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQRaftLock
 
-@Suite("What a failure means") struct LockRefusalTests {
+@Suite("The meaning of RaftLock's failures") struct LockRefusalTests {
     private func failure(_ text: String, _ detail: Raftlock_ErrorDetail? = nil) -> GRPCFailure {
         var failure = GRPCFailure(.internalError, text, at: "a:5051", wasSent: true)
         if let detail { failure.details = GRPCFailure(detail, at: "a:5051").details }
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test(
-        "is known by the server's words",
+        "a failure is recognised by the server's text",
         arguments: [
             ("lockmanager: lock is already held", LockRefusal.lockHeld), ("lockmanager: lock is not currently held", .notHeld),
             ("lockmanager: client is not the lock owner", .notOwner), ("lockmanager: version mismatch", .versionMismatch),
@@ -28,7 +28,7 @@ import Testing
         ])
     func words(text: String, meaning: LockRefusal) { #expect(LockRefusal(failure(text)) == meaning) }
 
-    @Test("names the leader by node and address") func leader() {
+    @Test("the leader is read from a redirect, by node and address") func leader() {
         let text = "server: not leader, redirect to node node2 at 127.0.0.1:38502"
         let expected = LockRefusal.notLeader(LeaderPointer(nodeID: "node2", address: "127.0.0.1:38502"))
         #expect(LockRefusal(failure(text)) == expected)
@@ -41,7 +41,7 @@ import Testing
         #expect(LockRefusal(failure("server: not leader, redirect to node  at ")) == .notLeader(LeaderPointer()))
     }
 
-    @Test("what is attached counts more than the words") func attached() {
+    @Test("an attached detail takes precedence over the text") func attached() {
         #expect(LockRefusal(failure("An unexpected internal error occurred.", detail(.rateLimited))) == .rateLimited)
         #expect(LockRefusal(failure("x", detail(.waitQueueFull))) == .queueFull)
         #expect(LockRefusal(failure("x", detail(.invalidTtl))) == .invalidArgument)
@@ -49,7 +49,7 @@ import Testing
         #expect(LockRefusal(failure("x", detail(.internalError, "lockmanager: version mismatch"))) == .versionMismatch)
     }
 
-    @Test("nothing, where the server was not heard") func unanswered() {
+    @Test("a failure without an answer of the server has no meaning") func unanswered() {
         var unheard = failure("An unexpected internal error occurred.")
         unheard.isAnswer = false
         #expect(LockRefusal(unheard) == nil)
@@ -65,7 +65,7 @@ import Testing
         #expect(unanswered.told("x", isChange: true, wedged: nil).isUncertain)
     }
 
-    @Test("and is told with what kind of failure it is") func kinds() {
+    @Test("a failure is reported with its kind") func kinds() {
         func kind(_ code: Raftlock_ErrorCode) -> CoordinationError.Kind {
             failure("", detail(code)).told("x", isChange: true, wedged: nil).kind
         }
@@ -78,7 +78,7 @@ import Testing
         #expect(kind(.versionMismatch) == .denied)
     }
 
-    @Test("a wedged leader is named after two failed writes in a row, if it reads all the while") func wedged() {
+    @Test("a Raft leader counts as wedged after two failed writes in a row, if it still reads") func wedged() {
         var health = WriteHealth()
         health.failed(at: "a:5051")
         health.didRead(at: "a:5051")
@@ -90,7 +90,7 @@ import Testing
         #expect(!health.isWedged(at: "a:5051"))
         health.failed(at: "a:5051")
         health.failed(at: "a:5051")
-        #expect(!health.isWedged(at: "a:5051"), "it may be dead: nothing was read")
+        #expect(!health.isWedged(at: "a:5051"), "it might be dead: nothing was read")
         let told = failure("An unexpected internal error occurred.").told("cannot acquire web", isChange: true, wedged: "node2")
         #expect(told.reason == "leader node2 answers reads but refuses every write; restart it")
         #expect(told.isUncertain)

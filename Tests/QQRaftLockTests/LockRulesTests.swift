@@ -3,21 +3,22 @@ import Testing
 
 @testable import QQRaftLock
 
-@Suite("What a server takes") struct LockRulesTests {
-    @Test("ids of 1 to 256 bytes", arguments: ["x", "has space/ü", String(repeating: "x", count: 256), "list/*"])
+@Suite("The limits of a RaftLock server") struct LockRulesTests {
+    @Test("ids of 1 to 256 bytes are accepted", arguments: ["x", "has space/ü", String(repeating: "x", count: 256), "list/*"])
     func ids(id: String) { #expect(LockRules.problem(with: id, called: "lock_id") == nil) }
 
     @Test(
-        "no others", arguments: ["", "a\0", "a\r", "a\n", "a\tb", String(repeating: "x", count: 257), String(repeating: "ü", count: 129)])
+        "other ids are refused",
+        arguments: ["", "a\0", "a\r", "a\n", "a\tb", String(repeating: "x", count: 257), String(repeating: "ü", count: 129)])
     func noIDs(id: String) { #expect(LockRules.problem(with: id, called: "lock_id") != nil) }
 
-    @Test("in its own words") func words() {
+    @Test("refusals have the server's own text") func words() {
         #expect(LockRules.problem(with: "", called: "client_id") == "client_id cannot be empty")
         #expect(LockRules.problem(withTTL: .milliseconds(500)) == "ttl must be between 1s and 5m0s")
         #expect(LockRules.problem(withPriority: 1001) == "priority must be between -1000 and 1000")
     }
 
-    @Test("leases of 1 s to 5 min") func ttls() {
+    @Test("leases of 1 s to 5 min are accepted") func ttls() {
         for ttl in [Duration.seconds(1), .seconds(15), .milliseconds(1500), .seconds(300)] {
             #expect(LockRules.problem(withTTL: ttl) == nil)
         }
@@ -25,12 +26,12 @@ import Testing
     }
 }
 
-@Suite("How often a lock is looked at") struct PollPaceTests {
+@Suite("The pauses between reads of a lock") struct PollPaceTests {
     private func advice(_ initial: Double, _ maximum: Double) -> BackoffAdvice {
         BackoffAdvice(initial: .seconds(initial), maximum: .seconds(maximum), multiplier: 1.5, jitter: 0.2)
     }
 
-    @Test("as advised, within limits") func limits() {
+    @Test("the server's advice is followed within limits") func limits() {
         var pace = PollPace(advice(0.05, 1))
         let pauses = (0..<20).map { _ in pace.pause(random: 0.5, remaining: nil) }
         #expect(pauses[0] == .milliseconds(50))
@@ -45,13 +46,13 @@ import Testing
         #expect(hasty.pause(random: 0.5, remaining: nil) == .milliseconds(50))
     }
 
-    @Test("and soon after the lease has run out") func expiry() {
+    @Test("a lock is read soon after its lease has expired") func expiry() {
         var pace = PollPace(advice(7.5, 60))
         #expect(pace.pause(random: 0.5, remaining: .milliseconds(100)) == .milliseconds(300))
         #expect(pace.pause(random: 0.5, remaining: .zero) == .milliseconds(200))
     }
 
-    @Test("whatever a server advises", arguments: [Double.nan, -1, 0, .infinity]) func nonsense(value: Double) {
+    @Test("nonsensical advice leads to normal pauses", arguments: [Double.nan, -1, 0, .infinity]) func nonsense(value: Double) {
         var pace = PollPace(BackoffAdvice(initial: .seconds(-5), maximum: .seconds(-1), multiplier: value, jitter: value))
         for _ in 0..<100 {
             let pause = pace.pause(random: 0.9, remaining: nil)
@@ -59,7 +60,7 @@ import Testing
         }
     }
 
-    @Test("from the beginning after a change") func reset() {
+    @Test("the pauses start again after a change") func reset() {
         var pace = PollPace(advice(0.05, 1))
         for _ in 0..<5 { _ = pace.pause(random: 0.5, remaining: nil) }
         pace.reset()

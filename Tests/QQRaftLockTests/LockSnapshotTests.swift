@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQRaftLock
 
-@Suite("A lock as it is read") struct LockSnapshotTests {
+@Suite("The snapshot of a lock") struct LockSnapshotTests {
     private let began = WallTime(seconds: 1_800_000_000)
     private let now = BootInstant(nanoseconds: 100_000_000_000)
 
@@ -21,7 +21,7 @@ import Testing
         LockSnapshot(info).state(at: now, wall: began + after, clock: clock)
     }
 
-    @Test("is held until its end") func held() {
+    @Test("a lock is held until its lease ends") func held() {
         let found = state(info(), after: .seconds(4))
         #expect(found.phase == .held)
         #expect(found.leader == "alice")
@@ -33,17 +33,17 @@ import Testing
         #expect(found.renewedAt == began)
     }
 
-    @Test("has expired until the server has noticed") func expired() {
+    @Test("a lock counts as expired until the server has noticed the end of the lease") func expired() {
         let found = state(info(), after: .seconds(10))
         #expect(found.phase == .expired)
         #expect(found.leader == "alice")
         #expect(found.remaining == .zero)
     }
 
-    @Test("is free without an owner, and has no times then", arguments: [true, false]) func free(isKnown: Bool) {
+    @Test("a lock without an owner is free and has no times", arguments: [true, false]) func free(isKnown: Bool) {
         var released = info(owner: "")
         if !isKnown {
-            // Somebody only waits for it.
+            // The lock only has waiters.
             released.expiresAt = time(.goZero)
             released.acquiredAt = time(.goZero)
         }
@@ -64,15 +64,15 @@ import Testing
         #expect(state(info, after: .zero).phase == .held)
     }
 
-    @Test("the server's clock counts, not ours") func serverClock() {
+    @Test("the server's clock counts, not the local one") func serverClock() {
         let clock = ServerClock(time: began + .seconds(2), readAt: now - .seconds(1))
         #expect(state(info(), after: .seconds(3600), clock: clock).remaining == .seconds(7))
         #expect(state(info(), after: .seconds(-3600), clock: clock).remaining == .seconds(7))
-        // Ours is behind what the server has written itself.
+        // The local clock is behind a time that the server has written.
         #expect(state(info(), after: .seconds(-3600)).remaining == .seconds(10))
     }
 
-    @Test("how long a lease lasts from its beginning to its end") func length() {
+    @Test("the length of a lease is the time from its start to its end") func length() {
         var lock = Raftlock_Lock()
         #expect(lock.length == nil)
         (lock.acquiredAt, lock.expiresAt) = (time(began), time(began + .milliseconds(10_005)))
@@ -83,22 +83,22 @@ import Testing
         #expect(LockSnapshot(unknown: "web").length == nil)
     }
 
-    @Test("the queue has brought a lease that nobody has touched and that lasts whole seconds, but not the one that was there before")
+    @Test("a new, unchanged lease that lasts whole seconds counts as granted by the queue")
     func promotion() {
         var place = RaftLockCoordinator.QueuePlace(refreshedAt: nil)
         var info = info(owner: "bob")
         #expect(place.isPromotion(LockSnapshot(info)))
         info.expiresAt = time(began + .milliseconds(10_007))
-        #expect(!place.isPromotion(LockSnapshot(info)), "somebody has asked for it")
+        #expect(!place.isPromotion(LockSnapshot(info)), "another process has requested it")
         info = self.info(owner: "bob")
         info.lastModifiedAt = time(began + .milliseconds(1))
-        #expect(!place.isPromotion(LockSnapshot(info)), "somebody has touched it")
+        #expect(!place.isPromotion(LockSnapshot(info)), "another process has changed it")
         place.sameIdentityTerm = .init(version: 7, acquiredAt: began)
         #expect(!place.isPromotion(LockSnapshot(self.info(owner: "bob"))))
         #expect(!place.isPromotion(LockSnapshot(unknown: "web")))
     }
 
-    @Test("time passing and renewals are no changes; another holder or version is") func changes() {
+    @Test("another holder or version is a change, but not passing time or a renewal") func changes() {
         let one = state(info(), after: .seconds(1))
         #expect(one.isAlike(state(info(ttl: .seconds(20)), after: .seconds(2))))
         #expect(!one.isAlike(state(info(), after: .seconds(10))))

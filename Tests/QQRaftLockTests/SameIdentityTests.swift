@@ -4,9 +4,9 @@ import Testing
 
 @testable import QQRaftLock
 
-// Processes that were given one identity, whom the servers take for one.
+// Processes that were given one identity, which the servers cannot tell apart.
 extension CoordinatorTests {
-    /// Two of them; their leases can be told apart.
+    /// Two coordinators whose leases can be told apart.
     private func twins(_ url: String, timeout: Duration = .seconds(5)) throws -> (RaftLockCoordinator, RaftLockCoordinator) {
         let one = try coordinator(url, timeout: timeout)
         while true {
@@ -15,7 +15,7 @@ extension CoordinatorTests {
         }
     }
 
-    /// Has it wait behind `holder`.
+    /// Puts a coordinator into the queue behind `holder`.
     private func enqueue(_ qq: RaftLockCoordinator, in cluster: RaftLockCluster) async throws {
         cluster.acquire("web", by: "holder", for: .seconds(60))
         let blocker = try refused(try await qq.acquire(request("same")))
@@ -23,7 +23,7 @@ extension CoordinatorTests {
         #expect(cluster.lock("web")?.waiters == ["same"])
     }
 
-    @Test("what the queue brought and took long to be granted may be another's: it is left to end, and that is told")
+    @Test("a slow grant from the queue might belong to another process: it is left to expire, and that is reported")
     func tooSlow() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
@@ -32,7 +32,7 @@ extension CoordinatorTests {
             cluster.change { $0.calls.late["Acquire"] = [.milliseconds(1100)] }
             let blocker = try refused(try await qq.acquire(request("same")))
             #expect(blocker.leader == "same" && blocker.isOwn == false)
-            // Asking again is no better.
+            // Another request does not change that.
             #expect(try refused(try await qq.acquire(request("same"))).token == blocker.token)
             let left = try #require(await qq.leaveQueue(request("same")))
             #expect(left.reason == "another process with the identity same might hold it")
@@ -42,7 +42,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("and where nobody else wants it, it is not given to the same slow one again, but comes free") func slowForEver() async throws {
+    @Test("a lock with no other waiter is not granted to the same slow waiter again, but becomes free") func slowForEver() async throws {
         var settings = RaftLockCluster.Settings()
         settings.defaultTTL = .seconds(4)
         try await inCluster(settings) { cluster in
@@ -58,13 +58,13 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a lease granted in time is ours even if that could not be resolved: it is released or requested again")
+    @Test("a lease granted in time counts as own even if that could not be resolved: it is released or requested again")
     func unresolved() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             for isWanted in [true, false] {
                 var wasQuick = false
-                // A machine may be too busy to grant it in time.
+                // A machine can be too busy to grant the lock in time.
                 for _ in 0..<10 where !wasQuick {
                     cluster.forgetLocks()
                     try await enqueue(qq, in: cluster)
@@ -88,7 +88,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a read that took long is not acted on") func oldRead() async throws {
+    @Test("a lock is read again if the read took too long") func oldRead() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             try await enqueue(qq, in: cluster)
@@ -101,7 +101,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a term that another began since we looked is theirs, however quick we were") func anotherTerm() async throws {
+    @Test("a term that another process began since the read is not own, however quick the request was") func anotherTerm() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             try await enqueue(qq, in: cluster)
@@ -109,7 +109,7 @@ extension CoordinatorTests {
             cluster.change { $0.calls.held = ["Acquire"] }
             async let answer = qq.acquire(request("same"))
             try await waitUntil("the request is on its way") { cluster.calls("Acquire", by: "same") == 1 }
-            // Another of the name gives up what the queue has brought, and asks anew.
+            // Another process with the same identity releases the lock that the queue granted, and requests it again.
             cluster.release("web")
             cluster.acquire("web", by: "same", for: .milliseconds(60_050))
             cluster.change { $0.calls.held = [] }
@@ -119,7 +119,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("who works under a term that nobody else can go on with is not disturbed by another that asks for it and gives way")
+    @Test("a holder whose term no other process can resume keeps it when a process with the same identity asks and backs off")
     func disturbed() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
@@ -132,13 +132,13 @@ extension CoordinatorTests {
             #expect(try await qq.read("web").isTerm(of: grant))
             guard case .renewed = try await qq.renew(grant) else { throw CannotStart("lost") }
             #expect(cluster.lock("web")?.version == version)
-            // What another's client asks for, it takes for granted.
+            // A lease requested by another client, without a TTL offset, counts as that client's.
             cluster.acquire("web", by: "same", for: .seconds(60))
             #expect(try await !qq.read("web").isTerm(of: grant))
             cluster.acquire("web", by: "same", for: .milliseconds(60_150))
             #expect(try await qq.release(grant) == .released)
             #expect(cluster.owner(of: "web") == nil)
-            // Whoever has the saved grant may have gone on with the term.
+            // A process with the saved grant might have resumed the term.
             wanted.guardsWork = false
             let saved = try granted(try await qq.acquire(wanted))
             cluster.acquire("web", by: "same", for: .milliseconds(10_150))
@@ -147,7 +147,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a request of ours that is carried out late does not end what we hold under a name of our own") func late() async throws {
+    @Test("a late request of this process does not end its lease if no other process can have its identity") func late() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url)
             let me = Identity.generated()
@@ -161,16 +161,16 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("what we held is known again, but not another's term with its version") func heldBefore() async throws {
+    @Test("a lease held before is recognised, but not another process's term with the same version") func heldBefore() async throws {
         try await inCluster { cluster in
             let (one, other) = try twins(cluster.url)
             let lost = try granted(try await one.acquire(request("same")))
-            // As after a sleep of the machine.
+            // As after a suspend of the machine.
             let again = try granted(try await one.acquire(request("same")))
             #expect(again.token != lost.token)
             cluster.forgetLocks()
             _ = try granted(try await other.acquire(request("same")))
-            // A late renewal of ours writes our version into it.
+            // A late renewal by the first process writes its version into the lock.
             cluster.renew("web", version: Int64(again.token?.value ?? 0), for: .seconds(20))
             #expect(try refused(try await one.acquire(request("same"))).isOwn == false)
             #expect(await one.leaveQueue(request("same"))?.reason == "another process with the identity same might hold it")
@@ -178,7 +178,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a turn that comes while the place is refreshed is given up by who leaves", arguments: [true, false]) func refreshed(
+    @Test("a lease granted while the place is refreshed is released on leaving", arguments: [true, false]) func refreshed(
         _ isNamed: Bool
     ) async throws {
         try await inCluster { cluster in
@@ -195,7 +195,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a request that was not carried out yet is told of by who leaves") func pending() async throws {
+    @Test("leaving reports a request that was not carried out yet") func pending() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url, timeout: .milliseconds(500))
             cluster.setMajority(false)
@@ -208,7 +208,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("what another has taken since it came free was not brought by the queue") func notPromoted() async throws {
+    @Test("a lease that another process acquired after a release does not count as granted by the queue") func notPromoted() async throws {
         try await inCluster { cluster in
             let (one, other) = try twins(cluster.url)
             try await enqueue(other, in: cluster)
@@ -221,7 +221,7 @@ extension CoordinatorTests {
         }
     }
 
-    @Test("a lease granted to another process is not taken for the result of our uncertain request") func notInDoubt() async throws {
+    @Test("a lease granted to another process is not taken for the result of an own uncertain request") func notInDoubt() async throws {
         try await inCluster { cluster in
             let (one, other) = try twins(cluster.url, timeout: .milliseconds(800))
             cluster.setMajority(false)
@@ -229,7 +229,7 @@ extension CoordinatorTests {
                 _ = try await other.acquire(request("same"))
                 Issue.record("granted")
             } catch { #expect(error.isUncertain) }
-            // What had not been agreed on is lost with the leader.
+            // Requests that were not agreed on are lost with the Raft leader.
             cluster.loseLeader()
             cluster.setMajority(true)
             cluster.moveLeader(to: 0)
@@ -252,12 +252,12 @@ extension CoordinatorTests {
             #expect(length != ttl && abs(Double((length - ttl) / .milliseconds(1))) <= 100)
             let (seconds, attoseconds) = length.components
             #expect(attoseconds % 1_000_000_000_000_000 == 0 && attoseconds != 0, "\(seconds) s")
-            // Nobody else has a generated one.
+            // No other process has a generated identity.
             #expect(qq.lengthToAsk(request(Identity.generated(), ttl: ttl)) == ttl)
         }
     }
 
-    @Test("of several uncertain requests that are carried out in the end, the lease is known as ours and released")
+    @Test("the lease from several uncertain requests that are carried out later counts as own and is released")
     func severalInDoubt() async throws {
         try await inCluster { cluster in
             let qq = try coordinator(cluster.url, timeout: .milliseconds(500))

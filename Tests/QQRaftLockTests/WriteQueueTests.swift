@@ -5,7 +5,7 @@ import Testing
 
 @testable import QQRaftLock
 
-@Suite("One write at a time") struct WriteQueueTests {
+@Suite("The queue for writes") struct WriteQueueTests {
     private struct SystemClock: LeaseClock {
         func now() -> BootInstant {
             BootInstant(nanoseconds: UInt64(Self.began.duration(to: .now).nanoseconds) + 1_000_000_000)
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    /// How many are in, how many were at the most, and who.
+    /// The number of writes inside, the highest number so far, and their names.
     private final class Inside: Sendable {
         private struct Count {
             var now = 0
@@ -45,7 +45,7 @@ import Testing
 
     private let clock = SystemClock()
 
-    @Test("one is in at a time") func exclusive() async {
+    @Test("one write is inside at a time") func exclusive() async {
         let (writeQueue, clock, inside) = (WriteQueue(), clock, Inside())
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<50 {
@@ -62,7 +62,7 @@ import Testing
         #expect(await writeQueue.enter(until: clock.now() + .seconds(1), clock))
     }
 
-    @Test("whoever has the least time left goes first") func order() async throws {
+    @Test("the write with the least time left goes first") func order() async throws {
         let (writeQueue, clock, inside) = (WriteQueue(), clock, Inside())
         #expect(await writeQueue.enter(until: .distantFuture, clock))
         let now = clock.now()
@@ -82,7 +82,7 @@ import Testing
         #expect(inside.names == ["urgent", "renewal", "new", "newer"])
     }
 
-    @Test("whoever waits too long does not get in, and stands in nobody's way") func deadline() async {
+    @Test("a write whose deadline passes does not get in and does not block others") func deadline() async {
         let writeQueue = WriteQueue()
         #expect(await writeQueue.enter(until: .distantFuture, clock))
         #expect(await !writeQueue.enter(until: clock.now() + .milliseconds(20), clock))
@@ -91,7 +91,7 @@ import Testing
         #expect(await writeQueue.enter(until: clock.now() + .seconds(10), clock))
     }
 
-    @Test("nor does whoever is cancelled") func cancelled() async {
+    @Test("a cancelled write does not get in and does not block others") func cancelled() async {
         let (writeQueue, clock) = (WriteQueue(), clock)
         #expect(await writeQueue.enter(until: .distantFuture, clock))
         let waiting = Task { await writeQueue.enter(until: .distantFuture, clock) }

@@ -8,7 +8,7 @@ extension NATSCoordinator {
         return try await take(request)
     }
 
-    // A function of its own, so that its frame is allocated behind the gate.
+    // A separate function, whose frame is allocated only after the gate.
     @inline(never)
     private func take(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
         do throws(JetStreamFailure) {
@@ -26,7 +26,7 @@ extension NATSCoordinator {
                 case nil: fresh = true
                 }
             }
-            throw .failed(NATSError(.timedOut, "it changes faster than it can be asked for"))
+            throw .failed(NATSError(.timedOut, "the lease changes faster than it can be requested"))
         } catch {
             throw failure("cannot acquire \(request.name)", error)
         }
@@ -40,14 +40,15 @@ extension NATSCoordinator {
         guard let ttl = snapshot.format.ttl(maxAge: snapshot.stream.configuration.maxAge) else {
             throw .failed(
                 NATSError(
-                    .configuration, "its bucket \(snapshot.format.bucket(cluster: name)) keeps values for ever, so that no lease would end")
+                    .configuration, "its bucket \(snapshot.format.bucket(cluster: name)) keeps values forever, so leases would never expire"
+                )
             )
         }
         if let explicitTTL, explicitTTL != ttl {
             throw .failed(
                 NATSError(
                     .configuration,
-                    "leases of this cluster run \(DurationText.format(ttl)), which its bucket was made for, and not \(DurationText.format(explicitTTL)): leave --ttl out"
+                    "leases of this cluster last \(DurationText.format(ttl)), as its bucket is configured, not \(DurationText.format(explicitTTL)): omit --ttl"
                 ))
         }
         return ttl
@@ -74,7 +75,7 @@ extension NATSCoordinator {
         let rules = rules(name, snapshot)
         let uncertain = state.withLock { $0.uncertain[name] ?? [] }
         var continuing = request.continuing?.termID
-        // A lease left by an uncertain request of ours blocks every process, and we can resume it.
+        // A lease left by an uncertain request of this process blocks all others, and this process can resume it.
         let leftover = snapshot.lease.messageID.flatMap { uncertain.contains($0.termID) ? $0.termID : nil }
         if let leftover { continuing = leftover }
         let decision = rules.decide(
@@ -95,7 +96,7 @@ extension NATSCoordinator {
             write = term.acquisition(over: revision)
         case .renew(let revision) where leftover != nil: write = term.acquisition(over: revision)
         case .renew(let revision):
-            // The same term under a new term ID: another process that held it with the same saved grant sees that the term has passed on.
+            // The same term gets a new term ID, by which another process with the same saved grant sees that it no longer holds the term.
             term.epoch = snapshot.lease.value?.epoch ?? term.epoch
             if snapshot.format == .v1, let began = snapshot.lease.value?.acquiredAt { term.acquiredAt = began }
             let kept = request.continuing?.token ?? snapshot.lease.token ?? FencingToken(revision)
@@ -153,7 +154,7 @@ extension NATSCoordinator {
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
         do throws(JetStreamFailure) {
-            // A second attempt, in case our own last write was stored without an answer.
+            // A second attempt, in case this process's last write was stored without an answer.
             for _ in 0..<2 {
                 guard let held = try await ownLease(grant) else { return .lost(try await present(grant.name)) }
                 if let renewed = try await renew(grant.name, held) { return .renewed(renewed) }
@@ -165,15 +166,15 @@ extension NATSCoordinator {
         }
     }
 
-    /// - Returns: nil if the lease was written by another process, or by an uncertain request of ours.
+    /// - Returns: nil if another process or an uncertain request of this process has written the lease.
     private func renew(_ name: String, _ held: HeldLease) async throws(JetStreamFailure) -> Grant? {
-        // A number read from the bucket can have any value; after the largest it starts again.
+        // A count read from the bucket can have any value; after the largest it starts again.
         let number = max(held.renewals &+ 1, 1)
         let write = held.term.renewal(number, token: held.token, over: held.revision, wall: .now())
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(
                 bucket: held.term.format.bucket(cluster: name), write, timeout: timeout(ttl: held.term.ttl))
-            // An earlier write of ours was stored when it arrived. The lease counts from then, and another process can have it by now.
+            // An earlier, identical write was stored when it arrived. The lease counts from then, and another process can have it by now.
             if answer.isDuplicate { return nil }
             var renewed = held
             renewed.revision = answer.sequence
@@ -218,7 +219,7 @@ extension NATSCoordinator {
         return electionState(name, rules(name, snapshot))
     }
 
-    // MARK: Giving up
+    // MARK: Releasing
 
     public func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
         let name = grant.name

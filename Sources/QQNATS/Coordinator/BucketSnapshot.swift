@@ -95,7 +95,7 @@ extension NATSCoordinator {
     /// The default of the Go library.
     static let defaultTTL: Duration = .seconds(10)
 
-    // MARK: What others see
+    // MARK: State for readers
 
     func electionState(_ name: String, _ rules: LeaseEntryRules) -> ElectionState {
         let snapshot = LeaseSnapshot(rules, at: moment)
@@ -105,7 +105,7 @@ extension NATSCoordinator {
             CoordinationError(
                 .brokenData, "cannot read the lease of \(name)", because: reason,
                 at: "\(server.description), bucket \(rules.lease.format.bucket(cluster: name)), key \(rules.lease.format.leaseKey)",
-                hint: "it is passed over when it is as old as a lease gets; qq step-down \(name) --force removes it now")
+                hint: "the value is ignored once it is as old as a lease; qq step-down \(name) --force removes it now")
         }
         found.token = snapshot.token
         found.termID = snapshot.termID

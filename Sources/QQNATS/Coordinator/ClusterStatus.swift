@@ -128,7 +128,7 @@ extension NATSCoordinator {
         var version: String?
     }
 
-    /// The nodes that a service description belongs to: one, or none if it is not that of a node.
+    /// The node that a service description belongs to; empty if the description is not that of a node.
     static func nodes(_ payload: [UInt8]) -> [Node] {
         guard let object = (try? JSONValue.parse(payload))?.objectValue, let name = object["name"]?.stringValue, name.hasPrefix("cluster_")
         else { return [] }
@@ -182,7 +182,7 @@ extension MemberStatus {
     /// Adds the node's own report.
     mutating func answered(_ payload: [UInt8]) {
         guard let object = (try? JSONValue.parse(payload))?.objectValue else {
-            problem = "its answer cannot be understood"
+            problem = "its answer cannot be parsed"
             return
         }
         switch object["role"]?.stringValue {

@@ -1,6 +1,6 @@
 import QQCore
 
-// What a bucket records of an election beyond what every system knows.
+// Details of an election that only buckets record.
 extension ElectionState {
     /// The number of the term, as Go nodes count terms.
     var epoch: UInt64? {

@@ -143,7 +143,7 @@ final class ElectionFollower: Sendable {
         let configuration = OrderedConsumer.Configuration(
             bucket: snapshot.format.bucket(cluster: name), keys: snapshot.format.leaseKey, newName: { String(NUID.next().prefix(8)) },
             newInbox: { client.newInbox() })
-        // Before the watch begins: it reports on another thread.
+        // Set before the watch begins, which reports on another thread.
         state.withLock { state in
             state.entry = snapshot.lease.entry
             state.isCurrent = false

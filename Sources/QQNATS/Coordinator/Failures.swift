@@ -15,7 +15,7 @@ extension NATSCoordinator {
             switch error.kind {
             case .disconnected where error.isUncertain: (.unavailable, nil)
             case .disconnected: (.unavailable, ConnectFailure.hint(error.reason) ?? (error.location == nil ? Self.poolHint : nil))
-            case .timedOut: (.unavailable, "the server is there, but does not answer: see qq cluster-status; --timeout waits longer")
+            case .timedOut: (.unavailable, "the server is reachable but does not answer: see qq cluster-status; --timeout waits longer")
             case .noResponders: (.unavailable, Self.jetStreamHint)
             case .denied: (.denied, "check the credentials (--creds, --nkey, the URL), and what the account is allowed to do")
             case .configuration: (.configuration, nil)
@@ -28,7 +28,7 @@ extension NATSCoordinator {
     }
 
     /// The hint if none of several servers accepted the connection.
-    private static let poolHint = "see which of them are there: qq cluster-status"
+    private static let poolHint = "check which servers are reachable: qq cluster-status"
 
     static let jetStreamHint =
         "no server answers for JetStream: it might be off (nats-server -js), without a leader at the moment, or not enabled for this account; see qq cluster-status"

@@ -19,7 +19,7 @@ final class HolderWatch: Sendable {
         /// The times of further reads, the next one first.
         var reads: [BootInstant] = []
         /// Whether a request to step down has been reported: once is enough.
-        var hasToldOfStepDown = false
+        var hasReportedStepDown = false
     }
 
     init(_ name: String, _ coordinator: NATSCoordinator) {
@@ -34,7 +34,7 @@ final class HolderWatch: Sendable {
         let subject = JetStreamAPI.keySubject(bucket: format.bucket(cluster: name), key: format.leaseKey)
         let subscription = coordinator.client.subscribe(subject) { [weak self] delivery in
             guard let self else { return false }
-            if isNews(delivery) {
+            if needsRead(delivery) {
                 let now = coordinator.clock.now()
                 state.withLock { state in
                     state.mustRead = true
@@ -61,7 +61,7 @@ final class HolderWatch: Sendable {
     /// A server delivers a message before the stream has stored it, so an immediate read can return the previous value.
     private static let readsAfterMessage: [Duration] = [.milliseconds(50), .milliseconds(500), .seconds(2)]
 
-    private func isNews(_ delivery: NATSDelivery) -> Bool {
+    private func needsRead(_ delivery: NATSDelivery) -> Bool {
         switch delivery {
         case .message(let message):
             guard let messageID = message.headers["Nats-Msg-Id"].flatMap({ MessageID($0) }) else { return true }
@@ -75,8 +75,8 @@ final class HolderWatch: Sendable {
         while true {
             if coordinator.isAskedToStepDown(name), var found = coordinator.ownState(name),
                 state.withLock({ state in
-                    defer { state.hasToldOfStepDown = true }
-                    return !state.hasToldOfStepDown
+                    defer { state.hasReportedStepDown = true }
+                    return !state.hasReportedStepDown
                 })
             {
                 found.stepDownAskedBy = "a request to this node"
@@ -95,8 +95,8 @@ final class HolderWatch: Sendable {
         }
     }
 
-    /// After a lost connection all holders want to read together. Runs in a task of its own: a task keeps the memory of its frames as long as it lives, and
-    /// the watching one lives long.
+    /// Reads the lease behind the gate, because after a lost connection all holders read together. The read runs in its own task: a task keeps the memory of
+    /// its frames as long as it lives, and the watching task lives long.
     private func readLease() async throws -> ElectionState {
         await coordinator.gate.enter()
         defer { coordinator.gate.leave() }

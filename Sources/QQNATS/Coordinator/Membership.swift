@@ -2,14 +2,14 @@ import QQCore
 
 // Membership in a cluster, as its other nodes and their tools see it.
 extension NATSCoordinator {
-    /// Becomes a member, which answers requests, until `leave`. Like a Go node it first ends its own cooldown: the user started it on purpose.
+    /// Becomes a member, which answers requests, until `leave`. Like a Go node, the member first ends its own cooldown, because the user started it on purpose.
     public func join(_ name: String, as identity: String) async throws(CoordinationError) {
         await gate.enter()
         defer { gate.leave() }
         try await becomeMember(of: name, as: identity)
     }
 
-    // A function of its own, so that its frame is allocated behind the gate.
+    // A separate function, whose frame is allocated only after the gate.
     @inline(never)
     private func becomeMember(of name: String, as identity: String) async throws(CoordinationError) {
         var format = settings.format ?? settings.formatToCreate

@@ -11,7 +11,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         .priority: "a NATS bucket has no queue: the first contender to ask when it is free leads",
         .cancelWait: "a NATS bucket has no queue to leave",
         .backoffAdvice: "nothing advises waiters on NATS; acquire --wait watches the bucket",
-        .waiterCount: "a NATS bucket does not know who waits",
+        .waiterCount: "a NATS bucket does not know its waiters",
     ])
     public var capabilities: Capabilities { Self.capabilities }
 
@@ -21,7 +21,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     let clock: any LeaseClock
     let requestTimeout: Duration
     let state = Mutex(State())
-    /// When each revision of a lease was first read: from then on its age is known, whatever the clocks show.
+    /// The time at which each revision of a lease was first read. Its age can be counted from then, whatever the clocks show.
     let firstSeen: FirstSeen
     /// Limits how many elections start together: each needs far more memory at its start than later.
     let gate = Gate(width: 32)
@@ -48,7 +48,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     struct HeldLease: Sendable {
         var term: LeaseTerm
         var token: FencingToken
-        /// The revision of our last write.
+        /// The revision of this process's last write.
         var revision: UInt64
         /// The number of renewals.
         var renewals: UInt64
@@ -99,7 +99,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
 
     // MARK: Names
 
-    /// Account and domain decide which buckets exist, and are therefore part of the key. No secret is.
+    /// Account and domain decide which buckets exist, and are therefore part of the key. Secrets are not.
     public func electionKeys(_ name: String) -> [String] {
         let login =
             switch settings.options.credentials {
@@ -134,7 +134,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         let snapshot: BucketSnapshot?
-        // While we hold the lease, there must be time to act on the answer.
+        // While this process holds the lease, there must be time to act on the answer.
         let limit = state.withLock { $0.held[name]?.term.ttl }.map { timeout(ttl: $0) } ?? requestTimeout
         do throws(JetStreamFailure) { snapshot = try await self.snapshot(name, fresh: true, timeout: limit) } catch {
             throw failure("cannot read \(name)", error)

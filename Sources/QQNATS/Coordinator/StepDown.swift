@@ -16,20 +16,21 @@ extension NATSCoordinator {
                 if !byForce {
                     throw CoordinationError(
                         .unavailable, what, because: "it answers: \(refusal)", at: server.description,
-                        hint: "--force ends its lease without it")
+                        hint: "--force ends its lease anyway")
                 }
             case .failure(let error) where !byForce:
                 if error.kind == .timedOut { return .asked }
                 guard error.kind == .noResponders else { throw failure(what, error) }
                 throw CoordinationError(
                     .unavailable, what, because: "no node \(Printable.text(node)) answers requests", at: server.description,
-                    hint: "nodes of format v1 cannot be asked; --force ends its lease without it")
+                    hint: "nodes of format v1 cannot be asked; --force ends its lease anyway")
             case .failure: break
             }
         }
         guard byForce else {
             throw CoordinationError(
-                .unavailable, what, because: "there is no node to ask", at: server.description, hint: "--force ends its lease without it")
+                .unavailable, what, because: "the lease names no node to ask", at: server.description, hint: "--force ends its lease anyway"
+            )
         }
         do throws(JetStreamFailure) { return try await endLease(seen) } catch { throw failure(what, error) }
     }
@@ -55,7 +56,7 @@ extension NATSCoordinator {
             }
             if try await delete(seen.name, snapshot.format, at: snapshot.lease.revision, ttl: ttl) { return .done }
         }
-        throw .failed(NATSError(.timedOut, "it is renewed faster than it can be ended"))
+        throw .failed(NATSError(.timedOut, "the lease is renewed faster than it can be ended"))
     }
 
     private static let mostRenewalsBetween = 5
@@ -63,7 +64,7 @@ extension NATSCoordinator {
     /// Why a node did not step down; nil if it did.
     private static func refusal(_ answer: NATSMessage) -> String? {
         if let error = answer.headers["Nats-Service-Error"] { return Printable.text(error) }
-        guard let object = (try? JSONValue.parse(answer.payload))?.objectValue else { return "something that is no answer" }
+        guard let object = (try? JSONValue.parse(answer.payload))?.objectValue else { return "something that is not an answer" }
         if object["ok"]?.boolValue == true { return nil }
         return Printable.text(object["error"]?.stringValue ?? "no")
     }

@@ -14,7 +14,7 @@ extension NATSCoordinator {
             let (found, changesAt) = try await follower.current()
             let now = clock.now()
             if now >= deadline { return }
-            // Otherwise an outdated watch would send us back to request the same lease again and again.
+            // Otherwise an outdated watch would make the caller request the same lease repeatedly.
             if let revision = blocker.revision, follower.isBehind(revision) {
                 let limit = (behindSince ?? now) + Self.timeToCatchUp
                 behindSince = behindSince ?? now
@@ -56,7 +56,7 @@ extension NATSCoordinator {
             let watch = HolderWatch(name, self)
             return AsyncThrowingStream { try await watch.next() }
         }
-        let watch = ElectionWatch(names, self, tellsRenewals: withRenewals)
+        let watch = ElectionWatch(names, self, withRenewals: withRenewals)
         return AsyncThrowingStream { try await watch.next() }
     }
 }
@@ -68,13 +68,13 @@ actor ElectionWatch {
     private var changes: ChangeDetector
     private var pending: [ElectionState] = []
 
-    init(_ names: [String], _ coordinator: NATSCoordinator, tellsRenewals: Bool) {
-        changes = ChangeDetector(withRenewals: tellsRenewals)
+    init(_ names: [String], _ coordinator: NATSCoordinator, withRenewals: Bool) {
+        changes = ChangeDetector(withRenewals: withRenewals)
         followers = names.map { ElectionFollower($0, coordinator) }
         clock = coordinator.clock
     }
 
-    /// The next state that differs from the previous one; the present ones first.
+    /// The next state that differs from the previous one, starting with the present states.
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
             var changesAt = BootInstant.distantFuture

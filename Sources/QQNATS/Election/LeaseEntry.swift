@@ -59,7 +59,7 @@ struct LeaseEntry: Sendable, Hashable {
         }
     }
 
-    /// Identifies one unbroken holding: our term ID, or for a Go node, which writes none, its node id and epoch. Nil if the lease is free.
+    /// Identifies one unbroken holding: the term ID of a `qq`, or node id and epoch of a Go node, which writes no term ID. Nil if the lease is free.
     var termID: String? {
         switch content {
         case .free: nil

@@ -2,9 +2,9 @@ import QQCore
 
 /// Decides from a read whether a process can have a lease. Pure.
 ///
-/// A lease has expired when its age reaches its length. A holder's own deadline counts from before its write was sent, so its work is dead by
-/// then, provided that no entry ever passes for older than it is. The age is therefore counted on the server's clock, or from the first read on
-/// the lease clock. It is never counted on this machine's wall clock: a host whose clock is an hour fast would take every lease from its holder.
+/// A lease has expired when its age reaches its length. A holder's own deadline counts from before its write was sent. Its guarded processes are therefore dead
+/// by then, provided that the age of an entry is never overestimated. The age is counted on the server's clock, or from the first read on the lease clock, but
+/// never on this machine's wall clock: a host whose clock is an hour fast would take every lease from its holder.
 struct LeaseEntryRules: Sendable, Hashable {
     /// The moment of a decision, on both clocks.
     struct Moment: Sendable, Hashable {
@@ -21,7 +21,7 @@ struct LeaseEntryRules: Sendable, Hashable {
     var serverClock: ServerClock?
     /// When this process first saw the revision.
     var firstSeen: BootInstant
-    /// Our own TTL; used if the bucket has none.
+    /// The contender's own TTL; used if the bucket has none.
     var ownTTL: Duration
 
     /// The TTL of leases in this bucket.
@@ -46,7 +46,7 @@ struct LeaseEntryRules: Sendable, Hashable {
     func remaining(age: Duration, wall: WallTime) -> Duration? {
         switch lease.content {
         case .free: return .zero
-        // It blocks the election no longer than a lease would.
+        // A junk value blocks the election no longer than a lease would.
         case .junk: return (ttl ?? ownTTL) - age
         case .taken(let value, _):
             // v1 nodes obey `expires_at`: a node with a longer TTL than the bucket was created for has its lease until then. But the server
@@ -64,7 +64,7 @@ struct LeaseEntryRules: Sendable, Hashable {
         var identity: String
         /// The `termID` of a term that this process holds and wants to resume.
         var continuing: String?
-        /// The entry of our cooldown key.
+        /// The entry of the identity's cooldown key.
         var cooldown: KeyValueEntry?
     }
 
@@ -83,8 +83,8 @@ struct LeaseEntryRules: Sendable, Hashable {
         if lease.content != .free {
             let left = remaining(age: age(at: moment), wall: moment.wall)
             if left.map({ $0 > .zero }) ?? true {
-                // A Go node resumes any lease with its own id. We do not: two processes on one host have the same id by default, and both
-                // would lead. The process that already holds the lease has the term ID.
+                // A Go node resumes any lease with its own id. `qq` does not: two processes on one host have the same id by default, and both would lead. The
+                // process that already holds the lease has the term ID.
                 let isOurs = lease.value?.nodeID == request.identity && lease.messageID.map { $0.termID == request.continuing } ?? false
                 return isOurs ? .renew(at: lease.revision) : .refuse(until: left)
             }
@@ -100,7 +100,8 @@ struct LeaseEntryRules: Sendable, Hashable {
         return max(byStream.overflow ? .max : byStream.partialValue, byLease.overflow ? .max : byLease.partialValue)
     }
 
-    /// The rest of our cooldown. The entry has its end in decimal milliseconds since 1970, by the wall clock, as Go nodes write it. It lasts no longer
+    /// The rest of the identity's cooldown. The entry has its end in decimal milliseconds since 1970, by the wall clock, as Go nodes write it. It lasts no
+    /// longer
     /// than the server keeps the entry; junk is not a cooldown.
     private func cooldown(_ entry: KeyValueEntry?, at moment: Moment) -> Duration? {
         guard let entry, entry.operation == .put, let end = Int64(String(decoding: entry.value, as: UTF8.self)) else { return nil }

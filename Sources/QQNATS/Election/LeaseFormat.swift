@@ -81,7 +81,7 @@ public enum LeaseFormat: String, Sendable, Hashable, CaseIterable {
         if node.isEmpty { return "a node id must not be empty" }
         if node.utf8.count > Identity.maximumLength { return "a node id has at most \(Identity.maximumLength) bytes" }
         if !KeyName.isValid(key: node) {
-            return "a node id holds only letters, digits, '-', '/', '_', '=' and single dots, which do not stand at its ends"
+            return "a node id holds only letters, digits, '-', '/', '_', '=' and single dots, but not at its ends"
         }
         return nil
     }

@@ -1,4 +1,4 @@
-/// The `Nats-Msg-Id` of our lease writes: the term that a write belongs to, and its number within the term.
+/// The `Nats-Msg-Id` of lease writes by `qq`: the term that a write belongs to, and its number within the term.
 ///
 /// `qq:<termID>` acquires the lease; `qq:<termID>:<token>:<n>` is the nth renewal of the term with that fencing token. Go nodes
 /// ignore it. It tells apart two processes with the same node id, which is the default for two on one host, and lets the server recognise a
@@ -24,7 +24,7 @@ struct MessageID: Sendable, Hashable, CustomStringConvertible {
         self.renewal = renewal
     }
 
-    /// Nil if the text is not a message ID of ours.
+    /// Nil if the text is not a message ID of `qq`.
     init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2 || parts.count == 4, parts[0] == "qq" else { return nil }
@@ -50,7 +50,7 @@ struct MessageID: Sendable, Hashable, CustomStringConvertible {
         return newTermID(using: &generator)
     }
 
-    /// Parses a positive number in the form in which we write it.
+    /// Parses a positive number in the form in which `qq` writes it.
     private static func number(_ text: Substring) -> UInt64? {
         guard let number = UInt64(text), number > 0, String(number) == text else { return nil }
         return number

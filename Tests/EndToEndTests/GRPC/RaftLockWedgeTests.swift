@@ -24,7 +24,7 @@ import Testing
             // One failed write is not enough to be sure.
             let once = try await raft.run("acquire", "x", "--timeout", "1s", "--retries", "0", "--", "true")
             #expect(once.ending == .exited(69) && !once.errors.contains("restart"), "\(once.errors)")
-            #expect(run.errors.contains(wedge == .refuses ? "nothing else helps" : "restart the leader"), "\(run.errors)")
+            #expect(run.errors.contains(wedge == .refuses ? "only a restart helps" : "restart the leader"), "\(run.errors)")
         }
     }
 
@@ -167,7 +167,9 @@ import Testing
             let began = ContinuousClock.now
             let run = try await raft.run("acquire", "x", "--id", "host/1", "--retries", "4", "--backoff", "100ms..5s", "--", "true")
             #expect(run.ending == .exited(69))
-            #expect(run.errors.contains("rate limit exceeded") && run.errors.contains("so many requests a second"), "\(run.errors)")
+            #expect(
+                run.errors.contains("rate limit exceeded") && run.errors.contains("limits the number of requests per second"),
+                "\(run.errors)")
             // 100, 200, 400 and 800 ms, minus up to a tenth.
             #expect(ContinuousClock.now - began > .milliseconds(1300))
             #expect(raft.calls <= 20, "\(raft.calls)")

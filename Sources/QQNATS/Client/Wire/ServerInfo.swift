@@ -10,7 +10,7 @@ struct ServerInfo: Sendable, Hashable {
     var version = ""
     /// 1 if the server announces changes with further INFO lines.
     var proto = 0
-    /// Whether messages may have headers.
+    /// Whether messages can have headers.
     var headers = false
     /// The largest message that the server accepts, in bytes, headers included.
     var maxPayload = Self.defaultMaxPayload
