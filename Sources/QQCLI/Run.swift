@@ -65,7 +65,7 @@ private func run(_ arguments: [String], _ problem: UsageError?) -> Int32 {
         Messages.error(error)
         return error.exitCode
     } catch {
-        Messages.error(CoordinationError(.unavailable, "cannot go on", because: "\(error)"))
+        Messages.error(CoordinationError(.unavailable, "cannot continue", because: "\(error)"))
         return ExitCode.unavailable
     }
 }

@@ -12,14 +12,14 @@ extension Setup {
             do throws(CoordinationError) {
                 try GrantStore().save(grant, server: server)
                 try print(grant)
-                // The reader has until the lease expires.
+                // The reader of stdout has until the lease expires.
                 if let number = try await delivered(signals, until: grant.deadline) {
                     _ = try? await coordinator.release(grant)
                     GrantStore().forget(grant, server: server)
                     return ExitCode.signal(number)
                 }
             } catch {
-                // The script has not learned of the lease, which would block the election.
+                // The caller has not learned of the lease, which would block the election. Release it.
                 _ = try? await coordinator.release(grant)
                 GrantStore().forget(grant, server: server)
                 throw error
@@ -57,7 +57,7 @@ extension Setup {
             }
             group.addTask {
                 guard let number = try? await signals.next() else { return nil }
-                // A lease that is granted at this moment is released before the process ends.
+                // A lease that is granted at the same moment is released before the process ends.
                 driver.stop()
                 return .signalled(number)
             }
@@ -66,7 +66,7 @@ extension Setup {
                 switch found {
                 case .elected(let grant):
                     granted = grant
-                    // After a signal the lease session releases it, and ends.
+                    // After a signal the lease session releases the lease and ends.
                     if signal == nil { group.cancelAll() }
                 case .signalled(let number): signal = number
                 case .ended(let found):
@@ -76,7 +76,7 @@ extension Setup {
                 }
             }
             if let signal {
-                // Granted and stopped at the same moment: the lease is not printed, and nothing else would release it.
+                // The lease was granted at the moment of the signal. It is not printed, and nothing else would release it.
                 if let granted, outcome == nil { _ = try? await coordinator.release(granted) }
                 return .signalled(signal)
             }
@@ -97,7 +97,7 @@ extension Setup {
                 output.color("acquired", .good) + " \(grant.name) for \(DurationText.brief(grant.ttl))"
                     + (grant.token.map { ", token \($0)" } ?? "")
                     + ", as \(Printable.text(grant.identity))")
-            if !isKept { messages.note("renew it with 'qq keepalive \(grant.name)', give it up with 'qq release \(grant.name)'") }
+            if !isKept { messages.note("renew it with 'qq keepalive \(grant.name)', release it with 'qq release \(grant.name)'") }
         case .text: try output.print(record: [grant.name, grant.identity, grant.token?.description, Rendering.seconds(grant.ttl)])
         }
     }

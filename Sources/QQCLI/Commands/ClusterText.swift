@@ -7,7 +7,7 @@ enum ClusterText {
             + endpoint.details.map { "\($0.key)=\(text($0.value))" }
     }
 
-    /// The first field is `member`; that of an endpoint is its address.
+    /// The first field is `member`, to tell the record from an endpoint's, which begins with an address.
     static func record(of member: MemberStatus) -> [String?] {
         [
             "member", member.election, member.id, member.role.rawValue, member.leader, member.epoch.map { String($0) },

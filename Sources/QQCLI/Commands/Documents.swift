@@ -40,7 +40,7 @@ func writeGeneratedFiles(below folder: String) throws -> Int32 {
 }
 
 extension Setup {
-    /// `__complete KIND [PREFIX]`: prints candidates for the shell. After a failure it prints none, and no error: the user is typing.
+    /// `__complete KIND [PREFIX]`: prints candidates for the shell. A failure prints nothing, not even an error, because the user is typing.
     func complete() async -> Int32 {
         let prefix = invocation.positionals.dropFirst().first ?? ""
         var names: [String] = []

@@ -3,7 +3,7 @@ import QQGuard
 import QQLoop
 import QQVIP
 
-/// Holds any number of elections in one process: each has a lease session, and the hooks of all run one after the other.
+/// Holds any number of elections in one process. Each has a lease session. The hooks of all elections run one after the other.
 actor ElectionHolder {
     private let setup: Setup
     private var elections: [String: Held] = [:]
@@ -12,7 +12,7 @@ actor ElectionHolder {
     private var joining: [String: Task<Void, Never>] = [:]
     private let jobs: AsyncStream<Job>
     private let post: AsyncStream<Job>.Continuation
-    /// The virtual addresses of the one election; empty if several elections are held.
+    /// The virtual addresses of a single election; empty if several elections are held.
     private var carriers: [AddressCarrier] = []
     private var waits = WaitingTexts()
     private var runningHook: Task<String?, Never>?
@@ -21,17 +21,17 @@ actor ElectionHolder {
         var configuration: LeaseSession.Configuration
         var driver: SessionDriver
         var grant: Grant?
-        /// Whether it is being released: once is enough.
+        /// Whether the lease is being released, which must not be started twice.
         var isGivenUp = false
         /// The pause before the next campaign, after stepping down.
         var cooldown: Duration?
     }
 
     private indirect enum Job: Sendable {
-        /// An event of an election, its time, and what it changed about the addresses.
+        /// An event of an election, its time, and the changes of addresses that it caused.
         case event(String, SessionEvent, WallTime, [AddressEvent])
         case addresses([AddressEvent])
-        /// Release an election, after its hooks have run.
+        /// Release an election after its hooks have run.
         case giveUp(String)
         case end
     }
@@ -67,7 +67,7 @@ actor ElectionHolder {
         elections[name] = Held(configuration: configuration, driver: setup.driver(configuration))
     }
 
-    /// Prepares to carry addresses while this process leads the one election.
+    /// Prepares to carry addresses while this process leads its only election.
     func carry(_ addresses: [VirtualAddress]) throws(CoordinationError) {
         for address in addresses where !carriers.contains(where: { $0.address == address }) {
             let messages = setup.messages
@@ -96,7 +96,7 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
-        setup.progress?.wait(for: "giving up \(elections.keys.sorted().joined(separator: ", "))", anew: true)
+        setup.progress?.wait(for: "releasing \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
         // Releases wait for the running hook.
         runningHook?.cancel()
@@ -111,17 +111,18 @@ actor ElectionHolder {
         }
     }
 
-    /// Removes the addresses immediately, before any lease is released: a running hook must not delay that.
+    /// Removes the addresses immediately, before any lease is released. A running hook must not delay the removal.
     private func closeAddresses() { for carrier in carriers { post.yield(.addresses(carrier.close("stopping"))) } }
 
-    /// Becomes a member of the election, if its system has members. Until the system can be reached, there is no campaign either.
+    /// Becomes a member of the election, if its system has members. There is no campaign while the system cannot be
+    /// reached.
     private func join(_ name: String) async {
         guard let identity = elections[name]?.configuration.request.identity, !isStopping, let membership = setup.coordinator.membership
         else { return }
         let setup = setup
         let task = Task(executorPreference: setup.loop) {
             var policy = setup.retryPolicy(endless: true)
-            // Retried without end, whatever `--retries` says, as a campaign is.
+            // Retried forever, regardless of `--retries`, as a campaign is.
             (policy.maximumRetries, policy.codes) = (nil, nil)
             do throws(CoordinationError) {
                 let report = { (error: CoordinationError, pause: Duration) in setup.messages.note(Setup.retrying(error, after: pause)) }
@@ -132,7 +133,7 @@ actor ElectionHolder {
         }
         joining[name] = task
         await task.value
-        // A task that is kept keeps its memory.
+        // A finished task keeps its memory while it is referenced.
         joining[name] = nil
     }
 
@@ -160,7 +161,7 @@ actor ElectionHolder {
         }
     }
 
-    // The following functions are not inlined into `hold`: its frame exists once for each election, and there can be thousands.
+    // The following functions are not inlined into `hold`, to keep its frame small: it exists once for each election, and there can be thousands.
 
     @inline(never)
     private func reporter(of name: String) -> SessionDriver.Report {
@@ -174,7 +175,7 @@ actor ElectionHolder {
     @inline(never)
     private func cooldown(of name: String, after outcome: SessionOutcome) -> Duration? {
         if case .failed(let error) = outcome {
-            // The operator has to act on an election that cannot be held; a service manager restarts the process.
+            // If an election cannot be held, the operator has to act. A service manager restarts the process.
             failure = failure ?? error
             stop()
             return nil
@@ -231,7 +232,7 @@ actor ElectionHolder {
         setup.report(event, of: name, as: identity)
         switch event {
         case .elected(let grant):
-            // Elected while being stopped: the lease is being released already, and nothing must start under it.
+            // If elected while stopping, the lease is being released already, and nothing must start under it.
             if elections[name]?.isGivenUp == false { await hooks(.elected, grant) }
         case .extended(let grant):
             elections[name]?.grant = grant
@@ -284,14 +285,14 @@ actor ElectionHolder {
             switch event.what {
             case .taken: told = ("address_taken", nil)
             case .putBack:
-                setup.messages.note("somebody had removed \(address): put back")
-                told = ("address_taken", "somebody had removed it")
+                setup.messages.note("another program had removed \(address): restored it")
+                told = ("address_taken", "another program had removed it")
             case .removed(let reason): told = ("address_removed", reason)
             case .notAnnounced(let reason):
-                setup.messages.note("cannot tell the neighbours of \(address): \(reason)")
+                setup.messages.note("cannot announce \(address) to the neighbours: \(reason)")
                 continue
             case .notRemoved(let reason):
-                setup.messages.note("cannot remove \(address): \(reason); the kernel will before the lease ends")
+                setup.messages.note("cannot remove \(address): \(reason); the kernel removes it before the lease ends")
                 continue
             case .failed(let error):
                 setup.messages.error(error)
@@ -310,12 +311,12 @@ actor ElectionHolder {
         }
     }
 
-    /// Reports on stderr that a record cannot be written. The leases are held all the same.
+    /// Calls `body`, and reports on stderr if it cannot write a record. The leases stay held even then.
     private func report(_ body: () throws(CoordinationError) -> Void) {
         do { try body() } catch { setup.messages.error(error) }
     }
 
-    /// Changes the texts of the progress line. While stopping, it shows that.
+    /// Changes the texts of the progress line. While this process is stopping, the line continues to show that.
     private func show(_ change: (inout WaitingTexts) -> Void) {
         guard let progress = setup.progress, !isStopping else { return }
         change(&waits)
@@ -329,7 +330,7 @@ actor ElectionHolder {
         defer { setup.progress?.goOn() }
         let environment = leaseVariables(grant, at: setup.server, event: event)
         for command in setup.hooks.commands(for: event) {
-            // The term is about to end: its first hooks are useless.
+            // The term is about to end. Hooks for its start are useless.
             if event == .elected, isStopping { return }
             let hook = Task(executorPreference: setup.loop) {
                 await ShellCommand(command, environment: environment).run(timeLimit: setup.hooks.timeLimit, on: setup.loop)

@@ -4,12 +4,12 @@ import QQCore
 import QQGuard
 import QQLoop
 
-/// `acquire NAME -- CMD…`: does everything that must happen before the first thread is started, and then runs the command.
+/// `acquire NAME -- CMD…`: first does everything that must happen before the first thread starts, and then runs the command.
 func runGuarded(_ invocation: Invocation) throws -> Int32 {
     guard let start = invocation.trailingStart else { return ExitCode.usage }
     try checkProc()
     let lifeline = Lifeline.take()
-    // Checked before the first fork, so that the process that the user started reports mistakes.
+    // The checks come before the first fork, so that the process that the user started reports their failures.
     let front = FrontProcess.start()
     Streams.neverWait(mayStartThreads: false)
     becomeSubreaper()
@@ -22,7 +22,7 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
     let mark = setup.mark(of: setup.name)
     let guardian = try Guardian(arguments: words, name: setup.name, mark: mark, loop: loop)
-    // From here on threads are started.
+    // Threads can start from here on.
     Streams.neverWait()
     try setup.prepare()
     let command = GuardedCommand(
@@ -58,7 +58,7 @@ private func checkProc() throws(CoordinationError) {
     if !BootIdentity.isChildrens {
         throw failure(
             "child processes of this process start in another time namespace, whose clock differs",
-            "start qq by a program that is in it already: unshare --time --fork")
+            "start qq from a program that is in that namespace already: unshare --time --fork")
     }
     if qq_proc_hides() != 0 {
         throw failure(
@@ -111,7 +111,7 @@ extension Setup {
             configuration: .init(request: request, renewEvery: timing.renewEvery, retry: retryPolicy(), waiting: waiting), timing: timing)
     }
 
-    /// Reports that a hook has failed. The lease is held all the same.
+    /// Reports that a hook has failed. The lease stays held.
     func tellFailed(hook command: String, _ problem: String) { messages.note("hook '\(command)' failed: \(problem)") }
 
     func tell(_ message: GuardSession.Message) {
@@ -125,17 +125,17 @@ extension Setup {
             messages.note(
                 "cannot kill process \(pid): it belongs to another user, or hangs in the kernel; the lease is kept until that process ends or the lease expires"
             )
-        case .steppingDown(let by): messages.note("\(by) asks us to step down from \(name): ending the command")
+        case .steppingDown(let by): messages.note("asked by \(by) to step down from \(name): ending the command")
         case .notRenewed(let signal):
             messages.note("the lease of \(name) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")
         case .guardianKilled: messages.note("the guardian was killed: ending the command")
-        case .guardianSilent: messages.note("the guardian does not answer: qq does its work")
+        case .guardianSilent: messages.note("the guardian does not answer: qq takes over its work")
         case .clockJumped(let jump):
             messages.note(
-                "the wall clock went ahead by \(DurationText.brief(jump)): if the machine was paused, the lease may be over; renewing it at once"
+                "the wall clock jumped ahead by \(DurationText.brief(jump)): if the machine was paused, the lease might have expired; renewing it now"
             )
         case .leftAlive(let pid):
-            messages.note("process \(pid) is still running; the lease of \(name) is not released, and expires by itself")
+            messages.note("process \(pid) is still running; the lease of \(name) is not released, and remains until it expires")
         case .holding(let until):
             messages.detail(
                 "the command has ended; holding \(name) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")
@@ -169,7 +169,8 @@ extension Setup {
                 CoordinationError(.usage, "cannot run '\(shown)'", because: SystemCallError("execve", code: code).reason, hint: hint))
             return isMissing ? ExitCode.commandNotFound : ExitCode.commandNotRunnable
         case .lost(let reason):
-            throw CoordinationError(.lost, "lost \(name) while the command ran, and ended it", because: reason, at: server.description)
+            throw CoordinationError(
+                .lost, "lost \(name) while the command ran, and ended the command", because: reason, at: server.description)
         case .signalled(let number): return ExitCode.signal(number)
         }
     }

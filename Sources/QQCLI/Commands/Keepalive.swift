@@ -9,7 +9,7 @@ extension Setup {
     func keepalive() async throws -> Int32 {
         let addresses = addresses
         guard addresses.isEmpty || names.count == 1 else {
-            throw UsageError("--vip goes with one election, not with \(names.count)", hint: "run one qq keepalive for each")
+            throw UsageError("--vip needs exactly one election, not \(names.count)", hint: "run one qq keepalive for each")
         }
         try checkToken()
         if invocation[Flags.once] { return try await asking { try await renewOnce(names) } }
@@ -45,7 +45,7 @@ extension Setup {
         guard descriptor >= 0 else {
             throw CoordinationError(
                 .unavailable, "cannot hold for process \(pid)", because: SystemCallError("pidfd_open").reason, at: "--pid",
-                hint: "see whether it runs: ps -p \(pid)")
+                hint: "check that it runs: ps -p \(pid)")
         }
         return descriptor
     }
@@ -56,7 +56,7 @@ extension Setup {
         for name in names {
             try coordinator.validate(name: name, identity: identity, ttl: ttl)
             guard var grant = try await ourGrant(of: name) else {
-                try await tellNotOurs(name, orElse: "take it first: qq acquire \(name)")
+                try await tellNotOurs(name, orElse: "acquire it first: qq acquire \(name)")
                 code = ExitCode.no
                 continue
             }
@@ -70,7 +70,7 @@ extension Setup {
                 try tell("renewed", name: name, identity: renewed.identity, token: renewed.token, expiresIn: renewed.ttl, reason: nil)
             case .lost(let state):
                 GrantStore().forget(grant, server: server)
-                messages.note("\(name) is not ours any more: it is \(Rendering.sentence(state))")
+                messages.note("\(name) is no longer ours: it is \(Rendering.sentence(state))")
                 code = ExitCode.no
             }
         }

@@ -1,8 +1,8 @@
 import Glibc
 import QQCore
 
-// The common part of all commands that campaign: how they report the events of a lease session, save its grant, and end. The guarded command, hooks, records on
-// stdout and the prompt of a session are not part of it.
+// The common part of all commands that campaign: reporting the events of a lease session, saving its grant, and the exit code. The guarded command, hooks,
+// records on stdout and the prompt of a session are elsewhere.
 extension Setup {
     /// Campaigns for an election and holds it, once no process of an earlier term is left on this machine.
     func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
@@ -11,7 +11,7 @@ extension Setup {
 
     // MARK: Messages
 
-    /// Reports an event on stderr, if it is one that no command reports on stdout.
+    /// Reports an event on stderr if no command reports such an event on stdout.
     /// - Parameters:
     ///   - name: the election.
     ///   - identity: the contender.
@@ -24,23 +24,23 @@ extension Setup {
         switch event {
         case .waiting(let state): messages.detail("waiting for \(name), \(Rendering.sentence(state, for: identity))")
         case .retrying(let error, let pause): warn(Self.retrying(error, after: pause))
-        case .releaseFailed(_, let error): warn("\(error); the lease of \(name) expires by itself")
+        case .releaseFailed(_, let error): warn("\(error); the lease of \(name) remains until it expires")
         case .notWithdrawn(let error): warn(error.inOneLine)
         case .elected, .extended, .stepDownAsked, .lost, .released: break
         }
     }
 
-    /// A request failed and is retried after a pause.
+    /// The message about a failed request that is retried after a pause.
     static func retrying(_ error: CoordinationError, after pause: Duration) -> String {
         "\(error); trying again in \(DurationText.brief(pause))"
     }
 
     // MARK: Saved grants
 
-    /// Keeps the saved grant up to date: it shows other processes of this user, and `status`, which leases are ours. If the system does not show who leads, it
-    /// also shows the time left, and is therefore saved at each renewal.
+    /// Keeps the saved grant up to date. Other processes of this user, such as `status`, learn from it which leases are ours. If the system does not show who
+    /// leads, they also learn the remaining time from it. It is therefore saved at each renewal.
     ///
-    /// A grant that cannot be saved is reported; the lease is held all the same.
+    /// A grant that cannot be saved is reported; the lease stays held.
     func saveGrant(after event: SessionEvent) {
         switch event {
         case .elected(let grant): save(grant)
@@ -73,7 +73,7 @@ extension Setup {
         }
     }
 
-    /// The exit code when another contender holds the election, which is reported.
+    /// Reports that another contender holds the election, and returns the exit code.
     func refused(_ state: ElectionState) -> Int32 {
         let sentence = "\(state.name) is \(Rendering.sentence(state, for: identity))"
         if invocation[Flags.skipOK] {

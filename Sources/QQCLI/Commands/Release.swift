@@ -26,13 +26,13 @@ extension Setup {
             if output.form == .json { try output.print(json: Schemas.released(name, false, state, server: server)) }
             messages.note(
                 coordinator.capabilities.has(.readLeader)
-                    ? "\(name) is not ours any more: it is \(Rendering.sentence(state))"
-                    : "\(name) is given up; whether \(Printable.text(grant.identity)) held it, the server does not tell")
+                    ? "\(name) is no longer ours: it is \(Rendering.sentence(state))"
+                    : "\(name) is no longer held by \(Printable.text(grant.identity)); the server does not show whether it was")
             return ExitCode.no
         }
     }
 
-    /// Reports why there is no lease of ours: with `--id`, who holds it; without, that no grant is saved, and what to do.
+    /// Reports why no lease is ours: with `--id`, who holds the election; without `--id`, that no grant is saved, and the hint.
     func tellNotOurs(_ name: String, orElse hint: String) async throws(CoordinationError) {
         guard let identity = invocation[Flags.id] else { return messages.note("\(name) is not ours: no grant is saved for it; \(hint)") }
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
@@ -58,16 +58,16 @@ extension Setup {
         case .plain where wasThere: try output.print(record: [name, "left-queue"])
         case .terminal, .plain: break
         }
-        if !wasThere { messages.note("\(Printable.text(identity)) does not wait for \(name)") }
+        if !wasThere { messages.note("\(Printable.text(identity)) is not waiting for \(name)") }
         return wasThere ? ExitCode.yes : ExitCode.no
     }
 
-    /// The term that is ours: that of `--id` and `--token`, or without `--id` that of the saved grant. nil if there is none.
+    /// Our term: the one of `--id` and `--token`, or of the saved grant if there is no `--id`; nil if there is none.
     func ourGrant(of name: String) async throws(CoordinationError) -> Grant? {
         guard let identity = invocation[Flags.id] else { return try GrantStore().load(name: name, server: server) }
         var token = invocation[Flags.token].map { FencingToken($0) }
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
-        // A system that does not show who leads has no tokens either: the identity must do.
+        // A system that does not show who leads has no tokens either. The identity must suffice.
         let isTold = coordinator.capabilities.has(.readLeader)
         if token == nil, isTold {
             guard state.leader == identity else { return nil }

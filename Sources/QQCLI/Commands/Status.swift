@@ -7,8 +7,8 @@ extension Setup {
         for name in names { try coordinator.validate(name: name, identity: "status", ttl: ttl) }
         let advisor =
             invocation[Flags.advice]
-            ? try coordinator.require(coordinator.serverQueue, .backoffAdvice, for: "tell how long to wait") : nil
-        if invocation[Flags.contested] { try coordinator.capabilities.require(.waiterCount, for: "tell who waits", at: server) }
+            ? try coordinator.require(coordinator.serverQueue, .backoffAdvice, for: "show how long to wait") : nil
+        if invocation[Flags.contested] { try coordinator.capabilities.require(.waiterCount, for: "show who waits", at: server) }
         guard !names.isEmpty || invocation[Flags.all] else {
             throw CoordinationError(.usage, "status: NAME is missing", because: "", hint: "name elections, or list them with --all")
         }
@@ -33,10 +33,10 @@ extension Setup {
         try show(Array(page), isList: names.count != 1)
         if let problem = states.compactMap(\.problem).first { throw problem }
         let wanted = zip(states, mine).map { state, mine in invocation[Flags.mine] ? mine : state.isLed }
-        // A list alone is always a yes; with --mine it is a yes if a lease in it is ours.
+        // A list is always a yes, except with --mine: then it is a yes only if a lease in it is ours.
         if names.isEmpty { return invocation[Flags.mine] && !wanted.contains(true) ? ExitCode.no : ExitCode.yes }
         if !invocation[Flags.mine], states.contains(where: { $0.phase == .unknown }) {
-            try coordinator.capabilities.require(.readLeader, for: "tell who leads what is not ours", at: server)
+            try coordinator.capabilities.require(.readLeader, for: "show who leads an election that is not ours", at: server)
         }
         return wanted.allSatisfy { $0 } ? ExitCode.yes : ExitCode.no
     }
@@ -47,7 +47,7 @@ extension Setup {
             isContested: invocation[Flags.contested], endsWithin: invocation[Flags.expiresWithin])
     }
 
-    /// Whether the present term is ours: held under `--id`, under a saved grant, or by the guarded command that runs this process.
+    /// Whether the current term is ours: held under `--id`, under a saved grant, or by the guarded command that runs this process.
     func isOurs(_ state: ElectionState) throws(CoordinationError) -> Bool {
         guard state.isLed, let leader = state.leader else { return false }
         if let givenIdentity { return leader == givenIdentity }
@@ -69,7 +69,7 @@ extension Setup {
                 try output.print(
                     json: ["server": .string(server.description), "system": .string(server.system.name), "elections": .array(values)])
             }
-        // The columns of the system, even if they are empty: scripts cut columns out by their number.
+        // All columns of the system, even empty ones, because scripts cut columns out by their number.
         case .plain: for row in rows { try output.print(record: row.record(system.columns)) }
         case .terminal:
             if rows.isEmpty {

@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 
 extension Setup {
-    /// `step-down NAME`: makes the present leader step down.
+    /// `step-down NAME`: makes the current leader step down.
     func stepDown() async throws -> Int32 {
         try coordinator.validate(name: name, identity: identity, ttl: ttl)
         let state = try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }
@@ -50,7 +50,7 @@ extension Setup {
     /// Whether another node is asked to step down, without force.
     private var isAsking: Bool { invocation[Flags.node] != nil && !invocation[Flags.force] }
 
-    /// Why no leader has to step down; nil if one has to.
+    /// The reason why no leader has to step down; nil if one has to.
     private func refusal(_ state: ElectionState) -> String? {
         guard state.isLed else { return "nobody leads" }
         if let node = invocation[Flags.node], node != state.leader { return "it is \(Rendering.sentence(state)), not by \(node)" }
@@ -66,7 +66,7 @@ extension Setup {
         return ExitCode.no
     }
 
-    /// Confirms that another leader is meant to step down, by a flag or with the user.
+    /// Requires a confirmation that another leader should step down: a flag, or the user's answer.
     /// - Throws: `.denied` without a confirmation.
     private func confirm(_ state: ElectionState) async throws(CoordinationError) {
         let leader = Printable.text(state.leader ?? "a command whose lease was removed")
@@ -79,14 +79,14 @@ extension Setup {
         }
         if invocation[Flags.yes] { return }
         guard isatty(0) == 1, isatty(1) == 1 else { throw denied("not confirmed", "add --yes if there is no terminal to ask on") }
-        // No progress line until the question is answered.
+        // Show no progress line until the question is answered.
         progress?.end()
-        messages.ask("Make \(leader) let go of \(Printable.text(state.name))? Its work is ended. [y/N] ")
-        // Read without blocking: a session renews its leases until the answer comes.
+        messages.ask("Make \(leader) step down from \(Printable.text(state.name))? This ends its work. [y/N] ")
+        // The answer is read without blocking, because a session continues to renew its leases.
         guard Question.isYes(await Question.answer(on: loop)) else {
             throw denied("not confirmed", "answer y, or add --yes")
         }
-        // The time that the user took to answer does not count.
+        // The progress line does not count the time that the user took to answer.
         progress?.wait(for: WaitingText.asking(server), anew: true)
     }
 

@@ -26,7 +26,7 @@ extension Setup {
             group.addTask { try await follow(names, display, recorder, outage, lastStates) }
             if invocation[Flags.until] == .mine {
                 group.addTask {
-                    // The change is visible as soon as the lease is granted; the grant is saved a moment later.
+                    // The change can be read as soon as the lease is granted, but the grant is saved a moment later.
                     while try !isFulfilled(lastStates.all, of: names, hasChanged: true) { try await loop.sleep(for: .milliseconds(50)) }
                     return ExitCode.yes
                 }
@@ -48,16 +48,16 @@ extension Setup {
                     guard invocation[Flags.until] != nil else { return ExitCode.yes }
                     throw CoordinationError(
                         .timedOut, "gave up watching \(names.joined(separator: ", "))",
-                        because: "what --until names has not come true in \(DurationText.brief(limit))", at: server.description)
+                        because: "the condition of --until was not met in \(DurationText.brief(limit))", at: server.description)
                 }
             }
             defer { group.cancelAll() }
             return try await group.next() ?? ExitCode.unavailable
         }
-        // The live view is removed; the state that was waited for is printed.
+        // The live view has been removed from the screen. Print the state that was waited for.
         if invocation[Flags.until] != nil, code == ExitCode.yes, let live = display as? LiveDisplay { try live.printLast() }
         try Streams.check()
-        // The last line is the answer: it has to be delivered.
+        // The last line is the answer. Wait until it is delivered.
         if invocation[Flags.until] != nil, !stopped.isSet.load(ordering: .relaxed) { _ = try await delivered(signals) }
         return code
     }
@@ -68,12 +68,13 @@ extension Setup {
         return LiveDisplay(LiveView(names, at: server.description, isUnicode: Letters.areUnicode), lines, on: loop, clock: loop)
     }
 
-    /// Shows and records each change until the condition of `--until` is true. Once each election has been read, outages are ridden out.
+    /// Shows and records each change until the condition of `--until` is true. After each election has been read once, the watch
+    /// continues through outages.
     private func follow(
         _ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?, _ outage: Outage, _ lastStates: LastStates
     ) async throws -> Int32 {
         var hasChanged = false
-        // The elections whose present state follows after an outage.
+        // The elections that have not been read since an outage.
         var hidden: Set<String> = []
         let code = try await coordinator.follow(
             names, withRenewals: recorder != nil || display is LiveDisplay, on: loop, pause: Self.pauseInOutage
@@ -100,7 +101,7 @@ extension Setup {
         return code ?? ExitCode.unavailable
     }
 
-    /// Before elections are read again in an outage.
+    /// The pause before elections are read again in an outage.
     private static let pauseInOutage: Duration = .seconds(1)
 
     private func run(_ command: String, _ change: Change) async {

@@ -2,15 +2,15 @@ import Yams
 
 /// Parses the YAML of user files within bounds.
 ///
-/// An alias expands to everything under its anchor. A few lines of aliases of aliases expand to billions of values, and the library visits each of them if they
-/// are keys. (The library itself bounds nesting.)
+/// An alias expands to everything under its anchor. A few lines of aliases of aliases expand to billions of values, and the library visits each of them if
+/// they are keys. The library itself limits nesting.
 enum BoundedYAML {
-    /// Why a text is not parsed.
+    /// The reason that a text is not parsed.
     struct TooMuch: Error, Equatable {
         var reason: String
     }
 
-    /// More than a file of contexts needs: an alias makes one context equal to another.
+    /// More than a file of contexts needs, in which an alias makes one context equal to another.
     static let mostAliases = 16
     /// Size of the largest text with aliases, in bytes.
     static let largestWithAliases = 1 << 16
@@ -19,11 +19,11 @@ enum BoundedYAML {
     static func compose(_ text: String) throws -> Node? {
         let count = aliases(in: text)
         if count > mostAliases { throw TooMuch(reason: "it has \(count) aliases (*NAME), more than \(mostAliases)") }
-        if count > 0, text.utf8.count > largestWithAliases { throw TooMuch(reason: "it has aliases (*NAME), and is larger than 64 KiB") }
+        if count > 0, text.utf8.count > largestWithAliases { throw TooMuch(reason: "it has aliases (*NAME) and is larger than 64 KiB") }
         return try Yams.compose(yaml: text)
     }
 
-    /// The number of possible aliases. One in a quoted text or in a comment counts as well.
+    /// The number of possible aliases, including those in quoted texts and comments.
     static func aliases(in text: String) -> Int {
         var count = 0
         var before = UInt8(ascii: "\n")

@@ -9,7 +9,7 @@ struct ContextChoice: Sendable {
 
     /// The context that `--context` or `QQ_CONTEXT` names, or else the current one; nil if none applies.
     ///
-    /// A command line that names a server ignores the current context entirely: its identity and credentials are for another server.
+    /// A command line that names a server ignores the current context entirely, because its identity and credentials are for another server.
     init?(for invocation: Invocation) throws(CoordinationError) {
         let named = invocation[Flags.context] ?? filledVariable("QQ_CONTEXT")
         if named == nil, invocation.isGiven(Flags.server) || invocation.isGiven(Flags.clusterConfig) || filledVariable("QQ_SERVER") != nil {
@@ -54,7 +54,7 @@ struct ContextChoice: Sendable {
         if [Flags.server.erased.name, Flags.clusterConfig.erased.name].contains(flag.name) {
             return !invocation.isGiven(Flags.server) && !invocation.isGiven(Flags.clusterConfig) && filledVariable("QQ_SERVER") == nil
         }
-        // There can be one login only: another one replaces that of the context.
+        // A connection has only one login. A login from the command line or the environment replaces the context's login.
         for system in Systems.all {
             let logins = system.logins()
             guard logins.contains(where: { $0.name == flag.name }) else { continue }

@@ -25,7 +25,7 @@ struct ContextCommand: Sendable {
         store = try ContextsStore()
     }
 
-    /// Checks the rules that depend on the action, which the parser does not know.
+    /// Checks the rules that depend on the action. The parser does not know them.
     private static func check(_ invocation: Invocation, _ action: Action, _ count: Int) throws(UsageError) {
         let wanted: ClosedRange<Int> =
             switch action {
@@ -58,7 +58,7 @@ struct ContextCommand: Sendable {
     }
 
     /// Runs every action but `test`, which is a command on a server.
-    /// - Parameter lock: the lock for a change, if it is taken already.
+    /// - Parameter lock: the lock for a change, if the caller has acquired it already.
     func run(under lock: ContextsLock? = nil) throws -> Int32 {
         switch action {
         case .add: try add(lock)
@@ -71,7 +71,7 @@ struct ContextCommand: Sendable {
         }
     }
 
-    /// The same in a session: waiting for another process that changes the contexts does not block the loop.
+    /// Runs an action in a session. Waiting for another process that changes the contexts does not block the loop.
     func run(on loop: MainLoop) async throws -> Int32 {
         switch action {
         case .add, .use, .remove, .rename: try run(under: await store.lock(on: loop))
@@ -79,7 +79,7 @@ struct ContextCommand: Sendable {
         }
     }
 
-    /// The command line that `context test` stands for: `cluster-status` of a context; nil for any other command.
+    /// The `cluster-status` command line that `context test` stands for; nil for any other command.
     static func testing(_ invocation: Invocation) throws -> Invocation? {
         guard invocation.command.id == .context, invocation.positionals.first == Action.test.rawValue else { return nil }
         _ = try ContextCommand(invocation)
@@ -103,14 +103,14 @@ struct ContextCommand: Sendable {
         let entry = ContextsFile.Entry(name: name, settings: try ContextImport.settings(invocation))
         guard entry["server"] != nil || entry["cluster-config"] != nil else {
             throw UsageError(
-                "context add: nothing says where the election lives",
+                "context add: the server is missing",
                 hint: "add -s URL, --cluster-config FILE, --from FILE or --from-kubeconfig")
         }
         let replaces = invocation[Flags.replace]
         try store.change(under: lock) { (file) throws(CoordinationError) in
             if file[name] != nil, !replaces {
                 throw CoordinationError(
-                    .configuration, "left context \(name) as it is", because: "there is one already", at: store.path,
+                    .configuration, "left context \(name) as it is", because: "it exists already", at: store.path,
                     hint: "add --replace, or choose another name")
             }
             return .add(entry)
@@ -127,7 +127,7 @@ struct ContextCommand: Sendable {
         }
         try tell("using", name)
         if let variable = ["QQ_SERVER", "QQ_CONTEXT"].first(where: { filledVariable($0) != nil }) {
-            messages.note("\(variable) is set, and comes before the current context")
+            messages.note("\(variable) is set, and overrides the current context")
         }
         return ExitCode.yes
     }
@@ -135,7 +135,7 @@ struct ContextCommand: Sendable {
     private func remove(_ name: String, _ lock: ContextsLock?) throws -> Int32 {
         try store.change(under: lock) { (file) throws(CoordinationError) in
             guard file[name] != nil else { throw ContextChoice.unknown(name, in: file, at: store.path) }
-            if file.current == name { messages.note("\(name) was the current context; there is none now") }
+            if file.current == name { messages.note("\(name) was the current context; now none is current") }
             return .remove(name)
         }
         try tell("removed", name)
@@ -151,7 +151,7 @@ struct ContextCommand: Sendable {
             if old == new { return nil }
             guard file[new] == nil else {
                 throw CoordinationError(
-                    .configuration, "left context \(old) as it is", because: "there is one already that is called \(new)", at: store.path,
+                    .configuration, "left context \(old) as it is", because: "a context \(new) exists already", at: store.path,
                     hint: "choose another name, or remove that one first: qq context remove \(new)")
             }
             return .rename(old, to: new)

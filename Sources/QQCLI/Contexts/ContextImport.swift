@@ -3,7 +3,8 @@ import QQCore
 import QQNATS
 import Yams
 
-/// The settings that `qq context add` puts into a context: the flags of the command line, on top of those from another program's file.
+/// The settings that `qq context add` puts into a context: the flags of the command line, and the settings in another program's file that
+/// these flags do not override.
 enum ContextImport {
     static func settings(_ invocation: Invocation) throws -> [ContextsFile.Setting] {
         var found: [ContextsFile.Setting] = []
@@ -26,7 +27,7 @@ enum ContextImport {
         return ContextsFile.pathKeys.contains(flag.name) ? absolute(text) : text
     }
 
-    /// An absolute path: a context is used in any folder.
+    /// An absolute path, because a context is used in any folder.
     private static func absolute(_ path: String) -> String {
         if path.hasPrefix("/") { return path }
         guard let folder = getcwd(nil, 0) else { return path }
@@ -39,12 +40,12 @@ enum ContextImport {
         let file = try ClusterFile.read(path)
         guard let server = file.server else {
             throw CoordinationError(
-                .configuration, "cannot import a context", because: "nats.servers is missing", at: path, hint: "give -s URL beside it")
+                .configuration, "cannot import a context", because: "nats.servers is missing", at: path, hint: "also give -s URL")
         }
         if file.logins.contains(where: { if case .credentialsFile = $0.credentials { false } else { true } }) {
             throw CoordinationError(
                 .configuration, "cannot import a context", because: "the file holds a password or a token, and contexts hold no secrets",
-                at: path, hint: "refer to it as it is: --cluster-config \(path)")
+                at: path, hint: "use the file itself: --cluster-config \(path)")
         }
         var found: [ContextsFile.Setting] = [.init("server", server.description)]
         if let id = file.nodeID { found.append(.init("id", id)) }

@@ -10,7 +10,7 @@ import Yams
 ///         server: nats://n1,n2,n3
 ///         creds: /etc/qq/prod.creds
 struct ContextsFile: Sendable, Equatable {
-    /// A setting of a context, as it is written.
+    /// A setting of a context, with its text as in the file or on the command line.
     struct Setting: Sendable, Equatable {
         /// The flag's long name without its dashes.
         let key: String
@@ -75,10 +75,10 @@ struct ContextsFile: Sendable, Equatable {
         do { root = try BoundedYAML.compose(text) } catch let error as YamlError {
             throw wrong(Self.reason(error), Self.line(error))
         } catch let error as BoundedYAML.TooMuch {
-            throw wrong(error.reason, nil, hint: "write out the values that they stand for")
+            throw wrong(error.reason, nil, hint: "write out the values that the aliases stand for")
         } catch { throw wrong("\(error)", nil) }
         guard let root, root.null == nil else { return }
-        guard let members = root.mapping else { throw wrong("it is no mapping of 'current' and 'contexts'", root.mark?.line) }
+        guard let members = root.mapping else { throw wrong("it is not a mapping of 'current' and 'contexts'", root.mark?.line) }
         for (key, value) in members {
             let line = key.mark?.line
             switch key.string {
@@ -87,7 +87,7 @@ struct ContextsFile: Sendable, Equatable {
                 current = name
             case "contexts":
                 if value.null != nil { continue }
-                guard let contexts = value.mapping else { throw wrong("'contexts' is no mapping of names to contexts", line) }
+                guard let contexts = value.mapping else { throw wrong("'contexts' is not a mapping of names to contexts", line) }
                 for (name, settings) in contexts { entries.append(try Self.entry(name, settings, wrong)) }
             case let other:
                 throw wrong(
@@ -107,7 +107,7 @@ struct ContextsFile: Sendable, Equatable {
             throw wrong("'\(Printable.text(title))' cannot be the name of a context: \(problem)", name.mark?.line, nil)
         }
         if value.null != nil { return Entry(name: title, settings: []) }
-        guard let members = value.mapping else { throw wrong("'\(title)' is no mapping of settings", name.mark?.line, nil) }
+        guard let members = value.mapping else { throw wrong("'\(title)' is not a mapping of settings", name.mark?.line, nil) }
         var settings: [Setting] = []
         for (key, value) in members {
             let (word, line) = (text(key) ?? "?", key.mark?.line ?? 0)
@@ -117,7 +117,7 @@ struct ContextsFile: Sendable, Equatable {
                     Suggestion.hint(for: word, among: flags.map(\.name)) ?? "known are \(flags.map(\.name).joined(separator: ", "))")
             }
             guard value.null == nil, let text = text(value) else {
-                throw wrong("'\(word)' is \(kind(of: value)), and has to be \(flag.isSwitch ? "true or false" : "one value")", line, nil)
+                throw wrong("'\(word)' is \(kind(of: value)), and must be \(flag.isSwitch ? "true or false" : "one value")", line, nil)
             }
             if let problem = problem(flag, text) { throw wrong("'\(word)': \(problem.message)", line, problem.hint) }
             settings.append(Setting(word, text, line: line))
@@ -130,17 +130,18 @@ struct ContextsFile: Sendable, Equatable {
         if flag.name == Flags.server.erased.name {
             do throws(ServerURL.Invalid) { _ = try Systems.url(text) } catch { return UsageError(error.reason, hint: error.hint) }
             guard Hidden.credentials(in: Array(text.utf8)) == nil else {
-                return UsageError("it holds a secret, and contexts hold none", hint: "name a file with it, such as --creds FILE")
+                return UsageError(
+                    "it holds a secret, and contexts hold no secrets", hint: "name a file that contains it, such as --creds FILE")
             }
         }
-        if flag.isSwitch { return ["true", "false"].contains(text) ? nil : UsageError("has to be true or false") }
+        if flag.isSwitch { return ["true", "false"].contains(text) ? nil : UsageError("must be true or false") }
         do throws(UsageError) {
             _ = try flag.read(text)
             return nil
         } catch { return error }
     }
 
-    /// A scalar as it is written: flags take numbers and booleans as texts, too.
+    /// A scalar as it is written, also if it is a number or a boolean: flags parse texts.
     private static func text(_ node: Node) -> String? { node.scalar?.string }
 
     private static func kind(of node: Node) -> String {
@@ -164,7 +165,7 @@ struct ContextsFile: Sendable, Equatable {
         switch error {
         case .scanner(_, let problem, _, _), .parser(_, let problem, _, _), .composer(_, let problem, _, _): "not YAML: \(problem)"
         case .reader(let problem, _, _, _): "not YAML: \(problem)"
-        case .duplicatedKeysInMapping(let keys, _): "a key is there twice: \(keys.joined(separator: ", "))"
+        case .duplicatedKeysInMapping(let keys, _): "duplicate keys: \(keys.joined(separator: ", "))"
         default: "not YAML"
         }
     }

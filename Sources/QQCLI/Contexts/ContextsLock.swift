@@ -36,12 +36,12 @@ final class ContextsLock: Sendable {
         }
     }
 
-    /// The error if another process has kept the lock all the time. Names that process.
+    /// The error if another process has kept the lock for the whole wait. Names that process if it is known.
     func refusal(after patience: Duration) -> CoordinationError {
         let holder = descriptor.withLock { flockHolder(of: $0) }
         return CoordinationError(
             .unavailable, "cannot change the contexts",
             because: "\(holder?.description ?? "another process") has kept them locked for \(DurationText.brief(patience))", at: path,
-            hint: holder.map { "have it let go, or end it: kill \($0.pid)" } ?? "see who: fuser -v \(path).lock")
+            hint: holder.map { "have it release the lock, or end it: kill \($0.pid)" } ?? "find that process: fuser -v \(path).lock")
     }
 }

@@ -46,7 +46,7 @@ struct ContextsStore: Sendable {
     /// Reads, changes and writes the file under the lock.
     ///
     /// - Parameters:
-    ///   - lock: the lock, if the caller has it already, as a session does, which waits for it without blocking its renewals.
+    ///   - lock: the lock, if the caller has acquired it already. A session does so, to wait for the lock without blocking its renewals.
     ///   - change: returns the change to make; nil for none.
     func change(
         under lock: ContextsLock? = nil, _ change: (ContextsFile) throws(CoordinationError) -> ContextsText.Change?
@@ -56,13 +56,13 @@ struct ContextsStore: Sendable {
         let text = try text() ?? ""
         guard let wanted = try change(try ContextsFile(text, path: path)) else { return }
         let edited = try ContextsText.apply(wanted, to: text, path: path)
-        // A link stays one: it can lead into a repository of dot files.
+        // A symbolic link is kept, because it can lead into a repository of dot files.
         do throws(AtomicFile.Failure) { try AtomicFile.write(Array(edited.utf8), to: path, mode: 0o600, isDurable: true) } catch {
             throw CoordinationError(.unavailable, "cannot write the contexts", because: error.reason, at: path)
         }
     }
 
-    /// How long to wait for the change of another process, which reads and writes one small file.
+    /// Longest wait for another process to finish its change, which reads and writes one small file.
     private static let patience: Duration = .seconds(5)
     private static let pause: Duration = .milliseconds(5)
 
@@ -87,7 +87,7 @@ struct ContextsStore: Sendable {
         return lock
     }
 
-    /// Opens the lock file. It is not the file of contexts itself, which is replaced by each change.
+    /// Opens the lock file. The file of contexts cannot be the lock, because each change replaces it.
     private func openLock() throws(CoordinationError) -> ContextsLock {
         do throws(FileError) { try Folder.make(Folder.containing(path)) } catch {
             throw CoordinationError(.unavailable, "cannot make the folder of the contexts", because: error.reason, at: error.path)

@@ -2,8 +2,8 @@ import QQCore
 
 /// Changes a file of contexts without changing the rest of its text, which users have written.
 ///
-/// Lines are edited, and the result is parsed to check it. A text in a form that `qq` does not write is rewritten if it has no comments; with comments, the
-/// change fails.
+/// Lines are edited, and the result is parsed to check it. A text in a form that `qq` does not write is rewritten if it has no comments. If it has comments,
+/// the change fails.
 enum ContextsText {
     enum Change: Sendable, Equatable {
         case use(String)
@@ -70,7 +70,7 @@ enum ContextsText {
             UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
                 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || "/._-@".utf8.contains(byte)
         }
-        // First characters that can only begin a text.
+        // First characters that always begin a plain scalar, not another construct.
         let beginsPlain =
             text.utf8.first.map { first in
                 first == UInt8(ascii: "/") || UInt8(ascii: "a")...UInt8(ascii: "z") ~= first | 0x20

@@ -9,7 +9,8 @@ struct EffectiveValue: Sendable {
     let origin: String
     var isDefault: Bool { origin == "default" }
 
-    /// Every setting that a context can have, in their order. Precedence: flag, environment, context, the cluster file that the context names, default.
+    /// All settings that a context can have, in the order of `ContextsFile.flags`. Precedence: flag, environment, context, the cluster file that the context
+    /// names, default.
     static func all(_ invocation: Invocation) throws(CoordinationError) -> [EffectiveValue] {
         let choice = try ContextChoice(for: invocation)
         let filled = try choice?.fill(invocation) ?? invocation

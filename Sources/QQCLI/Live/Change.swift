@@ -1,11 +1,11 @@
 import QQCore
 
-/// A change of an election, and its name.
+/// A change of an election.
 struct Change: Sendable {
     enum Kind: String, Sendable, CaseIterable {
         /// The state when the watch began.
         case state
-        /// The election has a leader, and had none before.
+        /// The election has a leader after a time without one.
         case elected
         /// The election has another leader, or the same one in a new term.
         case changed
@@ -29,7 +29,7 @@ struct Change: Sendable {
         self.time = time
     }
 
-    /// The change between two states of an election, which happened now.
+    /// The change between two states of an election, with the present time.
     init(from before: ElectionState?, to state: ElectionState) { self.init(Self.kind(from: before, to: state), state, at: .now()) }
 
     private static func kind(from before: ElectionState?, to state: ElectionState) -> Kind {

@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// The live view of `watch`, redrawn at each change, and several times a second for the remaining times.
+/// The live view of `watch`, redrawn at each change, and several times a second to update the remaining times.
 final class LiveDisplay: WatchDisplay {
     private struct State {
         var view: LiveView
@@ -17,7 +17,7 @@ final class LiveDisplay: WatchDisplay {
     private let lines: LineDisplay
     private let screen: LiveScreen
     private let loop: MainLoop
-    /// The clock that remaining times are counted on: the loop's, or that of a replay.
+    /// The clock of remaining times: the loop's, or a replay's.
     private let clock: any LeaseClock
 
     init(_ view: LiveView, _ lines: LineDisplay, on loop: MainLoop, clock: any LeaseClock) {
@@ -47,7 +47,7 @@ final class LiveDisplay: WatchDisplay {
             }
             state.view.note(text, time: ClockTime.text(.now()))
         }
-        // If this fails, the next tick draws it.
+        // If drawing fails, the next tick tries again.
         try? draw()
     }
 
@@ -109,7 +109,7 @@ final class LiveDisplay: WatchDisplay {
             var keys = [UInt8](repeating: 0, count: 64)
             let count = screen.isOpen ? read(STDIN_FILENO, &keys, keys.count) : 0
             if keys.prefix(max(count, 0)).contains(where: { $0 == UInt8(ascii: "q") || $0 == UInt8(ascii: "Q") }) { return }
-            // Nothing can be read: try again later.
+            // Nothing can be read now. Try again later.
             if count <= 0 { try await loop.sleep(for: .milliseconds(200)) }
         }
     }

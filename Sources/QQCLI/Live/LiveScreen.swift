@@ -65,7 +65,8 @@ final class LiveScreen: Sendable {
         try Output.write(raw: "\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J")
     }
 
-    /// Draws in one write, each line over the old one, so that nothing flickers. A terminal that supports synchronized updates shows it at once (mode 2026).
+    /// Draws in one write, each line over the old one, so that nothing flickers. A terminal that supports synchronized updates (mode 2026) shows the whole
+    /// frame at the same moment.
     func draw(_ lines: [LiveView.Line], clearing: Bool) throws(CoordinationError) {
         var text = "\u{1b}[?2026h" + (clearing ? "\u{1b}[2J" : "") + "\u{1b}[H"
         for (index, line) in lines.enumerated() {

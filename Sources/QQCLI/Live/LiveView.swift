@@ -1,6 +1,7 @@
 import QQCore
 
-/// The live view of `qq watch`: a row for each election, a strip that shows who led when, and the last changes. Pure: states and events in, lines out.
+/// The live view of `qq watch`: a row for each election, a strip that shows who led when, and the last changes. Pure: turns states and
+/// events into lines.
 struct LiveView: Sendable {
     /// Text in one colour.
     struct Span: Sendable, Equatable {
@@ -15,7 +16,7 @@ struct LiveView: Sendable {
 
     typealias Line = [Span]
 
-    /// The leader from a moment on, until the next entry.
+    /// The leader from a moment until the next entry.
     private struct Reign: Sendable {
         let leader: String?
         let since: BootInstant
@@ -39,7 +40,7 @@ struct LiveView: Sendable {
         var full = "█"
         var empty = "░"
         var nobody: Character = "·"
-        /// In place of text that does not fit.
+        /// Replaces text that does not fit.
         var more: Character = "…"
     }
 
@@ -50,7 +51,7 @@ struct LiveView: Sendable {
     private var letters: [String: Character] = [:]
     private var lettersGiven = 0
     private var past: [Past] = []
-    /// The present problem of the connection, shown below the title.
+    /// The current problem of the connection, shown below the title.
     var notice: String?
 
     /// The time span of the strips.
@@ -66,10 +67,10 @@ struct LiveView: Sendable {
         rows = names.map { Row(name: $0) }
     }
 
-    /// Takes in the present state of an election.
+    /// Records the current state of an election.
     /// - Parameters:
-    ///   - word: the name of the change; nil for the first state, and for a change that is not one of leadership.
-    ///   - time: the time of day, as it is shown.
+    ///   - word: the name of the change; nil for the first state and for a renewal, which are not listed as changes.
+    ///   - time: the time of day, as text to show.
     mutating func update(_ state: ElectionState, word: String?, time: String, at now: BootInstant) {
         guard let index = rows.firstIndex(where: { $0.name == state.name }) else { return }
         rows[index].state = state
@@ -77,7 +78,7 @@ struct LiveView: Sendable {
         let leader = state.isLed ? state.leader : nil
         if rows[index].reigns.last.map({ $0.leader != leader }) ?? true { rows[index].reigns.append(Reign(leader: leader, since: now)) }
         if let leader, letters[leader] == nil { give(leader) }
-        // The strip starts later.
+        // Forget the leaders before the start of the strip.
         while rows[index].reigns.count > 1, rows[index].reigns[1].since < now - Self.reach { rows[index].reigns.removeFirst() }
         guard let word else { return }
         keep(.change(time: time, name: state.name, word: word, leader: leader, token: state.token, isGood: state.isLed))
@@ -116,7 +117,7 @@ struct LiveView: Sendable {
         lines += table(width, now)
         lines.append([])
         let strips = strips(width, now)
-        // If there is not enough room, the list of changes comes before the strips.
+        // If there is not enough room, show the list of changes rather than the strips.
         let room = height - lines.count - 1
         if room > strips.count + 4 {
             lines += strips
@@ -225,7 +226,7 @@ struct LiveView: Sendable {
     /// Whole seconds, rounded up: `9s`, `2m5s`.
     private static func seconds(_ duration: Duration) -> String { DurationText.brief(.seconds(saturating: duration.seconds.rounded(.up))) }
 
-    /// Pads a text with spaces to a width, or cuts it to that width with a mark at the end.
+    /// Pads a text with spaces to a width, or cuts it to that width with a glyph at the end.
     private func padded(_ text: String, _ width: Int) -> String {
         let columns = text.columns
         if columns <= width { return text + String(repeating: " ", count: width - columns) }

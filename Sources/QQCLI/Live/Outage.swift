@@ -1,7 +1,7 @@
 import QQCore
 import Synchronization
 
-/// Whether the server is out of reach, by the events of the connection and by failed reads. Reports the start and the end of each outage once.
+/// Whether the server is out of reach, according to the events of the connection and to failed reads. Reports the start and the end of each outage once.
 final class Outage: Sendable {
     private let isCut = Mutex(false)
     private let tell: @Sendable (ConnectionEvent) throws -> Void
@@ -9,7 +9,7 @@ final class Outage: Sendable {
     /// - Parameter tell: reports an event to the operator.
     init(_ tell: @escaping @Sendable (ConnectionEvent) throws -> Void) { self.tell = tell }
 
-    /// Takes in an event of the connection. `connected` is reported only after an outage.
+    /// Records an event of the connection, and reports it. `connected` is reported only after an outage.
     func report(_ event: ConnectionEvent) throws {
         let isNews = isCut.withLock { isCut in
             let wasCut = isCut
@@ -20,12 +20,12 @@ final class Outage: Sendable {
         if isNews { try tell(event) }
     }
 
-    /// A read has failed and will be tried again.
+    /// Records that a read has failed and will be tried again.
     func begins(_ error: CoordinationError) throws {
         if isCut.withLock({ $0 }) { return }
         try report(ConnectionEvent(.unreachable, "\(error); trying again"))
     }
 
-    /// A read has succeeded.
+    /// Records that a read has succeeded.
     func ends(at server: ServerURL) throws { try report(ConnectionEvent(.connected, server.description)) }
 }

@@ -11,7 +11,7 @@ final class Recorder: Sendable {
     init(_ path: String) throws(CoordinationError) {
         var before = stat()
         if stat(path, &before) == 0 { try Self.check(before, path) }
-        // Opening must not block, whatever is at the path by now.
+        // The file might have been replaced since the check, for example with a pipe. Opening must not block even then.
         let opened = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0o644)
         guard opened >= 0 else {
             throw CoordinationError(.unavailable, "cannot record", because: SystemCallError("open").reason, at: path)
@@ -30,9 +30,10 @@ final class Recorder: Sendable {
             CoordinationError(.usage, "cannot record", because: reason, at: path, hint: hint)
         }
         guard status.st_mode & S_IFMT == S_IFREG || AtomicFile.isSink(status) else {
-            throw refused("it is \(AtomicFile.kind(status)), not a regular file", "name a new file; for a pipe there is --json on stdout")
+            throw refused(
+                "it is \(AtomicFile.kind(status)), not a regular file", "name a new file; to write to a pipe, use --json and stdout")
         }
-        if status.st_size > 0 { throw refused("there is something in the file already", "name another file, or remove this one") }
+        if status.st_size > 0 { throw refused("the file is not empty", "name another file, or remove this one") }
     }
 
     deinit { close(descriptor) }
@@ -53,10 +54,10 @@ final class Recorder: Sendable {
         ])
     }
 
-    /// Writes a line in one piece: all lines but the last are whole, however the recording ends.
+    /// Writes a line in one piece. Therefore only the last line can be incomplete, however the recording ends.
     private func write(_ value: JSONValue) throws(CoordinationError) {
         do throws(SystemCallError) { try writeAll(JSONWriter.string(value) + "\n", to: descriptor) } catch {
-            throw CoordinationError(.unavailable, "cannot go on recording", because: error.reason, at: path)
+            throw CoordinationError(.unavailable, "cannot continue recording", because: error.reason, at: path)
         }
     }
 }

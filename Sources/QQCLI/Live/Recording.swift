@@ -3,7 +3,7 @@ import QQCore
 
 /// The events that ``Recorder`` wrote, read back.
 struct Recording: Sendable {
-    /// A line.
+    /// A line of a recording.
     struct Entry: Sendable {
         enum Event: Sendable {
             case change(Change)
@@ -18,7 +18,7 @@ struct Recording: Sendable {
     }
 
     var entries: [Entry]
-    /// Whether the last line was incomplete, and left out.
+    /// Whether the last line was incomplete and is therefore left out.
     let isCutOff: Bool
 
     /// - Parameter path: the file of the bytes, for errors.
@@ -63,7 +63,7 @@ struct Recording: Sendable {
 
     private static func entry(_ line: ArraySlice<UInt8>) throws(Invalid) -> Entry {
         let json: JSONValue
-        do { json = try JSONValue.parse(line) } catch { throw Invalid(reason: "no JSON: \(error.reason)", isNoJSON: true) }
+        do { json = try JSONValue.parse(line) } catch { throw Invalid(reason: "not JSON: \(error.reason)", isNoJSON: true) }
         let time: WallTime
         do { time = try WallTime.parse(rfc3339: try text("time", of: json)) } catch let error as WallTime.Invalid {
             throw Invalid(reason: "time \(error.reason)")
@@ -81,7 +81,7 @@ struct Recording: Sendable {
         let word = try text("state", of: json)
         guard let phase = ElectionState.Phase(rawValue: word) else { throw Invalid(reason: "no such state: \(Printable.text(word))") }
         var state = ElectionState(name: try text("name", of: json), phase: phase)
-        // `--json` has no last_leader.
+        // The output of `watch --json` has no last_leader.
         state.leader = json["leader"]?.stringValue ?? json["last_leader"]?.stringValue
         state.token = json["token"]?.uint64Value.map { FencingToken($0) }
         state.epoch = json["epoch"]?.uint64Value

@@ -12,14 +12,14 @@ struct Replay: Sendable {
     private let signals: any StopSignals
     private let output: Output
 
-    /// - Parameter signals: the signals that end it; nil for those of the process.
+    /// - Parameter signals: the signals that end the replay; nil for SIGINT, SIGTERM and SIGHUP of this process.
     /// - Returns: nil if the command is not a replay.
     /// - Throws: `CoordinationError` about the file or the names.
     init?(_ invocation: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true) async throws {
         guard invocation.command.id == .watch, let path = invocation[Flags.replay] else { return nil }
         var recording = try await Recording(path: path, on: loop)
         let messages = Messages(invocation)
-        if recording.isCutOff { messages.note("\(path): the last line is cut off; left out") }
+        if recording.isCutOff { messages.note("\(path): the last line is incomplete and is left out") }
         names = try Self.names(invocation.positionals, in: recording, at: path)
         let wanted = Set(names)
         recording.entries.removeAll { if case .change(let change) = $0.event { !wanted.contains(change.state.name) } else { false } }
@@ -29,7 +29,7 @@ struct Replay: Sendable {
         output = Output(invocation)
         clock = ReplayClock(loop: loop, speed: invocation[Flags.speed] ?? 1)
         let server = recording.entries.first?.server ?? ""
-        // Only JSON lines name the server, and they are printed as they were recorded.
+        // The server URL is a placeholder: only JSON lines name the server, and they are printed as they were recorded.
         let lines = LineDisplay(output: output, messages: messages, server: try Systems.url("file:///"), clock: clock)
         if mayDraw, output.form == .terminal, LiveScreen.isUsable {
             display = LiveDisplay(LiveView(names, at: "\(server), replayed", isUnicode: Letters.areUnicode), lines, on: loop, clock: clock)
@@ -42,7 +42,7 @@ struct Replay: Sendable {
         let found = recording.names
         for name in given where !found.contains(name) {
             throw CoordinationError(
-                .usage, "cannot replay \(Printable.text(name))", because: "nothing was recorded of it", at: path,
+                .usage, "cannot replay \(Printable.text(name))", because: "it was not recorded", at: path,
                 hint: "recorded: \(found.map { Printable.text($0) }.joined(separator: ", "))")
         }
         return given.isEmpty ? found : found.filter { given.contains($0) }
@@ -76,7 +76,7 @@ struct Replay: Sendable {
         guard let first = recording.entries.first?.time else { return }
         let start = clock.now()
         for entry in recording.entries {
-            // Wall clocks step back; events keep their order all the same.
+            // Wall clocks can step back. Events keep their order even then.
             try await clock.sleep(until: start + max(entry.time - first, .zero))
             switch entry.event {
             case .connection(let event): display.show(event)

@@ -1,18 +1,18 @@
 import Glibc
 import Synchronization
 
-// Lines would tear the live view, or mix with the output of a command that has the terminal.
+// Output is diverted while the live view or a command has the terminal: other lines would tear the view, or mix with the command's output.
 extension Screen {
-    /// A text, and the descriptor that it was meant for.
+    /// A text, and the descriptor to which it should have been written.
     struct Piece: Sendable {
         let text: String
         let descriptor: CInt
 
-        /// Writes the text after all. A failure cannot be reported anywhere.
+        /// Writes the text now. A failure cannot be reported anywhere.
         func write() { try? Streams.write(text, to: descriptor, mayLeave: true) }
     }
 
-    /// The latest pieces, held while something else has the terminal. That can take weeks, so the oldest pieces are dropped.
+    /// The latest pieces, held while something else has the terminal. That can take weeks; the oldest pieces are therefore dropped.
     struct Held: Sendable {
         private static let most = 1000
         private var pieces: [Piece] = []
@@ -36,7 +36,7 @@ extension Screen {
 
     private static let taker = Mutex<(@Sendable (Piece) -> Void)?>(nil)
 
-    /// Passes all output for the terminal to `taker` from now on; nil to write it again.
+    /// Passes all output for the terminal to `taker` from now on; nil to write it to the terminal again.
     static func divert(_ taker: (@Sendable (Piece) -> Void)?) { self.taker.withLock { $0 = taker } }
 
     /// - Returns: whether the piece was passed on and must not be written. Output to a file or a pipe is never diverted.

@@ -5,14 +5,14 @@ import QQLoop
 import QQNATS
 import QQREPL
 
-// A session whose lines a user types.
+// A session in which a user types the lines.
 extension Session {
     /// Reads and runs lines until the end of input, `exit` or a signal, and then releases everything.
     func interact() async throws -> Int32 {
         // If started in the background of a shell, wait for the foreground.
         for _ in 0..<16 where tcgetpgrp(STDIN_FILENO) != getpgrp() { kill(0, SIGTTIN) }
         let signals = try SignalSource([SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGCHLD], on: loop)
-        // Neither Ctrl-Z nor taking the terminal back from a guarded command must stop this process: it renews leases.
+        // Ctrl-Z, and taking the terminal back from a guarded command, must not stop this process, because it renews leases.
         for number in [SIGTTOU, SIGTSTP, SIGQUIT] { signal(number, SIG_IGN) }
         let editor = LineEditor(
             name: "qq", loop: loop, show: { try? Streams.write($0, to: STDOUT_FILENO, mayLeave: true) },
@@ -49,7 +49,7 @@ extension Session {
                 if await mayLeave() { return }
                 continue
             }
-            // Pasted text can be several lines.
+            // Pasted text can have several lines.
             for text in text.split(separator: "\n", omittingEmptySubsequences: false).map({ String($0) }) {
                 do throws(SystemCallError) { try history.add(text) } catch {
                     if isKept { messages.note("the history is not kept: cannot write \(Self.historyPath ?? ""): \(error.reason)") }
@@ -104,11 +104,11 @@ extension Session {
         let answer = await question.value
         if answer == nil { messages.ask("\n") }
         if state.withLock({ $0.leaving }) != nil { return true }
-        // At the end of input there is no user to say no.
+        // At the end of input there is no user who could refuse.
         return Question.isYes(answer) || (answer == nil && !question.isCancelled)
     }
 
-    /// Ends all jobs and releases all leases. Ctrl-C leaves leases that take long to release to expire.
+    /// Ends all jobs and releases all leases. Ctrl-C ends the wait for that, and leaves leases that are still held to expire.
     func leave() async {
         let (jobs, processes) = state.withLock { ($0.jobs, $0.processes) }
         for job in jobs.values {
@@ -119,7 +119,7 @@ extension Session {
         for process in processes.values { process.signal(SIGTERM, isGroup: isInteractive) }
         let ending = Task(executorPreference: loop) { [self] in
             await leases.releaseAll()
-            // Guarded commands release their leases themselves, and have as long as the leases last.
+            // Guarded commands release their leases themselves. They have 15 s, which is the default TTL.
             let deadline = loop.now() + .seconds(15)
             while state.withLock({ !$0.jobs.isEmpty || !$0.processes.isEmpty }), loop.now() < deadline {
                 guard (try? await loop.sleep(for: .milliseconds(5))) != nil else { return }
@@ -129,7 +129,7 @@ extension Session {
         let patience = Task(executorPreference: loop) { [self] in
             guard (try? await loop.sleep(for: .seconds(1))) != nil else { return }
             let names = leases.all.map { Printable.text($0.name) }.joined(separator: ", ")
-            if !names.isEmpty { messages.note("still releasing \(names); Ctrl-C leaves it to expire by itself") }
+            if !names.isEmpty { messages.note("still releasing \(names); Ctrl-C leaves the rest to expire") }
         }
         await ending.value
         patience.cancel()
@@ -144,12 +144,12 @@ extension Session {
 
     // MARK: The prompt
 
-    /// After Ctrl-S and Ctrl-Q the terminal shows the latest prompt only.
+    /// Updates the prompt, unless earlier output still waits for the terminal. After Ctrl-S and Ctrl-Q it then shows only the latest prompt.
     private func showPrompt() { if Streams.isIdle(STDOUT_FILENO) { LineEditor.setPrompt(prompt) } }
 
     private var isDumb: Bool { (filledVariable("TERM") ?? "dumb") == "dumb" }
 
-    /// Context, system, and the leases with their remaining times.
+    /// The prompt: context, system, and the leases with their remaining times.
     var prompt: String {
         let now = loop.now()
         let server = state.withLock { $0.server }

@@ -2,11 +2,12 @@ import CKernel
 import Glibc
 import QQCore
 
-/// The lifeline pipe between a session and the guarded commands that it started: its end of file tells them that the session has ended, in whatever way.
+/// The lifeline pipe between a session and the guarded commands that it started: its end of file shows them that the session has ended, for whatever
+/// reason.
 enum Lifeline {
     private static let variable = "QQ_LIFELINE"
 
-    /// Creates the pipe. A session keeps the writing end open for as long as it lives.
+    /// Creates the pipe. A session keeps the writing end open for its whole life.
     /// - Throws: `SystemCallError` of pipe(2).
     static func make() throws(SystemCallError) -> (reading: CInt, writing: CInt) {
         var ends: [CInt] = [-1, -1]
@@ -18,7 +19,7 @@ enum Lifeline {
     /// The environment entry that names the descriptor to a child process.
     static func entry(_ descriptor: CInt) -> String { "\(variable)=\(descriptor)" }
 
-    /// The reading end that this process inherited; nil if no session started it. Child processes do not inherit it further.
+    /// The reading end that this process inherited; nil if no session started this process. Its own child processes do not inherit the end.
     static func take() -> CInt? {
         guard let text = getenv(variable).map({ String(cString: $0) }) else { return nil }
         unsetenv(variable)

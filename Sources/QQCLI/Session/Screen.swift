@@ -6,7 +6,7 @@ enum Screen {
 
     private static let around = Mutex<Around?>(nil)
 
-    /// Has everything written through `around` from now on; nil to write directly.
+    /// Wraps everything that is written to the terminal in `around` from now on; nil to write directly.
     static func write(through around: Around?) { self.around.withLock { $0 = around } }
 
     /// Calls `body`, which writes to the terminal.

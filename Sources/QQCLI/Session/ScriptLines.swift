@@ -19,7 +19,7 @@ actor ScriptLines {
     init(_ path: String?, _ loop: MainLoop) throws(CoordinationError) {
         name = path ?? "script"
         self.loop = loop
-        // Opening a pipe without a writer must not block; its lines are waited for below.
+        // Opening a pipe without a writer must not block. `readMore` waits for its lines.
         descriptor = path.map { open($0, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY) } ?? STDIN_FILENO
         guard descriptor >= 0 else { throw Self.failure(SystemCallError("open"), name) }
     }
@@ -54,9 +54,9 @@ actor ScriptLines {
         count += 1
         var bytes = bytes
         if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
-        // Some editors write a byte order mark there.
+        // Some editors begin a file with a byte order mark.
         if count == 1, bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }
-        // Replacement characters would turn two identities into one.
+        // Replacement characters could make two identities equal.
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw CoordinationError(.usage, "cannot read the script", because: "it is not valid UTF-8", at: "\(name), line \(count)")
         }
@@ -64,7 +64,7 @@ actor ScriptLines {
     }
 
     private func readMore() async throws {
-        // A pipe might be empty for now. A regular file cannot be waited for, and is always readable.
+        // A pipe might be empty for now. A regular file cannot be waited for; it is always readable.
         do { try await loop.readable(descriptor) } catch is CancellationError { throw CancellationError() } catch {}
         var chunk = [UInt8](repeating: 0, count: 4096)
         let count = read(descriptor, &chunk, chunk.count)

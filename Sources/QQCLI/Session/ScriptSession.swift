@@ -13,7 +13,7 @@ extension Session {
             while let number = try? await signals.next() { end(by: number) }
         }
         defer { watching.cancel() }
-        // A loss also ends a script that waits for its next line.
+        // The loss of a lease also ends a script that waits for its next line.
         leases.whenLost { [self] in state.withLock { $0.reading }?.cancel() }
         let result: Result<Int32?, any Error>
         do { result = .success(try await runLines(of: try ScriptLines(path, loop), keepsGoing: keepsGoing)) } catch {
@@ -27,14 +27,15 @@ extension Session {
     private func runLines(of script: ScriptLines, keepsGoing: Bool) async throws -> Int32? {
         var number = 0
         var failed: Int32?
-        /// - Returns: whether the script is over.
+        /// - Returns: whether the script has to end.
         func fail(_ code: Int32, _ what: String) -> Bool {
             failed = failed ?? code
             Messages.error(CoordinationError(.usage, what, because: ""))
             return !keepsGoing
         }
         while let text = try await nextLine(of: script) {
-            // The line might rely on a lease that was acquired before it, also with --keep-going: a lost lease is not a failed line.
+            // This line might rely on a lease that was acquired before it. The loss of a lease therefore ends the script even with --keep-going, which is
+            // about failed lines only.
             if hasLost(of: script, after: number) { return ExitCode.lost }
             number += 1
             let line: CommandLine
@@ -47,7 +48,7 @@ extension Session {
             let code: Int32
             do {
                 guard case .goOn(let found) = try await run(line, text: text) else { return failed }
-                // A late reader delays the script, but not the renewal of its leases.
+                // A slow reader of stdout delays the script, but not the renewal of its leases.
                 if let error = await delivered() { throw error }
                 code = found
             } catch { code = Self.told(error, messages) }

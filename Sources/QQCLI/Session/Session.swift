@@ -5,16 +5,16 @@ import QQLoop
 import QQREPL
 import Synchronization
 
-/// A session: lines that run one after the other in one process, which holds leases between them. A user types the lines, or a script contains them.
+/// A session: a process that runs lines one after the other, and holds leases between them. A user types the lines, or a script contains them.
 final class Session: Sendable {
     struct State {
         /// The context that `use` chose; nil before that.
         var context: String?
         var jobs: [Int: Job] = [:]
         var foreground: Foreground?
-        /// The guarded command that is waited for.
+        /// The guarded command that the session waits for.
         var process: SessionProcess?
-        /// Every guarded command that is alive.
+        /// All guarded commands that are alive.
         var processes: [pid_t: SessionProcess] = [:]
         /// The end of the lifeline pipe that guarded commands inherit.
         var lifeline: CInt?
@@ -41,7 +41,7 @@ final class Session: Sendable {
 
     /// A command that runs while the next line is typed.
     struct Job: Sendable {
-        /// Without credentials.
+        /// The line that started it, without credentials.
         let line: String
         let startedAt: BootInstant
         let work: Work
@@ -60,7 +60,7 @@ final class Session: Sendable {
         var interrupts = 0
     }
 
-    /// What the session does after a line.
+    /// The outcome of a line: continue with its exit code, or leave the session.
     enum Step: Sendable, Equatable {
         case goOn(Int32)
         case leave
@@ -75,7 +75,7 @@ final class Session: Sendable {
     let output: Output
     let state = Mutex(State())
     let isInteractive: Bool
-    /// Whether the script is on stdin: then no command that is started must read from there.
+    /// Whether the script is on stdin. If so, the commands that it starts must not read from stdin.
     let scriptIsInput: Bool
 
     init(_ base: Invocation, loop: MainLoop, isInteractive: Bool) {
@@ -157,7 +157,7 @@ final class Session: Sendable {
     private func run(_ invocation: Invocation, _ line: CommandLine, _ text: String) async throws -> Int32 {
         let invocation = filled(invocation)
         if invocation.command.id == .repl { throw UsageError("a session runs already", hint: "leave it with 'exit'") }
-        // A manual page is shown by a program of its own, too.
+        // Manual pages are also shown by a separate program.
         if invocation.trailing != nil || (isInteractive && invocation.command.id == .man) {
             return try await runProcess(invocation, isInBackground: line.isInBackground, text)
         }
@@ -172,16 +172,16 @@ final class Session: Sendable {
         return ExitCode.yes
     }
 
-    /// The line with the flags of the session for everything that the line does not set itself.
+    /// Adds the session's flags to a line, for everything that the line does not set itself.
     func filled(_ invocation: Invocation) -> Invocation {
         let ofServers = ContextsFile.flags.map(\.name) + [Flags.context.erased.name]
         var values = base.values.filter { $0.name != Flags.help.erased.name }
         let context = state.withLock { $0.context }
-        // A line that names a server, and a context that was chosen, replace the server of the session together with its credentials.
+        // A server that the line names, or else the context that `use` chose, replaces the session's server together with its credentials.
         let namesServer = [Flags.server.erased, Flags.clusterConfig.erased, Flags.context.erased].contains { invocation.isGiven($0) }
         if namesServer || context != nil { values.removeAll { ofServers.contains($0.name) } }
         if !namesServer, let context { values += flags(of: context) }
-        // Of two flags that exclude each other, the line's applies.
+        // If the line has one of two flags that exclude each other, the session supplies neither.
         for rule in invocation.command.rules {
             guard case .exclusive(let one, let other) = rule, invocation.isGiven(one) || invocation.isGiven(other) else { continue }
             values.removeAll { $0.name == one.name || $0.name == other.name }
@@ -192,7 +192,7 @@ final class Session: Sendable {
             })
     }
 
-    /// The flags that choose a context and its server. `use` overrides the environment.
+    /// The flags that choose a context and its server. As flags they override the environment, as `use` should.
     private func flags(of context: String) -> [GivenFlag] {
         var values = [GivenFlag(name: Flags.context.erased.name, text: context, value: context)]
         guard case .run(let line)? = try? Parser.parse(["status", "--all"]),
@@ -213,12 +213,12 @@ final class Session: Sendable {
             return try await replay.run()
         }
         let invocation = try ContextCommand.testing(invocation) ?? invocation
-        // Leases that the session holds share a folder; other commands run as they do outside of a session.
+        // All leases that the session holds share one `LeaseFolders`. Other commands have their own, as outside of a session.
         let folders = invocation.command.id == .acquire ? folders : LeaseFolders()
         let setup = try Setup(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
         if setup.server.system.isOverNetwork { try Room.check(.network) }
         switch invocation.command.id {
-        // The lease keeps the connection open.
+        // The connection stays open because the lease needs it.
         case .acquire: return try await leases.acquire(setup, signals: button)
         case .release where !invocation[Flags.cancelWait] && setup.givenIdentity == nil && leases.holds(setup.name, at: setup.server),
             .stepDown where leases.holds(setup.name, at: setup.server) && !invocation.isGiven(Flags.node):
@@ -246,15 +246,15 @@ final class Session: Sendable {
             return error.exitCode
         case is CancellationError: return ExitCode.signal(SIGINT)
         default:
-            messages.error(CoordinationError(.unavailable, "cannot go on", because: "\(error)"))
+            messages.error(CoordinationError(.unavailable, "cannot continue", because: "\(error)"))
             return ExitCode.unavailable
         }
     }
 
     // MARK: Completion
 
-    /// Reads the elections of the server, for completion only: failures are ignored.
-    /// - Parameter withMembers: whether to read the members, too, if the system knows them.
+    /// Reads the elections of the server, for completion. Failures are therefore ignored.
+    /// - Parameter withMembers: whether to read the members as well, if the system has members.
     func refreshElections(withMembers: Bool = false) {
         guard isInteractive else { return }
         Task(executorPreference: loop) { [self] in
@@ -270,7 +270,7 @@ final class Session: Sendable {
         }
     }
 
-    /// The context of a line that names no server; nil if that cannot be resolved.
+    /// The setup of a line that does not name a server; nil if it cannot be resolved.
     func quietSetup() -> Setup? {
         guard case .run(let line)? = try? Parser.parse(["status", "--all", "--timeout", "2s", "--retries", "0", "--quiet"]) else {
             return nil

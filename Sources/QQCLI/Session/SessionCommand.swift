@@ -6,7 +6,7 @@ import QQREPL
 enum SessionCommand: String, Word {
     case use, leases, jobs, fg, stop, history, exit, quit
 
-    /// How it is typed.
+    /// The command with its argument, as it is typed.
     var usage: String {
         switch self {
         case .use: "use CONTEXT"
@@ -18,13 +18,13 @@ enum SessionCommand: String, Word {
 
     var meaning: String {
         switch self {
-        case .use: "another context for the lines that follow"
-        case .leases: "what this session holds"
-        case .jobs: "what runs in the background"
-        case .fg: "wait for a job, and give it the terminal"
+        case .use: "choose a context for the following lines"
+        case .leases: "list the leases that this session holds"
+        case .jobs: "list the commands that run in the background"
+        case .fg: "wait for a job and give it the terminal"
         case .stop: "end a job"
-        case .history: "the lines typed before"
-        case .exit, .quit: "release what is held, and leave (Ctrl-D)"
+        case .history: "list the lines typed before"
+        case .exit, .quit: "release all leases and leave (Ctrl-D)"
         }
     }
 

@@ -1,7 +1,7 @@
 import QQCore
 import QQREPL
 
-// Completion with Tab. It never waits: the elections of the server were read before.
+// Completion with Tab. Elections are completed from the last read of the server, because completion must never wait.
 extension Session {
     func candidates(_ before: String) -> Candidates {
         let words = CommandLine.unfinished(before)
@@ -16,7 +16,7 @@ extension Session {
         guard let command = Commands.named(words[0]), !command.isHidden else { return Candidates() }
         let flags = command.flags.filter { !$0.isHidden }
         if words.dropLast().contains("--") {
-            // After `--` come the words of another program, or names only.
+            // After `--` there are only the words of another program, or only names.
             if command.takesTrailingCommand { return Candidates(areFiles: true) }
             guard let positional = positional(of: command, words, flags) else { return Candidates() }
             return offer(positional.kind, for: last, of: nil)
@@ -33,7 +33,7 @@ extension Session {
         }
         guard let positional = positional(of: command, words, flags) else { return Candidates() }
         var found = offer(positional.kind, for: last, of: nil)
-        // The parser would take such a word for a flag.
+        // The parser would treat such a word as a flag.
         found.words.removeAll { $0.hasPrefix("-") }
         return found
     }
@@ -60,14 +60,14 @@ extension Session {
         return command.positionals.last.flatMap { $0.isVariadic ? $0 : nil }
     }
 
-    /// - Parameter before: the part of the word before the value, which is the flag.
+    /// - Parameter before: the part of the word before the value: the flag and its `=`.
     private func offer(_ kind: ValueKind, for word: String, of flag: AnyFlag?, after before: String = "") -> Candidates {
         let found = state.withLock { $0.elections }
         let names: [String]
         switch kind {
         case .none, .duration, .count, .pid: return Candidates()
         case .text:
-            // Leaders and members are known.
+            // Only the names of leaders and members are known.
             guard [Flags.node.erased.name, Flags.owner.erased.name].contains(flag?.name) else { return Candidates() }
             names = Set(found.filter(\.isLed).compactMap(\.leader)).union(state.withLock { $0.members }).sorted()
         case .choice(let words): names = words

@@ -1,4 +1,4 @@
-/// What `help` prints in a session: one screen, a line for each command.
+/// The output of `help` in a session: one screen, with a line for each command.
 enum SessionHelp {
     static var text: String {
         let commands = Commands.visible.filter { $0.id != .repl }.map { ($0.name, $0.summary) }

@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 import QQREPL
 
-// Commands in the foreground and in the background, and how they are ended.
+// Starting and ending commands in the foreground and in the background.
 extension Session {
     func inForeground(_ button: StopButton, _ task: Task<Int32, Never>) async -> Int32 {
         state.withLock { $0.foreground = Foreground(button: button, task: task) }
@@ -17,16 +17,16 @@ extension Session {
         return await task.value
     }
 
-    /// Starts a new line: the terminal has echoed `^C` on the present one.
+    /// Starts a new line, because the terminal has echoed `^C` on the current one.
     func beginLine() { if isInteractive { messages.ask("\n") } }
 
-    /// Ctrl-C: asks the running command to end, and cancels it the second time. A command that waits for no signal is cancelled immediately.
+    /// Handles Ctrl-C: asks the running command to end, and cancels it the second time. A command that does not wait for signals is cancelled immediately.
     func interrupt() {
         let (found, question, ending) = state.withLock { state in
             state.foreground?.interrupts += 1
             return (state.foreground, state.question, state.ending)
         }
-        // The session is being left: leases that take long to release are left to expire.
+        // The session is ending. Leases that it has not released yet are left to expire.
         if let ending {
             ending.cancel()
             return leases.abandon()
@@ -37,7 +37,7 @@ extension Session {
         if found.interrupts > 1 || !found.button.isListenedTo { found.task.cancel() }
     }
 
-    /// Ends the session by a signal: the running command receives it, and every wait ends.
+    /// Ends the session because of a signal. The running command receives the signal, and every wait ends.
     func end(by number: CInt) {
         let state = state.withLock { state in
             if state.leaving == nil { state.leaving = number }
@@ -48,7 +48,7 @@ extension Session {
         if state.foreground?.button.isListenedTo == false { state.foreground?.task.cancel() }
         state.question?.cancel()
         state.reading?.cancel()
-        // The terminal has sent Ctrl-C to the process itself.
+        // The terminal has already sent SIGINT to the process.
         guard let process = state.process, number != SIGINT || tcgetpgrp(STDIN_FILENO) != getpgrp() else { return }
         process.signal(number, isGroup: isInteractive)
     }

@@ -3,7 +3,7 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// The leases of a session: each is renewed in the background until it is released or lost.
+/// The leases of a session. Each is renewed in the background until it is released or lost.
 final class SessionLeases: Sendable {
     /// A lease that is held.
     struct Lease: Sendable {
@@ -13,18 +13,18 @@ final class SessionLeases: Sendable {
     }
 
     private struct Held {
-        /// The number of the campaign: a later campaign for the same election has another one.
+        /// The number of the campaign. A later campaign for the same election has another number.
         let number: Int
         let setup: Setup
         let driver: SessionDriver
         let ended: Task<SessionOutcome, Never>
         var grant: Grant?
-        /// Whether a caller of `release` waits for its end, and will report it.
+        /// Whether a caller of `release` waits for the end of the campaign and will report it.
         var isGivenUp = false
         /// Whether the campaign was stopped before its election was reported.
         var isUnwanted = false
 
-        /// Whether the session would keep the lease.
+        /// Whether the session wants to keep the lease.
         var isWanted: Bool { !isGivenUp && !isUnwanted }
     }
 
@@ -36,7 +36,7 @@ final class SessionLeases: Sendable {
     private struct State {
         var held: [Key: Held] = [:]
         var campaigns = 0
-        /// The elections that ended without being given up by the session, the latest one last.
+        /// The elections that ended although the session wanted to keep them, the latest last.
         var lost: [String] = []
         var whenLost: @Sendable () -> Void = {}
         /// Why a lease could not be released, by the number of the campaign, for the caller of `release`.
@@ -54,7 +54,7 @@ final class SessionLeases: Sendable {
         self.tell = tell
     }
 
-    /// Has `changed` called when a lease is acquired or ends, or a late lease is renewed.
+    /// Calls `changed` from now on when a lease is acquired or ends, or a late lease is renewed.
     func whenChanged(_ changed: @escaping @Sendable () -> Void) { state.withLock { $0.changed = changed } }
 
     /// The leases that are held, in the order of their names.
@@ -65,15 +65,16 @@ final class SessionLeases: Sendable {
             }
     }
 
-    /// Has `whenLost` called as soon as an election ends that the session did not give up.
+    /// Calls `whenLost` from now on as soon as an election ends that the session wanted to keep.
     func whenLost(_ whenLost: @escaping @Sendable () -> Void) { state.withLock { $0.whenLost = whenLost } }
 
     /// Whether `takeLosses` has elections to report.
     var hasLosses: Bool { state.withLock { !$0.lost.isEmpty } }
 
-    /// The elections that ended since the last call without being given up by the session: taken over, run out, or asked for by another process.
+    /// The elections that ended since the last call although the session wanted to keep them: taken over, expired, or ended at the request of another
+    /// process.
     ///
-    /// A lease whose time is over counts also if its end was not reported yet, as after a suspend.
+    /// A lease past its deadline counts even if its end has not been reported yet, as after a suspend.
     func takeLosses() -> [String] {
         let now = loop.now()
         return state.withLock { state in
@@ -83,12 +84,12 @@ final class SessionLeases: Sendable {
         }
     }
 
-    /// The elections whose leases have run out while the session wanted to keep them, sorted by name.
+    /// The elections of expired leases that the session wanted to keep, sorted by name.
     static func overdue(_ leases: [(name: String, grant: Grant?, isWanted: Bool)], at now: BootInstant) -> [String] {
         leases.filter { lease in lease.isWanted && lease.grant.map { $0.deadline <= now } ?? false }.map(\.name).sorted()
     }
 
-    /// Notes that a lease has ended, unless the session is giving it up: the caller of `release` reports that loss.
+    /// Records the loss of a lease, unless the session is giving it up. In that case the caller of `release` reports the loss.
     private func lose(_ key: Key) {
         let whenLost = state.withLock { state -> (@Sendable () -> Void)? in
             guard state.held[key]?.isWanted ?? true else { return nil }
@@ -109,7 +110,7 @@ final class SessionLeases: Sendable {
         let key = Key(name: setup.name, server: setup.server.description)
         if let present = state.withLock({ $0.held[key] }) {
             guard present.grant != nil else {
-                throw UsageError("this session waits for \(setup.name.quoted) already", hint: "see 'jobs', and end that one with 'stop'")
+                throw UsageError("this session waits for \(setup.name.quoted) already", hint: "find it with 'jobs', and end it with 'stop'")
             }
             setup.messages.note("\(setup.name) is held by this session already")
             return ExitCode.yes
@@ -149,7 +150,7 @@ final class SessionLeases: Sendable {
             try setup.print(grant, isKept: true)
             return ExitCode.yes
         }
-        // Cancelled: a lease that is granted all the same is released.
+        // If the command was cancelled, release a lease that is granted even so.
         if Task.isCancelled { driver.stop() }
         return try setup.exitCode(of: await ended.value, stoppedBy: SIGINT)
     }
@@ -161,7 +162,7 @@ final class SessionLeases: Sendable {
         switch event {
         case .elected(let grant), .extended(let grant): set(grant, key)
         case .stepDownAsked(let by):
-            tell("\(key.name): \(by) asks us to step down; letting go", .warning)
+            tell("\(key.name): asked by \(by) to step down; releasing it", .warning)
             lose(key)
             state.withLock { $0.held[key] }?.driver.stop()
         case .lost(_, let reason):
@@ -186,7 +187,7 @@ final class SessionLeases: Sendable {
         setup.report(event, of: key.name, as: setup.identity) { tell("\(key.name): \($0)", .warning) }
     }
 
-    /// A renewal in time calls nothing: there can be thousands of them.
+    /// Renewals in time do not call `changed`, because there can be thousands of leases.
     private func set(_ grant: Grant?, _ key: Key) {
         let now = loop.now()
         let changed = state.withLock { state -> (@Sendable () -> Void)? in
@@ -203,7 +204,7 @@ final class SessionLeases: Sendable {
         let isLost = state.withLock { state in
             guard let held = state.held[key], held.number == number else { return false }
             state.held[key] = nil
-            // A lease session that failed while it held the lease.
+            // The lease session failed while it held the lease.
             return held.grant != nil && held.isWanted
         }
         if isLost { lose(key) }
@@ -242,7 +243,7 @@ final class SessionLeases: Sendable {
         found.driver.stop()
         let outcome = await found.ended.value
         if var failure = state.withLock({ $0.failures.removeValue(forKey: found.number) }) {
-            failure.hint = failure.hint ?? "the lease expires by itself"
+            failure.hint = failure.hint ?? "the lease remains until it expires"
             throw failure
         }
         if case .lost(let reason) = outcome {
@@ -250,7 +251,7 @@ final class SessionLeases: Sendable {
         }
     }
 
-    /// Releases all leases at the same time, and reports each.
+    /// Releases all leases at the same time. Each release is reported.
     func releaseAll() async {
         let all = state.withLock { $0.held.values.map { ($0.driver, $0.ended) } }
         for (driver, _) in all { driver.stop() }
@@ -262,7 +263,7 @@ final class SessionLeases: Sendable {
         let all = state.withLock { $0.held }
         for (key, found) in all {
             found.ended.cancel()
-            if found.grant != nil { tell("\(key.name): left to expire by itself", .warning) }
+            if found.grant != nil { tell("\(key.name): left to expire", .warning) }
         }
     }
 }

@@ -4,11 +4,11 @@ import QQCore
 import QQREPL
 import Synchronization
 
-/// A guarded command of a session. It runs in a `qq` process of its own, because the session itself must not be forked.
+/// A guarded command of a session. It runs in a separate `qq` process, because the session itself must not fork.
 final class SessionProcess: Sendable {
     enum News: Sendable, Equatable {
         case ended(Int32)
-        /// It was stopped, and no longer has the terminal.
+        /// The process was stopped, and no longer has the terminal.
         case stopped
     }
 
@@ -21,7 +21,7 @@ final class SessionProcess: Sendable {
         (news, post) = AsyncStream.makeStream(of: News.self)
     }
 
-    /// Whether its process ID, and its process group, can belong to another process by now.
+    /// Whether the process ID and the process group can belong to another process by now.
     private let isReaped = Mutex(false)
 
     /// Sends a signal, and continues a stopped process so that it receives the signal.
@@ -34,7 +34,8 @@ final class SessionProcess: Sendable {
         }
     }
 
-    /// Its status of wait(2), if it has ended and was not reaped before.
+    /// Reaps the process if it has ended and was not reaped before.
+    /// - Returns: its status from wait(2); nil if it was not reaped now.
     func reap() -> CInt? {
         isReaped.withLock { isReaped in
             var status: CInt = 0
@@ -71,7 +72,7 @@ extension Session {
         var modes = termios()
         let hasModes = isInteractive && tcgetattr(0, &modes) == 0
         let held = HeldPieces()
-        // Until then the terminal belongs to the command: messages are shown afterwards.
+        // The terminal belongs to the command until then. Messages are shown afterwards.
         if isInteractive { Screen.divert { held.add($0) } }
         defer {
             state.withLock { $0.process = nil }
@@ -108,10 +109,10 @@ extension Session {
             return number
         }
         beginLine()
-        messages.note("[\(number)] stopped: \(Self.shown(text)); go on with 'fg \(number)'")
+        messages.note("[\(number)] stopped: \(Self.shown(text)); continue it with 'fg \(number)'")
     }
 
-    /// Called when a child process has changed. Reports those that were stopped.
+    /// Reports stopped guarded commands. Called when a child process has changed.
     func lookForStopped() {
         guard isInteractive else { return }
         for process in state.withLock({ Array($0.processes.values) }) where qq_job_stopped(process.pid) == 1 {
@@ -120,7 +121,7 @@ extension Session {
                 process.post.yield(.stopped)
             } else if let number {
                 state.withLock { $0.jobs[number]?.isStopped = true }
-                tell("[\(number)] stopped, it wants the terminal: go on with 'fg \(number)'", .warning)
+                tell("[\(number)] stopped, it needs the terminal: continue it with 'fg \(number)'", .warning)
             }
         }
     }
@@ -172,7 +173,7 @@ extension Session {
         return pid
     }
 
-    /// The end of the lifeline pipe that guarded commands inherit; this process keeps the other end open for as long as it lives.
+    /// The end of the lifeline pipe that guarded commands inherit; this process keeps the other end open for its whole life.
     private func lifelineEnd() throws(SystemCallError) -> CInt {
         if let end = state.withLock({ $0.lifeline }) { return end }
         let ends = try Lifeline.make()

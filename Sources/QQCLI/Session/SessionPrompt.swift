@@ -8,10 +8,10 @@ struct SessionPrompt {
         let left: Duration
         let ttl: Duration
 
-        /// Whether it should have been renewed by now.
+        /// Whether the lease should have been renewed by now.
         var isLate: Bool { left < ttl / 2 }
 
-        /// With a marker if the renewal is late: not every terminal shows colours.
+        /// Name and remaining time. A late renewal is marked with `!`, because not every terminal shows colours.
         var text: String { "\(Printable.text(name)) \(Int(max(left, .zero).seconds.rounded(.up)))s" + (isLate ? "!" : "") }
 
         var color: Output.Color { isLate ? (left < ttl / 4 ? .bad : .warning) : .good }
@@ -26,14 +26,14 @@ struct SessionPrompt {
     let system: String
     let leases: [Lease]
 
-    /// The pieces of the prompt, without the `>`; spaces go between them. The prompt takes at most half of the line, to leave room to type. Late leases come
-    /// first; those that do not fit are counted.
+    /// The pieces of the prompt, to be separated by spaces, without the `>`. The prompt takes at most half of the line, to leave room to type. Late leases
+    /// come first. Leases that do not fit are counted.
     func pieces(columns: Int) -> [Piece] {
         let room = max(columns / 2, 1)
         let ordered = leases.filter(\.isLate) + leases.filter { !$0.isLate }
         let short = [context.map { Piece(text: $0, color: .strong) } ?? Piece(text: system, color: .faint)]
         let whole = short + (context == nil ? [] : [Piece(text: system, color: .faint)])
-        // The name of one lease is worth more than the server.
+        // The name of one lease is more useful than the server.
         let named = min(ordered.count, 1)
         for (server, least) in [(whole, named), (short, named), ([], named), (short, 0), ([], 0)] {
             for shown in stride(from: ordered.count, through: least, by: -1) {

@@ -11,13 +11,13 @@ protocol StopSignals: Sendable {
 
 extension SignalSource: StopSignals {}
 
-/// Asks a command of a session to end, as a signal asks a process.
+/// Asks a command of a session to end, as a signal does with a process.
 final class StopButton: StopSignals {
     private let presses: AsyncStream<CInt>
     private let post: AsyncStream<CInt>.Continuation
     private let listened = Atomic(false)
 
-    /// Whether the command waits for it. A command that does not is cancelled instead.
+    /// Whether the command waits for signals. A command that does not is cancelled instead.
     var isListenedTo: Bool { listened.load(ordering: .relaxed) }
 
     init() { (presses, post) = AsyncStream.makeStream(of: CInt.self, bufferingPolicy: .bufferingNewest(4)) }

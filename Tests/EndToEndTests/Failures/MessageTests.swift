@@ -136,11 +136,12 @@ private struct Met: CustomTestStringConvertible {
                     Met("release held --id n2", 1, "held is not held by n2: it is held by n1", hint: nil),
                     Met("release none", 1, "none is not ours: no grant is saved for it; name the lease with --id and --token", hint: nil),
                     Met(
-                        "keepalive none --once", 1, "none is not ours: no grant is saved for it; take it first: qq acquire none", hint: nil),
+                        "keepalive none --once", 1, "none is not ours: no grant is saved for it; acquire it first: qq acquire none",
+                        hint: nil),
                     Met("step-down held --id zz", 77, "it is held by n1, which is not us", at: "file://{dir}/leases", hint: "--force"),
                     Met("step-down held --id zz --force", 77, "not confirmed", at: "file://{dir}/leases", hint: "--yes"),
                     Met("acquire x --priority 3", 80, "cannot use --priority", at: "file://{dir}/leases", hint: "leave --priority out"),
-                    Met("status x --advice", 80, "cannot tell how long to wait", at: "file://{dir}/leases", hint: "leave --advice out"),
+                    Met("status x --advice", 80, "cannot show how long to wait", at: "file://{dir}/leases", hint: "leave --advice out"),
                     Met("acquire x -- /none/cmd", 127, "cannot run '/none/cmd': No such file", hint: "ls -l /none/cmd"),
                     Met("acquire x -- nosuchcommand", 127, "cannot run 'nosuchcommand'", hint: "PATH"),
                     Met("acquire x -- /etc/passwd", 126, "cannot run '/etc/passwd': Permission denied", hint: "chmod +x /etc/passwd"),
@@ -266,7 +267,7 @@ private struct Met: CustomTestStringConvertible {
                     Met("status x --context zzz", 78, "no context is called 'zzz'", at: path, hint: "there are a"),
                     Met("context rename a", 64, "context rename: NEW is missing", hint: "usage: qq context rename OLD NEW"),
                     Met("context add a -s file:///x", 78, "left context a as it is", at: path, hint: "--replace"),
-                    Met("context add b", 64, "nothing says where the election lives", hint: "add -s URL"),
+                    Met("context add b", 64, "context add: the server is missing", hint: "add -s URL"),
                     Met("context add b -s nats://u:s3cret@h", 64, "it holds a secret", hint: "--creds FILE"),
                     Met("context add b --from {dir}/none", 78, "cannot read the cluster file: No such file", at: "{dir}/none", hint: nil),
                 ])

@@ -81,7 +81,7 @@ struct CallFlagTests {
             #expect(try object(left.text)["released"] == true && object(left.text)["leader"] == "other")
             #expect(raft.cluster.lock("x")?.waiters == [])
             let again = try await raft.run("release", "x", "--cancel-wait", "--id", "me")
-            #expect(again.ending == .exited(1) && again.errors.contains("me does not wait for x"), "\(again.errors)")
+            #expect(again.ending == .exited(1) && again.errors.contains("me is not waiting for x"), "\(again.errors)")
             #expect(raft.cluster.owner(of: "x") == "other")
         }
     }

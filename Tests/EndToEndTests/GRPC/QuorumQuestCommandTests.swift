@@ -178,14 +178,14 @@ struct QuorumQuestCommandTests {
         try await onQuorumQuest { quest in
             quest.server.grant("x", to: "me", for: .seconds(60))
             let other = try await quest.run("release", "x", "--id", "other")
-            #expect(other.ending == .exited(1) && other.errors.contains("the server does not tell"), "\(other.errors)")
+            #expect(other.ending == .exited(1) && other.errors.contains("the server does not show whether it was"), "\(other.errors)")
             #expect(quest.server.holder("x") == "me")
             #expect(quest.server.calls["ReleaseLock", "other"] == 1)
             let mine = try await quest.run("release", "x", "--id", "me")
             #expect(mine.ending == .exited(0) && mine.text == "x\treleased\n", "\(mine.errors)")
             #expect(quest.server.holder("x") == nil)
             let again = try await quest.run("release", "x", "--id", "me")
-            #expect(again.ending == .exited(1) && again.errors.contains("the server does not tell"), "\(again.errors)")
+            #expect(again.ending == .exited(1) && again.errors.contains("the server does not show whether it was"), "\(again.errors)")
             try checkSchema(try await quest.run("release", "x", "--id", "me", "--json").text, Schemas.release)
             // Without a grant or an id there is nothing to release.
             let calls = quest.server.calls

@@ -80,7 +80,8 @@ struct QuorumQuestStoreTests {
             try quest.box.write("", to: "go")
             let run = try await holder.finish()
             #expect(run.ending == .exited(0))
-            #expect(run.errors.contains("a failed store") && run.errors.contains("the lease of x expires by itself"), "\(run.errors)")
+            #expect(
+                run.errors.contains("a failed store") && run.errors.contains("the lease of x remains until it expires"), "\(run.errors)")
         }
     }
 

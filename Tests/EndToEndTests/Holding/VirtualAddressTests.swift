@@ -275,7 +275,7 @@ struct VirtualAddressTests {
             try await networks.ip(0, "addr del 10.9.9.5/24 dev v0", in: box)
             try await waitUntil("the address is back", within: .seconds(5)) { try presence.isThere(0) }
             try await waitForEvent("address_taken", of: run, count: 2)
-            #expect(run.errors == "qq: somebody had removed 10.9.9.5/24@v0: put back\n")
+            #expect(run.errors == "qq: another program had removed 10.9.9.5/24@v0: restored it\n")
             try await run.terminate()
         }
     }
@@ -352,7 +352,7 @@ struct VirtualAddressUsageTests {
             (["x", "--vip", "10.0.0.300/24@eth0"], "--vip '10.0.0.300/24@eth0': '10.0.0.300' is not an IP address"),
             (["x", "--vip", "10.0.0.5/24"], "--vip '10.0.0.5/24': no interface is named"),
             (["x", "--once", "--vip", "10.0.0.5/24@lo"], "--once and --vip exclude each other"),
-            (["x", "y", "--vip", "10.0.0.5/24@lo"], "--vip goes with one election, not with 2"),
+            (["x", "y", "--vip", "10.0.0.5/24@lo"], "--vip needs exactly one election, not 2"),
             (
                 ["x", "--ttl", "3s", "--vip", "10.0.0.5/24@lo"],
                 "cannot carry an address under a TTL of 3s renewed every 1s: the kernel needs more time than that to remove the address before the lease ends (--vip)"

@@ -154,7 +154,7 @@ struct NATSStepDownTests {
             #expect(try run.json()["stepped_down"] == true)
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
-            #expect(end.errors.contains("asks us to step down"))
+            #expect(end.errors.contains("to step down from x: ending the command"))
             #expect(try await next.finish().ending == .exited(0))
             #expect(nats.box.stamps().violations == [])
             #expect(nats.box.stamps().terms.count == 2)

@@ -61,7 +61,7 @@ struct PauseTests {
             let guardian = try await box.guardian(of: holder)
             setAhead(by: 60, in: box)
             kill(guardian.pid, SIGCHLD)
-            try await waitUntil("qq reports the pause: \(holder.errors)") { holder.errors.contains("the wall clock went ahead by ") }
+            try await waitUntil("qq reports the pause: \(holder.errors)") { holder.errors.contains("the wall clock jumped ahead by ") }
             let since = bootNow()
             try await waitUntil("longer than a renewal can take") { bootNow() > since + 3_000_000_000 }
             #expect(holder.child.isRunning, "\(holder.errors)")

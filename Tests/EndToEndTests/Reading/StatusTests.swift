@@ -177,7 +177,7 @@ struct StepDownTests {
             #expect(try object(run.text)["stepped_down"]?.boolValue == true)
             let end = try await holder.finish()
             #expect(end.ending == .exited(79))
-            #expect(end.errors.contains("asks us to step down"))
+            #expect(end.errors.contains("to step down from x: ending the command"))
             #expect(try await next.finish().ending == .exited(0))
             #expect(box.stamps().violations.isEmpty)
             #expect(box.stamps().terms.count == 2)

@@ -85,7 +85,7 @@ struct GuardedInSessionTests {
     func readsBehind() async throws {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box)
-            try await person.run("acquire job -- sh -c 'read line; echo got $line' &", "[1] stopped, it wants the terminal")
+            try await person.run("acquire job -- sh -c 'read line; echo got $line' &", "[1] stopped, it needs the terminal")
             try await person.terminal.enter("fg 1")
             try await person.terminal.enter("a line")
             try await person.terminal.expect("got a line")

@@ -172,7 +172,7 @@ struct LeavingTests {
             try await person.terminal.expect("still releasing web")
             try await person.terminal.press("C-c")
             #expect(try await person.terminal.end(within: .seconds(10)) == .exited(0))
-            #expect(try await person.terminal.screen().contains("web: left to expire by itself"))
+            #expect(try await person.terminal.screen().contains("web: left to expire"))
         }
     }
 }

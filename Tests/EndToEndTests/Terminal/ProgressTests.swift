@@ -157,7 +157,7 @@ private let turn = "x: held by n1, waiting for its turn"
             let url = "nats://127.0.0.1:\(proxy.port)"
             let screen = try await onScreen("$QQ step-down x --force --id me -s \(url)", in: box)
             try await screen.expect("asking \(url)")
-            let question = "Make n1 let go of x? Its work is ended. [y/N]"
+            let question = "Make n1 step down from x? This ends its work. [y/N]"
             #expect(try await screen.expect(question) == question)
             // No progress line replaces the question while it waits for an answer.
             try await Task.sleep(for: .milliseconds(900))

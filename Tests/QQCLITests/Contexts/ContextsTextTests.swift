@@ -59,11 +59,11 @@ private let written = """
             ("contexts:\n  a:\n    id:\n", 3, "'id' is nothing"),
             ("contexts:\n  a:\n    ttl: 5\n", 3, "'ttl': not a duration"),
             ("contexts:\n  a:\n    tls-first: maybe\n", 3, "true or false"),
-            ("contexts:\n  a: 5\n", 2, "'a' is no mapping"),
+            ("contexts:\n  a: 5\n", 2, "'a' is not a mapping"),
             ("contexts:\n  -a: {}\n", 2, "cannot be the name"),
             ("contexts:\n  a:\n    server: nats://me:s3cret@n1\n", 3, "it holds a secret"),
             ("contexts:\n  a:\n    server: gopher://n1\n", 3, "'server'"),
-            ("contxts: {}\n", 1, "unknown key 'contxts'"), ("contexts: [a]\n", 1, "'contexts' is no mapping"),
+            ("contxts: {}\n", 1, "unknown key 'contxts'"), ("contexts: [a]\n", 1, "'contexts' is not a mapping"),
             ("current: [a]\n", 1, "'current' is not"), ("contexts:\n  a: {}\n  a: {}\n", 2, "twice"),
             ("contexts: {a: \"b\n", 1, "not YAML"),
         ] {
