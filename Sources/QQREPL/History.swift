@@ -25,7 +25,7 @@ public struct History: Sendable {
     }
 
     /// Adds a line, unless it is empty, begins with a space, repeats the previous one, or contains a secret.
-    /// - Throws: `SystemCallError` if the line cannot be written to the file.
+    /// - Throws: `SystemCallError` if the file cannot be written.
     public func add(_ line: String) throws(SystemCallError) {
         guard Self.isKept(line), line != Self.lines.last else { return }
         qq_history_add(line)

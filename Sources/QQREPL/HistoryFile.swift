@@ -15,7 +15,7 @@ enum HistoryFile {
     }
 
     /// Adds a line. Drops the oldest lines when there are a tenth more than `limit`.
-    /// - Throws: `SystemCallError` if the line cannot be written.
+    /// - Throws: `SystemCallError` if the line cannot be written, or the oldest lines cannot be dropped.
     static func append(_ line: String, to path: String, limit: Int) throws(SystemCallError) {
         do throws(FileError) { try Folder.make(Folder.containing(path)) } catch { throw error.cause }
         let descriptor = try openLocked(path)

@@ -11,7 +11,7 @@ extension Setup {
 
     // MARK: Messages
 
-    /// Reports an event on stderr if no command reports such an event on stdout.
+    /// Reports on stderr the events that are not about a lease being acquired, renewed or given up: waiting, retries, and requests that failed.
     /// - Parameters:
     ///   - name: the election.
     ///   - identity: the contender.

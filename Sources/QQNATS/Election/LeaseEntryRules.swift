@@ -100,9 +100,8 @@ struct LeaseEntryRules: Sendable, Hashable {
         return max(byStream.overflow ? .max : byStream.partialValue, byLease.overflow ? .max : byLease.partialValue)
     }
 
-    /// The rest of the identity's cooldown. The entry has its end in decimal milliseconds since 1970, by the wall clock, as Go nodes write it. It lasts no
-    /// longer
-    /// than the server keeps the entry; junk is not a cooldown.
+    /// The rest of the identity's cooldown. The entry has its end in decimal milliseconds since 1970, by the wall clock, as Go nodes write it. The
+    /// cooldown lasts at most as long as the server keeps the entry; junk is not a cooldown.
     private func cooldown(_ entry: KeyValueEntry?, at moment: Moment) -> Duration? {
         guard let entry, entry.operation == .put, let end = Int64(String(decoding: entry.value, as: UTF8.self)) else { return nil }
         let left = min(WallTime(milliseconds: end) - moment.wall, maxAge ?? ownTTL)
