@@ -161,7 +161,7 @@ actor ElectionHolder {
         }
     }
 
-    // The following functions are not inlined into `hold`, to keep its frame small: it exists once for each election, and there can be thousands.
+    // The following functions are not inlined into `hold`, to keep its frame small. It exists once for each election, and there can be thousands.
 
     @inline(never)
     private func reporter(of name: String) -> SessionDriver.Report {

@@ -141,7 +141,7 @@ struct ContextsFile: Sendable, Equatable {
         } catch { return error }
     }
 
-    /// A scalar as it is written, also if it is a number or a boolean: flags parse texts.
+    /// A scalar as it is written, also if it is a number or a boolean, because flags parse texts.
     private static func text(_ node: Node) -> String? { node.scalar?.string }
 
     private static func kind(of node: Node) -> String {

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Redraws the live view in place on the terminal's alternate screen. The normal screen is restored at the end.
 final class LiveScreen: Sendable {
-    /// In columns and lines.
+    /// A size in columns and lines.
     struct Size: Sendable, Equatable {
         var width: Int
         var height: Int

@@ -85,7 +85,7 @@ struct LiveView: Sendable {
     }
 
     private mutating func give(_ leader: String) {
-        // A view can be open for months: forget the leaders that the strips no longer show.
+        // A view can be open for months. Forget the leaders that the strips no longer show.
         if letters.count >= Self.kept {
             let shown = Set(rows.flatMap(\.reigns).compactMap(\.leader))
             letters = letters.filter { shown.contains($0.key) }

@@ -29,7 +29,7 @@ struct Replay: Sendable {
         output = Output(invocation)
         clock = ReplayClock(loop: loop, speed: invocation[Flags.speed] ?? 1)
         let server = recording.entries.first?.server ?? ""
-        // The server URL is a placeholder: only JSON lines name the server, and they are printed as they were recorded.
+        // The server URL is a placeholder, because only JSON lines name the server, and these are printed as they were recorded.
         let lines = LineDisplay(output: output, messages: messages, server: try Systems.url("file:///"), clock: clock)
         if mayDraw, output.form == .terminal, LiveScreen.isUsable {
             display = LiveDisplay(LiveView(names, at: "\(server), replayed", isUnicode: Letters.areUnicode), lines, on: loop, clock: clock)

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-// Output is diverted while the live view or a command has the terminal: other lines would tear the view, or mix with the command's output.
+// Output is diverted while the live view or a command has the terminal. Other lines would tear the view, or mix with the command's output.
 extension Screen {
     /// A text, and the descriptor to which it should have been written.
     struct Piece: Sendable {

@@ -67,7 +67,7 @@ final class Session: Sendable {
     }
 
     let loop: MainLoop
-    /// The command line that started the session: its flags about server, identity and output apply to each line.
+    /// The command line that started the session. Its flags about server, identity and output apply to each line.
     let base: Invocation
     let leases: SessionLeases
     private let folders = LeaseFolders()
@@ -88,7 +88,7 @@ final class Session: Sendable {
         let output = Output(base)
         self.output = output
         leases = SessionLeases(loop: loop) { text, color in
-            // In a script, stdout is for answers.
+            // The stdout of a script is for answers only.
             if isInteractive, output.form == .terminal { Session.tell(text, color, output) } else { messages.note(text) }
         }
     }

@@ -145,7 +145,7 @@ final class SessionLeases: Sendable {
             setup.progress?.end()
         }
         for await grant in elections {
-            // Elected while the campaign is being stopped: the lease is being released already.
+            // If elected while the campaign is being stopped, the lease is being released already.
             if state.withLock({ $0.held[key]?.isUnwanted ?? true }) { break }
             try setup.print(grant, isKept: true)
             return ExitCode.yes
