@@ -51,7 +51,7 @@ import Testing
     @Test("the short help of release keeps its shape") func shape() {
         #expect(
             helpText(for: Commands.release, long: false) == """
-                Give up a lease taken earlier.
+                Release a lease acquired earlier.
 
                 Usage: qq release [FLAGS] NAME
 
@@ -60,7 +60,7 @@ import Testing
                       --cancel-wait            Leave the queue instead
 
                 Retrying:
-                      --retries N              Tries after a passing failure [default: 3]
+                      --retries N              Retries after a transient failure [default: 3]
                       --backoff INITIAL..MAX   First and longest pause [default: 200ms..5s]
                       --backoff-factor FACTOR  How much longer each pause is [default: 2]
                       --jitter FRACTION        How much pauses vary, 0 to 1 [default: 0.2]
@@ -68,18 +68,18 @@ import Testing
 
                 Server:
                   -s, --server URL             Where the election lives [env: QQ_SERVER]
-                      --context NAME           The place with this name [env: QQ_CONTEXT]
+                      --context NAME           The context to use [env: QQ_CONTEXT]
                       --cluster-config FILE    A cluster.json of the Go library
-                      --id ID                  The identity to ask under
+                      --id ID                  The identity to use
                       --timeout DURATION       Limit for one request [default: 5s]
 
                 Access:
-                      --creds FILE             Log in by a .creds file [env: QQ_NATS_CREDS]
-                      --nkey FILE              Log in by an NKey seed [env: QQ_NATS_NKEY]
+                      --creds FILE             Log in with a .creds file [env: QQ_NATS_CREDS]
+                      --nkey FILE              Log in with an NKey seed [env: QQ_NATS_NKEY]
                       --tls-ca FILE            Authorities to trust, PEM
-                      --tls-cert FILE          Our own certificate, PEM
-                      --tls-key FILE           The key of our certificate, PEM
-                      --tls-name NAME          The name in the server's certificate
+                      --tls-cert FILE          Client certificate, PEM
+                      --tls-key FILE           Key of the client certificate, PEM
+                      --tls-name NAME          Name in the server's certificate
                       --tls-first              NATS: TLS before anything else
                       --follow-redirects       RaftLock: trust the leader's address
                       --max-message MIB        gRPC: largest message, in MiB [default: 4]
@@ -88,13 +88,13 @@ import Testing
                       --metrics-file FILE      gRPC: count calls in FILE
                       --json                   Print JSON
                       --color WHEN             Colour: auto, always or never [default: auto]
-                  -q, --quiet                  No messages but errors
-                  -v, --verbose                Tell each step on stderr
+                  -q, --quiet                  Print only errors on stderr
+                  -v, --verbose                Report each step on stderr
 
                 Help:
-                  -h, --help                   This help; --help tells more
+                  -h, --help                   This help; --help prints more
 
-                'qq release --help' tells more and has examples.
+                'qq release --help' prints more, with examples.
 
                 """)
     }

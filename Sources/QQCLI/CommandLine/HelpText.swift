@@ -2,7 +2,7 @@
 ///
 /// - Parameters:
 ///   - command: nil for `qq` as a whole.
-///   - width: where lines are broken; the lines of short help are never longer than 80 columns.
+///   - width: the length at which lines are wrapped; lines of short help never exceed 80 columns.
 func helpText(for command: Command?, long: Bool, width: Int = 80) -> String {
     let help = Help(width: min(max(width, 60), 100))
     let lines = command.map { help.lines(for: $0, long: long) } ?? help.overview(long: long)
@@ -13,7 +13,7 @@ extension AnyFlag {
     /// `  -s, --server URL`, the left column of help.
     fileprivate var helpTerm: String { (short.map { "  -\($0), " } ?? "      ") + usage }
 
-    /// `[default: 15s]` and `[env: QQ_SERVER]`, as far as there are such.
+    /// `[default: 15s]`, `[env: QQ_SERVER]` and `[repeatable]`, if they apply.
     fileprivate var helpNotes: String {
         (defaultText.map { " [default: \($0)]" } ?? "") + (environment.map { " [env: \($0)]" } ?? "")
             + (isRepeatable ? " [repeatable]" : "")
@@ -36,7 +36,7 @@ private struct Help {
         }
         lines += flags(command.flagsByGroup, long: long)
         if long, !command.exitNotes.isEmpty { lines += exitCodes(command.exitNotes) }
-        if !long, command.flags.count > 1 { lines += ["", "'qq \(command.name) --help' tells more and has examples."] }
+        if !long, command.flags.count > 1 { lines += ["", "'qq \(command.name) --help' prints more, with examples."] }
         return lines
     }
 
@@ -51,7 +51,7 @@ private struct Help {
         if long { lines += examples(Overview.examples) }
         lines += flags(AnyFlag.byGroup(Flags.topLevel), long: long)
         if long { lines += exitCodes(Overview.exitCodes) }
-        return lines + ["", "'qq COMMAND -h' lists a command's flags, 'qq COMMAND --help' tells more."]
+        return lines + ["", "'qq COMMAND -h' lists a command's flags, 'qq COMMAND --help' prints more."]
     }
 
     private func flags(_ groups: [(group: FlagGroup, flags: [AnyFlag])], long: Bool) -> [String] {

@@ -62,7 +62,7 @@ extension Commands {
 
     static let release = Command(
         .release,
-        summary: "Give up a lease taken earlier",
+        summary: "Release a lease acquired earlier",
         description: """
             Give up the lease on *NAME*: by the grant that `qq acquire` saved, else under the identity and fencing token given. \
             A lease that is not ours, or no longer, is left alone and the exit code is 1.

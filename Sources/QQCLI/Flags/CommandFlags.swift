@@ -1,13 +1,13 @@
 import QQCore
 
-/// Running things: the guarded command, hooks, retries.
+/// Flags for the guarded command, hooks and retries.
 extension Flags {
     static let killAfter = Flag<Duration>(
         "kill-after", value: "DURATION", kind: .duration, group: .command,
         help: "SIGTERM to SIGKILL",
         more: """
-            How long the command and all it started have between SIGTERM and SIGKILL when leadership is lost. SIGTERM comes this \
-            much before the lease ends, so that all are dead by its end.
+            How long the command and everything it started have between SIGTERM and SIGKILL when leadership is lost. SIGTERM is sent this long before \
+            the lease expires, so that all of them are dead by then.
             """,
         defaultText: "ttl/\(Defaults.ttlDivisor), at most \(DurationText.format(Defaults.killAfterAtMost))", parse: Values.duration)
 
@@ -20,17 +20,14 @@ extension Flags {
     static let onLost = Flag<String>(
         "on-lost", value: "CMD", kind: .command, group: .hooks,
         help: "Run CMD when leadership ends",
-        more: """
-            Run *CMD* with `sh -c` each time leadership ends, lost or given up.
-            """,
+        more: "Run *CMD* with `sh -c` each time leadership ends, whether it was lost or released.",
         repeatable: true, parse: Values.text)
 
     static let onChange = Flag<String>(
         "on-change", value: "CMD", kind: .command, group: .hooks,
         help: "Run CMD when the leader changes",
         more: """
-            Run *CMD* with `sh -c` each time the leader changes, whoever it is; `QQ_LEADER` names the new one and is empty where there is \
-            none.
+            Run *CMD* with `sh -c` each time the leader changes, whoever leads; `QQ_LEADER` names the new leader and is empty if there is none.
             """,
         repeatable: true, parse: Values.text)
 
@@ -38,8 +35,8 @@ extension Flags {
         "hook-timeout", value: "DURATION", kind: .duration, group: .hooks,
         help: "Limit for one hook",
         more: """
-            How long one hook may run before it is killed. Hooks run one after the other; one that fails or is killed is reported and \
-            changes nothing.
+            How long a hook can run before it is killed. Hooks run one after the other; a hook that fails or is killed is reported and has no other \
+            effect.
             """,
         defaultText: DurationText.format(Defaults.hookTimeout), parse: Values.duration(atLeast: Defaults.shortestTimeout))
 
@@ -53,10 +50,10 @@ extension Flags {
 
     static let retries = Flag<Int>(
         "retries", value: "N", kind: .count, group: .retrying,
-        help: "Tries after a passing failure",
+        help: "Retries after a transient failure",
         more: """
-            How often a request is tried again after a failure that may pass, such as a refused connection or a time-out. A lease that is \
-            held is renewed again and again for as long as it lasts, whatever this says.
+            How many times a request is retried after a transient failure, such as a refused connection or a time-out. Renewals of a held lease are \
+            retried for as long as it lasts, regardless of this limit.
             """,
         defaultText: "\(Defaults.retries)", parse: Values.number(0...1_000_000))
 
@@ -64,23 +61,23 @@ extension Flags {
         "backoff", value: "INITIAL..MAX", kind: .text, group: .retrying,
         help: "First and longest pause",
         more: """
-            The pause before the first retry and the longest one. Between them each pause is longer than the one before, see `--backoff-factor`. \
-            \(Systems.otherDefaults(\.backoff, Defaults.backoff) { $0.text })
+            The pause before the first retry, and the longest pause. Between these two, each pause is longer than the previous one; see \
+            `--backoff-factor`. \(Systems.otherDefaults(\.backoff, Defaults.backoff) { $0.text })
             """,
         defaultText: Defaults.backoff.text, parse: BackoffRange.parse)
 
     static let backoffFactor = Flag<Double>(
         "backoff-factor", value: "FACTOR", kind: .text, group: .retrying,
         help: "How much longer each pause is",
-        more: "By which factor each pause is longer than the one before, from 1 to 100.",
+        more: "The factor by which each pause is longer than the previous one, from 1 to 100.",
         defaultText: "\(Int(Defaults.backoffFactor))", parse: Values.decimal(1...100))
 
     static let jitter = Flag<Double>(
         "jitter", value: "FRACTION", kind: .text, group: .retrying,
         help: "How much pauses vary, 0 to 1",
         more: """
-            By which part of itself, from 0 to 1, a pause is varied at random, so that contenders do not all ask at the same moment. \
-            Renewals vary too, towards sooner only. \(Systems.otherDefaults(\.jitter, Defaults.jitter) { "\($0)" })
+            The fraction of a pause, from 0 to 1, by which it varies at random, so that contenders do not all ask at the same moment. Renewals vary \
+            too, but only to come sooner. \(Systems.otherDefaults(\.jitter, Defaults.jitter) { "\($0)" })
             """,
         defaultText: "\(Defaults.jitter)", parse: Values.decimal(0...1))
 

@@ -1,7 +1,7 @@
-/// What applies where neither flag, environment nor context says otherwise; help quotes these values.
+/// Values that apply unless a flag, the environment or a context sets another. Help quotes them.
 enum Defaults {
     static let ttl: Duration = .seconds(15)
-    /// The shortest that are taken. A lease or a pause below that would keep a processor busy, or a server, and protect nothing.
+    /// The shortest durations that flags accept. A shorter lease or pause would keep a processor or a server busy, and protect nothing.
     static let shortestTTL: Duration = .milliseconds(50)
     static let shortestRenewal: Duration = .milliseconds(10)
     static let shortestBackoff: Duration = .milliseconds(1)
@@ -12,11 +12,11 @@ enum Defaults {
     static let backoff = BackoffRange(initial: .milliseconds(200), maximum: .seconds(5))
     static let backoffFactor = 2.0
     static let jitter = 0.2
-    /// In MiB: gRPC's own.
+    /// In MiB; the default of gRPC itself.
     static let maximumMessage = 4
     static let metricsEvery: Duration = .seconds(5)
     static let conflictExitCode: Int32 = 1
-    /// Renewal and SIGKILL come after the TTL divided by this, unless told otherwise.
+    /// By default a lease is renewed after its TTL divided by this, and SIGKILL follows SIGTERM after the same time.
     static let ttlDivisor = 3
     /// The longest `--kill-after` that is derived from a TTL.
     static let killAfterAtMost: Duration = .seconds(10)

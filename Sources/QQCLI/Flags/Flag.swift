@@ -1,22 +1,22 @@
-/// A flag and the type of its value; the key under which an ``Invocation`` is asked for it.
+/// A flag and the type of its value. It is also the key of the value in an ``Invocation``.
 ///
-/// This is the one place where a flag is declared: parsing, help, manual pages and completions all read it.
+/// Parsing, help, manual pages and completions all use this declaration.
 struct Flag<Value: Sendable>: Sendable {
-    /// The declaration without the type, as listings use it.
+    /// The declaration without the type of the value, for lists of flags.
     let erased: AnyFlag
-    /// Reads a value; the error says only what is wrong with the text, the parser adds the flag's name.
+    /// Parses a value. The error describes only the text; the parser adds the flag's name.
     let parse: @Sendable (String) throws(UsageError) -> Value
 
     /// A flag with a value.
     ///
     /// - Parameters:
     ///   - name: the long name without its dashes.
-    ///   - value: how help names the value, such as `DURATION`.
+    ///   - value: the name of the value in help, such as `DURATION`.
     ///   - help: one line without a full stop; with default and layout it fits 80 columns.
-    ///   - more: the paragraphs (split by an empty line) that follow in long help and manual pages.
-    ///     Backticks mark literal text, asterisks what the user replaces.
-    ///   - defaultText: what applies when the flag is absent.
-    ///   - withoutValue: what the flag means when it stands alone; a flag that has this takes its value only after `=`.
+    ///   - more: the description in long help and manual pages; an empty line separates paragraphs.
+    ///     Backticks mark literal text, asterisks text that the user replaces.
+    ///   - defaultText: the value that applies if the flag is absent.
+    ///   - withoutValue: the value of the flag alone; a flag that has one accepts a value only after `=`.
     init(
         _ name: String, short: Character? = nil, value: String, kind: ValueKind, group: FlagGroup,
         help: String, more: @autoclosure @escaping @Sendable () -> String, defaultText: String? = nil, environment: String? = nil,
@@ -52,37 +52,37 @@ struct AnyFlag: Sendable {
     /// The long name without its dashes.
     let name: String
     let short: Character?
-    /// How help names the value; nil for a switch.
+    /// The name of the value in help; nil for a switch.
     let valueName: String?
     let kind: ValueKind
     let group: FlagGroup
     let help: String
-    /// Made when it is asked for: most commands print none of it.
+    /// Evaluated on demand: most commands do not print it.
     let makeMore: @Sendable () -> String
     let defaultText: String?
-    /// The environment variable that stands in for the flag.
+    /// The environment variable that applies if the flag is absent.
     let environment: String?
     let isRepeatable: Bool
     let isHidden: Bool
-    /// The value of the flag standing alone; nil where it must have one.
+    /// The value of the flag alone; nil if the flag needs a value.
     let withoutValue: (any Sendable)?
     let read: @Sendable (String) throws(UsageError) -> any Sendable
 
-    /// With what systems add to it.
+    /// The description with the sentences that systems add.
     var more: String { ([makeMore()] + Systems.notes(on: name)).joined(separator: " ") }
 
     var isSwitch: Bool { valueName == nil }
 
-    /// True where the value may be left out, and is therefore only taken after `=`.
+    /// True if the value can be left out and is therefore accepted only after `=`.
     var valueIsOptional: Bool { valueName != nil && withoutValue != nil }
 
-    /// True where the next word is the value.
+    /// True if the next word is the value.
     var takesNextWord: Bool { valueName != nil && withoutValue == nil }
 
     /// `--name`.
     var long: String { "--" + name }
 
-    /// What long help and manual pages say of a repeatable flag.
+    /// A sentence about repeatable flags, for manual pages.
     static let repeatableNote = "Can be given several times."
 
     /// Each way to write the flag, long first: `--server`, `-s`.

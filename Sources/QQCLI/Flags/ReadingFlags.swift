@@ -1,4 +1,4 @@
-/// Reading: which elections, how long to look.
+/// Flags for reading: which elections, and for how long.
 extension Flags {
     static let all = Flag(
         switch: "all", group: .selection,
@@ -7,10 +7,10 @@ extension Flags {
 
     static let mine = Flag(
         switch: "mine", group: .selection,
-        help: "Only what we lead; exit 1 if nothing",
+        help: "Only our elections; exit 1 if none",
         more: """
-            Only elections that we lead: under the identity given with `--id`, else under a saved grant of this user. The exit code is 0 \
-            where each named one (with `--all`: at least one) is ours, else 1.
+            Only elections that are ours: led by the identity given with `--id`, else under a saved grant of this user. The exit code is 0 if each \
+            named election (with `--all`: at least one) is ours, else 1.
             """)
 
     static let held = Flag(
@@ -20,25 +20,25 @@ extension Flags {
 
     static let contested = Flag(
         switch: "contested", group: .selection,
-        help: "Only elections that somebody waits for",
-        more: "Only elections that somebody waits for, where the system knows who waits.")
+        help: "Only elections with waiters",
+        more: "Only elections that have waiters, on systems that know them.")
 
     static let owner = Flag<String>(
         "owner", value: "TEXT", kind: .text, group: .selection,
         help: "Only leaders whose identity contains TEXT",
-        more: "Only elections whose leader's identity contains this text. Case counts.",
+        more: "Only elections whose leader's identity contains this text. Case matters.",
         parse: Values.text)
 
     static let match = Flag<String>(
         "match", value: "TEXT", kind: .text, group: .selection,
         help: "Only names that contain TEXT",
-        more: "Only elections whose name contains this text. Case counts.",
+        more: "Only elections whose name contains this text. Case matters.",
         parse: Values.text)
 
     static let expiresWithin = Flag<Duration>(
         "expires-within", value: "DURATION", kind: .duration, group: .selection,
-        help: "Only leases about to end",
-        more: "Only elections whose lease ends within this time unless it is renewed.",
+        help: "Only leases about to expire",
+        more: "Only elections whose lease expires within this time unless it is renewed.",
         parse: Values.duration)
 
     static let limit = Flag<Int>(
@@ -49,60 +49,57 @@ extension Flags {
 
     static let offset = Flag<Int>(
         "offset", value: "N", kind: .count, group: .selection,
-        help: "Leave out the first N",
-        more: "Leave out this many elections before the first one printed. With `--limit`, one page of a long list.",
+        help: "Skip the first N",
+        more: "Skip this many elections before the first one printed. With `--limit`, this prints one page of a long list.",
         defaultText: "0", parse: Values.number(0...Int.max))
 
     static let advice = Flag(
         switch: "advice", group: .output,
-        help: "Also say when to try again",
+        help: "Also print when to try again",
         more: """
-            Also say how long a contender should wait before its next try, by the system's own advice: the first and the longest pause, \
-            by how much each is longer than the one before, and by which part of itself it is to vary. This works on \
-            \(Systems.able(.backoffAdvice)); other systems answer with exit code 80.
+            Also print how long the system advises a contender to wait before its next try: the first and the longest pause, the factor by which each \
+            pause is longer than the previous one, and the fraction by which it should vary. This works on \(Systems.able(.backoffAdvice)); on other \
+            systems the exit code is 80.
             """)
 
     static let until = Flag<WatchCondition>(
         "until", value: "CONDITION", kind: .choice(WatchCondition.words), group: .selection,
         help: "Stop, with exit 0, when this is true",
         more: """
-            Stop with exit code 0 once the condition is true of every election watched: `led` (somebody leads), `free` (nobody does), \
-            `mine` (we do), `changed` (the leader is another than at the start) or `leader=`*ID* (this identity leads). It may be true \
-            at the start.
+            Stop with exit code 0 once the condition is true of every watched election: `led` (it has a leader), `free` (it has none), `mine` (it is \
+            ours), `changed` (the leader is not the one at the start) or `leader=`*ID* (this identity leads). The condition can be true at the start.
             """,
         parse: WatchCondition.parse)
 
     static let watchFor = Flag<Duration>(
         "for", value: "DURATION", kind: .duration, group: .selection,
         help: "Stop watching after this time",
-        more: """
-            Stop watching after this time: with exit code 75 where `--until` was given and has not come true, else with 0.
-            """,
+        more: "Stop watching after this time: with exit code 75 if `--until` was given and has not come true, else with 0.",
         parse: Values.positiveDuration)
 
     static let exec = Flag<String>(
         "exec", value: "CMD", kind: .command, group: .hooks,
         help: "Run CMD at each change",
         more: """
-            Run *CMD* with `sh -c` at each change, in order and one at a time, with `QQ_NAME`, `QQ_EVENT` and `QQ_LEADER` in its \
-            environment. Its failure is reported and changes nothing.
+            Run *CMD* with `sh -c` at each change, in order and one at a time, with `QQ_NAME`, `QQ_EVENT` and `QQ_LEADER` in its environment. A \
+            failure is reported and has no other effect.
             """,
         parse: Values.text)
 
     static let record = Flag<String>(
         "record", value: "FILE", kind: .file, group: .output,
-        help: "Also write what happens to FILE",
+        help: "Also write all events to FILE",
         more: """
-            Also write what happens to a new file, for `--replay`: a JSON object a line, as `--json` prints them, besides renewals and what \
-            happens to the connection. A file with something in it is left as it is.
+            Also write all events to a new file, for `--replay`: one JSON object per line, as `--json` prints them, and in addition renewals and \
+            events of the connection. A file that is not empty is refused.
             """,
         parse: Values.text)
 
     static let replay = Flag<String>(
         "replay", value: "FILE", kind: .file, group: .selection,
-        help: "Show what --record wrote to FILE",
+        help: "Show the events that --record wrote",
         more: """
-            Show again what `--record` wrote, as if it happened now; no server is asked. Given *NAME*s, only those elections.
+            Show again the events that `--record` wrote, as if they happened now; no server is asked. If *NAME*s are given, show only those elections.
             """,
         parse: Values.text)
 

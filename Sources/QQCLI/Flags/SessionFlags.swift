@@ -1,4 +1,4 @@
-/// Sessions and scripts.
+/// Flags for sessions and scripts.
 extension Flags {
     static let script = Flag<String>(
         "script", short: "f", value: "FILE", kind: .file, group: .selection,
@@ -8,9 +8,9 @@ extension Flags {
 
     static let keepGoing = Flag(
         switch: "keep-going", group: .selection,
-        help: "Go on after a line that fails",
+        help: "Continue after a line that fails",
         more: """
-            Run the whole of a script, also after a line that fails. The exit code is that of the first one that did. A lost lease ends the \
-            script all the same, with exit code 79.
+            Run the whole script, even after a line that fails. The exit code is that of the first line that failed. A lost lease still ends the \
+            script, with exit code 79.
             """)
 }

@@ -1,4 +1,4 @@
-/// What a value is, for completion: which candidates a shell offers.
+/// The kind of a value, by which shells choose the candidates that they offer.
 enum ValueKind: Sendable, Equatable {
     /// No value: the flag is a switch.
     case none
@@ -11,22 +11,22 @@ enum ValueKind: Sendable, Equatable {
     case file
     case directory
     case serverURL
-    /// An election the server knows, asked for with `qq __complete elections`.
+    /// An election of the server; candidates come from `qq __complete elections`.
     case election
-    /// An election of which this user holds a saved grant, asked for with `qq __complete grants`.
+    /// An election of which this user has a saved grant; candidates come from `qq __complete grants`.
     case grant
-    /// A context, asked for with `qq __complete contexts`.
+    /// A context; candidates come from `qq __complete contexts`.
     case context
     /// A command line for `sh -c`; its first word is completed.
     case command
     case pid
-    /// The name of one of our own commands.
+    /// The name of a command of `qq`.
     case commandName
-    /// The name of one of our manual pages.
+    /// The name of a manual page of `qq`.
     case manPage
 }
 
-/// The heading a flag stands under in help and manual pages, in this order.
+/// The headings of flags in help and manual pages, in their order.
 enum FlagGroup: String, CaseIterable, Sendable {
     case lease = "Lease"
     case selection = "Selection"

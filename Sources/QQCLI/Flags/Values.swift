@@ -1,7 +1,7 @@
 import QQCore
 import QQVIP
 
-/// How the texts of flags become values. An error says what is wrong with the text; the parser puts the flag before it.
+/// Parsers for the values of flags. An error describes only the text; the parser puts the flag before it.
 enum Values {
     /// A duration, zero included.
     static func duration(_ text: String) throws(UsageError) -> Duration {
@@ -12,14 +12,14 @@ enum Values {
         }
     }
 
-    /// A duration longer than nothing.
+    /// A duration greater than zero.
     static func positiveDuration(_ text: String) throws(UsageError) -> Duration {
         let duration = try duration(text)
         guard duration > .zero else { throw UsageError("must be longer than 0s", hint: "write a duration such as 500ms, 15s, 2m or 1h30m") }
         return duration
     }
 
-    /// A duration that is not so short that what it times would be nothing but a loop.
+    /// A duration of at least `shortest`, so that whatever it times does not become a busy loop.
     static func duration(atLeast shortest: Duration) -> @Sendable (String) throws(UsageError) -> Duration {
         { (text: String) throws(UsageError) -> Duration in
             let duration = try positiveDuration(text)
@@ -61,7 +61,7 @@ enum Values {
         return number
     }
 
-    /// Any text but none.
+    /// Any text that is not empty.
     static func text(_ text: String) throws(UsageError) -> String {
         guard !text.isEmpty else { throw UsageError("must not be empty") }
         return text
@@ -69,12 +69,14 @@ enum Values {
 
     /// An identity: 1 to 256 bytes without control characters, which every system can store.
     static func identity(_ text: String) throws(UsageError) -> String {
-        guard (1...256).contains(text.utf8.count) else { throw UsageError("an identity has 1 to 256 bytes, this one \(text.utf8.count)") }
-        guard !text.unicodeScalars.contains(where: \.isControl) else { throw UsageError("an identity has no control characters") }
+        guard (1...256).contains(text.utf8.count) else {
+            throw UsageError("an identity has 1 to 256 bytes, this one has \(text.utf8.count)")
+        }
+        guard !text.unicodeScalars.contains(where: \.isControl) else { throw UsageError("an identity cannot contain control characters") }
         return text
     }
 
-    /// An address that is carried while leading.
+    /// A virtual IP address with its mask and interface.
     static func virtualAddress(_ text: String) throws(UsageError) -> VirtualAddress {
         do { return try VirtualAddress.parse(text) } catch { throw UsageError(error.reason, hint: error.hint) }
     }
@@ -91,7 +93,7 @@ enum Values {
 protocol Word: RawRepresentable<String>, CaseIterable, Sendable {}
 
 extension Word {
-    /// What can be typed.
+    /// The words that can be typed.
     static var words: [String] { allCases.map(\.rawValue) }
 }
 
@@ -116,7 +118,7 @@ struct BackoffRange: Sendable, Equatable {
     var initial: Duration
     var maximum: Duration
 
-    /// What the user types for this range.
+    /// The range as the user types it.
     var text: String { "\(DurationText.format(initial))..\(DurationText.format(maximum))" }
 
     static func parse(_ text: String) throws(UsageError) -> BackoffRange {
@@ -132,20 +134,20 @@ struct BackoffRange: Sendable, Equatable {
     }
 }
 
-/// What ends `watch --until`.
+/// The condition that ends `watch --until`.
 enum WatchCondition: Sendable, Equatable {
-    /// Somebody leads.
+    /// There is a leader.
     case led
-    /// Nobody leads.
+    /// There is no leader.
     case free
     /// This identity leads.
     case mine
-    /// The leader is not, or no longer, the one seen first.
+    /// The leader is not the one seen first.
     case changed
     /// The given identity leads.
     case leader(String)
 
-    /// What completion offers; `leader=` waits for an identity.
+    /// The words that completion offers; the user adds an identity to `leader=`.
     static let words = ["led", "free", "mine", "changed", "leader="]
 
     static func parse(_ text: String) throws(UsageError) -> WatchCondition {

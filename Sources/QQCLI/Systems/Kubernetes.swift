@@ -15,11 +15,11 @@ extension ServerURL.System {
                     UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
                         || byte == UInt8(ascii: "-")
                 }
-                return isName ? nil : .init(reason: "the namespace is no Kubernetes name", hint: "use a-z, 0-9 and '-'")
+                return isName ? nil : .init(reason: "the namespace is not a Kubernetes name", hint: "use a-z, 0-9 and '-'")
             }))
 }
 
 extension SystemDescription {
-    /// Kubernetes, which is known by its URL only: contexts can already name it.
+    /// Kubernetes, of which only the URL is known, so that contexts can already name it.
     static let kubernetes = SystemDescription(url: .kubernetes, displayName: "Kubernetes")
 }

@@ -7,19 +7,19 @@ extension SystemDescription {
     static let leaseFiles = SystemDescription(
         url: .file, displayName: "lease files",
         embedded: { () throws(ServerURL.Invalid) in try ServerURL.file(path: try embeddedFolder()) },
-        unreachableHint: "see that the folder is the right one, and that we may use it: ls -ld DIR",
+        unreachableHint: "check that the folder is the right one, and that this user can use it: ls -ld DIR",
         capabilities: { FileCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`file:///`*DIR*",
                 meaning: """
-                    Lease files: the election *NAME* is `DIR/NAME.json`, in the format of the Go leader election package. *NAME* is 1 to 128 of \
-                    letters, digits, dot, underscore and dash, and does not start with a dot. Contenders on several machines need a shared file \
-                    system with working locks; `qq cluster-status` says whether it has them.
+                    Lease files: the election *NAME* is `DIR/NAME.json`, in the format of the Go leader election package. *NAME* has 1 to 128 letters, \
+                    digits, dots, underscores and dashes, and does not start with a dot. Contenders on several machines need a shared file system with \
+                    working locks; `qq cluster-status` shows whether it has them.
                     """,
                 commandNotes: [
                     .clusterStatus: """
-                    For lease files: the folder, whether it can be written, its file system and whether that has the locks that `qq` needs.
+                    For lease files: the folder, whether it is writable, its file system, and whether this has the locks that `qq` needs.
                     """
                 ], endpointFields: endpointFields)
         },
@@ -40,16 +40,16 @@ extension SystemDescription {
     private static let endpointFields: [Schema.Field] = [
         .init(
             "exists", .flag, optional: true,
-            "Lease files: whether the folder is there; the embedded default is made when it is first needed."),
-        .init("writable", .flag, optional: true, "Lease files: whether we may take leases there."),
-        .init("file_system", .text, optional: true, "Lease files: what the folder is on."),
+            "Lease files: whether the folder exists; the default folder is created when it is first needed."),
+        .init("writable", .flag, optional: true, "Lease files: whether this user can acquire leases there."),
+        .init("file_system", .text, optional: true, "Lease files: the file system of the folder."),
         .init(
             "shared", .flag, optional: true,
-            "Lease files: whether other machines may write it; then leases are judged by their wall clocks."),
+            "Lease files: whether other machines can write to it; leases are then judged by the machines' wall clocks."),
         .init("locks", .flag, optional: true, "Lease files: whether the kernel's locks work there."),
-        .init("free_bytes", .count, optional: true, "Lease files: room left."),
-        .init("elections", .count, optional: true, "Lease files: how many there are."),
-        .init("held", .count, optional: true, "Lease files: how many have a leader."),
-        .init("broken", .count, optional: true, "Lease files: how many cannot be read."),
+        .init("free_bytes", .count, optional: true, "Lease files: the free space, in bytes."),
+        .init("elections", .count, optional: true, "Lease files: the number of elections."),
+        .init("held", .count, optional: true, "Lease files: the number of elections with a leader."),
+        .init("broken", .count, optional: true, "Lease files: the number of lease files that cannot be read."),
     ]
 }

@@ -2,10 +2,10 @@ import QQCore
 import QQNATS
 
 extension SystemDescription {
-    /// NATS, beside the nodes of the Go clustering library.
+    /// NATS, in clusters that can include nodes of the Go clustering library.
     static let nats = SystemDescription(
         url: .nats, displayName: "NATS",
-        // Nodes have names. Go nodes join no bucket with another TTL than theirs, which is 10 s by default.
+        // Nodes have names. Go nodes join only a bucket with their own TTL, which is 10 s by default.
         identity: { Identity.hostName() }, ttl: .seconds(10),
         logins: { [Flags.creds.erased, Flags.nkey.erased] }, flags: { [Flags.tlsFirst.erased] },
         secretVariables: ["QQ_NATS_USER", "QQ_NATS_PASSWORD", "QQ_NATS_TOKEN"],
@@ -31,10 +31,10 @@ extension SystemDescription {
         })
 
     private static let environment: [(name: String, meaning: String)] = [
-        ("QQ_NATS_CREDS, QQ_NATS_NKEY", "Files to log in to NATS with, where neither flags nor the server URL say how."),
+        ("QQ_NATS_CREDS, QQ_NATS_NKEY", "Files to log in to NATS with, if neither flags nor the server URL contain a login."),
         (
             "QQ_NATS_USER, QQ_NATS_PASSWORD, QQ_NATS_TOKEN",
-            "The same, where no file holds them; hidden from all that `qq` starts."
+            "Credentials that are not in a file; hidden from everything that `qq` starts."
         ),
     ]
 
@@ -43,39 +43,39 @@ extension SystemDescription {
     ]
 
     private static let notes = [
-        "ttl": "On NATS the bucket has one TTL for all: where there is one with another TTL, a TTL given here is refused.",
+        "ttl": "On NATS all leases of a bucket share one TTL: if the bucket exists with another one, a TTL given here is refused.",
         "id": "On NATS, where nodes have names, it is the host name.",
-        "force": "On NATS the lease is deleted, and that node may not lead for one TTL.",
+        "force": "On NATS the lease is deleted, and that node must not lead for one TTL.",
     ]
 
     private static let endpointFields: [Schema.Field] = [
-        .init("server_name", .text, optional: true, "NATS: what the server calls itself."),
+        .init("server_name", .text, optional: true, "NATS: the name of the server."),
         .init("version", .text, optional: true, "NATS: the server's version."),
         .init("cluster", .text, null: true, optional: true, "NATS: the name of the server's cluster."),
         .init("domain", .text, null: true, optional: true, "NATS: the server's JetStream domain."),
-        .init("jetstream", .flag, optional: true, "NATS: whether our account has JetStream there."),
-        .init("streams", .count, null: true, optional: true, "NATS: how many streams our account has."),
+        .init("jetstream", .flag, optional: true, "NATS: whether the account has JetStream there."),
+        .init("streams", .count, null: true, optional: true, "NATS: the number of streams of the account."),
         .init(
             "meta_leader", .text, null: true, optional: true,
-            "NATS: who leads JetStream's own cluster; told to the system account alone."),
+            "NATS: the leader of JetStream's own cluster; reported only to the system account."),
     ]
 }
 
 extension Flags {
     static let creds = Flag<String>(
         "creds", value: "FILE", kind: .file, group: .access,
-        help: "Log in by a .creds file",
-        more: "NATS: log in with the JWT and the seed in this `.creds` file. It is read anew for each connection.",
+        help: "Log in with a .creds file",
+        more: "NATS: log in with the JWT and the seed in this `.creds` file, which is read again for each connection.",
         environment: "QQ_NATS_CREDS", parse: Values.text)
 
     static let nkey = Flag<String>(
         "nkey", value: "FILE", kind: .file, group: .access,
-        help: "Log in by an NKey seed",
-        more: "NATS: log in with the user's NKey seed in this file. It is read anew for each connection.",
+        help: "Log in with an NKey seed",
+        more: "NATS: log in with the user's NKey seed in this file, which is read again for each connection.",
         environment: "QQ_NATS_NKEY", parse: Values.text)
 
     static let tlsFirst = Flag(
         switch: "tls-first", group: .access,
         help: "NATS: TLS before anything else",
-        more: "NATS: begin with TLS before the server has said anything, for servers that are configured with `handshake_first`.")
+        more: "NATS: start TLS before the server sends anything, for servers that are configured with `handshake_first`.")
 }

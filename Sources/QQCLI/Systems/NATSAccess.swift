@@ -3,7 +3,7 @@ import QQNATS
 import QQNetwork
 
 extension NATSSettings {
-    /// What flags, environment and file say together.
+    /// Settings from flags, environment and cluster file.
     init(
         _ invocation: Invocation, _ choice: ServerChoice, file: ClusterFile?, variables: (String) -> String? = filledVariable
     ) throws(CoordinationError) {
@@ -56,7 +56,7 @@ extension TLSOptions {
         serverName = invocation[Flags.tlsName]
     }
 
-    /// Whether TLS is asked for by what is to be done with it.
+    /// Whether a flag about TLS requests it.
     static func isAsked(_ invocation: Invocation) -> Bool {
         [Flags.tlsCA, Flags.tlsCert, Flags.tlsName].contains { invocation.isGiven($0) }
     }

@@ -16,7 +16,7 @@ extension SystemDescription {
                     Quorum Quest: the election *NAME* is *SERVICE*[`/`*DOMAIN*], in the domain `production` by default. See qq-quorum-quest(7).
                     """,
                 endpointFields: [
-                    .init("services", .list, optional: true, "Quorum Quest: the names of the services that the server says it offers.")
+                    .init("services", .list, optional: true, "Quorum Quest: the names of the services that the server reports.")
                 ],
                 manual: { QuorumQuestManual.page })
         },
@@ -26,7 +26,7 @@ extension SystemDescription {
                 server: server, settings: GRPCSettings(input.invocation, server), clock: input.loop, requestTimeout: input.requestTimeout,
                 metrics: input.metrics
             ) { name in
-                // One that cannot be read is no proof that we lead.
+                // A grant that cannot be read does not prove that this user leads.
                 (try? GrantStore().load(name: name, server: server)) ?? nil
             }
         })

@@ -1,39 +1,39 @@
-/// qq-quorum-quest(7): what is special about elections on Quorum Quest.
+/// qq-quorum-quest(7), about elections on Quorum Quest.
 enum QuorumQuestManual {
     static let examples = [
         Example(
             "A cron line for every host: one runs it, the others exit 0",
             "0 3 * * * qq -s qq://quest:5050 acquire nightly --skip-ok --min-hold 1m -- nightly-report"),
         Example("The same election in another domain", "qq -s qq://quest:5050 acquire nightly/staging -- nightly-report"),
-        Example("Over TLS, with an authority of your own", "qq -s qqs://quest:5050 --tls-ca /etc/ca.pem status web --mine"),
-        Example("Take a lease in one line of a script, give it up in another", "qq acquire web --ttl 60s && ./work && qq release web"),
+        Example("Over TLS, with your own certificate authority", "qq -s qqs://quest:5050 --tls-ca /etc/ca.pem status web --mine"),
+        Example("Acquire a lease in one line of a script, release it in another", "qq acquire web --ttl 60s && ./work && qq release web"),
     ]
 
     static let meaning = """
-        Quorum Quest knows an identity and a time for each election, and nothing else. There is no fencing token: `QQ_TOKEN` is empty, and \
-        `--require-token` is refused with exit code 80. Nothing can be listed, nobody can be told to let go, and nobody but the holder \
-        can learn who leads: `qq status` says that an election is ours, or that it is `unknown` whose, with exit code 80; `--mine` answers with \
-        0 or 1. Waiters ask again and again, in no order.
+        Quorum Quest stores only an identity and a time for each election. There is no fencing token: `QQ_TOKEN` is empty, and `--require-token` is \
+        refused with exit code 80. Elections cannot be listed, leaders cannot be asked to step down, and only the holder can learn who leads: \
+        `qq status` shows that an election is ours, or that its leader is `unknown`, with exit code 80; with `--mine` the exit code is 0 or 1. Waiters ask \
+        again and again, in no order.
 
-        An answer of no can mean that another one leads, or that the server's store has failed. While we hold a lease, such an answer \
-        is therefore not believed at once: `qq` asks again until the lease would have ended, and then gives it up as lost. Who \
-        campaigns is refused, as by another holder. A request that took suspiciously long is followed by a release, since a store that \
-        hung may carry it out later; until that is certain, it does not count as ours.
+        An answer of no can mean that another contender leads, or that the server's store has failed. While `qq` holds a lease, it therefore does not \
+        trust such an answer immediately: it asks again until the lease would have expired, and only then counts the lease as lost. A campaign that \
+        gets such an answer is refused, as if another holder led. A request that took suspiciously long is followed by a release, because a store that \
+        hung can carry out the request later; until the outcome is certain, the lease does not count as ours.
 
-        A release is answered with yes whatever happened. So the lease is first cut down to a second, by the question for a longer one, whose yes \
-        can be believed, and then given up. A no within the lease's time is an error: it then ends by its TTL.
+        The server answers yes to every release, whatever happened. `qq` therefore first shortens the lease to one second with a keep-alive request, \
+        whose yes can be trusted, and then releases it. A no before the lease has expired is an error: the lease then expires after its TTL.
 
-        An identity given with `--id` must be one process's alone: the server grants an election to whoever has its holder's.
+        An identity given with `--id` must belong to one process alone: the server grants an election to any process with the holder's identity.
         """
 
     static let reading = """
-        There is nothing to read with, so the server is not asked: the one question that it answers would restart the lease. `qq status` tells what is \
-        known here, by the grant that this user's `acquire` or `keepalive` saved, and for how long.
+        The server is not asked, because the only request that it answers would restart the lease. `qq status` shows only what is known on this \
+        machine, by the grant that `acquire` or `keepalive` of this user saved, and how long the lease lasts.
         """
 
     static let limits = """
-        TTLs are whole seconds. *NAME* is *SERVICE* or *SERVICE*`/`*DOMAIN*; neither part is empty or has a colon. The identity is a random UUID by \
-        default. Hosts are asked in their order, beginning with the one that answered last; they must share one store.
+        TTLs are whole seconds. *NAME* is *SERVICE* or *SERVICE*`/`*DOMAIN*; neither part is empty or contains a colon. By default the identity is a \
+        random UUID. Hosts are asked in their order, beginning with the host that answered last; they must share one store.
 
         `--metrics-file` counts calls as described in qq-raftlock(7).
         """
@@ -46,7 +46,7 @@ enum QuorumQuestManual {
                 [
                     .text(
                         """
-                        With a server URL of `qq://`*HOST*[`:`*PORT*][`,`*HOST*...] elections are held on Quorum Quest, over gRPC. `qqs://` asks for \
+                        With a server URL of `qq://`*HOST*[`:`*PORT*][`,`*HOST*...] elections are held on Quorum Quest, over gRPC. `qqs://` requests \
                         TLS. The port is 5050 by default.
                         """)
                 ]),

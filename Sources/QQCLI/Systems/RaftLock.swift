@@ -24,19 +24,20 @@ extension SystemDescription {
         })
 
     private static let endpointFields: [Schema.Field] = [
-        .init("node_id", .text, null: true, optional: true, "RaftLock: what the node calls itself."),
-        .init("role", .text, optional: true, "RaftLock: `leader`, `follower`, or `unknown` where nothing tells."),
-        .init("leader_id", .text, null: true, optional: true, "RaftLock: the node that leads, as far as can be seen."),
-        .init("term", .count, null: true, optional: true, "RaftLock: the term of the nodes among themselves."),
-        .init("commit_index", .count, null: true, optional: true, "RaftLock: how much of the log the node knows to be agreed on."),
-        .init("last_applied", .count, null: true, optional: true, "RaftLock: how much of the log it has carried out."),
-        .init("lag", .count, null: true, optional: true, "RaftLock: how far its log is behind that of the endpoint that has most."),
+        .init("node_id", .text, null: true, optional: true, "RaftLock: the ID of the node."),
+        .init("role", .text, optional: true, "RaftLock: `leader`, `follower`, or `unknown` if nothing shows it."),
+        .init("leader_id", .text, null: true, optional: true, "RaftLock: the ID of the Raft leader, as far as can be seen."),
+        .init("term", .count, null: true, optional: true, "RaftLock: the Raft term."),
+        .init(
+            "commit_index", .count, null: true, optional: true, "RaftLock: the index up to which the node knows the log to be committed."),
+        .init("last_applied", .count, null: true, optional: true, "RaftLock: the index up to which the node has applied the log."),
+        .init("lag", .count, null: true, optional: true, "RaftLock: how far the node's log is behind the longest log among the endpoints."),
         .init(
             "serving", .flag, null: true, optional: true,
-            "RaftLock: whether it says that it serves, which it does also without the others."),
-        .init("uptime", .seconds, null: true, optional: true, "RaftLock: how long it has been running."),
-        .init("active_locks", .count, null: true, optional: true, "RaftLock: how many locks are held."),
-        .init("total_waiters", .count, null: true, optional: true, "RaftLock: how many wait for locks."),
+            "RaftLock: whether the node reports that it serves, which it does even without the other nodes."),
+        .init("uptime", .seconds, null: true, optional: true, "RaftLock: how long the node has been running."),
+        .init("active_locks", .count, null: true, optional: true, "RaftLock: the number of locks that are held."),
+        .init("total_waiters", .count, null: true, optional: true, "RaftLock: the number of waiters for locks."),
     ]
 }
 
@@ -45,23 +46,23 @@ extension Flags {
         switch: "follow-redirects", group: .access,
         help: "RaftLock: trust the leader's address",
         more: """
-            RaftLock: where the servers name a leader that is none of the URL's, ask it at the address that they give. By default only the \
-            servers of the URL are asked; RaftLock's own addresses are often those of its peers, where no locks are served.
+            RaftLock: if the servers name a Raft leader that is not among the servers of the URL, ask it at the address that they give. By default \
+            only the servers of the URL are asked, because the addresses that RaftLock gives are often those for its peers, where no locks are served.
             """)
 
     static let retryOn = Flag<Set<String>>(
         "retry-on", value: "CODES", kind: .choice(LockErrorCode.allCases.map(\.rawValue)), group: .retrying,
         help: "RaftLock: which failures to retry",
         more: """
-            RaftLock: try again after these failures alone, named as the servers name them and joined by commas: \
-            \(LockErrorCode.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", ")). A request that was not answered \
-            counts as `timeout`, a server that cannot be reached as `unavailable`. What may have been carried out is settled by reading first, whatever \
-            this says. By default all but \
+            RaftLock: retry only after these failures, named as the servers name them and separated by commas: \
+            \(LockErrorCode.allCases.map { "`\($0.rawValue)`" }.joined(separator: ", ")). A request that was not answered counts as `timeout`, a \
+            server that cannot be reached as `unavailable`. A request that might have been carried out is always resolved by reading first. By default \
+            all but \
             \(LockErrorCode.allCases.map(\.rawValue).filter { !LockErrorCode.usuallyRetried.contains($0) }.map { "`\($0)`" }.joined(separator: " and ")).
             """,
         parse: errorCodes)
 
-    /// Names of failures, joined by commas.
+    /// Names of failures, separated by commas.
     private static func errorCodes(_ text: String) throws(UsageError) -> Set<String> {
         var codes: Set<String> = []
         for word in text.split(separator: ",", omittingEmptySubsequences: false).map(String.init) {

@@ -1,58 +1,64 @@
 import QQGRPC
 
-/// qq-raftlock(7): what is special about elections on RaftLock.
+/// qq-raftlock(7), about elections on RaftLock.
 enum RaftLockManual {
     static let examples = [
-        Example("Wait in the cluster's queue, before others", "qq -s raftlock://r1,r2,r3 acquire deploy --wait --priority 10 -- ./deploy"),
+        Example(
+            "Wait in the cluster's queue, ahead of others", "qq -s raftlock://r1,r2,r3 acquire deploy --wait --priority 10 -- ./deploy"),
         Example("Leave the queue", "qq -s raftlock://r1,r2,r3 release deploy --id build-7 --cancel-wait"),
-        Example("Every lock that somebody waits for", "qq -s raftlock://r1,r2,r3 status --all --contested"),
-        Example("Every node: who leads, and how far behind the others are", "qq -s raftlock://r1,r2,r3 cluster-status"),
+        Example("Every lock that has waiters", "qq -s raftlock://r1,r2,r3 status --all --contested"),
+        Example("Every node: the Raft leader, and how far behind the others are", "qq -s raftlock://r1,r2,r3 cluster-status"),
     ]
 
     static let nodes = """
-        Name all nodes, with the ports of their clients. Only the leader takes writes; `qq` finds it among the hosts of the URL, remembers it, \
-        and finds it again when it changes. The address that the nodes themselves give for their leader is that of its peers, where no locks are \
-        served: it is tried only with `--follow-redirects`.
+        Name all nodes, with the ports for clients. Only the Raft leader accepts writes; `qq` finds it among the hosts of the URL, remembers it, and \
+        finds it again when it changes. The address that the nodes give for their Raft leader is the one for its peers, where no locks are served: it \
+        is tried only with `--follow-redirects`.
 
-        Nothing tells who leads until something was written: `qq status` and `qq cluster-status`, which write nothing, say `unknown` then.
+        Until something was written, nothing shows which node is the Raft leader; `qq status` and `qq cluster-status`, which write nothing, show \
+        `unknown` then.
         """
 
     static let token = """
-        The fencing token is the lock's version, which is the cluster's log index. It grows from term to term as long as a leader lives. After a \
-        failover or a restart leases can be forgotten or come back, and a waiter that was promoted may be given the version of \
-        another: what must never happen twice should not rest on it alone.
+        The fencing token is the lock's version, which is the cluster's log index. It grows from term to term as long as a Raft leader lives. After a \
+        failover or a restart, leases can be forgotten or come back, and a waiter that was promoted can get the version of another one. Do not rely on \
+        the token alone for anything that must never happen twice.
         """
 
     static let faults = """
-        The servers of this system answer a renewal with an internal error although they carried it out: `qq` reads the lock after each of \
-        them. A write that timed out may be carried out later; it is read back, and given up where it is not wanted.
+        RaftLock servers answer a renewal with an internal error although they carried it out: `qq` therefore reads the lock after each renewal. A \
+        write that timed out can be carried out later; `qq` reads back, and releases a lease that is not wanted.
 
-        Two writes at the same moment can leave the leader unable to write for ever, while it answers everything else and reports that it is \
-        well. One `qq` never sends two at a time. Where a leader refuses writes in that way, the error says so, and which node to restart.
+        Two writes at the same moment can leave the Raft leader unable to write forever, while it answers everything else and reports that it is \
+        healthy. One `qq` never sends two writes at a time. If a Raft leader refuses writes in this way, the error says so and names the node to \
+        restart.
         """
 
     static let queue = """
-        `qq acquire --wait` and `qq keepalive` stand in the lock's queue, by `--priority`, with a place of 15 seconds that is refreshed while they wait \
-        and given up when they stop. The servers give a lock on to the first in the queue whether it lives or not, for their own 30 seconds; `qq` renews it \
-        to the TTL asked for. `qq release` *NAME* `--cancel-wait --id` *ID* gives up the place of another process, such as one that was killed.
+        `qq acquire --wait` and `qq keepalive` wait in the lock's queue, in the order of `--priority`. A place in the queue lasts 15 seconds; it is \
+        refreshed while they wait and given up when they stop. The servers grant a lock to the first waiter whether it lives or not, for 30 seconds of \
+        their own; `qq` renews it to the requested TTL. `qq release` *NAME* `--cancel-wait --id` *ID* gives up the place of another process, such as \
+        one that was killed.
 
-        `qq status --advice` tells how the servers advise to pace one's tries. A waiter obeys it between 50 ms and one second.
+        `qq status --advice` shows the pauses between tries that the servers advise. A waiter follows the advice between 50 ms and one second.
         """
 
     static let retrying = """
-        A request is tried again up to three times, after 100 ms, then twice as long each time up to 5 s, varied by a tenth: `--retries`, \
-        `--backoff`, `--backoff-factor`, `--jitter`. `--retry-on` says after which failures. Being sent on to the leader is no retry.
+        A request is retried up to three times, after 100 ms, then after twice as long each time up to 5 s, varied by a tenth: `--retries`, \
+        `--backoff`, `--backoff-factor`, `--jitter`. `--retry-on` names the failures after which it is retried. A redirect to the Raft leader is not a \
+        retry.
         """
 
     static let limits = """
-        TTLs are from one second to five minutes. *NAME* and the identity are 1 to 256 bytes without NUL, CR, LF and TAB. A lease is taken over \
-        up to a second after its end. One process writes one thing at a time: it can keep some hundred leases, renewed every 5 s, where a write takes \
-        a few milliseconds.
+        TTLs are from one second to five minutes. *NAME* and the identity are 1 to 256 bytes without NUL, CR, LF and TAB. A lease is taken over up to \
+        a second after its end. One process sends one write at a time: it can keep some hundred leases, renewed every 5 s, if a write takes a few \
+        milliseconds.
 
-        An identity given with `--id`, or saved with a grant, may be another process's, too, and the servers take the two for one. Then a lock that is got by waiting, or \
-        gone on with, is looked at again after a second before work begins. Where the servers took longer than that to grant it, nobody can tell whether \
-        the other process works under it: it is waited for to its end, which comes after 30 seconds or the TTL, and whoever is stopped meanwhile leaves \
-        it and says so. An identity that a process makes for itself, as it does where none is given, is its own, and none of this takes place.
+        An identity given with `--id`, or saved with a grant, can also be another process's, and the servers cannot tell the two apart. A lock that \
+        was granted after waiting, or is resumed, is then read again after a second, before work begins. If the servers took longer than that to grant \
+        the lock, it is unknown whether the other process works under it. `qq` then waits until the lease ends, after 30 seconds or the TTL. If \
+        stopped before that, it leaves the lease alone and says so. An identity that a process makes for itself, which is the default, is its own, and \
+        none of this applies.
         """
 
     static let page = ManPage(
@@ -64,7 +70,7 @@ enum RaftLockManual {
                     .text(
                         """
                         With a server URL of `raftlock://`*HOST*[`:`*PORT*][`,`*HOST*...] elections are locks of a RaftLock cluster, over gRPC. \
-                        `raftlocks://` asks for TLS.
+                        `raftlocks://` requests TLS.
                         """)
                 ]),
             .init("EXAMPLES", examples.map { .example($0) }),
@@ -85,7 +91,7 @@ enum RaftLockManual {
                     + MetricFamily.all.map { .term("`\($0.name)`", "\($0.type). \($0.help)") } + [
                         .text(
                             """
-                            The file is replaced as a whole, so that a collector of text files, such as that of the node exporter, reads all or nothing of it.
+                            The file is replaced as a whole, so that a collector of text files, such as the node exporter's, reads all of it or nothing.
                             """)
                     ]),
             .init("LIMITS", [.text(limits)]),

@@ -1,7 +1,7 @@
 import QQCore
 
 extension SystemDescription {
-    /// Checks that this version can use the system, and that each flag given is one that the system takes.
+    /// Checks that this version can use the system, and that the system takes each flag that was given.
     /// - Throws: `.unsupported` for a system that is known by its URL only, or cannot do what a flag asks for; `.usage` for another system's flag.
     func check(_ invocation: Invocation, at server: ServerURL) throws(CoordinationError) {
         guard let capabilities, isSpoken else { throw notSpoken(at: server) }
@@ -10,7 +10,7 @@ extension SystemDescription {
         let own = ownFlags
         func isOwn(_ flag: AnyFlag) -> Bool { own.contains { $0.name == flag.name } }
         if !url.isOverNetwork {
-            // The flags of systems on this machine have nothing to do with networks.
+            // Flags of systems on this machine do not concern networks.
             let local = Systems.all.filter { !$0.url.isOverNetwork }.flatMap(\.ownFlags).map(\.name)
             let flag = Flags.access.first { invocation.isGiven($0) && $0.group == .access && !local.contains($0.name) }
             if let flag { throw notReached(flag, at: server) }
@@ -40,7 +40,7 @@ extension SystemDescription {
     private func notSpoken(at server: ServerURL) -> CoordinationError {
         CoordinationError(
             .unsupported, "cannot use \(url.name)",
-            because: "this version of qq speaks \(Systems.list(Systems.spoken.map(\.displayName))) only", at: server.description,
+            because: "this version of qq supports only \(Systems.list(Systems.spoken.map(\.displayName)))", at: server.description,
             hint: "name a folder with -s file:///DIR, or servers such as -s nats://HOST:4222")
     }
 }

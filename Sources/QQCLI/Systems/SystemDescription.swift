@@ -3,67 +3,67 @@ import QQGRPC
 import QQLoop
 import QQNATS
 
-/// A coordination system as the command line knows it: all that differs from system to system stands here, beside its coordinator.
+/// A coordination system for the command line: everything, apart from the coordinator itself, that differs from system to system.
 ///
-/// There is one value a system, in a file of its own, and one list of them: ``Systems``. Whoever needs to know which system it is asks this value.
+/// Each system has one value, in a file of its own; ``Systems`` lists them. Code that depends on the system asks this value.
 struct SystemDescription: Sendable {
-    /// Its name in JSON, its schemes and ports, and what its URLs contain.
+    /// The name in JSON, the schemes and ports, and the form of the URLs.
     let url: ServerURL.System
     /// The name in messages and help, in the middle of a sentence: `NATS`, `lease files`.
     let displayName: String
 
     // MARK: Defaults
 
-    /// The identity to ask under if none is given.
+    /// The identity to use if none is given.
     var identity: @Sendable () -> String = { Identity.generated() }
     var ttl: Duration = Defaults.ttl
     var backoff: BackoffRange = Defaults.backoff
-    /// The part of itself by which each pause varies.
+    /// The fraction of each pause by which it varies.
     var jitter: Double = Defaults.jitter
-    /// The failures to retry, by their codes; nil for every transient one.
+    /// The codes of the failures to retry; nil for every transient failure.
     var retriedCodes: @Sendable (Invocation) -> Set<String>? = { _ in nil }
-    /// The server URL that applies if none is given; nil for all systems but one.
+    /// The server URL that applies if none is given; nil for all systems except one.
     var embedded: (@Sendable () throws(ServerURL.Invalid) -> ServerURL)?
 
     // MARK: Flags and variables
 
-    /// The flags that each say how to log in, of which only one can be given.
+    /// The flags for logins, of which only one can be given.
     var logins: @Sendable () -> [AnyFlag] = { [] }
-    /// Its other flags, which only this system and those that list them, too, take.
+    /// The other flags that not every system takes.
     var flags: @Sendable () -> [AnyFlag] = { [] }
-    /// Variables that hold secrets to log in with. Nothing that `qq` starts is given them.
+    /// Variables that contain secrets for logins. Child processes do not get them.
     var secretVariables: [String] = []
 
     // MARK: Output
 
-    /// The columns of `status` beside the usual ones.
+    /// The columns of `status` in addition to those of all systems.
     var columns: [StatusColumn] = []
-    /// What to do if nothing answers; nil for the usual advice on servers.
+    /// Hint if nothing answers; nil for the usual hint about servers.
     var unreachableHint: String?
 
     // MARK: The rest
 
-    /// What its coordinator can do; nil for a system that is known by its URL only.
+    /// The abilities of the coordinator; nil for a system of which only the URL is known.
     var capabilities: (@Sendable () -> Capabilities)?
 
-    /// Made when it is asked for: most commands print none of it. Nil for a system that is known by its URL only.
+    /// Evaluated on demand: most commands do not print it. Nil for a system of which only the URL is known.
     var documentation: (@Sendable () -> SystemDocumentation)?
-    /// Makes its coordinator, without asking anything of a server. Nil for a system that is known by its URL only.
+    /// Makes the coordinator, without sending a request. Nil for a system of which only the URL is known.
     var makeCoordinator: (@Sendable (CoordinatorInput) throws(CoordinationError) -> any Coordinator)?
 }
 
 extension SystemDescription {
-    /// The flags that only this system and those that list them, too, take.
+    /// The flags of the system that not every system takes.
     var ownFlags: [AnyFlag] { logins() + flags() }
 
-    /// Whether this version can take part in its elections.
+    /// Whether this version can take part in elections of the system.
     var isSpoken: Bool { makeCoordinator != nil }
 
-    /// Whether this version can do that on the system.
+    /// Whether this version has the capability on the system.
     func has(_ capability: Capability) -> Bool { capabilities?().has(capability) ?? false }
 }
 
-/// A column of `status` beside those of all systems.
+/// A column of `status` in addition to those of all systems.
 struct StatusColumn: Sendable {
     /// In capitals: `EPOCH`.
     let heading: String
@@ -71,25 +71,25 @@ struct StatusColumn: Sendable {
     let text: @Sendable (ElectionState) -> String?
 }
 
-/// The texts of a system in help and manual pages.
+/// Texts about a system in help and manual pages.
 struct SystemDocumentation: Sendable {
-    /// Its server URLs, with markup: `` `file:///`*DIR* ``.
+    /// The server URLs, with markup: `` `file:///`*DIR* ``.
     var urls: String
-    /// What an election is there and what *NAME* can be, for qq(1).
+    /// The form of an election and of its *NAME* on the system, for qq(1).
     var meaning: String
-    /// Variables that it reads, for qq(1).
+    /// Variables of the system, for qq(1).
     var environment: [(name: String, meaning: String)] = []
-    /// Sentences that follow the long help of common flags, by the flag's name.
+    /// Sentences to append to the long help of common flags, by flag name.
     var notes: [String: String] = [:]
-    /// Sentences that follow the description of a command.
+    /// Sentences to append to the descriptions of commands.
     var commandNotes: [CommandName: String] = [:]
-    /// What `cluster-status --json` prints of an endpoint beside the usual keys, for qq-json(5).
+    /// Keys that `cluster-status --json` prints for an endpoint in addition to the usual ones, for qq-json(5).
     var endpointFields: [Schema.Field] = []
-    /// Its own page in section 7.
+    /// The system's page in section 7.
     var manual: (@Sendable () -> ManPage)?
 }
 
-/// What a coordinator is made from.
+/// Input for making a coordinator.
 struct CoordinatorInput: Sendable {
     let choice: ServerChoice
     /// The cluster file that was given.
@@ -98,7 +98,7 @@ struct CoordinatorInput: Sendable {
     let loop: MainLoop
     /// The lease folders that a session has open.
     let folders: LeaseFolders
-    /// Counts of calls, if they are asked for.
+    /// Counters of calls; nil if they are not wanted.
     let metrics: CallMetrics?
 
     var url: ServerURL { choice.url }

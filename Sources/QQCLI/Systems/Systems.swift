@@ -1,8 +1,8 @@
 import QQCore
 
-/// The systems that `qq` knows, and what is asked of all of them together.
+/// The systems that `qq` knows, and questions to all of them together.
 enum Systems {
-    /// Those that come with `qq`, in the order of the documentation. A new system is one more entry.
+    /// The systems that `qq` includes, in the order of the documentation. A new system is one more entry.
     static let builtIn: [SystemDescription] = [.leaseFiles, .quorumQuest, .raftLock, .nats, .kubernetes]
 
     /// The systems of this process.
@@ -11,16 +11,16 @@ enum Systems {
     // Set once, before anything else runs. A Mutex must not be locked before the front process has forked.
     nonisolated(unsafe) private static var chosen = builtIn
 
-    /// Chooses the systems of this process. Call before everything else: flags, commands and pages are made from them, each once.
+    /// Chooses the systems of this process. Call before anything else, because flags, commands and pages are made from the systems once.
     static func use(_ systems: [SystemDescription]) { chosen = systems }
 
-    /// The system of this name; nil for one that is none of ours.
+    /// The system of a server URL; nil if this process does not know it.
     static func of(_ system: ServerURL.System) -> SystemDescription? { all.first { $0.url == system } }
 
-    /// Those that this version can take part in.
+    /// The systems in whose elections this version can take part.
     static var spoken: [SystemDescription] { all.filter(\.isSpoken) }
 
-    /// The display names of those that can do something, joined by "and".
+    /// The display names of the systems that have a capability, joined by "and".
     static func able(_ capability: Capability) -> String { list(spoken.filter { $0.has(capability) }.map(\.displayName)) }
 
     // MARK: URLs
@@ -28,8 +28,8 @@ enum Systems {
     /// Reads a server URL of any of the systems.
     static func url(_ text: String) throws(ServerURL.Invalid) -> ServerURL { try ServerURL.parse(text, as: all.map(\.url)) }
 
-    /// Whether a text ends in a scheme whose URLs hold no user and no password, and can have an `@` that means itself.
-    /// - Parameter text: in lower case, up to the `://`. A flag can stand before the scheme.
+    /// Whether a text ends in a scheme whose URLs contain no credentials, so that an `@` has no special meaning.
+    /// - Parameter text: the text before the `://`, in lower case. A flag can precede the scheme.
     static func endsInSchemeWithoutCredentials(_ text: String) -> Bool {
         all.contains { system in !system.url.hasCredentials && system.url.schemes.contains { text.hasSuffix($0.name) } }
     }
@@ -39,16 +39,16 @@ enum Systems {
 
     // MARK: Flags
 
-    /// The flags that each say how to log in.
+    /// The flags for logins.
     static var logins: [AnyFlag] { distinct(all.flatMap { $0.logins() }) }
 
-    /// The other flags of systems under these headings, each once.
+    /// The other flags of systems under the wanted headings, each once.
     static func flags(where isWanted: (FlagGroup) -> Bool) -> [AnyFlag] {
-        // Help shows those of the last system first.
+        // Help shows the flags of the last system first.
         distinct(all.reversed().flatMap { $0.flags() }).filter { isWanted($0.group) }
     }
 
-    /// No two logins of one system.
+    /// Rules that exclude two logins on one system.
     static var rules: [Rule] {
         all.flatMap { system in
             let logins = system.logins()
@@ -69,7 +69,7 @@ enum Systems {
         return "\(names.dropLast().joined(separator: ", ")) \(word) \(last)"
     }
 
-    /// The default of all systems, followed by those of systems that have another: `15s, NATS 10s`.
+    /// The common default, followed by the defaults of the systems that have another one: `15s, NATS 10s`.
     static func defaultText<Value: Equatable>(
         _ value: KeyPath<SystemDescription, Value>, _ common: Value, _ text: (Value) -> String
     ) -> String {
@@ -78,7 +78,7 @@ enum Systems {
             .joined(separator: ", ")
     }
 
-    /// The defaults of systems that have another than the common one, as sentences: `The default on RaftLock is 0.1.`
+    /// The defaults of the systems that differ from the common one, as sentences: `The default on RaftLock is 0.1.`
     static func otherDefaults<Value: Equatable>(
         _ value: KeyPath<SystemDescription, Value>, _ common: Value, _ text: (Value) -> String
     ) -> String {
@@ -87,10 +87,10 @@ enum Systems {
         }.joined(separator: " ")
     }
 
-    /// What systems add to the long help of a common flag.
+    /// Sentences that systems append to the long help of a common flag.
     static func notes(on flag: String) -> [String] { documentation.compactMap { $0.notes[flag] } }
 
-    /// What systems add to the description of a command.
+    /// Sentences that systems append to the description of a command.
     static func notes(on command: CommandName) -> [String] { documentation.compactMap { $0.commandNotes[command] } }
 
     static var documentation: [SystemDocumentation] { all.compactMap { $0.documentation?() } }

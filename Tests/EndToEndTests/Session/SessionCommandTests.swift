@@ -55,7 +55,7 @@ struct SessionCommandTests {
             let person = try await AtPrompt(in: box, rows: 60)
             try await person.run("help", "everything else: qq --help, man qq")
             try await person.run("help use", "use CONTEXT: another context")
-            try await person.run("help release", "Give up a lease taken earlier.")
+            try await person.run("help release", "Release a lease acquired earlier.")
             try await person.run("status -h", "Usage: qq status")
             try await person.leave()
         }

@@ -82,7 +82,7 @@ struct MemorySystemTests {
             (["status", "web", "-s", "memory://", "--retry-on", "timeout"], 64, "it is for RaftLock"),
             (["acquire", "web", "-s", "memory://", "--priority", "1"], 80, "memory has no queue"),
             (["status", "web", "-s", "memory://", "--advice"], 80, "memory gives no advice"),
-            (["status", "web", "-s", "k8s://c"], 80, "speaks lease files, Quorum Quest, RaftLock, NATS and in-memory elections only"),
+            (["status", "web", "-s", "k8s://c"], 80, "supports only lease files, Quorum Quest, RaftLock, NATS and in-memory elections"),
         ])
     func refusals(words: [String], code: Int32, message: String) async throws {
         try await inSandbox { box in

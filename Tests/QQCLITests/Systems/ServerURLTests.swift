@@ -113,7 +113,7 @@ struct ServerURLTests {
                 "k8s://c/n/x", "a Kubernetes URL has one namespace",
                 "write k8s://CONTEXT/NAMESPACE, and a slash in the context's name as %2F"
             ),
-            ("k8s://c/N", "the namespace is no Kubernetes name", "use a-z, 0-9 and '-'"),
+            ("k8s://c/N", "the namespace is not a Kubernetes name", "use a-z, 0-9 and '-'"),
             ("qq://h?=1", "a query item has no name", "write ?NAME=VALUE&NAME=VALUE"),
         ])
     func invalid(text: String, reason: String, hint: String) {

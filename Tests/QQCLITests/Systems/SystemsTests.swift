@@ -58,6 +58,6 @@ import Testing
     @Test("a system that is known only by its URL is refused, with the systems that can be used") func kubernetes() throws {
         let found = try error("status x -s k8s://c/ns")
         #expect(found?.exitCode == 80 && found?.what == "cannot use kubernetes")
-        #expect(found?.reason == "this version of qq speaks lease files, Quorum Quest, RaftLock and NATS only")
+        #expect(found?.reason == "this version of qq supports only lease files, Quorum Quest, RaftLock and NATS")
     }
 }
