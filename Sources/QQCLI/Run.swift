@@ -16,7 +16,7 @@ func runAndExit(systems: [SystemDescription]) -> Never {
     qq_reserve_standard_streams()
     qq_use_one_heap()
     rememberSignals()
-    // Who reads our output may go away at any time; while a lease is held that must not end us.
+    // The reader of the output can end at any time. That must not end this process while it holds a lease.
     signal(SIGPIPE, SIG_IGN)
     // On a terminal Swift would answer Ctrl-\ with a stack trace.
     if qq_signal_is_ignored(SIGQUIT) == 0 { signal(SIGQUIT, SIG_DFL) }
@@ -39,14 +39,14 @@ func processArguments() -> [UnsafeMutablePointer<CChar>] {
     return (0..<Int(count)).compactMap { words[$0] }
 }
 
-/// - Parameter problem: what is wrong with the environment.
+/// - Parameter problem: the error in the environment, if there is one.
 private func run(_ arguments: [String], _ problem: UsageError?) -> Int32 {
     do {
         try Room.check(.start)
         switch try Parser.parse(arguments) {
         case .run(let invocation):
             if let problem { throw problem }
-            // What follows `--` is the guarded command's, byte for byte.
+            // The words after `--` belong to the guarded command, and can be any bytes.
             try GivenText.check(words: processArguments().dropFirst().prefix(invocation.trailingStart ?? .max))
             return try run(invocation)
         case .version: return try answer("qq \(version)")
@@ -75,8 +75,8 @@ private func answer(_ text: String) throws(CoordinationError) -> Int32 {
     return ExitCode.yes
 }
 
-/// What needs no server.
-/// - Returns: nil for what does.
+/// Runs a command that needs no server.
+/// - Returns: the exit code; nil if the command needs a server.
 func runWithoutServer(_ invocation: Invocation) throws -> Int32? {
     switch invocation.command.id {
     case .completions: try answer(String((Shell(rawValue: invocation.positionals[0]).map(completionScript) ?? "").dropLast()))
@@ -90,7 +90,7 @@ func runWithoutServer(_ invocation: Invocation) throws -> Int32? {
 private func run(_ invocation: Invocation) throws -> Int32 {
     if let code = try runWithoutServer(invocation) { return code }
     let invocation = try ContextCommand.testing(invocation) ?? invocation
-    // These hear signals by themselves, or hold leases. A guarded run says so itself, once it has forked.
+    // These commands handle signals, or hold leases. A guarded run makes this call itself, after it has forked.
     if invocation.trailing == nil, [.acquire, .keepalive, .watch, .repl].contains(invocation.command.id) { Streams.neverWait() }
     switch invocation.command.id {
     case .repl: return try runSession(invocation)
@@ -128,7 +128,7 @@ func onLoop(_ body: @escaping @Sendable (MainLoop) async throws -> Int32) throws
 }
 
 extension Setup {
-    /// Runs `body` and writes the file of `--metrics-file` meanwhile, where there is one.
+    /// Runs `body`, and until it returns writes the file of `--metrics-file`, if there is one.
     func counting<Result: Sendable>(_ body: @Sendable () async throws -> Result) async rethrows -> Result {
         guard let metrics else { return try await body() }
         let writing = Task(executorPreference: loop) { await metrics.keepWritten() }

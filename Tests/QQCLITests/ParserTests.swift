@@ -100,7 +100,7 @@ import Testing
             ("acquire x --mine", "--mine is a flag of status, not of acquire", "see 'qq acquire -h'"),
             ("release x -E 3", "-E is a flag of acquire, not of release", "see 'qq release -h'"),
             ("--mine status", "--mine is a flag of status", "write it after the command: qq status --mine"),
-            ("--json version", "--json is no flag of version", "see 'qq version -h'"),
+            ("--json version", "--json is not a flag of version", "see 'qq version -h'"),
             ("status --version", "--version stands alone", "try 'qq --version'"),
             ("acquire x --wait 5m", "--wait takes its value after '='", "did you mean --wait=5m?"),
             ("acquire --wait 5m x", "--wait takes its value after '='", "did you mean --wait=5m?"),

@@ -1,4 +1,4 @@
-/// The completion script for bash. It needs no other package, and uses bash-completion's `_command_offset` where there is one.
+/// The completion script for bash. It needs no other package, but uses bash-completion's `_command_offset` if that exists.
 enum BashCompletion {
     static var script: String {
         #"""

@@ -1,23 +1,23 @@
-/// One command, declared once: parsing, help, manual page and completions read this.
+/// The declaration of a command, which parsing, help, manual page and completions use.
 struct Command: Sendable {
     let id: CommandName
     /// One line without a full stop.
     let summary: String
-    /// Paragraphs, split by an empty line; backticks mark literal text, asterisks what the user replaces.
+    /// Paragraphs, separated by an empty line; backticks mark literal text, asterisks text that the user replaces.
     let description: String
     /// In the order of help, within their groups.
     let flags: [AnyFlag]
     let positionals: [Positional]
     /// True for `[-- CMD [ARG...]]`.
     let takesTrailingCommand: Bool
-    /// What must hold between flags.
+    /// Rules about combinations of flags.
     let rules: [Rule]
     let examples: [Example]
-    /// Exit codes in the words of this command; the table of all is in qq(1).
+    /// The meaning of exit codes for this command; qq(1) has the table of all exit codes.
     let exitNotes: [ExitNote]
-    /// Manual pages, such as `qq-release(1)`, besides qq(1).
+    /// Manual pages, such as `qq-release(1)`, in addition to qq(1).
     let seeAlso: [String]
-    /// True for what only our own scripts call.
+    /// True for commands that only the project's scripts call.
     let isHidden: Bool
 
     init(
@@ -38,13 +38,13 @@ struct Command: Sendable {
         isHidden = hidden
     }
 
-    /// The description with what systems add to it.
+    /// The description with the sentences that systems add.
     var fullDescription: String {
         let notes = Systems.notes(on: id)
         return notes.isEmpty ? description : description + "\n\n" + notes.joined(separator: " ")
     }
 
-    /// What is typed after `qq`.
+    /// The word that is typed after `qq`.
     var name: String { id.rawValue }
 
     /// `qq acquire [FLAGS] NAME [-- CMD [ARG...]]`.
@@ -56,15 +56,15 @@ struct Command: Sendable {
         return words.joined(separator: " ")
     }
 
-    /// What is shown in help, grouped under headings, empty groups left out.
+    /// The flags that help shows, grouped under headings, without empty groups.
     var flagsByGroup: [(group: FlagGroup, flags: [AnyFlag])] { AnyFlag.byGroup(flags) }
 
-    /// Where an error sends the reader.
+    /// The hint of an error about the command line.
     var helpHint: String { "see 'qq \(name) -h'" }
 }
 
 extension AnyFlag {
-    /// The flags that are shown, under their headings in the order of ``FlagGroup``.
+    /// The visible flags under their headings, in the order of ``FlagGroup``.
     static func byGroup(_ flags: [AnyFlag]) -> [(group: FlagGroup, flags: [AnyFlag])] {
         FlagGroup.allCases.compactMap { group in
             let members = flags.filter { $0.group == group && !$0.isHidden }
@@ -73,7 +73,7 @@ extension AnyFlag {
     }
 }
 
-/// A word that is known by its place.
+/// A positional argument.
 struct Positional: Sendable {
     /// In capitals: `NAME`.
     let name: String
@@ -81,10 +81,10 @@ struct Positional: Sendable {
     /// One line for the manual page.
     let help: String
     let isRequired: Bool
-    /// True where any number may follow; only the last one can be so.
+    /// True for any number of words; only the last argument can be variadic.
     let isVariadic: Bool
     let mayBeEmpty: Bool
-    /// The flags each of which can say it instead.
+    /// Flags that can replace the argument.
     let alternatives: [AnyFlag]
 
     init(
@@ -107,23 +107,23 @@ struct Positional: Sendable {
     }
 }
 
-/// What must hold between the flags of a command line.
+/// A rule about the flags of a command line.
 enum Rule: Sendable {
-    /// Not both.
+    /// The flags exclude each other.
     case exclusive(AnyFlag, AnyFlag)
-    /// The first only with the second.
+    /// The first flag needs the second.
     case requires(AnyFlag, AnyFlag)
-    /// Only where a command follows `--`.
+    /// The flag needs a command after `--`.
     case onlyWithCommand(AnyFlag)
-    /// Only where a command follows `--`, or a session keeps what is taken.
+    /// The flag needs a command after `--`, or a session, which keeps its leases.
     case onlyWhereKept(AnyFlag)
-    /// Only where none does.
+    /// The flag excludes a command after `--`.
     case onlyWithoutCommand(AnyFlag)
-    /// Only where no NAME is given.
+    /// The flag excludes NAME.
     case onlyWithoutNames(AnyFlag)
 }
 
-/// A line people copy, with what it is for.
+/// A command line to copy, and its purpose.
 struct Example: Sendable {
     /// A sentence without a full stop.
     let comment: String
@@ -135,7 +135,7 @@ struct Example: Sendable {
     }
 }
 
-/// What an exit code means.
+/// An exit code and its meaning.
 struct ExitNote: Sendable {
     let code: String
     let meaning: String

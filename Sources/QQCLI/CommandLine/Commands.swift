@@ -1,4 +1,4 @@
-/// The commands by name, in the order of help. Running one is an exhaustive switch over these.
+/// The names of the commands, in the order of help. An exhaustive switch over them runs a command.
 enum CommandName: String, Word {
     case acquire, release, keepalive, status, watch
     case stepDown = "step-down"
@@ -8,7 +8,7 @@ enum CommandName: String, Word {
     case complete = "__complete"
     case generate = "__generate"
 
-    /// The declaration. Each is made when first asked for, so that a start pays for one command and not for all.
+    /// The declaration of the command. It is made on first use, so that a start makes only one of them.
     var command: Command {
         switch self {
         case .acquire: Commands.acquire
@@ -30,21 +30,21 @@ enum CommandName: String, Word {
     }
 }
 
-/// Every command, declared once.
+/// The declarations of all commands.
 enum Commands {
     /// In the order of help.
     static let all = CommandName.allCases.map(\.command)
 
-    /// Those that help shows.
+    /// The commands that help shows.
     static var visible: [Command] { all.filter { !$0.isHidden } }
 
-    /// Those that talk to a system and have a manual page of their own.
+    /// The commands that have a manual page of their own.
     static let withManPage: [Command] = [acquire, release, keepalive, status, watch, stepDown, clusterStatus, context, repl]
 
     /// The command of this name, hidden ones included.
     static func named(_ name: String) -> Command? { CommandName(rawValue: name)?.command }
 
-    /// Holds on every command with the global flags.
+    /// Rules of every command with the global flags.
     static var globalRules: [Rule] {
         [
             .exclusive(Flags.quiet.erased, Flags.verbose.erased), .requires(Flags.tlsKey.erased, Flags.tlsCert.erased),

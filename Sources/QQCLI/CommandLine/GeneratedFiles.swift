@@ -1,5 +1,5 @@
-/// Every file of man/ and completions/, by its path in the repository: what `make docs` writes, and what CI holds the
-/// committed files against.
+/// Every file of man/ and completions/, by its path in the repository. `make docs` writes these files, and CI compares the committed
+/// files with them.
 func generatedFiles() -> [(path: String, contents: String)] {
     ManPages.all.map { ($0.path, $0.roff) } + Shell.allCases.map { ($0.completionPath, completionScript(for: $0)) }
 }

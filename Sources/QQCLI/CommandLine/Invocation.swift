@@ -1,16 +1,16 @@
-/// A command line that was understood: what was typed, and nothing else. Defaults and environment are for the reader to apply.
+/// A parsed command line: only what was typed. The code that uses it applies defaults and environment.
 struct Invocation: Sendable {
     let command: Command
-    /// The words that are known by their place, each checked not to be empty.
+    /// The positional arguments, none of them empty unless it is declared so.
     let positionals: [String]
-    /// The command after `--`, word for word and never empty; nil where there is none.
+    /// The command after `--`, never empty; nil if there is none.
     let trailing: [String]?
-    /// Where the trailing command starts among the parsed arguments. Its bytes in the process's own argument vector (one further
-    /// on, for argv[0]) are verbatim, where a Swift string would have repaired what is not UTF-8.
+    /// The index of the trailing command among the parsed arguments. Its bytes in the argument vector of this process (at the next index,
+    /// because of argv[0]) are verbatim; a Swift string would have repaired bytes that are not UTF-8.
     let trailingStart: Int?
     let values: [GivenFlag]
 
-    /// The flag's value; nil where it was not given.
+    /// The flag's value; nil if it was not given.
     subscript<Value>(_ flag: Flag<Value>) -> Value? { values.last { $0.name == flag.erased.name }?.value as? Value }
 
     /// Whether the switch was given.
@@ -27,10 +27,10 @@ struct Invocation: Sendable {
 }
 
 extension Invocation {
-    /// The flag's value as it was typed; nil where it was not given.
+    /// The flag's value as it was typed; nil if it was not given.
     func text(_ flag: AnyFlag) -> String? { values.last { $0.name == flag.name }.map { $0.text ?? "" } }
 
-    /// The same line with more flags, as one of another command where that is given: flags that it does not know are left out.
+    /// The same line with more flags. If another command is given, the line is for that command, without the flags that it does not know.
     func adding(_ more: [GivenFlag], for other: Command? = nil) -> Invocation {
         let all = values + more
         return Invocation(
@@ -39,21 +39,21 @@ extension Invocation {
     }
 }
 
-/// A flag as it was typed. A line has a handful, which are found sooner in a list than a dictionary is made.
+/// A flag as it was typed. A line has only a few flags: searching a list is faster than making a dictionary.
 struct GivenFlag: Sendable {
     /// The long name without its dashes.
     let name: String
-    /// As it was typed; nil where it stood alone.
+    /// The value as it was typed; nil for the flag alone.
     var text: String?
     let value: any Sendable
 }
 
-/// What a command line asks for.
+/// The result of parsing a command line.
 enum ParseOutcome: Sendable {
     case run(Invocation)
     /// Help on a command, or on `qq` as a whole.
     case help(Command?, long: Bool)
     case version
-    /// No command, with flags or without; what that means on a terminal, where it is not in a session already.
+    /// No command, with or without flags. The invocation is for a terminal; nil in a session.
     case noCommand(Invocation?)
 }

@@ -1,17 +1,17 @@
-/// Taking, giving up and holding.
+/// Commands that acquire, release and hold leases.
 extension Commands {
     static let acquire = Command(
         .acquire,
-        summary: "Take a lease, and run a command only while holding it",
+        summary: "Acquire a lease, and run a command only while holding it",
         description: """
-            With a command: take the lease on *NAME*, run the command while renewing the lease, release it, and exit as the command \
-            did. When somebody else holds the lease, the command is not run and the exit code is 1.
+            With a command: acquire the lease on *NAME*, run the command while renewing the lease, release it, and exit as the command did. If another \
+            contender holds the lease, the command is not run and the exit code is 1.
 
-            When leadership is lost while the command runs, the command and everything it started get SIGTERM, then SIGKILL, and are \
-            dead before the lease can pass to anybody else; the exit code is 79. So they are when `qq` itself is killed or stopped.
+            When leadership is lost while the command runs, the command and everything it started get SIGTERM, then SIGKILL, and are dead before the \
+            lease can pass to another holder; the exit code is 79. The same happens when `qq` itself is killed or stopped.
 
-            Without a command: take the lease, print the grant and leave the lease held. The grant is saved, so that `qq release` and \
-            `qq keepalive` go on with it. Without either, it ends after its TTL.
+            Without a command: acquire the lease, print the grant and leave the lease held. The grant is saved, so that `qq release` and \
+            `qq keepalive` can continue with it. Without either, the lease expires after its TTL.
             """,
         positionals: [Positional("NAME", kind: .election, help: "The election to lead.", orBy: Flags.clusterConfig.erased)],
         takesTrailingCommand: true,
@@ -23,20 +23,20 @@ extension Commands {
         ],
         examples: [
             Example("Run a backup unless one is running", "qq acquire backup -- ./backup.sh"),
-            Example("Wait up to five minutes for the turn", "qq acquire backup --wait=5m -- ./backup.sh"),
+            Example("Wait up to five minutes for the lease", "qq acquire backup --wait=5m -- ./backup.sh"),
             Example(
                 "A cron line for every host: one runs it, the others exit 0",
                 "0 3 * * * qq -s file:///mnt/shared/qq acquire nightly --skip-ok --min-hold 1m -- nightly-report"),
-            Example("Stand by for a service; take over when its leader goes", "qq acquire web --wait -- web-server --port 80"),
+            Example("Stand by for a service; take over when its leader stops", "qq acquire web --wait -- web-server --port 80"),
             Example(
                 "Several lines of shell under one lease", "qq acquire deploy -- sh -c 'make build && make push'"),
             Example(
-                "Take the lease for the rest of a script", "eval \"$(qq acquire deploy --ttl 10m --format shell)\""),
+                "Acquire the lease for the rest of a script", "eval \"$(qq acquire deploy --ttl 10m --format shell)\""),
             Example("Tell \"not run\" from the command's own failures", "qq acquire backup -E 200 -- ./backup.sh"),
         ],
         exitNotes: [
-            ExitNote("0", "acquired and, with a command, the command's own 0; with `--skip-ok` also when somebody else leads"),
-            ExitNote("1", "somebody else holds the lease; `-E` changes this"),
+            ExitNote("0", "acquired and, with a command, the command's own 0; with `--skip-ok` also if another contender leads"),
+            ExitNote("1", "another contender holds the lease; `-E` changes this"),
             ExitNote("75", "timed out waiting (`--wait=`*DURATION*)"),
             ExitNote("79", "leadership was lost while the command ran"),
             ExitNote("126, 127", "the command could not be run, was not found"),
@@ -64,22 +64,22 @@ extension Commands {
         .release,
         summary: "Release a lease acquired earlier",
         description: """
-            Give up the lease on *NAME*: by the grant that `qq acquire` saved, else under the identity and fencing token given. \
-            A lease that is not ours, or no longer, is left alone and the exit code is 1.
+            Release the lease on *NAME*: by the grant that `qq acquire` saved, else under the given identity and fencing token. A lease that is not, \
+            or no longer, ours is left alone and the exit code is 1.
             """,
-        positionals: [Positional("NAME", kind: .grant, help: "The election to give up.", orBy: Flags.clusterConfig.erased)],
+        positionals: [Positional("NAME", kind: .grant, help: "The election to release.", orBy: Flags.clusterConfig.erased)],
         rules: globalRules + [
             .requires(Flags.token.erased, Flags.id.erased), .requires(Flags.cancelWait.erased, Flags.id.erased),
             .exclusive(Flags.cancelWait.erased, Flags.token.erased),
         ],
         examples: [
-            Example("Give up what an earlier line of the script took", "qq release deploy"),
-            Example("Give up a lease taken on another machine", "qq release deploy --id build-7 --token 42"),
+            Example("Release the lease that an earlier line of the script acquired", "qq release deploy"),
+            Example("Release a lease acquired on another machine", "qq release deploy --id build-7 --token 42"),
             Example("Leave the queue", "qq release deploy --id build-7 --cancel-wait"),
         ],
         exitNotes: [
             ExitNote("0", "released"),
-            ExitNote("1", "not ours: held by another, or by nobody; with `--cancel-wait`: not in the queue"),
+            ExitNote("1", "not ours: held by another contender, or not held; with `--cancel-wait`: not in the queue"),
             ExitNote("80", "the system cannot do this, such as `--cancel-wait` without a queue"),
         ],
         seeAlso: ["qq-acquire(1)", "qq-step-down(1)"]
@@ -94,14 +94,14 @@ extension Commands {
         .keepalive,
         summary: "Hold elections until told to stop",
         description: """
-            Hold each *NAME*: go on with a saved grant where there is one, else campaign for it; renew, and campaign again after a \
-            loss. Until SIGTERM or SIGINT, upon which all are released. One process holds any number of elections.
+            Hold each *NAME*: resume a saved grant if there is one, else campaign; renew, and campaign again after a loss. This continues until \
+            SIGTERM or SIGINT, after which all leases are released. One process can hold any number of elections.
 
-            A reader that does not read holds up no renewal: 1 MiB of output waits aside, and what does not fit is left out and counted, on stderr and \
-            with `--json` in the next line.
+            A slow reader of stdout delays no renewal: up to 1 MiB of output is queued. Output that does not fit is left out and counted, on stderr \
+            and with `--json` in the next line.
 
-            Hooks tell other programs. Nothing is killed when leadership is lost: a program that must not run then belongs under \
-            `qq acquire` *NAME* `--` *CMD*.
+            Hooks notify other programs. Nothing is killed when leadership is lost: a program that must not run then should run under `qq acquire` \
+            *NAME* `--` *CMD*.
             """,
         positionals: [
             Positional("NAME", kind: .election, help: "The elections to hold.", variadic: true, orBy: Flags.clusterConfig.erased)
@@ -112,15 +112,15 @@ extension Commands {
         examples: [
             Example(
                 "Hold two elections and tell a script", "qq keepalive web cron --on-elected ./up.sh --on-lost ./down.sh"),
-            Example("Hold while a process lives that runs already", "qq keepalive web --pid 4711"),
+            Example("Hold while a running process lives", "qq keepalive web --pid 4711"),
             Example("Carry an address while leading", "qq keepalive web --vip 10.0.0.5/24@eth0"),
             Example("Renew once, from a timer", "qq keepalive deploy --once"),
         ],
         exitNotes: [
-            ExitNote("0", "stopped as told, or the process of `--pid` ended, and all released; with `--once`: all renewed"),
+            ExitNote("0", "stopped by a signal, or the process of `--pid` ended, and all released; with `--once`: all renewed"),
             ExitNote("1", "with `--once`: at least one is not ours"),
             ExitNote("77", "denied: `--vip` without CAP_NET_ADMIN"),
-            ExitNote("78", "`--vip`: no such interface, or the address is somewhere else on this machine"),
+            ExitNote("78", "`--vip`: no such interface, or this machine has the address elsewhere"),
         ],
         seeAlso: ["qq-acquire(1)", "qq-release(1)", "qq-watch(1)", "qq-json(5)"]
     ) {
@@ -138,26 +138,26 @@ extension Commands {
 
     static let stepDown = Command(
         .stepDown,
-        summary: "Make the present leader let go",
+        summary: "Make the current leader step down",
         description: """
-            Make the leader of *NAME* let go: ourselves, or somebody else. Somebody else is asked with `--node`, where leaders are nodes that \
-            can be asked; with `--force` its lease is taken away where asking does not help. Asks for confirmation on a \
-            terminal where the leader is somebody else; in scripts `--yes` is needed.
+            Make the leader of *NAME* step down: this identity, or another one. With `--node`, another leader is asked to step down, on systems whose \
+            leaders are nodes that can be asked; with `--force`, its lease is taken away if it cannot be asked. If the leader is another one, `qq` \
+            asks for confirmation on a terminal; in scripts `--yes` is needed.
             """,
         positionals: [
-            Positional("NAME", kind: .election, help: "The election whose leader is to let go.", orBy: Flags.clusterConfig.erased)
+            Positional("NAME", kind: .election, help: "The election whose leader should step down.", orBy: Flags.clusterConfig.erased)
         ],
         rules: globalRules,
         examples: [
-            Example("Let go of our own lease", "qq step-down web"),
+            Example("Step down from our own lease", "qq step-down web"),
             Example("Move the leader off a machine before maintenance", "qq step-down web --node web-3 --force --yes"),
             Example("Ask a node of a NATS cluster", "qq -s nats://n1,n2,n3 step-down web --node web-3 --yes"),
             Example("Only the term seen before", "qq step-down web --token 42 --force --yes"),
         ],
         exitNotes: [
-            ExitNote("0", "the leader has let go"),
-            ExitNote("1", "there is no leader, or another than `--node` or `--token` says"),
-            ExitNote("75", "the leader has not let go in time (`--wait`)"),
+            ExitNote("0", "the leader has stepped down"),
+            ExitNote("1", "there is no leader, or `--node` or `--token` means another one"),
+            ExitNote("75", "the leader has not stepped down in time (`--wait`)"),
             ExitNote("77", "not confirmed, or not allowed"),
             ExitNote("80", "the system cannot do this"),
         ],

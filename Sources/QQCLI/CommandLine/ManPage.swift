@@ -1,6 +1,6 @@
 /// A manual page as data; ``roff`` writes it with the macros of man(7).
 ///
-/// Texts are ASCII. In them backticks mark literal text and asterisks what the user replaces.
+/// Texts are ASCII. Backticks mark literal text, asterisks text that the user replaces.
 struct ManPage: Sendable {
     struct Section: Sendable {
         let title: String
@@ -13,13 +13,13 @@ struct ManPage: Sendable {
     }
 
     enum Block: Sendable {
-        /// Paragraphs, split by an empty line.
+        /// Paragraphs, separated by an empty line.
         case text(String)
         /// A heading within a section.
         case heading(String)
-        /// A term, and what it means.
+        /// A term and its meaning.
         case term(String, String)
-        /// A line to copy, with what it is for.
+        /// A command line to copy, and its purpose.
         case example(Example)
         /// Several lines printed as they are.
         case verbatim(String)
@@ -28,15 +28,15 @@ struct ManPage: Sendable {
     /// `qq-acquire`.
     let name: String
     let section: Int
-    /// What the NAME section says after the dash, without a full stop.
+    /// The text after the dash in the NAME section, without a full stop.
     let summary: String
-    /// All that follow NAME.
+    /// The sections after NAME.
     let sections: [Section]
 
-    /// Where the page is kept in the repository: `man/qq-acquire.1`.
+    /// The path of the page in the repository: `man/qq-acquire.1`.
     var path: String { "man/\(name).\(section)" }
 
-    /// Fixed, so that pages are the same whenever they are built.
+    /// Fixed, so that every build makes the same pages.
     static let date = "2026-11-21"
 
     /// The page's source, for man(1), mandoc(1) and groff(1).
@@ -61,7 +61,7 @@ struct ManPage: Sendable {
 
 /// Writing roff.
 enum Roff {
-    /// A block's lines; the first one after a heading needs no paragraph macro, and linters mind one that is there.
+    /// The lines of a block. The first block after a heading has no paragraph macro: linters warn about one there.
     static func lines(of block: ManPage.Block, first: Bool) -> [String] {
         switch block {
         case .text(let text):
@@ -87,7 +87,7 @@ enum Roff {
         }
     }
 
-    /// A paragraph, as formatters want it: each sentence on a line of its own, no line long.
+    /// A paragraph in the form that formatters expect: each sentence starts a line, and lines are short.
     private static func prose(_ text: String) -> [String] {
         var sentences = [""]
         for word in inline(text).split(separator: " ") {
@@ -102,7 +102,7 @@ enum Roff {
         return [".RS 4", ".EX"] + lines.map { guarded(escaped(String($0))) } + [".EE", ".RE"]
     }
 
-    /// Literal text: nothing in it is a command to the formatter, and dashes and quotes can be copied from the page.
+    /// Literal text, escaped so that the formatter finds no commands in it, and dashes and quotes can be copied from the page.
     static func escaped(_ text: String) -> String {
         var result = ""
         for character in text {
@@ -130,7 +130,7 @@ enum Roff {
         }.joined()
     }
 
-    /// Prose: a dash between letters stays a hyphen, one that begins a word is a minus.
+    /// Prose: a dash after a letter stays a hyphen, any other dash is a minus.
     private static func plain(_ text: String) -> String {
         var result = ""
         var before: Character = " "
@@ -145,7 +145,7 @@ enum Roff {
         return result
     }
 
-    /// A line that starts like a request is kept from being one.
+    /// The line, with a start that looks like a request made harmless.
     private static func guarded(_ line: String) -> String {
         line.hasPrefix(".") || line.hasPrefix("'") ? "\\&" + line : line
     }

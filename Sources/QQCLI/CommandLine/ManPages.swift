@@ -1,12 +1,12 @@
 /// Every manual page.
 enum ManPages {
-    /// qq(1), a page for each command that talks to a system, and those declared elsewhere.
+    /// qq(1), the pages of commands, and the pages declared elsewhere.
     static var all: [ManPage] { [overview] + Commands.withManPage.map { manPage(for: $0) } + additional }
 
-    /// Pages that come from other declarations, such as the JSON schema's, and those about a system.
+    /// The page of the JSON schemas, and the pages of systems.
     static let additional: [ManPage] = [Schemas.manPage] + Systems.documentation.compactMap { $0.manual?() }
 
-    /// The page that `qq man` is asked for: `acquire`, `qq-acquire`, `qq`, `qq-acquire.1`.
+    /// The page that `qq man` shows for a name such as `acquire`, `qq-acquire`, `qq` or `qq-acquire.1`.
     static func named(_ name: String) -> ManPage? {
         all.first { $0.name == name || $0.name == "qq-" + name || "\($0.name).\($0.section)" == name }
     }
@@ -20,7 +20,7 @@ enum ManPages {
                 .init("DESCRIPTION", [.text(Overview.description)]),
                 .init("EXAMPLES", Overview.examples.map { .example($0) }),
                 .init("COMMANDS", Commands.visible.map { .term($0.synopsis, $0.summary + ".") }),
-                .init("OPTIONS", [.text("These may stand before and after a command's name.")] + options(AnyFlag.byGroup(Flags.topLevel))),
+                .init("OPTIONS", [.text("These can precede or follow a command's name.")] + options(AnyFlag.byGroup(Flags.topLevel))),
                 .init("SERVER URLS", Overview.servers.map { .term($0.url, $0.meaning) }),
                 .init("EXIT STATUS", Overview.exitCodes.map { .term("`\($0.code)`", $0.meaning) }),
                 .init(

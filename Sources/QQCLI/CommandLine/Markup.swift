@@ -1,4 +1,4 @@
-/// The little markup of declared texts: backticks around literal text, asterisks around what the user replaces.
+/// The markup of declared texts: backticks around literal text, asterisks around text that the user replaces.
 enum Markup {
     enum Style: Sendable { case plain, literal, placeholder }
 
@@ -27,10 +27,10 @@ enum Markup {
         return spans
     }
 
-    /// The text without its marks.
+    /// The text without its markup.
     static func plain(_ text: String) -> String { spans(text).map(\.text).joined() }
 
-    /// The paragraphs: what empty lines split.
+    /// The paragraphs, which empty lines separate.
     static func paragraphs(_ text: String) -> [String] {
         var paragraphs: [String] = []
         var lines: [Substring] = []
@@ -45,7 +45,7 @@ enum Markup {
         return paragraphs
     }
 
-    /// A paragraph in lines of at most `width` columns, each indented. A word longer than that has a line of its own.
+    /// A paragraph in indented lines of at most `width` columns. A longer word has a line of its own.
     static func wrapped(_ text: String, indent: Int, width: Int) -> [String] {
         let margin = String(repeating: " ", count: indent)
         var lines: [String] = []

@@ -1,28 +1,26 @@
-/// What is said about `qq` as a whole, in its help and in qq(1).
+/// Texts about `qq` as a whole, for its help and qq(1).
 enum Overview {
-    static let summary = "Ask who leads, lead, and run commands only while leading"
+    static let summary = "Show who leads, lead, and run commands only while leading"
 
     static let description = """
-        One election has at most one leader at a time. `qq` asks who leads, takes and gives up leadership, and runs a command only while \
-        it leads: with a lease that it renews, and with the promise that the command and all it started are dead before anybody else can \
-        be granted the lease.
+        An election has at most one leader at a time. `qq` shows who leads, acquires and releases leadership, and runs a command only while it leads: \
+        it renews a lease, and promises that the command and everything it started are dead before the lease can be granted to another contender.
 
-        It needs no server: without `--server`, elections are lease files in a folder. Every system is used with the same commands, exit \
-        codes and output.
+        It needs no server: without `--server`, elections are lease files in a folder. Commands, exit codes and output are the same on every system.
         """
 
     static let examples = [
         Example("Run a backup unless one is running", "qq acquire backup -- ./backup.sh"),
-        Example("Wait for the turn, at most five minutes", "qq acquire backup --wait=5m -- ./backup.sh"),
+        Example("Wait for the lease, at most five minutes", "qq acquire backup --wait=5m -- ./backup.sh"),
         Example("Who leads?", "qq status web"),
-        Example("Wait until somebody does", "qq watch web --until led --for 1m"),
+        Example("Wait until there is a leader", "qq watch web --until led --for 1m"),
         Example("Several hosts, one shared folder", "qq -s file:///mnt/shared/qq acquire nightly --skip-ok -- nightly-report"),
         Example("Several hosts, a NATS cluster", "qq -s nats://n1,n2,n3 acquire nightly --skip-ok -- nightly-report"),
     ]
 
     static let exitCodes = [
         ExitNote("0", "yes: acquired, released, led; or the command's own 0"),
-        ExitNote("1", "no: held by another, not held, no leader (`acquire -E` *N* changes it)"),
+        ExitNote("1", "no: held by another contender, not held, no leader (`acquire -E` *N* changes it)"),
         ExitNote("64", "the command line is wrong"),
         ExitNote("65", "broken data: a lease file or a server's answer"),
         ExitNote("69", "the system is unavailable"),
@@ -40,68 +38,69 @@ enum Overview {
 
     static var environment: [(name: String, meaning: String)] {
         [
-            ("QQ_SERVER", "The server URL where `--server` is not given."),
-            ("QQ_CONTEXT", "The context where `--context` is not given; see qq-context(1)."),
+            ("QQ_SERVER", "The server URL, if `--server` is not given."),
+            ("QQ_CONTEXT", "The context, if `--context` is not given; see qq-context(1)."),
         ] + Systems.documentation.flatMap(\.environment) + [
-            ("NO_COLOR", "Where set and not empty, output is not coloured unless `--color=always` says so."),
-            ("XDG_STATE_HOME", "Lease files are in `qq/leases` below it by default; `~/.local/state` where it is not set."),
-            ("XDG_CONFIG_HOME", "Contexts are in `qq/contexts.yaml` below it; `~/.config` where it is not set."),
-            ("XDG_RUNTIME_DIR", "Saved grants are in `qq` below it."),
+            ("NO_COLOR", "If set and not empty, output is not coloured unless `--color=always` is given."),
+            ("XDG_STATE_HOME", "By default lease files are in `qq/leases` below this folder; if it is not set, below `~/.local/state`."),
+            ("XDG_CONFIG_HOME", "Contexts are in `qq/contexts.yaml` below this folder; if it is not set, below `~/.config`."),
+            ("XDG_RUNTIME_DIR", "Saved grants are in `qq` below this folder."),
         ]
     }
 
-    /// What guarded commands and hooks find in their environment.
+    /// Variables in the environment of guarded commands and hooks.
     static let commandEnvironment: [(name: String, meaning: String)] = [
         ("QQ_NAME", "The election."),
-        ("QQ_ID", "The identity that leads it, ours."),
-        ("QQ_TOKEN", "The fencing token, which only grows from term to term; empty where the system has none."),
-        ("QQ_SERVER", "The server URL without credentials, so that a `qq` within asks the same system."),
-        ("QQ_TTL", "How long the lease lasts unrenewed, in seconds."),
-        ("QQ_EVENT", "Why a hook runs: `elected`, `lost`, `released` or `changed`; for the command `elected`."),
-        ("QQ_LEADER", "The identity of the leader; empty where there is none."),
+        ("QQ_ID", "The identity under which `qq` leads it."),
+        ("QQ_TOKEN", "The fencing token, which only grows from term to term; empty if the system has none."),
+        ("QQ_SERVER", "The server URL without credentials, so that a `qq` started there asks the same system."),
+        ("QQ_TTL", "How long the lease lasts without renewal, in seconds."),
+        ("QQ_EVENT", "Why a hook runs: `elected`, `lost`, `released` or `changed`; for the command always `elected`."),
+        ("QQ_LEADER", "The identity of the leader; empty if there is none."),
         (
             "QQ_TERM_ID",
-            "Not for hooks. Marks the processes of this term, and of the terms that `qq` itself runs under, between commas: by it the next holder on this "
-                + "machine finds what is left of them."
+            "Not for hooks. Marks the processes of this term, and of the terms that `qq` itself runs under, with IDs between commas. The next holder on this "
+                + "machine finds surviving processes by this mark."
         ),
     ]
 
     static let files: [(name: String, meaning: String)] = [
-        ("`$XDG_CONFIG_HOME/qq/contexts.yaml`", "Contexts: names for places; see qq-context(1)."),
-        ("`/var/lib/qq`", "Lease files of root, by default; for root alone."),
+        ("`$XDG_CONFIG_HOME/qq/contexts.yaml`", "Contexts: names for servers and their settings; see qq-context(1)."),
+        ("`/var/lib/qq`", "Lease files of root, by default; only root can read them."),
         (
             "`$XDG_STATE_HOME/qq/leases`",
-            "Lease files of other users, by default; for their user alone. In any other folder the members of a group share elections if the group may write "
-                + "there: `install -d -m 2770 -g` *GROUP DIR*. Who is not of the group cannot read them either."
+            "Lease files of other users, by default; only their user can read them. In any other folder the members of a group share elections if the group can "
+                + "write there: `install -d -m 2770 -g` *GROUP DIR*. Other users cannot even read them."
         ),
         (
             "`$XDG_RUNTIME_DIR/qq`",
-            "Grants that `qq acquire` left held, readable by their user alone; without XDG_RUNTIME_DIR in `/run/qq` for root, in `/tmp/qq-`*UID* for others."
+            "Grants of leases that `qq acquire` left held; only their user can read them. Without XDG_RUNTIME_DIR they are in `/run/qq` for root, in `/tmp/qq-`*UID* for "
+                + "others."
         ),
     ]
 
     static let license = """
         The sources of `qq` are licensed under the Apache License 2.0. The program links GNU readline, which is licensed under the GNU General Public \
-        License, version 3 or later: the program as a whole may be passed on under that licence only.
+        License, version 3 or later: the program as a whole can be distributed only under that licence.
         """
 
     static let promises = """
-        Reading changes nothing: `status`, `watch`, `cluster-status`, completion and help never create, renew, win or delete anything.
+        Reading changes nothing: `status`, `watch`, `cluster-status`, completion and help never create, renew, acquire or delete anything.
 
-        Never two: a command run by `qq acquire` *NAME* `--` *CMD* is dead, with everything it started, before \
-        anybody else is granted the election: also when `qq` is killed, stopped or out of touch with its lease, and when the machine was suspended or \
-        its clock set. Times are counted on a clock that runs through suspend, from before each request.
+        Never two: a command run by `qq acquire` *NAME* `--` *CMD* is dead, with everything it started, before the election is granted to another \
+        contender. This holds even if `qq` is killed, stopped or cut off from its lease, and if the machine was suspended or its clock set. Times are \
+        counted on a clock that runs through suspend, from before each request.
 
-        Not promised: that a machine whose kernel is frozen has stopped writing to a disk or peer elsewhere. For that, hand `QQ_TOKEN` to \
-        what is written to and let it refuse tokens smaller than one it has seen. Nor that leases taken without a command, or held by \
-        `qq keepalive`, stop anything when they are lost: hooks tell, nothing is killed. Nor that programs which write lease files \
-        without the kernel's locks keep the rules of these. Nor that work which the command hands to another daemon (docker, systemd-run, at, \
-        ssh to another machine), or runs as another user through sudo, is ended with it. In a folder that machines share, a lease is judged by their \
-        wall clocks once its holder is out of reach. If `qq` and its guardian are both killed or stopped, what is left of the command is ended by the \
-        next `qq` on this machine that is granted the election, before it begins; a holder on another machine cannot do that. A virtual machine that was \
-        paused learns of it when its wall clock is set, and else by its next renewal.
+        Not promised: a machine whose kernel was frozen can write to a disk or a peer when it resumes. Pass `QQ_TOKEN` to the system that is written \
+        to, and have that system refuse tokens smaller than one that it has seen. Losing a lease that was acquired without a command, or is held by \
+        `qq keepalive`, stops nothing: hooks notify, nothing is killed. Programs that write lease files without the kernel's locks do not follow the \
+        rules of these locks. Work that the command hands to another daemon (docker, systemd-run, at, ssh to another machine), or runs as another user \
+        through sudo, is not ended with it. In a folder that machines share, a lease is judged by their wall clocks once its holder cannot be reached. \
+        If `qq` and its guardian are both killed or stopped, the command's surviving processes are ended by the next `qq` on this machine that is \
+        granted the election, before its own command starts; a holder on another machine cannot do that. A virtual machine that was paused learns of \
+        the pause when its wall clock is set, or else at its next renewal.
 
-        The guardian works at a real-time priority, the lowest above the command's, where it may (as root, or under a limit RLIMIT_RTPRIO that allows \
-        it), so that it ends the command in time on a machine that has too much to do as well. The command keeps the priority that `qq` has.
+        The guardian runs at the lowest real-time priority above the command's if it is allowed to (as root, or with an RLIMIT_RTPRIO limit that \
+        permits it), so that it ends the command in time even on an overloaded machine. The command keeps the priority of `qq`.
         """
 }

@@ -1,11 +1,10 @@
-/// Commands about `qq` itself, which talk to no system.
+/// Commands about `qq` itself, which use no system.
 extension Commands {
     static let completions = Command(
         .completions,
         summary: "Print the completion script of a shell",
         description: """
-            Print the completion script for bash, zsh or fish. Names of elections are completed by asking the server, which changes \
-            nothing there.
+            Print the completion script for bash, zsh or fish. Names of elections are completed by asking the server, which changes nothing there.
             """,
         positionals: [Positional("SHELL", kind: .choice(Shell.words), help: "bash, zsh or fish.")],
         examples: [
@@ -21,10 +20,10 @@ extension Commands {
         .man,
         summary: "Show a manual page",
         description: """
-            Show a manual page of `qq`, installed or not, with the system's man on a terminal; else print its source. *PAGE* is a \
-            command's name or a page's own, such as `qq-json`.
+            Show a manual page of `qq`, installed or not: with the system's man on a terminal; elsewhere print its source. *PAGE* is the name of a \
+            command or of a page, such as `qq-json`.
             """,
-        positionals: [Positional("PAGE", kind: .manPage, help: "The page; qq(1) where none is given.", required: false)],
+        positionals: [Positional("PAGE", kind: .manPage, help: "The page; by default qq(1).", required: false)],
         examples: [Example("The page of one command", "qq man acquire"), Example("What --json prints", "qq man qq-json")]
     ) {
         Flags.help
@@ -35,7 +34,7 @@ extension Commands {
         summary: "Help on qq or on a command",
         description: "Print the long help on a command, or on `qq` as a whole.",
         positionals: [Positional("COMMAND", kind: .commandName, help: "The command.", required: false)],
-        examples: [Example("All about one command", "qq help acquire")]
+        examples: [Example("Everything about one command", "qq help acquire")]
     ) {
         Flags.help
     }
@@ -44,7 +43,7 @@ extension Commands {
         Flags.help
     }
 
-    /// Called by the completion scripts: one candidate a line, and never a side effect.
+    /// Called by the completion scripts. Prints one candidate per line; must not have side effects.
     static let complete = Command(
         .complete,
         summary: "Print candidates for completion",

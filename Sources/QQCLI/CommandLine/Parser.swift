@@ -1,7 +1,7 @@
-/// Reads a command line by the declarations in ``Commands`` and ``Flags``.
+/// Parses a command line by the declarations in ``Commands`` and ``Flags``.
 enum Parser {
     /// - Parameters:
-    ///   - arguments: what follows the program's name.
+    ///   - arguments: the words after the program's name.
     ///   - inSession: whether they were typed in a session.
     static func parse(_ arguments: [String], inSession: Bool = false) throws(UsageError) -> ParseOutcome {
         var state = ParseState(arguments, inSession: inSession)
@@ -18,9 +18,9 @@ private struct ParseState {
     private var positionals: [String] = []
     private var trailing: [String]?
     private var trailingStart: Int?
-    /// Set where `-h`, `--help` or `--version` decides the outcome, whatever follows.
+    /// The outcome once `-h`, `--help` or `--version` was read, whatever follows.
     private var decided: ParseOutcome?
-    /// The flag before this word, where its value was left out: `--wait 5m` means `--wait=5m`.
+    /// The flag before this word, if its value was left out: `--wait 5m` is meant as `--wait=5m`.
     private var loneFlag: AnyFlag?
 
     private let inSession: Bool
@@ -46,7 +46,7 @@ private struct ParseState {
         }
         if let decided { return decided }
         guard let command else {
-            // A script needs no command that says so.
+            // A script implies the command `repl`.
             if values.contains(where: { $0.name == Flags.script.erased.name }) { return try outcome(of: Commands.repl) }
             guard !inSession, case .run(let session) = try outcome(of: Commands.repl) else { return .noCommand(nil) }
             return .noCommand(session)
@@ -59,7 +59,7 @@ private struct ParseState {
     private mutating func readWord(_ word: String) throws(UsageError) {
         guard let command else { return try readCommand(word) }
         if let loneFlag, (try? loneFlag.read(word)) != nil {
-            // Taking it for a NAME would campaign for an election called 5m.
+            // As a NAME, it would start a campaign for an election called 5m.
             throw UsageError("\(loneFlag.long) takes its value after '='", hint: "did you mean \(loneFlag.long)=\(word.withoutControls)?")
         }
         loneFlag = nil
@@ -80,7 +80,7 @@ private struct ParseState {
             throw UsageError("unknown command \(word.quoted)", hint: hint ?? "see 'qq -h' for the commands")
         }
         for given in values where !found.flags.contains(where: { $0.name == given.name }) {
-            throw UsageError("--\(given.name) is no flag of \(found.name)", hint: found.helpHint)
+            throw UsageError("--\(given.name) is not a flag of \(found.name)", hint: found.helpHint)
         }
         command = found
     }
@@ -179,7 +179,7 @@ private struct ParseState {
 
     private var hint: String { command?.helpHint ?? "see 'qq -h'" }
 
-    /// The flags that may stand here.
+    /// The flags that can be given here.
     private var known: [AnyFlag] { command?.flags ?? Flags.topLevel }
 
     private func unknown(_ spelling: String) -> UsageError {

@@ -2,29 +2,30 @@
 extension Commands {
     static let status = Command(
         .status,
-        summary: "Say who leads, since when and for how long still",
+        summary: "Show who leads, since when and for how much longer",
         description: """
-            Say who leads each *NAME*: the leader, since when, how long the lease lasts still, the fencing token, epoch and revision, and how \
-            many wait, as far as the system knows. Changes nothing.
+            Show who leads each *NAME*: the leader, since when, how much longer the lease lasts, the fencing token, epoch and revision, and the number \
+            of waiters, as far as the system knows them. Changes nothing.
 
-            Where stdout is no terminal, each election is a line of fields between tabs: name, `held`, `expired`, `free` or `unknown`, leader, token, \
-            seconds left, the columns of the system, with `--advice` first and longest pause, factor and jitter. A dash stands for what is not known.
+            If stdout is not a terminal, each election is a line of fields separated by tabs: name, `held`, `expired`, `free` or `unknown`, leader, \
+            token, seconds left, the columns of the system, and with `--advice` first and longest pause, factor and jitter. A dash means that the \
+            value is not known.
             """,
         positionals: [
             Positional(
-                "NAME", kind: .election, help: "The elections to look at.", required: false, variadic: true,
+                "NAME", kind: .election, help: "The elections to read.", required: false, variadic: true,
                 orBy: Flags.clusterConfig.erased)
         ],
         rules: globalRules + [.onlyWithoutNames(Flags.all.erased)],
         examples: [
             Example("Who leads?", "qq status web"),
-            Example("In a script: go on only where we lead", "qq status web --mine --quiet || exit 0"),
-            Example("Everything on a server that ends within a minute", "qq status --all --expires-within 1m"),
+            Example("In a script: continue only if this user leads", "qq status web --mine --quiet || exit 0"),
+            Example("Every lease on a server that expires within a minute", "qq status --all --expires-within 1m"),
             Example("The leader's identity alone", "qq status web --json | jq -r .leader"),
         ],
         exitNotes: [
-            ExitNote("0", "each election named has a leader; with `--mine`: it is us"),
-            ExitNote("1", "at least one has none; with `--mine`: is not ours"),
+            ExitNote("0", "each election named has a leader; with `--mine`: each is ours"),
+            ExitNote("1", "at least one has none; with `--mine`: at least one is not ours"),
         ],
         seeAlso: ["qq-watch(1)", "qq-cluster-status(1)", "qq-json(5)"]
     ) {
@@ -44,14 +45,14 @@ extension Commands {
 
     static let watch = Command(
         .watch,
-        summary: "Tell each change of leadership as it happens",
+        summary: "Report each change of leadership as it happens",
         description: """
-            Print who leads each *NAME* now, then a line for each change as it happens, until stopped or until a condition comes true. \
-            Changes nothing. Once it has begun, it goes on when the system cannot be reached for a while, and says so on stderr.
+            Print who leads each *NAME* now, then a line for each change as it happens, until stopped or until a condition comes true. Changes \
+            nothing. Once it has begun, it continues if the system cannot be reached for a while, and says so on stderr.
 
-            On a terminal this is a live view: a row for each election with its leader, its term and token where there are any, and a bar for what is \
-            left of the lease; below, who led when and the last changes. `q` or Ctrl-C leaves it. Lines are printed there, too, with `--exec`, in the \
-            background, and where `TERM` is `dumb`.
+            On a terminal this is a live view: a row for each election with its leader, its term and token if there are any, and a bar for the rest of \
+            the lease; below, who led when, and the last changes. `q` or Ctrl-C leaves it. On a terminal, too, lines are printed with `--exec`, in the \
+            background, and if `TERM` is `dumb`.
             """,
         positionals: [
             Positional(
@@ -64,11 +65,11 @@ extension Commands {
             .requires(Flags.speed.erased, Flags.replay.erased),
         ],
         examples: [
-            Example("Look on", "qq watch web"),
-            Example("Wait, at most a minute, until somebody leads", "qq watch web --until led --for 1m"),
+            Example("Watch one election", "qq watch web"),
+            Example("Wait, at most a minute, until there is a leader", "qq watch web --until led --for 1m"),
             Example("Reload a proxy at each change", "qq watch web --exec './point-proxy-at \"$QQ_LEADER\"'"),
-            Example("Keep what happens tonight", "qq watch web db --record tonight.jsonl"),
-            Example("Look at it in the morning", "qq watch --replay tonight.jsonl --speed 60"),
+            Example("Record tonight's events", "qq watch web db --record tonight.jsonl"),
+            Example("Replay them in the morning", "qq watch --replay tonight.jsonl --speed 60"),
         ],
         exitNotes: [
             ExitNote("0", "the condition of `--until` came true; without one: stopped, or the time of `--for` is over"),
@@ -89,21 +90,21 @@ extension Commands {
 
     static let clusterStatus = Command(
         .clusterStatus,
-        summary: "Say how the coordination system itself is doing",
+        summary: "Show the state of the coordination system itself",
         description: """
-            Look at every endpoint of the server URL: whether it answers and how fast, its role, the system's own leader, term, lag and \
-            version, and the members where the system knows them. Changes nothing.
+            Look at every endpoint of the server URL: whether it answers and how fast, its role, the system's own leader, term, lag and version, and \
+            the members if the system knows them. Changes nothing.
             """,
         rules: globalRules,
         examples: [
-            Example("Is it well?", "qq cluster-status"),
+            Example("Can the system grant leases?", "qq cluster-status"),
             Example("Which nodes does a NATS cluster have?", "qq cluster-status -s nats://n1,n2,n3"),
-            Example("Can this folder serve?", "qq cluster-status -s file:///mnt/shared/qq"),
+            Example("Is this folder suitable?", "qq cluster-status -s file:///mnt/shared/qq"),
         ],
         exitNotes: [
             ExitNote("0", "the system can grant leases"),
-            ExitNote("1", "it answers, but cannot grant leases now"),
-            ExitNote("69", "nothing answers"),
+            ExitNote("1", "the system answers, but cannot grant leases now"),
+            ExitNote("69", "no endpoint answers"),
         ],
         seeAlso: ["qq-status(1)", "qq-json(5)"]
     ) {

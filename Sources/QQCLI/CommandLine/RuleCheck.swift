@@ -1,6 +1,6 @@
 extension [Rule] {
-    /// Holds each rule against what was typed.
-    /// - Parameter inSession: whether it was typed in a session, which keeps the leases that it takes.
+    /// Checks a command line against each rule.
+    /// - Parameter inSession: whether it was typed in a session, which keeps the leases that it acquires.
     func check(_ invocation: Invocation, inSession: Bool) throws(UsageError) {
         for rule in self {
             if inSession, case .onlyWhereKept = rule { continue }
@@ -11,7 +11,7 @@ extension [Rule] {
 }
 
 extension Rule {
-    /// What breaks this rule, or nil.
+    /// The message if the rule is broken, else nil.
     fileprivate func problem(in invocation: Invocation) -> String? {
         switch self {
         case .exclusive(let first, let second):

@@ -1,6 +1,6 @@
-/// "Did you mean": the nearest of the words that would have been right.
+/// "Did you mean": the nearest of the valid words.
 enum Suggestion {
-    /// `did you mean …?`, or nil where nothing is near.
+    /// `did you mean …?`; nil if no word is near.
     static func hint(for typed: String, among words: [String]) -> String? {
         nearest(to: typed, among: words).map { "did you mean \($0)?" }
     }

@@ -1,10 +1,10 @@
 import QQCore
 
-/// What is wrong with the command line; exit code 64.
+/// An error in the command line; exit code 64.
 struct UsageError: Error, Equatable, Sendable {
-    /// What is wrong, without `qq:` before it or a full stop after it.
+    /// The message, without `qq:` and a full stop.
     var message: String
-    /// What to do about it, for a second line.
+    /// The hint, for a second line.
     var hint: String?
 
     init(_ message: String, hint: String? = nil) {
@@ -14,8 +14,8 @@ struct UsageError: Error, Equatable, Sendable {
 }
 
 extension String {
-    /// The text as an error message shows it: in single quotes, with control characters spelt out and credentials left out, so that an argument
-    /// cannot write to the terminal on its own account, nor a password end up in a log.
+    /// The text as error messages show it: in single quotes, with control characters spelt out and without credentials. An argument can therefore
+    /// not control the terminal, and a password does not end up in a log.
     var quoted: String { "'\(withoutControls)'" }
 
     /// The argument with each control character written as `\x1b`, and `***` for credentials.

@@ -25,7 +25,7 @@ enum Rendering {
     static func sentence(_ state: ElectionState, for identity: String? = nil) -> String {
         if let cooldown = state.cooldown, !state.isLed {
             // The pause applies to this identity, whoever led before.
-            return "free, but \(identity ?? "we") stepped down and may not lead for \(DurationText.brief(cooldown))"
+            return "free, but \(identity ?? "we") stepped down and must not lead for \(DurationText.brief(cooldown))"
         }
         switch state.phase {
         case .free: return "held by nobody"

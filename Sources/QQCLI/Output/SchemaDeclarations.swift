@@ -36,43 +36,45 @@ extension Schemas {
     private static let name = Schema.Field("name", .text, "The election.")
     private static let server = Schema.Field("server", .text, "The server URL, without credentials.")
     private static let system = Schema.Field(
-        "system", .text, "What answers there: \(Systems.list(Systems.spoken.map { "`\($0.url.name)`" }, "or")).")
-    private static let leader = Schema.Field("leader", .text, null: true, "The identity that leads; null where nobody does.")
+        "system", .text, "The system of the server: \(Systems.list(Systems.spoken.map { "`\($0.url.name)`" }, "or")).")
+    private static let leader = Schema.Field("leader", .text, null: true, "The identity that leads; null if there is no leader.")
     private static let token = Schema.Field(
         "token", .count, null: true,
-        "The term's fencing token, up to 64 bits; null where there is none. Some JSON readers keep only 53 bits exactly.")
+        "The term's fencing token, up to 64 bits; null if there is none. Some JSON readers keep only 53 bits exactly.")
     private static let epoch = Schema.Field(
-        "epoch", .count, null: true, "The number of the term among the nodes of the cluster; null where terms are not counted so.")
-    private static let ttl = Schema.Field("ttl", .seconds, null: true, "For how long the lease is granted each time.")
+        "epoch", .count, null: true,
+        "The number of the term among the nodes of the cluster; null if the system does not count terms in this way.")
+    private static let ttl = Schema.Field("ttl", .seconds, null: true, "How long each grant or renewal of the lease lasts.")
     private static let expiresIn = Schema.Field("expires_in", .seconds, null: true, "How long the lease still runs unless it is renewed.")
     private static let acquiredAt = Schema.Field("acquired_at", .time, null: true, "When the term began.")
 
     private static let linesLost = Schema.Field(
         "lines_lost", .count, optional: true,
-        "How many lines before this one were left out, since stdout was not read; only there after such a gap.")
+        "The number of lines before this one that were left out because stdout was not read; present only after such a gap.")
 
     static let acquire = Schema(
         name: "acquire", about: "`qq acquire` *NAME* `--json`, granted or refused.",
         fields: [
             .init("acquired", .flag, "Whether we lead now."), name, server, system,
-            .init("id", .text, null: true, "Our identity; null where it was refused."), leader, token, epoch, ttl, acquiredAt,
+            .init("id", .text, null: true, "Our identity; null if the lease was refused."), leader, token, epoch, ttl, acquiredAt,
             .init("expires_at", .time, null: true, "When the lease ends unless it is renewed, by this machine's wall clock."), expiresIn,
             .init(
                 "cooldown", .seconds, null: true,
-                "For how long our identity may not lead, having stepped down; null where that is not why it was refused."),
+                "How long our identity must not lead after stepping down; null if that is not the reason for the refusal."),
         ])
 
     static let release = Schema(
         name: "release", about: "`qq release` *NAME* `--json`.",
         fields: [
-            .init("released", .flag, "Whether it was ours and has been given up; with `--cancel-wait` a place in the queue."), name, server,
+            .init("released", .flag, "Whether the lease was ours and has been released; with `--cancel-wait` the place in the queue."),
+            name, server,
             system, leader,
         ])
 
     static let keepalive = Schema(
         name: "keepalive", about: "`qq keepalive` *NAME...* `--json`: one object a line.",
         fields: [
-            .init("time", .time, "When it happened."),
+            .init("time", .time, "When the event happened."),
             .init(
                 "event", .text,
                 """
@@ -82,9 +84,10 @@ extension Schemas {
             .init("id", .text, "Our identity."), token, expiresIn,
             .init(
                 "reason", .text, null: true,
-                "Why, for `lost`, `retrying` and `address_removed`; which server, for events of the connection; who, for `waiting` and `step_down_asked`."
+                "Why, for `lost`, `retrying` and `address_removed`; the server, for events of the connection; the identity, for `waiting` and `step_down_asked`."
             ),
-            .init("address", .text, optional: true, "What `--vip` says, for `address_taken` and `address_removed` alone."), linesLost,
+            .init("address", .text, optional: true, "The address of `--vip`; present only for `address_taken` and `address_removed`."),
+            linesLost,
         ])
 
     static let status = Schema(
@@ -97,17 +100,17 @@ extension Schemas {
             name,
             .init(
                 "state", .text,
-                "`held`, `expired` (the last leader's lease has ended), `free`, or `unknown` (the system only says that it is not ours)."),
+                "`held`, `expired` (the last leader's lease has ended), `free`, or `unknown` (the system only shows that it is not ours)."),
             leader,
             .init("last_leader", .text, null: true, "The identity that leads, or led last."), .init("mine", .flag, "Whether we lead."),
             token, epoch,
-            .init("revision", .count, null: true, "The version of the record, which grows with each renewal; null where there is none."),
+            .init("revision", .count, null: true, "The version of the record, which grows with each renewal; null if there is none."),
             acquiredAt,
             .init("renewed_at", .time, null: true, "When the lease was last renewed."), ttl, expiresIn,
-            .init("waiters", .count, null: true, "How many wait for their turn."),
-            .init("alive", .flag, null: true, "Whether the leader's process is known to live; null where that cannot be known."),
+            .init("waiters", .count, null: true, "The number of waiters."),
+            .init("alive", .flag, null: true, "Whether the leader's process is known to live; null if that cannot be known."),
             .init("host", .text, null: true, "The machine that the leader runs on."),
-            .init("step_down_asked_by", .text, null: true, "Who has asked the leader to step down."),
+            .init("step_down_asked_by", .text, null: true, "The identity that has asked the leader to step down."),
             .init("problem", .text, null: true, "Why this election could not be read."),
             .init(
                 "advice", .object, optional: true,
@@ -119,9 +122,9 @@ extension Schemas {
     static let watch = Schema(
         name: "watch", about: "`qq watch` *NAME...* `--json`: one object a line.",
         fields: [
-            .init("time", .time, "When it was seen."),
+            .init("time", .time, "When the event was seen."),
             .init(
-                "event", .text, "`state` (what was found at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
+                "event", .text, "`state` (the state at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
             name, server,
             .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn, linesLost,
         ])
@@ -129,37 +132,37 @@ extension Schemas {
     static let stepDown = Schema(
         name: "step-down", about: "`qq step-down` *NAME* `--json`.",
         fields: [
-            .init("stepped_down", .flag, "Whether the leader has let go."), name, server, system,
-            .init("leader", .text, null: true, "Who led before."), token,
+            .init("stepped_down", .flag, "Whether the leader has stepped down."), name, server, system,
+            .init("leader", .text, null: true, "The identity that led before."), token,
         ])
 
     static let clusterStatus = Schema(
         name: "cluster-status", about: "`qq cluster-status --json`.",
         fields: [
             server, system, .init("endpoints", .list, "One object for each endpoint, as below."),
-            .init("members", .list, "One object for each member that the system knows, as below; none for systems that know none."),
+            .init("members", .list, "One object for each member that the system knows, as below; empty if it knows none."),
         ])
 
     static let endpoint = Schema(
         name: "endpoint", about: "An element of `endpoints` in `qq cluster-status --json`.",
         fields: [
-            .init("endpoint", .text, "Where."), .init("reachable", .flag, "Whether it answers."),
-            .init("can_grant", .flag, "Whether it could grant a lease now, as far as can be seen."),
-            .init("round_trip", .seconds, null: true, "How long one question took."),
-            .init("problem", .text, null: true, "What went wrong, where it does not answer."),
+            .init("endpoint", .text, "The address of the endpoint."), .init("reachable", .flag, "Whether the endpoint answers."),
+            .init("can_grant", .flag, "Whether the endpoint could grant a lease now, as far as can be seen."),
+            .init("round_trip", .seconds, null: true, "How long one request took."),
+            .init("problem", .text, null: true, "Why the endpoint does not answer, if it does not."),
         ] + Systems.documentation.flatMap(\.endpointFields))
 
     static let member = Schema(
         name: "member", about: "An element of `members` in `qq cluster-status --json`.",
         fields: [
-            .init("id", .text, "Its identity."), .init("election", .text, "What it takes part in."),
-            .init("role", .text, "`leader`, `follower` or `unknown`, as it says itself."),
-            .init("leader", .text, null: true, "Who leads, as it sees it."),
-            .init("epoch", .count, null: true, "The number of the term, as it sees it."),
-            .init("uptime", .seconds, null: true, "How long it has been running."),
-            .init("version", .text, null: true, "The version that it was configured with."),
-            .init("round_trip", .seconds, null: true, "How long its answer took."),
-            .init("problem", .text, null: true, "What is wrong with it, such as that it did not answer."),
+            .init("id", .text, "The identity of the member."), .init("election", .text, "The election that the member takes part in."),
+            .init("role", .text, "`leader`, `follower` or `unknown`, as the member reports."),
+            .init("leader", .text, null: true, "The leader, as the member sees it."),
+            .init("epoch", .count, null: true, "The number of the term, as the member sees it."),
+            .init("uptime", .seconds, null: true, "How long the member has been running."),
+            .init("version", .text, null: true, "The version that the member was configured with."),
+            .init("round_trip", .seconds, null: true, "How long the member's answer took."),
+            .init("problem", .text, null: true, "The problem of the member, such as that it did not answer."),
         ])
 
     static let contextList = Schema(
@@ -172,18 +175,18 @@ extension Schemas {
     static let contextShow = Schema(
         name: "context show", about: "`qq context show` *NAME* `--json`.",
         fields: [
-            .init("name", .text, "The context."), .init("current", .flag, "Whether it is the current one."),
-            .init("server", .text, null: true, "Its server URL; null where a `cluster.json` says it."),
-            .init("settings", .object, "What it says, by the names of flags, as texts."),
+            .init("name", .text, "The context."), .init("current", .flag, "Whether it is the current context."),
+            .init("server", .text, null: true, "The server URL; null if a `cluster.json` contains it."),
+            .init("settings", .object, "The settings of the context, by the names of flags, as strings."),
         ])
 
     static let contextEffective = Schema(
         name: "context show --effective", about: "`qq context show --effective --json`.",
-        fields: [.init("settings", .list, "One object for each setting: `key`, `value` (null where there is none) and `origin`.")])
+        fields: [.init("settings", .list, "One object for each setting: `key`, `value` (null if there is none) and `origin`.")])
 
     static let contextChange = Schema(
         name: "context add, use, remove, rename", about: "A change of the contexts, with `--json`.",
-        fields: [.init("action", .text, "What was done."), .init("name", .text, "The context, by its new name.")])
+        fields: [.init("action", .text, "The action."), .init("name", .text, "The context, by its new name.")])
 
     static let all = [
         acquire, release, keepalive, status, watch, stepDown, clusterStatus, endpoint, member, contextList, contextShow, contextEffective,
@@ -200,8 +203,8 @@ extension Schemas {
                     .text(
                         """
                         Every command that answers takes `--json` and prints one object on one line of stdout; `watch` and `keepalive` print one object for \
-                        each event. Keys are never renamed or removed, and their types never change; new keys may be added, so pass over what you do not know. \
-                        Times are RFC 3339 in UTC, durations are seconds as numbers. Messages and errors go to stderr, and the exit code says what it says \
+                        each event. Keys are never renamed or removed, and their types never change; new keys can be added, so ignore unknown keys. \
+                        Times are RFC 3339 in UTC, durations are seconds as numbers. Messages and errors go to stderr, and the exit code is the same as \
                         without `--json`.
                         """)
                 ])

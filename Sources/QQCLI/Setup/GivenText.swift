@@ -1,20 +1,21 @@
 import Glibc
 import QQCore
 
-/// Words and variables that are to be text. Of bytes that are not, a replacement character would be all that is left: two identities would become one, and
-/// a folder another's.
+/// Checks that words and variables are valid UTF-8. Otherwise a replacement character would take the place of invalid bytes: two identities would become one,
+/// and the name of a folder that of another folder.
 enum GivenText {
-    /// Variables beside those that begin with `QQ_`.
+    /// The variables to check in addition to those that begin with `QQ_`.
     private static let variables: Set<String> = [
         "HOME", "KUBECONFIG", "POD_NAME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
     ]
 
-    /// - Throws: `UsageError` for the first of the words, ours without the name of the program, that is not valid UTF-8.
+    /// - Parameter words: the arguments without the name of the program.
+    /// - Throws: `UsageError` for the first word that is not valid UTF-8.
     static func check(words: some Sequence<UnsafeMutablePointer<CChar>>) throws(UsageError) {
         for word in words where String(validatingCString: word) == nil {
             throw UsageError(
                 "'\(Printable.text(UTF8Text.escaping(bytes(word))))' is not valid UTF-8",
-                hint: "names, identities and paths are text; only the command after -- may hold any bytes")
+                hint: "names, identities and paths are text; only the command after -- can contain any bytes")
         }
     }
 
@@ -26,7 +27,7 @@ enum GivenText {
             guard String(validatingCString: entry) == nil else { continue }
             let name = String(decoding: bytes(entry).prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
             guard name.hasPrefix("QQ_") || variables.contains(name) else { continue }
-            // What it says may be a secret.
+            // The message does not show the value, which can be a secret.
             throw UsageError(
                 "the variable \(Printable.text(name)) is not valid UTF-8",
                 hint: "set it to text, or unset it: unset \(Printable.text(name))")

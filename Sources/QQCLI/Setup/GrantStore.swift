@@ -71,7 +71,7 @@ struct GrantStore: Sendable {
         }
         guard owner == geteuid() else {
             throw CoordinationError(
-                .denied, "cannot use the saved grant", because: "it belongs to somebody else", at: path,
+                .denied, "cannot use the saved grant", because: "it belongs to another user", at: path,
                 hint: "set XDG_RUNTIME_DIR to a folder of your own")
         }
         guard let grant = Self.parse(bytes[...]), grant.name == name else {
@@ -82,8 +82,8 @@ struct GrantStore: Sendable {
         return grant
     }
 
-    /// - Parameters:
-    ///   - boot: the clock of this process.
+    /// Parses a saved grant; nil if it is not one.
+    /// - Parameter boot: the clock of this process.
     static func parse(
         _ bytes: ArraySlice<UInt8>, boot: BootIdentity = .own, now: BootInstant = BootInstant(nanoseconds: qq_boot_now()),
         wall: WallTime = .now()
@@ -96,7 +96,7 @@ struct GrantStore: Sendable {
         else { return nil }
         var left = BootInstant(nanoseconds: deadline).duration(since: now)
         if let saved = object["boot"]?.stringValue, !BootIdentity(saved).isSameClock(as: boot) {
-            // The deadline is on another clock. What the wall clock said then is the best there is; without that it has ended.
+            // The deadline is on another clock. Use the saved wall-clock time; without one, the lease counts as expired.
             let expires = object["expires_at"]?.stringValue.flatMap { try? WallTime.parse(rfc3339: $0) }
             left = max(expires.map { $0 - wall } ?? .zero, .zero)
         }

@@ -1,22 +1,22 @@
 import Glibc
 import QQCore
 
-/// Secrets among our own arguments and variables. Everybody can read the arguments of a process, and its variables go on to all that it starts: so both are
-/// overwritten where they stand, and what they said is kept here.
+/// Secrets among the arguments and variables of this process. Every user can read the arguments of a process, and its child processes inherit its variables.
+/// Both are therefore overwritten in place, and their values are kept here.
 ///
-/// For the moment between the kernel's start of this process and `take()` they stand there all the same; a file is the better place.
+/// They can still be read between the start of this process and `take()`; a file is a better place for secrets.
 enum Hidden {
-    /// Variables that hold secrets, and which nothing that we start is given.
+    /// Variables that contain secrets, which child processes do not get.
     static let names = Systems.all.flatMap(\.secretVariables)
 
-    /// What the variables said, as far as they were taken away or changed.
+    /// The original values of the variables that were removed or changed.
     fileprivate static let variables = takeVariables()
 
     /// Hides everything. Call before anything is started, once the arguments have been copied.
     static func take() {
         _ = withSpaces
         for word in processArguments().dropFirst() {
-            // What follows is the guarded command's, byte for byte.
+            // The words after `--` belong to the guarded command and stay unchanged.
             if strcmp(word, "--") == 0 { break }
             guard let range = credentials(in: GivenText.bytes(word)) else { continue }
             memset(word + range.lowerBound, CInt(UInt8(ascii: "*")), range.count)
@@ -24,7 +24,8 @@ enum Hidden {
         _ = variables
     }
 
-    /// The environment for a `qq` that is to know what we know, which hides it again: what we hid, too, and `more`; C strings.
+    /// The environment for a child `qq` that needs the secrets of this process, and hides them again: all variables, including the hidden ones, and `more`. C
+    /// strings.
     static func environment(and more: [String]) -> [[CChar]] {
         var entries: [[CChar]] = []
         var next = environ
@@ -46,7 +47,7 @@ enum Hidden {
             explicit_bzero(value, strlen(value))
             unsetenv(name)
         }
-        // Those that we start learn where, not as whom.
+        // Child processes get the server URL without its credentials.
         if let value = getenv("QQ_SERVER") {
             let bytes = Array(String(cString: value).utf8)
             if let range = credentials(in: bytes) {
@@ -58,7 +59,7 @@ enum Hidden {
         return taken
     }
 
-    /// Where in a word the credentials of a URL stand, up to its `@`; nil where there are none. In doubt too much is taken for them.
+    /// The range of a URL's credentials in a word, up to the `@`; nil if there are none. If unsure, the range is too long rather than too short.
     static func credentials(in word: [UInt8]) -> Range<Int>? {
         let mark = Array("://".utf8)
         guard word.count > mark.count, let colon = (0...(word.count - mark.count)).first(where: { word[$0..<($0 + 3)].elementsEqual(mark) })
@@ -70,8 +71,8 @@ enum Hidden {
     }
 }
 
-/// An environment variable as it was when we were started; nil where it was not set.
+/// An environment variable as it was when this process started; nil if it was not set.
 func variable(_ name: String) -> String? { Hidden.variables[name] ?? getenv(name).map { UTF8Text.escaping(GivenText.bytes($0)) } }
 
-/// An environment variable that says something; nil where it is not set, or empty.
+/// An environment variable that is not empty; nil if it is empty or not set.
 func filledVariable(_ name: String) -> String? { variable(name).flatMap { $0.isEmpty ? nil : $0 } }

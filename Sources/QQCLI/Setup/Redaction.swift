@@ -1,12 +1,13 @@
 import Glibc
 import QQCore
 
-// Credentials are left out of whatever is printed: standard error ends up in logs, and screens are shared.
+// Credentials are left out of all output: standard error ends up in logs, and screens are shared.
 extension Hidden {
-    /// Credentials with spaces among our arguments: in a message they cannot be told from other words. First used before the arguments are hidden.
+    /// Credentials with spaces among the arguments of this process: a message does not show which words belong to them. First used before the arguments are
+    /// hidden.
     static let withSpaces = withSpaces(in: processArguments().dropFirst().map { String(cString: $0) })
 
-    /// The credentials with spaces in them among these arguments. Commands of the user's are none: what is a word in them is the shell's to say.
+    /// The credentials with spaces among these arguments. The user's shell commands are skipped: only the shell can split them into words.
     static func withSpaces(in arguments: [String]) -> [String] {
         var found: [String] = []
         var isCommand = false
@@ -33,8 +34,8 @@ extension Hidden {
         return text.contains("://") ? replacing(in: text, credentials) : text
     }
 
-    /// One argument with `***` for everything in it that can be credentials: those of a URL, spaces included, and in each word of it what stands before the
-    /// `@` in something like `user:password@host`.
+    /// An argument with `***` for everything that can be credentials: those of a URL, spaces included, and in each word the part before the `@` of something
+    /// like `user:password@host`.
     static func redacted(word: String) -> String {
         let bytes = Array(word.utf8)
         if let range = credentialsOfURL(in: bytes) {
@@ -43,7 +44,7 @@ extension Hidden {
         return replacing(in: redacted(word), credentialsWithoutScheme)
     }
 
-    /// The text with `***` for what is found in each of its words. A word ends where a space or the end of the line is.
+    /// The text with `***` for the range that `find` returns for each of its words. A word ends at a space or the end of the line.
     private static func replacing(in text: String, _ find: ([UInt8]) -> Range<Int>?) -> String {
         var shown: [UInt8] = []
         var word: [UInt8] = []
@@ -64,7 +65,8 @@ extension Hidden {
         return String(decoding: shown, as: UTF8.self)
     }
 
-    /// What stands before the last `@` of an argument that is a URL, spaces included. A flag may stand before it, as in `--server=nats://user:pass word@host`.
+    /// The credentials of an argument that is a URL: all text from `://` to the last `@`, spaces included. A flag can precede the URL, as in
+    /// `--server=nats://user:pass word@host`.
     private static func credentialsOfURL(in argument: [UInt8]) -> Range<Int>? {
         let mark = Array("://".utf8)
         guard let at = argument.lastIndex(of: UInt8(ascii: "@")),
@@ -76,7 +78,7 @@ extension Hidden {
         return Systems.endsInSchemeWithoutCredentials(scheme) ? nil : colon + mark.count..<at
     }
 
-    /// What stands before the last `@` of a word such as `user:password@host` or `--server=user:password@host`.
+    /// The credentials before the last `@` of a word such as `user:password@host` or `--server=user:password@host`.
     private static func credentialsWithoutScheme(in word: [UInt8]) -> Range<Int>? {
         guard let at = word.lastIndex(of: UInt8(ascii: "@")), !String(decoding: word[..<at], as: UTF8.self).contains("://") else {
             return nil

@@ -1,7 +1,7 @@
 import QQCore
 import QQNATS
 
-/// Where the election lives, and who says so.
+/// The server where the election lives, and the source of this choice.
 struct ServerChoice: Sendable {
     enum Origin: Sendable {
         case flag
@@ -13,7 +13,7 @@ struct ServerChoice: Sendable {
     var url: ServerURL
     var origin: Origin
 
-    /// Precedence: flag, environment, file, the embedded default. A file is for a NATS cluster: beside it nothing else can be meant.
+    /// Precedence: flag, environment, file, the embedded default. A cluster file is for NATS, so with one the other sources must name a NATS server, too.
     static func resolve(
         flag: String?, file: ClusterFile?, variables: (String) -> String? = filledVariable
     ) throws(CoordinationError) -> ServerChoice {
@@ -40,7 +40,7 @@ struct ServerChoice: Sendable {
         guard file != nil, url.system != expected else { return self }
         throw CoordinationError(
             .usage, "cannot use --cluster-config",
-            because: "it is for \(Systems.of(expected)?.displayName ?? expected.name), and \(name) is no "
+            because: "it is for \(Systems.of(expected)?.displayName ?? expected.name), and \(name) is not a "
                 + "\(Systems.list(expected.beginnings, "or")) URL",
             at: url.description, hint: "leave one of them out")
     }
@@ -52,7 +52,7 @@ struct ServerChoice: Sendable {
     }
 }
 
-/// What the flags of a lease come to: checked together, since each of them only makes sense beside the others.
+/// The timing of a lease. The flags are checked together, because the limits of each depend on the others.
 struct LeaseTiming: Sendable {
     var ttl: Duration
     var renewEvery: Duration
@@ -62,7 +62,7 @@ struct LeaseTiming: Sendable {
         self.ttl = ttl
         self.renewEvery = renewEvery ?? ttl / Defaults.ttlDivisor
         self.killAfter = killAfter ?? min(ttl / Defaults.ttlDivisor, Defaults.killAfterAtMost)
-        // A cluster file or a saved grant may say less than the flag can.
+        // A cluster file or a saved grant can contain a shorter TTL than the flag accepts.
         guard ttl >= Defaults.shortestTTL else {
             throw Self.wrong(
                 "a TTL of \(DurationText.format(ttl)) is too short", "choose one of at least \(DurationText.format(Defaults.shortestTTL))")
@@ -72,7 +72,7 @@ struct LeaseTiming: Sendable {
                 "--renew-every \(DurationText.format(self.renewEvery)) is not shorter than the TTL of \(DurationText.format(ttl))",
                 "a third of the TTL leaves room for a failure: leave --renew-every out")
         }
-        // SIGTERM goes out this long before the lease ends: not before a renewal was even due.
+        // SIGTERM is sent this long before the lease expires, and must not come before the first renewal is due.
         let longest = ttl - self.renewEvery
         guard self.killAfter < longest else {
             throw Self.wrong(

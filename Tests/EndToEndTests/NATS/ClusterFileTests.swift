@@ -68,7 +68,7 @@ struct ClusterConfigTests {
             #expect(asked.ending == .exited(0), "\(asked.errors)")
             let refused = try await box.run("acquire", "--cluster-config", file, environment: nowhere)
             #expect(refused.ending == .exited(1))
-            #expect(refused.errors.contains("web is free, but web-3 stepped down and may not lead for "), "\(refused.errors)")
+            #expect(refused.errors.contains("web is free, but web-3 stepped down and must not lead for "), "\(refused.errors)")
             try await run.terminate()
         }
     }

@@ -102,7 +102,7 @@ struct ScriptTests {
                 }
             }
             let with = try await box.run("-f", box.path("nowhere"), "status", "web")
-            #expect(with.code == 64 && with.errors.contains("--script is no flag of status"), "\(with.errors)")
+            #expect(with.code == 64 && with.errors.contains("--script is not a flag of status"), "\(with.errors)")
         }
     }
 

@@ -85,7 +85,7 @@ import Testing
     @Test("a line with only a script is a session") func script() throws {
         let parsed = try invocation(["-f", "file", "--keep-going"])
         #expect(parsed.command.id == .repl && parsed[Flags.script] == "file" && parsed[Flags.keepGoing])
-        #expect(problem(["-f", "file", "status", "x"])?.message == "--script is no flag of status")
+        #expect(problem(["-f", "file", "status", "x"])?.message == "--script is not a flag of status")
         #expect(problem(["-f"])?.message == "-f needs a value")
     }
 }

@@ -112,9 +112,9 @@ import Testing
 
     @Test("a cluster file requires a NATS server") func serverWithClusterFile() throws {
         let flag = #expect(throws: CoordinationError.self) { try choice("file:///x", nil, "{}") }
-        #expect(flag?.kind == .usage && flag?.reason == "it is for NATS, and --server is no nats:// or tls:// URL")
+        #expect(flag?.kind == .usage && flag?.reason == "it is for NATS, and --server is not a nats:// or tls:// URL")
         let variable = #expect(throws: CoordinationError.self) { try choice(nil, "file:///x", "{}") }
-        #expect(variable?.kind == .usage && variable?.reason == "it is for NATS, and QQ_SERVER is no nats:// or tls:// URL")
+        #expect(variable?.kind == .usage && variable?.reason == "it is for NATS, and QQ_SERVER is not a nats:// or tls:// URL")
         let nothing = #expect(throws: CoordinationError.self) { try choice(nil, nil, "{}") }
         #expect(nothing?.kind == .configuration && nothing?.reason == "nats.servers is missing")
     }

@@ -90,10 +90,11 @@ import Testing
 
     @Test("a sentence about a free election mentions the cooldown") func cooldown() {
         #expect(
-            Rendering.sentence(state(.free, cooldown: .seconds(8)), for: "web-3") == "free, but web-3 stepped down and may not lead for 8s")
+            Rendering.sentence(state(.free, cooldown: .seconds(8)), for: "web-3") == "free, but web-3 stepped down and must not lead for 8s"
+        )
         #expect(
             Rendering.sentence(state(.expired, cooldown: .milliseconds(8500)), for: "web-3")
-                == "free, but web-3 stepped down and may not lead for 8.5s")
+                == "free, but web-3 stepped down and must not lead for 8.5s")
         #expect(Rendering.sentence(state(.held, cooldown: .seconds(8)), for: "web-3") == "held by web-1")
         #expect(Rendering.sentence(state(.free, cooldown: nil)) == "held by nobody")
     }
