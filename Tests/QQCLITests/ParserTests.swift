@@ -127,7 +127,7 @@ import Testing
         "flags that do not go together are named in the error",
         arguments: [
             ("status -qv", "--quiet and --verbose exclude each other"),
-            ("status --all web", "--all takes no names beside it"),
+            ("status --all web", "--all and names exclude each other"),
             ("release x --token 3", "--token needs --id"),
             ("release x --cancel-wait", "--cancel-wait needs --id"),
             ("release x --cancel-wait --id a --token 3", "--cancel-wait and --token exclude each other"),

@@ -4,7 +4,7 @@ enum FishCompletion {
         """
         \(CompletionSource.notice)
 
-        # Reads the line up to the word that is typed: the command, how many words it has, the server, where -- stands.
+        # Reads the line up to the word that is being typed: the command, the number of its words, the server, the position of --.
         function __qq_read
             set -g __qq_command
             set -g __qq_places 0
@@ -48,19 +48,19 @@ enum FishCompletion {
             end
         end
 
-        # Before the command's name.
+        # Whether the cursor is before the command's name.
         function __qq_bare
             __qq_read
             test -z "$__qq_command"
         end
 
-        # Within a command, before its --.
+        # Whether the cursor is in a command, before its --.
         function __qq_in
             __qq_read
             test "$__qq_command" = "$argv[1]" -a $__qq_dashes -eq 0
         end
 
-        # At a place of a command: the first is 0, and many takes all from there.
+        # Whether the cursor is at an argument of a command: the first is 0, and many includes all from there.
         function __qq_at
             __qq_read
             test "$__qq_command" = "$argv[1]"; or return
@@ -70,19 +70,19 @@ enum FishCompletion {
             test $__qq_places -eq $argv[2]; or test "$argv[3]" = many -a $__qq_places -ge $argv[2]
         end
 
-        # In the command after --.
+        # Whether the cursor is in the command after --.
         function __qq_trailing
             __qq_read
             test "$__qq_command" = "$argv[1]" -a $__qq_dashes -gt 0
         end
 
-        # fish looks for what is typed itself, and quotes what it inserts. A name that begins with - would be taken for a flag.
+        # fish itself selects the names that match the typed word, and quotes the name that it inserts. A name that begins with - would be taken for a flag.
         function __qq_names
             __qq_read
             set -l at
             test -n "$__qq_server"; and set at -s $__qq_server
             set -l names (qq __complete $argv[1] $at -- '' 2>/dev/null </dev/null)
-            # fish inserts a ~ at the beginning as it is, but within quotes.
+            # fish does not quote a ~ at the beginning of a name, except within quotes.
             string match -q -r '^[\\'"]' -- (commandline -ct); or set names (string match -v -- '~*' $names)
             if test $__qq_dashes -eq 0
                 string match -v -- '-*' $names

@@ -23,7 +23,7 @@ extension Rule {
         case .onlyWithoutCommand(let flag):
             invocation.isGiven(flag) && invocation.trailing != nil ? "\(flag.long) and a command exclude each other" : nil
         case .onlyWithoutNames(let flag):
-            invocation.isGiven(flag) && !invocation.positionals.isEmpty ? "\(flag.long) takes no names beside it" : nil
+            invocation.isGiven(flag) && !invocation.positionals.isEmpty ? "\(flag.long) and names exclude each other" : nil
         }
     }
 }

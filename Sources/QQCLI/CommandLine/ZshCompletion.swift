@@ -5,16 +5,16 @@ enum ZshCompletion {
         #compdef qq
         \(CompletionSource.notice)
 
-        # The last argument is the kind of names; those before it are for compadd, which quotes what it inserts.
+        # The last argument is the kind of names; the arguments before it are for compadd, which quotes the name that it inserts.
         _qq_names() {
             local kind=${@[-1]} server=${opt_args[-s]:-${opt_args[--server]:-$_qq_server}}
             local -a names given
-            server=${server//\\\\:/:}  # _arguments escapes colons in what it hands on
+            server=${server//\\\\:/:}  # _arguments escapes colons in values
             server=${(Q)server}
             names=(${(f)"$(_call_program $kind qq __complete $kind ${server:+-s ${(q)server}} -- ${(q)${(Q)PREFIX}} 2>/dev/null </dev/null)"})
             given=(${(Q)words[1,CURRENT - 1]})
             names=(${names:|given})
-            # One that begins with - would be taken for a flag.
+            # A name that begins with - would be taken for a flag.
             (( ${words[(I)--]} && ${words[(I)--]} < CURRENT )) || names=(${names:#-*})
             compadd "${@[1,-2]}" -a names
         }
@@ -35,7 +35,7 @@ enum ZshCompletion {
             _describe -t commands command commands
         }
 
-        # The command after --, completed as it would be by itself; fails where there is none.
+        # Completes the command after -- as any other command; fails if there is none.
         _qq_trailing() {
             local dashes=${words[(i)--]}
             ((dashes < CURRENT)) || return 1
@@ -96,7 +96,7 @@ enum ZshCompletion {
         return CompletionSource.quoted(excluded + repeated) + both + CompletionSource.quoted(tail)
     }
 
-    /// A description as `_arguments` takes it: brackets and colons have a meaning there.
+    /// A description for `_arguments`, with brackets and colons escaped.
     private static func described(_ text: String) -> String {
         text.reduce(into: "") { $0 += "[]:\\".contains($1) ? "\\\($1)" : String($1) }
     }

@@ -38,7 +38,7 @@ final class Progress: Sendable {
         self.executor = executor
     }
 
-    /// Begins to wait, or changes the text of the present wait. The time counts from the beginning of the wait, or from now with `anew`.
+    /// Begins to wait, or changes the text of the current wait. The time counts from the beginning of the wait, or from now with `anew`.
     func wait(for text: String, anew: Bool = false) {
         let now = clock.now()
         let isNew = state.withLock { state in

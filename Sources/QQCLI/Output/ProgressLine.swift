@@ -23,7 +23,7 @@ struct ProgressLine: Sendable {
 
     init(_ style: Style = Style()) { self.style = style }
 
-    /// Begins to wait, or changes the text of the present wait, whose time continues to count.
+    /// Begins to wait, or changes the text of the current wait, whose time continues to count.
     /// - Parameter anew: whether the time counts from now.
     mutating func wait(for text: String, anew: Bool = false, at now: BootInstant) {
         wait = Wait(text: Printable.text(text), since: anew ? now : wait?.since ?? now)

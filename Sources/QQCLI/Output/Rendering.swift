@@ -20,7 +20,7 @@ enum Rendering {
         duration.map { .double(Double($0.milliseconds) / 1000) } ?? .null
     }
 
-    /// `held by web1/42/9f (token 7) for 12.3s more`, as messages say it.
+    /// The state as messages describe it: `held by web1/42/9f, token 7, for 12s unless renewed`.
     /// - Parameter identity: the contender that asked.
     static func sentence(_ state: ElectionState, for identity: String? = nil) -> String {
         if let cooldown = state.cooldown, !state.isLed {

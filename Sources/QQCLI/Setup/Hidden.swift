@@ -4,7 +4,7 @@ import QQCore
 /// Secrets among the arguments and variables of this process. Every user can read the arguments of a process, and its child processes inherit its variables.
 /// Both are therefore overwritten in place, and their values are kept here.
 ///
-/// They can still be read between the start of this process and `take()`; a file is a better place for secrets.
+/// The secrets can still be read between the start of this process and `take()`; a file is a better place for secrets.
 enum Hidden {
     /// Variables that contain secrets, which child processes do not get.
     static let names = Systems.all.flatMap(\.secretVariables)

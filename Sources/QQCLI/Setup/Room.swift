@@ -2,17 +2,17 @@ import CKernel
 import Glibc
 import QQCore
 
-/// Memory and threads that what follows needs. The libraries of the network end the process with a crash where they get none.
+/// Checks that there is room for the memory and threads of the next step. Without it, the network libraries crash the process.
 enum Room {
     enum Step {
-        /// A command that asks no server over the network.
+        /// A command that sends no request over the network.
         case start
         /// The first connection.
         case network
 
-        /// Bytes of address space beside what the process has: measured with lease files and with each system, and doubled.
+        /// Address space in addition to that of the process, in bytes: measured with lease files and with each system, and doubled.
         var memory: Int { self == .start ? 8 << 20 : 64 << 20 }
-        /// Threads at the same time.
+        /// The number of threads at the same time.
         var threads: CInt { self == .start ? 0 : 4 }
     }
 
@@ -28,14 +28,14 @@ enum Room {
         }
         if step.threads > 0, qq_thread_room(step.threads) != 0 {
             throw CoordinationError(
-                .unavailable, "cannot start", because: "no more threads can be made",
+                .unavailable, "cannot start", because: "no more threads can be created",
                 hint: "raise the limit on processes: ulimit -u, TasksMax= of a systemd unit, pids.max of a cgroup")
         }
     }
 }
 
 extension Setup {
-    /// Makes ready to ask the server. May start threads.
+    /// Prepares requests to the server. Can start threads.
     /// - Throws: `.unavailable` if there is no room for them.
     func prepare() throws(CoordinationError) {
         if server.system.isOverNetwork { try Room.check(.network) }

@@ -132,7 +132,7 @@ enum NATSManual {
                         names them. An error names the key that is wrong, and the exit code is 78.
                         """)
                 ] + fileKeys.map { .term($0.key, $0.meaning) }),
-            .init("BESIDE GO NODES", [.text(together)]),
+            .init("TOGETHER WITH GO NODES", [.text(together)]),
             .init("LIMITS", [.text(limits)]),
             .init(
                 "SEE ALSO",

@@ -239,7 +239,7 @@ import Testing
         held.waiters = 3
         #expect(WaitingText.turn(held, for: "me") == "web: held by n1, waiting for its turn, one of 3")
         #expect(WaitingText.turn(state(.held, nil), for: "me") == "web: held by a command whose lease was removed, waiting for its turn")
-        #expect(WaitingText.turn(state(.unknown, nil), for: "me") == "web: held by somebody else, waiting for its turn")
+        #expect(WaitingText.turn(state(.unknown, nil), for: "me") == "web: held by another contender, waiting for its turn")
         #expect(WaitingText.turn(state(.expired, "n1"), for: "me") == "web: waiting for its turn")
         var cooling = state(.free, nil)
         cooling.cooldown = .seconds(3)
