@@ -28,7 +28,8 @@ public enum ConnectFailure {
         }
         return switch reason {
         case "Connection refused": "nothing listens there: check that the server runs, and that host and port are right"
-        case "no answer in time", "not connected in time": "the server or a firewall in between might not answer; --timeout waits longer"
+        case "no answer in time", "not connected in time":
+            "the server might be down, or a firewall in between might drop the packets; --timeout waits longer"
         case "No route to host", "Network is unreachable": "check that this machine has a route to it: ip route get ADDRESS"
         default: nil
         }

@@ -28,10 +28,15 @@ enum Systems {
     /// Reads a server URL of any of the systems.
     static func url(_ text: String) throws(ServerURL.Invalid) -> ServerURL { try ServerURL.parse(text, as: all.map(\.url)) }
 
-    /// Whether a text ends in a scheme whose URLs contain no credentials, so that an `@` has no special meaning.
-    /// - Parameter text: the text before the `://`, in lower case. A flag can precede the scheme.
+    /// Whether a text ends in a scheme whose URLs contain no credentials, so that an `@` has no special meaning. The whole scheme must match: a scheme that
+    /// only ends like it, for example a mistyped one, might precede credentials.
+    /// - Parameter text: the text before the `://`, in lower case. A flag can precede the scheme, as in `--server=file` and `-sfile`.
     static func endsInSchemeWithoutCredentials(_ text: String) -> Bool {
-        all.contains { system in !system.url.hasCredentials && system.url.schemes.contains { text.hasSuffix($0.name) } }
+        let word = String(text.reversed().prefix { $0.isLetter || $0.isNumber || "+-.".contains($0) }.reversed())
+        return all.contains { system in
+            !system.url.hasCredentials
+                && system.url.schemes.contains { word == $0.name || word.hasPrefix("-") && word.hasSuffix("s" + $0.name) }
+        }
     }
 
     /// The scheme of folders on this machine, for completion.

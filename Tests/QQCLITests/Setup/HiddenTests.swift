@@ -18,6 +18,8 @@ import Testing
             ("-qs=qq://me:p@a", "-qs=qq://****@a"),
             // If unsure, hide too much: an @ or a slash in a password, a mistyped scheme.
             ("nats://me:p@ss@a", "nats://*******@a"), ("nats://me:p/w@a", "nats://******@a"), ("nast://me:p@a", "nast://****@a"),
+            ("profile://me:p@a", "profile://****@a"), ("--server=nats-file://me:p@a", "--server=nats-file://****@a"),
+            ("-sak8s://me:p@a", "-sak8s://****@a"),
             ("nats://me:p@a,b:q@c", "nats://**********@c"),
         ])
     func found(word: String, shown: String) {
@@ -28,6 +30,7 @@ import Testing
         "an argument without credentials stays as it is",
         arguments: [
             "nats://a:4222", "nats://", "://", "me@host", "@", "", "file:///srv/a@b", "--server=FILE:///a@b", "k8s://me@cluster/ns",
+            "-sfile:///srv/a@b", "-qsfile:///srv/a@b", "-s=k8s://me@cluster/ns",
             "status",
             "curl http://a b@c",
         ])

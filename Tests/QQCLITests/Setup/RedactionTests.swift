@@ -10,6 +10,7 @@ import Testing
             ("(tls://token@a,b) and 'qq://u:p@c'", "(tls://***@a,b) and 'qq://***@c'"),
             ("nats://n1:4222 for me@host", "nats://n1:4222 for me@host"),
             ("file:///srv/a@b and k8s://me@cluster", "file:///srv/a@b and k8s://me@cluster"), ("no URL", "no URL"), ("", ""),
+            ("unknown: 'profile://me:s3cret@n1' (file:///a@b)", "unknown: 'profile://***@n1' (file:///a@b)"),
         ])
     func message(text: String, shown: String) { #expect(Hidden.redacted(text) == shown) }
 
