@@ -55,7 +55,7 @@ extension Flags {
     static let verbose = Flag(
         switch: "verbose", short: "v", group: .output,
         help: "Report each step on stderr",
-        more: "Report on stderr each request, answer, renewal and retry, with its time.")
+        more: "Also report renewals, waits and notices of connections on stderr, each with its time.")
 
     /// `-h` asks for the short help, `--help` for the long; the parser tells them apart.
     static let help = Flag(

@@ -80,7 +80,7 @@ extension Flags {
 
     static let priority = Flag<Int>(
         "priority", value: "N", kind: .count, group: .lease,
-        help: "Priority in the system's queue",
+        help: "\(Systems.able(.priority)): priority in the queue",
         more: """
             The priority in the system's queue while waiting, from -1000 to 1000: the highest comes first. This works on \(Systems.able(.priority)); \
             on other systems the exit code is 80.
@@ -148,7 +148,7 @@ extension Flags {
     static let yes = Flag(
         switch: "yes", short: "y", group: .lease,
         help: "Do not ask",
-        more: "Do not ask for confirmation. Needed with `--force` or `--node` if stdin and stdout are not terminals.")
+        more: "Do not ask for confirmation. Needed with `--force` or `--node` unless both stdin and stdout are terminals.")
 
     static let stepDownWait = Flag<Duration>(
         "wait", value: "DURATION", kind: .duration, group: .lease,
