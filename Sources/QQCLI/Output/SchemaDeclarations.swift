@@ -55,7 +55,7 @@ extension Schemas {
     static let acquire = Schema(
         name: "acquire", about: "`qq acquire` *NAME* `--json`, granted or refused.",
         fields: [
-            .init("acquired", .flag, "Whether we lead now."), name, server, system,
+            .init("acquired", .flag, "Whether the lease is now ours."), name, server, system,
             .init("id", .text, null: true, "Our identity; null if the lease was refused."), leader, token, epoch, ttl, acquiredAt,
             .init("expires_at", .time, null: true, "When the lease ends unless it is renewed, by this machine's wall clock."), expiresIn,
             .init(
@@ -102,7 +102,8 @@ extension Schemas {
                 "state", .text,
                 "`held`, `expired` (the last leader's lease has ended), `free`, or `unknown` (the system only shows that it is not ours)."),
             leader,
-            .init("last_leader", .text, null: true, "The identity that leads, or led last."), .init("mine", .flag, "Whether we lead."),
+            .init("last_leader", .text, null: true, "The identity that leads, or led last."),
+            .init("mine", .flag, "Whether the election is ours."),
             token, epoch,
             .init("revision", .count, null: true, "The version of the record, which grows with each renewal; null if there is none."),
             acquiredAt,

@@ -44,7 +44,7 @@ enum Streams {
         let outcome = try queue(descriptor).write(bytes, to: descriptor, mayLeave: mayLeave, mayStart: mode == Mode.aside.rawValue)
         // Text that stderr leaves out is reported by the next message.
         guard outcome == .left, descriptor == STDOUT_FILENO, !hasWarned.exchange(true, ordering: .relaxed) else { return }
-        Messages.write(own: "stdout is not read: output that cannot be queued is left out; renewals and signals go on")
+        Messages.write(own: "stdout is not read: output that cannot be queued is left out; renewals and signals continue")
     }
 
     private static let hasWarned = Atomic(false)

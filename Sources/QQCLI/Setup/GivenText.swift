@@ -19,7 +19,7 @@ enum GivenText {
         }
     }
 
-    /// - Throws: `UsageError` for the first variable among those that `qq` reads that is not valid UTF-8.
+    /// - Throws: `UsageError` for the first variable that `qq` reads and that is not valid UTF-8.
     static func checkEnvironment() throws(UsageError) {
         var next = environ
         while let entry = next.pointee {

@@ -53,7 +53,7 @@ struct GrantStore: Sendable {
         guard lstat(folder, &information) == 0 else { throw failure("save", folder, SystemCallError("lstat")) }
         guard information.st_mode & S_IFMT == S_IFDIR, information.st_uid == geteuid(), information.st_mode & 0o077 == 0 else {
             throw CoordinationError(
-                .denied, "cannot save the grant", because: "the folder for saved grants is not ours alone", at: folder,
+                .denied, "cannot save the grant", because: "the folder for saved grants is not private to this user", at: folder,
                 hint: "set XDG_RUNTIME_DIR to a folder of your own")
         }
     }
