@@ -165,7 +165,7 @@ struct ContextsFile: Sendable, Equatable {
         switch error {
         case .scanner(_, let problem, _, _), .parser(_, let problem, _, _), .composer(_, let problem, _, _): "not YAML: \(problem)"
         case .reader(let problem, _, _, _): "not YAML: \(problem)"
-        case .duplicatedKeysInMapping(let keys, _): "duplicate keys: \(keys.joined(separator: ", "))"
+        case .duplicatedKeysInMapping(let keys, _): "a key is given twice: \(keys.joined(separator: ", "))"
         default: "not YAML"
         }
     }

@@ -97,7 +97,7 @@ struct ReplayTests {
             #expect(unknown.ending == .exited(64) && unknown.errors.contains("recorded: web, db"))
             try box.write(before + "garbage\n", to: "bad")
             let bad = try await box.run("watch", "--replay", box.path("bad"))
-            #expect(bad.ending == .exited(65) && bad.errors.contains("line \(before.split(separator: "\n").count + 1): no JSON"))
+            #expect(bad.ending == .exited(65) && bad.errors.contains("line \(before.split(separator: "\n").count + 1): not JSON"))
             #expect(bad.output.isEmpty)
         }
     }

@@ -54,7 +54,7 @@ struct SessionCommandTests {
         try await inSandbox { box in
             let person = try await AtPrompt(in: box, rows: 60)
             try await person.run("help", "everything else: qq --help, man qq")
-            try await person.run("help use", "use CONTEXT: another context")
+            try await person.run("help use", "use CONTEXT: choose a context")
             try await person.run("help release", "Release a lease acquired earlier.")
             try await person.run("status -h", "Usage: qq status")
             try await person.leave()

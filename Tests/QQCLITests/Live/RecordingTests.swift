@@ -92,7 +92,7 @@ import Testing
             let recording = try read(path)
             #expect(recording.isCutOff && recording.entries.count == 1)
             try write(Self.line.prefix(100) + "\n" + Self.line, to: path)
-            #expect(problem(path)?.reason.hasPrefix("line 1: no JSON") == true)
+            #expect(problem(path)?.reason.hasPrefix("line 1: not JSON") == true)
         }
     }
 
