@@ -19,15 +19,16 @@ struct Flag<Value: Sendable>: Sendable {
     ///   - withoutValue: the value of the flag alone; a flag that has one accepts a value only after `=`.
     init(
         _ name: String, short: Character? = nil, value: String, kind: ValueKind, group: FlagGroup,
-        help: String, more: @autoclosure @escaping @Sendable () -> String, defaultText: String? = nil, environment: String? = nil,
-        repeatable: Bool = false, withoutValue: Value? = nil, hidden: Bool = false,
+        help: String, more: @autoclosure @escaping @Sendable () -> String,
+        defaultText: @autoclosure @escaping @Sendable () -> String? = nil,
+        environment: String? = nil, repeatable: Bool = false, withoutValue: Value? = nil, hidden: Bool = false,
         parse: @escaping @Sendable (String) throws(UsageError) -> Value
     ) {
         self.parse = parse
         let alone: (any Sendable)? = withoutValue
         erased = AnyFlag(
             name: name, short: short, valueName: value, kind: kind, group: group, help: help, makeMore: more,
-            defaultText: defaultText, environment: environment, isRepeatable: repeatable, isHidden: hidden,
+            makeDefaultText: defaultText, environment: environment, isRepeatable: repeatable, isHidden: hidden,
             withoutValue: alone
         ) { (text: String) throws(UsageError) -> any Sendable in try parse(text) }
     }
@@ -42,8 +43,8 @@ extension Flag<Bool> {
         parse = { (_: String) throws(UsageError) -> Bool in true }
         erased = AnyFlag(
             name: name, short: short, valueName: nil, kind: .none, group: group, help: help, makeMore: more,
-            defaultText: nil, environment: nil, isRepeatable: false, isHidden: hidden, withoutValue: true
-        ) { (_: String) throws(UsageError) -> any Sendable in true }
+            makeDefaultText: { nil }, environment: nil, isRepeatable: false, isHidden: hidden, withoutValue: true,
+            read: { (_: String) throws(UsageError) -> any Sendable in true })
     }
 }
 
@@ -59,7 +60,8 @@ struct AnyFlag: Sendable {
     let help: String
     /// Evaluated on demand: most commands do not print it.
     let makeMore: @Sendable () -> String
-    let defaultText: String?
+    /// Evaluated on demand as well.
+    let makeDefaultText: @Sendable () -> String?
     /// The environment variable that applies if the flag is absent.
     let environment: String?
     let isRepeatable: Bool
@@ -67,6 +69,8 @@ struct AnyFlag: Sendable {
     /// The value of the flag alone; nil if the flag needs a value.
     let withoutValue: (any Sendable)?
     let read: @Sendable (String) throws(UsageError) -> any Sendable
+
+    var defaultText: String? { makeDefaultText() }
 
     /// The description with the sentences that systems add.
     var more: String { ([makeMore()] + Systems.notes(on: name)).joined(separator: " ") }
