@@ -113,7 +113,8 @@ import Testing
 
     @Test("an identity has at most 256 bytes and no control characters") func identities() throws {
         #expect(try invocation(["status", "--id", String(repeating: "a", count: 256)])[Flags.id]?.utf8.count == 256)
-        #expect(problem(["status", "--id", String(repeating: "a", count: 257)])?.message.hasSuffix("1 to 256 bytes, this one 257") == true)
+        #expect(
+            problem(["status", "--id", String(repeating: "a", count: 257)])?.message.hasSuffix("1 to 256 bytes, this one has 257") == true)
         #expect(problem(["status", "--id", "a\u{1b}[2J"])?.message == "--id 'a\\x1b[2J': an identity cannot contain control characters")
         #expect(try invocation(["status", "--id=-x"])[Flags.id] == "-x")
     }
