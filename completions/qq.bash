@@ -1,7 +1,7 @@
 # Completion for qq, generated from the declarations of commands and flags by `make docs`; do not edit.
 
-# Reads the line up to the cursor as the shell would: the words without their quotes, the last of them in cur. Of that, head is what stands before
-# $1, which is what readline replaces: it cuts words at = and : as well. open is the quote that $1 stands in.
+# Reads the line up to the cursor as the shell would: words are without their quotes, and cur is the last of them. head is the part of cur before $1:
+# readline also cuts words at = and :, and replaces only $1. open is the quote around $1.
 __qq_read() {
     local line=${COMP_LINE:0:COMP_POINT} at c next quote= word= started= i
     at=${line%"$1"}
@@ -32,7 +32,7 @@ __qq_read() {
     cur=$word
 }
 
-# Quotes $1 as it has to be where it is inserted, so that the shell makes nothing else of it: into quoted.
+# Sets quoted to $1 in the quotes that it needs where it is inserted, so that the shell reads it unchanged.
 __qq_quote() {
     local c i
     quoted=
@@ -50,11 +50,11 @@ __qq_quote() {
         esac
     done
     quoted+=$open
-    # Readline takes a quote at the beginning for the one that is there.
+    # Readline takes a quote at the beginning for the one that is already there.
     if [[ $quoted == "$open"?* ]]; then quoted=$open$quoted; fi
 }
 
-# Offers those of the given lines that start with $1. Readline quotes names of files itself.
+# Offers the lines of stdin that start with $1. Readline itself quotes names of files.
 __qq_offer() {
     local line quoted
     while IFS= read -r line; do
@@ -96,7 +96,7 @@ __qq_url() {
     fi
 }
 
-# The value of a flag: $1 the flag, $2 what is typed of it.
+# Completes the value of flag $1, of which $2 has been typed.
 __qq_value() {
     case $1 in
     --script | -f) __qq_paths -f "$2" ;;
@@ -124,7 +124,7 @@ __qq_value() {
     esac
 }
 
-# What a command knows: its flags, those whose next word is a value.
+# Sets flags to the flags of command $1, and valued to the flags whose next word is a value.
 __qq_command() {
     case $1 in
     '')
@@ -187,7 +187,7 @@ __qq_command() {
     esac
 }
 
-# The command after the -- that is word $1: it begins somewhere else in COMP_WORDS, which readline has cut.
+# Completes the command after the -- that is word $1. Its index in COMP_WORDS differs, because readline cuts words there.
 __qq_trailing() {
     local i skipped=0
     for ((i = 0; i < $1; i++)); do [[ ${words[i]} != -- ]] || ((++skipped)); done
