@@ -8,7 +8,7 @@ extension Commands {
             contender holds the lease, the command is not run and the exit code is 1.
 
             When leadership is lost while the command runs, the command and everything it started get SIGTERM, then SIGKILL, and are dead before the \
-            lease can pass to another holder; the exit code is 79. The same happens when `qq` itself is killed or stopped.
+            lease can pass to another holder; the exit code is 79. They are dead before that even if `qq` itself is killed or stopped.
 
             Without a command: acquire the lease, print the grant and leave the lease held. The grant is saved, so that `qq release` and \
             `qq keepalive` can continue with it. Without either, the lease expires after its TTL.
@@ -141,7 +141,7 @@ extension Commands {
         summary: "Make the current leader step down",
         description: """
             Make the leader of *NAME* step down: this identity, or another one. With `--node`, another leader is asked to step down, on systems whose \
-            leaders are nodes that can be asked; with `--force`, its lease is taken away if it cannot be asked. If the leader is another one, `qq` \
+            leaders are nodes that can be asked; with `--force`, its lease is taken away if asking does not help. If the leader is another one, `qq` \
             asks for confirmation on a terminal; in scripts `--yes` is needed.
             """,
         positionals: [
