@@ -19,7 +19,7 @@ struct Flag<Value: Sendable>: Sendable {
     ///   - withoutValue: the value of the flag alone; a flag that has one accepts a value only after `=`.
     init(
         _ name: String, short: Character? = nil, value: String, kind: ValueKind, group: FlagGroup,
-        help: String, more: @autoclosure @escaping @Sendable () -> String,
+        help: @autoclosure @escaping @Sendable () -> String, more: @autoclosure @escaping @Sendable () -> String,
         defaultText: @autoclosure @escaping @Sendable () -> String? = nil,
         environment: String? = nil, repeatable: Bool = false, withoutValue: Value? = nil, hidden: Bool = false,
         parse: @escaping @Sendable (String) throws(UsageError) -> Value
@@ -27,7 +27,7 @@ struct Flag<Value: Sendable>: Sendable {
         self.parse = parse
         let alone: (any Sendable)? = withoutValue
         erased = AnyFlag(
-            name: name, short: short, valueName: value, kind: kind, group: group, help: help, makeMore: more,
+            name: name, short: short, valueName: value, kind: kind, group: group, makeHelp: help, makeMore: more,
             makeDefaultText: defaultText, environment: environment, isRepeatable: repeatable, isHidden: hidden,
             withoutValue: alone
         ) { (text: String) throws(UsageError) -> any Sendable in try parse(text) }
@@ -37,12 +37,13 @@ struct Flag<Value: Sendable>: Sendable {
 extension Flag<Bool> {
     /// A switch: present or absent, never with a value.
     init(
-        switch name: String, short: Character? = nil, group: FlagGroup, help: String, more: @autoclosure @escaping @Sendable () -> String,
+        switch name: String, short: Character? = nil, group: FlagGroup, help: @autoclosure @escaping @Sendable () -> String,
+        more: @autoclosure @escaping @Sendable () -> String,
         hidden: Bool = false
     ) {
         parse = { (_: String) throws(UsageError) -> Bool in true }
         erased = AnyFlag(
-            name: name, short: short, valueName: nil, kind: .none, group: group, help: help, makeMore: more,
+            name: name, short: short, valueName: nil, kind: .none, group: group, makeHelp: help, makeMore: more,
             makeDefaultText: { nil }, environment: nil, isRepeatable: false, isHidden: hidden, withoutValue: true,
             read: { (_: String) throws(UsageError) -> any Sendable in true })
     }
@@ -57,8 +58,9 @@ struct AnyFlag: Sendable {
     let valueName: String?
     let kind: ValueKind
     let group: FlagGroup
-    let help: String
     /// Evaluated on demand: most commands do not print it.
+    let makeHelp: @Sendable () -> String
+    /// Evaluated on demand as well.
     let makeMore: @Sendable () -> String
     /// Evaluated on demand as well.
     let makeDefaultText: @Sendable () -> String?
@@ -69,6 +71,8 @@ struct AnyFlag: Sendable {
     /// The value of the flag alone; nil if the flag needs a value.
     let withoutValue: (any Sendable)?
     let read: @Sendable (String) throws(UsageError) -> any Sendable
+
+    var help: String { makeHelp() }
 
     var defaultText: String? { makeDefaultText() }
 
