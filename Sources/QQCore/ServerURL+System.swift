@@ -6,9 +6,9 @@ extension ServerURL {
         public let name: String
         /// The schemes of its URLs, in the order in which messages list them.
         public let schemes: [Scheme]
-        /// What its URLs have between `://` and the path.
+        /// The part of its URLs between `://` and the path.
         public let authority: Authority
-        /// What its URLs have after that.
+        /// The path of its URLs.
         public let path: Path
         /// The TCP port of a host that is written without one; nil if the system has no usual port.
         public let defaultPort: Int?
@@ -51,7 +51,7 @@ extension ServerURL {
         }
     }
 
-    /// What a system's URLs have between `://` and the path.
+    /// The form of the part between `://` and the path.
     public enum Authority: Sendable {
         /// Nothing, or `localhost`: the elections are on this machine.
         case none
@@ -60,12 +60,12 @@ extension ServerURL {
         ///   - areRequired: whether there has to be a host.
         ///   - loneUserIsToken: whether a text before the `@` without a `:` is a token, which is secret, and not a user.
         case hosts(areRequired: Bool, loneUserIsToken: Bool)
-        /// One name that is not a host, percent-encoded, in which `@` and `:` mean themselves. It may be left out.
-        /// - Parameter what: what it names, for errors, such as "the context's name".
+        /// A name that is not a host, percent-encoded, in which `@` and `:` mean themselves. The name can be missing.
+        /// - Parameter what: the meaning of the name, for errors, such as "the context's name".
         case name(_ what: String)
     }
 
-    /// What a system's URLs have after the authority.
+    /// The form of the path.
     public enum Path: Sendable {
         /// Nothing, or a slash.
         case none
@@ -79,7 +79,7 @@ extension ServerURL {
 
     /// The one part that a path can have.
     public struct Part: Sendable {
-        /// What it is, for errors, such as "the namespace".
+        /// The meaning of the part, for errors, such as "the namespace".
         public let what: String
         /// The error for more than one part.
         public let tooMany: Invalid

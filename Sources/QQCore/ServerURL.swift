@@ -22,11 +22,11 @@ public struct ServerURL: Sendable, Hashable {
         }
     }
 
-    /// One `name=value` of the query, decoded. A name alone has an empty value.
+    /// A `name=value` of the query, decoded. A name alone has an empty value.
     public struct QueryItem: Sendable, Hashable {
-        /// What is set; never empty, nor the name of a secret.
+        /// The name of the option; never empty, nor the name of a secret.
         public let name: String
-        /// What it is set to; a `+` means itself.
+        /// The value of the option; a `+` means itself.
         public let value: String
 
         public init(name: String, value: String = "") {
@@ -37,9 +37,9 @@ public struct ServerURL: Sendable, Hashable {
 
     /// Why a text is no server URL. Neither part repeats the text, which may hold a password; only an unknown scheme is named.
     public struct Invalid: Error, Sendable, Hashable, CustomStringConvertible {
-        /// What is wrong: "the port of host 2 is not a number from 1 to 65535".
+        /// The reason, such as "the port of host 2 is not a number from 1 to 65535".
         public let reason: String
-        /// What to do: "write HOST:PORT".
+        /// The remedy, such as "write HOST:PORT".
         public let hint: String
 
         public init(reason: String, hint: String) {

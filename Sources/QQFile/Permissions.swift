@@ -1,10 +1,10 @@
 import Glibc
 import QQCore
 
-/// Who may open the files of a lease folder. Whoever can open a lease file, be it for reading alone, can lock it (flock(2)) and so stop its elections:
-/// files are for their owner alone, unless the folder is shared on purpose.
+/// The modes and owners of the files in a lease folder. A user who can open a lease file, even for reading only, can lock it (flock(2)) and thereby block
+/// its elections. Files are therefore private to their owner, unless the folder is shared on purpose.
 ///
-/// A folder is shared by those who may write it: a group, or everybody.
+/// A folder is shared with the users who can write to it: a group, or everybody.
 enum Permissions {
     static func isEverybodys(_ folder: stat) -> Bool { folder.st_mode & S_IWOTH != 0 }
 
@@ -24,7 +24,7 @@ enum Permissions {
             return
         }
         if own.st_mode & 0o022 == 0, own.st_mode & 0o077 != 0 { fchmod(file.number, own.st_mode & 0o700) }
-        // What root makes in the folder of another user, that user is to go on with.
+        // A file that root creates in another user's folder belongs to that user, who continues with it.
         if geteuid() == 0, folder.st_uid != 0 { fchown(file.number, folder.st_uid, folder.st_gid) }
     }
 

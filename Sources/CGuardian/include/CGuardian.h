@@ -3,7 +3,7 @@
 // The guardian is forked before qq has any thread. It is the command's parent and the subreaper of everything that the command starts. It holds the
 // lease's deadline, which each renewal moves by an order on a socket. It ends all its descendants when the deadline comes near (SIGTERM early,
 // SIGKILL in time), when it is ordered to, and immediately when the socket closes, as it does when qq gets SIGKILL. It knows nothing of any system.
-// It has its own name and command line, so that `pkill qq` and `killall qq` do not end it.
+// The guardian has its own name and command line, so that `pkill qq` and `killall qq` do not end it.
 //
 // Failures that each layer covers:
 //   qq killed                 the socket closes: SIGKILL to the whole tree, immediately

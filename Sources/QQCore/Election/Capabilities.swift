@@ -11,7 +11,7 @@ public enum Capability: String, Sendable, Hashable, CaseIterable {
     case members
     case waiterCount
 
-    /// What to do instead; nil if nothing can be done.
+    /// The alternative to a missing capability; nil if there is none.
     var hint: String? {
         switch self {
         case .fencingToken: "leave --require-token out, or use a system that gives tokens out"
@@ -28,7 +28,7 @@ public enum Capability: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// What a system can do, and for the rest the reason why it cannot. Checked before anything is tried.
+/// The capabilities of a system, and the reason for each one that is missing. Checked before anything is tried.
 public struct Capabilities: Sendable {
     private let reasons: [Capability: String]
 

@@ -1,7 +1,7 @@
 /// The state of an election at one moment, as far as any system knows it.
 public struct ElectionState: Sendable, Hashable {
     public enum Phase: String, Sendable, Hashable, CaseIterable {
-        /// It has no holder.
+        /// The election has no holder.
         case free
         /// A lease is in force.
         case held
@@ -32,11 +32,11 @@ public struct ElectionState: Sendable, Hashable {
     public var waiters: Int?
     /// Whether the holder's process lives; nil if unknown.
     public var alive: Bool?
-    /// Who has asked the holder to step down; nil if no one has. A lease session that holds the election reports it.
+    /// The identity that has asked the holder to step down; nil if none has. A lease session that holds the election reports it.
     public var stepDownAskedBy: String?
     /// Why the election could not be read, in a list.
     public var problem: CoordinationError?
-    /// What the system reports beyond that, in the order to show.
+    /// Everything else that the system reports, in the order to show.
     public var details: [StatusDetail] = []
 
     public init(name: String, phase: Phase) {

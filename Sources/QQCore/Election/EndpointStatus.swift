@@ -4,11 +4,11 @@ public struct EndpointStatus: Sendable, Hashable {
     public var isReachable: Bool
     /// Whether it could grant a lease now, as far as can be seen.
     public var canGrant: Bool
-    /// What is wrong; nil if nothing is.
+    /// The endpoint's fault; nil if it has none.
     public var problem: String?
     /// The time of one request and its answer.
     public var roundTrip: Duration?
-    /// What the system reports beyond that, in the order to show.
+    /// Everything else that the system reports, in the order to show.
     public var details: [StatusDetail]
 
     public init(

@@ -8,7 +8,7 @@ public struct Grant: Sendable, Hashable {
     public var token: FencingToken?
     /// Identifies the term, if the system has such an id; opaque.
     public var termID: String?
-    /// What the system reports of the term beyond that.
+    /// Everything else that the system reports of the term.
     public var details: [StatusDetail]
     /// The TTL that was requested.
     public var ttl: Duration

@@ -20,7 +20,7 @@ public protocol Leasing: Sendable {
     func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer
 }
 
-/// What a lease session needs of a system.
+/// The parts of a system that a lease session uses.
 public typealias Campaigning = Leasing & ElectionReader & WaitingQueue
 
 /// A request for a lease, for `Leasing.acquire`.

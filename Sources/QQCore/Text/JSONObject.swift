@@ -3,7 +3,7 @@
 /// Names are compared byte for byte, not by Swift's canonical equivalence, and the last of duplicate names counts, both as in Go's
 /// `encoding/json`. Look-up takes linear time.
 public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
-    /// One name with its value.
+    /// A name with its value.
     public struct Member: Sendable, Hashable {
         /// The name, without quotes and escapes.
         public var name: String

@@ -26,7 +26,7 @@ public struct NATSError: Error, Sendable, Hashable, CustomStringConvertible {
     public var location: String?
     /// Whether the request might have been carried out nevertheless.
     public var isUncertain: Bool
-    /// What to do about the error, if that is known.
+    /// The remedy, if one is known.
     public var hint: String?
 
     public init(_ kind: Kind, _ reason: String, at location: String? = nil, isUncertain: Bool = false, hint: String? = nil) {
