@@ -109,7 +109,7 @@ struct LeaseFolder: Sendable {
         // Another user might have linked to a file of ours, for us to write to. Root has the most to lose and therefore checks in every folder of others.
         let isOthers = geteuid() == 0 && (around.st_uid != 0 || Permissions.isGroups(around))
         if own.st_nlink > 1, isEverybodys || isOthers {
-            let who = isEverybodys ? "every user" : "another user than root"
+            let who = isEverybodys ? "every user" : "a user other than root"
             throw CoordinationError(
                 .denied, "cannot use the lease file", because: "it has \(own.st_nlink) names, in a folder where \(who) can create files",
                 at: full,

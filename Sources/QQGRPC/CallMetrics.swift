@@ -103,7 +103,8 @@ public struct MetricFamily: Sendable {
             name: "qq_redirects_total", type: "counter", help: "Calls that a server redirected to another server.",
             content: .outcome(.redirect)),
         MetricFamily(
-            name: "qq_retries_total", type: "counter", help: "Calls repeated after a failure, without redirects.", content: .retries),
+            name: "qq_retries_total", type: "counter", help: "Calls repeated after a failure; redirects are not counted.", content: .retries
+        ),
         MetricFamily(name: "qq_request_duration_seconds", type: "histogram", help: "How long calls took.", content: .durations),
     ]
 }

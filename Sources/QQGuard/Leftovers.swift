@@ -56,7 +56,7 @@ public struct Leftovers: Sendable {
         guard found.living.isEmpty else {
             let pids = found.living.map { String($0) }.joined(separator: ", ")
             throw failure(
-                grant, "processes of an earlier term are alive, and this process cannot end them: \(pids)",
+                grant, "processes of an earlier term are alive, and qq cannot end them: \(pids)",
                 hint: "end them, as their user or as root, and try again; list them: ps -fp \(pids.filter { $0 != " " })")
         }
         if found.ended > 0 { told(found.ended) }

@@ -44,8 +44,10 @@ public struct History: Sendable {
         line.split { $0 == " " || $0 == "\t" || $0 == "'" || $0 == "\"" }.contains { word in
             let word = word.lowercased()
             if let mark = word.firstRange(of: "://") {
+                // The whole scheme counts: a mistyped one that only ends like these might precede credentials.
                 let scheme = word[..<mark.lowerBound]
-                return word[mark.upperBound...].contains("@") && !scheme.hasSuffix("file") && !scheme.hasSuffix("k8s")
+                let isWithoutCredentials = ["file", "k8s"].contains { scheme == $0 || scheme == "-s" + $0 || scheme == "--server=" + $0 }
+                return word[mark.upperBound...].contains("@") && !isWithoutCredentials
             }
             return ["password", "passwd", "secret"].contains { name in
                 word == "--" + name || word.firstRange(of: name + "=") != nil

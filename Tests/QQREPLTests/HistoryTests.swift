@@ -9,6 +9,8 @@ import Testing
         "the history keeps no line with a secret",
         arguments: [
             "status -s nats://me:p@n1", "status --server='tls://t@n1' x", "status -s \"nats://a,nats://me:p@n1\"",
+            "status -s profile://me:p@n1",
+            "status -smk8s://me:p@n1",
             "acquire x -- mysql --password=p",
             "acquire x -- curl --password p", "acquire x -- env DB_PASSWORD=p run", "acquire x -- sh -c 'SECRET=p ./run'",
         ])
@@ -18,6 +20,8 @@ import Testing
         "the history keeps lines without secrets",
         arguments: [
             "status web", "status -s file:///a@b", "status -s nats://n1", "status me@x", "status -s k8s://me@cluster/space",
+            "status --server=file:///a@b",
+            "status -sk8s://me@c",
             "acquire password", "release x --token 7",
         ])
     func others(line: String) { #expect(History.isKept(line)) }
