@@ -10,15 +10,12 @@ extension ServerURL {
         public let authority: Authority
         /// The path of its URLs.
         public let path: Path
-        /// The TCP port of a host that is written without one; nil if the system has no usual port.
-        public let defaultPort: Int?
 
-        public init(name: String, schemes: [Scheme], authority: Authority, path: Path = .none, defaultPort: Int? = nil) {
+        public init(name: String, schemes: [Scheme], authority: Authority, path: Path = .none) {
             self.name = name
             self.schemes = schemes
             self.authority = authority
             self.path = path
-            self.defaultPort = defaultPort
         }
 
         /// Whether its elections are reached over a network, and not on this machine.
@@ -59,7 +56,8 @@ extension ServerURL {
         /// - Parameters:
         ///   - areRequired: whether there has to be a host.
         ///   - loneUserIsToken: whether a text before the `@` without a `:` is a token, which is secret, and not a user.
-        case hosts(areRequired: Bool, loneUserIsToken: Bool)
+        ///   - defaultPort: the TCP port of a host that is written without one.
+        case hosts(areRequired: Bool, loneUserIsToken: Bool, defaultPort: Int)
         /// A name that is not a host, percent-encoded, in which `@` and `:` mean themselves. The name can be missing.
         /// - Parameter what: the meaning of the name, for errors, such as "the context's name".
         case name(_ what: String)

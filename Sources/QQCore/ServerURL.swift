@@ -88,6 +88,13 @@ public struct ServerURL: Sendable, Hashable {
         self.query = query
     }
 
+    /// The TCP port of one of the hosts: the one in the URL, else the usual port of the system.
+    public func port(of host: Host) -> Int {
+        if let port = host.port { return port }
+        if case .hosts(_, _, let port) = system.authority { return port }
+        return 0
+    }
+
     /// The URL of a folder. The path is taken as it is, without decoding, and normalised.
     ///
     /// - Parameter system: one whose URLs are folders.

@@ -50,11 +50,9 @@ public final class QuorumQuestCoordinator: Coordinator {
         self.saved = saved
         service = QuorumQuestService(
             server.hosts.map { host in
-                GRPCEndpoint(.init(name: host.name, port: host.port ?? Self.defaultPort), settings, clock: clock)
+                GRPCEndpoint(.init(name: host.name, port: server.port(of: host)), settings, clock: clock)
             }, clock: clock, metrics: metrics)
     }
-
-    public static let defaultPort = 5050
 
     public func prepare() { service.prepare() }
 

@@ -13,9 +13,15 @@ public struct History: Sendable {
     static let longest = 4096
 
     private let path: String?
+    private let hasCredentials: @Sendable (String) -> Bool
 
-    /// - Parameter path: the history file; nil to keep nothing beyond the session.
-    public init(path: String?) { self.path = path }
+    /// - Parameters:
+    ///   - path: the history file; nil to keep nothing beyond the session.
+    ///   - hasCredentials: whether a text contains credentials of a URL that it begins with, after a flag or not.
+    public init(path: String?, hasCredentials: @escaping @Sendable (String) -> Bool) {
+        self.path = path
+        self.hasCredentials = hasCredentials
+    }
 
     /// Reads the lines of earlier sessions. A file that cannot be read counts as empty.
     public func load() {
@@ -27,31 +33,31 @@ public struct History: Sendable {
     /// Adds a line, unless it is empty, begins with a space, repeats the previous one, or contains a secret.
     /// - Throws: `SystemCallError` if the file cannot be written.
     public func add(_ line: String) throws(SystemCallError) {
-        guard Self.isKept(line), line != Self.lines.last else { return }
+        guard isKept(line), line != Self.lines.last else { return }
         qq_history_add(line)
         if let path { try HistoryFile.append(line, to: path, limit: Self.limit) }
     }
 
     /// Whether a line belongs in the history.
-    static func isKept(_ line: String) -> Bool {
-        guard let first = line.unicodeScalars.first, first != " ", line.utf8.count <= longest, !line.utf8.contains(10) else { return false }
+    func isKept(_ line: String) -> Bool {
+        guard let first = line.unicodeScalars.first, first != " ", line.utf8.count <= Self.longest, !line.utf8.contains(10) else {
+            return false
+        }
         return line.utf8.contains { $0 > 0x20 } && !holdsSecret(line)
     }
 
-    /// Whether a line contains a URL with credentials, or a value that is called a password or secret. If unsure, the line counts as
-    /// secret.
-    static func holdsSecret(_ line: String) -> Bool {
-        line.split { $0 == " " || $0 == "\t" || $0 == "'" || $0 == "\"" }.contains { word in
-            let word = word.lowercased()
-            if let mark = word.firstRange(of: "://") {
-                // The whole scheme counts: a mistyped one that only ends like these might precede credentials.
-                let scheme = word[..<mark.lowerBound]
-                let isWithoutCredentials = ["file", "k8s"].contains { scheme == $0 || scheme == "-s" + $0 || scheme == "--server=" + $0 }
-                return word[mark.upperBound...].contains("@") && !isWithoutCredentials
-            }
-            return ["password", "passwd", "secret"].contains { name in
-                word == "--" + name || word.firstRange(of: name + "=") != nil
-            }
+    /// Whether a line contains credentials, or a value that is called a password or secret. If unsure, the line counts as secret.
+    func holdsSecret(_ line: String) -> Bool {
+        // A quoted URL can have spaces in its password.
+        line.split { $0 == "'" || $0 == "\"" }.contains { part in
+            hasCredentials(String(part))
+                || part.split { $0 == " " || $0 == "\t" }.contains { word in
+                    if hasCredentials(String(word)) { return true }
+                    let word = word.lowercased()
+                    return ["password", "passwd", "secret"].contains { name in
+                        word == "--" + name || word.firstRange(of: name + "=") != nil
+                    }
+                }
         }
     }
 

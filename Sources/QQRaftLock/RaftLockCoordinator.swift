@@ -23,9 +23,6 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     /// Added to the requested TTL if another process might have the same identity, to tell the leases of the two apart.
     let ttlOffset = Duration.milliseconds(Int.random(in: 1...99))
 
-    /// The port of a host given without a port.
-    public static let defaultPort = 5051
-
     /// One lock, requested under one identity.
     struct Claim: Sendable, Hashable {
         var name: String
@@ -132,7 +129,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         self.requestTimeout = requestTimeout
         self.priority = priority
         service = RaftLockService(
-            server.hosts.map { .init(name: $0.name, port: $0.port ?? Self.defaultPort) }, settings, clock: clock, executor: executor,
+            server.hosts.map { .init(name: $0.name, port: server.port(of: $0)) }, settings, clock: clock, executor: executor,
             followsRedirects: followsRedirects, metrics: metrics)
     }
 

@@ -39,7 +39,7 @@ extension Session {
     }
 
     private func readLines(_ editor: LineEditor) async {
-        let history = History(path: Self.historyPath)
+        let history = History(path: Self.historyPath) { Hidden.redacted(word: $0) != $0 }
         history.load()
         var isKept = true
         while state.withLock({ $0.leaving }) == nil {

@@ -1,5 +1,5 @@
-/// A value that only some systems report of an election or an endpoint, to be shown. A system whose code decides by such a value reads it through a typed
-/// property of its own module.
+/// A value that only some systems report of an election or an endpoint, to be shown. Code that decides by such a value reads it through a
+/// typed property: one of ``ElectionState`` if several modules need it, else one of the system's own module.
 public struct StatusDetail: Sendable, Hashable {
     /// The key in the JSON output.
     public var key: String

@@ -37,7 +37,7 @@ struct ServerURLParser {
             let name = try decode(authority, what)
             return ServerURL(
                 system: system, scheme: scheme, hosts: name.isEmpty ? [] : [ServerURL.Host(name: name)], path: path, query: items)
-        case .hosts(let areRequired, let loneUserIsToken):
+        case .hosts(let areRequired, let loneUserIsToken, _):
             let path = try path(pathText, system, scheme)
             let (login, hosts) = try hosts(authority, areRequired, loneUserIsToken)
             return ServerURL(

@@ -27,7 +27,7 @@ public struct NATSSettings: Sendable {
     public init(
         server: ServerURL, credentials: NATSOptions.Credentials = .none, tls: NATSOptions.TLS = .init()
     ) throws(CoordinationError) {
-        options = NATSOptions(servers: server.hosts.map { .init(host: $0.name, port: $0.port ?? NATSOptions.Address.defaultPort) })
+        options = NATSOptions(servers: server.hosts.map { .init(host: $0.name, port: server.port(of: $0)) })
         options.credentials = credentials
         options.tls = tls
         if server.tls { options.tls.isRequired = true }

@@ -6,11 +6,12 @@ import Testing
 struct ServerURLFormTests {
     /// Hosts, and the prefix of the keys as path.
     private static let keys = ServerURL.System(
-        name: "keys", schemes: [.init("keys"), .init("keyss", tls: true)], authority: .hosts(areRequired: true, loneUserIsToken: false),
-        path: .prefix, defaultPort: 2379)
+        name: "keys", schemes: [.init("keys"), .init("keyss", tls: true)],
+        authority: .hosts(areRequired: true, loneUserIsToken: false, defaultPort: 2379), path: .prefix)
     /// Hosts that can be left out.
     private static let agent = ServerURL.System(
-        name: "agent", schemes: [.init("agent")], authority: .hosts(areRequired: false, loneUserIsToken: false), path: .prefix)
+        name: "agent", schemes: [.init("agent")], authority: .hosts(areRequired: false, loneUserIsToken: false, defaultPort: 8500),
+        path: .prefix)
     /// Only the scheme and a prefix.
     private static let local = ServerURL.System(name: "local", schemes: [.init("local")], authority: .none, path: .prefix)
     private static let all = [keys, agent, local]
