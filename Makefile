@@ -7,6 +7,8 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 TORTURE_SECONDS ?= 60
 TORTURE_TERMS ?= 1000000
+# files, nats, kubernetes, etcd, consul and slots; all of them if it is empty.
+TORTURE_SYSTEMS ?=
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 # Seconds of fuzzing for each target of Fuzz/Targets in the tests.
 TEST_FUZZ_SECONDS ?= 5
@@ -38,9 +40,9 @@ RELEASE = build -c release --static-swift-stdlib $(LEAN) $(DIRECT)
 STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
 # Sources that the harnesses share.
-HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift)
+HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift Tool.swift Lockers.swift HTTP.swift)
 
-.PHONY: build demo test torture lint format bench bench-nats bench-grpc bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench clean help static-libraries generated
+.PHONY: build demo test torture lint format bench bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench deps-image image clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: release-qq ## The release binary (default)
@@ -68,22 +70,38 @@ demo: build ## Two contenders and one lease, in a temporary folder
 # The number of parallel tests is limited, because swift-testing starts all of them together, and a test that waits for an answer then waits
 # for a thousand others first. QQFileTests runs alone: taking a lease file over ends the process that has the lock of the previous term, and
 # a process that another test is just starting has a copy of that lock for a moment. EndToEndTests, which runs whole programs against the
-# clock, comes after the unit tests.
-test: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
-test: deps-test ## All tests, end to end included
-	$(SWIFT) test --skip '^(EndToEndTests|QQFileTests|FuzzTests)\.'
+# clock, comes after the unit tests. Each group runs even if the one before has failed, so that one run shows all failures.
+TEST_GROUPS = test-units test-fuzz test-files test-programs
+.PHONY: test-build $(TEST_GROUPS)
+$(TEST_GROUPS): export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
+
+test: test-build ## All tests, end to end included
+	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(TEST_GROUPS)
+
+test-build: deps-test
+	$(SWIFT) build --build-tests
+
+# These run what `test-build` has built.
+test-units:
+	$(SWIFT) test --skip-build --skip '^(EndToEndTests|QQFileTests|FuzzTests)\.'
+
+test-fuzz:
 	@rm -rf $(BUILD)/fuzz/running
 	QQ_FUZZ_SECONDS=$(TEST_FUZZ_SECONDS) $(SWIFT) test --skip-build --filter '^FuzzTests\.' || { Scripts/fuzz-left $(BUILD)/fuzz/running; exit 1; }
+
+test-files:
 	$(SWIFT) test --skip-build --filter '^QQFileTests\.'
+
+test-programs:
 	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
 
-torture: deps-test ## Contenders and random faults on files and NATS for TORTURE_SECONDS, or for TORTURE_TERMS terms of each; SEED repeats a run
+torture: deps-test ## Contenders and random faults on every system of TORTURE_SYSTEMS for TORTURE_SECONDS, or for TORTURE_TERMS terms of each; SEED repeats a run
 	$(SWIFT) build --product qq
 	$(SWIFT) build --product stamp
 	$(SWIFT) build --product torture
-	@"$$($(SWIFT) build --show-bin-path)/torture" $(TORTURE_SECONDS) $(SEED) $(TORTURE_TERMS)
+	@"$$($(SWIFT) build --show-bin-path)/torture" $(TORTURE_SECONDS) $(SEED) $(TORTURE_TERMS) $(TORTURE_SYSTEMS)
 
-bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUNDS each
+bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUNDS (200) each; then the other benchmarks
 	@mkdir -p $(BUILD)/bench
 	$(SWIFTC) -O -swift-version 6 Benchmarks/Harness/*.swift -o $(BUILD)/bench/harness
 	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
@@ -91,7 +109,7 @@ bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUND
 	$(SWIFTC) -O -static-stdlib $(LEAN) -Xlinker -L$(STATIC) -Xclang-linker -static-libgcc Benchmarks/Empty/main.swift -o $(BUILD)/bench/empty-like-qq
 	@$(BUILD)/bench/harness $(CURDIR)/$(BINARY) "$$(command -v flock)" $(CURDIR)/$(BUILD)/bench/stamp \
 		$(CURDIR)/$(BUILD)/bench/empty $(CURDIR)/$(BUILD)/bench/empty-like-qq $(BENCH_ROUNDS)
-	@$(MAKE) --no-print-directory bench-nats bench-grpc bench-session
+	@$(MAKE) --no-print-directory bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session
 
 bench-nats: build deps-bench ## The same over NATS: reading compared with etcdctl, hand-over, failover, 1,000 elections
 	@mkdir -p $(BUILD)/bench
@@ -103,6 +121,25 @@ bench-grpc: release-qq release-bench-grpc deps-bench ## The same over gRPC: a ne
 	@mkdir -p $(BUILD)/bench
 	$(SWIFTC) -O -swift-version 6 Benchmarks/GRPC/*.swift $(HARNESS) -o $(BUILD)/bench/harness-grpc
 	@$(BUILD)/bench/harness-grpc $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/release/bench-grpc $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
+
+bench-kubernetes: release-qq release-lease-api deps-bench ## The same on Kubernetes: reading compared with kubectl, hand-over, failover, 1,000 leases over BENCH_SECONDS (60)
+	@mkdir -p $(BUILD)/bench
+	$(SWIFTC) -O -swift-version 6 Benchmarks/Kubernetes/*.swift $(HARNESS) -o $(BUILD)/bench/harness-kubernetes
+	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
+	@$(BUILD)/bench/harness-kubernetes $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/release/lease-api $(CURDIR)/$(BUILD)/bench/stamp \
+		$(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS) $(BENCH_SECONDS)
+
+bench-etcd: release-qq deps-bench ## The same on etcd: calls and hand-over compared with etcdctl, failover, 1,000 leases over BENCH_SECONDS (60)
+	@mkdir -p $(BUILD)/bench
+	$(SWIFTC) -O -swift-version 6 Benchmarks/Etcd/*.swift $(HARNESS) -o $(BUILD)/bench/harness-etcd
+	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
+	@$(BUILD)/bench/harness-etcd $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/bench/stamp $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS) $(BENCH_SECONDS)
+
+bench-consul: release-qq deps-bench ## The same on Consul, if its program is here: calls and hand-over compared with consul, failover
+	@mkdir -p $(BUILD)/bench
+	$(SWIFTC) -O -swift-version 6 Benchmarks/Consul/*.swift $(HARNESS) -o $(BUILD)/bench/harness-consul
+	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
+	@$(BUILD)/bench/harness-consul $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/bench/stamp $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
 
 bench-session: build ## The session at a terminal: first prompt, events, and memory over BENCH_SECONDS (60) with 100 leases
 	@mkdir -p $(BUILD)/bench
@@ -149,6 +186,9 @@ proto: deps-proto ## Regenerate the Swift code of the .proto files
 	$(SWIFT) build --product protoc-gen-grpc-swift-2
 	@Scripts/proto "$$($(SWIFT) build --show-bin-path)"
 
+image: build deps-image ## A container image with the release binary, as an OCI archive: .build/qq-oci.tar
+	@Scripts/image $(BINARY) $(BUILD)/qq-oci.tar
+
 install: ## Install into PREFIX (/usr/local), below DESTDIR
 	@[ -x $(BINARY) ] || $(MAKE) build
 	install -d "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
@@ -175,8 +215,11 @@ deps-proto: ## Install what generating code needs
 deps-bench: ## Install what the benchmarks need
 	@Scripts/need build bench
 
+deps-image: ## Install what making the container image needs
+	@Scripts/need build image
+
 clean: ## Remove everything that was built
 	rm -rf $(BUILD)
 
 help: ## Print this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 18

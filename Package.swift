@@ -12,6 +12,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-nio-http2.git", from: "1.46.0"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
         .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.9.2"),
@@ -24,8 +25,8 @@ let package = Package(
         .target(
             name: "QQCLI",
             dependencies: [
-                "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQVIP", "QQNetwork", "QQLoop", "QQCore", "CKernel",
-                "QQREPL", .product(name: "Yams", package: "Yams"),
+                "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQKubernetes", "QQEtcd", "QQConsul", "QQVIP",
+                "QQNetwork", "QQLoop", "QQCore", "CKernel", "QQREPL", "QQYAML", .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .target(name: "QQREPL", dependencies: ["QQLoop", "QQCore", "CLineEditor"], swiftSettings: strict),
         .target(
@@ -65,6 +66,33 @@ let package = Package(
             exclude: ["Protos"],
             swiftSettings: strict),
         .target(
+            name: "QQEtcd",
+            dependencies: [
+                "QQGRPC", "QQNetwork", "QQCore",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"],
+            swiftSettings: strict),
+        .target(name: "QQConsul", dependencies: ["QQHTTP", "QQNetwork", "QQCore"], swiftSettings: strict),
+        .target(
+            name: "QQKubernetes",
+            dependencies: ["QQHTTP", "QQNetwork", "QQYAML", "QQLoop", "QQCore", "CKernel", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+        .target(name: "QQYAML", dependencies: [.product(name: "Yams", package: "Yams")], swiftSettings: strict),
+        .target(
+            name: "QQHTTP",
+            dependencies: [
+                "QQNetwork", "QQCore",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict),
+        .target(
             name: "QQGRPC",
             dependencies: [
                 "QQNetwork", "QQCore",
@@ -84,6 +112,7 @@ let package = Package(
                 "QQCore",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: strict),
@@ -92,11 +121,11 @@ let package = Package(
         .target(name: "QQCore", swiftSettings: strict),
         .target(name: "CGuardian", dependencies: ["CKernel"]),
         .target(name: "CKernel"),
-        .testTarget(name: "QQCoreTests", dependencies: ["QQCore"], swiftSettings: strict),
-        .testTarget(name: "QQFileTests", dependencies: ["QQFile"], swiftSettings: strict),
-        .testTarget(name: "QQLoopTests", dependencies: ["QQLoop"], swiftSettings: strict),
-        .testTarget(name: "QQNATSTests", dependencies: ["QQNATS"], swiftSettings: strict),
-        .testTarget(name: "QQNetworkTests", dependencies: ["QQNetwork"], swiftSettings: strict),
+        .testTarget(name: "QQCoreTests", dependencies: ["QQCore", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQFileTests", dependencies: ["QQFile", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQLoopTests", dependencies: ["QQLoop", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQNATSTests", dependencies: ["QQNATS", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQNetworkTests", dependencies: ["QQNetwork", "QQCore", "Support"], swiftSettings: strict),
         .testTarget(
             name: "QQGRPCTests",
             dependencies: [
@@ -108,25 +137,66 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "QQQuorumQuestTests", dependencies: ["QQQuorumQuest", "QQGRPC", "QQCore", "Support"], swiftSettings: strict),
         .testTarget(name: "QQRaftLockTests", dependencies: ["QQRaftLock", "Support"], swiftSettings: strict),
-        .testTarget(name: "QQVIPTests", dependencies: ["QQVIP"], swiftSettings: strict),
-        .testTarget(name: "QQGuardTests", dependencies: ["QQGuard"], swiftSettings: strict),
-        .testTarget(name: "QQREPLTests", dependencies: ["QQREPL"], swiftSettings: strict),
-        .testTarget(name: "QQCLITests", dependencies: ["QQCLI"], swiftSettings: strict),
         .testTarget(
-            name: "SupportTests",
+            name: "QQEtcdTests",
             dependencies: [
-                "Support", "QQCore", "QQGRPC", "QQQuorumQuest", "QQRaftLock", .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+                "QQEtcd", "QQGRPC", "QQCore", "Support",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "QQConsulTests", dependencies: ["QQConsul", "QQHTTP", "QQNetwork", "QQCore", "Support"], swiftSettings: strict),
+        .testTarget(
+            name: "QQHTTPTests",
+            dependencies: [
+                "QQHTTP", "QQNetwork", "QQCore", "Support",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],
             swiftSettings: strict),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["Support", "QQCLI", "QQVIP", "qq"], exclude: ["Recordings"], swiftSettings: strict),
+            name: "QQKubernetesTests",
+            dependencies: [
+                "QQKubernetes", "QQHTTP", "QQNetwork", "QQCore", "CKernel", "Support", "Traits",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .testTarget(name: "QQYAMLTests", dependencies: ["QQYAML"], swiftSettings: strict),
+        .testTarget(name: "QQVIPTests", dependencies: ["QQVIP", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQGuardTests", dependencies: ["QQGuard", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQREPLTests", dependencies: ["QQREPL", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQCLITests", dependencies: ["QQCLI", "Traits"], swiftSettings: strict),
+        .testTarget(
+            name: "SupportTests",
+            dependencies: [
+                "Support", "Traits", "QQCore", "QQGRPC", "QQQuorumQuest", "QQRaftLock", "QQEtcd",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["Support", "QQCLI", "QQKubernetes", "QQVIP", "qq", .product(name: "Yams", package: "Yams")],
+            exclude: ["Recordings"], swiftSettings: strict),
+        .target(name: "Traits", dependencies: ["Support"], path: "Tests/Traits", swiftSettings: strict),
         .target(
             name: "Support",
             dependencies: [
-                "CSupport", "QQCore", "QQGRPC", "QQQuorumQuest", "QQRaftLock",
+                "CSupport", "QQCore", "QQNetwork", "QQGRPC", "QQQuorumQuest", "QQRaftLock", "QQEtcd",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
@@ -136,7 +206,9 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
-        .executableTarget(name: "torture", dependencies: ["Support"], path: "Tests/TortureTool", swiftSettings: strict),
+        // An API server for leases, to try qq by hand.
+        .executableTarget(name: "lease-api", dependencies: ["Support", "QQCore"], path: "Tests/LeaseAPITool", swiftSettings: strict),
+        .executableTarget(name: "torture", dependencies: ["Support", "QQCore"], path: "Tests/TortureTool", swiftSettings: strict),
         // A system that only its own tests have, to show what a system costs.
         .executableTarget(
             name: "qq-in-memory", dependencies: ["QQCLI", "QQCore"], path: "Tests/InMemorySystem/Tool", swiftSettings: strict),
@@ -158,7 +230,8 @@ let package = Package(
 
 // Modules that the targets of Fuzz/Targets test. `make fuzz` links the targets with libFuzzer; otherwise they are part of the tests.
 let fuzzed: [Target.Dependency] = [
-    "QQCLI", "QQREPL", "QQFile", "QQNATS", "QQRaftLock", "QQQuorumQuest", "QQGRPC", "QQCore",
+    "QQCLI", "QQREPL", "QQFile", "QQNATS", "QQRaftLock", "QQQuorumQuest", "QQKubernetes", "QQEtcd", "QQConsul", "QQHTTP", "QQGRPC",
+    "QQCore",
     .product(name: "GRPCCore", package: "grpc-swift-2"), .product(name: "SwiftProtobuf", package: "swift-protobuf"),
 ]
 if Context.environment["QQ_FUZZ"] != nil {

@@ -105,10 +105,13 @@ __qq_value() {
     --cluster-config) __qq_paths -f "$2" ;;
     --creds) __qq_paths -f "$2" ;;
     --nkey) __qq_paths -f "$2" ;;
+    --login-file) __qq_paths -f "$2" ;;
+    --token-file) __qq_paths -f "$2" ;;
     --tls-ca) __qq_paths -f "$2" ;;
     --tls-cert) __qq_paths -f "$2" ;;
     --tls-key) __qq_paths -f "$2" ;;
     --metrics-file) __qq_paths -f "$2" ;;
+    --kubeconfig) __qq_paths -f "$2" ;;
     --color) __qq_words "$2" auto always never ;;
     --on-elected) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
     --on-lost) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
@@ -128,44 +131,44 @@ __qq_value() {
 __qq_command() {
     case $1 in
     '')
-        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h --version'
-        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h --version'
+        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     acquire)
-        flags='-- ''--wait --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='-- ''--wait --slots --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --max-run --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--slots --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --max-run --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     release)
-        flags='--token --cancel-wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--token --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--token --slots --cancel-wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--token --slots --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     keepalive)
-        flags='--once --pid --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--pid --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--once --pid --until-eof --slots --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--pid --slots --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     status)
-        flags='--all --mine --held --contested --owner --match --expires-within --limit --offset --advice --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--all --slots --mine --held --contested --owner --match --expires-within --limit --offset --advice --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--slots --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     watch)
-        flags='--until --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--until --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     step-down)
-        flags='--node --token --force --yes -y --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--node --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--node --slots --token --force --yes -y --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--node --slots --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     cluster-status)
-        flags='--server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     context)
-        flags='--replace --from --from-kubeconfig --effective --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--replace --from --from-kubeconfig --effective --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     repl)
-        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
-        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --tls-ca --tls-cert --tls-key --tls-name --max-message --metrics-file --color'
+        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
+        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
         ;;
     completions)
         flags='--help -h'
@@ -266,7 +269,7 @@ _qq() {
         step-down) ((places == 0)) && __qq_names elections "$cur" ;;
         context) ((places == 0)) && __qq_words "$cur" add list use show remove rename test; ((places == 1)) && __qq_names contexts "$cur" ;;
         completions) ((places == 0)) && __qq_words "$cur" bash zsh fish ;;
-        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-quorum-quest qq-raftlock qq-nats ;;
+        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-quorum-quest qq-raftlock qq-nats qq-kubernetes qq-etcd qq-consul ;;
         help) ((places == 0)) && __qq_words "$cur" acquire release keepalive status watch step-down cluster-status context repl completions man help version ;;
         esac
     fi

@@ -41,20 +41,7 @@ func compareCold() {
         let commands = [
             to + ["acquire", "cold"], to + ["release", "cold"], to + ["acquire", "guarded", "--", "/bin/true"], etcd.get,
         ]
-        var times = commands.map { _ in [UInt64]() }
-        var peaks = commands.map { _ in 0 }
-        for round in 0..<rounds + 5 {
-            for (place, command) in commands.enumerated() {
-                let start = now()
-                let (code, peak) = Child(command).waitForUsage()
-                let time = now() - start
-                guard code == 0 else { stop("\(command.joined(separator: " ")): exit code \(code)") }
-                peaks[place] = max(peaks[place], peak)
-                // The first rounds warm the caches.
-                if round >= 5 { times[place].append(time) }
-            }
-        }
-        let medians = times.map(median)
+        let (medians, peaks) = takeTurns(commands, rounds)
         let aim = scheme == "qq" ? 0.9 : nil
         for (what, place) in [("acquire x", 0), ("release x", 1), ("acquire x -- true", 2)] {
             rows.append(Row("-s \(scheme)://… \(what)", medians[place], "etcdctl get x (3.4)", medians[3], aim: place == 0 ? aim : nil))
@@ -121,7 +108,7 @@ func measureMany(_ system: String, _ words: [String]) {
     let watched = server.ask("watch \(count) 15000 5000 \(seconds * 1000)")
     guard watched.count == 3 else { stop("bench-grpc: no numbers") }
     let used = Double(processorTicks(holder.pid) - ticks) / Double(sysconf(Int32(_SC_CLK_TCK)))
-    let peak = family(of: holder.pid).map { kilobytes("VmHWM", in: "/proc/\($0)/status") }.reduce(0, +)
+    let peak = peakMemory(of: holder.pid)
     print("\(decimal(used * 60 / Double(seconds), 2)) CPU seconds a minute, \(peak) kB peak memory")
     print("\(watched[1]) of \(watched[0]) renewals late by more than 10 %, \(watched[2]) leases lost, in \(seconds) s")
 }

@@ -35,6 +35,26 @@ struct Child {
     func killGroup() { Glibc.kill(-pid, SIGKILL) }
 }
 
+/// Runs commands in turns, and a few times before that to warm the caches.
+/// - Parameter allowed: the exit codes that count as a success.
+/// - Returns: for each command, the median of its times in nanoseconds and its peak memory in kB.
+func takeTurns(_ commands: [[String]], _ rounds: Int, allowing allowed: Set<Int32> = [0]) -> (medians: [UInt64], peaks: [Int]) {
+    let warmUp = 5
+    var times = commands.map { _ in [UInt64]() }
+    var peaks = commands.map { _ in 0 }
+    for round in 0..<warmUp + rounds {
+        for (place, command) in commands.enumerated() {
+            let start = now()
+            let (code, peak) = Child(command).waitForUsage()
+            let time = now() - start
+            guard allowed.contains(code) else { stop("\(command.joined(separator: " ")): exit code \(code)") }
+            peaks[place] = max(peaks[place], peak)
+            if round >= warmUp { times[place].append(time) }
+        }
+    }
+    return (times.map(median), peaks)
+}
+
 /// Starts a program after `prepare` has set up its descriptors.
 func startProcess(
     _ words: [String], environment: [String: String], flags: Int16, _ prepare: (inout posix_spawn_file_actions_t) -> Void
@@ -60,7 +80,21 @@ func startProcess(
 
 /// Every process below `pid`, itself included.
 func family(of pid: pid_t) -> [pid_t] {
-    [pid] + text("/proc/\(pid)/task/\(pid)/children").split(separator: " ").compactMap { pid_t($0) }.flatMap(family)
+    // Each thread has the children that it has started.
+    let children = names(in: "/proc/\(pid)/task").flatMap { text("/proc/\(pid)/task/\($0)/children").split(separator: " ") }
+    return [pid] + children.compactMap { pid_t($0) }.flatMap(family)
+}
+
+/// The names of the entries of a folder.
+private func names(in path: String) -> [String] {
+    guard let folder = opendir(path) else { return [] }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+        let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        if !name.hasPrefix(".") { names.append(name) }
+    }
+    return names
 }
 
 /// A field of a file of /proc that is `Name:  12345 kB`.
@@ -88,6 +122,9 @@ func processorTicks(_ pid: pid_t) -> UInt64 {
         return fields.count > 12 ? (UInt64(fields[11]) ?? 0) + (UInt64(fields[12]) ?? 0) : 0
     }.reduce(0, +)
 }
+
+/// The peak of the resident memory of a process and its descendants, in kB.
+func peakMemory(of pid: pid_t) -> Int { family(of: pid).map { kilobytes("VmHWM", in: "/proc/\($0)/status") }.reduce(0, +) }
 
 /// Nanoseconds on the clock of the stamps.
 func now() -> UInt64 {

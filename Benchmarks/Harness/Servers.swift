@@ -16,10 +16,16 @@ func dependent(_ words: [String]) -> Child { Child([program("setpriv", []), "--p
 final class Etcd: Sendable {
     /// The command that reads the key.
     let get: [String]
+    /// etcdctl, for this server.
+    let client: [String]
+    let port: UInt16
+    var endpoint: String { "127.0.0.1:\(port)" }
+    var pid: pid_t { child.pid }
     private let child: Child
 
     init(in folder: String, _ tools: String) {
-        let (port, peers) = (freePort(), freePort())
+        let peers = freePort()
+        port = freePort()
         let url = "http://127.0.0.1:\(port)"
         // Makes etcdctl speak version 3 of the protocol.
         setenv("ETCDCTL_API", "3", 1)
@@ -30,7 +36,7 @@ final class Etcd: Sendable {
             "--initial-cluster",
             "default=http://127.0.0.1:\(peers)", "--log-level", "error",
         ])
-        let client = [program("etcdctl", [tools + "/etcd-client/usr/bin/etcdctl"]), "--endpoints=127.0.0.1:\(port)"]
+        client = [program("etcdctl", [tools + "/etcd-client/usr/bin/etcdctl"]), "--endpoints=127.0.0.1:\(port)"]
         get = client + ["get", "bench"]
         waitUntil("etcd serves") { Child(client + ["put", "bench", "bench"]).wait() == 0 }
     }

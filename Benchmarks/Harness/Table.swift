@@ -1,3 +1,5 @@
+import Glibc
+
 /// A comparison of two medians.
 struct Row {
     var measured: String
@@ -25,8 +27,39 @@ func show(_ rows: [Row]) {
             aligned(
                 [
                     row.measured, milliseconds(row.time), "", row.comparedWith, milliseconds(row.otherTime), decimal(row.ratio, 2),
-                    row.aim.map { decimal($0, 1) } ?? "", row.aim.map { row.ratio <= $0 ? " met" : " NOT MET" } ?? "",
+                    row.aim.map { decimal($0, 2) } ?? "", row.aim.map { row.ratio <= $0 ? " met" : " NOT MET" } ?? "",
                 ], widths))
+    }
+}
+
+/// A measured value of its own, compared with an aim if there is one.
+struct Figure {
+    var measured: String
+    var value: String
+    /// The aim, and whether it is reached.
+    var aim: (text: String, isMet: Bool)?
+
+    init(_ measured: String, _ value: String, aim: (text: String, isMet: Bool)? = nil) {
+        self.measured = measured
+        self.value = value
+        self.aim = aim
+    }
+
+    /// The median and the worst of some times.
+    init(_ measured: String, _ times: [UInt64], aim: UInt64? = nil) {
+        let middle = median(times)
+        self.init(
+            measured, "\(milliseconds(middle)) (worst \(milliseconds(times.max() ?? 0)), \(times.count) rounds)",
+            aim: aim.map { ("at most " + milliseconds($0), middle <= $0) })
+    }
+}
+
+func show(_ figures: [Figure]) {
+    let widths = [-(figures.map(\.measured.count).max() ?? 0), -(figures.map(\.value.count).max() ?? 0), -18, -8]
+    for figure in figures {
+        print(
+            aligned(
+                [figure.measured, figure.value, figure.aim?.text ?? "", figure.aim.map { $0.isMet ? "met" : "NOT MET" } ?? ""], widths))
     }
 }
 
@@ -43,6 +76,13 @@ func median(_ values: [UInt64]) -> UInt64 {
     guard !sorted.isEmpty else { return 0 }
     return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
 }
+
+/// Processor time in seconds a minute, of clock ticks within a time.
+func perMinute(_ ticks: UInt64, of seconds: Int) -> String {
+    decimal(Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK))) * 60 / Double(seconds), 2)
+}
+
+func perSecond(_ count: Int, of seconds: Int) -> String { decimal(Double(count) / Double(seconds), 1) }
 
 func milliseconds(_ nanoseconds: UInt64) -> String { decimal(Double(nanoseconds) / 1e6, 2) + " ms" }
 

@@ -15,12 +15,12 @@ defer { for folder in folders { remove(folder.path) } }
 // A cold start that runs `true`: on a file system in memory, and on disk, where a new term waits until its token is stored.
 for folder in folders {
     let guarded = [qq, "-s", "file://\(folder.path)", "acquire", "cold", "--", "/bin/true"]
-    let medians = medianTimes([guarded, [flock, "-n", folder.path + "/flock", "/bin/true"], ["/bin/true"]], rounds: rounds)
+    let medians = takeTurns([guarded, [flock, "-n", folder.path + "/flock", "/bin/true"], ["/bin/true"]], rounds).medians
     rows.append(Row("acquire x -- true, \(folder.kind)", medians[0], "flock -n f true", medians[1], aim: folder.isMemory ? 2 : nil))
     if folder.isMemory { rows.append(Row("acquire x -- true, \(folder.kind)", medians[0], "true alone", medians[2])) }
 }
 
-let starts = medianTimes([[qq, "version"], [empty], [emptyLikeQQ]], rounds: rounds)
+let starts = takeTurns([[qq, "version"], [empty], [emptyLikeQQ]], rounds).medians
 rows.append(Row("version", starts[0], "empty Swift program, -static-stdlib", starts[1], aim: 1.3))
 rows.append(Row("version", starts[0], "empty Swift program, linked like qq", starts[2], aim: 1.3))
 
@@ -43,22 +43,6 @@ showMemory(folders[0].path)
 
 // MARK: Measuring
 
-/// For each command, the median of the times from start to end. The commands take turns.
-func medianTimes(_ commands: [[String]], rounds: Int) -> [UInt64] {
-    var times = commands.map { _ in [UInt64]() }
-    for round in 0..<rounds + 5 {
-        for (place, command) in commands.enumerated() {
-            let start = now()
-            let code = Child(command).wait()
-            let time = now() - start
-            guard code == 0 else { stop("\(command.joined(separator: " ")): exit code \(code)") }
-            // The first rounds warm the caches.
-            if round >= 5 { times[place].append(time) }
-        }
-    }
-    return times.map(median)
-}
-
 /// The times from SIGKILL to the start of the waiter's command: qq, flock --no-fork, flock with its child.
 func failoverTimes(_ folder: String, rounds: Int) -> [UInt64] {
     let file = folder + "/stamp"
@@ -74,14 +58,13 @@ func failoverTimes(_ folder: String, rounds: Int) -> [UInt64] {
         for (place, way) in ways.enumerated() {
             unlink(file)
             let holder = Child(way.holder)
-            waitUntil("\(way.holder) runs its command") { family(of: holder.pid).contains { text("/proc/\($0)/comm") == "sleep\n" } }
+            waitForSleep(of: holder)
             let waiter = Child(way.waiter)
             waitUntil("\(way.waiter) waits") { isAwaited(way.lock) }
             let killed = now()
             if way.killsGroup { holder.killGroup() } else { holder.kill() }
-            guard waiter.wait() == 0 else { stop("\(way.waiter) failed") }
+            let started = stampedStart(of: waiter, file)
             holder.wait()
-            guard let started = UInt64(text(file).dropLast()) else { stop("no stamp in \(file)") }
             times[place].append(started - killed)
         }
     }
@@ -100,7 +83,7 @@ func isAwaited(_ path: String) -> Bool {
 /// Shows the memory of a qq that holds a lease for a while, renewals included.
 func showMemory(_ folder: String) {
     let holder = Child([qq, "-s", "file://\(folder)", "acquire", "memory", "--ttl", "1s", "--", "/bin/sleep", "60"])
-    waitUntil("qq runs its command") { family(of: holder.pid).contains { text("/proc/\($0)/comm") == "sleep\n" } }
+    waitForSleep(of: holder)
     usleep(2_000_000)
     let members = family(of: holder.pid).filter { text("/proc/\($0)/comm") != "sleep\n" }
     var sums = (peak: 0, resident: 0, proportional: 0)

@@ -66,12 +66,6 @@ func waiter(_ election: String, ttl: String, _ file: String, _ client: RawNATS) 
     return waiter
 }
 
-func started(_ waiter: Child, _ file: String) -> UInt64 {
-    guard waiter.wait() == 0 else { stop("the waiter failed") }
-    guard let started = UInt64(text(file).dropLast()) else { stop("no stamp in \(file)") }
-    return started
-}
-
 /// Measures the time from the acknowledgement of the deletion to the start of the waiter's command.
 func measureHandover() {
     let client = RawNATS(nats.port)
@@ -84,7 +78,7 @@ func measureHandover() {
         let waiter = waiter(election, ttl: "60s", file, client)
         client.delete(election)
         let deleted = now()
-        let start = started(waiter, file)
+        let start = stampedStart(of: waiter, file)
         // The command might have started before this process read the acknowledgement.
         times.append(start > deleted ? start - deleted : 0)
     }
@@ -100,12 +94,12 @@ func measureFailover() {
     for round in 0..<max(5, rounds / 20) {
         let election = "crash-\(round)"
         let holder = Child([qq, "-s", nats.url, "acquire", election, "--id", "holder", "--ttl", "2s", "--", "/bin/sleep", "600"])
-        waitUntil("qq runs its command") { family(of: holder.pid).contains { text("/proc/\($0)/comm") == "sleep\n" } }
+        waitForSleep(of: holder)
         let waiter = waiter(election, ttl: "2s", file, client)
         for pid in family(of: holder.pid) { kill(pid, SIGKILL) }
         holder.wait()
         guard let renewed = client.lastRenewal(election) else { stop("no lease in \(election)") }
-        let start = started(waiter, file)
+        let start = stampedStart(of: waiter, file)
         guard start > renewed + ttl else { stop("the waiter's command started before the lease had ended") }
         times.append(start - renewed - ttl)
     }
@@ -152,7 +146,7 @@ func measureMany() {
     late += last.values.count { now() - $0 > interval + interval / 10 } + (count - last.count)
     let used = Double(processorTicks(holder.pid) - began) / Double(sysconf(Int32(_SC_CLK_TCK)))
     let perMinute = used * 60 / Double(seconds)
-    let peak = family(of: holder.pid).map { kilobytes("VmHWM", in: "/proc/\($0)/status") }.reduce(0, +)
+    let peak = peakMemory(of: holder.pid)
     print("\n\(count) elections held by one qq keepalive for \(seconds) s, renewed every 3 s:")
     print("\(decimal(perMinute, 2)) CPU seconds a minute, aim under 3 (5 % of a core): \(perMinute < 3 ? "met" : "NOT MET")")
     print("\(peak) kB peak memory, aim under 60 MB: \(peak < 60_000 ? "met" : "NOT MET")")

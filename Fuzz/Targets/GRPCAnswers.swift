@@ -7,7 +7,7 @@ import SwiftProtobuf
 @testable import QQRaftLock
 
 /// Parses a message from its text form, which can be read and mutated, or from its wire form.
-private func message<Content: SwiftProtobuf.Message>(_ bytes: [UInt8], _ type: Content.Type) -> Content? {
+func message<Content: SwiftProtobuf.Message>(_ bytes: [UInt8], _ type: Content.Type) -> Content? {
     if let text = String(validating: bytes, as: UTF8.self), let content = try? Content(textFormatString: text) { return content }
     return try? Content(serializedBytes: bytes)
 }

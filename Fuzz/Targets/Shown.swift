@@ -20,13 +20,13 @@ func checkShown(_ states: [ElectionState], advice: BackoffAdvice? = nil, at now:
     if !states.isEmpty { timesShown.add(1, ordering: .relaxed) }
     var words: Set<String> = []
     for state in states {
-        checkJSON(Schemas.election(state, mine: false, advice: advice))
+        checkJSON(Schemas.election(StatusRow(state: state, isMine: false, advice: advice)))
         checkJSON(Schemas.refused(state, server: server))
         checkJSON(Schemas.released(state.name, true, state, server: server))
         checkJSON(Schemas.steppedDown(true, state, server: server))
         let changes = [nil, states.first].map { Change(from: $0, to: state) }
         for change in changes {
-            checkJSON(Schemas.event(change.kind.rawValue, state, at: change.time, server: server))
+            checkJSON(Schemas.event(change, server: server))
             words.insert(change.word)
         }
         checkText(Printable.text(Rendering.sentence(state, for: "us")))

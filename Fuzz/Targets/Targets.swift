@@ -10,6 +10,32 @@ public struct FuzzTarget: Sendable {
 
     public static let all: [FuzzTarget] = [
         FuzzTarget(name: "command-lines", words: ["--\n", "-", "--ttl", "=", "acquire\n", "15s"], run: fuzzCommandLine),
+        FuzzTarget(
+            name: "consul-answers",
+            words: json + [
+                "\n---\n", "200 7\n", "404 7\n", "409\n", "500\n", ".slot-1-of-2", "\"Holders\":", "\"Session\":",
+                "\"Flags\":3304740253564472344", "\"LockIndex\":", "%0",
+                "%1",
+            ],
+            run: fuzzConsulAnswer),
+        FuzzTarget(
+            name: "etcd-answers",
+            words: message + [
+                "\n---\nr", "\n---\nt", "\n---\nkTTL: 15", "kvs { key: \"qq/web/%0\" lease: %1 }", "create_revision: ", "mod_revision: ",
+                "succeeded: true", "TTL: ",
+                "responses { response_range { ", "watch_id: ", "canceled: true", "!1",
+            ],
+            run: fuzzEtcdAnswer),
+        FuzzTarget(
+            name: "kubeconfigs",
+            words: json + times + ["\n- ", "\n  ", ": ", "&a ", "*a", "'", "token: ", "exec: ", "server: ", "\"status\":"],
+            run: fuzzKubeconfig),
+        FuzzTarget(
+            name: "kubernetes-leases",
+            words: json + times + [
+                "\"spec\":", "\"metadata\":", "\"qq/term\":", " attended ", "\"renewTime\":", "\"holderIdentity\":\"\"",
+            ],
+            run: fuzzKubernetesLease),
         FuzzTarget(name: "lease-files", words: lease + json, run: fuzzLeaseFile),
         FuzzTarget(
             name: "nats-streams", words: ["\r\n", "PING\r\n", "MSG a 1 3\r\n", "HMSG", "INFO {}\r\n", "NATS/1.0", " "], run: fuzzNATSStream),
@@ -19,7 +45,7 @@ public struct FuzzTarget: Sendable {
         FuzzTarget(name: "quorum-quest-answers", words: message + ["lease_length", "is_leader: "], run: fuzzQuorumQuestAnswer),
         FuzzTarget(name: "recordings", words: json + times + ["\"expires_in\":", "\"ttl\":", "\"event\":", "elected"], run: fuzzRecording),
         FuzzTarget(name: "session-lines", words: ["'", "\"", "\\", "$", "~", " ", "--color=", "$(x)", "&"], run: fuzzSessionLine),
-        FuzzTarget(name: "texts", words: json + times + ["1h30m", "file:///", "nats://", "%41", "[::1]"], run: fuzzText),
+        FuzzTarget(name: "texts", words: json + times + ["1h30m", "file:///", "nats://", "%41", "[::1]", "-slot-1-of-2"], run: fuzzText),
     ]
 
     private static let json = [

@@ -58,6 +58,9 @@ func fuzzText(_ bytes: [UInt8]) {
     if let decoded = Percent.decode(bytes), Percent.decode(Percent.encode(decoded).utf8) != decoded {
         fail("is another text when escaped", bytes)
     }
+    if let slot = Slot(name: text), slot.name != text || !Slot.all(slot.count, of: slot.election).contains(slot) {
+        fail("is another slot when written: \(slot)", bytes)
+    }
     if Printable.text(text).unicodeScalars.contains(where: { $0.value < 0x20 }) { fail("writes to the terminal", bytes) }
 }
 

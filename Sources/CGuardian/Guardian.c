@@ -32,9 +32,12 @@ static const uint64_t CONFIRMATION = 1000000000;
 
 struct guardian {
     char *const *arguments;
-    const char *cgroup_name, *mark;
     char cgroup[QQ_CGROUP_PATH];  // the folder of the command's cgroup; empty if there is none
     int socket, children, timer, clock;
+    int program;  // qq's own program
+    int deputy;   // the deputy's words; -1 if the lease is not for a deputy to give up
+    int policy;   // the scheduling policy and its parameters before the guardian was raised
+    struct sched_param parameters;
     int failure;  // the pipe that delivers the result of exec; -1 once it is known
     enum phase phase;
     pid_t command;
@@ -62,9 +65,9 @@ static void report(const struct guardian *self, uint32_t kind, int32_t value) { 
 // Running the command
 
 /// Shows the mark by which this guardian is found, and the pid of its qq, as the environment of this process.
-static void show_mark(const struct guardian *self) {
+static void show_mark(const char *mark) {
     char text[QQ_LONGEST_MARK + 32];
-    int length = snprintf(text, sizeof text, "%s%cQQ_OF=%d", self->mark, 0, (int)getppid());
+    int length = snprintf(text, sizeof text, "%s%cQQ_OF=%d", mark, 0, (int)getppid());
     if (length > 0 && (size_t)length < sizeof text) qq_show_environment(text, (size_t)length + 1);
 }
 
@@ -78,15 +81,18 @@ static void close_standard_streams(void) {
 
 /// Raises the guardian to a real-time priority above the command's, so that it ends the command in time even on an overloaded machine; its work is
 /// short. If that is not permitted, the priority stays as it is. Called only after the command was forked, because the command would inherit it.
-static void go_before_command(void) {
+static void go_before_command(struct guardian *self) {
     struct sched_param parameters;
+    self->policy = sched_getscheduler(0);
     if (sched_getparam(0, &parameters) != 0) return;
+    self->parameters = parameters;
     if (parameters.sched_priority < sched_get_priority_max(SCHED_RR)) parameters.sched_priority++;
     (void)sched_setscheduler(0, SCHED_RR, &parameters);
 }
 
-static void run(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int liveness_lock) {
+static void run(struct guardian *self, const struct qq_order *order, char *entries, size_t length, int liveness_lock) {
     int failure[2];
+    size_t name_length = strnlen(entries, length) + 1;
     pid_t guardian = getpid();
     if (order->sent_ns < self->doubted_at || qq_boot_now() >= saturating_difference(self->deadline, self->margin)) {
         // The order took too long to arrive, because the guardian or the machine was stopped: no time is left to run under this lease.
@@ -95,14 +101,23 @@ static void run(struct guardian *self, const struct qq_order *order, char *envir
         self->phase = GONE;
         return;
     }
-    qq_environment_add(environment, length);
-    show_mark(self);
+    if (name_length >= length) {
+        // Without a mark the next holder could not find what is left behind.
+        report(self, QQ_REPORT_NOT_RUN, EINVAL);
+        self->phase = GONE;
+        return;
+    }
+    const char *cgroup_name = entries;
+    char *environment = entries + name_length;
+    // Before anything carries the mark: whoever finds a marked process finds its guardian.
+    show_mark(environment);
+    qq_environment_add(environment, length - name_length);
     if (pipe2(failure, O_CLOEXEC | O_NONBLOCK) != 0) {
         report(self, QQ_REPORT_NOT_RUN, errno);
         self->phase = GONE;
         return;
     }
-    qq_cgroup_make(self->cgroup_name, self->cgroup);
+    qq_cgroup_make(cgroup_name, self->cgroup);
     pid_t pid = qq_cgroup_fork(self->cgroup);
     if (pid == 0) qq_become_command(self->arguments, liveness_lock, order->value & QQ_ORDER_TAKE_TERMINAL, guardian, failure[1]);
     int error = errno;
@@ -115,7 +130,7 @@ static void run(struct guardian *self, const struct qq_order *order, char *envir
         return;
     }
     setpgid(pid, pid);
-    go_before_command();
+    go_before_command(self);
     self->command = pid;
     self->phase = RUNNING;
     // exec can hang on a file system that does not answer. Its result is read later, because the deadline has to be observed until then.
@@ -287,7 +302,22 @@ static void set_timer(const struct guardian *self) {
 
 // Orders
 
-static void obey(struct guardian *self, const struct qq_order *order, char *environment, size_t length, int liveness_lock) {
+static void forget_deputy(struct guardian *self) {
+    if (self->deputy >= 0) close(self->deputy);
+    self->deputy = -1;
+}
+
+/// - attached: the descriptor that came with the order; -1 if there was none.
+static void obey(struct guardian *self, const struct qq_order *order, char *entries, size_t length, int attached) {
+    int liveness_lock = -1;
+    if (order->kind == QQ_ORDER_RUN && order->value & QQ_ORDER_HAS_DEPUTY) {
+        forget_deputy(self);
+        self->deputy = attached;
+    } else if (attached >= 0) {
+        // A high number, so that it is not among those that scripts use.
+        liveness_lock = qq_duplicate_above(attached, LIVENESS_LOCK_MINIMUM);
+        if (liveness_lock < 0) liveness_lock = attached; else close(attached);
+    }
     // If a signal order arrives late, qq has sent the signal itself.
     int is_late = order->kind == QQ_ORDER_SIGNAL && qq_boot_now() > order->deadline_ns;
     if (order->number != 0 && !is_late) report_number(self, QQ_REPORT_OBEYED, 0, order->number);
@@ -300,13 +330,14 @@ static void obey(struct guardian *self, const struct qq_order *order, char *envi
             self->deadline = order->deadline_ns;
             self->margin = order->margin_ns;
             self->grace = order->grace_ns;
-            if (order->kind == QQ_ORDER_RUN && self->phase == WAITING) run(self, order, environment, length, liveness_lock);
+            if (order->kind == QQ_ORDER_RUN && self->phase == WAITING) run(self, order, entries, length, liveness_lock);
             break;
         case QQ_ORDER_SIGNAL:
             if (!is_late && self->command && !self->command_ended) kill(-self->command, order->value);
             break;
         case QQ_ORDER_TERMINATE: end_softly(self, order->grace_ns); break;
         case QQ_ORDER_KILL: end_hard(self); break;
+        case QQ_ORDER_FORGET: forget_deputy(self); break;
         default: break;
     }
 }
@@ -323,19 +354,13 @@ static int take_order(struct guardian *self) {
     ssize_t length = recvmsg(self->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (length < 0) return errno == EAGAIN ? 0 : errno == EINTR ? 1 : -1;
     if ((size_t)length < sizeof(struct qq_order)) return -1;
-    int liveness_lock = -1;
+    int attached = -1;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-        int received;
-        memcpy(&received, CMSG_DATA(header), sizeof received);
-        // A high number, so that it is not among those that scripts use.
-        liveness_lock = qq_duplicate_above(received, LIVENESS_LOCK_MINIMUM);
-        if (liveness_lock < 0) liveness_lock = received; else close(received);
-    }
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) memcpy(&attached, CMSG_DATA(header), sizeof attached);
     struct qq_order order;
     memcpy(&order, buffer, sizeof order);
     buffer[length] = 0;
-    obey(self, &order, buffer + sizeof order, (size_t)length - sizeof order, liveness_lock);
+    obey(self, &order, buffer + sizeof order, (size_t)length - sizeof order, attached);
     return 1;
 }
 
@@ -349,8 +374,8 @@ static void prepare(struct guardian *self, const struct qq_guardian_setup *start
         if (!(arguments[i] = strdup(start->arguments[i]))) _exit(71);
     if (!arguments) _exit(71);
     self->arguments = arguments;
-    self->cgroup_name = start->cgroup;
-    self->mark = start->mark;
+    // The file might be replaced before a deputy is needed.
+    self->program = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     qq_environment_copy();
     qq_take_title(qq_guardian_name, start->title);
     // Leave qq's process group, so that signals meant for qq (Ctrl-C, kill of the group) do not reach the guardian.
@@ -365,6 +390,14 @@ static void prepare(struct guardian *self, const struct qq_guardian_setup *start
     self->clock = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
     watch_wall_clock(self);
     qq_clock_jump(&self->wall_offset);
+}
+
+/// Gives the lease up in the place of a qq that was killed, now that nothing of the command lives: the next holder need not wait for its end.
+static void give_up_lease(struct guardian *self) {
+    if (self->deputy < 0 || self->program < 0 || qq_boot_now() >= self->deadline) return;
+    close_standard_streams();
+    (void)sched_setscheduler(0, self->policy, &self->parameters);
+    qq_become_deputy(self->program, self->deputy, self->deadline);
 }
 
 static void guard(struct guardian *self) {
@@ -399,6 +432,7 @@ static void guard(struct guardian *self) {
         look_at_clock(self, now);
     }
     qq_cgroup_remove(self->cgroup);
+    give_up_lease(self);
     _exit(0);
 }
 
@@ -409,7 +443,7 @@ int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *p
     if (*pid == 0) {
         static struct guardian self;
         close(ends[0]);
-        self = (struct guardian){.socket = ends[1], .failure = -1, .phase = WAITING};
+        self = (struct guardian){.socket = ends[1], .failure = -1, .deputy = -1, .phase = WAITING};
         prepare(&self, start);
         guard(&self);
     }
@@ -428,15 +462,15 @@ int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *p
     return -1;
 }
 
-int qq_guardian_send(int socket, const struct qq_order *order, const char *environment, size_t length, int liveness_lock) {
+int qq_guardian_send(int socket, const struct qq_order *order, const char *entries, size_t length, int attached) {
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec vectors[] = {
-        {.iov_base = (void *)order, .iov_len = sizeof *order}, {.iov_base = (void *)environment, .iov_len = length}};
+        {.iov_base = (void *)order, .iov_len = sizeof *order}, {.iov_base = (void *)entries, .iov_len = length}};
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = length > 0 ? 2 : 1};
-    if (liveness_lock >= 0) {
+    if (attached >= 0) {
         memset(&control, 0, sizeof control);
         message.msg_control = &control;
         message.msg_controllen = sizeof control;
@@ -444,7 +478,7 @@ int qq_guardian_send(int socket, const struct qq_order *order, const char *envir
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
         header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &liveness_lock, sizeof liveness_lock);
+        memcpy(CMSG_DATA(header), &attached, sizeof attached);
     }
     if (sizeof *order + length >= LARGEST_ORDER) {
         errno = EMSGSIZE;

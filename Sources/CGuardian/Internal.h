@@ -33,3 +33,8 @@ void qq_environment_copy(void);
 void qq_environment_add(char *entries, size_t length);
 /// Runs in the guardian's child: becomes the command, or writes the errno of exec to `failure` and exits.
 void qq_become_command(char *const *arguments, int liveness_lock, int takes_terminal, pid_t guardian, int failure);
+
+/// Becomes the deputy with these words, or returns if that is not possible.
+/// - program: a descriptor of qq's own program.
+/// - end: the end of the lease, in nanoseconds on CLOCK_BOOTTIME.
+void qq_become_deputy(int program, int words, uint64_t end);

@@ -38,6 +38,14 @@ int qq_duplicate_above(int fd, int minimum) { return fcntl(fd, F_DUPFD_CLOEXEC, 
 
 int qq_set_cloexec(int fd, int on) { return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); }
 
+int qq_pipe(int *reading, int *writing) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+    *reading = ends[0];
+    *writing = ends[1];
+    return 0;
+}
+
 static int argument_count;
 static char **argument_values;
 static char *environment_start;

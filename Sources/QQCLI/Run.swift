@@ -12,12 +12,15 @@ public func runAndExit() -> Never { runAndExit(systems: Systems.builtIn) }
 
 /// Runs `qq` for these systems.
 func runAndExit(systems: [SystemDescription]) -> Never {
+    leaveProcessOne()
     Systems.use(systems)
     qq_reserve_standard_streams()
     qq_use_one_heap()
     rememberSignals()
     // The reader of the output can end at any time. That must not end this process while it holds a lease.
     signal(SIGPIPE, SIG_IGN)
+    // A write beyond the limit on the size of files (ulimit -f) fails instead, and is reported.
+    signal(SIGXFSZ, SIG_IGN)
     // On a terminal Swift would answer Ctrl-\ with a stack trace.
     if qq_signal_is_ignored(SIGQUIT) == 0 { signal(SIGQUIT, SIG_DFL) }
     let arguments = processArguments().dropFirst().map { String(cString: $0) }
@@ -28,8 +31,20 @@ func runAndExit(systems: [SystemDescription]) -> Never {
     } catch { environment = error }
     Hidden.take()
     let code = run(arguments, environment)
-    Streams.finish()
+    let isOpen = Streams.finish()
+    guard let code, isOpen || code != ExitCode.yes else { Streams.endByClosedPipe() }
     exit(code)
+}
+
+/// Ends this process by the default action of a signal, as if it had been neither blocked nor ignored.
+func endProcess(by number: CInt) -> Never {
+    var only = sigset_t()
+    sigemptyset(&only)
+    sigaddset(&only, number)
+    signal(number, SIG_DFL)
+    sigprocmask(SIG_UNBLOCK, &only, nil)
+    raise(number)
+    exit(ExitCode.signal(number))
 }
 
 /// The words that this process was started with, its own name first, byte for byte.
@@ -40,9 +55,11 @@ func processArguments() -> [UnsafeMutablePointer<CChar>] {
 }
 
 /// - Parameter problem: the error in the environment, if there is one.
-private func run(_ arguments: [String], _ problem: UsageError?) -> Int32 {
+/// - Returns: the exit code; nil if stdout is a pipe that its reader has closed.
+private func run(_ arguments: [String], _ problem: UsageError?) -> Int32? {
     do {
         try Room.check(.start)
+        if arguments.first == DeputyCommand.word { return try DeputyCommand.run(Array(arguments.dropFirst())) }
         switch try Parser.parse(arguments) {
         case .run(let invocation):
             if let problem { throw problem }
@@ -62,6 +79,7 @@ private func run(_ arguments: [String], _ problem: UsageError?) -> Int32 {
         Messages.error(error)
         return ExitCode.usage
     } catch let error as CoordinationError {
+        if error.code == Output.closedPipe { return nil }
         Messages.error(error)
         return error.exitCode
     } catch {
@@ -114,7 +132,7 @@ private func runSession(_ invocation: Invocation) throws -> Int32 {
     return try onLoop { loop in
         let session = Session(invocation, loop: loop, isInteractive: isInteractive)
         if isInteractive { return try await session.interact() }
-        return try await session.run(script: invocation[Flags.script], keepsGoing: invocation[Flags.keepGoing])
+        return try await session.run(script: invocation.scriptFile, keepsGoing: invocation[Flags.keepGoing])
     }
 }
 

@@ -12,6 +12,8 @@ public enum ExitCode {
     public static let configuration: Int32 = 78
     public static let lost: Int32 = 79
     public static let unsupported: Int32 = 80
+    /// The command ran longer than `--max-run`; as of timeout(1).
+    public static let ranTooLong: Int32 = 124
     public static let commandNotRunnable: Int32 = 126
     public static let commandNotFound: Int32 = 127
 

@@ -25,10 +25,17 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     private let ownTerms = Mutex<Set<UInt64>>([])
     /// The watch of the folder, made when it is first needed.
     private let folderEvents = Mutex<FolderEvents?>(nil)
+    private let warn: @Sendable (String) -> Void
+    private let hasWarned = Atomic(false)
 
     /// - Parameter ownTTL: used for holders that do not record theirs, such as the Go package's.
     /// - Parameter requestTimeout: how long to wait for another process that is changing a file.
-    public init(server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration) {
+    /// - Parameter warn: called at most once: changes are shown late.
+    public init(
+        server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration,
+        warn: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.warn = warn
         self.server = server
         folder = LeaseFolder(path: server.path, isDefault: isDefault)
         self.clock = clock
@@ -130,8 +137,24 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         }
     }
 
+    /// How long to wait for a process that has released its lease to close its lock.
+    private static let timeToClose: Duration = .seconds(1)
+
+    /// Opens a lease file. If its last term is just being closed, waits for that, so that the end of a term is one change for readers and contenders.
+    private func settled(_ name: String, _ access: LeaseFolder.Access) async throws(CoordinationError) -> LeaseTransaction? {
+        let end = clock.now() + Self.timeToClose
+        while true {
+            do {
+                guard let found = try await transaction(name, access) else { return nil }
+                if !rules(found).isClosing || clock.now() >= end { return found }
+            }
+            // The file's lock is released by now, because the rest takes time.
+            do { try await clock.sleep(for: .milliseconds(2)) } catch { throw cancelled(name) }
+        }
+    }
+
     private func changing(_ name: String) async throws(CoordinationError) -> LeaseTransaction {
-        guard let transaction = try await transaction(name, .change) else {
+        guard let transaction = try await settled(name, .change) else {
             throw CoordinationError(
                 .unavailable, "cannot create the lease file", because: "it keeps being removed", at: folder.leaseFile(name),
                 hint: "find out what removes it: only qq should change that folder")
@@ -255,12 +278,14 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         guard let transaction = try await transaction(grant.name, .amend, patience: left > .zero ? left : nil) else {
             return .notHeld(ElectionState(name: grant.name, phase: .free))
         }
-        guard rules(transaction).isTerm(of: grant) else { return .notHeld(try state(transaction)) }
+        let rules = rules(transaction)
+        guard rules.isTerm(of: grant) else { return .notHeld(try state(transaction)) }
         // The process that guards the work releases its lease when none of it is left. Another process with the grant cannot know that.
         let token = transaction.record.token ?? 0
         let isOwn = ownTerms.withLock { $0.remove(token) != nil }
         try vacate(transaction, isClean: isOwn && !grant.leavesProcesses)
-        return .released
+        // A lease that has run out was no longer ours, although nobody else has taken it.
+        return rules.hasRunOut(ownTTL: ownTTL) ? .notHeld(ElectionState(name: grant.name, phase: .free)) : .released
     }
 
     private func vacate(_ transaction: LeaseTransaction, isClean: Bool) throws(CoordinationError) {
@@ -309,7 +334,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     /// - Parameter countingWaiters: whether to count the waiters, which requires reading every lock of the machine.
     func read(_ name: String, countingWaiters: Bool) async throws(CoordinationError) -> ElectionState {
-        guard let transaction = try await transaction(name, .read) else { return ElectionState(name: name, phase: .free) }
+        guard let transaction = try await settled(name, .read) else { return ElectionState(name: name, phase: .free) }
         var found = try state(transaction)
         if countingWaiters, found.phase != .free,
             let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read)
@@ -322,7 +347,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         if folder.isDefault, folder.isMissing { return [] }
         var states: [ElectionState] = []
-        for name in try names() {
+        for name in try names() where filter.name.map({ name.contains($0) }) ?? true {
             do throws(CoordinationError) { states.append(try await read(name)) } catch {
                 // Other files beside leases are not elections. A lease that cannot be read must not hide the others.
                 if error.kind == .brokenData, LeaseTransaction.isForeign(name, in: folder) { continue }
@@ -378,15 +403,22 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     // MARK: Watching
 
-    /// The one watch of the folder, shared by all its users.
-    func events() throws(CoordinationError) -> FolderEvents {
-        try folder.reporting(folder.path, .read) { () throws(SystemCallError) in
-            try folderEvents.withLock { events throws(SystemCallError) in
-                if let events { return events }
-                let made = try FolderEvents(folder.path)
-                events = made
-                return made
+    /// The one watch of the folder, shared by all its users; nil if it has to be polled.
+    func events() throws(CoordinationError) -> FolderEvents? {
+        try folderEvents.withLock { events throws(CoordinationError) in
+            if events == nil { events = try newEvents(folder.path) }
+            return events
+        }
+    }
+
+    /// A watch of a folder; nil if it has to be polled, because inotify is used up.
+    func newEvents(_ path: String) throws(CoordinationError) -> FolderEvents? {
+        do throws(SystemCallError) { return try FolderEvents(path) } catch {
+            guard let shortage = FolderEvents.shortage(error) else { throw folder.problem(error, with: path, .read) }
+            if !hasWarned.exchange(true, ordering: .relaxed) {
+                warn("\(shortage): changes of \(folder.path) are looked for every \(DurationText.brief(FolderWatch.pollPace))")
             }
+            return nil
         }
     }
 }

@@ -44,6 +44,16 @@ final class FolderEvents: Sendable {
 
     deinit { thread.cancel() }
 
+    /// Why the machine has no inotify left for this user, with the setting that limits it (inotify(7)); nil for any other failure.
+    static func shortage(_ error: SystemCallError) -> String? {
+        switch (error.call, error.code) {
+        case ("inotify_init1", EMFILE): "this user's inotify instances are used up (sysctl fs.inotify.max_user_instances)"
+        case ("inotify_add_watch", ENOSPC): "this user's inotify watches are used up (sysctl fs.inotify.max_user_watches)"
+        case ("inotify_init1", ENFILE), ("inotify_init1", ENOMEM), ("inotify_add_watch", ENOMEM): "inotify cannot be used (\(error.reason))"
+        default: nil
+        }
+    }
+
     /// - Parameter names: the elections to watch; nil for all.
     /// - Returns: the id for `forget`.
     func listen(to names: Set<String>?, _ bell: Bell) -> UInt64 {

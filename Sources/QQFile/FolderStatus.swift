@@ -10,31 +10,33 @@ extension FileCoordinator {
         let start = clock.now()
         if folder.isDefault, folder.isMissing {
             // The folder is created with the first lease.
+            let parent = FolderRoom(nearestTo: folder.path)
+            var details: [StatusDetail] = [.init("exists", false), .init("writable", .bool(parent.isWritable))]
+            details += parent.details
+            details += [.init("elections", 0), .init("held", 0), .init("broken", 0)]
             return EndpointStatus(
-                endpoint: server.description, isReachable: true, canGrant: true, roundTrip: clock.now().duration(since: start),
-                details: [.init("exists", false), .init("elections", 0), .init("held", 0), .init("broken", 0)])
+                endpoint: server.description, isReachable: true, canGrant: parent.isWritable && parent.hasRoom,
+                roundTrip: clock.now().duration(since: start), details: details)
         }
         do throws(CoordinationError) {
             let directory = try folder.open(creating: false)
             let states = try await list()
             let roundTrip = clock.now().duration(since: start)
             let fileSystem = FileSystem(of: directory)
-            let isWritable = faccessat(directory.number, ".", W_OK | X_OK, AT_EACCESS) == 0
+            let room = FolderRoom(directory)
             let locksWork = locksWork(directory)
             var details: [StatusDetail] = [
-                .init("exists", true), .init("writable", .bool(isWritable)),
+                .init("exists", true), .init("writable", .bool(room.isWritable)),
                 .init("file_system", .string(fileSystem.name)), .init("shared", .bool(fileSystem.isShared)),
                 .init("locks", .bool(locksWork)),
             ]
-            var space = statvfs()
-            if fstatvfs(directory.number, &space) == 0 {
-                details.append(.init("free_bytes", .number(UInt64(clamping: UInt128(space.f_bavail) * UInt128(space.f_frsize)))))
-            }
+            details += room.details
             details.append(.init("elections", .number(UInt64(states.count))))
             details.append(.init("held", .number(UInt64(states.count { $0.isLed }))))
             details.append(.init("broken", .number(UInt64(states.count { $0.problem != nil }))))
             return EndpointStatus(
-                endpoint: server.description, isReachable: true, canGrant: isWritable && locksWork, roundTrip: roundTrip, details: details)
+                endpoint: server.description, isReachable: true, canGrant: room.isWritable && room.hasRoom && locksWork,
+                roundTrip: roundTrip, details: details)
         } catch {
             return EndpointStatus(endpoint: server.description, isReachable: false, canGrant: false, problem: error.reason)
         }

@@ -1,7 +1,8 @@
 import Glibc
 import QQCore
 
-/// The elections of a folder as they change: inotify(7) shows writes and the ends of holders, and the clock shows leases that expire.
+/// The elections of a folder as they change: inotify(7) shows writes and the ends of holders, and the clock shows leases that expire. Where inotify is used
+/// up, the files are read again and again.
 actor FolderWatch {
     private let coordinator: FileCoordinator
     private let names: [String]
@@ -9,6 +10,10 @@ actor FolderWatch {
     private var changes: ChangeDetector
     private var pending: [ElectionState] = []
     private var listening: (events: FolderEvents, id: UInt64)?
+    /// The pause between reads without inotify.
+    static let pollPace: Duration = .seconds(1)
+
+    private var isPolling = false
     /// Whether the folder does not exist, so that the one above it is watched.
     private var isProvisional = false
 
@@ -23,7 +28,7 @@ actor FolderWatch {
     /// The next state that differs from the previous one; the present ones first.
     func next() async throws -> ElectionState? {
         while pending.isEmpty {
-            if listening != nil { try await waitForSomething() }
+            if listening != nil || isPolling { try await waitForSomething() }
             if listening == nil || isProvisional { try listen() }
             try await readAll()
         }
@@ -36,16 +41,17 @@ actor FolderWatch {
         listening = nil
         isProvisional = folder.isDefault && folder.isMissing
         let events = try isProvisional ? eventsAbove(folder) : coordinator.events()
-        listening = (events, events.listen(to: isProvisional ? nil : Set(names), bell))
+        isPolling = events == nil
+        listening = events.map { (events: $0, id: $0.listen(to: isProvisional ? nil : Set(names), bell)) }
     }
 
     /// A default folder that does not exist yet is not an error: the nearest folder above it shows when it is created.
-    private func eventsAbove(_ folder: LeaseFolder) throws(CoordinationError) -> FolderEvents {
+    private func eventsAbove(_ folder: LeaseFolder) throws(CoordinationError) -> FolderEvents? {
         var path = folder.path
         while access(path, F_OK) != 0, let slash = path.lastIndex(of: "/"), path != "/" {
             path = slash == path.startIndex ? "/" : String(path[..<slash])
         }
-        return try folder.reporting(path) { () throws(SystemCallError) in try FolderEvents(path) }
+        return try coordinator.newEvents(path)
     }
 
     private func readAll() async throws {
@@ -72,7 +78,8 @@ actor FolderWatch {
         // The end of a lease causes no event.
         let soonest = changes.last.values.filter { $0.isLed }.compactMap { $0.remaining }.min()
         let now = coordinator.clock.now()
-        await bell.wait(until: soonest.map { now + $0 + .milliseconds(1) } ?? .distantFuture, coordinator.clock)
+        let end = soonest.map { now + $0 + .milliseconds(1) } ?? .distantFuture
+        await bell.wait(until: isPolling ? min(end, now + Self.pollPace) : end, coordinator.clock)
         try Task.checkCancellation()
     }
 }

@@ -78,6 +78,15 @@ struct LeaseFileRules: Sendable, Hashable {
     /// The file that a live holder has locked might have been deleted, for example by a clean-up. Only the lease then shows when its term ends.
     private var isLockFileTheSame: Bool { record.lockFile == nil || record.lockFile == lockFile }
 
+    /// Whether the lease has ended by the clocks. A time that cannot be judged counts as not over.
+    func hasRunOut(ownTTL: Duration) -> Bool {
+        do throws(FromTheFuture) { return try remaining(ownTTL: ownTTL) <= .zero } catch { return false }
+    }
+
+    /// Whether the process that guarded the work of a term has just released its lease, after the end of all of it, and has its lock for a moment longer. If
+    /// the lock stays, another process has it, and the election stays held.
+    var isClosing: Bool { record.holder.isEmpty && record.cleanFor != nil && liveToken != nil && liveToken == record.token }
+
     func decide(_ request: AcquireRequest) throws(FromTheFuture) -> Decision {
         // Both are at most `LeaseRecord.largestToken`; larger tokens are never written.
         let next = max(record.token ?? 0, highestToken) + 1

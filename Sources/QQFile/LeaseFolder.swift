@@ -129,12 +129,18 @@ struct LeaseFolder: Sendable {
     /// - Parameter access: the access to the file that was requested.
     func problem(_ error: SystemCallError, with file: String, _ access: Access = .change) -> CoordinationError {
         let isFolder = file == path
-        func say(_ kind: CoordinationError.Kind, _ hint: String?, because reason: String? = nil) -> CoordinationError {
+        func say(
+            _ kind: CoordinationError.Kind, _ hint: String?, because reason: String? = nil, canPass: Bool? = nil
+        ) -> CoordinationError {
             let what = isFolder ? "cannot use the lease folder" : "cannot use the lease file"
-            return CoordinationError(kind, what, because: reason ?? error.reason, at: file, hint: hint)
+            var told = CoordinationError(kind, what, because: reason ?? error.reason, at: file, hint: hint)
+            told.canPass = canPass
+            return told
         }
         switch error.code {
-        case ENOENT: return say(.configuration, "make the folder first, so that a mistyped one is never taken: mkdir -p \(path)")
+        // The file system might not be mounted yet, or not be writable yet.
+        case ENOENT:
+            return say(.configuration, "make the folder first, so that a mistyped one is never taken: mkdir -p \(path)", canPass: true)
         case ENOTDIR: return say(.configuration, "name a folder with -s file:///DIR")
         case ELOOP:
             return say(
@@ -146,9 +152,16 @@ struct LeaseFolder: Sendable {
                 ? "run qq as the folder's owner, as root, or as a member of the group that shares it: others cannot read its elections"
                 : "run qq as a user who may write there, or choose another folder with -s file:///DIR"
             return say(.denied, who)
-        case EROFS: return say(.denied, "choose a folder on a file system that can be written, with -s file:///DIR")
-        case EISDIR: return say(.brokenData, "move it away, or choose another name")
+        case EROFS: return say(.denied, "choose a folder on a file system that can be written, with -s file:///DIR", canPass: true)
+        case EISDIR: return say(.brokenData, "move it away, or choose another name", canPass: false)
         case ENOSPC, EDQUOT: return say(.unavailable, "nothing was granted and the old content stays; make room and try again")
+        case EFBIG:
+            // The limit of this process stays as it is, however long it waits.
+            return say(
+                .unavailable,
+                "nothing was granted and the old content stays; raise the limit on the size of files (ulimit -f) to at least \(LeaseJournal.longestFile >> 10) KiB: that long is a lease's journal, most of it a hole",
+                canPass: false
+            )
         case ENAMETOOLONG: return say(.configuration, "choose a shorter path with -s file:///DIR")
         default: return say(.unavailable, nil)
         }

@@ -15,6 +15,8 @@ struct LeaseJournal: Sendable, Hashable {
     static let slotCount = 2
     /// Almost every entry fits into this size.
     static let usualSize = 2048
+    /// The length of the file with usual entries. Between the slots it is a hole: it occupies a block for each slot, and not its length.
+    static let longestFile = UInt(slotSize * (slotCount - 1) + usualSize)
     /// The largest lease file; a slot holds two.
     static let largestLeaseFile = 16 * 1024
     private static let magic = "qq-lease-journal 1"

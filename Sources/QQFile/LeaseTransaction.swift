@@ -132,18 +132,22 @@ struct LeaseTransaction {
                 try side.read(at: slot * LeaseJournal.slotSize, count: 64)
             }
             guard LeaseJournal.isForeign(slot: start) else { continue }
-            throw CoordinationError(
+            var error = CoordinationError(
                 .brokenData, "cannot use the journal of \(name)", because: "it is some other program's file", at: path,
                 hint: "choose another name: this file stays as it is")
+            error.canPass = false
+            throw error
         }
     }
 
     private static func broken(_ problem: LeaseRecord.Broken, _ path: String) -> CoordinationError {
-        CoordinationError(
+        var error = CoordinationError(
             .brokenData, "cannot understand the lease file", because: problem.reason, at: path,
             hint: problem.isForeign
                 ? "choose another name: this file is some other program's, and stays as it is"
                 : "inspect it; if no process works under this lease, empty it: truncate -s 0 \(path)")
+        if problem.isForeign { error.canPass = false }
+        return error
     }
 
     /// Whether a file with the name of a lease file is another program's: valid JSON that is not a lease, or far too large for one, without anything of
@@ -165,9 +169,11 @@ struct LeaseTransaction {
     /// - Throws: `.brokenData` if the token exceeds the largest one.
     func checkToken(_ token: UInt64) throws(CoordinationError) {
         guard max(token, highestToken) <= LeaseRecord.largestToken else {
-            throw CoordinationError(
+            var error = CoordinationError(
                 .brokenData, "cannot write the lease file", because: "the fencing tokens are used up", at: folder.leaseFile(name),
                 hint: "choose another name; tokens must never start again while anything remembers the larger ones")
+            error.canPass = false
+            throw error
         }
     }
 

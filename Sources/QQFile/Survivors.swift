@@ -38,9 +38,9 @@ struct Survivors {
     static func sleepers(on sideFile: stat, byte: Int64) -> Int? {
         let inode = ":\(sideFile.st_ino)"
         let start = Substring(String(byte))
-        let lines = ReadableFile.text(of: "/proc/locks", upTo: 1 << 20).split(separator: "\n")
-        guard !lines.isEmpty else { return nil }
-        return lines.count { line in
+        // The file is empty where nothing at all is locked.
+        guard let locks = try? ReadableFile.contents(of: "/proc/locks", upTo: 1 << 20) else { return nil }
+        return String(decoding: locks, as: UTF8.self).split(separator: "\n").count { line in
             let words = line.split(separator: " ")
             return words.contains("->") && words.contains { $0.hasSuffix(inode) } && words.suffix(2).first == start
         }

@@ -1,9 +1,7 @@
 import Synchronization
 
 /// The outcome of a call: the first answer that one of several tasks gives.
-final class FirstAnswer: Sendable {
-    typealias Answer = Result<[UInt8], any Error>
-
+public final class FirstAnswer<Answer: Sendable>: Sendable {
     private enum State {
         case open(CheckedContinuation<Answer, Never>?)
         case given(Answer)
@@ -11,8 +9,10 @@ final class FirstAnswer: Sendable {
 
     private let state = Mutex(State.open(nil))
 
+    public init() {}
+
     /// Gives the answer. Later answers are ignored.
-    func give(_ answer: Answer) {
+    public func give(_ answer: Answer) {
         let waiting = state.withLock { state -> CheckedContinuation<Answer, Never>? in
             guard case .open(let waiting) = state else { return nil }
             state = .given(answer)
@@ -22,7 +22,7 @@ final class FirstAnswer: Sendable {
     }
 
     /// Waits for the answer. Call this once.
-    func wait() async -> Answer {
+    public func wait() async -> Answer {
         await withCheckedContinuation { continuation in
             let given = state.withLock { state -> Answer? in
                 if case .given(let answer) = state { return answer }

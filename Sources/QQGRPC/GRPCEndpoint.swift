@@ -1,9 +1,8 @@
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
-import Glibc
 import NIOCore
-import NIOPosix
 import QQCore
+import QQNetwork
 import SwiftProtobuf
 import Synchronization
 
@@ -13,29 +12,16 @@ import Synchronization
 /// then goes over a new connection.
 public final class GRPCEndpoint: Sendable {
     public let host: ServerURL.Host
-    private let settings: GRPCSettings
-    private let clock: any LeaseClock
-    private let deadlines: Deadlines
+    let settings: GRPCSettings
+    let clock: any LeaseClock
+    let deadlines: Deadlines
     private let current = Mutex<Connection?>(nil)
 
-    private typealias Transport = HTTP2ClientTransport.Posix
-
-    /// One thread serves all connections of the process; it starts with the first of them. All signals are blocked in it, because a signal
-    /// that no other thread has blocked yet would end the process there.
-    private static let thread = {
-        var (all, before) = (sigset_t(), sigset_t())
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        return MultiThreadedEventLoopGroup(numberOfThreads: 1).next()
-    }()
-    /// The library's own tasks run on that thread, too: one call takes many steps between tasks and connection, and handing each step from
-    /// thread to thread takes longer than the steps themselves.
-    private static let executor = EventLoopExecutor(thread)
+    typealias Transport = HTTP2ClientTransport.Posix
 
     /// The library's transport, which holds one connection. The library's client adds streams of messages and repeated calls, which one
     /// request with one answer would pass through for nothing.
-    private final class Connection: Sendable {
+    final class Connection: Sendable {
         let transport: Transport
         let tls: TLSGuard?
         /// Whether a call over this connection has been answered.
@@ -52,7 +38,7 @@ public final class GRPCEndpoint: Sendable {
         self.settings = settings
         self.clock = clock
         // This must not start the thread, because a guarded run forks after it.
-        deadlines = Deadlines(clock, on: { Self.executor }, failure: RPCError(code: .deadlineExceeded, message: "no answer in time"))
+        deadlines = Deadlines(clock, on: { NetworkThread.executor })
     }
 
     /// Without this, the library would keep reconnecting for no one.
@@ -62,7 +48,7 @@ public final class GRPCEndpoint: Sendable {
     public static func inARow<Value: Sendable>(
         _ calls: @Sendable () async throws(GRPCFailure) -> Value
     ) async throws(GRPCFailure) -> Value {
-        try await withTaskExecutorPreference(executor) { () async throws(GRPCFailure) in try await calls() }
+        try await withTaskExecutorPreference(NetworkThread.executor) { () async throws(GRPCFailure) in try await calls() }
     }
 
     /// Begins to connect, so that the first call finds a connection. Errors are reported by the first call.
@@ -73,8 +59,9 @@ public final class GRPCEndpoint: Sendable {
     /// - Parameters:
     ///   - isRepeatable: whether the call can be carried out twice. It is then made again over a new connection if the old one was cut.
     ///   - timeout: for connecting and the answer together.
+    ///   - metadata: additional metadata of the call, such as a token.
     public func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
-        _ method: MethodDescriptor, _ request: Request, isRepeatable: Bool, timeout: Duration
+        _ method: MethodDescriptor, _ request: Request, isRepeatable: Bool, timeout: Duration, metadata: Metadata = [:]
     ) async throws(GRPCFailure) -> Response {
         func failed(_ code: RPCError.Code, _ reason: String, wasSent: Bool) -> GRPCFailure {
             GRPCFailure(code, reason, at: host.description, wasSent: wasSent)
@@ -87,7 +74,7 @@ public final class GRPCEndpoint: Sendable {
             let reason = "the request has \(question.count) bytes, and the maximum is \(settings.maximumMessage)"
             throw failed(.resourceExhausted, reason, wasSent: false)
         }
-        let answer = try await call(method, question, isRepeatable: isRepeatable, timeout: timeout)
+        let answer = try await call(method, question, isRepeatable: isRepeatable, timeout: timeout, metadata)
         guard let response = try? Response(serializedBytes: answer) else {
             throw failed(.dataLoss, "the server's answer cannot be decoded", wasSent: true)
         }
@@ -95,7 +82,7 @@ public final class GRPCEndpoint: Sendable {
     }
 
     private func call(
-        _ method: MethodDescriptor, _ request: [UInt8], isRepeatable: Bool, timeout: Duration
+        _ method: MethodDescriptor, _ request: [UInt8], isRepeatable: Bool, timeout: Duration, _ metadata: Metadata
     ) async throws(GRPCFailure) -> [UInt8] {
         let deadline = clock.now() + timeout
         var refusals = 0
@@ -103,7 +90,7 @@ public final class GRPCEndpoint: Sendable {
             let connection = try connection()
             let wasProven = connection.isProven.load(ordering: .relaxed)
             do throws(GRPCFailure) {
-                let response = try await call(method, request, over: connection, until: deadline)
+                let response = try await call(method, request, over: connection, until: deadline, metadata)
                 connection.isProven.store(true, ordering: .relaxed)
                 return response
             } catch {
@@ -123,19 +110,21 @@ public final class GRPCEndpoint: Sendable {
     }
 
     private func call(
-        _ method: MethodDescriptor, _ request: [UInt8], over connection: Connection, until deadline: BootInstant
+        _ method: MethodDescriptor, _ request: [UInt8], over connection: Connection, until deadline: BootInstant, _ additional: Metadata
     ) async throws(GRPCFailure) -> [UInt8] {
         let sent = Flag()
         var options = CallOptions.defaults
         options.maxRequestMessageBytes = settings.maximumMessage
         options.maxResponseMessageBytes = settings.maximumMessage
         let fixedOptions = options
-        let metadata: Metadata = [RequestTimeout.key: .string(RequestTimeout.text(deadline.duration(since: clock.now())))]
+        var all = additional
+        all.addString(RequestTimeout.text(deadline.duration(since: clock.now())), forKey: RequestTimeout.key)
+        let metadata = all
         // The library would use threads of its own for the time limit (`CallOptions.timeout`), and another clock. It also does not always
         // wake a call that is cancelled while waiting for its connection. The method therefore waits for the answer, the deadline or the
         // cancellation, whichever comes first.
-        let answer = FirstAnswer()
-        let asking = Task(executorPreference: Self.executor) {
+        let answer = FirstAnswer<Result<[UInt8], any Error>>()
+        let asking = Task(executorPreference: NetworkThread.executor) {
             do {
                 try await connection.transport.withStream(descriptor: method, options: fixedOptions) { stream, _ in
                     // The answer is given before the stream is closed.
@@ -143,7 +132,9 @@ public final class GRPCEndpoint: Sendable {
                 }
             } catch { answer.give(.failure(error)) }
         }
-        let watch = deadlines.watch(answer, until: deadline)
+        let watch = deadlines.watch(until: deadline) {
+            answer.give(.failure(RPCError(code: .deadlineExceeded, message: "no answer in time")))
+        }
         let found = await withTaskCancellationHandler {
             await answer.wait()
         } onCancel: {
@@ -181,7 +172,7 @@ public final class GRPCEndpoint: Sendable {
         return message
     }
 
-    private final class Flag: Sendable {
+    final class Flag: Sendable {
         private let value = Atomic(false)
         var isSet: Bool { value.load(ordering: .relaxed) }
         func set() { value.store(true, ordering: .relaxed) }
@@ -190,7 +181,7 @@ public final class GRPCEndpoint: Sendable {
 
     // MARK: The connection
 
-    private func connection() throws(GRPCFailure) -> Connection {
+    func connection() throws(GRPCFailure) -> Connection {
         do {
             return try current.withLock { current in
                 if let current { return current }
@@ -202,7 +193,7 @@ public final class GRPCEndpoint: Sendable {
     }
 
     private func connect() throws -> Connection {
-        let tls = settings.tls.map { TLSGuard($0, host: host.name) }
+        let tls = settings.tls.map { Self.security($0, host: host.name, hint: settings.plainTextHint) }
         let transport = try HTTP2ClientTransport.Posix(
             target: target, transportSecurity: tls == nil ? .plaintext : .customSecure,
             config: .defaults { config in
@@ -213,9 +204,14 @@ public final class GRPCEndpoint: Sendable {
                     .init(time: $0.interval, timeout: $0.timeout, allowWithoutCalls: true)
                 }
             },
-            eventLoopGroup: Self.thread)
-        Task(executorPreference: Self.executor) { try? await transport.connect() }
+            eventLoopGroup: NetworkThread.eventLoop)
+        Task(executorPreference: NetworkThread.executor) { try? await transport.connect() }
         return Connection(transport, tls)
+    }
+
+    private static func security(_ options: TLSOptions, host: String, hint: String) -> TLSGuard {
+        // The protocol's name in ALPN (RFC 9113, section 3.2).
+        TLSGuard(options, host: host, protocols: ["h2"], hint: hint)
     }
 
     /// An IP address is used as it is, because resolving takes threads of its own.
@@ -229,7 +225,7 @@ public final class GRPCEndpoint: Sendable {
     }
 
     /// Stops using a connection. Calls that are under way continue to their end.
-    private func drop(_ connection: Connection) {
+    func drop(_ connection: Connection) {
         current.withLock { current in if current === connection { current = nil } }
         connection.transport.beginGracefulShutdown()
     }

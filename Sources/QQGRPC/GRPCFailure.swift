@@ -95,7 +95,10 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     static let notHTTP2 = "the program that answers does not speak HTTP/2"
-    static let noAnswer = "the server ended the connection without an answer"
+    /// The message if a server has ended the connection at once, as one with TLS does that is spoken to without.
+    public static let noAnswer = "the server ended the connection without an answer"
+    /// The message if an answer has more bytes than the settings allow.
+    public static let tooLarge = "the server's answer has more bytes than qq accepts"
 
     /// Whether the request might have been carried out despite the status.
     private var canBeCarriedOut: Bool {
@@ -151,9 +154,27 @@ extension GRPCFailure {
         return error.cause.map { reason($0) } ?? words(error)
     }
 
-    private static func words(_ error: RPCError) -> String {
-        error.message.contains("before completing the HTTP/2 connection preface") ? noAnswer : error.message
-    }
+    /// The library's own messages, by a part of each, in our words. All others are the server's.
+    private static let words: [(part: String, own: String)] = [
+        ("before completing the HTTP/2 connection preface", noAnswer),
+        ("received RST_STREAM frame (0x7: refused stream)", "the server refused the call"),
+        ("received RST_STREAM frame", "the server broke the call off"),
+        ("Stream unexpectedly closed", "the connection was lost"),
+        ("The TCP connection was dropped unexpectedly", "the connection was lost"),
+        ("no subchannel available", "not connected"), ("subchannel isn't ready", "not connected"),
+        ("subchannel is unavailable", "not connected"), ("Subchannel shutdown", "not connected"),
+        ("Could not establish a connection to", "not connected"), ("channel is closed", "not connected"),
+        ("channel is shutdown", "not connected"),
+        ("The channel was closed", "not connected"), ("Transport is shut", "not connected"),
+        ("RPC timed out before completing", "no answer in time"), ("Failed to resolve server name", "no such host"),
+        ("Couldn't resolve address for", "no such host"),
+        ("No messages received, exactly one was expected", "the server's answer has no content"),
+        ("exceeded the configured maximum payload size", tooLarge), ("Failed to decode message", "the server's answer cannot be decoded"),
+        ("Stream is in an error state", "the connection failed"),
+        ("The transport threw an unexpected error", "the connection failed"), ("Write failed", "the connection failed"),
+    ]
+
+    private static func words(_ error: RPCError) -> String { words.first { error.message.contains($0.part) }?.own ?? error.message }
 
     private static func details(_ bytes: [UInt8]) -> [Detail] {
         guard let status = try? Google_Rpc_Status(serializedBytes: bytes) else { return [] }

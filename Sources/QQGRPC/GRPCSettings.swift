@@ -8,6 +8,9 @@ public struct GRPCSettings: Sendable, Hashable {
     /// Size of the largest message that is sent or received, in bytes; gRPC's own limit.
     public var maximumMessage = 4 * 1024 * 1024
 
+    /// The hint for a server that does not speak TLS although it should.
+    public var plainTextHint = "without TLS, the server's URL begins with qq:// or raftlock://"
+
     /// Keepalive pings; nil for none.
     public var keepalive: Keepalive? = Keepalive()
 

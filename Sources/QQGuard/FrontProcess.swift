@@ -32,7 +32,10 @@ public struct FrontProcess: Sendable {
     public func commandWasInterrupted() { _ = qq_front_tell(socket, QQ_FRONT_INTERRUPTED.rawValue, 0) }
 }
 
-/// Remembers the signal dispositions and the mask that the process started with, for the command to inherit. Call this first of all.
+/// Makes process 1 of a container a small init, whose child this process is from then on. Init.c describes why. Call this first of all.
+public func leaveProcessOne() { qq_init_start() }
+
+/// Remembers the signal dispositions and the mask that the process started with, for the command to inherit. Call this before any of them is changed.
 public func rememberSignals() { qq_signals_remember() }
 
 /// Makes orphaned descendants children of this process, so that it can end them if the guardian is killed.

@@ -65,13 +65,18 @@ extension GuardSession {
         /// This process survives, and the lease is left to expire.
         case leftAlive(Int32)
         case holding(until: BootInstant)
+        /// The command ran longer than allowed, and is being ended.
+        case ranTooLong(Duration)
     }
 
     public enum Outcome: Sendable, Hashable {
         case refused(ElectionState)
         case timedOut(ElectionState?)
+        case timedOutInOutage(CoordinationError)
         case failed(CoordinationError)
         case commandEnded(CommandStatus)
+        /// The command was ended because it ran longer than allowed.
+        case ranTooLong
         /// errno of execve(2).
         case commandNotRun(Int32)
         /// The command was ended because the term was.

@@ -7,10 +7,13 @@ public struct GuardSession: Sendable {
     public struct Configuration: Sendable, Hashable {
         /// The lease is kept for at least this long, counted from the start of the term.
         public var minimumHold: Duration
+        /// The command is ended after this long, counted from its start; nil for no limit.
+        public var maximumRun: Duration?
         public var timing: Guardian.Timing
 
-        public init(minimumHold: Duration, timing: Guardian.Timing) {
+        public init(minimumHold: Duration, maximumRun: Duration? = nil, timing: Guardian.Timing) {
             self.minimumHold = minimumHold
+            self.maximumRun = maximumRun
             self.timing = timing
         }
     }
@@ -41,6 +44,12 @@ public struct GuardSession: Sendable {
     /// Whether the session no longer holds a lease, so that there is nothing to release.
     private var leaseIsOver = false
     private var status: CommandStatus?
+    /// Time at which the command has run for as long as is allowed; nil if it has no limit, does not run yet, or that time has passed.
+    private var runUntil: BootInstant?
+    /// Whether the command is ended because it ran too long.
+    private var hasOverrun = false
+    /// Whether the lease is held for the minimum time after a command that ran too long has ended: not after a request to step down.
+    private var keepsMinimum = true
     /// The outcome to report once the campaign, which is being called off, has ended.
     private var pendingOutcome: Outcome?
     /// Number of batches of hooks that were requested and have not ended; they run one after another.
@@ -118,7 +127,7 @@ public struct GuardSession: Sendable {
             default: break
             }
             return order(.extend, at: now)
-        case .waiting, .releaseFailed, .notWithdrawn: return [.message(.lease(event))]
+        case .waiting, .outage, .outageOver, .releaseFailed, .notWithdrawn: return [.message(.lease(event))]
         case .retrying(let error, _):
             lastFailure = error
             return [.message(.lease(event))]
@@ -138,9 +147,15 @@ public struct GuardSession: Sendable {
         case .running(let grant):
             phase = .ending(grant, reason)
             return said + order(softly ? .terminate : .kill, at: now)
-        case .ending: return softly ? [] : order(.kill, at: now)
+        case .ending(let grant, let earlier):
+            if softly {
+                keepsMinimum = false
+                return []
+            }
+            phase = .ending(grant, hasOverrun ? reason : earlier)
+            return order(.kill, at: now)
         // The command ended while the lease was held, so its result counts.
-        case .keeping(let grant, let status, _): return said + conclude(grant, .commandEnded(status))
+        case .keeping(let grant, let status, _): return said + conclude(grant, result(of: status))
         case .campaigning, .concluding, .releasing, .done: return []
         }
     }
@@ -151,6 +166,7 @@ public struct GuardSession: Sendable {
         case (.releasing(let result), _): return exit(result)
         case (.campaigning, .refused(let state)): return exit(.refused(state))
         case (.campaigning, .timedOut(let state)): return exit(.timedOut(state))
+        case (.campaigning, .timedOutInOutage(let error)): return exit(pendingOutcome ?? .timedOutInOutage(error))
         case (.campaigning, .failed(let error)): return exit(pendingOutcome ?? .failed(error))
         case (.campaigning, _): return exit(pendingOutcome ?? .lost("stopped"))
         // `.lost` has reported the end of the lease; the command is being ended.
@@ -190,6 +206,7 @@ public struct GuardSession: Sendable {
         switch report {
         case .started(let pid):
             command = pid
+            if case .running = phase { runUntil = configuration.maximumRun.map { now + $0 } }
             return [.commandRuns(pid)]
         case .stopped(let number): return [.commandStopped(number)]
         case .survivor(let pid): return survives(pid)
@@ -219,16 +236,29 @@ public struct GuardSession: Sendable {
         survivor = nil
         switch phase {
         case .running(let grant):
-            let ended = status ?? .died(signal: SIGKILL)
-            let until = electedAt + configuration.minimumHold
-            if now < until {
-                phase = .keeping(grant, ended, until: until)
-                return said + [.message(.holding(until: until))]
-            }
-            return said + conclude(grant, .commandEnded(ended))
+            return said + settle(grant, at: now)
+        // Ended in time, and the lease is still held.
+        case .ending(let grant, _) where hasOverrun && !leaseIsOver: return said + settle(grant, at: now)
         case .ending(let grant, let reason): return conclude(grant, .lost(reason))
         default: return said
         }
+    }
+
+    /// The command and all that it started have ended while the lease is held.
+    private mutating func settle(_ grant: Grant, at now: BootInstant) -> [Action] {
+        let ended = status ?? .died(signal: SIGKILL)
+        let until = electedAt + configuration.minimumHold
+        guard now < until, keepsMinimum else { return conclude(grant, result(of: ended)) }
+        phase = .keeping(grant, ended, until: until)
+        return [.message(.holding(until: until))]
+    }
+
+    private func result(of status: CommandStatus) -> Outcome { hasOverrun ? .ranTooLong : .commandEnded(status) }
+
+    private mutating func overrun(_ grant: Grant, _ limit: Duration, at now: BootInstant) -> [Action] {
+        hasOverrun = true
+        phase = .ending(grant, "it ran too long")
+        return [.message(.ranTooLong(limit))] + order(.terminate, at: now)
     }
 
     private mutating func survives(_ pid: Int32) -> [Action] {
@@ -392,14 +422,14 @@ public struct GuardSession: Sendable {
         case .preparing: return watchdogMoment
         case .running, .ending:
             if let force { return force.next }
-            return [orders.due, killAt, lookAt, watchdogMoment].compactMap { $0 }.min()
+            return [orders.due, killAt, lookAt, runUntil, watchdogMoment].compactMap { $0 }.min()
         default: return nil
         }
     }
 
     private mutating func timer(at now: BootInstant) -> [Action] {
         switch phase {
-        case .keeping(let grant, let status, let until): return now >= until ? conclude(grant, .commandEnded(status)) : []
+        case .keeping(let grant, let status, let until): return now >= until ? conclude(grant, result(of: status)) : []
         case .preparing(let grant) where now >= watchdogMoment:
             return [.endHooks] + conclude(grant, .lost(LossReason.expired(lastFailure).description))
         case .running, .ending: return look(at: now)
@@ -418,6 +448,11 @@ public struct GuardSession: Sendable {
             return forceEnd()
         }
         var actions: [Action] = []
+        if let end = runUntil, let limit = configuration.maximumRun, now >= end {
+            // Also if the command is being ended for another reason: a moment that has passed must not stay the next one.
+            runUntil = nil
+            if case .running(let grant) = phase { actions += overrun(grant, limit, at: now) }
+        }
         for order in orders.takeLate(at: now) { actions += carryOut(order, at: now) }
         if let killAt, now >= killAt { actions += forceEnd() }
         if let lookAt, now >= lookAt {

@@ -16,6 +16,8 @@ public struct GuardedCommand: Sendable {
     let configuration: GuardSession.Configuration
     let hooks: Hooks
     let environment: Environment
+    let mark: @Sendable (Grant) -> TermMark
+    let deputy: @Sendable (Grant) -> Deputy?
     let elected: @Sendable () -> Void
     let tell: @Sendable (GuardSession.Message) -> Void
     let hookFailed: @Sendable (String, String) -> Void
@@ -24,10 +26,13 @@ public struct GuardedCommand: Sendable {
     ///   - guardian: forked before any thread was started.
     ///   - lifeline: the lifeline pipe, which reaches its end when the session that started this process has ended.
     ///   - lease: the session of the lease that the command runs under; it has not been run.
+    ///   - mark: marks the processes of a term, which only its grant names.
+    ///   - deputy: gives a lease up if this process is killed; nil if the lease is then left to expire.
     ///   - elected: called when a term begins, before its hooks and the command.
     public init(
         guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, lease: SessionDriver,
         configuration: GuardSession.Configuration, hooks: Hooks, environment: @escaping Environment,
+        mark: @escaping @Sendable (Grant) -> TermMark, deputy: @escaping @Sendable (Grant) -> Deputy?,
         elected: @escaping @Sendable () -> Void,
         tell: @escaping @Sendable (GuardSession.Message) -> Void, hookFailed: @escaping @Sendable (String, String) -> Void
     ) {
@@ -39,12 +44,14 @@ public struct GuardedCommand: Sendable {
         self.configuration = configuration
         self.hooks = hooks
         self.environment = environment
+        self.mark = mark
+        self.deputy = deputy
         self.elected = elected
         self.tell = tell
         self.hookFailed = hookFailed
     }
 
-    /// Signals for the command, not for qq. `signals` adds SIGCHLD, for the orphans of hooks, which become children of this process.
+    /// Signals for the command, not for qq. `signals` adds SIGCHLD, for orphans of hooks and other children, which become children of this process.
     public static let forwarded = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP]
     public static let signals = forwarded + [SIGCHLD]
 
@@ -57,7 +64,7 @@ public struct GuardedCommand: Sendable {
     /// Returns the outcome, once the command and everything that it started have ended and the lease is released.
     public func run(signals: SignalSource) async -> GuardSession.Outcome {
         let (inputs, post) = AsyncStream.makeStream(of: Input.self)
-        let queue = HookQueue(hooks, on: loop, reap: { guardian.reap() }, failed: hookFailed)
+        let queue = HookQueue(hooks, on: loop, failed: hookFailed)
         var leavesSurvivors = false
         let outcome = await withTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -76,7 +83,7 @@ public struct GuardedCommand: Sendable {
             }
             group.addTask {
                 while let signal = try? await signals.next() {
-                    if signal == SIGCHLD { queue.reapOrphans() } else { post.yield(.event(.signal(signal))) }
+                    if signal == SIGCHLD { ChildProcesses.reap() } else { post.yield(.event(.signal(signal))) }
                 }
             }
             group.addTask { await queue.run { post.yield(.event(.hooksRan)) } }
@@ -142,8 +149,9 @@ public struct GuardedCommand: Sendable {
 
     private func start(_ number: UInt64, under grant: Grant, livenessLock: (any LivenessLock)?) throws(SystemCallError) {
         try guardian.run(
-            number, environment: environment(.elected, grant), grant: grant, timing: configuration.timing.fitting(grant.ttl),
-            livenessLock: livenessLock, takesTerminal: front?.givesTerminal ?? false)
+            number, environment: environment(.elected, grant), mark: mark(grant), grant: grant,
+            timing: configuration.timing.fitting(grant.ttl),
+            livenessLock: livenessLock, deputy: deputy(grant), takesTerminal: front?.givesTerminal ?? false)
         closeStandardStreams()
     }
 

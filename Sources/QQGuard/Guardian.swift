@@ -11,10 +11,11 @@ public final class Guardian: Sendable {
     /// A descriptor that refers to the guardian for good, unlike its pid, which another process can get once the guardian has been reaped.
     private let process: CInt
     private let pid: pid_t
-    private let mark: TermMark
     private let loop: MainLoop
+    /// The name of the cgroup of the command; nil until the command is to run.
+    private let cgroup = Mutex<String?>(nil)
     /// The command's pid, and its status if this process has reaped it.
-    private let children = Mutex<(command: pid_t?, status: CommandStatus?)>((nil, nil))
+    private let command = Mutex<(pid: pid_t?, status: CommandStatus?)>((nil, nil))
 
     /// A report of the guardian.
     public enum Report: Sendable, Hashable {
@@ -63,23 +64,20 @@ public final class Guardian: Sendable {
     ///   - name: the election, for the guardian's title.
     /// - Throws: `SystemCallError` if the kernel cannot create a process.
     public init(
-        arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, name: String, mark: TermMark, loop: MainLoop
+        arguments: UnsafePointer<UnsafeMutablePointer<CChar>?>, name: String, loop: MainLoop
     ) throws(SystemCallError) {
         assert(Self.threads == 1, "a thread was started before the guardian: locks that it holds now stay locked in the guardian forever")
         var socket: CInt = -1
         var process: CInt = -1
         var pid: pid_t = 0
         // The title is not the name of this program, so that a signal to every process named qq spares the guardian.
-        let mark = qq_guardian_shows(mark.entry) != 0 ? mark : mark.withoutKind()
-        let words = ["lease-guardian \(Printable.text(name))", mark.entry, mark.cgroup]
-        let texts = words.map { (word: String) in strdup(word) }
-        defer { for text in texts { free(text) } }
-        var start = qq_guardian_setup(arguments: arguments, title: texts[0], mark: texts[1], cgroup: texts[2])
+        let title = strdup("lease-guardian \(Printable.text(name))")
+        defer { free(title) }
+        var start = qq_guardian_setup(arguments: arguments, title: title)
         _ = try SystemCallError.check("fork", qq_guardian_start(&start, &socket, &process, &pid))
         self.socket = socket
         self.process = process
         self.pid = pid
-        self.mark = mark
         self.loop = loop
     }
 
@@ -95,17 +93,26 @@ public final class Guardian: Sendable {
     }
 
     /// Starts the command under the lease.
+    /// - Parameters:
+    ///   - mark: marks the processes of the term.
+    ///   - deputy: gives the lease up if this process is killed. Only for a lease without a liveness lock, which shows that by itself.
     /// - Throws: `SystemCallError` if the guardian has ended.
     public func run(
-        _ number: UInt64, environment: [(name: String, value: String)], grant: Grant, timing: Timing, livenessLock: (any LivenessLock)?,
-        takesTerminal: Bool
+        _ number: UInt64, environment: [(name: String, value: String)], mark: TermMark, grant: Grant, timing: Timing,
+        livenessLock: (any LivenessLock)?, deputy: Deputy?, takesTerminal: Bool
     ) throws(SystemCallError) {
         var order = order(QQ_ORDER_RUN, grant, timing: timing)
         order.number = number
         order.value = takesTerminal ? CInt(QQ_ORDER_TAKE_TERMINAL) : 0
-        var entries: [CChar] = []
-        for entry in environment + [(TermMark.variable, mark.value)] { entries += (entry.name + "=" + entry.value).utf8CString }
-        _ = try SystemCallError.check("sendmsg", qq_guardian_send(socket, &order, entries, entries.count, livenessLock?.descriptor ?? -1))
+        // Without a deputy the lease expires: no reason not to work under it.
+        let words = livenessLock == nil ? deputy?.words() ?? -1 : -1
+        defer { if words >= 0 { close(words) } }
+        if words >= 0 { order.value |= CInt(QQ_ORDER_HAS_DEPUTY) }
+        let mark = qq_guardian_shows(mark.entry) != 0 ? mark : mark.withoutKind()
+        cgroup.withLock { $0 = mark.cgroup }
+        let entries = ([mark.cgroup, mark.entry] + environment.map { $0.name + "=" + $0.value }).flatMap { Array($0.utf8CString) }
+        _ = try SystemCallError.check(
+            "sendmsg", qq_guardian_send(socket, &order, entries, entries.count, livenessLock?.descriptor ?? words))
     }
 
     /// Sends the guardian the deadline of a renewed lease.
@@ -142,7 +149,11 @@ public final class Guardian: Sendable {
             switch qq_guardian_receive(socket, &report) {
             case 1:
                 guard let known = Report(report) else { continue }
-                if case .started(let pid) = known { children.withLock { $0.command = pid } }
+                if case .started(let pid) = known {
+                    // Once the guardian has ended, the command is a child of this process.
+                    ChildProcesses.expect(pid)
+                    command.withLock { $0.pid = pid }
+                }
                 return known
             case 0: return nil
             default:
@@ -182,27 +193,16 @@ public final class Guardian: Sendable {
     public func endByForce() -> Round {
         // A guardian that is frozen, or hangs in the kernel, dies later and does nothing until then.
         _ = qq_process_send(process, SIGKILL)
-        qq_cgroup_end(mark.cgroup)
+        if let cgroup = cgroup.withLock({ $0 }) { qq_cgroup_end(cgroup) }
         let below = qq_signal_descendants(SIGKILL, livingPID)
         var round = Self.round(below)
-        round.isOver = reap()
-        round.status = children.withLock { $0.status }
-        return round
-    }
-
-    /// Reaps all children of this process that have ended, among them the orphans of hooks and of the guardian, which a subreaper gets.
-    /// Once the guardian has ended, the command is one of them, and its status is kept.
-    /// - Returns: whether there are no children any more.
-    @discardableResult
-    func reap() -> Bool {
-        children.withLock { children in
-            while true {
-                var status: CInt = 0
-                let pid = waitpid(-1, &status, WNOHANG)
-                guard pid > 0 else { return pid < 0 && errno == ECHILD }
-                if pid == children.command { children.status = CommandStatus(waitStatus: status) }
-            }
+        round.isOver = ChildProcesses.reap()
+        round.status = command.withLock { command in
+            command.status =
+                command.status ?? command.pid.flatMap { ChildProcesses.takeStatus(of: $0) }.map { CommandStatus(waitStatus: $0) }
+            return command.status
         }
+        return round
     }
 
     /// Counts the live descendants of this process, without the guardian.
@@ -235,6 +235,7 @@ public final class Guardian: Sendable {
     /// lock goes with it.
     /// - Parameter withSurvivors: whether the guardian stays, because not everything that it guards could be ended.
     public func dismiss(withSurvivors: Bool) {
+        send(order(QQ_ORDER_FORGET, 0))
         shutdown(socket, CInt(SHUT_WR))
         if withSurvivors { return }
         // The guardian might be stopped; there is nothing left for it to guard.

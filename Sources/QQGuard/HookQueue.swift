@@ -19,19 +19,15 @@ final class HookQueue: Sendable {
 
     private let hooks: Hooks
     private let loop: MainLoop
-    private let reap: @Sendable () -> Void
     private let failed: @Sendable (String, String) -> Void
     private let batches: AsyncStream<Batch>
     private let post: AsyncStream<Batch>.Continuation
     private let state = Mutex(State())
 
-    /// - Parameters:
-    ///   - reap: reaps the children of this process that have ended.
-    ///   - failed: called with a failed command and the reason.
-    init(_ hooks: Hooks, on loop: MainLoop, reap: @escaping @Sendable () -> Void, failed: @escaping @Sendable (String, String) -> Void) {
+    /// - Parameter failed: called with a failed command and the reason.
+    init(_ hooks: Hooks, on loop: MainLoop, failed: @escaping @Sendable (String, String) -> Void) {
         self.hooks = hooks
         self.loop = loop
-        self.reap = reap
         self.failed = failed
         (batches, post) = AsyncStream.makeStream(of: Batch.self)
     }
@@ -62,7 +58,6 @@ final class HookQueue: Sendable {
                 guard let task = start(command, of: batch) else { break }
                 if let problem = await task.value { failed(command, problem) }
                 state.withLock { $0.running = nil }
-                reapOrphans()
             }
             ran()
         }
@@ -78,12 +73,5 @@ final class HookQueue: Sendable {
             state.running = task
             return task
         }
-    }
-
-    /// Reaps the orphans of hooks, which become children of this process, a subreaper. Does nothing while a hook runs, whose own status
-    /// would be lost.
-    func reapOrphans() {
-        let isIdle = state.withLock { $0.running == nil }
-        if isIdle { reap() }
     }
 }

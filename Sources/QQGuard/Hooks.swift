@@ -65,16 +65,24 @@ public struct ShellCommand: Sendable {
         var entries: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) }
         entries.append(nil)
         defer { for entry in entries { free(entry) } }
-        var pid: pid_t = 0
-        let problem = qq_spawn_shell(command, entries, &pid)
-        if problem != 0 { return SystemCallError("posix_spawn", code: problem).reason }
-        return await ShellProcess(pid, on: loop).end(within: timeLimit)
+        var problem: CInt = 0
+        let started = ChildProcesses.start {
+            var pid: pid_t = 0
+            problem = qq_spawn_shell(command, entries, &pid)
+            return problem == 0 ? (pid, ShellProcess(pid, on: loop)) : nil
+        }
+        guard let started else {
+            return problem == ENOENT ? "there is no /bin/sh here to run it" : SystemCallError("posix_spawn", code: problem).reason
+        }
+        return await started.end(within: timeLimit)
     }
 }
 
 /// A child that was started for a hook, in a process group of its own.
 private struct ShellProcess {
     let pid: pid_t
+    /// The process for good, or the failure to open it.
+    let descriptor: Result<CInt, SystemCallError>
     let loop: MainLoop
     /// Time that a killed process has to die before it is given up: it can hang in the kernel.
     private static let patience = Duration.seconds(1)
@@ -82,15 +90,20 @@ private struct ShellProcess {
     init(_ pid: pid_t, on loop: MainLoop) {
         self.pid = pid
         self.loop = loop
+        let descriptor = qq_process_open(pid)
+        self.descriptor = descriptor < 0 ? .failure(SystemCallError("pidfd_open")) : .success(descriptor)
     }
 
     /// Waits for the process to end, and kills it when the time is over or the task is cancelled.
     /// - Returns: the reason of a failure, or nil.
     func end(within limit: Duration) async -> String? {
-        let descriptor = qq_process_open(pid)
-        guard descriptor >= 0 else {
-            kill(-pid, SIGKILL)
-            return SystemCallError("pidfd_open").reason
+        defer { ChildProcesses.forget(pid) }
+        let descriptor: CInt
+        switch self.descriptor {
+        case .success(let opened): descriptor = opened
+        case .failure(let error):
+            ChildProcesses.killGroup(of: pid)
+            return error.reason
         }
         defer {
             loop.forget(descriptor)
@@ -98,19 +111,17 @@ private struct ShellProcess {
         }
         let ended = await hasEnded(descriptor, within: limit)
         let wasCancelled = Task.isCancelled
-        // The process has not been reaped, so its pid and its group are its own.
-        if !ended { kill(-pid, SIGKILL) }
+        if !ended { ChildProcesses.killGroup(of: pid) }
         // In a separate task, because this one might be cancelled.
         let isDead = ended ? true : await Task(executorPreference: loop) { await hasEnded(descriptor, within: Self.patience) }.value
-        var status: CInt = 0
-        let isReaped = waitpid(pid, &status, WNOHANG) == pid
+        let status = ChildProcesses.takeStatus(of: pid)
         if !isDead { return "it was killed but does not end: process \(pid)" }
         if !ended {
             return wasCancelled
-                ? "it was killed, because qq was told to continue without it"
+                ? "it was killed, because qq was told to end"
                 : "it ran longer than \(DurationText.brief(limit)) and was killed (--hook-timeout)"
         }
-        guard isReaped else { return nil }
+        guard let status else { return nil }
         switch CommandStatus(waitStatus: status) {
         case .exited(0): return nil
         case .exited(let code): return "exit code \(code)"

@@ -35,13 +35,20 @@ extension MainLoop {
 
     /// Returns when `descriptor` has something to read, or its other end is closed. Only one task at a time can wait on a descriptor.
     /// - Throws: `CancellationError`, or `SystemCallError` if the descriptor cannot be waited on.
-    public func readable(_ descriptor: CInt) async throws {
+    public func readable(_ descriptor: CInt) async throws { try await wait(for: descriptor, EPOLLIN.rawValue) }
+
+    /// Returns when the other end of `descriptor`, a pipe or a socket, is closed. Only one task at a time can wait on a descriptor.
+    /// - Throws: `CancellationError`, or `SystemCallError` if the descriptor cannot be waited on.
+    public func disconnected(_ descriptor: CInt) async throws { try await wait(for: descriptor, 0) }
+
+    /// - Parameter events: in addition to an error and a closed end, which are always waited for.
+    private func wait(for descriptor: CInt, _ events: UInt32) async throws {
         let id = newWaiterID()
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let problem: (any Error)? = state.withLock { state in
                     if Task.isCancelled { return CancellationError() }
-                    do throws(SystemCallError) { try watch(descriptor, once: true) } catch { return error }
+                    do throws(SystemCallError) { try watch(descriptor, events, once: true) } catch { return error }
                     state.readers[descriptor] = Waiter(id: id, continuation: continuation)
                     return nil
                 }

@@ -137,9 +137,9 @@ public final class MainLoop: TaskExecutor {
         timerfd_settime(timer, CInt(TFD_TIMER_ABSTIME), &specification, nil)
     }
 
-    func watch(_ descriptor: CInt, once: Bool) throws(SystemCallError) {
+    func watch(_ descriptor: CInt, _ events: UInt32 = EPOLLIN.rawValue, once: Bool) throws(SystemCallError) {
         var event = epoll_event()
-        event.events = EPOLLIN.rawValue | (once ? EPOLLONESHOT.rawValue : 0)
+        event.events = events | (once ? EPOLLONESHOT.rawValue : 0)
         event.data.fd = descriptor
         if epoll_ctl(epoll, EPOLL_CTL_MOD, descriptor, &event) == 0 { return }
         _ = try SystemCallError.check("epoll_ctl", epoll_ctl(epoll, EPOLL_CTL_ADD, descriptor, &event))

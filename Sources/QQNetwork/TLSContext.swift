@@ -12,51 +12,69 @@ public enum TLSContext {
     public static func make(_ options: TLSOptions, protocols: [String] = []) throws(TLSFailure) -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
-        configuration.certificateVerification = .noHostnameVerification
+        configuration.certificateVerification = options.checksServer ? .noHostnameVerification : .none
         configuration.applicationProtocols = protocols
-        if let file = options.authorityFile {
-            let certificates = try reading(file, "the authorities' certificates", "--tls-ca") { try NIOSSLCertificate.fromPEMFile(file) }
-            configuration.trustRoots = .certificates(certificates)
+        if let source = options.authority {
+            let authorities = try certificates(source, "the authorities' certificates")
+            if options.trustsSystem {
+                configuration.additionalTrustRoots = [.certificates(authorities)]
+            } else {
+                configuration.trustRoots = .certificates(authorities)
+            }
         }
-        var keyFile: String?
-        if let file = options.certificateFile {
-            let chain = try reading(file, "the client certificate", "--tls-cert") { try NIOSSLCertificate.fromPEMFile(file) }
-            configuration.certificateChain = chain.map { .certificate($0) }
-            let path = options.keyFile ?? file
-            let key = try reading(path, "the client certificate's key", "--tls-key") { try NIOSSLPrivateKey(file: path, format: .pem) }
+        var keySource: PEMSource?
+        if let source = options.certificate {
+            configuration.certificateChain = try certificates(source, "the client certificate").map { .certificate($0) }
+            let found = options.key ?? source
+            let key = try reading(found, "the client certificate's key") { content in
+                switch content {
+                case .file(let path): try NIOSSLPrivateKey(file: path, format: .pem)
+                case .bytes(let bytes): try NIOSSLPrivateKey(bytes: bytes, format: .pem)
+                }
+            }
             configuration.privateKey = .privateKey(key)
-            keyFile = path
+            keySource = found
         }
         do { return try NIOSSLContext(configuration: configuration) } catch {
-            if let keyFile, case NIOSSLError.failedToLoadPrivateKey = error {
-                throw TLSFailure(.configuration, "the key does not belong to the client certificate", at: keyFile)
+            if let keySource, case NIOSSLError.failedToLoadPrivateKey = error {
+                throw TLSFailure(.configuration, "the key does not belong to the client certificate", at: keySource.location)
             }
             throw TLSFailure(.configuration, "TLS cannot be set up: \(error)")
         }
     }
 
-    private static func reading<Value>(
-        _ file: String, _ what: String, _ flag: String, _ body: () throws -> Value
-    ) throws(TLSFailure) -> Value {
-        // The library reports a missing file as an empty one.
-        let reason = access(file, R_OK) == 0 ? nil : SystemCallError("access").reason
-        // The library would wait for a process that writes to a pipe. Moreover, the file is read again for each connection.
-        var information = stat()
-        if stat(file, &information) == 0, information.st_mode & S_IFMT != S_IFREG {
-            throw TLSFailure(
-                .configuration, "\(what) cannot be read: it is not a regular file", at: file, hint: "\(flag) takes a file in PEM form")
-        }
-        do { return try body() } catch {
-            throw TLSFailure(
-                .configuration, "\(what) cannot be read: \(reason ?? brief(error))", at: file, hint: "\(flag) takes a file in PEM form")
+    private static func certificates(_ source: PEMSource, _ what: String) throws(TLSFailure) -> [NIOSSLCertificate] {
+        try reading(source, what) { content in
+            switch content {
+            case .file(let path): try NIOSSLCertificate.fromPEMFile(path)
+            case .bytes(let bytes): try NIOSSLCertificate.fromPEMBytes(bytes)
+            }
         }
     }
 
+    private static func reading<Value>(
+        _ source: PEMSource, _ what: String, _ body: (PEMSource.Content) throws -> Value
+    ) throws(TLSFailure) -> Value {
+        func failure(_ reason: String) -> TLSFailure {
+            TLSFailure(.configuration, "\(what) cannot be read: \(reason)", at: source.location, hint: source.hint)
+        }
+        var reason: String?
+        if case .file(let path) = source.content {
+            // The library reports a missing file as an empty one.
+            reason = access(path, R_OK) == 0 ? nil : SystemCallError("access").reason
+            // The library would wait for a process that writes to a pipe. Moreover, the file is read again for each connection.
+            var information = stat()
+            if stat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG { throw failure("it is not a regular file") }
+        }
+        do { return try body(source.content) } catch { throw failure(reason ?? brief(error, source.content)) }
+    }
+
     /// The reason of an error, without the library's dump of its internals.
-    private static func brief(_ error: any Error) -> String {
-        switch error {
-        case NIOSSLError.failedToLoadCertificate: "the file holds no PEM certificate"
-        case NIOSSLError.failedToLoadPrivateKey: "the file holds no PEM key"
+    private static func brief(_ error: any Error, _ content: PEMSource.Content) -> String {
+        let holder = if case .file = content { "the file holds" } else { "there is" }
+        return switch error {
+        case NIOSSLError.failedToLoadCertificate: "\(holder) no PEM certificate"
+        case NIOSSLError.failedToLoadPrivateKey: "\(holder) no PEM key"
         default: "\(error)"
         }
     }
@@ -73,7 +91,7 @@ public enum TLSContext {
         switch error {
         // Earlier messages of the server may be lost; only the end of the handshake is known then.
         case NIOSSLError.handshakeFailed(.sslError([.eofDuringHandshake])):
-            TLSFailure(.disconnected, "the server ended the TLS handshake", hint: hint)
+            TLSFailure(.disconnected, "\(options.subject) ended the TLS handshake", hint: hint)
         case NIOSSLError.handshakeFailed(let error): handshakeFailure(complaint(error), options, certificate, hint)
         // The server can still refuse the client certificate after a handshake of TLS 1.3.
         case let error as BoringSSLError: handshakeFailure(complaint(error), options, certificate, hint)
@@ -88,18 +106,18 @@ public enum TLSContext {
         switch complaint {
         case "CERTIFICATE_VERIFY_FAILED":
             if let certificate, certificate.notValidAfter < time(nil) {
-                return TLSFailure(.configuration, "the server's certificate has expired")
+                return TLSFailure(.configuration, "\(options.subject)'s certificate has expired")
             }
             return TLSFailure(
-                .configuration, "the server's certificate is not signed by a trusted authority, or not valid now",
-                hint: "--tls-ca FILE names the authorities to trust")
+                .configuration, "\(options.subject)'s certificate is not signed by a trusted authority, or not valid now",
+                hint: options.hints.authority)
         case "WRONG_VERSION_NUMBER":
-            return TLSFailure(.configuration, "the server does not speak TLS at this point", hint: hint)
+            return TLSFailure(.configuration, "\(options.subject) does not speak TLS at this point", hint: hint)
         case let text where text.contains("_ALERT_") && ["CERTIFICATE", "UNKNOWN_CA"].contains(where: text.contains):
-            let hint = "--tls-cert FILE and --tls-key FILE name the client certificate and its key"
-            return options.certificateFile == nil
-                ? TLSFailure(.denied, "the server requires a client certificate", hint: hint)
-                : TLSFailure(.denied, "the server does not accept the client certificate", hint: hint)
+            let reason =
+                options.certificate == nil
+                ? "\(options.subject) requires a client certificate" : "\(options.subject) does not accept the client certificate"
+            return TLSFailure(.denied, reason, hint: options.hints.certificate)
         default: return TLSFailure(.disconnected, "TLS failed: \(complaint)")
         }
     }
@@ -126,13 +144,16 @@ extension CertificateNames {
 
     /// Checks the names of the server's certificate. Call this before sending anything.
     /// - Throws: `TLSFailure` if the certificate is valid for none of `expected`.
-    public static func check(_ certificate: NIOSSLCertificate?, isFor expected: [String]) throws(TLSFailure) {
-        guard let certificate else { throw TLSFailure(.configuration, "the server has shown no certificate") }
+    public static func check(
+        _ certificate: NIOSSLCertificate?, isFor expected: [String], _ options: TLSOptions
+    ) throws(TLSFailure) {
+        guard options.checksServer else { return }
+        guard let certificate else { throw TLSFailure(.configuration, "\(options.subject) has shown no certificate") }
         let names = CertificateNames(certificate)
         guard !expected.contains(where: { names.isFor($0) }) else { return }
         throw TLSFailure(
-            .configuration, "the server's certificate is not for \(expected.joined(separator: " or ")), but for \(names)",
-            hint: "use that name in the URL, or name the expected one with --tls-name")
+            .configuration, "\(options.subject)'s certificate is not for \(expected.joined(separator: " or ")), but for \(names)",
+            hint: options.hints.serverName)
     }
 
     /// The first of `expected` that SNI can request from the server: SNI names only hosts (RFC 6066, section 3).

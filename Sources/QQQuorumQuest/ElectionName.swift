@@ -27,3 +27,19 @@ struct ElectionName: Sendable, Hashable {
         domain = parts.count == 2 ? String(parts[1]) : Self.defaultDomain
     }
 }
+
+// A slot is a service of its own in the domain of the name.
+extension QuorumQuestCoordinator {
+    public func name(of slot: Slot) -> String {
+        var parts = slot.election.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        parts[0] = Slot(slot.number, of: slot.count, election: parts[0]).name
+        return parts.joined(separator: "/")
+    }
+
+    public func slot(named name: String) -> Slot? {
+        let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard var slot = parts.first.flatMap({ Slot(name: $0) }) else { return nil }
+        slot.election = ([slot.election[...]] + parts.dropFirst()).joined(separator: "/")
+        return slot
+    }
+}

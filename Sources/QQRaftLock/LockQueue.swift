@@ -7,7 +7,7 @@ extension RaftLockCoordinator {
     /// The lifetime of a place without a refresh.
     static let placeLasts: Duration = .seconds(15)
     private static let refreshEvery: Duration = .seconds(5)
-    /// How long the cluster can be unavailable or without a Raft leader before a wait fails. An election of a Raft leader takes 3 to 11 s.
+    /// How long the cluster can be unavailable or without a Raft leader before that counts as an outage. An election of a Raft leader takes 3 to 11 s.
     static let patience: Duration = .seconds(15)
     /// How long after the end of a lease it is requested, if the server has not granted it to a waiter by then.
     private static let overdue: Duration = .seconds(3)
@@ -36,6 +36,7 @@ extension RaftLockCoordinator {
                 present = state
                 if let queueFailure { throw queueFailure }
                 failingSince = nil
+                self.state.withLock { $0.places[claim]?.awaySince = nil }
                 let now = clock.now()
                 expiredSince = state.phase == .expired ? expiredSince ?? now : nil
                 // If another process might have this identity, a lock that has an owner is never requested.
@@ -49,7 +50,12 @@ extension RaftLockCoordinator {
                 let now = clock.now()
                 let since = failingSince ?? now
                 failingSince = since
-                guard error.isTransient, now < since + Self.patience, !Task.isCancelled else { throw error }
+                guard error.isTransient, now < since + Self.patience, !Task.isCancelled else {
+                    // The next request for the lock continues this outage, and must not be patient again.
+                    let isAway = state.withLock { $0.places[claim]?.awaySince != nil }
+                    if !isAway { state.withLock { $0.places[claim]?.awaySince = since } }
+                    throw error
+                }
                 await pause(pace.pause(random: .random(in: 0..<1), remaining: nil), until: deadline)
             }
         }

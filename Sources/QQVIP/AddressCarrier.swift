@@ -101,7 +101,7 @@ public final class AddressCarrier: Sendable {
         case .extended(let grant): return perform(.extended(until: grant.deadline))
         case .lost(_, let reason): return perform(.ended("lost: \(reason)"))
         case .released, .releaseFailed: return perform(.ended("released"))
-        case .waiting, .retrying, .stepDownAsked, .notWithdrawn: return []
+        case .waiting, .retrying, .outage, .outageOver, .stepDownAsked, .notWithdrawn: return []
         }
     }
 

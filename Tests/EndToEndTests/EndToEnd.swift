@@ -41,7 +41,7 @@ final class Started: Sendable {
     var output: String { readText(outputFile) }
     var errors: String { readText(errorFile) }
 
-    func finish(within limit: Duration = .seconds(20), _ sourceLocation: SourceLocation = #_sourceLocation) async throws -> Run {
+    func finish(within limit: Duration = waitingTime, _ sourceLocation: SourceLocation = #_sourceLocation) async throws -> Run {
         do {
             let ending = try await child.wait(within: limit)
             return Run(ending: ending, output: readBytes(outputFile) ?? [], errors: errors)
@@ -64,14 +64,33 @@ extension Sandbox {
 
     /// Runs `qq` to its end.
     func run(
-        _ arguments: String..., environment: [String: String] = [:], within limit: Duration = .seconds(20),
+        _ arguments: String..., environment: [String: String] = [:], within limit: Duration = waitingTime,
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> Run {
         try await start([Self.binary] + arguments, environment: environment).finish(within: limit, sourceLocation)
     }
 
+    /// Starts `qq` as a user other than root, to whom the sandbox's folders then belong. If the tests do not run as root, that is their own user.
+    func qqAsUser(_ arguments: [String], environment: [String: String] = [:]) throws -> Started {
+        guard isRoot else { return try start([Self.binary] + arguments, environment: environment) }
+        let user: uid_t = 12345
+        for name in ["", "leases", "run", "state", "home"] { chown(path(name), user, user) }
+        // By a descriptor: the user might not be allowed to reach the folder of the binary.
+        let binary = open(Self.binary, O_RDONLY | O_CLOEXEC)
+        defer { Glibc.close(binary) }
+        var launch = launch(
+            ["setpriv", "--reuid", "\(user)", "--regid", "\(user)", "--clear-groups", "/proc/self/fd/9"] + arguments,
+            environment: environment)
+        launch.descriptors[9] = binary
+        return try Started(launch, in: self)
+    }
+
+    func runAsUser(_ arguments: String..., environment: [String: String] = [:]) async throws -> Run {
+        try await qqAsUser(arguments, environment: environment).finish()
+    }
+
     /// Waits until the log shows stamps of this many different tokens.
-    func waitForTerms(_ count: Int, log: String = "stamps", within limit: Duration = .seconds(20)) async throws -> Stamps {
+    func waitForTerms(_ count: Int, log: String = "stamps", within limit: Duration = waitingTime) async throws -> Stamps {
         try await waitFor("\(count) terms with stamps", within: limit) {
             let stamps = stamps(log)
             return stamps.terms.count >= count ? stamps : nil

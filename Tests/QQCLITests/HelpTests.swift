@@ -57,6 +57,7 @@ import Testing
 
                 Lease:
                       --token N                Only the term with this fencing token
+                      --slots N                Let at most N holders work at a time
                       --cancel-wait            Leave the queue instead
 
                 Retrying:
@@ -76,10 +77,13 @@ import Testing
                 Access:
                       --creds FILE             Log in with a .creds file [env: QQ_NATS_CREDS]
                       --nkey FILE              Log in with an NKey seed [env: QQ_NATS_NKEY]
+                      --login-file FILE        etcd: the file with USER:PASSWORD
+                      --token-file FILE        Consul: the file with the token
                       --tls-ca FILE            Authorities to trust, PEM
                       --tls-cert FILE          Client certificate, PEM
                       --tls-key FILE           Key of the client certificate, PEM
                       --tls-name NAME          Name in the server's certificate
+                      --kubeconfig FILE        Kubernetes: the kubeconfig
                       --tls-first              NATS: TLS before anything else
                       --follow-redirects       RaftLock: trust the leader's address
                       --max-message MIB        gRPC: largest message, in MiB [default: 4]

@@ -107,12 +107,12 @@ private func type(_ line: String, _ count: Int, at shell: [String], after start:
         hear() { sleep 0.01; while zpty -r -t z rest; do :; done }
         for ((n = 0; n < count; n++)); do
             zpty -w z "cp name-$n current; echo $n >number"
-            for ((i = 0; i < 1000; i++)); do
+            for ((i = 0; i < 10000; i++)); do
                 [[ $(<number) == $n ]] && break
                 hear
             done
             zpty -w -n z $line$'\\t\\r'
-            for ((i = 0; i < 500; i++)); do
+            for ((i = 0; i < 10000; i++)); do
                 [[ -e ran-$n ]] && break
                 hear
             done

@@ -36,11 +36,11 @@ struct Sandbox {
 
     func read(_ name: String) -> String { (try? String(contentsOf: folder.appendingPathComponent(name), encoding: .utf8)) ?? "" }
 
-    /// Runs a system program in the folder, for at most 60 seconds. Blocks no thread, because all tests share a few.
+    /// Runs a system program in the folder, for at most five minutes. Blocks no thread, because all tests share a few.
     func run(_ arguments: [String], input: String = "") async throws -> (output: String, errors: String, code: Int32) {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["timeout", "60"] + arguments
+        process.arguments = ["timeout", "300"] + arguments
         process.currentDirectoryURL = folder
         var environment = ProcessInfo.processInfo.environment
         environment["PATH"] = folder.appendingPathComponent("bin").path + ":" + (environment["PATH"] ?? "/usr/bin:/bin")

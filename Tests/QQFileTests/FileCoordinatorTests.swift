@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQFile
 
-@Suite("Lease files", .timeLimit(.minutes(1)))
+@Suite("Lease files", .timeLimit(.minutes(10)))
 struct FileCoordinatorTests {
     let folder = TemporaryFolder()
     let clock = TestClock()
@@ -84,6 +84,44 @@ struct FileCoordinatorTests {
         }
         #expect(state.leader == "b")
         #expect(try await coordinator.read("backup").leader == "b")
+    }
+
+    @Test("a term whose lock is released a moment after its lease is free for readers and contenders, and not held by nobody")
+    func lockReleasedAfterTheLease() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let held = try await coordinator.get(ask("a", livenessLock: true))
+        #expect(try await coordinator.release(held.grant) == .released)
+        async let read = try folder.coordinator(clock).read("backup")
+        async let taken = try folder.coordinator(clock).takeOver(ask("b"))
+        try await clock.sleep(for: .milliseconds(50))
+        held.livenessLock?.close()
+        let state = try await read
+        #expect(state.phase == .free || state.leader == "b")
+        #expect(try await taken.grant.token == FencingToken(2))
+    }
+
+    @Test("a term whose lock stays held after its release stays held") func lockKeptAfterTheLease() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let held = try await coordinator.get(ask("a", livenessLock: true))
+        #expect(try await coordinator.release(held.grant) == .released)
+        #expect(try await folder.coordinator(clock).read("backup").phase == .held)
+        #expect(try await coordinator.blocker(of: ask("b")).alive == true)
+        held.livenessLock?.close()
+        #expect(try await coordinator.takeOver(ask("b")).grant.token == FencingToken(2))
+    }
+
+    @Test("a lease that has run out is not held any more: releasing it empties the file, and finds it so") func releasedAfterItsEnd()
+        async throws
+    {
+        let coordinator = try folder.coordinator(clock)
+        let grant = try await coordinator.get(ask("a")).grant
+        clock.putForward(.seconds(600))
+        #expect(try await coordinator.release(grant) == .notHeld(ElectionState(name: "backup", phase: .free)))
+        #expect(try await coordinator.read("backup").phase == .free)
+        guard case .notHeld = try await coordinator.release(grant) else {
+            Issue.record("released twice")
+            return
+        }
     }
 
     @Test("an earlier term of the same identity cannot release a later one") func releasedByAnEarlierTerm() async throws {
@@ -178,7 +216,7 @@ struct FileCoordinatorTests {
     }
 
     @Test("a lease file that another process keeps locked is unavailable to renewals") func keptLocked() async throws {
-        let coordinator = try folder.coordinator(clock, requestTimeout: .milliseconds(50))
+        let coordinator = try folder.coordinator(clock, requestTimeout: .seconds(2))
         let held = try await coordinator.get(ask("a"))
         let other = open(folder.file("backup.json"), O_RDWR)
         defer { close(other) }

@@ -65,7 +65,7 @@ final class TemporaryFolder: Sendable {
         }
     }
 
-    func coordinator(_ clock: TestClock = TestClock(), isDefault: Bool = false, requestTimeout: Duration = .seconds(5)) throws
+    func coordinator(_ clock: TestClock = TestClock(), isDefault: Bool = false, requestTimeout: Duration = .seconds(60)) throws
         -> FileCoordinator
     {
         FileCoordinator(
@@ -108,7 +108,7 @@ extension FileCoordinator {
     /// program.
     @discardableResult
     func takeOver(_ request: AcquireRequest) async throws -> (grant: Grant, livenessLock: (any LivenessLock)?) {
-        let end = ContinuousClock.now + .seconds(30)
+        let end = ContinuousClock.now + .seconds(120)
         while true {
             do { return try await get(request) } catch is NotGranted where ContinuousClock.now < end {
                 try await Task.sleep(for: .milliseconds(1))
@@ -134,10 +134,10 @@ struct NeverHappened: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Waits until `condition` holds, for at most 30 seconds.
+/// Waits until `condition` holds, for at most two minutes.
 func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
     let clock = ContinuousClock()
-    let end = clock.now + .seconds(30)
+    let end = clock.now + .seconds(120)
     while !(try await condition()) {
         if clock.now >= end { throw NeverHappened(description: "waited in vain for " + what) }
         try await Task.sleep(for: .milliseconds(1))
@@ -155,7 +155,7 @@ final class Sleeper: Sendable {
         // Duplicating a descriptor onto itself would keep its close-on-exec flag.
         if let livenessLock { posix_spawn_file_actions_adddup2(&actions, livenessLock.descriptor, 200) }
         var pid: pid_t = 0
-        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("60"), nil]
+        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup("sleep"), strdup("900"), nil]
         defer { for argument in arguments { free(argument) } }
         while true {
             let result = posix_spawnp(&pid, "sleep", &actions, nil, &arguments, environ)

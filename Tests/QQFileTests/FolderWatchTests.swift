@@ -5,7 +5,7 @@ import Testing
 
 @testable import QQFile
 
-@Suite("A watch of lease files", .timeLimit(.minutes(1)))
+@Suite("A watch of lease files", .timeLimit(.minutes(10)))
 struct FolderWatchTests {
     /// Collects the states that a watch reports.
     final class Watch: Sendable {
@@ -54,6 +54,13 @@ struct FolderWatchTests {
         _ = try await coordinator.release(grant)
         try await watch.tells(["backup free -", "backup held a", "backup free -"])
         await watch.end()
+    }
+
+    @Test("only a lack of inotify has a folder polled, and its setting is named") func shortage() {
+        let shortage = { (call: String, code: CInt) in FolderEvents.shortage(SystemCallError(call, code: code)) }
+        #expect(shortage("inotify_init1", EMFILE)?.contains("fs.inotify.max_user_instances") == true)
+        #expect(shortage("inotify_add_watch", ENOSPC)?.contains("fs.inotify.max_user_watches") == true)
+        for code in [ENOENT, EACCES, ENOTDIR] { #expect(shortage("inotify_add_watch", code) == nil) }
     }
 
     @Test("a watch reports when a lease expires") func expiry() async throws {
@@ -121,7 +128,7 @@ struct FolderWatchTests {
 
     @Test("a watch can start before the default folder exists") func missingDefaultFolder() async throws {
         let server = try ServerURL.parse("file://" + folder.file("state/qq"), as: [.file])
-        let make = { FileCoordinator(server: server, isDefault: true, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(5)) }
+        let make = { FileCoordinator(server: server, isDefault: true, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(60)) }
         let watch = Watch(make(), ["backup"])
         try await watch.tells(["backup free -"])
         let grant = try await make().get(ask("a")).grant

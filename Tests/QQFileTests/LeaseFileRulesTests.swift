@@ -44,6 +44,23 @@ struct LeaseFileRulesTests {
         #expect(try Self.decide(.nobody) == .newTerm(token: 1))
     }
 
+    @Test("a term is being closed if its work has ended, its lease was released, and its lock is still held") func closing() throws {
+        func rules(cleanFor: String?, live: UInt64?) -> LeaseFileRules {
+            var record = LeaseRecord.nobody
+            record.token = 7
+            record.cleanFor = cleanFor
+            return LeaseFileRules(record: record, liveToken: live, lockFile: 5, highestToken: 7, moment: Self.here)
+        }
+        let closing = rules(cleanFor: "this boot and user", live: 7)
+        #expect(closing.isClosing)
+        // Until the lock is released, a process might still hold it that the guardian could not see.
+        #expect(try closing.decide(Self.ask()) == .refuse)
+        #expect(!rules(cleanFor: nil, live: 7).isClosing)
+        #expect(!rules(cleanFor: "this boot and user", live: 6).isClosing)
+        #expect(!rules(cleanFor: "this boot and user", live: nil).isClosing)
+        #expect(try rules(cleanFor: "this boot and user", live: nil).decide(Self.ask()) == .newTerm(token: 8))
+    }
+
     @Test("a Go holder's lease is refused until the contender's TTL is over") func goHolder() throws {
         #expect(try Self.decide(Self.go(ago: .seconds(14))) == .refuse)
         #expect(try Self.decide(Self.go(ago: .seconds(15))) == .newTerm(token: 1))

@@ -9,7 +9,7 @@ private let isRoot = geteuid() == 0
 /// Sets the user for whom the kernel checks file access, in this thread only.
 @_silgen_name("setfsuid") private func setfsuid(_ user: uid_t) -> CInt
 
-@Suite("A lease folder", .timeLimit(.minutes(1)))
+@Suite("A lease folder", .timeLimit(.minutes(10)))
 struct LeaseFolderTests {
     let folder = TemporaryFolder()
     let clock = TestClock()
@@ -66,7 +66,7 @@ struct LeaseFolderTests {
     }
 
     @Test(
-        "lease and side files that are not regular files are never opened", .timeLimit(.minutes(1)),
+        "lease and side files that are not regular files are never opened", .timeLimit(.minutes(10)),
         arguments: ["backup.json", ".backup.lock"])
     func notRegular(name: String) async throws {
         let coordinator = try folder.coordinator(clock)
@@ -104,7 +104,7 @@ struct LeaseFolderTests {
         let missing = FileCoordinator(
             server: try ServerURL.parse("file://" + folder.file("missing"), as: [.file]), isDefault: false, clock: clock,
             ownTTL: .seconds(15),
-            requestTimeout: .seconds(1))
+            requestTimeout: .seconds(60))
         for error in [await failure { _ = try await missing.acquire(ask("a")) }, await failure { _ = try await missing.list() }] {
             #expect(error?.kind == .configuration)
         }
@@ -116,7 +116,7 @@ struct LeaseFolderTests {
         let path = folder.file("state/qq")
         let coordinator = FileCoordinator(
             server: try ServerURL.parse("file://" + path, as: [.file]), isDefault: true, clock: clock, ownTTL: .seconds(15),
-            requestTimeout: .seconds(1))
+            requestTimeout: .seconds(60))
         #expect(try await coordinator.read("backup").phase == .free)
         #expect(try await coordinator.list().isEmpty)
         _ = await coordinator.clusterStatus()
@@ -129,7 +129,7 @@ struct LeaseFolderTests {
         try folder.write("", to: "file")
         let coordinator = FileCoordinator(
             server: try ServerURL.parse("file://" + folder.file("file"), as: [.file]), isDefault: false, clock: clock, ownTTL: .seconds(15),
-            requestTimeout: .seconds(1))
+            requestTimeout: .seconds(60))
         #expect(await failure { _ = try await coordinator.acquire(ask("a")) }?.kind == .configuration)
     }
 
@@ -264,6 +264,16 @@ struct LeaseFolderTests {
         #expect(error.kind == kind)
         #expect(error.location == "/leases/backup.json")
         #expect(!error.isUncertain)
+    }
+
+    @Test(
+        "a wait ends at a failed system call that waiting cannot mend, and rides out the others",
+        arguments: [
+            (ENOENT, true), (EROFS, true), (ENOSPC, true), (EIO, true), (EFBIG, false), (EISDIR, false), (EACCES, false), (ENOTDIR, false),
+        ] as [(CInt, Bool)])
+    func ridesOut(code: CInt, _ isRiddenOut: Bool) {
+        let error = LeaseFolder(path: "/leases", isDefault: false).problem(SystemCallError("open", code: code), with: "/leases/backup.json")
+        #expect(error.isRiddenOut == isRiddenOut)
     }
 
     @Test("a change that was cut short is read as the new content") func cutShort() async throws {

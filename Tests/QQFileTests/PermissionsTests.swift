@@ -6,7 +6,7 @@ import Testing
 
 private let isRoot = geteuid() == 0
 
-@Suite("Permissions of lease files", .timeLimit(.minutes(1)))
+@Suite("Permissions of lease files", .timeLimit(.minutes(10)))
 struct PermissionsTests {
     let folder = TemporaryFolder()
 

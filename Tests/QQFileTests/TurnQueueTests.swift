@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQFile
 
-@Suite("Waiting for a lease file", .timeLimit(.minutes(1)))
+@Suite("Waiting for a lease file", .timeLimit(.minutes(10)))
 struct WaitingTests {
     let folder = TemporaryFolder()
     let clock = TestClock()

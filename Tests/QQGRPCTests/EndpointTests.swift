@@ -1,5 +1,6 @@
 import GRPCCore
 import QQCore
+import QQNetwork
 import Synchronization
 import Testing
 
@@ -31,9 +32,11 @@ import Testing
             if isConnected { #expect(try await endpoint.ask("first") == "first") }
             proxy.silence()
             let began = ContinuousClock.now
-            let failure = try #require(await endpoint.failure("lost", timeout: .milliseconds(1200)))
+            // Long enough for a busy machine to send the call over the connection.
+            let timeout = isConnected ? Duration.seconds(5) : .milliseconds(1200)
+            let failure = try #require(await endpoint.failure("lost", timeout: timeout))
             let took = ContinuousClock.now - began
-            #expect(took >= .milliseconds(1150) && took < .seconds(5), "\(took)")
+            #expect(took >= timeout - .milliseconds(50) && took < .seconds(30), "\(took)")
             #expect(failure.code == .deadlineExceeded && !failure.isAnswer, "\(failure)")
             #expect(failure.reason == "no answer in time")
             #expect(failure.wasSent == isConnected)
@@ -47,11 +50,16 @@ import Testing
 
     @Test("calls end at their deadline if the server receives them and does not answer") func unanswered() async throws {
         try await inSandbox { box in
-            let server = try await TestServer(in: box) { _, context in try await context.neverAnswer() }
+            let server = try await TestServer(in: box) { text, context in
+                if text == "x" { try await context.neverAnswer() }
+                return text
+            }
             let endpoint = GRPCEndpoint.of(server.port)
-            let failure = try #require(await endpoint.failure("x", timeout: .seconds(2)))
+            // Once there is a connection, the call is sent in time.
+            #expect(try await endpoint.ask("first") == "first")
+            let failure = try #require(await endpoint.failure("x", timeout: .seconds(5)))
             #expect(failure.code == .deadlineExceeded && failure.wasSent && failure.told("cannot x", isChange: true).isUncertain)
-            #expect(server.questions == ["x"])
+            #expect(server.questions == ["first", "x"])
             endpoint.close()
         }
     }
@@ -65,8 +73,8 @@ import Testing
                 #expect(try await endpoint.ask("\(round)", isRepeatable: false) == "\(round)")
                 proxy.cut(reset: round.isMultiple(of: 2))
                 try await waitUntil("it is cut") { proxy.live == 0 }
-                // Until the client has noticed it, too.
-                try await Task.sleep(for: .seconds(1))
+                // Until the client has noticed it, too, and the library's tasks have.
+                for _ in 1...4 { try await NetworkThread.turns() }
             }
             #expect(server.questions == ["1", "2", "3", "4"])
             #expect(proxy.accepted == 4)
@@ -110,16 +118,20 @@ import Testing
     @Test("calls are not affected by a server that ends connections again and again") func goAway() async throws {
         try await inSandbox { box in
             var settings = GRPCServerSettings()
-            settings.connectionAge = .milliseconds(150)
-            settings.connectionGrace = .seconds(3)
+            settings.connectionAge = .milliseconds(400)
+            settings.connectionGrace = .seconds(60)
             let server = try await TestServer(settings, in: box) { text, _ in
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0...200)))
                 return text
             }
             let endpoint = GRPCEndpoint.of(server.port)
-            for number in 1...60 { #expect(try await endpoint.ask("\(number)", isRepeatable: false) == "\(number)") }
-            #expect(server.listener.connections >= 10)
-            #expect(server.questions == (1...60).map { "\($0)" })
+            var texts: [String] = []
+            while server.listener.connections < 10 || texts.count < 60 {
+                texts.append("\(texts.count)")
+                let answer = try await endpoint.ask(texts.last ?? "", isRepeatable: false)
+                try #require(answer == texts.last && texts.count < 10_000)
+            }
+            #expect(server.questions == texts)
             endpoint.close()
         }
     }
@@ -134,7 +146,7 @@ import Testing
                 let began = ContinuousClock.now
                 let failure = try #require(await endpoint.failure("x", timeout: .zero))
                 #expect(failure.code == .deadlineExceeded && !failure.wasSent, "\(failure)")
-                #expect(ContinuousClock.now - began < .seconds(5))
+                #expect(ContinuousClock.now - began < .seconds(30))
             }
             proxy.pass()
             #expect(try await endpoint.ask("next") == "next")
@@ -148,7 +160,7 @@ import Testing
             let endpoint = GRPCEndpoint.of(server.port)
             #expect(try await endpoint.ask("first") == "first")
             let right = try await withThrowingTaskGroup(of: Bool.self) { group in
-                for number in 1...300 { group.addTask { try await endpoint.ask("\(number)", timeout: .seconds(30)) == "\(number)" } }
+                for number in 1...300 { group.addTask { try await endpoint.ask("\(number)", timeout: .seconds(60)) == "\(number)" } }
                 return try await group.reduce(into: 0) { $0 += $1 ? 1 : 0 }
             }
             #expect(right == 300)
@@ -157,14 +169,14 @@ import Testing
         }
     }
 
-    @Test("calls with too large a request or answer fail with an error that names the limit") func tooLarge() async throws {
+    @Test("calls with too large a request or answer fail, each with an error that says this") func tooLarge() async throws {
         try await inSandbox { box in
             let server = try await TestServer(in: box) { text, _ in text == "much" ? String(repeating: "y", count: 20_000) : text }
             var settings = GRPCSettings()
             settings.maximumMessage = 10_000
             let endpoint = GRPCEndpoint.of(server.port, settings)
             let answer = try #require(await endpoint.failure("much"))
-            #expect(answer.reason.contains("10000") && answer.reason.contains("maximum"), "\(answer)")
+            #expect(answer.reason == GRPCFailure.tooLarge, "\(answer)")
             let request = try #require(await endpoint.failure(String(repeating: "x", count: 20_000)))
             #expect(request.reason.contains("10000") && request.reason.contains("maximum"), "\(request)")
             #expect(server.questions == ["much"], "too large a request is not sent")
@@ -179,7 +191,8 @@ import Testing
             limits.maximumMessage = 10_000
             let server = try await TestServer(limits, in: box)
             let endpoint = GRPCEndpoint.of(server.port)
-            let failure = try #require(await endpoint.failure(String(repeating: "x", count: 20_000), timeout: .seconds(2)))
+            #expect(try await endpoint.ask("first") == "first")
+            let failure = try #require(await endpoint.failure(String(repeating: "x", count: 20_000), timeout: .seconds(10)))
             #expect(failure.wasSent, "\(failure)")
             #expect(try await endpoint.ask("next") == "next")
             endpoint.close()
@@ -194,7 +207,7 @@ import Testing
             let began = ContinuousClock.now
             let failure = try #require(await endpoint.failure("x"))
             #expect(failure.code == .unavailable && failure.reason == "Connection refused" && !failure.wasSent, "\(failure)")
-            #expect(ContinuousClock.now - began < .seconds(2))
+            #expect(ContinuousClock.now - began < .seconds(30), "it does not wait for the deadline")
             try await server.listener.start()
             #expect(try await endpoint.ask("x") == "x")
             endpoint.close()
@@ -214,22 +227,27 @@ import Testing
             var limits = GRPCServerSettings()
             limits.clientPings = .milliseconds(50)
             let server = try await TestServer(limits, in: box)
-            let proxy = try Proxy(to: UInt16(server.port), in: box)
-            var settings = GRPCSettings()
-            // The library starts the wait for an answer again with each ping, so this must be the shorter time.
-            settings.keepalive?.interval = .milliseconds(1600)
-            settings.keepalive?.timeout = .milliseconds(1400)
-            let endpoint = GRPCEndpoint.of(Int(proxy.port), settings)
-            #expect(try await endpoint.ask("first") == "first")
-            // Pings change nothing while they are answered.
-            let passed = proxy.passed(.toClient)
-            try await waitUntil("pings are answered") { proxy.passed(.toClient) > passed + 17 * 2 }
-            #expect(proxy.accepted == 1)
-            proxy.silence()
-            try await waitUntil("another connection is made, although no call is made") { proxy.accepted > 1 }
-            proxy.pass()
-            #expect(try await endpoint.ask("next", timeout: .seconds(5)) == "next")
-            endpoint.close()
+            // A busy machine might not answer a ping within a short time. Then the test is repeated with a longer one.
+            for (interval, isLast) in [(Duration.milliseconds(1600), false), (.seconds(6), false), (.seconds(20), true)] {
+                let proxy = try Proxy(to: UInt16(server.port), in: box)
+                var settings = GRPCSettings()
+                // The library starts the wait for an answer again with each ping, so this must be the shorter time.
+                settings.keepalive?.interval = interval
+                settings.keepalive?.timeout = interval * 0.9
+                let endpoint = GRPCEndpoint.of(Int(proxy.port), settings)
+                defer { endpoint.close() }
+                #expect(try await endpoint.ask("first") == "first")
+                // Pings change nothing while they are answered.
+                let passed = proxy.passed(.toClient)
+                try await waitUntil("pings are answered", within: interval * 4 + waitingTime) { proxy.passed(.toClient) > passed + 17 * 2 }
+                if proxy.accepted > 1, !isLast { continue }
+                #expect(proxy.accepted == 1)
+                proxy.silence()
+                try await waitUntil("another connection is made, although no call is made") { proxy.accepted > 1 }
+                proxy.pass()
+                #expect(try await endpoint.ask("next") == "next")
+                return
+            }
         }
     }
 

@@ -39,6 +39,26 @@ import Testing
         #expect(reason("").contains("the server answered"))
     }
 
+    @Test(
+        "the library's own words are not shown",
+        arguments: [
+            ("Channel isn't ready, no subchannel available.", "not connected"), ("subchannel isn't ready", "not connected"),
+            ("Transport is shut down.", "not connected"), ("Stream unexpectedly closed with error.", "the connection was lost"),
+            ("Stream unexpectedly closed: received RST_STREAM frame (0x8: cancel).", "the server broke the call off"),
+            ("The TCP connection was dropped unexpectedly.", "the connection was lost"),
+            ("Failed to decode message", "the server's answer cannot be decoded"),
+            (
+                #"Failed to decode message resourceExhausted: "Message has exceeded the configured maximum payload size (max: 4, actual: 5)""#,
+                GRPCFailure.tooLarge
+            ),
+        ])
+    func ownWords(library: String, own: String) {
+        for code in [RPCError.Code.unavailable, .internalError] {
+            let failure = GRPCFailure(RPCError(code: code, message: library), at: "h", wasSent: true, tls: nil)
+            #expect(failure.reason == own)
+        }
+    }
+
     @Test("a request is not uncertain if the server refused its stream, but is if the stream ended without a status") func streams() {
         func failure(_ message: String) -> GRPCFailure {
             GRPCFailure(RPCError(code: .unavailable, message: message), at: "h", wasSent: true, tls: nil)

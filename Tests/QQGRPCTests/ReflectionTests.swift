@@ -40,7 +40,7 @@ import Testing
         try await inSandbox { box in
             let server = try await TestServer(in: box, services: [Only(version: version)])
             let endpoint = GRPCEndpoint.of(server.port)
-            #expect(try await endpoint.services(timeout: .seconds(5)) == ["test.Test", "z.Z"])
+            #expect(try await endpoint.services(timeout: .seconds(60)) == ["test.Test", "z.Z"])
             endpoint.close()
         }
     }
@@ -49,7 +49,7 @@ import Testing
         try await inSandbox { box in
             let endpoint = GRPCEndpoint.of(try await TestServer(in: box).port)
             do throws(GRPCFailure) {
-                let found = try await endpoint.services(timeout: .seconds(5))
+                let found = try await endpoint.services(timeout: .seconds(60))
                 Issue.record("found \(found)")
             } catch { #expect(error.code == .unimplemented && error.isAnswer, "\(error)") }
             endpoint.close()

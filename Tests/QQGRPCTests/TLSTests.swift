@@ -8,7 +8,7 @@ import Testing
 @Suite("TLS under gRPC") struct TLSTests {
     private func options(_ certificates: Certificates?, _ change: (inout TLSOptions) -> Void = { _ in }) -> GRPCSettings {
         var options = TLSOptions()
-        options.authorityFile = certificates?.authority
+        options.authority = (certificates?.authority).map { .file($0) }
         change(&options)
         return GRPCSettings(tls: options)
     }
@@ -61,8 +61,8 @@ import Testing
                 GRPCEndpoint.of(
                     server.port, host: "localhost",
                     options(certificates) {
-                        $0.certificateFile = pair?.certificate
-                        $0.keyFile = pair?.key
+                        $0.certificate = (pair?.certificate).map { .file($0) }
+                        $0.key = (pair?.key).map { .file($0) }
                     })
             }
             let ours = endpoint(certificates.client)
@@ -82,7 +82,7 @@ import Testing
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)
             let endpoint = GRPCEndpoint.of(try await TestServer(in: box).port, host: "localhost", options(certificates))
-            let failure = try #require(await endpoint.failure("x", timeout: .seconds(3)))
+            let failure = try #require(await endpoint.failure("x", timeout: .seconds(20)))
             #expect(failure.tls != nil && failure.reason.contains("TLS"), "\(failure)")
             endpoint.close()
         }
@@ -94,7 +94,7 @@ import Testing
             let server = try await server(certificates, in: box)
             try box.write("junk", to: "junk.pem")
             for file in [box.path("missing.pem"), box.path("junk.pem")] {
-                let endpoint = GRPCEndpoint.of(server.port, host: "localhost", options(nil) { $0.authorityFile = file })
+                let endpoint = GRPCEndpoint.of(server.port, host: "localhost", options(nil) { $0.authority = .file(file) })
                 let failure = try #require(await endpoint.failure("x"))
                 #expect(failure.tls?.kind == .configuration && failure.endpoint == file, "\(failure)")
                 endpoint.close()

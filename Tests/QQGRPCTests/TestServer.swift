@@ -61,14 +61,14 @@ extension GRPCEndpoint {
         GRPCEndpoint(.init(name: host, port: port), settings, clock: SystemClock())
     }
 
-    func ask(_ text: String, isRepeatable: Bool = true, timeout: Duration = .seconds(5)) async throws(GRPCFailure) -> String {
+    func ask(_ text: String, isRepeatable: Bool = true, timeout: Duration = .seconds(60)) async throws(GRPCFailure) -> String {
         let answer: Google_Protobuf_StringValue = try await call(
             TestServer.method, Google_Protobuf_StringValue(text), isRepeatable: isRepeatable, timeout: timeout)
         return answer.value
     }
 
     /// Makes a call that should fail; nil if it is answered.
-    func failure(_ text: String, isRepeatable: Bool = true, timeout: Duration = .seconds(5)) async -> GRPCFailure? {
+    func failure(_ text: String, isRepeatable: Bool = true, timeout: Duration = .seconds(30)) async -> GRPCFailure? {
         do throws(GRPCFailure) {
             _ = try await ask(text, isRepeatable: isRepeatable, timeout: timeout)
             return nil

@@ -11,9 +11,9 @@ struct Run {
     var now = BootInstant(nanoseconds: 1_000_000_000_000)
     let start: BootInstant
 
-    init(minimumHold: Duration = .zero) {
+    init(minimumHold: Duration = .zero, maximumRun: Duration? = nil) {
         let ttl = Duration.seconds(10)
-        session = GuardSession(.init(minimumHold: minimumHold, timing: .init(ttl: ttl, grace: .seconds(3))))
+        session = GuardSession(.init(minimumHold: minimumHold, maximumRun: maximumRun, timing: .init(ttl: ttl, grace: .seconds(3))))
         start = now
         grant = Grant(
             name: "backup", identity: "me", token: FencingToken(7), ttl: ttl, deadline: now + ttl, acquiredAt: WallTime(seconds: 0),
@@ -53,6 +53,57 @@ struct Run {
 @Suite("A guarded run")
 struct GuardSessionTests {
     static let someState = ElectionState(name: "backup", phase: .held)
+
+    @Test("a command that runs too long is ended softly, its lease is released, and the outcome says so")
+    func ranTooLong() {
+        var run = Run(maximumRun: .seconds(4))
+        run.run()
+        let end = run.now + .seconds(4)
+        #expect(run.alarm.map { $0 <= end } ?? false)
+        run.now = end + .milliseconds(-1)
+        #expect(!run.feed(.timer).contains(.message(.ranTooLong(.seconds(4)))))
+        run.now = end
+        let actions = run.feed(.timer)
+        #expect(actions.first == .message(.ranTooLong(.seconds(4))))
+        #expect(actions.contains { if case .terminate = $0 { true } else { false } })
+        #expect(run.end(.died(signal: SIGTERM)) == [.hooks(.released, run.grant)])
+        #expect(run.feed(.hooksRan) == [.stopLease])
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.ranTooLong)])
+    }
+
+    @Test("a lease that is lost while a command is ended for running too long counts as lost") func lostAfterOverrun() {
+        var run = Run(maximumRun: .seconds(4))
+        run.run()
+        run.now = run.now + .seconds(4)
+        _ = run.feed(.timer)
+        _ = run.feed(.lease(.lost(run.grant, .removed)))
+        #expect(run.end(.died(signal: SIGKILL)) == [.hooks(.lost, run.grant)])
+        #expect(run.feed(.hooksRan) == [.exit(.lost(LossReason.removed.description))])
+    }
+
+    @Test("a command that is being ended for another reason can outlast its time, and nothing is due at a moment that has passed")
+    func outlastsWhileEnding() {
+        var run = Run(maximumRun: .seconds(4))
+        run.run()
+        run.now = run.now + .seconds(2)
+        _ = run.feed(.lease(.stepDownAsked(by: "other")))
+        run.now = run.now + .seconds(2)
+        for _ in 0..<3 { #expect(!run.feed(.timer).contains(.message(.ranTooLong(.seconds(4))))) }
+        #expect(run.alarm.map { $0 > run.now } ?? false)
+        _ = run.end(.died(signal: SIGTERM))
+        _ = run.feed(.hooksRan)
+        #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.lost("asked to step down by other"))])
+    }
+
+    @Test("a holder that is asked to step down while its command is ended for running too long does not hold the lease longer")
+    func stepsDownAfterOverrun() {
+        var run = Run(minimumHold: .seconds(60), maximumRun: .seconds(4))
+        run.run()
+        run.now = run.now + .seconds(4)
+        _ = run.feed(.timer)
+        _ = run.feed(.lease(.stepDownAsked(by: "other")))
+        #expect(run.end(.died(signal: SIGTERM)) == [.hooks(.released, run.grant)])
+    }
 
     @Test("a guarded run runs the hooks and the command, releases the lease, and exits as the command did")
     func wholeRun() {

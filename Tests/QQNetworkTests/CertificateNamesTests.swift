@@ -41,4 +41,11 @@ struct CertificateNamesTests {
         #expect(names("a", "b", "c", "d", "e", "f").description == "a, b, c, d, e and others")
         #expect(CertificateNames(names: [.address([10, 0, 0, 9])]).description == "10.0.0.9")
     }
+
+    @Test("SNI requests host names, and no addresses")
+    func indication() {
+        #expect(CertificateNames.indication(["api.example"]) == "api.example")
+        #expect(CertificateNames.indication(["10.0.0.1", "::1"]) == nil)
+        #expect(CertificateNames.indication(["10.0.0.1", "api.example"]) == "api.example")
+    }
 }

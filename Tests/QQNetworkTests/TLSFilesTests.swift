@@ -8,8 +8,8 @@ import Testing
         mkfifo(path, 0o600)
         defer { unlink(path) }
         var options = TLSOptions()
-        if which == 0 { options.authorityFile = path } else { options.certificateFile = path }
-        if which == 2 { options.keyFile = path }
+        if which == 0 { options.authority = .file(path) } else { options.certificate = .file(path) }
+        if which == 2 { options.key = .file(path) }
         do {
             _ = try TLSContext.make(options)
             Issue.record("was taken")

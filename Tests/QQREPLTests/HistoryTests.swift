@@ -1,10 +1,11 @@
 import Foundation
 import QQCore
 import Testing
+import Traits
 
 @testable import QQREPL
 
-@Suite("The history") struct HistoryTests {
+@Suite("The history", .ownThread) struct HistoryTests {
     private let history = History(path: nil) { !$0.prefix { $0 != ":" }.contains(" ") && $0.contains("://") && $0.contains("@") }
 
     @Test(

@@ -10,7 +10,7 @@ import Testing
 @Suite("Elections on a RaftLock cluster") struct CoordinatorTests {
     let clock = SystemClock()
 
-    func coordinator(_ url: String, timeout: Duration = .seconds(5), follows: Bool = false, priority: Int32 = 0) throws
+    func coordinator(_ url: String, timeout: Duration = .seconds(60), follows: Bool = false, priority: Int32 = 0) throws
         -> RaftLockCoordinator
     {
         RaftLockCoordinator(
@@ -41,15 +41,15 @@ import Testing
         try await inCluster { cluster in
             cluster.change { $0.isMended = isMended }
             let qq = try coordinator(cluster.url)
-            let grant = try granted(try await qq.acquire(request("alice")))
+            let grant = try granted(try await qq.acquire(request("alice", ttl: .seconds(120))))
             let state = try await qq.read("web")
             #expect(state.phase == .held && state.leader == "alice" && state.isOwn == true && state.token == grant.token)
-            #expect((state.remaining ?? .zero) > .seconds(1) && (state.remaining ?? .zero) < .milliseconds(10_100))
+            #expect((state.remaining ?? .zero) > .seconds(1) && (state.remaining ?? .zero) < .milliseconds(120_100))
             #expect(state.isTerm(of: grant))
             guard case .renewed(let renewed) = try await qq.renew(grant) else { throw CannotStart("not renewed") }
             #expect(renewed.token == grant.token && renewed.deadline > grant.deadline)
             let other = try coordinator(cluster.url)
-            let blocker = try refused(try await other.acquire(request("bob")))
+            let blocker = try refused(try await other.acquire(request("bob", ttl: .seconds(120))))
             #expect(blocker.leader == "alice" && blocker.isOwn == nil)
             #expect(try await qq.release(renewed) == .released)
             #expect(try await qq.read("web").phase == .free)
@@ -65,12 +65,12 @@ import Testing
     @Test("another process with the same identity does not share a lease, and waits for its end") func sameIdentityTerm() async throws {
         try await inCluster { cluster in
             let (one, other) = (try coordinator(cluster.url), try coordinator(cluster.url))
-            let grant = try granted(try await one.acquire(request("same", ttl: .seconds(4))))
-            let blocker = try refused(try await other.acquire(request("same", ttl: .seconds(4))))
+            let grant = try granted(try await one.acquire(request("same", ttl: .seconds(8))))
+            let blocker = try refused(try await other.acquire(request("same", ttl: .seconds(8))))
             #expect(blocker.isOwn == false && blocker.token == grant.token)
-            try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(10))
+            try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(90))
             _ = try refused(try await other.acquire(request("same")))
-            try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(10))
+            try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(90))
             let second = try granted(try await other.acquire(request("same")))
             #expect(second.token != grant.token)
             guard case .lost = try await one.renew(grant) else { throw CannotStart("both hold it") }
@@ -79,30 +79,32 @@ import Testing
 
     @Test("a waiter gets its turn from the queue, or leaves it") func queue() async throws {
         try await inCluster { cluster in
-            cluster.acquire("web", by: "holder", for: .seconds(60))
+            cluster.acquire("web", by: "holder", for: .seconds(600))
+            // Nobody else has these identities: no grant is too slow to be theirs.
+            let (alice, bob) = (Identity.generated(), Identity.generated())
             let qq = try coordinator(cluster.url, priority: 5)
-            let blocker = try refused(try await qq.acquire(request("alice")))
+            let blocker = try refused(try await qq.acquire(request(alice, ttl: .seconds(120))))
             #expect(blocker.leader == "holder")
-            try await qq.waitForTurn(request("alice"), behind: blocker, until: clock.now() + .seconds(10))
-            #expect(cluster.lock("web")?.waiters == ["alice"])
-            async let turn: Void = qq.waitForTurn(request("alice"), behind: blocker, until: clock.now() + .seconds(10))
+            try await qq.waitForTurn(request(alice, ttl: .seconds(120)), behind: blocker, until: clock.now() + .seconds(90))
+            #expect(cluster.lock("web")?.waiters == [alice])
+            async let turn: Void = qq.waitForTurn(request(alice, ttl: .seconds(120)), behind: blocker, until: clock.now() + .seconds(90))
             try await Task.sleep(for: .milliseconds(300))
             let began = clock.now()
             cluster.release("web")
             try await turn
             // Long before the given limit.
-            #expect(clock.now().duration(since: began) < .seconds(8))
-            let grant = try granted(try await qq.acquire(request("alice")))
+            #expect(clock.now().duration(since: began) < .seconds(60))
+            let grant = try granted(try await qq.acquire(request(alice, ttl: .seconds(120))))
             #expect(cluster.lock("web")?.waiters == [])
             let second = try coordinator(cluster.url)
-            try await second.waitForTurn(request("bob"), behind: blocker, until: clock.now() + .seconds(10))
-            #expect(cluster.lock("web")?.waiters == ["bob"])
-            #expect(await second.leaveQueue(request("bob")) == nil)
+            try await second.waitForTurn(request(bob), behind: blocker, until: clock.now() + .seconds(90))
+            #expect(cluster.lock("web")?.waiters == [bob])
+            #expect(await second.leaveQueue(request(bob)) == nil)
             #expect(cluster.lock("web")?.waiters == [])
-            try await second.waitForTurn(request("bob"), behind: blocker, until: clock.now() + .seconds(10))
+            try await second.waitForTurn(request(bob), behind: blocker, until: clock.now() + .seconds(90))
             #expect(try await qq.release(grant) == .released)
-            #expect(cluster.owner(of: "web") == "bob")
-            #expect(await second.leaveQueue(request("bob")) == nil)
+            #expect(cluster.owner(of: "web") == bob)
+            #expect(await second.leaveQueue(request(bob)) == nil)
             #expect(cluster.owner(of: "web") == nil)
         }
     }
@@ -112,10 +114,11 @@ import Testing
         settings.electionTime = .milliseconds(300)
         try await inCluster(settings) { cluster in
             let qq = try coordinator(cluster.url)
-            let grant = try granted(try await qq.acquire(request("alice")))
+            let grant = try granted(try await qq.acquire(request("alice", ttl: .seconds(120))))
             await cluster.kill(1)
             var renewed: Grant?
-            for _ in 0..<40 where renewed == nil {
+            let end = clock.now() + waitingTime
+            while renewed == nil, clock.now() < end {
                 do throws(CoordinationError) {
                     if case .renewed(let grant) = try await qq.renew(grant) { renewed = grant }
                 } catch {
@@ -133,28 +136,28 @@ import Testing
 
     @Test("a URL with only a follower works if redirects are followed and lead to the service") func redirects() async throws {
         try await inCluster { cluster in
-            let qq = try coordinator(cluster.url(of: [0]))
+            let qq = try coordinator(cluster.url(of: [0]), timeout: .seconds(10))
             do throws(CoordinationError) {
-                _ = try await qq.acquire(request("alice"))
+                _ = try await qq.acquire(request("alice", ttl: .seconds(120)))
                 Issue.record("granted")
             } catch {
                 #expect(error.kind == .unavailable && !error.isUncertain)
             }
-            let bold = try coordinator(cluster.url(of: [0]), follows: true)
+            let bold = try coordinator(cluster.url(of: [0]), timeout: .seconds(20), follows: true)
             do throws(CoordinationError) {
-                _ = try await bold.acquire(request("alice"))
+                _ = try await bold.acquire(request("alice", ttl: .seconds(120)))
                 Issue.record("granted")
             } catch {}
             #expect(cluster.peerConnections == 1)
             cluster.change { $0.redirectsToService = true }
-            _ = try granted(try await bold.acquire(request("alice")))
+            _ = try granted(try await bold.acquire(request("alice", ttl: .seconds(120))))
         }
     }
 
     @Test("a wedged Raft leader is named", arguments: [true, false]) func wedged(refuses: Bool) async throws {
         try await inCluster { cluster in
-            let qq = try coordinator(cluster.url, timeout: .seconds(2))
-            let grant = try granted(try await qq.acquire(request("alice")))
+            let qq = try coordinator(cluster.url, timeout: .seconds(5))
+            let grant = try granted(try await qq.acquire(request("alice", ttl: .seconds(120))))
             cluster.wedge(refuses ? .refuses : .hangs)
             var told: [CoordinationError] = []
             for _ in 0..<2 {
@@ -168,31 +171,31 @@ import Testing
                     == true)
             let began = clock.now()
             do throws(CoordinationError) { _ = try await qq.renew(grant) } catch {}
-            #expect(clock.now().duration(since: began) < .seconds(6))
+            #expect(clock.now().duration(since: began) < .seconds(40))
         }
     }
 
     @Test("without a Raft leader or without nodes, requests fail with certainty") func nobody() async throws {
         try await inCluster { cluster in
             cluster.loseLeader()
-            let qq = try coordinator(cluster.url)
-            do throws(CoordinationError) { _ = try await qq.acquire(request("alice")) } catch {
+            let qq = try coordinator(cluster.url, timeout: .seconds(5))
+            do throws(CoordinationError) { _ = try await qq.acquire(request("alice", ttl: .seconds(120))) } catch {
                 #expect(error.kind == .unavailable && !error.isUncertain)
             }
             do throws(CoordinationError) { _ = try await qq.read("web") } catch {}
             for node in 0..<3 { await cluster.kill(node) }
-            do throws(CoordinationError) { _ = try await qq.acquire(request("alice")) } catch {}
+            do throws(CoordinationError) { _ = try await qq.acquire(request("alice", ttl: .seconds(120))) } catch {}
             do throws(CoordinationError) { _ = try await qq.read("web") } catch {}
         }
     }
 
     @Test("a lease granted by an uncertain request counts as own, and can be stepped down from") func uncertain() async throws {
         try await inCluster { cluster in
-            let qq = try coordinator(cluster.url, timeout: .milliseconds(1500))
+            let qq = try coordinator(cluster.url, timeout: .seconds(5))
             _ = try await qq.read("web")
             cluster.setMajority(false)
             do throws(CoordinationError) {
-                _ = try await qq.acquire(request("alice"))
+                _ = try await qq.acquire(request("alice", ttl: .seconds(120)))
                 Issue.record("granted")
             } catch {
                 #expect(error.isUncertain)
@@ -201,9 +204,9 @@ import Testing
             try await Task.sleep(for: .milliseconds(200))
             let state = try await qq.read("web")
             #expect(state.leader == nil || state.isOwn == true)
-            #expect(await qq.leaveQueue(request("alice")) == nil)
+            #expect(await qq.leaveQueue(request("alice", ttl: .seconds(120))) == nil)
             #expect(cluster.owner(of: "web") == nil)
-            cluster.acquire("web", by: "bob", for: .seconds(20))
+            cluster.acquire("web", by: "bob", for: .seconds(600))
             #expect(try await qq.askToStepDown(try await qq.read("web"), by: "alice", byForce: true) == .done)
             #expect(cluster.owner(of: "web") == nil)
         }
@@ -233,7 +236,7 @@ import Testing
             let qq = try coordinator(cluster.url)
             var iterator = qq.changes(of: ["web"]).makeAsyncIterator()
             #expect(try await iterator.next()?.phase == .free)
-            cluster.acquire("web", by: "alice", for: .seconds(30))
+            cluster.acquire("web", by: "alice", for: .seconds(600))
             #expect(try await iterator.next()?.leader == "alice")
             cluster.release("web")
             #expect(try await iterator.next()?.phase == .free)
@@ -242,7 +245,7 @@ import Testing
 
     @Test("all locks are listed, in whatever order the server sends them") func lists() async throws {
         try await inCluster { cluster in
-            for number in 0..<2500 { cluster.acquire("list/\(number)", by: "alice", for: .seconds(60)) }
+            for number in 0..<2500 { cluster.acquire("list/\(number)", by: "alice", for: .seconds(600)) }
             let qq = try coordinator(cluster.url)
             let found = try await qq.list()
             #expect(found.count == 2500 && found.map(\.name) == found.map(\.name).sorted())
@@ -252,11 +255,11 @@ import Testing
     @Test("a lease is acquired although a node hangs") func hung() async throws {
         try await inCluster { cluster in
             cluster.hang(0)
-            let qq = try coordinator(cluster.url, timeout: .seconds(3))
+            let qq = try coordinator(cluster.url, timeout: .seconds(12))
             var grant: Grant?
             for _ in 0..<3 where grant == nil {
                 do throws(CoordinationError) {
-                    if case .granted(let given, _) = try await qq.acquire(request("alice")) { grant = given }
+                    if case .granted(let given, _) = try await qq.acquire(request("alice", ttl: .seconds(120))) { grant = given }
                 } catch {
                     _ = try? await qq.read("web")
                 }
@@ -268,23 +271,24 @@ import Testing
     @Test("a waiting session that is stopped leaves the queue; one that is not stopped gets its turn") func sessions() async throws {
         try await inCluster { cluster in
             cluster.change { $0.wedgesOnOverlap = true }
-            cluster.acquire("web", by: "holder", for: .seconds(60))
+            cluster.acquire("web", by: "holder", for: .seconds(600))
             let qq = try coordinator(cluster.url)
             let me = Identity.generated()
             let driver = SessionDriver(
-                .init(request: request(me), renewEvery: .seconds(1), waiting: .forever), coordinator: qq, clock: clock)
+                .init(request: request(me, ttl: .seconds(20)), renewEvery: .seconds(1), waiting: .forever), coordinator: qq, clock: clock)
             async let outcome = driver.run { _, _ in }
             try await waitUntil("a waiter") { cluster.lock("web")?.waiters == [me] }
             driver.stop()
             #expect(await outcome == .stopped)
             #expect(cluster.lock("web")?.waiters == [])
             let second = SessionDriver(
-                .init(request: request(me), renewEvery: .milliseconds(500), waiting: .forever), coordinator: qq, clock: clock)
+                .init(request: request(me, ttl: .seconds(20)), renewEvery: .milliseconds(500), waiting: .forever), coordinator: qq,
+                clock: clock)
             async let other = second.run { _, _ in }
             try await waitUntil("a waiter") { cluster.lock("web")?.waiters == [me] }
             cluster.release("web")
             try await waitUntil("a holder") { cluster.owner(of: "web") == me }
-            try await waitUntil("the TTL of the request") { (cluster.lock("web")?.remaining ?? .seconds(30)) <= .seconds(10) }
+            try await waitUntil("the TTL of the request") { (cluster.lock("web")?.remaining ?? .seconds(30)) <= .seconds(20) }
             second.stop()
             #expect(await other == .stopped)
             #expect(cluster.owner(of: "web") == nil && cluster.lock("web")?.waiters == [])

@@ -50,7 +50,7 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<50 {
                 group.addTask {
-                    guard await writeQueue.enter(until: clock.now() + .seconds(30), clock) else { return }
+                    guard await writeQueue.enter(until: clock.now() + .seconds(90), clock) else { return }
                     inside.enter()
                     await Task.yield()
                     inside.leave()
@@ -59,7 +59,7 @@ import Testing
             }
         }
         #expect(inside.most == 1)
-        #expect(await writeQueue.enter(until: clock.now() + .seconds(1), clock))
+        #expect(await writeQueue.enter(until: clock.now() + .seconds(60), clock))
     }
 
     @Test("the write with the least time left goes first") func order() async throws {
@@ -88,7 +88,7 @@ import Testing
         #expect(await !writeQueue.enter(until: clock.now() + .milliseconds(20), clock))
         #expect(await !writeQueue.enter(until: clock.now(), clock))
         writeQueue.leave()
-        #expect(await writeQueue.enter(until: clock.now() + .seconds(10), clock))
+        #expect(await writeQueue.enter(until: clock.now() + .seconds(60), clock))
     }
 
     @Test("a cancelled write does not get in and does not block others") func cancelled() async {
@@ -99,7 +99,7 @@ import Testing
         waiting.cancel()
         #expect(await !waiting.value)
         writeQueue.leave()
-        #expect(await writeQueue.enter(until: clock.now() + .seconds(10), clock))
+        #expect(await writeQueue.enter(until: clock.now() + .seconds(60), clock))
     }
 
     @Test("a process has one write queue for a cluster, in whatever order its nodes are named") func shared() {

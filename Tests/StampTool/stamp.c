@@ -2,6 +2,8 @@
 //
 //     <CLOCK_BOOTTIME in ns> start|beat|end <pid> <QQ_TOKEN, or -> <role>
 //
+// With --slot, <QQ_SLOT>:<QQ_TOKEN> stands for the token.
+//
 // Whether two terms overlapped is therefore read from the processes at work, and never inferred.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -85,8 +87,16 @@ static void become_owner(void) {
     if (setresuid(owner, owner, owner) != 0) _exit(125);
 }
 
+/// Puts the slot before the token: each slot has tokens of its own.
+static void name_slot(void) {
+    static char both[64];
+    const char *slot = getenv("QQ_SLOT");
+    snprintf(both, sizeof both, "%s:%s", slot && *slot ? slot : "-", token);
+    token = both;
+}
+
 static void usage(void) {
-    fputs("stamp LOG [--for MS] [--every MS] [--child] [--daemon] [--closing] [--bare] [--owner]\n"
+    fputs("stamp LOG [--for MS] [--every MS] [--child] [--daemon] [--closing] [--bare] [--owner] [--slot]\n"
           "    [--forking] [--ignore-term] [--catch-term] [--exit N] [--die N]\n", stderr);
     exit(64);
 }
@@ -108,6 +118,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(option, "--closing")) closing++;
         else if (!strcmp(option, "--bare")) bare++;
         else if (!strcmp(option, "--owner")) become_owner();
+        else if (!strcmp(option, "--slot")) name_slot();
         else if (!strcmp(option, "--as") && i + 2 < argc) {
             token = argv[i + 2];
             beat(argv[i + 1], 0);

@@ -107,7 +107,7 @@ public final class Child: Sendable {
 
     /// Waits for the end of the process.
     @discardableResult
-    public func wait(_ what: String = "the end of a process", within limit: Duration = .seconds(20)) async throws -> Ending {
+    public func wait(_ what: String = "the end of a process", within limit: Duration = waitingTime) async throws -> Ending {
         try await waitFor(what, within: limit) { ending }
     }
 }

@@ -13,6 +13,7 @@ public final class Sandbox: Sendable {
         guard mkdtemp(&template) != nil else { throw CannotStart("no temporary folder: \(String(cString: strerror(errno)))") }
         folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         mark = "QQ_TEST_MARK=" + folder
+        Busyness.measure()
         for name in ["leases", "run", "state", "home"] { mkdir(path(name), name == "run" ? 0o700 : 0o755) }
     }
 
@@ -75,15 +76,19 @@ public final class Sandbox: Sendable {
     public func atClose(_ action: @escaping @Sendable () -> Void) { closing.withLock { $0.append(action) } }
 
     /// Ends the processes that are left, and removes the folder.
+    /// - Parameter patience: the most time that the processes have to end by themselves. It is two seconds on a machine that is not busy.
     /// - Returns: the processes that had to be ended; there should be none.
-    public func close() async -> [LivingProcess] {
+    public func close(patience: Duration = .seconds(30)) async -> [LivingProcess] {
         for action in closing.withLock({ actions in
             defer { actions = [] }
             return actions.reversed()
         }) { action() }
-        try? await waitUntil("an empty sandbox", within: .seconds(2)) { living.isEmpty }
+        let began = ContinuousClock.now
+        try? await waitUntil("an empty sandbox", within: patience) {
+            living.isEmpty || ContinuousClock.now - began > .seconds(2) + busyTime(since: began)
+        }
         let left = living
-        try? await waitUntil("an empty sandbox", within: .seconds(5)) {
+        try? await waitUntil("an empty sandbox", within: .seconds(30)) {
             let rest = living
             // Kill the whole group, so that a process that is being forked does not escape. Every session here belongs to the sandbox.
             for process in rest {
@@ -120,11 +125,12 @@ public func withSandbox(_ load: Gate.Load = .light, _ body: (Sandbox) async thro
     do {
         let sandbox = try Sandbox()
         do {
-            try await body(sandbox)
+            // Tests with processes and servers wait for them in many ways.
+            try await ThreadExecutor.run { try await body(sandbox) }
             result = .success(await sandbox.close())
         } catch {
             // After a failure, leftovers are to be expected.
-            _ = await sandbox.close()
+            _ = await sandbox.close(patience: .seconds(1))
             result = .failure(error)
         }
     } catch { result = .failure(error) }

@@ -38,6 +38,12 @@ public struct Stamps: Sendable {
         public let token: UInt64
         public var first: UInt64
         public var last: UInt64
+
+        public init(token: UInt64, first: UInt64, last: UInt64) {
+            self.token = token
+            self.first = first
+            self.last = last
+        }
     }
 
     /// The terms, in the order of their first stamps.

@@ -122,7 +122,7 @@ public final class Tmux: Sendable {
     /// - Returns: the screen at that time.
     @discardableResult
     public func wait(
-        for what: String, isJoined: Bool = false, isWhole: Bool = false, within limit: Duration = .seconds(20),
+        for what: String, isJoined: Bool = false, isWhole: Bool = false, within limit: Duration = waitingTime,
         _ condition: @Sendable (String) -> Bool
     ) async throws -> String {
         let end = ContinuousClock.now + limit
@@ -130,19 +130,19 @@ public final class Tmux: Sendable {
             let screen = try await screen(isJoined: isJoined, isWhole: isWhole)
             if condition(screen) { return screen }
             if ContinuousClock.now >= end { throw TimedOut("waited \(limit) in vain for \(what); the screen shows:\n\(screen)\n") }
-            try await Task.sleep(for: .milliseconds(10))
+            try await Task.sleep(for: .milliseconds(25))
         }
     }
 
     /// Waits until the screen, or the lines that have scrolled off its top, shows this text. A line that was wrapped at the margin counts as one.
     @discardableResult
-    public func expect(_ text: String, within limit: Duration = .seconds(20)) async throws -> String {
+    public func expect(_ text: String, within limit: Duration = waitingTime) async throws -> String {
         try await wait(for: "'\(text)'", isJoined: true, isWhole: true, within: limit) { $0.contains(text) }
     }
 
     /// Waits until this is a whole line of the screen, or of the lines that have scrolled off its top.
     @discardableResult
-    public func expectLine(_ line: String, within limit: Duration = .seconds(20)) async throws -> String {
+    public func expectLine(_ line: String, within limit: Duration = waitingTime) async throws -> String {
         try await wait(for: "the line '\(line)'", isJoined: true, isWhole: true, within: limit) {
             $0.split(separator: "\n").contains { $0 == line }
         }
@@ -150,13 +150,13 @@ public final class Tmux: Sendable {
 
     /// Waits until the screen no longer shows this text.
     @discardableResult
-    public func expectGone(_ text: String, within limit: Duration = .seconds(20)) async throws -> String {
+    public func expectGone(_ text: String, within limit: Duration = waitingTime) async throws -> String {
         try await wait(for: "the end of '\(text)'", isJoined: true, within: limit) { !$0.contains(text) }
     }
 
     /// Waits until the last line of the screen is this one.
     @discardableResult
-    public func expectLast(_ line: String, within limit: Duration = .seconds(20)) async throws -> String {
+    public func expectLast(_ line: String, within limit: Duration = waitingTime) async throws -> String {
         try await wait(for: "'\(line)' as the last line", isJoined: true, within: limit) {
             $0.split(separator: "\n").last.map { $0 == line } ?? false
         }
@@ -184,14 +184,14 @@ public final class Tmux: Sendable {
 
     /// Waits until the program has ended.
     @discardableResult
-    public func end(within limit: Duration = .seconds(20)) async throws -> Ending {
+    public func end(within limit: Duration = waitingTime) async throws -> Ending {
         let end = ContinuousClock.now + limit
         while true {
             if let ending = try await ending { return ending }
             if ContinuousClock.now >= end {
                 throw TimedOut("waited \(limit) in vain for the end of the program; the screen shows:\n\(try await screen())\n")
             }
-            try await Task.sleep(for: .milliseconds(10))
+            try await Task.sleep(for: .milliseconds(25))
         }
     }
 }

@@ -30,9 +30,16 @@ import Testing
         }
     }
 
-    private func receive(_ descriptor: CInt, within limit: Duration = .seconds(5)) throws -> String? {
+    private func receive(_ descriptor: CInt, within limit: Duration = .seconds(60)) throws -> String? {
         guard Socket.waitReadable(descriptor, until: ContinuousClock.now + limit) else { return nil }
         return String(decoding: try Socket.read(descriptor), as: UTF8.self)
+    }
+
+    /// Reads until this many bytes have arrived, the stream ends, or nothing more comes.
+    private func receive(_ descriptor: CInt, count: Int) throws -> String {
+        var text = ""
+        while text.utf8.count < count, let part = try receive(descriptor, within: .seconds(20)), !part.isEmpty { text += part }
+        return text
     }
 
     @Test("the proxy passes and counts both directions and their ends")
@@ -189,6 +196,37 @@ import Testing
             defer { close(other) }
             proxy.upstream = Socket.port(of: other)
             try await Pair(proxy, other).close()
+        }
+    }
+
+    @Test("the proxy names connections by their first bytes, forwards none before, and is silent on the names that are given")
+    func names() async throws {
+        try await inSandbox { box in
+            let listener = try Socket.bind()
+            listen(listener, 16)
+            Socket.makeNonBlocking(listener)
+            defer { close(listener) }
+            let proxy = try Proxy(
+                to: Socket.port(of: listener), in: box, name: { $0.count < 2 ? nil : String(decoding: $0, as: UTF8.self) })
+            proxy.conditions.silentNames = ["no"]
+            let (one, other) = (try await Pair(proxy, listener), try await Pair(proxy, listener))
+            try Socket.write(one.client, Array("n".utf8))
+            try Socket.write(other.client, Array("n".utf8))
+            #expect(try receive(one.server, within: .milliseconds(200)) == nil)
+            try Socket.write(one.client, Array("o".utf8))
+            try Socket.write(other.client, Array("i".utf8))
+            // What was held back is forwarded in the parts in which it came.
+            #expect(try receive(other.server, count: 2) == "ni")
+            try Socket.write(other.client, Array("more".utf8))
+            #expect(try receive(other.server, count: 4) == "more")
+            try Socket.write(one.server, Array("answer".utf8))
+            #expect(try receive(one.client, within: .milliseconds(200)) == nil)
+            #expect(try receive(one.server, within: .milliseconds(200)) == nil)
+            proxy.pass()
+            #expect(try receive(one.server, count: 2) == "no")
+            #expect(try receive(one.client, count: 6) == "answer")
+            one.close()
+            other.close()
         }
     }
 }

@@ -1,26 +1,30 @@
 import Glibc
+import QQCore
 import Support
 import Synchronization
 
-/// One election, its contenders, and the faults that strike them.
+/// One election or one name with slots, its contenders, and the faults that strike them.
 final class Arena: Sendable {
     let title: String
     private let box: Sandbox
-    private let server: NATSServer?
+    private let surroundings: any Surroundings
     private let name: String
     private let log: String
     private let contenders: Int
+    /// The number of holders at a time; 1 without `--slots`.
+    let slots: Int
     private let isStopping = Mutex(false)
     private let running = Mutex<[Int: Child]>([:])
     private let faults = Mutex<[Fault: Int]>([:])
     private let codes = Mutex<[String: Int]>([:])
 
-    init(_ title: String, _ box: Sandbox, server: NATSServer?, name: String, contenders: Int) {
+    init(_ title: String, _ box: Sandbox, _ surroundings: any Surroundings, name: String, contenders: Int, slots: Int = 1) {
         self.title = title
         self.box = box
-        self.server = server
+        self.surroundings = surroundings
         self.name = name
         self.contenders = contenders
+        self.slots = slots
         log = box.path("stamps-\(title)-\(name)")
         // Commands of other users write to it as well.
         close(open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0o666))
@@ -28,7 +32,7 @@ final class Arena: Sendable {
         chmod(box.folder, 0o755)
     }
 
-    private var environment: [String: String] { server.map { ["QQ_SERVER": $0.url + "?format=v2"] } ?? [:] }
+    private var environment: [String: String] { surroundings.environment }
 
     func stop() { isStopping.withLock { $0 = true } }
     private var isOver: Bool { isStopping.withLock { $0 } }
@@ -48,10 +52,13 @@ final class Arena: Sendable {
         while !isOver {
             let words =
                 [
-                    Sandbox.binary, "acquire", name, "--wait", "--retries", "1000", "--id", "\(title)-\(place)", "--ttl", "1s",
+                    Sandbox.binary, "acquire", name, "--wait", "--retries", "1000", "--id", "\(title)-\(place)", "--ttl", surroundings.ttl,
                     "--kill-after", "100ms",
                 ]
-                + Self.hooks(&generator) + ["--"] + Self.user(&generator) + [Sandbox.stamp, log] + Self.work(&generator)
+                + (slots > 1 ? ["--slots", "\(slots)"] : []) + Self.hooks(&generator) + ["--"] + Self.user(&generator) + [
+                    Sandbox.stamp, log,
+                ]
+                + (slots > 1 ? ["--slot"] : []) + Self.work(&generator)
             var launch = box.launch(words, environment: environment)
             launch.errors = .file(box.path("errors-\(title)"))
             guard let child = try? Child(launch) else { continue }
@@ -100,9 +107,10 @@ final class Arena: Sendable {
 
     // MARK: Faults
 
-    /// The contender whose command is running: its qq, guardian and command.
-    private func leader() -> (qq: pid_t, guardian: pid_t, command: pid_t?)? {
-        for child in running.withLock({ Array($0.values) }) where child.isRunning {
+    /// A contender whose command is running: its qq, guardian and command.
+    private func leader(_ generator: inout SeededGenerator) -> (qq: pid_t, guardian: pid_t, command: pid_t?)? {
+        let children = running.withLock { running in running.sorted { $0.key < $1.key }.map(\.value) }
+        for child in slots > 1 ? children.shuffled(using: &generator) : children where child.isRunning {
             let below = LivingProcess.below(child.pid)
             guard let guardian = below.first(where: { $0.name == "lease-guardian" }), let work = below.first(where: { $0.name == "stamp" })
             else {
@@ -124,19 +132,21 @@ final class Arena: Sendable {
 
     private func strike(_ generator: SeededGenerator) async {
         var generator = generator
-        let possible = Fault.allCases.filter { $0.applies(toFiles: server == nil) }
+        let possible = Fault.allCases.filter { $0.isOfProcesses ? $0.isPossible : surroundings.faults.contains($0) }
         while !isOver {
             let fault = possible.randomElement(using: &generator) ?? .killQQ
             let pause = Int.random(in: 0...400, using: &generator)
             let length = Duration.milliseconds(Int.random(in: 0...2500, using: &generator))
             try? await Task.sleep(for: .milliseconds(pause))
-            guard !isOver, let target = fault.isForAnybody ? anybody(&generator) : leader() else { continue }
+            guard !isOver, let target = fault.isForAnybody ? anybody(&generator) : leader(&generator) else { continue }
             faults.withLock { $0[fault, default: 0] += 1 }
-            await carryOut(fault, target, for: length)
+            await carryOut(fault, target, for: length, &generator)
         }
     }
 
-    private func carryOut(_ fault: Fault, _ target: (qq: pid_t, guardian: pid_t, command: pid_t?), for length: Duration) async {
+    private func carryOut(
+        _ fault: Fault, _ target: (qq: pid_t, guardian: pid_t, command: pid_t?), for length: Duration, _ generator: inout SeededGenerator
+    ) async {
         switch fault {
         case .killQQ, .killAnyQQ: kill(target.qq, SIGKILL)
         case .killGuardian, .killAnyGuardian: kill(target.guardian, SIGKILL)
@@ -152,17 +162,20 @@ final class Arena: Sendable {
         case .terminate: kill(target.qq, SIGTERM)
         case .stepDown:
             if let child = try? Child(
-                box.launch([Sandbox.binary, "step-down", name, "--yes", "--force", "--timeout", "2s"], environment: environment))
+                box.launch(
+                    [Sandbox.binary, "step-down", election(&generator), "--yes", "--timeout", "2s"]
+                        + (surroundings.forcesStepDown ? ["--force"] : []), environment: environment))
             {
                 while child.isRunning { try? await Task.sleep(for: .milliseconds(5)) }
             }
-        case .foreignWrite: truncate(box.leaseFile(name), 0)
-        case .pauseServer:
-            try? await server?.pause()
-            try? await Task.sleep(for: length)
-            server?.resume()
-        case .killServer: try? await server?.restart(killed: true)
+        case .foreignWrite, .pauseServer, .killServer, .badAnswers, .cutOff, .replacePeer:
+            await surroundings.cause(fault, in: election(&generator), for: length, &generator)
         }
+    }
+
+    /// The election, or one of the slots' elections.
+    private func election(_ generator: inout SeededGenerator) -> String {
+        slots > 1 ? Slot(Int.random(in: 1...slots, using: &generator), of: slots, election: name).name : name
     }
 
     private func hold(_ pids: [pid_t], for length: Duration) async {
@@ -182,7 +195,16 @@ final class Arena: Sendable {
 
     func readLog(_ log: inout TermLog) { log.readOn() }
 
-    var newLog: TermLog { TermLog(log) }
+    var newLog: TermLog { TermLog(log, slots: slots) }
+
+    /// Each case of a command that ran while a peer led by right.
+    var violations: [String] { surroundings.violations(newLogRead.terms, in: name) }
+
+    private var newLogRead: TermLog {
+        var log = newLog
+        log.readOn()
+        return log
+    }
 
     var faultCount: Int { faults.withLock { $0.values.reduce(0, +) } }
 

@@ -1,5 +1,4 @@
 import Glibc
-import Support
 
 /// A fault that strikes the leader, or any contender in whatever phase it is.
 enum Fault: String, CaseIterable, Sendable {
@@ -18,19 +17,23 @@ enum Fault: String, CaseIterable, Sendable {
     case stopAnyQQ = "any qq stopped"
     case terminate = "SIGTERM"
     case stepDown = "step-down"
-    case foreignWrite = "lease file emptied"
+    case foreignWrite = "lease emptied"
     case pauseServer = "server paused"
     case killServer = "server killed"
+    case badAnswers = "bad answers"
+    case cutOff = "cut off"
+    case replacePeer = "peer replaced"
 
-    var isForAnybody: Bool { [.killAnyQQ, .killAnyGuardian, .stopAnyGuardian, .stopAnyQQ].contains(self) }
+    var isForAnybody: Bool { [.killAnyQQ, .killAnyGuardian, .stopAnyGuardian, .stopAnyQQ, .replacePeer].contains(self) }
 
-    /// Whether this user can cause the fault in an election of this kind.
-    func applies(toFiles: Bool) -> Bool {
+    /// Whether it strikes processes of contenders, on every system.
+    var isOfProcesses: Bool {
         switch self {
-        case .foreignWrite: toFiles
-        case .pauseServer, .killServer: !toFiles
-        case .freezeGuardian: geteuid() == 0
+        case .foreignWrite, .pauseServer, .killServer, .badAnswers, .cutOff, .replacePeer: false
         default: true
         }
     }
+
+    /// Whether this user can cause it.
+    var isPossible: Bool { self != .freezeGuardian || geteuid() == 0 }
 }

@@ -6,7 +6,7 @@
 // The guardian has its own name and command line, so that `pkill qq` and `killall qq` do not end it.
 //
 // Failures that each layer covers:
-//   qq killed                 the socket closes: SIGKILL to the whole tree, immediately
+//   qq killed                 the socket closes: SIGKILL to the whole tree, immediately; then a deputy gives the lease up (Deputy.c)
 //   qq stopped or wedged      no order moves the deadline: SIGTERM, then SIGKILL, in time
 //   guardian killed           the command dies by PDEATHSIG; its orphans become children of qq (a subreaper too), which kills them
 //   guardian stopped          qq itself carries out an order that is not obeyed in time; its watchdog ends everything before the deadline
@@ -18,11 +18,12 @@
 #include <sys/types.h>
 
 enum qq_order_kind {
-    QQ_ORDER_RUN = 1,        // start the command; `environment` follows, the descriptor of the liveness lock is attached if there is one
+    QQ_ORDER_RUN = 1,        // start the command; entries follow (see qq_guardian_send), the descriptor of the liveness lock or of the deputy's words can be attached
     QQ_ORDER_DEADLINE = 2,   // the lease was renewed
     QQ_ORDER_SIGNAL = 3,     // send the signal `value` to the command's process group, unless `deadline_ns` has passed: then qq has sent it
     QQ_ORDER_TERMINATE = 4,  // SIGTERM to everything, SIGKILL after `grace_ns` or at the deadline, whichever is first
     QQ_ORDER_KILL = 5,       // SIGKILL to everything, now
+    QQ_ORDER_FORGET = 6,     // qq is about to end by itself, and has released the lease or wants it to expire: start no deputy
 };
 
 struct qq_order {
@@ -53,7 +54,11 @@ struct qq_report {
     uint64_t number;
 };
 
-enum { QQ_ORDER_TAKE_TERMINAL = 1 };  // RUN's value: make the command's group the terminal's foreground group
+/// Bits of RUN's value.
+enum {
+    QQ_ORDER_TAKE_TERMINAL = 1,  // make the command's group the terminal's foreground group
+    QQ_ORDER_HAS_DEPUTY = 2,     // the attached descriptor is that of the deputy's words, not that of a liveness lock
+};
 
 /// Length of the longest environment entry that marks a term, in bytes.
 enum { QQ_LONGEST_MARK = 1024 };
@@ -64,16 +69,27 @@ int qq_guardian_shows(const char *mark);
 struct qq_guardian_setup {
     char *const *arguments;  // the command, NULL-terminated
     const char *title;       // the guardian's command line
-    const char *mark;        // NAME=VALUE: the environment entry that marks the command's processes and the guardian
-    const char *cgroup;      // the name of the cgroup to make for the command, below this process's own
 };
 
 /// Forks the guardian. Call this before the process has threads. Returns 0, the guardian's socket, its pidfd and its pid; or -1 with errno.
 int qq_guardian_start(const struct qq_guardian_setup *start, int *socket, int *process, pid_t *pid);
 
-/// Sends an order; `environment` is NUL-separated `NAME=VALUE` entries, `liveness_lock` the descriptor of the liveness lock, or -1. Returns 0, or -1
-/// with errno.
-int qq_guardian_send(int socket, const struct qq_order *order, const char *environment, size_t length, int liveness_lock);
+/// Sends an order; `attached` is a descriptor to send along, or -1. Returns 0, or -1 with errno.
+///
+/// `entries` are texts that end with a NUL each, for RUN: the name of the cgroup to make for the command, below this process's own; the environment
+/// entry `NAME=VALUE` that marks the term, which the command inherits and the guardian shows; and further environment entries. The mark comes with this
+/// order because only the grant tells which election it is of. Before the order there is nothing to mark: no process, and no cgroup.
+int qq_guardian_send(int socket, const struct qq_order *order, const char *entries, size_t length, int attached);
+
+/// Returns a descriptor of a file in memory with the words with which a guardian becomes a deputy (Deputy.c), or -1 with errno. The words are
+/// NUL-terminated; the first `arguments` of them are the deputy's arguments, the others its environment.
+int qq_deputy_words(const char *words, size_t length, uint32_t arguments);
+
+/// Gives this process, a deputy, the name of qq: the kernel names a program that was run by a descriptor after its number.
+void qq_deputy_name(void);
+
+/// The variable in which a deputy finds the end of the lease: nanoseconds on CLOCK_BOOTTIME.
+#define QQ_DEPUTY_END "QQ_DEPUTY_END"
 
 /// Returns 1 and a report, 0 at the end of the stream, or -1 with errno (EAGAIN if no report is waiting).
 int qq_guardian_receive(int socket, struct qq_report *report);
@@ -134,5 +150,10 @@ enum qq_front_kind {
 /// Sends a message to the front process. Returns 0, or -1 with errno.
 int qq_front_tell(int socket, uint32_t kind, int32_t value);
 
-/// Remembers the signal dispositions and the mask that the process started with, for the command to inherit (nohup, trap '' INT). Call this first.
+/// Remembers the signal dispositions and the mask that the process started with, for the command to inherit (nohup, trap '' INT). Call this
+/// before any signal is changed.
 void qq_signals_remember(void);
+
+/// If this is process 1 (of a container), forks: returns in the child, which continues as qq. Never returns in the parent, which passes signals on to
+/// the child, reaps orphans, and exits as the child does. Returns in every other process, and if fork(2) fails. Call this first.
+void qq_init_start(void);

@@ -40,6 +40,8 @@ int qq_thread_start(void *(*body)(void *), void *argument);
 /// fcntl(F_DUPFD_CLOEXEC): a copy numbered at least `minimum`.
 int qq_duplicate_above(int fd, int minimum);
 int qq_set_cloexec(int fd, int on);
+/// pipe2(O_CLOEXEC): the reading and the writing end. Returns 0, or -1 with errno.
+int qq_pipe(int *reading, int *writing);
 
 /// The arguments of this process as the kernel passed them, NULL-terminated. Swift's own search for them fails if a preloaded library (faketime,
 /// sanitizers) has moved the environment before main.
@@ -61,6 +63,11 @@ int qq_become_subreaper(void);
 
 /// posix_spawn of `sh -c COMMAND` in a process group of its own, signals at their defaults, stdin from /dev/null, stdout to stderr.
 int qq_spawn_shell(const char *command, char *const environment[], pid_t *pid);
+
+/// posix_spawn of a program with signals at their defaults. It gets no descriptors but its standard streams, which become copies of `input` (-1: empty),
+/// `output` and `errors`. Of the flags of `qq_spawn_job`, QQ_JOB_OWN_GROUP is known. Returns 0, or an errno.
+int qq_spawn_program(
+    const char *path, char *const arguments[], char *const environment[], int input, int output, int errors, int flags, pid_t *pid);
 
 /// pidfd_open(2): a descriptor of a process. It still refers to that process after the pid was reused, and becomes readable when the process ends.
 /// Returns -1 with errno on failure.

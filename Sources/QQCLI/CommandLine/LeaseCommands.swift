@@ -17,6 +17,7 @@ extension Commands {
         takesTrailingCommand: true,
         rules: globalRules + [
             .onlyWhereKept(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
+            .onlyWithCommand(Flags.maxRun.erased),
             .onlyWithoutCommand(Flags.format.erased), .onlyWithoutCommand(Flags.json.erased),
             .exclusive(Flags.json.erased, Flags.format.erased),
             .exclusive(Flags.skipOK.erased, Flags.conflictExitCode.erased),
@@ -28,6 +29,7 @@ extension Commands {
                 "A cron line for every host: one runs it, the others exit 0",
                 "0 3 * * * qq -s file:///mnt/shared/qq acquire nightly --skip-ok --min-hold 1m -- nightly-report"),
             Example("Stand by for a service; take over when its leader stops", "qq acquire web --wait -- web-server --port 80"),
+            Example("At most three conversions at a time, on all machines together", "qq acquire convert --slots 3 --wait -- ./convert.sh"),
             Example(
                 "Several lines of shell under one lease", "qq acquire deploy -- sh -c 'make build && make push'"),
             Example(
@@ -39,6 +41,7 @@ extension Commands {
             ExitNote("1", "another contender holds the lease; `-E` changes this"),
             ExitNote("75", "timed out waiting (`--wait=`*DURATION*)"),
             ExitNote("79", "leadership was lost while the command ran"),
+            ExitNote("124", "the command ran longer than `--max-run`, and was ended"),
             ExitNote("126, 127", "the command could not be run, was not found"),
             ExitNote("128+n", "the command died of signal n"),
             ExitNote("other", "the command's own exit code"),
@@ -46,6 +49,7 @@ extension Commands {
         seeAlso: ["qq-release(1)", "qq-keepalive(1)", "qq-status(1)", "flock(1)"]
     ) {
         Flags.wait
+        Flags.slots
         Flags.priority
         Flags.ttl
         Flags.renewEvery
@@ -54,6 +58,7 @@ extension Commands {
         Flags.conflictExitCode
         Flags.requireToken
         Flags.killAfter
+        Flags.maxRun
         Flags.hooks
         Flags.retrying
         Flags.format
@@ -66,6 +71,10 @@ extension Commands {
         description: """
             Release the lease on *NAME*: by the grant that `qq acquire` saved, else under the given identity and fencing token. A lease that is not, \
             or no longer, ours is left alone and the exit code is 1.
+
+            With `--slots`, and without it if only grants of slots are saved for *NAME*, the lease of a slot is released: that of `QQ_SLOT` if `QQ_NAME` \
+            is *NAME*, as `qq acquire --format shell` exports both; else the only one that `qq acquire` has left held. If several are, the exit code is \
+            64; each slot can be named as the election that it is.
             """,
         positionals: [Positional("NAME", kind: .grant, help: "The election to release.", orBy: Flags.clusterConfig.erased)],
         rules: globalRules + [
@@ -85,6 +94,7 @@ extension Commands {
         seeAlso: ["qq-acquire(1)", "qq-step-down(1)"]
     ) {
         Flags.token
+        Flags.slots
         Flags.cancelWait
         Flags.retrying
         Flags.global
@@ -102,22 +112,30 @@ extension Commands {
 
             Hooks notify other programs. Nothing is killed when leadership is lost: a program that must not run then should run under `qq acquire` \
             *NAME* `--` *CMD*.
+
+            With `--slots`, a slot of each *NAME* is held: the one whose grant `qq acquire` has saved, if no other `qq` holds it meanwhile, else any.
             """,
         positionals: [
             Positional("NAME", kind: .election, help: "The elections to hold.", variadic: true, orBy: Flags.clusterConfig.erased)
         ],
         rules: globalRules + [
             .exclusive(Flags.once.erased, Flags.pid.erased), .exclusive(Flags.once.erased, Flags.vip.erased),
+            .exclusive(Flags.once.erased, Flags.untilEOF.erased),
+            .exclusive(Flags.slots.erased, Flags.vip.erased),
         ],
         examples: [
             Example(
                 "Hold two elections and tell a script", "qq keepalive web cron --on-elected ./up.sh --on-lost ./down.sh"),
             Example("Hold while a running process lives", "qq keepalive web --pid 4711"),
+            Example("Hold for a client that can vanish", "ssh host qq keepalive web --until-eof"),
             Example("Carry an address while leading", "qq keepalive web --vip 10.0.0.5/24@eth0"),
             Example("Renew once, from a timer", "qq keepalive deploy --once"),
         ],
         exitNotes: [
-            ExitNote("0", "stopped by a signal, or the process of `--pid` ended, and all released; with `--once`: all renewed"),
+            ExitNote(
+                "0",
+                "stopped by a signal, the process of `--pid` ended, or stdin was closed with `--until-eof`, and all released; with `--once`: all renewed"
+            ),
             ExitNote("1", "with `--once`: at least one is not ours"),
             ExitNote("77", "denied: `--vip` without CAP_NET_ADMIN"),
             ExitNote("78", "`--vip`: no such interface, or this machine has the address elsewhere"),
@@ -126,6 +144,8 @@ extension Commands {
     ) {
         Flags.once
         Flags.pid
+        Flags.untilEOF
+        Flags.slots
         Flags.vip
         Flags.priority
         Flags.ttl
@@ -143,6 +163,10 @@ extension Commands {
             Make the leader of *NAME* step down: this identity, or another one. With `--node`, another leader is asked to step down, on systems whose \
             leaders are nodes that can be asked; with `--force`, its lease is taken away if asking does not help. If the leader is another one, `qq` \
             asks for confirmation on a terminal; in scripts `--yes` is needed.
+
+            If several holders share *NAME* by `--slots`, our own ones step down; with `--node`, the slots of that identity; with `--force`, all of them. \
+            One slot alone is named as the election that it is: *NAME*-slot-*K*-of-*N*. If not all of them step down, each one that does not is named, \
+            and the exit code is that of the first.
             """,
         positionals: [
             Positional("NAME", kind: .election, help: "The election whose leader should step down.", orBy: Flags.clusterConfig.erased)
@@ -164,6 +188,7 @@ extension Commands {
         seeAlso: ["qq-release(1)", "qq-status(1)"]
     ) {
         Flags.node
+        Flags.slotsToRead
         Flags.token
         Flags.force
         Flags.yes

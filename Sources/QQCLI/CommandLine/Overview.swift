@@ -15,6 +15,7 @@ enum Overview {
         Example("Who leads?", "qq status web"),
         Example("Wait until there is a leader", "qq watch web --until led --for 1m"),
         Example("Several hosts, one shared folder", "qq -s file:///mnt/shared/qq acquire nightly --skip-ok -- nightly-report"),
+        Example("In a pod: one replica works, the others wait", "qq -s k8s://in-cluster acquire web --wait -- web-server --port 80"),
         Example("Several hosts, a NATS cluster", "qq -s nats://n1,n2,n3 acquire nightly --skip-ok -- nightly-report"),
     ]
 
@@ -29,6 +30,7 @@ enum Overview {
         ExitNote("78", "the configuration is wrong"),
         ExitNote("79", "leadership was lost while the command ran"),
         ExitNote("80", "the system cannot do this"),
+        ExitNote("124", "the command ran longer than `--max-run`, and was ended"),
         ExitNote("126", "the command could not be run"),
         ExitNote("127", "the command was not found"),
         ExitNote("128+n", "the command died of signal n"),
@@ -55,6 +57,7 @@ enum Overview {
         ("QQ_TOKEN", "The fencing token, which only grows from term to term; empty if the system has none."),
         ("QQ_SERVER", "The server URL without credentials, so that a `qq` started there asks the same system."),
         ("QQ_TTL", "How long the lease lasts without renewal, in seconds."),
+        ("QQ_SLOT", "With `--slots`: the number of the slot that is held, from 1."),
         ("QQ_EVENT", "Why a hook runs: `elected`, `lost`, `released` or `changed`; for the command always `elected`."),
         ("QQ_LEADER", "The identity of the leader; empty if there is none."),
         (

@@ -10,13 +10,17 @@ extension Commands {
             If stdout is not a terminal, each election is a line of fields separated by tabs: name, `held`, `expired`, `free` or `unknown`, leader, \
             token, seconds left, the columns of the system, and with `--advice` first and longest pause, factor and jitter. A dash means that the \
             value is not known.
+
+            A *NAME* that several holders share by `--slots` is shown as one election, which has a leader if any slot has one. Its line has all leaders, \
+            and all tokens, separated by commas, the seconds until the first of these leases ends, and two more fields at its end: how many slots are \
+            held, and how many there are. Each slot can also be read alone, as *NAME*-slot-*K*-of-*N*.
             """,
         positionals: [
             Positional(
                 "NAME", kind: .election, help: "The elections to read.", required: false, variadic: true,
                 orBy: Flags.clusterConfig.erased)
         ],
-        rules: globalRules + [.onlyWithoutNames(Flags.all.erased)],
+        rules: globalRules + [.onlyWithoutNames(Flags.all.erased), .exclusive(Flags.all.erased, Flags.slotsToRead.erased)],
         examples: [
             Example("Who leads?", "qq status web"),
             Example("In a script: continue only if this user leads", "qq status web --mine --quiet || exit 0"),
@@ -30,6 +34,7 @@ extension Commands {
         seeAlso: ["qq-watch(1)", "qq-cluster-status(1)", "qq-json(5)"]
     ) {
         Flags.all
+        Flags.slotsToRead
         Flags.mine
         Flags.held
         Flags.contested
@@ -53,6 +58,10 @@ extension Commands {
             On a terminal this is a live view: a row for each election with its leader, its term and token if there are any, and a bar for the rest of \
             the lease; below, who led when, and the last changes. `q` or Ctrl-C leaves it. On a terminal, too, lines are printed with `--exec`, in the \
             background, and if `TERM` is `dumb`.
+
+            A *NAME* that several holders share by `--slots` is watched as one election: each change of a slot is a change, with the number of the slot, \
+            and the conditions `led`, `mine` and `leader=`*ID* are true if they are of any slot. Slots are looked for at the start if *NAME* has no \
+            leader then, and after that once a minute; `--slots` names their number and finds them immediately.
             """,
         positionals: [
             Positional(
@@ -62,7 +71,7 @@ extension Commands {
         rules: globalRules + [
             .exclusive(Flags.record.erased, Flags.replay.erased), .exclusive(Flags.until.erased, Flags.replay.erased),
             .exclusive(Flags.watchFor.erased, Flags.replay.erased), .exclusive(Flags.exec.erased, Flags.replay.erased),
-            .requires(Flags.speed.erased, Flags.replay.erased),
+            .exclusive(Flags.slotsToRead.erased, Flags.replay.erased), .requires(Flags.speed.erased, Flags.replay.erased),
         ],
         examples: [
             Example("Watch one election", "qq watch web"),
@@ -79,6 +88,7 @@ extension Commands {
         seeAlso: ["qq-status(1)", "qq-json(5)"]
     ) {
         Flags.until
+        Flags.slotsToRead
         Flags.watchFor
         Flags.replay
         Flags.exec

@@ -14,20 +14,26 @@ extension Setup {
                 try print(grant)
                 // The reader of stdout has until the lease expires.
                 if let number = try await delivered(signals, until: grant.deadline) {
-                    _ = try? await coordinator.release(grant)
-                    GrantStore().forget(grant, server: server)
+                    await giveBack(grant)
                     return ExitCode.signal(number)
                 }
             } catch {
                 // The caller has not learned of the lease, which would block the election. Release it.
-                _ = try? await coordinator.release(grant)
-                GrantStore().forget(grant, server: server)
+                await giveBack(grant)
                 throw error
             }
             return ExitCode.yes
         case .ended(let outcome): return try exitCode(of: outcome, stoppedBy: SIGTERM)
         case .signalled(let number): return ExitCode.signal(number)
         }
+    }
+
+    /// Releases a lease of which nobody has learned. What cannot be released is told: the election is blocked until the lease expires.
+    private func giveBack(_ grant: Grant) async {
+        do throws(CoordinationError) { _ = try await coordinator.release(grant) } catch {
+            report(.releaseFailed(grant, error), of: name, as: identity)
+        }
+        GrantStore().forget(grant, server: server)
     }
 
     private enum Campaign: Sendable {
@@ -41,7 +47,11 @@ extension Setup {
         let driver = driver(configuration)
         let (elections, elected) = AsyncStream.makeStream(of: Grant.self)
         campaignBegins()
-        defer { progress?.end() }
+        let notices = reportNotices()
+        defer {
+            notices?.cancel()
+            progress?.end()
+        }
         return await withTaskGroup(of: Campaign?.self) { group in
             group.addTask {
                 let outcome = await driver.run { event, _ in
@@ -77,7 +87,7 @@ extension Setup {
             }
             if let signal {
                 // The lease was granted at the moment of the signal. It is not printed, and nothing else would release it.
-                if let granted, outcome == nil { _ = try? await coordinator.release(granted) }
+                if let granted, outcome == nil { await giveBack(granted) }
                 return .signalled(signal)
             }
             return granted.map { .elected($0) } ?? .ended(outcome ?? .stopped)
@@ -86,19 +96,27 @@ extension Setup {
 
     /// - Parameter isKept: whether a session renews the lease.
     func print(_ grant: Grant, isKept: Bool = false) throws(CoordinationError) {
+        let slot = self.slot(of: grant, as: name)
         switch invocation[Flags.format] ?? (output.form == .json ? .json : .text) {
-        case .json: try output.print(json: Schemas.acquired(grant, server: server, now: loop.now()))
+        case .json:
+            try output.print(json: Schemas.acquired(grant, as: name, slot: slot, server: server, now: loop.now()))
         case .shell:
-            for (name, value) in leaseVariables(grant, at: server, event: .elected) {
+            for (name, value) in variables(grant, as: name, event: .elected) {
                 try Output.write("export \(name)=\(Self.quoted(value))")
             }
         case .text where output.form == .terminal:
             try output.print(
-                output.color("acquired", .good) + " \(grant.name) for \(DurationText.brief(grant.ttl))"
+                output.color("acquired", .good) + " \(title(name, grant)) for \(DurationText.brief(grant.ttl))"
                     + (grant.token.map { ", token \($0)" } ?? "")
                     + ", as \(Printable.text(grant.identity))")
-            if !isKept { messages.note("renew it with 'qq keepalive \(grant.name)', release it with 'qq release \(grant.name)'") }
-        case .text: try output.print(record: [grant.name, grant.identity, grant.token?.description, Rendering.seconds(grant.ttl)])
+            if !isKept {
+                let words = name + (slots.map { " --slots \($0)" } ?? "")
+                messages.note("renew it with 'qq keepalive \(words)', release it with 'qq release \(words)'")
+            }
+        case .text:
+            var record = [name, grant.identity, grant.token?.description, Rendering.seconds(grant.ttl)]
+            if let slot { record.append(String(slot.number)) }
+            try output.print(record: record)
         }
     }
 

@@ -4,7 +4,12 @@ import QQNetwork
 extension Setup {
     /// `cluster-status`: shows the state of the system itself.
     func clusterStatus() async throws -> Int32 {
-        let report = await coordinator.clusterStatus()
+        var report = await coordinator.clusterStatus()
+        for index in report.members.indices {
+            guard let slot = coordinator.slot(named: report.members[index].election) else { continue }
+            report.members[index].election = slot.election
+            report.members[index].slot = slot
+        }
         let endpoints = report.endpoints
         switch output.form {
         case .json: try output.print(json: Schemas.cluster(report, server: server))

@@ -12,7 +12,7 @@ enum ClusterText {
         [
             "member", member.election, member.id, member.role.rawValue, member.leader, member.epoch.map { String($0) },
             member.uptime.map { Rendering.seconds($0) }, member.version, member.roundTrip.map { Rendering.seconds($0) }, member.problem,
-        ]
+        ] + (member.slot.map { [String($0.number), String($0.count)] } ?? [])
     }
 
     /// The lines for a terminal.
@@ -27,18 +27,37 @@ enum ClusterText {
             + (endpoint.roundTrip.map { " in " + DurationText.brief($0) } ?? "")
         let width = endpoint.details.map(\.key.count).max() ?? 0
         return [first]
-            + endpoint.details.map { detail in
-                let isBad = detail.value == false && ["writable", "locks", "jetstream"].contains(detail.key)
+            + endpoint.details.flatMap { detail in
+                let isBad = detail.value == false && faults.contains(detail.key) || complaints.contains(detail.key)
                 let label = detail.key.split(separator: "_").joined(separator: " ")
-                return "  " + label + String(repeating: " ", count: max(width - label.count, 0) + 2)
-                    + output.color(text(detail.value), isBad ? .bad : nil)
+                let start = "  " + label + String(repeating: " ", count: max(width - label.count, 0) + 2)
+                return texts(detail).enumerated().map { index, text in
+                    (index == 0 ? start : String(repeating: " ", count: start.count)) + output.color(text, isBad ? .bad : nil)
+                }
             }
+    }
+
+    /// Details that are faults if they are false.
+    private static let faults: Set<String> = [
+        "writable", "room", "locks", "jetstream", "ready", "live", "can_get", "can_create", "can_update",
+    ]
+    /// Details that are present only if something is wrong.
+    private static let complaints: Set<String> = ["failing_checks", "refused"]
+
+    /// Details that are lists, and whose elements are shown on a line each.
+    private static let lists: Set<String> = ["failing_checks", "missing_rule", "missing_rules", "servers", "alarms"]
+
+    private static func texts(_ detail: StatusDetail) -> [String] {
+        guard lists.contains(detail.key), let lines = detail.value.arrayValue, !lines.isEmpty else { return [text(detail.value)] }
+        return lines.map { text($0) }
     }
 
     private static func lines(_ members: [MemberStatus], _ output: Output) -> [String] {
         let hasProblems = members.contains { $0.problem != nil }
+        let haveSlots = members.contains { $0.slot != nil }
         return output.lines(
-            table: ["MEMBER", "ELECTION", "ROLE", "LEADER", "EPOCH", "UPTIME", "VERSION", "ANSWERS"] + (hasProblems ? ["PROBLEM"] : []),
+            table: ["MEMBER", "ELECTION"] + (haveSlots ? ["SLOT"] : []) + ["ROLE", "LEADER", "EPOCH", "UPTIME", "VERSION", "ANSWERS"]
+                + (hasProblems ? ["PROBLEM"] : []),
             members.map { member in
                 let role: Output.Cell =
                     switch member.role {
@@ -46,8 +65,9 @@ enum ClusterText {
                     case .follower: .init("follows")
                     case .unknown: .init("unknown", .warning)
                     }
-                return [
-                    .init(member.id, .strong), .init(member.election), role, .init(member.leader), .init(member.epoch.map { String($0) }),
+                let slot = member.slot.map { "\($0.number) of \($0.count)" }
+                return [.init(member.id, .strong), .init(member.election)] + (haveSlots ? [.init(slot)] : []) + [
+                    role, .init(member.leader), .init(member.epoch.map { String($0) }),
                     .init(member.uptime.map { DurationText.brief($0) }), .init(member.version),
                     .init(member.roundTrip.map { "in " + DurationText.brief($0) }),
                 ] + (hasProblems ? [.init(member.problem, .bad)] : [])
@@ -59,6 +79,8 @@ enum ClusterText {
         case .string(let text): Printable.text(text)
         case .bool(let flag): flag ? "yes" : "no"
         case .null: "-"
+        case .object(let object):
+            object.members.map { "\($0.name.split(separator: "_").joined(separator: " ")) \(text($0.value))" }.joined(separator: ", ")
         default: Printable.text(JSONWriter.string(value))
         }
     }

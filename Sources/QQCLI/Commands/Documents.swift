@@ -46,7 +46,9 @@ extension Setup {
         var names: [String] = []
         switch invocation.positionals[0] {
         case "elections":
-            names = ((try? await coordinator.lister?.list()) ?? []).map(\.name)
+            names = coordinator.grouped((try? await coordinator.lister?.list()) ?? []).map(\.name)
+            // A name whose contenders disagree on the number of slots is listed more than once.
+            names = names.indices.filter { $0 == 0 || names[$0] != names[$0 - 1] }.map { names[$0] }
         case "grants": names = GrantStore().names(at: server)
         case "contexts": names = ((try? ContextsStore().read())?.entries ?? []).map(\.name)
         default: break

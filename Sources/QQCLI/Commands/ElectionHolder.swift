@@ -8,6 +8,7 @@ actor ElectionHolder {
     private let setup: Setup
     private var elections: [String: Held] = [:]
     private var isStopping = false
+    private var skipsHooks = false
     private var failure: CoordinationError?
     private var joining: [String: Task<Void, Never>] = [:]
     private let jobs: AsyncStream<Job>
@@ -15,12 +16,17 @@ actor ElectionHolder {
     /// The virtual addresses of a single election; empty if several elections are held.
     private var carriers: [AddressCarrier] = []
     private var waits = WaitingTexts()
+    private var outages = Outages()
+    private var news = ConnectionNews()
+    private var hasClosedPipe = false
     private var runningHook: Task<String?, Never>?
 
     private struct Held {
         var configuration: LeaseSession.Configuration
         var driver: SessionDriver
         var grant: Grant?
+        /// A saved grant whose term is resumed if it has not ended.
+        var saved: Grant?
         /// Whether the lease is being released, which must not be started twice.
         var isGivenUp = false
         /// The pause before the next campaign, after stepping down.
@@ -42,29 +48,26 @@ actor ElectionHolder {
     }
 
     /// Adds an election. A saved grant that is still valid continues its term; without one, the process campaigns.
-    func add(_ name: String) async throws(CoordinationError) {
+    func add(_ name: String) throws(CoordinationError) {
         let invocation = setup.invocation
-        let saved = try GrantStore().load(name: name, server: setup.server)
+        let saved =
+            setup.slots == nil
+            ? try GrantStore().load(name: name, server: setup.server) : try setup.savedSlot(of: name, isToContinue: true)
         let ttl = invocation[Flags.ttl] ?? saved?.ttl ?? setup.ttl
         let timing = try LeaseTiming(
             ttl: ttl, renewEvery: setup.renewEvery(of: ttl), killAfter: .zero)
-        var request = AcquireRequest(
+        let request = AcquireRequest(
             name: name, identity: setup.givenIdentity ?? saved?.identity ?? setup.identity, ttl: timing.ttl,
             // The kernel keeps an address until its lifetime is over, even if this process has died.
             wantsLivenessLock: true, guardsWork: false, outlivesHolder: !setup.addresses.isEmpty)
         if !setup.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
-        try setup.coordinator.validate(name: name, identity: request.identity, ttl: request.ttl)
-        if let saved, saved.identity == request.identity {
-            let setup = setup
-            let state = try await setup.retrying { () throws(CoordinationError) in try await setup.coordinator.read(name) }
-            // A term that has ended cannot be continued.
-            if state.isLed, state.isTerm(of: saved) { request.continuing = saved }
-        }
+        try setup.contender().validate(name: name, identity: request.identity, ttl: request.ttl)
         var configuration = LeaseSession.Configuration(
             request: request, renewEvery: timing.renewEvery, retry: setup.retryPolicy(endless: true), waiting: .forever,
             campaignsAgain: true)
         configuration.renewalGrid = timing.renewEvery / 64
-        elections[name] = Held(configuration: configuration, driver: setup.driver(configuration))
+        elections[name] = Held(
+            configuration: configuration, driver: setup.driver(configuration), saved: saved?.identity == request.identity ? saved : nil)
     }
 
     /// Prepares to carry addresses while this process leads its only election.
@@ -111,39 +114,110 @@ actor ElectionHolder {
         }
     }
 
+    /// Ends the running hook and runs none of those that wait, so that all leases are released now: the second request to stop.
+    func skipHooks() {
+        skipsHooks = true
+        runningHook?.cancel()
+    }
+
     /// Removes the addresses immediately, before any lease is released. A running hook must not delay the removal.
     private func closeAddresses() { for carrier in carriers { post.yield(.addresses(carrier.close("stopping"))) } }
+
+    /// Resumes the term of a saved grant, unless it has ended.
+    private func resume(_ name: String) async {
+        guard let saved = elections[name]?.saved else { return }
+        elections[name]?.saved = nil
+        let coordinator = setup.coordinator
+        await prepare(name) { holder in
+            do throws(CoordinationError) {
+                let state = try await holder.ridingOut(name) { () throws(CoordinationError) in try await coordinator.read(saved.name) }
+                if state.isLed, state.isTerm(of: saved) { await holder.resume(name, saved) }
+            } catch { if !Task.isCancelled { await holder.fail(error) } }
+        }
+    }
+
+    private func resume(_ name: String, _ saved: Grant) {
+        guard !isStopping, var held = elections[name] else { return }
+        held.configuration.request.continuing = saved
+        held.driver = setup.driver(held.configuration)
+        elections[name] = held
+    }
 
     /// Becomes a member of the election, if its system has members. There is no campaign while the system cannot be
     /// reached.
     private func join(_ name: String) async {
-        guard let identity = elections[name]?.configuration.request.identity, !isStopping, let membership = setup.coordinator.membership
+        // The holder of a slot answers requests about that slot, as every holder does.
+        guard let identity = elections[name]?.configuration.request.identity, setup.slots == nil,
+            let membership = setup.coordinator.membership
         else { return }
-        let setup = setup
-        let task = Task(executorPreference: setup.loop) {
-            var policy = setup.retryPolicy(endless: true)
-            // Retried forever, regardless of `--retries`, as a campaign is.
-            (policy.maximumRetries, policy.codes) = (nil, nil)
+        let messages = setup.messages
+        await prepare(name) { holder in
             do throws(CoordinationError) {
-                let report = { (error: CoordinationError, pause: Duration) in setup.messages.note(Setup.retrying(error, after: pause)) }
-                try await policy.retrying(on: setup.loop, report: report) { () throws(CoordinationError) in
-                    try await membership.join(name, as: identity)
-                }
-            } catch { if !Task.isCancelled { setup.messages.note("\(error)") } }
+                try await holder.ridingOut(name) { () throws(CoordinationError) in try await membership.join(name, as: identity) }
+            } catch { if !Task.isCancelled { messages.note("\(error)") } }
         }
+    }
+
+    /// Runs `body` before the campaign, until it returns or `stop` cancels it.
+    private func prepare(_ name: String, _ body: @escaping @Sendable (ElectionHolder) async -> Void) async {
+        guard !isStopping else { return }
+        let task = Task(executorPreference: setup.loop) { await body(self) }
         joining[name] = task
         await task.value
         // A finished task keeps its memory while it is referenced.
         joining[name] = nil
     }
 
+    /// Sends a request again and again until it is answered, as a campaign does.
+    /// - Throws: a failure that waiting cannot mend, or the last one if the task is cancelled.
+    private func ridingOut<Answer: Sendable>(
+        _ name: String, _ request: @Sendable () async throws(CoordinationError) -> Answer
+    ) async throws(CoordinationError) -> Answer {
+        let policy = setup.retryPolicy()
+        var retry = 0
+        var since: BootInstant?
+        while true {
+            do throws(CoordinationError) {
+                let answer = try await request()
+                if let since { ended(outageOf: name, after: setup.loop.now().duration(since: since)) }
+                return answer
+            } catch {
+                guard error.isRiddenOut, !Task.isCancelled else { throw error }
+                began(outageOf: name, error, isNew: since == nil)
+                since = since ?? setup.loop.now()
+                retry = min(retry + 1, 1_000_000)
+                let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
+                guard (try? await setup.loop.sleep(for: pause)) != nil else { throw error }
+            }
+        }
+    }
+
+    private func began(outageOf name: String, _ error: CoordinationError, isNew: Bool) {
+        let event = SessionEvent.outage(error, isNew: isNew && outages.begins(error, of: name))
+        setup.report(event, of: name, as: elections[name]?.configuration.request.identity ?? "")
+        guard isNew, setup.output.form == .json else { return }
+        report { () throws(CoordinationError) in
+            try setup.tell(
+                "retrying", name: name, identity: elections[name]?.configuration.request.identity ?? "", token: nil, expiresIn: nil,
+                reason: error.description)
+        }
+    }
+
+    private func ended(outageOf name: String, after length: Duration) {
+        if outages.ends(of: name) { setup.report(.outageOver(after: length), of: name, as: "") }
+    }
+
     /// Reports an event of the connection for each election.
     func handle(_ event: ConnectionEvent) {
         if event.kind == .notice { return setup.messages.detail(event.text) }
+        outages.take(event)
+        // An attempt to connect that fails again is told with --verbose only.
+        guard news.take(event) || event.kind == .connected else { return setup.messages.detail(event.told) }
         for (name, held) in elections.sorted(by: { $0.key < $1.key }) {
             report { () throws(CoordinationError) in
                 try setup.tell(
-                    event.kind.rawValue, name: name, identity: held.configuration.request.identity, token: held.grant?.token,
+                    event.kind.rawValue, name: name, slot: held.grant.flatMap { setup.slot(of: $0, as: name) },
+                    identity: held.configuration.request.identity, token: held.grant?.token,
                     expiresIn: held.grant.map { $0.deadline.duration(since: setup.loop.now()) }, reason: event.text)
             }
         }
@@ -151,6 +225,7 @@ actor ElectionHolder {
 
     private func hold(_ name: String) async {
         show { $0.set(name, WaitingText.asking(setup.server, for: name)) }
+        await resume(name)
         await join(name)
         while let driver = elections[name]?.driver {
             let report = reporter(of: name)
@@ -175,12 +250,16 @@ actor ElectionHolder {
     @inline(never)
     private func cooldown(of name: String, after outcome: SessionOutcome) -> Duration? {
         if case .failed(let error) = outcome {
-            // If an election cannot be held, the operator has to act. A service manager restarts the process.
-            failure = failure ?? error
-            stop()
+            fail(error)
             return nil
         }
         return isStopping ? nil : elections[name]?.cooldown
+    }
+
+    /// Ends the process: if an election cannot be held, the operator has to act. A service manager restarts it.
+    private func fail(_ error: CoordinationError) {
+        failure = failure ?? error
+        stop()
     }
 
     @inline(never)
@@ -204,23 +283,23 @@ actor ElectionHolder {
                 guard let held = elections[name], !held.isGivenUp else { continue }
                 elections[name]?.isGivenUp = true
                 for carrier in carriers { tell(carrier.drop("stepping down")) }
-                if let grant = held.grant { await hooks(.released, grant) }
+                if let grant = held.grant { await hooks(.released, grant, of: name) }
                 elections[name]?.driver.stop()
             case .addresses(let events): tell(events)
             case .event(let name, let event, let time, let addresses):
                 setup.saveGrant(after: event)
-                if case .elected(let grant) = event { elected(grant, at: time) }
+                if case .elected(let grant) = event { elected(grant, of: name, at: time) }
                 tell(addresses)
                 await handle(event, of: name)
             }
         }
     }
 
-    private func elected(_ grant: Grant, at time: WallTime) {
-        elections[grant.name]?.grant = grant
+    private func elected(_ grant: Grant, of name: String, at time: WallTime) {
+        elections[name]?.grant = grant
         report { () throws(CoordinationError) in
             try setup.tell(
-                "elected", name: grant.name, identity: grant.identity, token: grant.token,
+                "elected", name: name, slot: setup.slot(of: grant, as: name), identity: grant.identity, token: grant.token,
                 expiresIn: grant.deadline.duration(since: setup.loop.now()), reason: nil, at: time)
         }
     }
@@ -229,23 +308,28 @@ actor ElectionHolder {
         let now = setup.loop.now()
         let identity = elections[name]?.configuration.request.identity ?? ""
         show { $0.take(event, of: name, for: identity, at: setup.server) }
-        setup.report(event, of: name, as: identity)
+        switch event {
+        case .outage(let error, let isNew): return began(outageOf: name, error, isNew: isNew)
+        case .outageOver(let length): return ended(outageOf: name, after: length)
+        default: setup.report(event, of: name, as: identity)
+        }
         switch event {
         case .elected(let grant):
             // If elected while stopping, the lease is being released already, and nothing must start under it.
-            if elections[name]?.isGivenUp == false { await hooks(.elected, grant) }
+            if elections[name]?.isGivenUp == false { await hooks(.elected, grant, of: name) }
         case .extended(let grant):
             elections[name]?.grant = grant
-            setup.messages.detail("renewed \(name) for \(DurationText.brief(grant.ttl))")
+            setup.messages.detail("renewed \(setup.title(name, grant)) for \(DurationText.brief(grant.ttl))")
             if setup.output.form == .json {
                 report { () throws(CoordinationError) in
-                    try tell("renewed", grant, expiresIn: grant.deadline.duration(since: now), reason: nil)
+                    try tell("renewed", name, grant, expiresIn: grant.deadline.duration(since: now), reason: nil)
                 }
             }
         case .waiting(let state):
             report { () throws(CoordinationError) in
                 try setup.tell(
-                    "waiting", name: name, identity: identity, token: state.token, expiresIn: state.remaining, reason: state.leader)
+                    "waiting", name: name, identity: identity, token: state.token, expiresIn: state.remaining,
+                    reason: state.leader ?? SlotText.holders(state))
             }
         case .retrying(let error, _):
             if setup.output.form == .json {
@@ -256,25 +340,29 @@ actor ElectionHolder {
             }
         case .stepDownAsked(let by):
             guard let grant = elections[name]?.grant else { return }
-            report { () throws(CoordinationError) in try tell("step_down_asked", grant, expiresIn: nil, reason: by) }
+            report { () throws(CoordinationError) in try tell("step_down_asked", name, grant, expiresIn: nil, reason: by) }
             // Without a pause this process could win the next campaign, and stepping down would have no effect.
             elections[name]?.cooldown = grant.ttl
             post.yield(.giveUp(name))
         case .lost(let grant, let reason):
             elections[name]?.grant = nil
             elections[name]?.configuration.request.continuing = nil
-            report { () throws(CoordinationError) in try tell("lost", grant, expiresIn: nil, reason: reason.description) }
-            await hooks(.lost, grant)
+            report { () throws(CoordinationError) in try tell("lost", name, grant, expiresIn: nil, reason: reason.description) }
+            await hooks(.lost, grant, of: name)
         case .released(let grant):
             elections[name]?.grant = nil
-            report { () throws(CoordinationError) in try tell("released", grant, expiresIn: nil, reason: nil) }
+            report { () throws(CoordinationError) in try tell("released", name, grant, expiresIn: nil, reason: nil) }
         case .releaseFailed: elections[name]?.grant = nil
-        case .notWithdrawn: break
+        case .outage, .outageOver, .notWithdrawn: break
         }
     }
 
-    private func tell(_ event: String, _ grant: Grant, expiresIn: Duration?, reason: String?) throws(CoordinationError) {
-        try setup.tell(event, name: grant.name, identity: grant.identity, token: grant.token, expiresIn: expiresIn, reason: reason)
+    private func tell(
+        _ event: String, _ name: String, _ grant: Grant, expiresIn: Duration?, reason: String?
+    ) throws(CoordinationError) {
+        try setup.tell(
+            event, name: name, slot: setup.slot(of: grant, as: name), identity: grant.identity, token: grant.token, expiresIn: expiresIn,
+            reason: reason)
     }
 
     private func tell(_ events: [AddressEvent]) {
@@ -313,7 +401,12 @@ actor ElectionHolder {
 
     /// Calls `body`, and reports on stderr if it cannot write a record. The leases stay held even then.
     private func report(_ body: () throws(CoordinationError) -> Void) {
-        do { try body() } catch { setup.messages.error(error) }
+        do { try body() } catch {
+            // A reader that has gone does not come back.
+            if error.code == Output.closedPipe, hasClosedPipe { return }
+            hasClosedPipe = error.code == Output.closedPipe
+            setup.messages.error(error)
+        }
     }
 
     /// Changes the texts of the progress line. While this process is stopping, the line continues to show that.
@@ -323,15 +416,15 @@ actor ElectionHolder {
         if let text = waits.text { progress.wait(for: text) } else { progress.end() }
     }
 
-    private func hooks(_ event: HookEvent, _ grant: Grant) async {
+    private func hooks(_ event: HookEvent, _ grant: Grant, of name: String) async {
         let setup = setup
         // Hooks can write to the terminal.
         setup.progress?.pause()
         defer { setup.progress?.goOn() }
-        let environment = leaseVariables(grant, at: setup.server, event: event)
+        let environment = setup.variables(grant, as: name, event: event)
         for command in setup.hooks.commands(for: event) {
             // The term is about to end. Hooks for its start are useless.
-            if event == .elected, isStopping { return }
+            if skipsHooks || (event == .elected && isStopping) { return }
             let hook = Task(executorPreference: setup.loop) {
                 await ShellCommand(command, environment: environment).run(timeLimit: setup.hooks.timeLimit, on: setup.loop)
             }

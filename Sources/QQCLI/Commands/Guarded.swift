@@ -3,6 +3,7 @@ import Glibc
 import QQCore
 import QQGuard
 import QQLoop
+import Synchronization
 
 /// `acquire NAME -- CMD…`: first does everything that must happen before the first thread starts, and then runs the command.
 func runGuarded(_ invocation: Invocation) throws -> Int32 {
@@ -20,22 +21,45 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     plan.configuration.watchesAfter = min(.milliseconds(250), plan.configuration.renewEvery)
     // The command's words byte for byte, whatever their encoding. argv[0] is qq itself.
     let words = processArguments().dropFirst(start + 1).map { Optional($0) } + [nil]
-    let mark = setup.mark(of: setup.name)
-    let guardian = try Guardian(arguments: words, name: setup.name, mark: mark, loop: loop)
+    let guardian = try Guardian(arguments: words, name: setup.name, loop: loop)
+    let outerMarks = getenv(TermMark.variable).map { String(cString: $0) }
     // Threads can start from here on.
     Streams.neverWait()
     try setup.prepare()
+    let title = HeldTitle(setup.name)
+    let minimumHold = invocation[Flags.minHold] ?? .zero
     let command = GuardedCommand(
         guardian: guardian, front: front, lifeline: lifeline, loop: loop, lease: setup.driver(plan.configuration),
         configuration: .init(
-            minimumHold: invocation[Flags.minHold] ?? .zero, timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
-        hooks: setup.hooks, environment: { leaseVariables($1, at: setup.server, event: $0) },
-        elected: { setup.progressEnds() }, tell: { setup.tell($0) },
+            minimumHold: minimumHold, maximumRun: invocation[Flags.maxRun],
+            timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
+        hooks: setup.hooks, environment: { setup.variables($1, as: setup.name, event: $0) },
+        mark: { grant in
+            title.set(setup.title(setup.name, grant))
+            return setup.mark(of: grant.name, below: outerMarks)
+        },
+        deputy: { DeputyCommand.deputy(for: $0, at: setup.server, words: start, notBefore: loop.now() + minimumHold) },
+        elected: { setup.progressEnds() }, tell: { setup.tell($0, about: title.text) },
         hookFailed: { setup.tellFailed(hook: $0, $1) })
     setup.campaignBegins()
-    let outcome = loop.run { await setup.counting { await command.run(signals: signals) } }
+    let outcome = loop.run {
+        let notices = setup.reportNotices()
+        defer { notices?.cancel() }
+        return await setup.counting { await command.run(signals: signals) }
+    }
     setup.progress?.end()
-    return try setup.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "")
+    return try setup.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "", title: title.text)
+}
+
+/// The name in messages about the command that runs: with slots, also the slot.
+private final class HeldTitle: Sendable {
+    private let state: Mutex<String>
+
+    init(_ name: String) { state = Mutex(name) }
+
+    var text: String { state.withLock { $0 } }
+
+    func set(_ text: String) { state.withLock { $0 = text } }
 }
 
 /// Checks that guarded processes can be found in /proc and named by descriptors, which the guard needs to end them.
@@ -68,21 +92,22 @@ private func checkProc() throws(CoordinationError) {
 }
 
 extension Setup {
-    /// The mark of processes that are guarded under the next term of an election.
-    func mark(of name: String) -> TermMark {
+    /// The mark of processes that are guarded under a term of an election.
+    /// - Parameter inherited: the value of the variable that this process was started with.
+    func mark(of name: String, below inherited: String?) -> TermMark {
         TermMark(
-            election: coordinator.electionKeys(name).first ?? name, kind: coordinator.electionKind(name),
-            inherited: getenv(TermMark.variable).map { String(cString: $0) })
+            election: coordinator.electionKeys(name).first ?? name, kind: coordinator.electionKind(name), inherited: inherited)
     }
 
-    /// Ends the left-behind processes of earlier terms of an election on this machine, before a grant counts.
+    /// Ends the left-behind processes of earlier terms of an election on this machine, before a grant counts. With slots, these are the processes of the
+    /// slot that was granted: those of other slots work on.
     func clearing(_ name: String) -> SessionDriver.Clearing {
         { grant throws(CoordinationError) in
-            let leftovers = Leftovers(elections: coordinator.electionKeys(name), kind: coordinator.electionKind(name), loop: loop) {
-                count in
-                messages.note(
-                    "ended \(count) \(count == 1 ? "process" : "processes") that an earlier term of \(Printable.text(name)) had left behind"
-                )
+            let title = Printable.text(title(name, grant))
+            let leftovers = Leftovers(
+                elections: coordinator.electionKeys(grant.name), kind: coordinator.electionKind(grant.name), loop: loop
+            ) { count in
+                messages.note("ended \(count) \(count == 1 ? "process" : "processes") that an earlier term of \(title) had left behind")
             }
             try await leftovers.end(before: grant)
         }
@@ -100,7 +125,7 @@ extension Setup {
         let request = AcquireRequest(
             name: name, identity: identity, ttl: timing.ttl, wantsLivenessLock: wantsLivenessLock, guardsWork: guardsWork)
         try checkToken()
-        try coordinator.validate(name: request.name, identity: request.identity, ttl: request.ttl)
+        try contender().validate(name: request.name, identity: request.identity, ttl: request.ttl)
         let waiting: LeaseSession.Waiting =
             switch invocation[Flags.wait] {
             case nil: .no
@@ -114,7 +139,8 @@ extension Setup {
     /// Reports that a hook has failed. The lease stays held.
     func tellFailed(hook command: String, _ problem: String) { messages.note("hook '\(command)' failed: \(problem)") }
 
-    func tell(_ message: GuardSession.Message) {
+    /// - Parameter title: the election, with its slot.
+    func tell(_ message: GuardSession.Message, about title: String) {
         switch message {
         case .lease(let event):
             follow(event)
@@ -125,31 +151,36 @@ extension Setup {
             messages.note(
                 "cannot kill process \(pid): it belongs to another user, or hangs in the kernel; the lease is kept until that process ends or the lease expires"
             )
-        case .steppingDown(let by): messages.note("asked by \(by) to step down from \(name): ending the command")
+        case .steppingDown(let by): messages.note("asked by \(by) to step down from \(title): ending the command")
         case .notRenewed(let signal):
-            messages.note("the lease of \(name) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")
+            messages.note("the lease of \(title) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")
         case .guardianKilled: messages.note("the guardian was killed: ending the command")
         case .guardianSilent: messages.note("the guardian does not answer: qq takes over its work")
         case .clockJumped(let jump):
             messages.note(
                 "the wall clock jumped ahead by \(DurationText.brief(jump)): if the machine was paused, the lease might have expired; renewing it now"
             )
+        case .ranTooLong(let limit):
+            messages.note("the command has run longer than \(DurationText.brief(limit)) (--max-run): ending it, and releasing \(name)")
         case .leftAlive(let pid):
-            messages.note("process \(pid) is still running; the lease of \(name) is not released, and remains until it expires")
+            messages.note("process \(pid) is still running; the lease of \(title) is not released, and remains until it expires")
         case .holding(let until):
             messages.detail(
-                "the command has ended; holding \(name) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")
+                "the command has ended; holding \(title) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")
         }
     }
 
     /// The exit code of a guarded run. Reports why the command could not be run.
+    /// - Parameter title: the election, with its slot.
     /// - Throws: `CoordinationError` if the run ended without the command, or leadership was lost.
-    func exitCode(for outcome: GuardSession.Outcome, command: String) throws(CoordinationError) -> Int32 {
+    func exitCode(for outcome: GuardSession.Outcome, command: String, title: String) throws(CoordinationError) -> Int32 {
         switch outcome {
         case .refused(let state): return refused(state)
-        case .timedOut(let state): throw timedOut(state)
+        case .timedOut(let state): return try timedOut(state)
+        case .timedOutInOutage(let error): throw timedOut(in: error)
         case .failed(let error): throw error
         case .commandEnded(let status): return status.exitCode
+        case .ranTooLong: return ExitCode.ranTooLong
         case .commandNotRun(let code):
             let isMissing = code == ENOENT
             let isPath = command.utf8.contains(UInt8(ascii: "/"))
@@ -170,7 +201,7 @@ extension Setup {
             return isMissing ? ExitCode.commandNotFound : ExitCode.commandNotRunnable
         case .lost(let reason):
             throw CoordinationError(
-                .lost, "lost \(name) while the command ran, and ended the command", because: reason, at: server.description)
+                .lost, "lost \(title) while the command ran, and ended the command", because: reason, at: server.description)
         case .signalled(let number): return ExitCode.signal(number)
         }
     }

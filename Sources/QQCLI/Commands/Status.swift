@@ -13,45 +13,75 @@ extension Setup {
             throw CoordinationError(.usage, "status: NAME is missing", because: "", hint: "name elections, or list them with --all")
         }
         var states: [ElectionState] = []
-        if names.isEmpty {
-            let lister = try coordinator.require(coordinator.lister, .listElections, for: "list elections")
-            let filter = filter
-            states = try await retrying { () throws(CoordinationError) in try await lister.list(filter) }
-        } else {
-            for name in names { states.append(try await retrying { () throws(CoordinationError) in try await coordinator.read(name) }) }
-        }
+        if names.isEmpty { states = try await listed() }
+        for name in names { states += try await self.states(of: name) }
+        let isList = names.count != 1 || states.count > 1
         states = states.filter { filter.admits($0) }
-        let mine = try states.map { state throws(CoordinationError) in try isOurs(state) }
-        var page = zip(states, mine).map { StatusRow(state: $0, isMine: $1) }.dropFirst(invocation[Flags.offset] ?? 0)
-            .prefix(invocation[Flags.limit] ?? .max)
+        let problem = states.compactMap(\.problem).first
+        var rows = try states.map { state throws(CoordinationError) in try row(state) }
+        // The one object of JSON says itself whether it is ours.
+        if invocation[Flags.mine], isList || output.form != .json { rows = rows.filter(\.isMine) }
+        var page = rows.dropFirst(invocation[Flags.offset] ?? 0).prefix(invocation[Flags.limit] ?? .max)
         if let advisor {
             for index in page.indices {
-                let name = page[index].state.name
+                let name = page[index].state.slots.first?.name ?? page[index].state.name
                 page[index].advice = try await retrying { () throws(CoordinationError) in try await advisor.backoffAdvice(name) }
             }
         }
-        try show(Array(page), isList: names.count != 1)
-        if let problem = states.compactMap(\.problem).first { throw problem }
-        let wanted = zip(states, mine).map { state, mine in invocation[Flags.mine] ? mine : state.isLed }
+        try show(Array(page), isList: isList)
+        if let problem { throw problem }
         // A list is always a yes, except with --mine: then it is a yes only if a lease in it is ours.
-        if names.isEmpty { return invocation[Flags.mine] && !wanted.contains(true) ? ExitCode.no : ExitCode.yes }
+        if names.isEmpty { return invocation[Flags.mine] && rows.isEmpty ? ExitCode.no : ExitCode.yes }
         if !invocation[Flags.mine], states.contains(where: { $0.phase == .unknown }) {
             try coordinator.capabilities.require(.readLeader, for: "show who leads an election that is not ours", at: server)
         }
-        return wanted.allSatisfy { $0 } ? ExitCode.yes : ExitCode.no
+        // A named election that a filter leaves out is a no. A name whose contenders disagree on the number of slots has several rows.
+        let wanted = Set(rows.filter { invocation[Flags.mine] ? $0.isMine : $0.state.isLed }.map(\.state.name))
+        return wanted.count == names.count ? ExitCode.yes : ExitCode.no
+    }
+
+    /// The elections of the server that the filter might admit.
+    private func listed() async throws(CoordinationError) -> [ElectionState] {
+        let lister = try coordinator.require(coordinator.lister, .listElections, for: "list elections")
+        let filter = filter
+        let found = try await retrying { () throws(CoordinationError) in try await lister.list(filter) }
+        let slots = Set(found.compactMap { coordinator.slot(named: $0.name) }.map { Slot(1, of: $0.count, election: $0.election) })
+        let ofNames = ElectionFilter(name: filter.name)
+        if slots.isEmpty || filter == ofNames { return coordinator.grouped(found) }
+        // Slots beside those that the filter admits belong to their names as well.
+        let all = try await retrying { () throws(CoordinationError) in try await lister.list(ofNames) }
+        let plain = found.filter { coordinator.slot(named: $0.name) == nil }
+        return coordinator.grouped(
+            plain
+                + all.filter { state in
+                    coordinator.slot(named: state.name).map { slots.contains(Slot(1, of: $0.count, election: $0.election)) } ?? false
+                })
+    }
+
+    private func row(_ state: ElectionState) throws(CoordinationError) -> StatusRow {
+        guard !state.slots.isEmpty else { return StatusRow(state: state, isMine: try isOurs(state)) }
+        let slots = try state.slots.enumerated().map { index, slot throws(CoordinationError) in
+            StatusRow(state: slot, isMine: try isOurs(slot), slot: index + 1)
+        }
+        return StatusRow(state: state, isMine: slots.contains(where: \.isMine), slots: slots)
     }
 
     private var filter: ElectionFilter {
-        ElectionFilter(
-            name: invocation[Flags.match], leader: invocation[Flags.owner], isLed: invocation[Flags.held],
+        let match = invocation[Flags.match]
+        let isSelector = match.map { system.isLabelSelector($0) } ?? false
+        return ElectionFilter(
+            name: isSelector ? nil : match, labels: isSelector ? match : nil, leader: invocation[Flags.owner],
+            isLed: invocation[Flags.held],
             isContested: invocation[Flags.contested], endsWithin: invocation[Flags.expiresWithin])
     }
 
-    /// Whether the current term is ours: held under `--id`, under a saved grant, or by the guarded command that runs this process.
+    /// Whether the current term is ours: held under `--id`, under a saved grant, or by the guarded command that runs this process. Of a name with slots, one
+    /// term has to be.
     func isOurs(_ state: ElectionState) throws(CoordinationError) -> Bool {
-        guard state.isLed, let leader = state.leader else { return false }
+        for slot in state.slots where try isOurs(slot) { return true }
+        guard state.slots.isEmpty, state.isLed, let leader = state.leader else { return false }
         if let givenIdentity { return leader == givenIdentity }
-        if variable("QQ_NAME") == state.name, variable("QQ_SERVER") == server.description, variable("QQ_ID") == leader,
+        if isGuarded(by: state.name), variable("QQ_SERVER") == server.description, variable("QQ_ID") == leader,
             variable("QQ_TOKEN") == state.token?.description ?? ""
         {
             return true
@@ -59,10 +89,24 @@ extension Setup {
         return try GrantStore().load(name: state.name, server: server).map { state.isTerm(of: $0) } ?? false
     }
 
+    /// Whether this process was started by a command that runs under this election, or under this slot of a name.
+    private func isGuarded(by election: String) -> Bool {
+        guard let name = variable(Self.nameVariable) else { return false }
+        if name == election { return true }
+        guard let slot = coordinator.slot(named: election) else { return false }
+        return name == slot.election && variable(Self.slotVariable) == String(slot.number)
+    }
+
     private func show(_ rows: [StatusRow], isList: Bool) throws(CoordinationError) {
+        for row in rows where row.state.otherSlotCounts.contains(where: { $0 > row.state.slots.count }) {
+            let others = row.state.otherSlotCounts.map { String($0) }
+            messages.note(
+                "\(Printable.text(row.state.name)): contenders disagree on the number of slots: some have given \(row.state.slots.count), others \(Systems.list(others))"
+            )
+        }
         switch output.form {
         case .json:
-            let values = rows.map { Schemas.election($0.state, mine: $0.isMine, advice: $0.advice) }
+            let values = rows.map { Schemas.election($0) }
             if !isList, let only = values.first {
                 try output.print(json: only)
             } else {
@@ -73,14 +117,17 @@ extension Setup {
         case .plain: for row in rows { try output.print(record: row.record(system.columns)) }
         case .terminal:
             if rows.isEmpty {
-                messages.note("no elections at \(server)")
+                messages.note(
+                    names.isEmpty
+                        ? "no elections at \(server)" : "no match at \(server): \(names.map { Printable.text($0) }.joined(separator: ", "))"
+                )
                 return
             }
             let columns = StatusRow.Columns(
-                own: rows.contains { row in system.columns.contains { $0.text(row.state) != nil } } ? system.columns : [],
+                own: rows.flatMap(\.shown).contains { row in system.columns.contains { $0.text(row.state) != nil } } ? system.columns : [],
                 areQueued: coordinator.capabilities.has(.waiterCount), areAdvised: invocation[Flags.advice])
             let now = WallTime.now()
-            try output.print(table: columns.heading, rows.map { $0.cells(columns, at: now) })
+            try output.print(table: columns.heading, rows.flatMap(\.shown).map { $0.cells(columns, at: now) })
         }
     }
 }

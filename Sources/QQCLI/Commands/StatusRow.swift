@@ -5,6 +5,10 @@ struct StatusRow: Sendable {
     let state: ElectionState
     let isMine: Bool
     var advice: BackoffAdvice?
+    /// The number of the slot, in a row below that of its name.
+    var slot: Int?
+    /// The rows of all slots, if the name has slots.
+    var slots: [StatusRow] = []
 
     /// The optional columns of a table.
     struct Columns: Sendable {
@@ -23,20 +27,27 @@ struct StatusRow: Sendable {
     /// - Parameter columns: the columns of the system.
     func record(_ columns: [StatusColumn]) -> [String?] {
         var record = [
-            state.name, state.phase.rawValue, state.phase == .free ? nil : state.leader, state.token?.description,
+            state.name, state.phase.rawValue, state.phase == .free ? nil : state.leaders, state.tokens,
             state.remaining.map { Rendering.seconds($0) },
         ]
-        record += columns.map { $0.text(state) }
+        record += columns.map { $0.plain(state) }
         if let advice {
             record += [advice.initial, advice.maximum].map { Rendering.seconds($0) } + ["\(advice.multiplier)", "\(advice.jitter)"]
         }
+        if !slots.isEmpty { record += ["\(state.holdings.count)", "\(slots.count)"] }
         return record
     }
+
+    /// The most slots of which free ones have a row, too.
+    private static let mostShown = 8
+
+    /// The rows of a table on a terminal: this one, and below it those of its slots.
+    var shown: [StatusRow] { [self] + slots.filter { slots.count <= Self.mostShown || $0.state.phase != .free } }
 
     /// The row of a table on a terminal.
     func cells(_ columns: Columns, at now: WallTime) -> [Output.Cell] {
         var cells: [Output.Cell] = [
-            .init(state.name, .strong), leader,
+            slot.map { .init("  slot \($0)") } ?? .init(state.name, .strong), leader,
             .init(state.isLed ? state.acquiredAt.map { DurationText.brief(max(now - $0, .zero)) + " ago" } : nil),
             .init(state.isLed ? state.remaining.map { "in " + DurationText.brief($0) } : nil, isEndingSoon ? .warning : nil),
             .init(state.token?.description),
@@ -51,6 +62,9 @@ struct StatusRow: Sendable {
     }
 
     private var leader: Output.Cell {
+        if slots.count > 0, state.phase != .unknown {
+            return .init(SlotText.held(state) + (isMine ? " (one is ours)" : ""), state.isLed ? .good : .faint)
+        }
         if let problem = state.problem { return .init("broken: " + problem.reason, .bad) }
         switch state.phase {
         case .free: return .init("nobody", .faint)

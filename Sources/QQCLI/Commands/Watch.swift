@@ -13,6 +13,11 @@ extension Setup {
         let display = display()
         let loop = loop
         let stopped = StoppedFlag()
+        var watched = WatchedNames(names)
+        if let count = invocation[Flags.slotsToRead] {
+            for name in names { watched.follow(try slotNames(count, of: name), of: name) }
+        }
+        let states = WatchedStates(watched)
         let code = try await withThrowingTaskGroup(of: Int32.self) { group in
             group.addTask {
                 try await display.run()
@@ -22,12 +27,11 @@ extension Setup {
                 try recorder?.write(event, at: .now(), server: server)
                 display.show(event)
             }
-            let lastStates = LastStates()
-            group.addTask { try await follow(names, display, recorder, outage, lastStates) }
+            group.addTask { try await follow(states, display, recorder, outage) }
             if invocation[Flags.until] == .mine {
                 group.addTask {
                     // The change can be read as soon as the lease is granted, but the grant is saved a moment later.
-                    while try !isFulfilled(lastStates.all, of: names, hasChanged: true) { try await loop.sleep(for: .milliseconds(50)) }
+                    while try !isFulfilled(states) { try await loop.sleep(for: .milliseconds(50)) }
                     return ExitCode.yes
                 }
             }
@@ -41,6 +45,12 @@ extension Setup {
                 for await event in events { try outage.report(event) }
                 try await loop.sleep(until: .distantFuture)
                 return ExitCode.yes
+            }
+            if mayDraw {
+                group.addTask {
+                    try await Streams.closed(on: loop)
+                    return ExitCode.yes
+                }
             }
             if let limit = invocation[Flags.watchFor] {
                 group.addTask {
@@ -71,34 +81,93 @@ extension Setup {
     /// Shows and records each change until the condition of `--until` is true. After each election has been read once, the watch
     /// continues through outages.
     private func follow(
-        _ names: [String], _ display: any WatchDisplay, _ recorder: Recorder?, _ outage: Outage, _ lastStates: LastStates
+        _ states: WatchedStates, _ display: any WatchDisplay, _ recorder: Recorder?, _ outage: Outage
     ) async throws -> Int32 {
-        var hasChanged = false
-        // The elections that have not been read since an outage.
-        var hidden: Set<String> = []
-        let code = try await coordinator.follow(
-            names, withRenewals: recorder != nil || display is LiveDisplay, on: loop, pause: Self.pauseInOutage
-        ) { error in
-            guard let error = error as? CoordinationError, error.isTransient, lastStates.all.count == Set(names).count, !Task.isCancelled
-            else { throw error }
-            try outage.begins(error)
-            hidden = Set(names)
-        } take: { state -> Int32? in
-            let wasHidden = hidden.remove(state.name) != nil
-            if wasHidden { try outage.ends(at: server) }
-            let before = lastStates.update(state)
-            if wasHidden, before?.isAlike(state) ?? false {
-                try display.show(Change(.renewed, state, at: .now()))
-                return nil
+        while true {
+            let end = try await withThrowingTaskGroup(of: RoundEnd.self) { group in
+                group.addTask { try await followRound(states, display, recorder, outage) }
+                if looksForSlots {
+                    group.addTask {
+                        repeat { try await loop.sleep(for: Self.pauseBetweenSearches) } while await !findSlots(states)
+                        return .slotsFound
+                    }
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? .exit(ExitCode.unavailable)
             }
-            let change = Change(from: before, to: state)
-            if before != nil { hasChanged = true }
-            try display.show(change)
-            try recorder?.write(change, server: server)
-            if let command = invocation[Flags.exec], before != nil { await run(command, change) }
-            return try isFulfilled(lastStates.all, of: names, hasChanged: hasChanged) ? ExitCode.yes : nil
+            if case .exit(let code) = end { return code }
         }
-        return code ?? ExitCode.unavailable
+    }
+
+    /// Why a round of following all elections has ended.
+    private enum RoundEnd: Sendable {
+        case exit(Int32)
+        /// Slots of a name were found, which are to be followed from now on in place of the name.
+        case slotsFound
+    }
+
+    private func followRound(
+        _ states: WatchedStates, _ display: any WatchDisplay, _ recorder: Recorder?, _ outage: Outage
+    ) async throws -> RoundEnd {
+        let end = try await coordinator.follow(
+            states.begin(), withRenewals: recorder != nil || display is LiveDisplay, on: loop, pause: Self.pauseInOutage
+        ) { error in
+            guard let error = error as? CoordinationError, error.isTransient, states.areRead, !Task.isCancelled else { throw error }
+            try outage.begins(error)
+            states.hide()
+        } take: { state -> RoundEnd? in
+            if try await hasSlots(state, states) { return .slotsFound }
+            // A name of which only slots can be held, as on Consul.
+            if state.phase == .unknown, looksForSlots, await findSlots(states) { return .slotsFound }
+            let (found, wasHidden) = states.take(state, at: loop.now())
+            if wasHidden { try outage.ends(at: server) }
+            for seen in found {
+                if wasHidden, let before = seen.before, before.isAlike(seen.slot.map { seen.state.slots[$0 - 1] } ?? seen.state) {
+                    try display.show(Change(.renewed, seen.state, slot: seen.slot, at: .now()))
+                    continue
+                }
+                let change = Change(from: seen.before, to: seen.state, slot: seen.slot)
+                if seen.before != nil { states.change() }
+                try display.show(change)
+                try recorder?.write(change, server: server)
+                if let command = invocation[Flags.exec], seen.before != nil { await run(command, change) }
+            }
+            return try isFulfilled(states) ? .exit(ExitCode.yes) : nil
+        }
+        return end ?? .exit(ExitCode.unavailable)
+    }
+
+    // MARK: Slots
+
+    /// The pause before slots of names without a leader are looked for again. A list of all elections costs more than the watch of one.
+    private static let pauseBetweenSearches: Duration = .seconds(60)
+
+    /// Whether slots can be found.
+    private var looksForSlots: Bool {
+        invocation[Flags.slotsToRead] == nil && coordinator.capabilities.has(.listElections) && coordinator.lister != nil
+    }
+
+    /// Looks for slots of a name that was read for the first time and has no leader.
+    /// - Returns: whether its slots are to be followed in its place.
+    private func hasSlots(_ state: ElectionState, _ states: WatchedStates) async throws -> Bool {
+        guard looksForSlots, !state.isLed, states.isUnread(state.name) else { return false }
+        let groups = try await retrying { () throws(CoordinationError) in try await slotGroups(of: state.name) }
+        if groups.isEmpty || (state.phase == .expired && !groups.contains { $0.isLed }) { return false }
+        states.follow(try onlyState(groups, of: state.name).slots.map(\.name), of: state.name)
+        return true
+    }
+
+    /// Looks for slots that have appeared since the watch began.
+    /// - Returns: whether some were found.
+    private func findSlots(_ states: WatchedStates) async -> Bool {
+        var isFound = false
+        for name in states.unled {
+            // A failure is no outage of the watch. The next search is not far.
+            guard let groups = try? await slotGroups(of: name), let group = groups.first(where: { $0.isLed }) else { continue }
+            states.follow(group.slots.map(\.name), of: name, areNew: true)
+            isFound = true
+        }
+        return isFound
     }
 
     /// The pause before elections are read again in an outage.
@@ -106,28 +175,31 @@ extension Setup {
 
     private func run(_ command: String, _ change: Change) async {
         if change.kind == .renewed { return }
-        let state = change.state
-        let variables = leaseVariables(
-            name: state.name, server: server, event: change.kind.rawValue, identity: state.leader, token: state.token, ttl: state.ttl,
+        let state = change.changed
+        var variables = leaseVariables(
+            name: change.state.name, server: server, event: change.kind.rawValue, identity: state.leader, token: state.token,
+            ttl: state.ttl,
             leader: state.isLed ? state.leader : nil)
+        // That of a command which runs this watch is not about this election.
+        variables.append((Self.slotVariable, change.slot.map { String($0) } ?? ""))
         let limit = invocation[Flags.hookTimeout] ?? Defaults.hookTimeout
         if let problem = await ShellCommand(command, environment: variables).run(timeLimit: limit, on: loop) {
             messages.note("--exec '\(command)': \(problem)")
         }
     }
 
-    private func isFulfilled(_ states: [String: ElectionState], of names: [String], hasChanged: Bool) throws(CoordinationError) -> Bool {
+    private func isFulfilled(_ states: WatchedStates) throws(CoordinationError) -> Bool {
         guard let condition = invocation[Flags.until] else { return false }
-        if condition == .changed { return hasChanged }
+        if condition == .changed { return states.hasChanged }
         for name in names {
-            guard let state = states[name] else { return false }
+            guard let state = states.state(of: name, at: loop.now()) else { return false }
             let holds =
                 switch condition {
                 case .led: state.isLed
                 case .free: !state.isLed
                 case .mine: try isOurs(state)
-                case .leader(let identity): state.isLed && state.leader == identity
-                case .changed: hasChanged
+                case .leader(let identity): state.holdings.contains { $0.leader == identity }
+                case .changed: states.hasChanged
                 }
             if !holds { return false }
         }
@@ -138,14 +210,4 @@ extension Setup {
 /// Whether a signal has ended the watch.
 private final class StoppedFlag: Sendable {
     let isSet = Atomic(false)
-}
-
-/// The last states that `watch` showed, by election.
-private final class LastStates: Sendable {
-    private let states = Mutex<[String: ElectionState]>([:])
-
-    var all: [String: ElectionState] { states.withLock { $0 } }
-
-    /// - Returns: the election's last state until now; nil for the first.
-    func update(_ state: ElectionState) -> ElectionState? { states.withLock { $0.updateValue(state, forKey: state.name) } }
 }

@@ -1,7 +1,7 @@
 import Glibc
 import QQCore
+import QQKubernetes
 import QQNATS
-import Yams
 
 /// The settings that `qq context add` puts into a context: the flags of the command line, and the settings in another program's file that
 /// these flags do not override.
@@ -9,7 +9,7 @@ enum ContextImport {
     static func settings(_ invocation: Invocation) throws -> [ContextsFile.Setting] {
         var found: [ContextsFile.Setting] = []
         if let path = invocation[Flags.from] { found = try fromClusterFile(path) }
-        if invocation[Flags.fromKubeconfig] { found = [.init("server", try fromKubeconfig())] }
+        if invocation[Flags.fromKubeconfig] { found = try fromKubeconfig(invocation[Flags.kubeconfig], Messages(invocation)) }
         for flag in ContextsFile.flags {
             guard let text = invocation.text(flag) else { continue }
             found.removeAll { $0.key == flag.name }
@@ -55,40 +55,16 @@ enum ContextImport {
         return found
     }
 
-    private static let largestKubeconfig = 4 << 20
-
-    /// The server URL of the current context of a kubeconfig.
-    private static func fromKubeconfig() throws(CoordinationError) -> String {
-        let path = try kubeconfig()
-        func wrong(_ reason: String, hint: String? = nil) -> CoordinationError {
-            CoordinationError(.configuration, "cannot import a context", because: reason, at: path, hint: hint)
+    /// The cluster and the namespace that the kubeconfig chooses now, and the file if it is not the usual one. Tokens and keys stay in that file.
+    private static func fromKubeconfig(_ explicit: String?, _ messages: Messages) throws(CoordinationError) -> [ContextsFile.Setting] {
+        let choice = try KubernetesAccess.chosen(kubeconfig: explicit, environment: KubernetesEnvironment(variable: filledVariable))
+        var found: [ContextsFile.Setting] = [.init("server", "k8s://\(Percent.encode(choice.context, allowing: "@:"))/\(choice.namespace)")]
+        if let file = choice.kubeconfig, file != filledVariable("HOME").map({ $0 + "/.kube/config" }) {
+            found.append(.init(Flags.kubeconfig.erased.name, absolute(file)))
         }
-        let bytes: [UInt8]
-        do throws(SystemCallError) {
-            bytes = try ReadableFile.contents(of: path, upTo: largestKubeconfig + 1)
-            if bytes.count > largestKubeconfig { throw SystemCallError("read", code: EFBIG) }
-        } catch {
-            throw wrong(error.reason, hint: "name the file with KUBECONFIG, or give -s k8s://CONTEXT/NAMESPACE instead")
+        if choice.kubeconfig == nil, choice.context != KubernetesAccess.inClusterName {
+            messages.note("the settings are in several files: this context can be used only while KUBECONFIG names all of them")
         }
-        let text = String(decoding: bytes, as: UTF8.self)
-        let root: Node?
-        do { root = try BoundedYAML.compose(text) } catch let error as BoundedYAML.TooMuch { throw wrong(error.reason) } catch {
-            throw wrong("not YAML")
-        }
-        guard let name = root?["current-context"]?.string, !name.isEmpty else {
-            throw wrong("it has no current-context", hint: "choose one: kubectl config use-context NAME")
-        }
-        guard let context = root?["contexts"]?.sequence?.first(where: { $0["name"]?.string == name })?["context"] else {
-            throw wrong("its current context '\(Printable.text(name))' is not among its contexts")
-        }
-        let namespace = context["namespace"]?.string ?? "default"
-        return "k8s://" + Percent.encode(name) + "/" + Percent.encode(namespace)
-    }
-
-    private static func kubeconfig() throws(CoordinationError) -> String {
-        if let list = filledVariable("KUBECONFIG") { return String(list.split(separator: ":").first ?? "") }
-        if let home = filledVariable("HOME") { return home + "/.kube/config" }
-        throw CoordinationError(
-            .configuration, "cannot find the kubeconfig", because: "neither KUBECONFIG nor HOME is set", hint: "set KUBECONFIG")
+        return found
     }
 }

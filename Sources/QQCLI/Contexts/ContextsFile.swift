@@ -1,5 +1,6 @@
 import Glibc
 import QQCore
+import QQYAML
 import Yams
 
 /// The file of contexts, which supply `--server`, `--id` and other flags that neither the command line nor the environment sets.
@@ -72,11 +73,10 @@ struct ContextsFile: Sendable, Equatable {
                 .configuration, "cannot use the contexts", because: what, at: line.map { "\(path), line \($0)" } ?? path, hint: hint)
         }
         let root: Node?
-        do { root = try BoundedYAML.compose(text) } catch let error as YamlError {
-            throw wrong(Self.reason(error), Self.line(error))
-        } catch let error as BoundedYAML.TooMuch {
-            throw wrong(error.reason, nil, hint: "write out the values that the aliases stand for")
-        } catch { throw wrong("\(error)", nil) }
+        do throws(BoundedYAML.Problem) { root = try BoundedYAML.compose(text) } catch {
+            let keys = error.keys.isEmpty ? "" : ": \(error.keys.joined(separator: ", "))"
+            throw wrong(error.reason + keys, error.line, hint: error.hint)
+        }
         guard let root, root.null == nil else { return }
         guard let members = root.mapping else { throw wrong("it is not a mapping of 'current' and 'contexts'", root.mark?.line) }
         for (key, value) in members {
@@ -150,23 +150,6 @@ struct ContextsFile: Sendable, Equatable {
         case .sequence: "a list"
         case .scalar: "nothing"
         case .alias: "an alias"
-        }
-    }
-
-    private static func line(_ error: YamlError) -> Int? {
-        switch error {
-        case .scanner(_, _, let mark, _), .parser(_, _, let mark, _), .composer(_, _, let mark, _): mark.line
-        case .duplicatedKeysInMapping(_, let context): context.mark.line
-        default: nil
-        }
-    }
-
-    private static func reason(_ error: YamlError) -> String {
-        switch error {
-        case .scanner(_, let problem, _, _), .parser(_, let problem, _, _), .composer(_, let problem, _, _): "not YAML: \(problem)"
-        case .reader(let problem, _, _, _): "not YAML: \(problem)"
-        case .duplicatedKeysInMapping(let keys, _): "a key is given twice: \(keys.joined(separator: ", "))"
-        default: "not YAML"
         }
     }
 }

@@ -53,13 +53,32 @@ struct ContextsStore: Sendable {
     ) throws(CoordinationError) {
         let lock = if let lock { lock } else { try waitForLock() }
         defer { lock.close() }
-        let text = try text() ?? ""
+        var text = try text() ?? ""
         guard let wanted = try change(try ContextsFile(text, path: path)) else { return }
-        let edited = try ContextsText.apply(wanted, to: text, path: path)
-        // A symbolic link is kept, because it can lead into a repository of dot files.
-        do throws(AtomicFile.Failure) { try AtomicFile.write(Array(edited.utf8), to: path, mode: 0o600, isDurable: true) } catch {
-            throw CoordinationError(.unavailable, "cannot write the contexts", because: error.reason, at: path)
+        try checkWritable()
+        let form: TextForm
+        do throws(TextForm.Mixed) { form = try TextForm(takenFrom: &text) } catch {
+            throw CoordinationError(
+                .configuration, "left the contexts alone", because: "some of their lines end with CR LF, and others do not", at: path,
+                hint: "give all lines the same end: dos2unix \(path)")
         }
+        let edited = form.whole(try ContextsText.apply(wanted, to: text, path: path))
+        // A symbolic link is kept, because it can lead into a repository of dot files.
+        do throws(AtomicFile.Failure) {
+            try AtomicFile.write(Array(edited.utf8), to: path, mode: 0o600, isDurable: true, keepsOwner: true)
+        } catch { throw CoordinationError(.unavailable, "cannot write the contexts", because: error.reason, at: path) }
+    }
+
+    /// Refuses to replace a file that its owner has protected from changes, or that this user cannot write to. Replacing it needs only the right to write to
+    /// its folder.
+    private func checkWritable() throws(CoordinationError) {
+        var information = stat()
+        guard stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFREG else { return }
+        if information.st_mode & S_IWUSR == 0 {
+            throw CoordinationError(
+                .denied, "left the contexts alone", because: "the file is read-only", at: path, hint: "allow changes: chmod u+w \(path)")
+        }
+        if access(path, W_OK) != 0 { throw failure("cannot write the contexts", SystemCallError("access")) }
     }
 
     /// Longest wait for another process to finish its change, which reads and writes one small file.

@@ -37,6 +37,9 @@ struct EffectiveValue: Sendable {
     private static func byDefault(_ flag: AnyFlag) throws(CoordinationError) -> EffectiveValue {
         var text = flag.defaultText
         if flag.isSwitch { text = "false" }
+        if let name = flag.lastVariable, let text = filledVariable(name) {
+            return EffectiveValue(key: flag.name, text: text, origin: "environment \(name)")
+        }
         if flag.name == Flags.server.erased.name { text = try ServerChoice.resolve(flag: nil, file: nil).url.description }
         return EffectiveValue(key: flag.name, text: text, origin: "default")
     }

@@ -2,6 +2,16 @@ import QQCore
 
 /// Flags for the guarded command, hooks and retries.
 extension Flags {
+    static let maxRun = Flag<Duration>(
+        "max-run", value: "DURATION", kind: .duration, group: .command,
+        help: "End the command after this time",
+        more: """
+            End a command that runs for longer than this, as on a loss of leadership: it and everything it started get SIGTERM, then SIGKILL after \
+            `--kill-after`. The lease is then released, and the exit code is 124. The time counts from the start of the command, and includes the time \
+            for which the machine is suspended.
+            """,
+        parse: Values.positiveDuration)
+
     static let killAfter = Flag<Duration>(
         "kill-after", value: "DURATION", kind: .duration, group: .command,
         help: "SIGTERM to SIGKILL",
@@ -52,8 +62,9 @@ extension Flags {
         "retries", value: "N", kind: .count, group: .retrying,
         help: "Retries after a transient failure",
         more: """
-            How many times a request is retried after a transient failure, such as a refused connection or a time-out. Renewals of a held lease are \
-            retried for as long as it lasts, regardless of this limit.
+            How many times a request is retried after a transient failure, such as a refused connection or a time-out. Regardless of this limit, \
+            renewals of a held lease are retried for as long as it lasts, and a contender that waits (`acquire --wait`, `keepalive`) asks until its \
+            wait is over.
             """,
         defaultText: "\(Defaults.retries)", parse: Values.number(0...1_000_000))
 

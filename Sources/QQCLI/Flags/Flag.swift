@@ -16,20 +16,21 @@ struct Flag<Value: Sendable>: Sendable {
     ///   - more: the description in long help and manual pages; an empty line separates paragraphs.
     ///     Backticks mark literal text, asterisks text that the user replaces.
     ///   - defaultText: the value that applies if the flag is absent.
+    ///   - lastVariable: a variable of other programs that applies if neither the command line nor a context sets the flag.
     ///   - withoutValue: the value of the flag alone; a flag that has one accepts a value only after `=`.
     init(
         _ name: String, short: Character? = nil, value: String, kind: ValueKind, group: FlagGroup,
         help: @autoclosure @escaping @Sendable () -> String, more: @autoclosure @escaping @Sendable () -> String,
         defaultText: @autoclosure @escaping @Sendable () -> String? = nil,
-        environment: String? = nil, repeatable: Bool = false, withoutValue: Value? = nil, hidden: Bool = false,
+        environment: String? = nil, lastVariable: String? = nil, repeatable: Bool = false, withoutValue: Value? = nil, hidden: Bool = false,
         parse: @escaping @Sendable (String) throws(UsageError) -> Value
     ) {
         self.parse = parse
         let alone: (any Sendable)? = withoutValue
         erased = AnyFlag(
             name: name, short: short, valueName: value, kind: kind, group: group, makeHelp: help, makeMore: more,
-            makeDefaultText: defaultText, environment: environment, isRepeatable: repeatable, isHidden: hidden,
-            withoutValue: alone
+            makeDefaultText: defaultText, environment: environment, lastVariable: lastVariable, isRepeatable: repeatable,
+            isHidden: hidden, withoutValue: alone
         ) { (text: String) throws(UsageError) -> any Sendable in try parse(text) }
     }
 }
@@ -44,7 +45,7 @@ extension Flag<Bool> {
         parse = { (_: String) throws(UsageError) -> Bool in true }
         erased = AnyFlag(
             name: name, short: short, valueName: nil, kind: .none, group: group, makeHelp: help, makeMore: more,
-            makeDefaultText: { nil }, environment: nil, isRepeatable: false, isHidden: hidden, withoutValue: true,
+            makeDefaultText: { nil }, environment: nil, lastVariable: nil, isRepeatable: false, isHidden: hidden, withoutValue: true,
             read: { (_: String) throws(UsageError) -> any Sendable in true })
     }
 }
@@ -66,6 +67,9 @@ struct AnyFlag: Sendable {
     let makeDefaultText: @Sendable () -> String?
     /// The environment variable that applies if the flag is absent.
     let environment: String?
+    /// A variable of other programs whose value applies after all others, including a context's. The code that uses the flag reads it, by the rules of
+    /// these programs.
+    let lastVariable: String?
     let isRepeatable: Bool
     let isHidden: Bool
     /// The value of the flag alone; nil if the flag needs a value.

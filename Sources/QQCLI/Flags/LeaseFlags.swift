@@ -9,8 +9,21 @@ extension Flags {
         more: """
             Wait until the lease is free instead of giving up immediately. `--wait` alone waits until granted or interrupted; `--wait=5m` gives up \
             after five minutes with exit code 75. The duration is accepted only after `=`.
+
+            A system that is away is waited for, too, even before the first answer: `qq` reports it once, and once more when it works again. Only a \
+            failure that waiting cannot mend ends the wait: wrong usage or configuration, a denied request, and what the system cannot do.
             """,
         defaultText: "one try", withoutValue: .forever, parse: WaitLimit.parse)
+
+    static let slots = Flag<Int>(
+        "slots", value: "N", kind: .count, group: .lease,
+        help: "Let at most N holders work at a time",
+        more: """
+            Contend for one of *N* slots, from 1 to \(Slot.most), instead of for the only one: at most *N* holders work at a time. Each slot is an election of \
+            its own, named *NAME*-slot-*K*-of-*N*, with a lease and a token; `QQ_SLOT` is the number of the slot that is held. All contenders have to give \
+            the same *N*; another *N* is refused where the system can list elections.
+            """,
+        parse: Values.number(1...Slot.most))
 
     static let ttl = Flag<Duration>(
         "ttl", value: "DURATION", kind: .duration, group: .lease,
@@ -49,16 +62,17 @@ extension Flags {
         switch: "skip-ok", group: .lease,
         help: "Exit 0 if another contender leads",
         more: """
-            Exit 0 instead of 1 if another contender holds the lease and the command was therefore not run. For cron and timers, where not leading is \
-            not a failure.
+            Exit 0 instead of 1 if another contender holds the lease and the command was therefore not run; with `--wait=DURATION`, also instead of \
+            75 if it still holds the lease at the end of the wait. For cron and timers, where not leading is not a failure. A system that cannot be \
+            reached is still a failure.
             """)
 
     static let conflictExitCode = Flag<Int32>(
         "conflict-exit-code", short: "E", value: "N", kind: .count, group: .lease,
         help: "Exit code if another leads",
         more: """
-            The exit code, from 0 to 255, if another contender holds the lease. Choose one that the command itself does not use, to tell "not run" \
-            from "ran and failed".
+            The exit code, from 0 to 255, if another contender holds the lease, also at the end of `--wait=DURATION`, where it replaces 75. Choose one \
+            that the command itself does not use, to tell "not run" from "ran and failed".
             """,
         defaultText: "\(Defaults.conflictExitCode)", parse: Values.number(0...255))
 
@@ -111,6 +125,14 @@ extension Flags {
             it with `qq acquire NAME -- CMD`.
             """,
         parse: Values.number(1...Int32.max))
+
+    static let untilEOF = Flag(
+        switch: "until-eof", group: .lease,
+        help: "Hold until stdin is closed",
+        more: """
+            Hold until stdin is at its end, then release and exit 0: for a caller that can vanish without a signal, such as a client of ssh or of a \
+            container runtime, whose connection closes stdin when it breaks. What is read from stdin until then is dropped.
+            """)
 
     static let vip = Flag<VirtualAddress>(
         "vip", value: "ADDR/MASK@IF", kind: .text, group: .lease,

@@ -1,9 +1,20 @@
+import QQCore
+
 /// Flags for reading: which elections, and for how long.
 extension Flags {
     static let all = Flag(
         switch: "all", group: .selection,
         help: "Every election on the server",
         more: "Every election on the server instead of named ones. The filters below narrow it.")
+
+    static let slotsToRead = Flag<Int>(
+        "slots", value: "N", kind: .count, group: .selection,
+        help: "Read the N slots of each NAME",
+        more: """
+            Read the *N* slots of each *NAME*, from 1 to \(Slot.most), which `acquire --slots` *N* contends for, and take them for one election. Without \
+            this flag, slots are looked for if *NAME* itself has no leader, on systems that can list elections.
+            """,
+        parse: Values.number(1...Slot.most))
 
     static let mine = Flag(
         switch: "mine", group: .selection,
@@ -81,8 +92,8 @@ extension Flags {
         "exec", value: "CMD", kind: .command, group: .hooks,
         help: "Run CMD at each change",
         more: """
-            Run *CMD* with `sh -c` at each change, in order and one at a time, with `QQ_NAME`, `QQ_EVENT` and `QQ_LEADER` in its environment. A \
-            failure is reported and has no other effect.
+            Run *CMD* with `sh -c` at each change, in order and one at a time, with `QQ_NAME`, `QQ_EVENT` and `QQ_LEADER` in its environment, and of a \
+            name with slots `QQ_SLOT`, the number of the slot that has changed. A failure is reported and has no other effect.
             """,
         parse: Values.text)
 

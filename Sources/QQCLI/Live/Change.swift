@@ -20,17 +20,28 @@ struct Change: Sendable {
     }
 
     let kind: Kind
+    /// The state of the election after the change.
     let state: ElectionState
     let time: WallTime
+    /// The number of the slot that has changed, from 1 on; nil if the name has no slots, and for its first state.
+    let slot: Int?
 
-    init(_ kind: Kind, _ state: ElectionState, at time: WallTime) {
+    /// - Parameter slot: a slot that `state` has.
+    init(_ kind: Kind, _ state: ElectionState, slot: Int? = nil, at time: WallTime) {
         self.kind = kind
         self.state = state
+        self.slot = slot.flatMap { state.slots.indices.contains($0 - 1) ? $0 : nil }
         self.time = time
     }
 
-    /// The change between two states of an election, with the present time.
-    init(from before: ElectionState?, to state: ElectionState) { self.init(Self.kind(from: before, to: state), state, at: .now()) }
+    /// The change between two states of an election, or of one of its slots, with the present time.
+    init(from before: ElectionState?, to state: ElectionState, slot: Int? = nil) {
+        let changed = slot.map { state.slots[$0 - 1] } ?? state
+        self.init(Self.kind(from: before, to: changed), state, slot: slot, at: .now())
+    }
+
+    /// The state of the slot that has changed, or of the election.
+    var changed: ElectionState { slot.map { state.slots[$0 - 1] } ?? state }
 
     private static func kind(from before: ElectionState?, to state: ElectionState) -> Kind {
         guard let before else { return .state }

@@ -31,7 +31,7 @@ final class LiveDisplay: WatchDisplay {
     func show(_ change: Change) throws(CoordinationError) {
         state.withLock { state in
             let word: String? = change.kind == .renewed || change.kind == .state ? nil : change.word
-            state.view.update(change.state, word: word, time: ClockTime.text(change.time), at: clock.now())
+            state.view.update(change.state, slot: change.slot, word: word, time: ClockTime.text(change.time), at: clock.now())
             state.last[change.state.name] = change
         }
         try draw()
@@ -61,6 +61,7 @@ final class LiveDisplay: WatchDisplay {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.keepDrawn() }
             group.addTask { try await self.stopOnRequest() }
+            group.addTask { try await self.quitOnRequest() }
             group.addTask { try await self.readKeys() }
             defer { group.cancelAll() }
             try await group.next()
@@ -70,7 +71,9 @@ final class LiveDisplay: WatchDisplay {
     /// Prints a line for the last change of each election, once the live view is closed.
     func printLast() throws(CoordinationError) {
         for change in state.withLock({ $0.last }).values.sorted(by: { $0.state.name < $1.state.name }) {
-            try lines.show(Change(change.kind == .renewed ? .state : change.kind, change.state, at: change.time))
+            let isRenewal = change.kind == .renewed
+            try lines.show(
+                Change(isRenewal ? .state : change.kind, change.state, slot: isRenewal ? nil : change.slot, at: change.time))
         }
     }
 
@@ -100,6 +103,14 @@ final class LiveDisplay: WatchDisplay {
             kill(getpid(), SIGSTOP)
             if LiveScreen.isUsable { try open() }
         }
+    }
+
+    /// Ctrl-\: the shell gets its screen back before this process ends as it would without a live view.
+    private func quitOnRequest() async throws {
+        let number = try await SignalSource([SIGQUIT], on: loop).next()
+        screen.close()
+        Streams.settle()
+        endProcess(by: number)
     }
 
     private func readKeys() async throws {

@@ -22,16 +22,38 @@ struct LiveView: Sendable {
         let since: BootInstant
     }
 
+    /// An election, or a slot of a name, and who led it.
+    private struct Seat: Sendable {
+        var state: ElectionState
+        var reigns: [Reign] = []
+
+        /// Notes the leader from `now` on, and forgets the leaders before the start of the strip.
+        mutating func lead(_ leader: String?, since now: BootInstant) {
+            if reigns.last.map({ $0.leader != leader }) ?? true { reigns.append(Reign(leader: leader, since: now)) }
+            while reigns.count > 1, reigns[1].since < now - LiveView.reach { reigns.removeFirst() }
+        }
+    }
+
     private struct Row: Sendable {
         let name: String
         var state: ElectionState?
         var seenAt: BootInstant = .distantFuture
-        var reigns: [Reign] = []
+        /// One, or one for each slot; empty before the first read.
+        var seats: [Seat] = []
+
+        /// The slots that have lines of their own, with their numbers: of many only those that are in use.
+        func slots(_ isUsed: (Seat) -> Bool) -> [(number: Int, seat: Seat)] {
+            guard state?.slots.isEmpty == false else { return [] }
+            return seats.enumerated().map { ($0.offset + 1, $0.element) }.filter { seats.count <= LiveView.mostSlots || isUsed($0.1) }
+        }
     }
+
+    /// The most slots of a name of which free ones have a line, too.
+    private static let mostSlots = 8
 
     /// An entry of the list of changes.
     private enum Past: Sendable {
-        case change(time: String, name: String, word: String, leader: String?, token: FencingToken?, isGood: Bool)
+        case change(time: String, name: String, word: String, slot: Int?, leader: String?, token: FencingToken?, isGood: Bool)
         case note(time: String, text: String)
     }
 
@@ -69,25 +91,33 @@ struct LiveView: Sendable {
 
     /// Records the current state of an election.
     /// - Parameters:
+    ///   - slot: the slot that has changed, from 1 on; nil if the name has no slots, and at first.
     ///   - word: the name of the change; nil for the first state and for a renewal, which are not listed as changes.
     ///   - time: the time of day, as text to show.
-    mutating func update(_ state: ElectionState, word: String?, time: String, at now: BootInstant) {
+    mutating func update(_ state: ElectionState, slot: Int? = nil, word: String?, time: String, at now: BootInstant) {
         guard let index = rows.firstIndex(where: { $0.name == state.name }) else { return }
         rows[index].state = state
         rows[index].seenAt = now
-        let leader = state.isLed ? state.leader : nil
-        if rows[index].reigns.last.map({ $0.leader != leader }) ?? true { rows[index].reigns.append(Reign(leader: leader, since: now)) }
-        if let leader, letters[leader] == nil { give(leader) }
-        // Forget the leaders before the start of the strip.
-        while rows[index].reigns.count > 1, rows[index].reigns[1].since < now - Self.reach { rows[index].reigns.removeFirst() }
+        let states = state.slots.isEmpty ? [state] : state.slots
+        if rows[index].seats.count != states.count { rows[index].seats = states.map { Seat(state: $0) } }
+        for (seat, state) in states.enumerated() {
+            rows[index].seats[seat].state = state
+            let leader = state.isLed ? state.leader : nil
+            rows[index].seats[seat].lead(leader, since: now)
+            if let leader, letters[leader] == nil { give(leader) }
+        }
         guard let word else { return }
-        keep(.change(time: time, name: state.name, word: word, leader: leader, token: state.token, isGood: state.isLed))
+        let changed = slot.flatMap { states.indices.contains($0 - 1) ? states[$0 - 1] : nil } ?? state
+        keep(
+            .change(
+                time: time, name: state.name, word: word, slot: slot, leader: changed.isLed ? changed.leader : nil, token: changed.token,
+                isGood: changed.isLed))
     }
 
     private mutating func give(_ leader: String) {
         // A view can be open for months. Forget the leaders that the strips no longer show.
         if letters.count >= Self.kept {
-            let shown = Set(rows.flatMap(\.reigns).compactMap(\.leader))
+            let shown = Set(rows.flatMap(\.seats).flatMap(\.reigns).compactMap(\.leader))
             letters = letters.filter { shown.contains($0.key) }
         }
         letters[leader] = Character(Unicode.Scalar(UInt8(ascii: "A") + UInt8(lettersGiven % 26)))
@@ -128,8 +158,26 @@ struct LiveView: Sendable {
         return lines.prefix(max(height - 1, 1)).map { cut($0, to: width) }
     }
 
+    /// A line of the table.
+    private struct TableLine {
+        let label: String
+        let isName: Bool
+        let state: ElectionState?
+        let seenAt: BootInstant
+    }
+
+    private var tableLines: [TableLine] {
+        rows.flatMap { row in
+            [TableLine(label: Printable.text(row.name), isName: true, state: row.state, seenAt: row.seenAt)]
+                + row.slots { $0.state.phase != .free }.map { number, seat in
+                    TableLine(label: "  slot \(number)", isName: false, state: seat.state, seenAt: row.seenAt)
+                }
+        }
+    }
+
     private func table(_ width: Int, _ now: BootInstant) -> [Line] {
-        let nameWidth = min(max(rows.map { Printable.text($0.name).columns }.max() ?? 0, 8), width / 3)
+        let rows = tableLines
+        let nameWidth = min(max(rows.map(\.label.columns).max() ?? 0, 8), width / 3)
         let leaders = rows.map { row in row.state.map { Self.leaderText($0) } ?? String(glyphs.more) }
         let leaderWidth = min(max(leaders.map(\.columns).max() ?? 0, 6), max(width / 3, 6))
         let tokens = rows.map { $0.state?.token?.description ?? "-" }
@@ -149,7 +197,7 @@ struct LiveView: Sendable {
         for (index, row) in rows.enumerated() {
             let isLed = row.state?.isLed ?? false
             var line: Line = [
-                Span(padded(Printable.text(row.name), nameWidth), .strong), Span("  "),
+                Span(padded(row.label, nameWidth), row.isName ? .strong : nil), Span("  "),
                 Span(padded(leaders[index], leaderWidth), row.state == nil ? .faint : isLed ? .good : .warning), Span("  "),
             ]
             if hasEpochs { line += [Span(padded(epochs[index], epochWidth)), Span("  ")] }
@@ -160,9 +208,10 @@ struct LiveView: Sendable {
         return lines
     }
 
-    /// A bar for the remaining time of a lease, and the time in words. Empty if the system does not show when the lease ends.
-    private func lease(_ row: Row, _ width: Int, _ now: BootInstant) -> Line {
-        guard let state = row.state, state.isLed, let remaining = state.remaining else { return [] }
+    /// A bar for the remaining time of a lease, and the time in words. Empty if the system does not show when the lease ends, and beside slots, which have their
+    /// own.
+    private func lease(_ row: TableLine, _ width: Int, _ now: BootInstant) -> Line {
+        guard let state = row.state, state.isLed, state.slots.isEmpty, let remaining = state.remaining else { return [] }
         let left = max(remaining - now.duration(since: row.seenAt), .zero)
         let whole = max(state.ttl ?? remaining, .milliseconds(1))
         let part = min(left.seconds / whole.seconds, 1)
@@ -176,24 +225,30 @@ struct LiveView: Sendable {
         ]
     }
 
-    /// A row for each election that shows who led when: a letter for each leader, a dot for none.
+    /// A row for each election and slot that shows who led when: a letter for each leader, a dot for none.
     private func strips(_ width: Int, _ now: BootInstant) -> [Line] {
         guard !letters.isEmpty else { return [] }
-        let nameWidth = min(max(rows.map { Printable.text($0.name).columns }.max() ?? 0, 8), width / 3)
+        let seats = rows.flatMap { row -> [(label: String, reigns: [Reign])] in
+            let name = Printable.text(row.name)
+            if let seat = row.seats.first, row.state?.slots.isEmpty == true { return [(name, seat.reigns)] }
+            let used = row.slots { seat in seat.reigns.contains { $0.leader != nil } }
+            return used.map { ("\(name) \($0.number)", $0.seat.reigns) }
+        }
+        let nameWidth = min(max(seats.map(\.label.columns).max() ?? 0, 8), width / 3)
         let cells = max(min(width - nameWidth - 2, 60), 1)
-        let oldest = rows.compactMap { $0.reigns.first?.since }.min() ?? now
+        let oldest = seats.compactMap { $0.reigns.first?.since }.min() ?? now
         let span = max(min(now.duration(since: oldest), Self.reach), .seconds(1))
         var lines: [Line] = [[Span("WHO LED, the last \(Self.seconds(span))", .faint)]]
         var shown: Set<String> = []
-        for row in rows where !row.reigns.isEmpty {
+        for seat in seats {
             var strip = ""
             for cell in 0..<cells {
                 let moment = now - span + span * (cell + 1) / cells
-                let reign = row.reigns.last { $0.since <= moment }
+                let reign = seat.reigns.last { $0.since <= moment }
                 if let leader = reign?.leader { shown.insert(leader) }
                 strip += reign.map { $0.leader.flatMap { letters[$0] } ?? glyphs.nobody }.map { String($0) } ?? " "
             }
-            lines.append([Span(padded(Printable.text(row.name), nameWidth), .strong), Span("  "), Span(strip, .good)])
+            lines.append([Span(padded(seat.label, nameWidth), .strong), Span("  "), Span(strip, .good)])
         }
         let legend = shown.map { (letter: letters[$0] ?? "?", name: $0) }.sorted { ($0.letter, $0.name) < ($1.letter, $1.name) }
         let names = legend.map { "\($0.letter) \(Printable.text($0.name))  " }.joined()
@@ -204,9 +259,10 @@ struct LiveView: Sendable {
     private func line(of one: Past) -> Line {
         switch one {
         case .note(let time, let text): [Span(time + "  ", .faint), Span(Printable.text(text), .faint)]
-        case .change(let time, let name, let word, let leader, let token, let isGood):
+        case .change(let time, let name, let word, let slot, let leader, let token, let isGood):
             [
-                Span(time + "  ", .faint), Span(Printable.text(name) + "  ", .strong), Span(word, isGood ? .good : .warning),
+                Span(time + "  ", .faint), Span(Printable.text(name) + (slot.map { " \($0)" } ?? "") + "  ", .strong),
+                Span(word, isGood ? .good : .warning),
                 Span((leader.map { "  " + Printable.text($0) } ?? "") + (token.map { "  token \($0)" } ?? "")),
             ]
         }
@@ -214,10 +270,11 @@ struct LiveView: Sendable {
 
     private static func leaderText(_ state: ElectionState) -> String {
         switch state.phase {
+        case .unknown: "not us"
+        case _ where !state.slots.isEmpty: SlotText.held(state)
         case .held: Printable.text(state.leader ?? "somebody")
         case .expired: "nobody (was \(Printable.text(state.leader ?? "?")))"
         case .free: "nobody"
-        case .unknown: "not us"
         }
     }
 

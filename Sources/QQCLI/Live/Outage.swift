@@ -3,7 +3,7 @@ import Synchronization
 
 /// Whether the server is out of reach, according to the events of the connection and to failed reads. Reports the start and the end of each outage once.
 final class Outage: Sendable {
-    private let isCut = Mutex(false)
+    private let news = Mutex(ConnectionNews())
     private let tell: @Sendable (ConnectionEvent) throws -> Void
 
     /// - Parameter tell: reports an event to the operator.
@@ -11,21 +11,37 @@ final class Outage: Sendable {
 
     /// Records an event of the connection, and reports it. `connected` is reported only after an outage.
     func report(_ event: ConnectionEvent) throws {
-        let isNews = isCut.withLock { isCut in
-            let wasCut = isCut
-            if event.kind == .connected { isCut = false }
-            if event.kind == .disconnected || event.kind == .unreachable { isCut = true }
-            return event.kind != .connected || wasCut
-        }
-        if isNews { try tell(event) }
+        if news.withLock({ $0.take(event) }) { try tell(event) }
     }
 
     /// Records that a read has failed and will be tried again.
     func begins(_ error: CoordinationError) throws {
-        if isCut.withLock({ $0 }) { return }
+        if news.withLock(\.isCut) { return }
         try report(ConnectionEvent(.unreachable, "\(error); trying again"))
     }
 
     /// Records that a read has succeeded.
     func ends(at server: ServerURL) throws { try report(ConnectionEvent(.connected, server.description)) }
+}
+
+/// Tells the events of a connection that report something new from those that repeat it: a server that is away is tried again and again. Pure.
+struct ConnectionNews {
+    private(set) var isCut = false
+    private var isUnreachable = false
+
+    /// - Returns: whether the event is new. `connected` is only after an outage.
+    mutating func take(_ event: ConnectionEvent) -> Bool {
+        switch event.kind {
+        case .connected:
+            defer { (isCut, isUnreachable) = (false, false) }
+            return isCut
+        case .disconnected:
+            isCut = true
+            return true
+        case .unreachable:
+            defer { (isCut, isUnreachable) = (true, true) }
+            return !isUnreachable
+        case .serverLeaving, .notice: return true
+        }
+    }
 }

@@ -39,8 +39,8 @@ final class Recorder: Sendable {
     deinit { close(descriptor) }
 
     func write(_ change: Change, server: ServerURL) throws(CoordinationError) {
-        let state = change.state
-        let event = Schemas.event(change.kind.rawValue, state, at: change.time, server: server)
+        let state = change.changed
+        let event = Schemas.event(change, server: server)
         let more: [JSONObject.Member] = [
             .init(name: "last_leader", value: Rendering.json(state.leader)), .init(name: "ttl", value: Rendering.json(state.ttl)),
         ]

@@ -74,13 +74,40 @@ struct Recording: Sendable {
             return Entry(time: time, event: .connection(ConnectionEvent(kind, try text("reason", of: json))), json: json, server: server)
         }
         guard let kind = Change.Kind(rawValue: word) else { throw Invalid(reason: "no such event: \(Printable.text(word))") }
-        return Entry(time: time, event: .change(Change(kind, try state(json), at: time)), json: json, server: server)
+        let (state, slot) = try state(json)
+        return Entry(time: time, event: .change(Change(kind, state, slot: slot, at: time)), json: json, server: server)
     }
 
-    private static func state(_ json: JSONValue) throws(Invalid) -> ElectionState {
+    /// - Returns: the state of the election, and the slot that has changed.
+    private static func state(_ json: JSONValue) throws(Invalid) -> (ElectionState, slot: Int?) {
         let word = try text("state", of: json)
         guard let phase = ElectionState.Phase(rawValue: word) else { throw Invalid(reason: "no such state: \(Printable.text(word))") }
-        var state = ElectionState(name: try text("name", of: json), phase: phase)
+        let name = try text("name", of: json)
+        guard let count = json["slots"]?.uint64Value else { return (state(json, name: name, phase: phase), nil) }
+        guard (1...UInt64(Slot.most)).contains(count) else { throw Invalid(reason: "no such number of slots: \(count)") }
+        var slots = Slot.all(Int(count), of: name).map { ElectionState(name: $0.name, phase: .free) }
+        for holder in json["holders"]?.arrayValue ?? [] {
+            let index = try index(holder["slot"], in: slots)
+            slots[index] = state(holder, name: slots[index].name, phase: .held)
+        }
+        guard let slot = json["slot"], !slot.isNull else {
+            // The end of a lease and a state that is not known are not among the holders.
+            if phase != .held { for index in slots.indices { slots[index].phase = phase } }
+            if slots.count == 1 { slots[0] = state(json, name: slots[0].name, phase: phase) }
+            return (ElectionState(name: name, slots: slots), nil)
+        }
+        let changed = try index(slot, in: slots)
+        slots[changed] = state(json, name: slots[changed].name, phase: phase)
+        return (ElectionState(name: name, slots: slots), changed + 1)
+    }
+
+    private static func index(_ number: JSONValue?, in slots: [ElectionState]) throws(Invalid) -> Int {
+        guard let number = number?.uint64Value, (1...UInt64(slots.count)).contains(number) else { throw Invalid(reason: "no such slot") }
+        return Int(number) - 1
+    }
+
+    private static func state(_ json: JSONValue, name: String, phase: ElectionState.Phase) -> ElectionState {
+        var state = ElectionState(name: name, phase: phase)
         // The output of `watch --json` has no last_leader.
         state.leader = json["leader"]?.stringValue ?? json["last_leader"]?.stringValue
         state.token = json["token"]?.uint64Value.map { FencingToken($0) }

@@ -28,22 +28,43 @@ struct LineDisplay: WatchDisplay {
     func show(_ change: Change) throws(CoordinationError) {
         // A renewal is not a change of leadership.
         if change.kind == .renewed { return }
-        let state = change.state
-        let leader = state.isLed ? state.leader : nil
         switch output.form {
-        case .json: try output.print(json: Schemas.event(change.kind.rawValue, state, at: change.time, server: server))
-        case .plain:
-            try output.print(record: [
-                change.time.rfc3339(fractionDigits: 3), state.name, change.kind.rawValue, leader, state.token?.description,
-            ])
+        case .json: try output.print(json: Schemas.event(change, server: server))
+        case .plain: try output.print(record: Self.record(change))
         case .terminal:
-            let color: Output.Color = state.isLed ? .good : .warning
+            let color: Output.Color = change.changed.isLed ? .good : .warning
             try output.print(
-                output.color(change.time.rfc3339(fractionDigits: 3), .faint) + "  " + output.color(Printable.text(state.name), .strong)
-                    + "  "
-                    + output.color(change.word, color) + (leader.map { "  " + Printable.text($0) } ?? "")
-                    + (state.token.map { "  token \($0)" } ?? ""))
+                output.color(change.time.rfc3339(fractionDigits: 3), .faint) + "  "
+                    + output.color(Printable.text(change.state.name), .strong) + "  " + output.color(change.word, color)
+                    + (Self.leader(change).map { "  " + Printable.text($0) } ?? ""))
         }
+    }
+
+    /// The fields for programs.
+    static func record(_ change: Change) -> [String?] {
+        let state = change.changed
+        let record = [
+            change.time.rfc3339(fractionDigits: 3), change.state.name, change.kind.rawValue, state.isLed ? state.leaders : nil,
+            state.tokens,
+        ]
+        guard !change.state.slots.isEmpty else { return record }
+        return record + [change.slot.map { String($0) }, "\(change.state.holdings.count)", "\(change.state.slots.count)"]
+    }
+
+    /// The leader and the token after a change, as a terminal shows them: `a/1/2f  token 7`. Nil if there is neither.
+    static func leader(_ change: Change) -> String? {
+        let state = change.changed
+        var parts: [String] = []
+        if state.slots.count > 1 {
+            if state.isLed { parts.append(SlotText.leaders(state.holdings)) }
+        } else {
+            if state.isLed, let leader = state.leader { parts.append(leader) }
+            if let token = state.token { parts.append("token \(token)") }
+        }
+        if !change.state.slots.isEmpty {
+            parts.append("(" + (change.slot.map { "slot \($0); " } ?? "") + "\(SlotText.held(change.state)))")
+        }
+        return parts.isEmpty ? nil : parts.joined(separator: "  ")
     }
 
     func show(_ event: ConnectionEvent) {

@@ -43,8 +43,14 @@ struct Output: Sendable {
     }
 
     static func failure(_ error: SystemCallError) -> CoordinationError {
-        CoordinationError(.unavailable, "cannot write the answer", because: error.reason, at: "stdout")
+        var told = CoordinationError(.unavailable, "cannot write the answer", because: error.reason, at: "stdout")
+        if error.code == EPIPE { told.code = closedPipe }
+        return told
     }
+
+    /// The code of the failure to write into a pipe that nobody reads any more, as at the end of `| head -1`. It ends the process in silence, as it does
+    /// other programs.
+    static let closedPipe = "closed-pipe"
 
     func print(json value: JSONValue) throws(CoordinationError) {
         var value = value

@@ -23,6 +23,7 @@ enum Rendering {
     /// The state as messages describe it: `held by web1/42/9f, token 7, for 12s unless renewed`.
     /// - Parameter identity: the contender that asked.
     static func sentence(_ state: ElectionState, for identity: String? = nil) -> String {
+        if !state.slots.isEmpty { return SlotText.sentence(state, for: identity) }
         if let cooldown = state.cooldown, !state.isLed {
             // The pause applies to this identity, whoever led before.
             return "free, but \(identity ?? "we") stepped down and must not lead for \(DurationText.brief(cooldown))"

@@ -48,9 +48,35 @@ extension Schemas {
     private static let expiresIn = Schema.Field("expires_in", .seconds, null: true, "How long the lease still runs unless it is renewed.")
     private static let acquiredAt = Schema.Field("acquired_at", .time, null: true, "When the term began.")
 
+    private static func holders(_ meaning: String) -> Schema.Field {
+        Schema.Field("holders", .list, optional: true, "One object for each slot that has a holder, \(meaning). Present only with `slots`.")
+    }
+
     private static let linesLost = Schema.Field(
         "lines_lost", .count, optional: true,
         "The number of lines before this one that were left out because stdout was not read; present only after such a gap.")
+
+    static let slot = Schema.Field(
+        "slot", .count, null: true, optional: true,
+        "The number of the slot that is or was ours, from 1; null if there is none. Present only with slots.")
+    static let slots = Schema.Field(
+        "slots", .count, optional: true, "The number of slots. Present only with slots.")
+
+    /// Fields of several systems: one for each key, with the meanings of all.
+    private static func merged(_ fields: [Schema.Field]) -> [Schema.Field] {
+        var merged: [Schema.Field] = []
+        for field in fields {
+            guard let index = merged.firstIndex(where: { $0.key == field.key }) else {
+                merged.append(field)
+                continue
+            }
+            let other = merged[index]
+            merged[index] = Schema.Field(
+                field.key, other.kind, null: other.mayBeNull || field.mayBeNull, optional: other.isOptional || field.isOptional,
+                other.meaning + " " + field.meaning)
+        }
+        return merged
+    }
 
     static let acquire = Schema(
         name: "acquire", about: "`qq acquire` *NAME* `--json`, granted or refused.",
@@ -61,6 +87,7 @@ extension Schemas {
             .init(
                 "cooldown", .seconds, null: true,
                 "How long our identity must not lead after stepping down; null if that is not the reason for the refusal."),
+            slot, slots,
         ])
 
     static let release = Schema(
@@ -68,7 +95,7 @@ extension Schemas {
         fields: [
             .init("released", .flag, "Whether the lease was ours and has been released; with `--cancel-wait` the place in the queue."),
             name, server,
-            system, leader,
+            system, leader, slot, slots,
         ])
 
     static let keepalive = Schema(
@@ -87,14 +114,15 @@ extension Schemas {
                 "Why, for `lost`, `retrying` and `address_removed`; the server, for events of the connection; the identity, for `waiting` and `step_down_asked`."
             ),
             .init("address", .text, optional: true, "The address of `--vip`; present only for `address_taken` and `address_removed`."),
-            linesLost,
+            slot, slots, linesLost,
         ])
 
     static let status = Schema(
         name: "status",
         about: """
             `qq status` *NAME* `--json`. With several names, or with `--all`, these are the elements of `elections` in an object that also has \
-            `server` and `system`.
+            `server` and `system`. A name that several holders share is one object: its `state` is `held` if any slot is held, `expires_in` is the \
+            end of the slot that ends first, and with more than one slot `leader` and `token` are null.
             """,
         fields: [
             name,
@@ -113,28 +141,43 @@ extension Schemas {
             .init("host", .text, null: true, "The machine that the leader runs on."),
             .init("step_down_asked_by", .text, null: true, "The identity that has asked the leader to step down."),
             .init("problem", .text, null: true, "Why this election could not be read."),
+            slots, holders("in their order: `slot`, from 1 on, and the keys of an election, whose `name` is that of the slot"),
+            .init("slot", .count, optional: true, "The number of the slot; present only in elements of `holders`."),
+            .init(
+                "other_slots", .list, optional: true,
+                "Other numbers of slots that contenders of this name have given; present only if they disagree. Each number is then an election of its own."
+            ),
             .init(
                 "advice", .object, optional: true,
                 """
                 With `--advice`: how long to wait between tries. `initial` and `maximum` in seconds, `multiplier`, and `jitter` from 0 to 1.
                 """),
-        ])
+        ] + merged(Systems.documentation.flatMap(\.electionFields)))
 
     static let watch = Schema(
-        name: "watch", about: "`qq watch` *NAME...* `--json`: one object a line.",
+        name: "watch",
+        about: """
+            `qq watch` *NAME...* `--json`: one object a line. If several holders share the name, `state`, `leader`, `token`, `epoch` and `expires_in` are \
+            those of the slot that has changed; at the start those of the name, as `qq status` prints them.
+            """,
         fields: [
             .init("time", .time, "When the event was seen."),
             .init(
                 "event", .text, "`state` (the state at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
             name, server,
-            .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn, linesLost,
+            .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn,
+            .init(
+                "slot", .count, null: true, optional: true,
+                "The slot that has changed, from 1 on; null at the start. Present only if several holders share the name."), slots,
+            holders("after the change: `slot`, `leader`, `token`, `epoch`, `ttl` and `expires_in`"), linesLost,
         ])
 
     static let stepDown = Schema(
         name: "step-down", about: "`qq step-down` *NAME* `--json`.",
         fields: [
             .init("stepped_down", .flag, "Whether the leader has stepped down."), name, server, system,
-            .init("leader", .text, null: true, "The identity that led before."), token,
+            .init("leader", .text, null: true, "The identity that led before."), token, slots,
+            holders("as before: `slot`, `leader`, `token`, and `stepped_down`: whether this holder has stepped down"),
         ])
 
     static let clusterStatus = Schema(
@@ -151,7 +194,7 @@ extension Schemas {
             .init("can_grant", .flag, "Whether the endpoint could grant a lease now, as far as can be seen."),
             .init("round_trip", .seconds, null: true, "How long one request took."),
             .init("problem", .text, null: true, "Why the endpoint does not answer, if it does not."),
-        ] + Systems.documentation.flatMap(\.endpointFields))
+        ] + merged(Systems.documentation.flatMap(\.endpointFields)))
 
     static let member = Schema(
         name: "member", about: "An element of `members` in `qq cluster-status --json`.",
@@ -164,6 +207,10 @@ extension Schemas {
             .init("version", .text, null: true, "The version that the member was configured with."),
             .init("round_trip", .seconds, null: true, "How long the member's answer took."),
             .init("problem", .text, null: true, "The problem of the member, such as that it did not answer."),
+            .init(
+                "slot", .count, optional: true,
+                "The slot that the member takes part in, from 1 on; present only if several holders share the name."),
+            slots,
         ])
 
     static let contextList = Schema(

@@ -65,6 +65,24 @@ enum Streams {
 
     static func lines(_ count: Int) -> String { count == 1 ? "1 line was" : "\(count) lines were" }
 
+    // MARK: A closed pipe
+
+    /// Waits until the reader of stdout has closed its end.
+    /// - Throws: `CancellationError`; the failure to write into a closed pipe.
+    static func closed(on loop: MainLoop) async throws {
+        var information = stat()
+        // Other files than pipes and sockets have no other end, or report its end by a signal.
+        if fstat(STDOUT_FILENO, &information) == 0, [S_IFIFO, S_IFSOCK].contains(information.st_mode & S_IFMT) {
+            do { try await loop.disconnected(STDOUT_FILENO) } catch let error as SystemCallError where error.code == EPERM {}
+            try Task.checkCancellation()
+            throw Output.failure(SystemCallError("write", code: EPIPE))
+        }
+        try await loop.sleep(until: .distantFuture)
+    }
+
+    /// Ends the process as the kernel ends one that writes into a closed pipe.
+    static func endByClosedPipe() -> Never { endProcess(by: SIGPIPE) }
+
     // MARK: Waiting
 
     /// Waits a moment for queued text to be written, before another process writes to the same terminal.
@@ -91,15 +109,19 @@ enum Streams {
     static let patience: Duration = .seconds(2)
 
     /// Writes queued text before the process ends, and reports how much was not read.
-    static func finish() {
-        guard areAside else { return }
+    /// - Returns: false if stdout is a pipe that its reader has closed.
+    @discardableResult
+    static func finish() -> Bool {
+        guard areAside else { return true }
+        var isOpen = true
         neverWait()
         let deadline = ContinuousClock.now + patience
         if !output.finish(within: patience) || output.lost(STDOUT_FILENO) > 0 {
             Messages.write(own: "stdout was not read: \(lines(output.lost(STDOUT_FILENO))) left out")
         } else if let problem = output.takeProblem(STDOUT_FILENO) {
-            Messages.error(Output.failure(problem))
+            if problem.code == EPIPE { isOpen = false } else { Messages.error(Output.failure(problem)) }
         }
         if !areOne { _ = errors.finish(within: max(deadline - ContinuousClock.now, .milliseconds(100))) }
+        return isOpen
     }
 }

@@ -13,6 +13,14 @@ extension Setup {
     /// Shows that a campaign for the one election has begun.
     func campaignBegins() { progress?.wait(for: WaitingText.asking(server, for: name)) }
 
+    /// Reports notices of the connection, such as how a wait is done, with `--verbose` only.
+    /// - Returns: the task, to be cancelled at the end.
+    func reportNotices() -> Task<Void, Never>? {
+        guard messages.isVerbose else { return nil }
+        let events = coordinator.connectionEvents
+        return Task { for await event in events where event.kind == .notice { messages.detail(event.text) } }
+    }
+
     /// A guarded command is about to start, which may write to the same terminal.
     func progressEnds() {
         progress?.end()
@@ -47,10 +55,10 @@ enum WaitingText {
     ) -> Shown {
         switch event {
         case .waiting(let state): .text(turn(state, for: identity))
-        case .retrying: .text(again(server, for: name))
+        case .retrying, .outage: .text(again(server, for: name))
         case .lost where campaignsAgain: .text(asking(server, for: name))
         case .elected, .extended, .lost, .released, .releaseFailed, .notWithdrawn: .nothing
-        case .stepDownAsked: .unchanged
+        case .stepDownAsked, .outageOver: .unchanged
         }
     }
 
@@ -62,6 +70,7 @@ enum WaitingText {
     /// `web: held by n1, waiting for its turn`
     /// - Parameter identity: the waiter.
     static func turn(_ state: ElectionState, for identity: String) -> String {
+        if !state.slots.isEmpty { return "\(state.name): \(SlotText.sentence(state, for: identity)), waiting for its turn" }
         if !state.isLed, state.cooldown != nil { return "\(state.name): free, but \(identity) stepped down and has to wait" }
         switch state.phase {
         case .held:

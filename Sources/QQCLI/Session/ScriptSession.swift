@@ -51,7 +51,12 @@ extension Session {
                 // A slow reader of stdout delays the script, but not the renewal of its leases.
                 if let error = await delivered() { throw error }
                 code = found
-            } catch { code = Self.told(error, messages) }
+            } catch {
+                if (error as? CoordinationError)?.code == Output.closedPipe { throw error }
+                code = Self.told(error, messages)
+            }
+            // The output is for a reader that has gone.
+            if state.withLock({ $0.hasClosedPipe }) { throw Output.failure(SystemCallError("write", code: EPIPE)) }
             if state.withLock({ $0.leaving }) != nil { return failed }
             if code != ExitCode.yes, fail(code, told(number, text, of: script, code)) { return failed }
         }

@@ -12,6 +12,8 @@ final class Session: Sendable {
         var context: String?
         var jobs: [Int: Job] = [:]
         var foreground: Foreground?
+        /// Whether the reader of stdout has closed its end.
+        var hasClosedPipe = false
         /// The guarded command that the session waits for.
         var process: SessionProcess?
         /// All guarded commands that are alive.
@@ -82,7 +84,7 @@ final class Session: Sendable {
         self.base = base
         self.loop = loop
         self.isInteractive = isInteractive
-        scriptIsInput = !isInteractive && base[Flags.script] == nil
+        scriptIsInput = !isInteractive && base.scriptFile == nil
         let messages = Messages(base)
         self.messages = messages
         let output = Output(base)
@@ -164,6 +166,7 @@ final class Session: Sendable {
         let button = StopButton()
         let task = Task(executorPreference: loop) { [self] () async -> Int32 in
             do { return try await evaluate(invocation, button, isInBackground: line.isInBackground) } catch {
+                if (error as? CoordinationError)?.code == Output.closedPipe { state.withLock { $0.hasClosedPipe = true } }
                 return Self.told(error, messages)
             }
         }
@@ -179,14 +182,23 @@ final class Session: Sendable {
         let context = state.withLock { $0.context }
         // A server that the line names, or else the context that `use` chose, replaces the session's server together with its credentials.
         let namesServer = [Flags.server.erased, Flags.clusterConfig.erased, Flags.context.erased].contains { invocation.isGiven($0) }
-        if namesServer || context != nil { values.removeAll { ofServers.contains($0.name) } }
+        // Contexts are looked at and chosen whatever the session's server is.
+        let action = invocation.command.id == .context ? invocation.positionals.first.flatMap { ContextCommand.Action(rawValue: $0) } : nil
+        let isAboutContexts = action.map { ![.add, .test].contains($0) && !invocation[Flags.effective] } ?? false
+        if namesServer || context != nil || isAboutContexts { values.removeAll { ofServers.contains($0.name) } }
+        if isAboutContexts { return added(values, to: invocation) }
         if !namesServer, let context { values += flags(of: context) }
         // If the line has one of two flags that exclude each other, the session supplies neither.
         for rule in invocation.command.rules {
             guard case .exclusive(let one, let other) = rule, invocation.isGiven(one) || invocation.isGiven(other) else { continue }
             values.removeAll { $0.name == one.name || $0.name == other.name }
         }
-        return invocation.adding(
+        return added(values, to: invocation)
+    }
+
+    /// Adds those flags that the line's command has and the line does not set.
+    private func added(_ values: [GivenFlag], to invocation: Invocation) -> Invocation {
+        invocation.adding(
             values.filter { value in
                 invocation.command.flags.contains { $0.name == value.name } && !invocation.values.contains { $0.name == value.name }
             })
@@ -222,8 +234,9 @@ final class Session: Sendable {
         case .acquire: return try await leases.acquire(setup, signals: button)
         case .release where !invocation[Flags.cancelWait] && setup.givenIdentity == nil && leases.holds(setup.name, at: setup.server),
             .stepDown where leases.holds(setup.name, at: setup.server) && !invocation.isGiven(Flags.node):
+            let grant = leases.grant(of: setup.name, at: setup.server)
             try await leases.release(setup.name, at: setup.server)
-            try setup.printReleased()
+            try setup.printReleased(grant)
             return ExitCode.yes
         default: break
         }
@@ -242,7 +255,8 @@ final class Session: Sendable {
             Messages.error(error)
             return ExitCode.usage
         case let error as CoordinationError:
-            messages.error(error)
+            // Ends the session in silence.
+            if error.code != Output.closedPipe { messages.error(error) }
             return error.exitCode
         case is CancellationError: return ExitCode.signal(SIGINT)
         default:
@@ -260,7 +274,8 @@ final class Session: Sendable {
         Task(executorPreference: loop) { [self] in
             guard let coordinator = quietSetup()?.coordinator else { return }
             if let found = try? await coordinator.lister?.list() {
-                state.withLock { $0.elections = found }
+                let elections = coordinator.grouped(found)
+                state.withLock { $0.elections = elections }
             }
             if withMembers, coordinator.capabilities.has(.members) {
                 let members = await coordinator.clusterStatus().members

@@ -67,17 +67,20 @@ extension Session {
             let left = max(lease.grant.deadline.duration(since: loop.now()), .zero)
             switch output.form {
             case .json:
-                try output.print(json: [
-                    "name": .string(lease.name), "server": .string(lease.server.description), "token": Rendering.json(lease.grant.token),
-                    "expires_in": Rendering.rounded(left),
-                ])
+                try output.print(
+                    json: Schemas.adding(
+                        lease.slot, count: lease.slot?.count,
+                        to: [
+                            "name": .string(lease.name), "server": .string(lease.server.description),
+                            "token": Rendering.json(lease.grant.token), "expires_in": Rendering.rounded(left),
+                        ]))
             case .plain:
-                try output.print(record: [
-                    lease.name, lease.server.description, lease.grant.token?.description, Rendering.seconds(left),
-                ])
+                var record = [lease.name, lease.server.description, lease.grant.token?.description, Rendering.seconds(left)]
+                if let slot = lease.slot { record.append(String(slot.number)) }
+                try output.print(record: record)
             case .terminal:
                 try output.print(
-                    output.color(lease.name, .strong) + "  for \(DurationText.brief(left)) unless renewed"
+                    output.color(lease.name, .strong) + (lease.slot?.inBrackets ?? "") + "  for \(DurationText.brief(left)) unless renewed"
                         + (lease.grant.token.map { ", token \($0)" } ?? "") + "  " + output.color(lease.server.description, .faint))
             }
         }

@@ -69,7 +69,7 @@ extension Session {
         case .text:
             // Only the names of leaders and members are known.
             guard [Flags.node.erased.name, Flags.owner.erased.name].contains(flag?.name) else { return Candidates() }
-            names = Set(found.filter(\.isLed).compactMap(\.leader)).union(state.withLock { $0.members }).sorted()
+            names = Set(found.flatMap(\.holdings).compactMap(\.leader)).union(state.withLock { $0.members }).sorted()
         case .choice(let words): names = words
         case .file, .directory, .command: return Candidates(areFiles: true)
         case .serverURL:

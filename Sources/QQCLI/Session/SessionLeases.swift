@@ -7,7 +7,9 @@ import Synchronization
 final class SessionLeases: Sendable {
     /// A lease that is held.
     struct Lease: Sendable {
+        /// As it was asked for: with slots, the grant has the name of the slot.
         let name: String
+        let slot: Slot?
         let server: ServerURL
         let grant: Grant
     }
@@ -59,8 +61,8 @@ final class SessionLeases: Sendable {
 
     /// The leases that are held, in the order of their names.
     var all: [Lease] {
-        state.withLock { $0.held.values.compactMap { held in held.grant.map { ($0, held.setup) } } }
-            .map { Lease(name: $0.name, server: $1.server, grant: $0) }.sorted {
+        state.withLock { $0.held.compactMap { key, held in held.grant.map { (key.name, held.setup, $0) } } }
+            .map { Lease(name: $0, slot: $1.slot(of: $2, as: $0), server: $1.server, grant: $2) }.sorted {
                 $0.name == $1.name ? $0.server.description < $1.server.description : $0.name < $1.name
             }
     }
@@ -111,6 +113,10 @@ final class SessionLeases: Sendable {
         if let present = state.withLock({ $0.held[key] }) {
             guard present.grant != nil else {
                 throw UsageError("this session waits for \(setup.name.quoted) already", hint: "find it with 'jobs', and end it with 'stop'")
+            }
+            guard present.setup.slots == setup.slots else {
+                throw UsageError(
+                    "this session holds \(setup.name.quoted) already, with another number of slots", hint: "release it first")
             }
             setup.messages.note("\(setup.name) is held by this session already")
             return ExitCode.yes
@@ -181,7 +187,7 @@ final class SessionLeases: Sendable {
                 return false
             }
             set(nil, key)
-        case .waiting, .retrying, .notWithdrawn: break
+        case .waiting, .retrying, .outage, .outageOver, .notWithdrawn: break
         }
         guard isReported else { return }
         setup.report(event, of: key.name, as: setup.identity) { tell("\(key.name): \($0)", .warning) }
@@ -230,6 +236,11 @@ final class SessionLeases: Sendable {
     }
 
     // MARK: Releasing
+
+    /// The grant of an election that this session holds; nil if it holds none.
+    func grant(of name: String, at server: ServerURL) -> Grant? {
+        state.withLock { $0.held[Key(name: name, server: server.description)]?.grant }
+    }
 
     /// Releases a lease that is held.
     /// - Throws: `CoordinationError` if it could not be released, or was lost before.

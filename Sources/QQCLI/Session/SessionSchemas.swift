@@ -5,7 +5,7 @@ extension Schemas {
         fields: [
             .init("name", .text, "The election."), .init("server", .text, "The server URL, without credentials."),
             .init("token", .count, null: true, "The fencing token; null if the system has none."),
-            .init("expires_in", .seconds, "The time until the lease expires, unless it is renewed."),
+            .init("expires_in", .seconds, "The time until the lease expires, unless it is renewed."), slot, slots,
         ])
 
     static let sessionJob = Schema(

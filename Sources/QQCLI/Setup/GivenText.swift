@@ -6,7 +6,9 @@ import QQCore
 enum GivenText {
     /// The variables to check in addition to those that begin with `QQ_`.
     private static let variables: Set<String> = [
-        "HOME", "KUBECONFIG", "POD_NAME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
+        "CONSUL_CACERT", "CONSUL_CLIENT_CERT", "CONSUL_CLIENT_KEY", "CONSUL_DATACENTER", "CONSUL_HTTP_ADDR", "CONSUL_HTTP_AUTH",
+        "CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "CONSUL_TLS_SERVER_NAME", "HOME", "KUBECONFIG", "POD_NAME", "XDG_CONFIG_HOME",
+        "XDG_RUNTIME_DIR", "XDG_STATE_HOME",
     ]
 
     /// - Parameter words: the arguments without the name of the program.

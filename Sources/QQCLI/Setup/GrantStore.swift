@@ -27,12 +27,27 @@ struct GrantStore: Sendable {
 
     // MARK: Saving
 
+    /// - Parameter isKept: whether this process goes on holding the lease.
     /// - Throws: `CoordinationError` if it cannot be saved.
-    func save(_ grant: Grant, server: ServerURL) throws(CoordinationError) {
+    func save(_ grant: Grant, server: ServerURL, isKept: Bool = false) throws(CoordinationError) {
         let path = path(name: grant.name, server: server)
-        let now = BootInstant(nanoseconds: qq_boot_now())
         try prepareFolder()
-        let value: JSONValue = [
+        var members = Self.json(grant, server: server).objectValue?.members ?? []
+        if isKept, let started = Self.start(of: getpid()) {
+            members += [
+                .init(name: "keeper", value: .number(UInt64(getpid()))), .init(name: "keeper_started", value: .number(started)),
+            ]
+        }
+        let bytes = JSONWriter.bytes(.object(JSONObject(members)), style: .indented) + [UInt8(ascii: "\n")]
+        do throws(AtomicFile.Failure) { try AtomicFile.write(bytes, to: path, mode: 0o600) } catch {
+            throw CoordinationError(.unavailable, "cannot save the grant", because: error.reason, at: path)
+        }
+    }
+
+    /// A grant as it is saved, and as `parse` reads it.
+    static func json(_ grant: Grant, server: ServerURL) -> JSONValue {
+        let now = BootInstant(nanoseconds: qq_boot_now())
+        return [
             "name": .string(grant.name), "server": .string(server.description), "id": .string(grant.identity),
             "token": Rendering.json(grant.token), "term": Rendering.json(grant.termID),
             "epoch": grant.epoch.map { .number($0) } ?? .null, "ttl": .double(grant.ttl.seconds),
@@ -40,10 +55,6 @@ struct GrantStore: Sendable {
             "deadline": .number(grant.deadline.nanoseconds), "boot": .string(BootIdentity.own.text),
             "expires_at": .string((WallTime.now() + grant.deadline.duration(since: now)).rfc3339Nano),
         ]
-        let bytes = JSONWriter.bytes(value, style: .indented) + [UInt8(ascii: "\n")]
-        do throws(AtomicFile.Failure) { try AtomicFile.write(bytes, to: path, mode: 0o600) } catch {
-            throw CoordinationError(.unavailable, "cannot save the grant", because: error.reason, at: path)
-        }
     }
 
     /// Creates the folder, and checks its owner and permissions: in /tmp another user can have created it.
@@ -80,6 +91,25 @@ struct GrantStore: Sendable {
                 hint: "remove the file, and name the lease with --id and --token")
         }
         return grant
+    }
+
+    /// Whether the process that saved the grant still holds the lease, such as a `keepalive`.
+    func isKept(_ grant: Grant, server: ServerURL) -> Bool {
+        guard let bytes = try? Self.read(path(name: grant.name, server: server)).bytes,
+            let object = (try? JSONValue.parse(bytes[...]))?.objectValue,
+            object["boot"]?.stringValue == BootIdentity.own.text, let keeper = object["keeper"]?.uint64Value,
+            let started = object["keeper_started"]?.uint64Value, let pid = pid_t(exactly: keeper)
+        else { return false }
+        return Self.start(of: pid) == started
+    }
+
+    /// When a process started, in clock ticks after the boot; nil if there is no such process.
+    private static func start(of pid: pid_t) -> UInt64? {
+        let proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard proc >= 0 else { return nil }
+        defer { close(proc) }
+        var process = qq_process()
+        return qq_process_read(proc, pid, &process) != 0 && process.is_zombie == 0 ? process.started : nil
     }
 
     /// Parses a saved grant; nil if it is not one.

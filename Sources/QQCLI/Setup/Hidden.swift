@@ -12,8 +12,12 @@ enum Hidden {
     /// The original values of the variables that were removed or changed.
     fileprivate static let variables = takeVariables()
 
-    /// Hides everything. Call before anything is started, once the arguments have been copied.
+    /// The words that this process was started with, its own name first, as they were. C strings.
+    static let arguments = processArguments().map { Array(UnsafeBufferPointer(start: $0, count: strlen($0) + 1)) }
+
+    /// Hides everything. Call before anything is started.
     static func take() {
+        _ = arguments
         _ = withSpaces
         for word in processArguments().dropFirst() {
             // The words after `--` belong to the guarded command and stay unchanged.

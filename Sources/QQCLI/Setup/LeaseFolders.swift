@@ -15,13 +15,14 @@ final class LeaseFolders: Sendable {
     private let all = Mutex<[Key: FileCoordinator]>([:])
 
     func coordinator(
-        _ server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration
+        _ server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration,
+        warn: @escaping @Sendable (String) -> Void
     ) -> FileCoordinator {
         let key = Key(server: server.description, isDefault: isDefault, ttl: ownTTL, requestTimeout: requestTimeout)
         return all.withLock { all in
             if let found = all[key] { return found }
             let made = FileCoordinator(
-                server: server, isDefault: isDefault, clock: clock, ownTTL: ownTTL, requestTimeout: requestTimeout)
+                server: server, isDefault: isDefault, clock: clock, ownTTL: ownTTL, requestTimeout: requestTimeout, warn: warn)
             all[key] = made
             return made
         }

@@ -61,7 +61,7 @@ struct LeaseTiming: Sendable {
     init(ttl: Duration, renewEvery: Duration?, killAfter: Duration?) throws(CoordinationError) {
         self.ttl = ttl
         self.renewEvery = renewEvery ?? ttl / Defaults.ttlDivisor
-        self.killAfter = killAfter ?? min(ttl / Defaults.ttlDivisor, Defaults.killAfterAtMost)
+        self.killAfter = Self.killAfter(killAfter, ttl: ttl)
         // A cluster file or a saved grant can contain a shorter TTL than the flag accepts.
         guard ttl >= Defaults.shortestTTL else {
             throw Self.wrong(
@@ -80,6 +80,12 @@ struct LeaseTiming: Sendable {
                     + "\(DurationText.format(self.renewEvery)) has room for less than \(DurationText.format(longest))",
                 "choose a longer --ttl or a shorter --kill-after")
         }
+    }
+
+    /// The time from SIGTERM to SIGKILL.
+    /// - Parameter given: the value of the flag; nil for the default.
+    static func killAfter(_ given: Duration?, ttl: Duration) -> Duration {
+        given ?? min(ttl / Defaults.ttlDivisor, Defaults.killAfterAtMost)
     }
 
     private static func wrong(_ what: String, _ hint: String) -> CoordinationError {

@@ -63,7 +63,7 @@ struct Setup: Sendable {
             throw CoordinationError(.unsupported, "cannot use \(choice.url.system.name)", because: "it is not known")
         }
         self.system = system
-        identity = givenIdentity ?? system.identity()
+        if let givenIdentity { identity = givenIdentity } else { identity = try system.identity() }
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
         try system.check(invocation, at: choice.url)
@@ -73,7 +73,7 @@ struct Setup: Sendable {
         coordinator = try system.coordinator(
             CoordinatorInput(
                 choice: choice, file: file, invocation: invocation, loop: loop, folders: folders, metrics: metrics?.counts))
-        let isShown = mayDraw && invocation.command.id != .complete && invocation.command.id != .watch
+        let isShown = mayDraw && !coordinator.mayPrompt && invocation.command.id != .complete && invocation.command.id != .watch
         progress = isShown ? Progress.onTerminal(invocation, loop) : nil
     }
 
@@ -101,6 +101,9 @@ struct Setup: Sendable {
                 .configuration, "cannot use the virtual address", because: error.reason, at: file.path, hint: error.hint)
         }
     }
+
+    /// Whether a session runs the command.
+    var isInSession: Bool { givenSignals != nil }
 
     /// The signals that ask the command to end.
     func stopSignals() throws(SystemCallError) -> any StopSignals {

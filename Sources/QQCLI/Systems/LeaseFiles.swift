@@ -19,14 +19,18 @@ extension SystemDescription {
                     """,
                 commandNotes: [
                     .clusterStatus: """
-                    For lease files: the folder, whether it is writable, its file system, and whether this has the locks that `qq` needs.
+                    For lease files: the folder, whether it is writable and has room, its file system, and whether this has the locks that `qq` needs.
                     """
                 ], endpointFields: endpointFields)
         },
         makeCoordinator: { input in
-            input.folders.coordinator(
+            let messages = Messages(input.invocation)
+            // Holders and waiters learn of changes in other ways, too.
+            let showsChanges = [.watch, .stepDown].contains(input.invocation.command.id)
+            return input.folders.coordinator(
                 input.url, isDefault: input.choice.origin == .embedded, clock: input.loop,
-                ownTTL: input.invocation[Flags.ttl] ?? Defaults.ttl, requestTimeout: input.requestTimeout)
+                ownTTL: input.invocation[Flags.ttl] ?? Defaults.ttl, requestTimeout: input.requestTimeout
+            ) { text in if showsChanges { messages.note(text) } }
         })
 
     /// The folder of the embedded default: one for root, one for each user.
@@ -47,6 +51,9 @@ extension SystemDescription {
             "shared", .flag, optional: true,
             "Lease files: whether other machines can write to it; leases are then judged by the machines' wall clocks."),
         .init("locks", .flag, optional: true, "Lease files: whether the kernel's locks work there."),
+        .init(
+            "room", .flag, optional: true,
+            "Lease files: whether there is space for another election: blocks, inodes, and the limit on the size of files (`ulimit -f`)."),
         .init("free_bytes", .count, optional: true, "Lease files: the free space, in bytes."),
         .init("elections", .count, optional: true, "Lease files: the number of elections."),
         .init("held", .count, optional: true, "Lease files: the number of elections with a leader."),

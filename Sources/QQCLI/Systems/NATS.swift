@@ -4,7 +4,7 @@ import QQNATS
 extension SystemDescription {
     /// NATS, in clusters that can include nodes of the Go clustering library.
     static let nats = SystemDescription(
-        url: .nats, displayName: "NATS",
+        url: .nats, displayName: "NATS", hasURLOptions: true,
         // Nodes have names. Go nodes join only a bucket with their own TTL, which is 10 s by default.
         identity: { Identity.hostName() }, ttl: .seconds(10),
         logins: { [Flags.creds.erased, Flags.nkey.erased] }, flags: { [Flags.tlsFirst.erased] },

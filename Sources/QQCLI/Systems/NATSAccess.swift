@@ -50,9 +50,12 @@ extension NATSSettings {
 extension TLSOptions {
     init(_ invocation: Invocation) {
         self.init()
-        authorityFile = invocation[Flags.tlsCA]
-        certificateFile = invocation[Flags.tlsCert]
-        keyFile = invocation[Flags.tlsKey]
+        func source(_ path: String?, _ flag: String) -> PEMSource? {
+            path.map { .file($0, hint: "\(flag) takes a file in PEM form") }
+        }
+        authority = source(invocation[Flags.tlsCA], "--tls-ca")
+        certificate = source(invocation[Flags.tlsCert], "--tls-cert")
+        key = source(invocation[Flags.tlsKey], "--tls-key")
         serverName = invocation[Flags.tlsName]
     }
 

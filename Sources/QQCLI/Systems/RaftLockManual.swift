@@ -46,7 +46,7 @@ enum RaftLockManual {
     static let retrying = """
         A request is retried up to three times, after 100 ms, then after twice as long each time up to 5 s, varied by a tenth: `--retries`, \
         `--backoff`, `--backoff-factor`, `--jitter`. `--retry-on` names the failures after which it is retried. A redirect to the Raft leader is not a \
-        retry.
+        retry. A contender that waits, and the holder of a lease, go on asking, whatever these limits are.
         """
 
     static let limits = """
@@ -84,7 +84,7 @@ enum RaftLockManual {
                 [
                     .text(
                         """
-                        `--metrics-file` *FILE* counts the calls that one process makes to RaftLock or Quorum Quest, with the label `operation`, which is the \
+                        `--metrics-file` *FILE* counts the calls that one process makes to RaftLock, Quorum Quest or etcd, with the label `operation`, which is the \
                         name of the method, such as `Acquire`:
                         """)
                 ]

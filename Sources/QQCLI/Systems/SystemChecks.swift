@@ -7,6 +7,10 @@ extension SystemDescription {
         guard let capabilities, isSpoken else { throw notSpoken(at: server) }
         if invocation.values.isEmpty { return }
         if invocation.isGiven(Flags.priority) { try capabilities().require(.priority, for: "use --priority", at: server) }
+        for refused in refusedFlags() where invocation.isGiven(refused.flag) {
+            throw CoordinationError(
+                .usage, "cannot use \(refused.flag.long)", because: refused.reason, at: server.description, hint: refused.hint)
+        }
         let own = ownFlags
         func isOwn(_ flag: AnyFlag) -> Bool { own.contains { $0.name == flag.name } }
         if !url.isOverNetwork {
@@ -28,7 +32,19 @@ extension SystemDescription {
     /// - Throws: `.unsupported` for a system that is known by its URL only.
     func coordinator(_ input: CoordinatorInput) throws(CoordinationError) -> any Coordinator {
         guard let makeCoordinator else { throw notSpoken(at: input.url) }
+        if !hasURLOptions { try refuseOptions(of: input.url) }
         return try makeCoordinator(input)
+    }
+
+    /// Checks the URL of a system whose URLs have no options.
+    /// - Throws: `.configuration` for an option, which would otherwise be ignored in silence.
+    private func refuseOptions(of server: ServerURL) throws(CoordinationError) {
+        guard let item = server.query.first else { return }
+        throw CoordinationError(
+            .configuration, "cannot use the server URL",
+            because: "\(item.name.quoted) is not an option of \(url.isOverNetwork ? displayName : url.name) URLs",
+            at: server.description,
+            hint: "leave it out: they have none" + (url.isOverNetwork ? "" : "; in the name of a folder write ? as %3F"))
     }
 
     private func notReached(_ flag: AnyFlag, at server: ServerURL) -> CoordinationError {

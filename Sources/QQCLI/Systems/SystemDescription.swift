@@ -14,8 +14,10 @@ struct SystemDescription: Sendable {
 
     // MARK: Defaults
 
+    /// Whether the system's URLs have options (`?NAME=VALUE`), which the coordinator checks.
+    var hasURLOptions = false
     /// The identity to use if none is given.
-    var identity: @Sendable () -> String = { Identity.generated() }
+    var identity: @Sendable () throws(CoordinationError) -> String = { Identity.generated() }
     var ttl: Duration = Defaults.ttl
     var backoff: BackoffRange = Defaults.backoff
     /// The fraction of each pause by which it varies.
@@ -31,8 +33,13 @@ struct SystemDescription: Sendable {
     var logins: @Sendable () -> [AnyFlag] = { [] }
     /// The other flags that not every system takes.
     var flags: @Sendable () -> [AnyFlag] = { [] }
+    /// The flags for all systems that have no meaning on this one.
+    var refusedFlags: @Sendable () -> [RefusedFlag] = { [] }
     /// Variables that contain secrets for logins. Child processes do not get them.
     var secretVariables: [String] = []
+
+    /// Whether a text of `--match` selects by labels and not by name.
+    var isLabelSelector: @Sendable (String) -> Bool = { _ in false }
 
     // MARK: Output
 
@@ -63,12 +70,31 @@ extension SystemDescription {
     func has(_ capability: Capability) -> Bool { capabilities?().has(capability) ?? false }
 }
 
+/// A flag that a system refuses.
+struct RefusedFlag: Sendable {
+    let flag: AnyFlag
+    /// Why, as the end of a sentence.
+    let reason: String
+    let hint: String
+}
+
 /// A column of `status` in addition to those of all systems.
 struct StatusColumn: Sendable {
     /// In capitals: `EPOCH`.
     let heading: String
-    /// The text to show; nil if it is not known.
+    /// The text to show on a terminal; nil if it is not known.
     let text: @Sendable (ElectionState) -> String?
+    /// The text for programs; nil if it is not known.
+    let plain: @Sendable (ElectionState) -> String?
+
+    /// A column with one text for terminals and programs.
+    init(heading: String, text: @escaping @Sendable (ElectionState) -> String?) { self.init(heading: heading, text: text, plain: text) }
+
+    init(heading: String, text: @escaping @Sendable (ElectionState) -> String?, plain: @escaping @Sendable (ElectionState) -> String?) {
+        self.heading = heading
+        self.text = text
+        self.plain = plain
+    }
 }
 
 /// Texts about a system in help and manual pages.
@@ -83,6 +109,8 @@ struct SystemDocumentation: Sendable {
     var notes: [String: String] = [:]
     /// Sentences to append to the descriptions of commands.
     var commandNotes: [CommandName: String] = [:]
+    /// Keys that `status --json` prints for an election in addition to the usual ones, for qq-json(5).
+    var electionFields: [Schema.Field] = []
     /// Keys that `cluster-status --json` prints for an endpoint in addition to the usual ones, for qq-json(5).
     var endpointFields: [Schema.Field] = []
     /// The system's page in section 7.

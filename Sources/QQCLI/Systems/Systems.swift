@@ -3,7 +3,7 @@ import QQCore
 /// The systems that `qq` knows, and questions to all of them together.
 enum Systems {
     /// The systems that `qq` includes, in the order of the documentation. A new system is one more entry.
-    static let builtIn: [SystemDescription] = [.leaseFiles, .quorumQuest, .raftLock, .nats, .kubernetes]
+    static let builtIn: [SystemDescription] = [.leaseFiles, .quorumQuest, .raftLock, .nats, .kubernetes, .etcd, .consul]
 
     /// The systems of this process.
     static var all: [SystemDescription] { chosen }

@@ -21,8 +21,10 @@ public struct MemberStatus: Sendable, Hashable {
         case unknown
     }
 
-    /// The election.
+    /// The election; of a slot, the name that the slots share.
     public var election: String
+    /// The slot of the election; nil if the election has none.
+    public var slot: Slot?
     /// The member's identity.
     public var id: String
     public var role: Role

@@ -30,6 +30,9 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
     public var hint: String?
     /// Whether the request might have been carried out although it failed.
     public var isUncertain: Bool
+    /// Whether waiting can mend the cause, if `kind` does not tell: a folder on a file system that is not mounted yet can appear, and another program's file
+    /// in the place of a lease file stays. Nil if `kind` tells.
+    public var canPass: Bool?
     /// The system's name for the failure, such as `no-leader`; nil if it has none. For `RetryPolicy.codes`.
     public var code: String?
 
@@ -46,6 +49,15 @@ public struct CoordinationError: Error, Sendable, Hashable, CustomStringConverti
 
     /// Whether a retry can help.
     public var isTransient: Bool { kind == .unavailable || isUncertain }
+
+    /// Whether a waiter rides this failure out. Only what waiting cannot mend ends a wait.
+    public var isRiddenOut: Bool {
+        if let canPass { return canPass }
+        switch kind {
+        case .usage, .denied, .configuration, .unsupported: return isUncertain
+        case .brokenData, .unavailable, .timedOut, .lost: return true
+        }
+    }
 
     /// One line: what, why, where.
     public var description: String {

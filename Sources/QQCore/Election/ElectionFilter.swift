@@ -2,6 +2,8 @@
 public struct ElectionFilter: Sendable, Hashable {
     /// Text that the name contains, case-sensitive.
     public var name: String?
+    /// A selector of labels, in the system's own words, such as `app=web`. Only the server can apply it.
+    public var labels: String?
     /// Text that the leader's identity contains, case-sensitive.
     public var leader: String?
     /// Only elections with a leader.
@@ -12,22 +14,26 @@ public struct ElectionFilter: Sendable, Hashable {
     public var endsWithin: Duration?
 
     public init(
-        name: String? = nil, leader: String? = nil, isLed: Bool = false, isContested: Bool = false, endsWithin: Duration? = nil
+        name: String? = nil, labels: String? = nil, leader: String? = nil, isLed: Bool = false, isContested: Bool = false,
+        endsWithin: Duration? = nil
     ) {
         self.name = name
+        self.labels = labels
         self.leader = leader
         self.isLed = isLed
         self.isContested = isContested
         self.endsWithin = endsWithin
     }
 
-    /// Whether an election fulfils all conditions.
+    /// Whether an election fulfils all conditions, except that on labels. A name with slots fulfils those on the leader and its lease if one slot does.
     public func admits(_ state: ElectionState) -> Bool {
-        if isLed || leader != nil || endsWithin != nil, !state.isLed { return false }
         if isContested, (state.waiters ?? 0) == 0 { return false }
-        if let leader, !(state.leader ?? "").contains(leader) { return false }
         if let name, !state.name.contains(name) { return false }
-        if let endsWithin { return state.remaining.map { $0 <= endsWithin } ?? false }
-        return true
+        guard isLed || leader != nil || endsWithin != nil else { return true }
+        return state.holdings.contains { holding in
+            if let leader, !(holding.leader ?? "").contains(leader) { return false }
+            if let endsWithin { return holding.remaining.map { $0 <= endsWithin } ?? false }
+            return true
+        }
     }
 }

@@ -34,30 +34,42 @@ public struct ElectionState: Sendable, Hashable {
     public var alive: Bool?
     /// The identity that has asked the holder to step down; nil if none has. A lease session that holds the election reports it.
     public var stepDownAskedBy: String?
+    /// Why a request was refused although no lease is in force, as far as can be seen: follows the state as a clause of its own. Nil if the state says it.
+    public var refusal: String?
+    /// Why the election cannot pass to a waiter until an operator acts, and what the operator can do: follows the state as a clause of its own. Nil if it
+    /// can, or if that cannot be seen.
+    public var obstacle: String?
     /// Why the election could not be read, in a list.
     public var problem: CoordinationError?
     /// Everything else that the system reports, in the order to show.
     public var details: [StatusDetail] = []
+    /// The states of all slots in their order, if several holders share the name; else empty.
+    public var slots: [ElectionState] = []
 
     public init(name: String, phase: Phase) {
         self.name = name
         self.phase = phase
     }
 
-    /// Whether the election has a leader now.
+    /// Whether the election has a leader now; a name with slots, whether any slot has one.
     public var isLed: Bool { phase == .held }
 
     /// Whether both show one unbroken holding.
     public func isSameTerm(as other: ElectionState) -> Bool {
+        if !slots.isEmpty || !other.slots.isEmpty { return matches(other) { $0.isSameTerm(as: $1) } }
         if let termID, let other = other.termID { return termID == other }
         return leader == other.leader && token == other.token
     }
 
     /// Whether both show the same holding, or none. Neither the passing of time nor a renewal counts as a difference.
-    public func isAlike(_ other: ElectionState) -> Bool { phase == other.phase && isSameTerm(as: other) && leader == other.leader }
+    public func isAlike(_ other: ElectionState) -> Bool {
+        if !slots.isEmpty || !other.slots.isEmpty { return matches(other) { $0.isAlike($1) } }
+        return phase == other.phase && isSameTerm(as: other) && leader == other.leader
+    }
 
-    /// Whether `grant` is the term that this state shows.
+    /// Whether `grant` is the term that this state shows, of any slot if the name has slots.
     public func isTerm(of grant: Grant) -> Bool {
+        if !slots.isEmpty { return slots.contains { $0.name == grant.name && $0.isTerm(of: grant) } }
         guard phase != .free, leader == grant.identity else { return false }
         if let id = grant.termID { return termID == id }
         return grant.token == nil || token == grant.token

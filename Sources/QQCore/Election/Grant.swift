@@ -14,6 +14,8 @@ public struct Grant: Sendable, Hashable {
     public var ttl: Duration
     /// The end of the lease unless it is renewed, counted from before the request was sent.
     public var deadline: BootInstant
+    /// The latest end that this request can give the lease, if it is counted from an earlier request than this one; nil if every request counts by itself.
+    public var endsBy: BootInstant?
     /// The start of the term, by this machine's wall clock. Shown to users; nothing is decided by it.
     public var acquiredAt: WallTime
     /// The end of the lease, by this machine's wall clock. Shown to users; nothing is decided by it.

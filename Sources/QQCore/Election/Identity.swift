@@ -31,7 +31,9 @@ public enum Identity {
             if [4, 6, 8, 10].contains(place) { text.append(UInt8(ascii: "-")) }
             for digit in [byte >> 4, byte & 0xf] { text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10) }
         }
-        return String(decoding: text, as: UTF8.self)
+        let identity = String(decoding: text, as: UTF8.self)
+        made.withLock { _ = $0.insert(identity) }
+        return identity
     }
 
     /// This machine's name as returned by gethostname(2). Bytes that are not UTF-8 become `\xNN`, so that two machines keep different names.

@@ -25,12 +25,16 @@ public enum AtomicFile {
     /// - Parameters:
     ///   - mode: permissions of the file, from which the umask is taken away.
     ///   - isDurable: whether the bytes are on the disk before they replace the old file.
+    ///   - keepsOwner: whether a file that exists keeps its owner, its group and its permissions.
     /// - Throws: `Failure`, also if the path leads to a file that must not be replaced.
-    public static func write(_ bytes: [UInt8], to path: String, mode: mode_t, isDurable: Bool = false) throws(Failure) {
+    public static func write(
+        _ bytes: [UInt8], to path: String, mode: mode_t, isDurable: Bool = false, keepsOwner: Bool = false
+    ) throws(Failure) {
         switch try target(of: path) {
         case .file(let target):
-            do throws(SystemCallError) { try replace(target, with: bytes, mode: mode, isDurable: isDurable) } catch {
-                throw Failure(reason: error.reason)
+            do throws(SystemCallError) { try replace(target, with: bytes, mode: mode, isDurable: isDurable, keepsOwner: keepsOwner) } catch
+            {
+                throw Failure(reason: error.call == "fchown" ? "its owner and group cannot be kept: \(error.reason)" : error.reason)
             }
         case .sink(let device): try overwrite(device, with: bytes)
         }
@@ -86,13 +90,16 @@ public enum AtomicFile {
 
     /// The same as `write` for a path that the caller knows to lead to a regular file or to none. A link in its place is replaced, not followed.
     /// - Throws: `SystemCallError`; the old file is then unchanged.
-    public static func replace(_ path: String, with bytes: [UInt8], mode: mode_t, isDurable: Bool = false) throws(SystemCallError) {
+    public static func replace(
+        _ path: String, with bytes: [UInt8], mode: mode_t, isDurable: Bool = false, keepsOwner: Bool = false
+    ) throws(SystemCallError) {
         let temporary = path + ".\(getpid())"
         unlink(temporary)
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
         let descriptor = try SystemCallError.check("open", open(temporary, flags, mode))
         do throws(SystemCallError) {
             do throws(SystemCallError) {
+                if keepsOwner { try takeOwner(of: path, descriptor) }
                 try writeAll(bytes, to: descriptor)
                 if isDurable { _ = try SystemCallError.check("fsync", fsync(descriptor)) }
             } catch {
@@ -105,5 +112,17 @@ public enum AtomicFile {
             unlink(temporary)
             throw error
         }
+    }
+
+    /// Gives a new file the owner, the group and the permissions of the file that it replaces, if there is one.
+    private static func takeOwner(of path: String, _ descriptor: CInt) throws(SystemCallError) {
+        var (old, new) = (stat(), stat())
+        guard lstat(path, &old) == 0 else { return }
+        _ = try SystemCallError.check("fstat", fstat(descriptor, &new))
+        if old.st_uid != new.st_uid || old.st_gid != new.st_gid {
+            _ = try SystemCallError.check("fchown", fchown(descriptor, old.st_uid, old.st_gid))
+        }
+        // After the owner, because a change of owner takes bits away.
+        _ = try SystemCallError.check("fchmod", fchmod(descriptor, old.st_mode & 0o7777))
     }
 }

@@ -7,8 +7,8 @@ extension LeaseSession {
 
     mutating func asking(_ event: Event, sentAt: BootInstant, at now: BootInstant) -> [Action] {
         switch event {
-        case .acquired(let grant): return granted(grant, sentAt: sentAt, at: now)
-        case .refused(let blocker): return refused(by: blocker, at: now)
+        case .acquired(let grant): return outageEnds(at: now) + granted(grant, sentAt: sentAt, at: now)
+        case .refused(let blocker): return outageEnds(at: now) + refused(by: blocker, at: now)
         case .acquireFailed(let error) where error.isUncertain:
             state = .resolving(sentAt: sentAt, error, readAgainAt: nil)
             return [.read]
@@ -27,8 +27,8 @@ extension LeaseSession {
                 return failed(error, at: now)
             }
             // The lease was granted after all, but its liveness lock, if any, is lost. Release it and ask again, as often as retries are allowed.
-            retries += 1
-            if !configuration.retry.allows(retry: retries, after: error) { triedEnough = error }
+            countRetry()
+            if !isWaiter, !configuration.retry.allows(retry: retries, after: error) { triedEnough = error }
             let grant = Grant(
                 name: found.name, identity: configuration.request.identity, token: found.token, termID: found.termID,
                 details: found.details,
@@ -37,11 +37,13 @@ extension LeaseSession {
             return release(grant, attempt: 1, campaignAfter: true)
         case .readFailed(let readError):
             // Still uncertain. Reading again is harmless, and the lease cannot outlive the request by more than its TTL.
-            if readError.isTransient, now < sentAt + configuration.request.ttl {
-                retries += 1
+            let end = min(sentAt + configuration.request.ttl, stopping ? .distantFuture : waitEnds)
+            if readError.isTransient, now < end {
+                countRetry()
                 let pause = configuration.retry.pause(before: retries, random: configuration.random())
-                state = .resolving(sentAt: sentAt, error, readAgainAt: now + pause)
-                return [.report(.retrying(readError, after: pause)), .timer(now + pause)]
+                let again = min(now + pause, end)
+                state = .resolving(sentAt: sentAt, error, readAgainAt: again)
+                return [isWaiter ? outageReport(readError, at: now) : .report(.retrying(readError, after: pause)), .timer(again)]
             }
             return failed(error, at: now)
         case .timer:
@@ -55,7 +57,10 @@ extension LeaseSession {
 
     private mutating func granted(_ answer: Grant, sentAt: BootInstant, at now: BootInstant) -> [Action] {
         var grant = answer
-        grant.deadline = sentAt + grant.ttl
+        let end = sentAt + grant.ttl
+        // The turn of a waiter can have come before this request.
+        grant.deadline = min(end, grant.endsBy ?? end)
+        grant.endsBy = nil
         retries = 0
         lastFailure = nil
         stepDownSeen = nil
@@ -64,7 +69,7 @@ extension LeaseSession {
             // The answer took longer than the TTL, so the lease might be over.
             return release(grant, attempt: 1, campaignAfter: true)
         }
-        let due = renewalDue(of: grant, after: sentAt)
+        let due = renewalDue(of: grant, after: grant.deadline - grant.ttl)
         state = .holding(grant, .due(at: due, retry: 0))
         return [.report(.elected(grant)), .timer(min(due, grant.deadline))]
     }
@@ -99,10 +104,10 @@ extension LeaseSession {
 
     private mutating func failed(_ error: CoordinationError, at now: BootInstant) -> [Action] {
         if stopping { return end(.stopped) }
-        retries += 1
+        if isWaiter { return rideOut(error, at: now) }
+        countRetry()
         guard configuration.retry.allows(retry: retries, after: error) else { return end(.failed(error)) }
         let pause = configuration.retry.pause(before: retries, random: configuration.random())
-        if case .until(let deadline) = configuration.waiting, now + pause > deadline { return end(.failed(error)) }
         state = .pausing(until: now + pause)
         return [.report(.retrying(error, after: pause)), .timer(now + pause)]
     }

@@ -49,7 +49,10 @@ extension LeaseSession {
 
     private mutating func renewed(_ answer: Grant, was grant: Grant, sentAt: BootInstant, at now: BootInstant) -> [Action] {
         var extended = answer
-        extended.deadline = max(sentAt + answer.ttl, grant.deadline)
+        let end = sentAt + answer.ttl
+        // Others might not see that the lease was renewed, and count from an earlier renewal.
+        extended.deadline = max(min(end, answer.endsBy ?? end), grant.deadline)
+        extended.endsBy = nil
         lastFailure = nil
         if stopping { return release(extended, attempt: 1) }
         let isDoubted = doubtedAt.map { sentAt < $0 } ?? false
@@ -129,9 +132,14 @@ extension LeaseSession {
         case .releaseAnswered:
             // That the lease was no longer held is success as well. The release is reported before the next request: a liveness lock that stayed
             // open would block that request.
-            let report = Action.report(.released(grant))
-            if !stopping, let triedEnough { return [report] + end(.failed(triedEnough)) }
-            return [report] + (stopping ? end(.stopped) : ask(at: now))
+            let report = outageEnds(at: now) + [.report(.released(grant))]
+            if !stopping, let triedEnough { return report + end(.failed(triedEnough)) }
+            if stopping { return report + end(.stopped) }
+            // A system whose answers stay uncertain must not be asked without a pause.
+            if isWaiter, retries > 0 { return report + pause(at: now) }
+            return report + ask(at: now)
+        case .releaseFailed(let error) where isWaiter && !stopping && error.isRiddenOut && now < waitEnds:
+            return releaseAgain(grant, attempt: attempt, after: error, at: now)
         case .releaseFailed(let error):
             let pause = configuration.retry.pause(before: attempt, random: configuration.random())
             if configuration.retry.allows(retry: attempt, after: error), now + pause < grant.deadline {
@@ -139,7 +147,8 @@ extension LeaseSession {
                 return [.report(.retrying(error, after: pause)), .timer(now + pause)]
             }
             let report = Action.report(.releaseFailed(grant, error))
-            return [report] + end(stopping ? .stopped : .failed(error))
+            if stopping { return [report] + end(.stopped) }
+            return [report] + end(isWaiter && error.isRiddenOut ? .timedOutInOutage(error) : .failed(error))
         case .timer where !inFlight && now >= retryAt: return release(grant, attempt: attempt, campaignAfter: !stopping)
         default: return []
         }

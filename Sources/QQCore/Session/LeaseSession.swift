@@ -112,6 +112,10 @@ public struct LeaseSession: Sendable {
     /// How often in a row the queue reported our turn immediately and in vain.
     var quickTurns = 0
     static let quickTurnsAllowed = 3
+    /// When the outage began that a waiter rides out; nil if the last request was answered.
+    var outageSince: BootInstant?
+    /// The useless grant that was reported as not released before its end.
+    var unreleased: Grant?
     var stopping = false
     /// The last failure of a renewal, for the message when the lease expires.
     var lastFailure: CoordinationError?

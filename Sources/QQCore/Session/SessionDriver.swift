@@ -11,13 +11,13 @@ public final class SessionDriver: Sendable {
     private let clock: any LeaseClock
     private let configuration: LeaseSession.Configuration
     private let mailbox: AsyncStream<Input>
-    /// Rings when an observed state has been processed.
-    private let observed = Bell()
     private let post: AsyncStream<Input>.Continuation
 
     private indirect enum Input: Sendable {
         case event(LeaseSession.Event)
         case granted(Grant, (any LivenessLock)?)
+        /// A state that a watch saw, and the bell that rings when it has been processed.
+        case observed(ElectionState, Bell)
         /// A sleep until this moment has ended.
         case timer(BootInstant)
         case nothing
@@ -49,6 +49,8 @@ public final class SessionDriver: Sendable {
             var session = LeaseSession(configuration)
             var livenessLock: (any LivenessLock)?
             var isWatching = false
+            var left = Bell()
+            var watched = configuration.request.name
             var alarm = Alarm()
             var inputs = mailbox.makeAsyncIterator()
             var actions = session.handle(.start, at: clock.now())
@@ -68,10 +70,17 @@ public final class SessionDriver: Sendable {
                     case .report(let event):
                         report(event, livenessLock)
                         switch event {
-                        case .elected(let grant) where !isWatching:
+                        case .elected(let grant) where !isWatching || grant.name != watched:
                             isWatching = true
-                            let begin = grant.deadline - grant.ttl + configuration.watchesAfter
-                            group.addTask { await self.watch(from: begin) }
+                            watched = grant.name
+                            left.ring()
+                            left = Bell()
+                            let begin = clock.now() + configuration.watchesAfter
+                            if grant.name == configuration.request.name {
+                                group.addTask { await self.watch(grant.name, from: begin) }
+                            } else {
+                                group.addTask { [left] in await self.watch(grant.name, from: begin, until: left) }
+                            }
                         case .lost, .released, .releaseFailed:
                             livenessLock?.close()
                             livenessLock = nil
@@ -101,9 +110,10 @@ public final class SessionDriver: Sendable {
                     livenessLock?.close()
                     livenessLock = given
                     actions = session.handle(.acquired(grant), at: clock.now())
-                case .event(let event):
-                    actions = session.handle(event, at: clock.now())
-                    if case .observed = event { observed.ring() }
+                case .observed(let state, let processed):
+                    actions = session.handle(.observed(state), at: clock.now())
+                    processed.ring()
+                case .event(let event): actions = session.handle(event, at: clock.now())
                 }
             }
         }
@@ -147,22 +157,36 @@ public final class SessionDriver: Sendable {
             uncleared.leavesProcesses = true
             do throws(CoordinationError) { _ = try await coordinator.release(uncleared) } catch let failure {
                 told.reason += "; the lease could not be given back and expires by itself: \(failure)"
+                // A release that can still be carried out must not end the lease that the next request would be granted: it is resolved first.
+                if failure.isUncertain { told.isUncertain = true }
             }
             return .event(.acquireFailed(told))
         }
         return .granted(grant, livenessLock)
     }
 
-    private func watch(from begin: BootInstant) async {
+    /// Watches a slot until another one is held.
+    private func watch(_ slot: String, from begin: BootInstant, until left: Bell) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.watch(slot, from: begin) }
+            group.addTask { await left.wait(until: .distantFuture, self.clock) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// - Parameter name: the election that is held. With slots, it is another one than the one that was asked for.
+    private func watch(_ name: String, from begin: BootInstant) async {
+        let processed = Bell()
         try? await clock.sleep(until: begin)
         while !Task.isCancelled {
             // Watching only shows a loss earlier; renewals show it as well.
-            _ = try? await coordinator.follow([configuration.request.name], on: clock, pause: configuration.renewEvery) { _ in
+            _ = try? await coordinator.follow([name], on: clock, pause: configuration.renewEvery) { _ in
                 post.yield(.event(.watchFailed))
             } take: { state -> Bool? in
-                post.yield(.event(.observed(state)))
+                post.yield(.observed(state, processed))
                 // One at a time: an election can change faster than its states are processed.
-                await observed.wait(until: .distantFuture, clock)
+                await processed.wait(until: .distantFuture, clock)
                 return nil
             }
             try? await clock.sleep(for: configuration.renewEvery)

@@ -8,6 +8,10 @@ public indirect enum SessionEvent: Sendable, Hashable {
     case waiting(ElectionState)
     /// A request failed and is retried after the pause.
     case retrying(CoordinationError, after: Duration)
+    /// A waiter's request failed. The waiter continues until the outage is over. Reported for each failure; `isNew` for the first of an outage.
+    case outage(CoordinationError, isNew: Bool)
+    /// A waiter's request was answered again, this long after the first failure of the outage.
+    case outageOver(after: Duration)
     /// The holder was asked to step down. The session continues until it is stopped.
     case stepDownAsked(by: String)
     /// The term ended involuntarily.
@@ -44,13 +48,20 @@ public enum LossReason: Sendable, Hashable, CustomStringConvertible {
 public enum SessionOutcome: Sendable, Hashable {
     /// Another process leads, and the session was not to wait.
     case refused(ElectionState)
-    /// The wait took as long as was allowed; with the state of the election, if known.
+    /// The wait took as long as was allowed; with the state of the election, if the last request was answered.
     case timedOut(ElectionState?)
+    /// The wait took as long as was allowed, and the system was away at its end: the last failure.
+    case timedOutInOutage(CoordinationError)
     case failed(CoordinationError)
     case lost(LossReason)
     /// The lease was released, or the session was stopped before it got one.
     case stopped
 
     /// Whether the last request can still be carried out.
-    var isUncertain: Bool { if case .failed(let error) = self { error.isUncertain } else { false } }
+    var isUncertain: Bool {
+        switch self {
+        case .failed(let error), .timedOutInOutage(let error): error.isUncertain
+        case .refused, .timedOut, .lost, .stopped: false
+        }
+    }
 }

@@ -49,9 +49,17 @@ final class ElectionFollower: Sendable {
 
     /// The present state of the election, as far as the watch has shown it. Starts to follow if necessary.
     func current() async throws(CoordinationError) -> (state: ElectionState, changesAt: BootInstant) {
+        var limit: BootInstant?
         while true {
             if try await isReady() { break }
-            await bell.wait(until: .distantFuture, coordinator.clock)
+            // If the connection is lost before a new watch has shown its state, nothing else reports that.
+            let end = limit ?? coordinator.clock.now() + coordinator.requestTimeout
+            limit = end
+            await bell.wait(until: end, coordinator.clock)
+            if coordinator.clock.now() >= end, !state.withLock({ $0.isCurrent || $0.failure != nil }) {
+                stop()
+                throw coordinator.failure("cannot watch \(name)", .failed(NATSError(.timedOut, "no answer in time")))
+            }
             if Task.isCancelled { throw CoordinationError(.unavailable, "gave up on \(name)", because: "interrupted") }
         }
         let (stage, entry) = state.withLock { ($0.stage, $0.entry) }

@@ -24,7 +24,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     /// The time at which each revision of a lease was first read. Its age can be counted from then, whatever the clocks show.
     let firstSeen: FirstSeen
     /// Limits how many elections start together: each needs far more memory at its start than later.
-    let gate = Gate(width: 32)
+    let gate = Doorway(width: 32)
     public let connectionEvents: AsyncStream<ConnectionEvent>
     private let eventPost: AsyncStream<ConnectionEvent>.Continuation
 
@@ -148,7 +148,8 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         do throws(JetStreamFailure) { buckets = try await jetStream.buckets(timeout: requestTimeout) } catch {
             throw failure("cannot list elections", error)
         }
-        let names = Set(buckets.compactMap { LeaseFormat.election(inBucket: $0.bucket)?.cluster }).sorted()
+        var names = Set(buckets.compactMap { LeaseFormat.election(inBucket: $0.bucket)?.cluster }).sorted()
+        if let part = filter.name { names.removeAll { !$0.contains(part) } }
         // A limited number at a time, neither one by one nor thousands together.
         return await withTaskGroup(of: ElectionState.self) { group in
             var states: [ElectionState] = []

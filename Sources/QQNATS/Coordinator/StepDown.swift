@@ -21,9 +21,13 @@ extension NATSCoordinator {
             case .failure(let error) where !byForce:
                 if error.kind == .timedOut { return .asked }
                 guard error.kind == .noResponders else { throw failure(what, error) }
+                // Asking again is no use if it is the format that has no such request.
+                let cannotBeAsked = (settings.format ?? state.withLock { $0.formats[name] }) == .v1
                 throw CoordinationError(
-                    .unavailable, what, because: "no node \(Printable.text(node)) answers requests", at: server.description,
-                    hint: "nodes of format v1 cannot be asked; --force ends its lease anyway")
+                    cannotBeAsked ? .unsupported : .unavailable, what,
+                    because: "no node \(Printable.text(node)) answers requests"
+                        + (cannotBeAsked ? ": nodes of format v1 cannot be asked" : ""),
+                    at: server.description, hint: "--force ends its lease anyway")
             case .failure: break
             }
         }

@@ -1,4 +1,5 @@
 import QQCore
+import QQNetwork
 
 /// An entry of a bucket: the value of a key, or a tombstone.
 struct KeyValueEntry: Sendable, Hashable {

@@ -14,6 +14,64 @@ import Testing
         try await box.start([Sandbox.binary] + words, environment: home(box).merging(more) { $1 }).finish()
     }
 
+    private func information(_ box: Sandbox) -> stat {
+        var found = stat()
+        lstat(box.path("config/qq/contexts.yaml"), &found)
+        return found
+    }
+
+    private func writeContexts(_ text: String, _ box: Sandbox) throws {
+        for folder in ["config", "config/qq"] { mkdir(box.path(folder), 0o700) }
+        try box.write(text, to: "config/qq/contexts.yaml")
+    }
+
+    @Test("a change of the contexts keeps the permissions, the owner and the group of their file") func keepsOwner() async throws {
+        try await inSandbox { box in
+            try writeContexts("contexts:\n  a:\n    server: file:///a\n", box)
+            chmod(box.path("config/qq/contexts.yaml"), 0o640)
+            if isRoot { chown(box.path("config/qq/contexts.yaml"), 4321, 8765) }
+            let before = information(box)
+            #expect(try await qq(box, "context", "add", "b", "-s", "file:///b").ending == .exited(0))
+            let after = information(box)
+            #expect(file(box) == "contexts:\n  a:\n    server: file:///a\n  b:\n    server: file:///b\n")
+            #expect(after.st_mode == before.st_mode && after.st_uid == before.st_uid && after.st_gid == before.st_gid)
+        }
+    }
+
+    @Test("a read-only file of contexts, and a link to none, are left alone with the reason") func refusesToReplace() async throws {
+        try await inSandbox { box in
+            try writeContexts("contexts: {}\n", box)
+            chmod(box.path("config/qq/contexts.yaml"), 0o400)
+            let refused = try await qq(box, "context", "add", "b", "-s", "file:///b")
+            #expect(refused.ending == .exited(77) && refused.errors.contains("the file is read-only"), "\(refused.errors)")
+            #expect(file(box) == "contexts: {}\n" && information(box).st_mode & 0o777 == 0o400)
+            unlink(box.path("config/qq/contexts.yaml"))
+            symlink(box.path("nowhere/contexts.yaml"), box.path("config/qq/contexts.yaml"))
+            let dangling = try await qq(box, "context", "add", "b", "-s", "file:///b")
+            #expect(
+                dangling.ending == .exited(69) && dangling.errors.contains("a link to a file that does not exist"), "\(dangling.errors)")
+            #expect(information(box).st_mode & S_IFMT == S_IFLNK)
+        }
+    }
+
+    @Test("a change of the contexts keeps a byte order mark and lines that end with CR LF, and refuses mixed ends") func keepsForm()
+        async throws
+    {
+        try await inSandbox { box in
+            let text = "\u{feff}# ours\r\ncontexts:\r\n  a: # one\r\n    server: file:///a\r\n"
+            try writeContexts(text, box)
+            #expect(try await qq(box, "context", "list").text.contains("a"))
+            let added = try await qq(box, "context", "add", "b", "-s", "file:///b")
+            #expect(added.ending == .exited(0), "\(added.errors)")
+            #expect(Array(file(box).utf8) == Array((text + "  b:\r\n    server: file:///b\r\n").utf8))
+            let mixed = "contexts:\r\n  a:\n    server: file:///a\n"
+            try writeContexts(mixed, box)
+            let refused = try await qq(box, "context", "add", "b", "-s", "file:///b")
+            #expect(refused.ending == .exited(78) && refused.errors.contains("CR LF"), "\(refused.errors)")
+            #expect(Array(file(box).utf8) == Array(mixed.utf8))
+        }
+    }
+
     @Test("contexts name servers for every command") func using() async throws {
         try await inSandbox { box in
             let (one, two) = (box.path("one"), box.path("two"))
@@ -86,11 +144,40 @@ import Testing
             #expect(secret.ending == .exited(78) && !secret.errors.contains("s3cret") && !file(box).contains("s3cret"), "\(secret.errors)")
             let typed = try await qq(box, "context", "add", "s", "-s", "nats://me:s3cret@n1")
             #expect(typed.ending == .exited(64) && !typed.errors.contains("s3cret") && !file(box).contains("s3cret"), "\(typed.errors)")
-            try box.write(
-                "current-context: kind/x\ncontexts:\n- name: kind/x\n  context: {cluster: a, namespace: ops}\n", to: "kube.yaml")
-            let kube = try await qq(box, "context", "add", "k", "--from-kubeconfig", with: ["KUBECONFIG": box.path("kube.yaml")])
-            #expect(kube.ending == .exited(0) && file(box).contains("server: k8s://kind%2Fx/ops"), "\(kube.errors) \(file(box))")
+            try await importsKubeconfig(box)
         }
+    }
+
+    private func importsKubeconfig(_ box: Sandbox) async throws {
+        let context = """
+            current-context: kind/x
+            contexts: [{name: kind/x, context: {cluster: a, user: me, namespace: ops}}]
+
+            """
+        let cluster = """
+            clusters: [{name: a, cluster: {server: 'https://127.0.0.1:1'}}]
+            users: [{name: me, user: {token: s3cret}}]
+
+            """
+        try box.write(context + cluster, to: "kube.yaml")
+        func add(_ name: String, _ list: String) async throws -> Run {
+            try await qq(box, "context", "add", name, "--from-kubeconfig", with: ["KUBECONFIG": list])
+        }
+        let kept = "    server: k8s://kind%2Fx/ops\n    kubeconfig: \(box.path("kube.yaml"))\n"
+        let listed = try await add("listed", box.path("missing") + ":" + box.path("kube.yaml"))
+        #expect(listed.ending == .exited(0) && file(box).contains("  listed:\n" + kept), "\(listed.errors) \(file(box))")
+        let named = try await qq(box, "context", "add", "named", "--from-kubeconfig", "--kubeconfig", box.path("kube.yaml"))
+        #expect(named.ending == .exited(0) && file(box).contains("  named:\n" + kept), "\(named.errors) \(file(box))")
+        // Context and cluster in two files.
+        try box.write(context, to: "one.yaml")
+        try box.write(cluster, to: "two.yaml")
+        let merged = try await add("merged", box.path("one.yaml") + ":" + box.path("two.yaml"))
+        #expect(merged.ending == .exited(0) && file(box).hasSuffix("  merged:\n    server: k8s://kind%2Fx/ops\n"), "\(file(box))")
+        #expect(merged.errors.contains("while KUBECONFIG names all of them") && !listed.errors.contains("KUBECONFIG"), "\(merged.errors)")
+        // A context that leads nowhere would not work.
+        let broken = try await add("broken", box.path("one.yaml"))
+        #expect(broken.ending == .exited(78) && broken.errors.contains("its cluster \"a\" is not among the clusters"), "\(broken.errors)")
+        #expect(!file(box).contains("s3cret"))
     }
 
     @Test("contexts survive concurrent changes, and a file written by hand keeps its comments") func concurrent() async throws {

@@ -22,12 +22,16 @@ struct DocumentShell {
 
     /// Programs that a page names, and that are not to run here.
     private static let programs = [
-        "make", "sudo", "swift", "jq", "logger", "pg_dump", "web-server", "nightly-report", "backup", "generate-commands",
+        "make", "sudo", "swift", "jq", "logger", "pg_dump", "web-server", "nightly-report", "backup", "generate-commands", "kubectl",
+        "skopeo",
+        "podman",
     ]
-    private static let scripts = ["backup.sh", "up.sh", "down.sh", "deploy", "point-proxy-at", "upload", "work"]
+    private static let scripts = ["backup.sh", "convert.sh", "up.sh", "down.sh", "deploy", "point-proxy-at", "upload", "work"]
 
-    /// What cannot be had in a sandbox: certificates, logins, interfaces, a second server for replicas.
-    private static let beyond = ["--tls", "tls://", "qqs://", "raftlocks://", "--creds", "--vip", "replicas="]
+    /// What cannot be had in a sandbox: certificates, logins, interfaces, a second server for replicas, clusters of Consul and etcd.
+    private static let beyond = [
+        "--tls", "tls://", "qqs://", "raftlocks://", "--creds", "--vip", "replicas=", "consul:", "consuls:", "etcd:", "etcds:",
+    ]
 
     init(in box: Sandbox) async throws {
         self.box = box
@@ -42,20 +46,14 @@ struct DocumentShell {
             """
             {"clusterId": "web", "nodeId": "web-3", "nats": {"servers": ["\(nats.url)"]}, "election": {"leaseTtlMs": 10000}}
             """, to: "cluster.json")
-        try box.write(
-            """
-            apiVersion: v1
-            kind: Config
-            current-context: c
-            contexts: [{name: c, context: {cluster: c, namespace: ops, user: u}}]
-            clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
-            users: [{name: u, user: {}}]
-            """, to: "home/.kube/config")
+        let kubernetes = try await KubernetesServer.start(in: box)
+        _ = try await kubernetes.kubeconfig(file: "home/.kube/config")
         let host = "127.0.0.1:\(nats.port)"
         replacements = [
             // First: the folders below are in /tmp, too.
             ("/tmp/", box.folder + "/tmp/"), ("nats://n1,n2,n3", "nats://\(host)"), ("nats://n1,n2?", "nats://\(host)?"),
-            ("raftlock://r1,r2,r3", raftLock.url), ("qq://quest:5050", quorumQuest.url), ("file:///srv/leases", box.server),
+            ("k8s://prod/", "k8s:///"), ("k8s://in-cluster ", "k8s:///team "), ("raftlock://r1,r2,r3", raftLock.url),
+            ("qq://quest:5050", quorumQuest.url), ("file:///srv/leases", box.server),
             ("file:///mnt/shared/qq", box.server), ("/etc/cluster.json", box.path("cluster.json")),
             ("/var/lib/node_exporter/", box.path("metrics/")), ("/usr/local/bin/", ""), ("/usr/local/sbin/", ""), ("4711", "\(getpid())"),
         ]
@@ -95,7 +93,7 @@ struct DocumentShell {
                 "PATH": box.path("bin") + ":/usr/bin:/bin", "CALLS": box.path("calls"), "QQ_BINARY": Sandbox.binary,
                 "XDG_CONFIG_HOME": box.path("config"), "TMPDIR": box.path("tmp"),
             ]
-        ).finish(within: .seconds(60))
+        ).finish(within: .seconds(120))
         for complaint in ["command not found", "syntax error", "No such file", "unexpected"] {
             #expect(!run.errors.contains(complaint), "\(place): \(run.errors)")
         }

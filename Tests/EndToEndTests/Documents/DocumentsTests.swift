@@ -141,7 +141,7 @@ import Testing
     @Test("make demo shows what it announces") func demo() async throws {
         try await inSandbox(.heavy) { box in
             let demo = Page.top.appendingPathComponent("Scripts/demo").path
-            let run = try await box.start(["bash", demo, Sandbox.binary], environment: ["TMPDIR": box.folder]).finish(within: .seconds(60))
+            let run = try await box.start(["bash", demo, Sandbox.binary], environment: ["TMPDIR": box.folder]).finish(within: .seconds(120))
             #expect(run.code == 0, "\(run.text)")
         }
     }

@@ -102,7 +102,11 @@ private struct Met: CustomTestStringConvertible {
                     Met(
                         "status x -s nats://h?bogus=1", 78, "'bogus' is not an option of NATS URLs", at: "nats://h?bogus=1", hint: "known: "
                     ),
-                    Met("status x -s k8s://a/b", 80, "cannot use kubernetes", at: "k8s://a/b", hint: "-s file:///DIR"),
+                    Met("status x -s k8s://a/B", 78, "the namespace is not a Kubernetes name", at: "--server", hint: "1 to 63 of"),
+                    Met("status x -s k8s://a/b", 78, "there is no kubeconfig", at: "{dir}/home/.kube/config", hint: "--kubeconfig FILE"),
+                    Met("status x -s k8s://a?b=c", 78, "'b' is not an option of Kubernetes URLs", at: "k8s://a?b=c", hint: "leave it out"),
+                    Met("status x -s k8s://a --tls-ca f", 64, "cannot use --tls-ca", at: "k8s://a", hint: "certificate-authority of"),
+                    Met("status x -s k8s://in-cluster", 78, "KUBERNETES_SERVICE_HOST", at: "k8s://in-cluster", hint: "-s k8s://CONTEXT"),
                     Met("acquire x --ttl 500ms -s qq://h", 64, "cannot use a TTL of 500ms", at: "qq://h", hint: "such as 15s"),
                     Met("acquire a/b/c -s qq://h", 64, "'a/b/c' cannot be the name of an election", hint: "SERVICE/DOMAIN"),
                 ], in: box)

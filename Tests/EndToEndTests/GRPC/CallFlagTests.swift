@@ -48,7 +48,7 @@ struct CallFlagTests {
             let file = quest.box.path("metrics.prom")
             quest.server.change { $0.unavailable["TryAcquireLock"] = 2 }
             let run = try quest.qq("keepalive", "x", "--backoff", "10ms..20ms", "--metrics-file", file)
-            try await waitUntil("the metrics are written: \(run.errors)", within: .seconds(20)) {
+            try await waitUntil("the metrics are written: \(run.errors)", within: .seconds(90)) {
                 quest.box.read("metrics.prom").contains(#"qq_successes_total{operation="TryAcquireLock"} 1"#)
             }
             let found = try samples(quest.box.read("metrics.prom"))

@@ -39,7 +39,7 @@ struct QuorumQuestPromiseTests {
         #expect(stamps.terms[0].last < end, "\((Int(stamps.terms[0].last) - Int(end)) / 1_000_000) ms too late")
         #expect(stamps.terms[1].first + 5_000_000 > end)
         // A waiter asks at least every two seconds.
-        #expect(stamps.terms[1].first < end + 8_000_000_000)
+        #expect(stamps.terms[1].first < end + 8_000_000_000 + busyTime(since: end))
         #expect(stamps.count("daemon") > 0 && stamps.count("child") > 0)
     }
 
@@ -63,7 +63,7 @@ struct QuorumQuestPromiseTests {
             holder.child.signal(SIGKILL)
             check(quest, endedBefore: try await takeover(quest))
             let terms = quest.box.stamps().terms
-            #expect(terms[0].last < killed + 3_000_000_000, "the guardian ends the processes immediately")
+            #expect(terms[0].last < killed + 3_000_000_000 + busyTime(since: killed), "the guardian ends the processes immediately")
             #expect(try await next.finish().ending == .exited(0))
         }
     }
@@ -121,7 +121,10 @@ struct QuorumQuestPromiseTests {
             }
             let end = ContinuousClock.now + .seconds(12)
             var kills = 0
-            while ContinuousClock.now < end {
+            // Longer on a busy machine, until there is something to judge.
+            while ContinuousClock.now < end
+                || (kills == 0 || quest.box.stamps().terms.count < 4) && ContinuousClock.now < end + waitingTime
+            {
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0...800)))
                 guard let victim = quest.box.contending.randomElement() else { continue }
                 switch Int.random(in: 0..<3) {
@@ -138,7 +141,7 @@ struct QuorumQuestPromiseTests {
                 }
             }
             try quest.box.write("", to: "stop")
-            for shell in shells { _ = try await shell.finish(within: .seconds(60)) }
+            for shell in shells { _ = try await shell.finish(within: .seconds(120)) }
             let stamps = quest.box.stamps()
             #expect(stamps.violations == [])
             #expect(kills > 0 && stamps.terms.count > 3, "\(kills) kills, \(stamps.terms.count) terms")

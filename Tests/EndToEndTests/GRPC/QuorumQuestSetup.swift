@@ -10,7 +10,7 @@ extension QuestPlace {
         try box.start([Sandbox.binary] + words, environment: url.map { ["QQ_SERVER": $0] } ?? environment)
     }
 
-    func run(_ words: [String], at url: String? = nil, within limit: Duration = .seconds(20)) async throws -> Run {
+    func run(_ words: [String], at url: String? = nil, within limit: Duration = waitingTime) async throws -> Run {
         try await qq(words, at: url).finish(within: limit)
     }
 

@@ -8,7 +8,7 @@ import Testing
 struct QuorumQuestStoreTests {
     @Test("a lease that the store has lost is acquired again under the same id") func forgotten() async throws {
         try await onQuorumQuest { quest in
-            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "500ms", "--json")
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "30s", "--renew-every", "500ms", "--json")
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
             for _ in 0..<3 {
                 quest.server.forget("x")
@@ -105,7 +105,7 @@ struct QuorumQuestStoreTests {
 
     @Test("a store that hangs for less than the lease causes no loss") func hungForAShortTime() async throws {
         try await onQuorumQuest { quest in
-            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "9s", "--renew-every", "1s", "--json")
+            let run = try quest.qq("keepalive", "x", "--id", "me", "--ttl", "20s", "--renew-every", "1s", "--json")
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
             quest.server.setStore(.hung())
             try await quest.waitForCall("KeepAlive", by: "me", after: quest.server.calls["KeepAlive"], run)

@@ -84,7 +84,7 @@ struct QuorumQuestTLSTests {
     @Test("a lease over TLS continues when its connections are cut") func overConnections() async throws {
         try await onTLS { quest, certificates in
             let run = try quest.qq(
-                ["keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "300ms", "--json", "--tls-ca", certificates.authority])
+                ["keepalive", "x", "--id", "me", "--ttl", "30s", "--renew-every", "300ms", "--json", "--tls-ca", certificates.authority])
             try await quest.waitForCall("KeepAlive", by: "me", after: 0, run)
             for _ in 0..<3 {
                 let calls = quest.server.calls["KeepAlive"]

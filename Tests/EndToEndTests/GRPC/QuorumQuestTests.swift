@@ -11,7 +11,7 @@ struct QuestPlace {
 
     var environment: [String: String] { ["QQ_SERVER": server.url] }
 
-    func run(_ words: String..., within limit: Duration = .seconds(20)) async throws -> Run {
+    func run(_ words: String..., within limit: Duration = waitingTime) async throws -> Run {
         try await box.start([Sandbox.binary] + words, environment: environment).finish(within: limit)
     }
 
@@ -94,10 +94,10 @@ struct QuorumQuestTests {
             .light,
             serverSettings {
                 $0.connectionAge = .milliseconds(700)
-                $0.connectionGrace = .milliseconds(200)
+                $0.connectionGrace = .seconds(10)
             }
         ) { quest in
-            let run = try quest.qq("keepalive", "x", "--ttl", "2s", "--renew-every", "200ms", "--json")
+            let run = try quest.qq("keepalive", "x", "--ttl", "20s", "--renew-every", "200ms", "--json")
             try await waitUntil("the lease is renewed over many connections: \(run.output) \(run.errors)") {
                 quest.server.connections >= 5 && quest.server.calls["KeepAlive"] >= 15
             }
@@ -207,7 +207,7 @@ struct QuorumQuestTests {
                 try await Task.sleep(for: .milliseconds(700))
                 proxy.cut()
             }
-            for contender in all { #expect(try await contender.finish(within: .seconds(100)).ending == .exited(0)) }
+            for contender in all { #expect(try await contender.finish(within: .seconds(120)).ending == .exited(0)) }
             #expect(quest.box.read("offences") == "")
             #expect(quest.box.read("done").split(separator: "\n").count >= 20)
         }

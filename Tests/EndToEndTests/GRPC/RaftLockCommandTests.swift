@@ -57,7 +57,7 @@ import Testing
         try await onRaftLock { raft in
             raft.cluster.change { $0.isMended = isMended }
             raft.cluster.acquire("x", by: "other", for: .seconds(60))
-            let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "2s", "--renew-every", "300ms", "--json")
+            let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "15s", "--renew-every", "300ms", "--json")
             try await waitUntil("qq waits: \(run.errors)") { run.output.contains("waiting") && raft.cluster.lock("x")?.waiters == ["me"] }
             raft.cluster.release("x")
             try await waitUntil("the lease is renewed: \(run.output) \(run.errors)") { run.output.contains("renewed") }

@@ -28,7 +28,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
         async throws
     {
         try await onRaftLock { raft in
-            let holder = try raft.work(id: "me", ["--ttl", "8s", "--renew-every", "400ms"])
+            let holder = try raft.work(id: "me", ["--ttl", "30s", "--renew-every", "400ms"])
             try await raft.waitForWork(holder)
             for _ in 0..<(end == .moved ? 4 : 1) {
                 try await end.befall(raft.cluster)
@@ -106,7 +106,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
 
     @Test("a guarded command continues if all nodes are down and back before its lease ends") func allGoneForAMoment() async throws {
         try await onRaftLock { raft in
-            let holder = try raft.work(id: "me", ["--ttl", "12s", "--renew-every", "500ms", "--kill-after", "1s"])
+            let holder = try raft.work(id: "me", ["--ttl", "30s", "--renew-every", "500ms", "--kill-after", "1s"])
             try await raft.waitForWork(holder)
             for node in 0..<3 { await raft.cluster.kill(node) }
             try await waitUntil("qq reports it: \(holder.errors)") { holder.errors.contains("refused") }
@@ -152,7 +152,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             #expect(run.errors.contains("not renewed in time"), "\(run.errors)")
             #expect(raft.box.stamps("one").last < end)
             for node in 0..<3 { try await raft.cluster.restart(node) }
-            #expect(try await next.finish(within: .seconds(30)).ending == .exited(0), "\(next.errors)")
+            #expect(try await next.finish(within: .seconds(90)).ending == .exited(0), "\(next.errors)")
             #expect(overlaps([raft.box.stamps("two")]) == [] && raft.box.stamps("two").first > end)
         }
     }
@@ -181,7 +181,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             raft.cluster.forgetLocks()
             let run = try await holder.finish()
             #expect(run.ending == .exited(79) && run.errors.contains("the lease was removed"), "\(run.errors)")
-            #expect(ContinuousClock.now - began < .seconds(10))
+            #expect(ContinuousClock.now - began < .seconds(10) + busyTime(since: began))
         }
     }
 }
@@ -225,7 +225,7 @@ enum LeaderEnd: String, Sendable, CaseIterable, CustomTestStringConvertible {
             raft.cluster.change { $0.redirectsToService = true }
             let url = raft.cluster.url(of: [try #require(raft.cluster.followers.first)])
             let holder = try raft.work(
-                id: "me", ["--follow-redirects", "--ttl", "8s", "--renew-every", "400ms"], at: url)
+                id: "me", ["--follow-redirects", "--ttl", "30s", "--renew-every", "400ms"], at: url)
             try await raft.waitForWork(holder)
             try await waitUntil("the lease is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= 3 }
             let waiter = try raft.work(id: "next", ["--follow-redirects", "--wait"], log: "next", ["--for", "20"], at: url)

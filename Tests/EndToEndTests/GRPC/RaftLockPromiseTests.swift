@@ -17,13 +17,14 @@ import Testing
 
     /// Checks that all the first holder's processes were dead before the next holder's command began.
     private func checkOrder(_ raft: RaftPlace, _ next: Started, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-        let run = try await next.finish(within: .seconds(30))
+        let run = try await next.finish(within: .seconds(90))
         #expect(run.ending == .exited(0), "\(run.errors)", sourceLocation: sourceLocation)
         let began = try #require(raft.box.stamps("two").all.map(\.at).min(), sourceLocation: sourceLocation)
         #expect(raft.box.stamps("one").last < began, sourceLocation: sourceLocation)
     }
 
-    @Test("after SIGKILL of qq its command is dead immediately, and the next holder follows when the lease has expired") func killed()
+    @Test("after SIGKILL of qq its command is dead immediately, and the next holder follows before the lease would have expired")
+    func killed()
         async throws
     {
         try await onRaftLock(.heavy) { raft in
@@ -33,9 +34,9 @@ import Testing
             let end = raft.leaseEnd()
             try await holder.child.wait()
             try await waitUntil("its processes are dead") { !raft.box.living.contains { $0.name == "stamp" } }
-            #expect(raft.box.stamps("one").last < killed + 2_000_000_000)
+            #expect(raft.box.stamps("one").last < killed + 2_000_000_000 + busyTime(since: killed))
             try await checkOrder(raft, next)
-            #expect(raft.box.stamps("two").all.first?.at ?? 0 > end)
+            #expect(raft.box.stamps("two").all.first?.at ?? end < end)
         }
     }
 
@@ -140,7 +141,8 @@ import Testing
             }
             let end = ContinuousClock.now + .seconds(11)
             var kills = 0
-            while ContinuousClock.now < end {
+            // Longer on a busy machine, until there is something to judge.
+            while ContinuousClock.now < end || raft.box.stamps().begun < 4 && ContinuousClock.now < end + waitingTime {
                 try await Task.sleep(for: .milliseconds(Int.random(in: 50...600)))
                 switch Int.random(in: 0..<6) {
                 case 0: raft.cluster.moveLeader(to: Int.random(in: 0..<3))
@@ -168,9 +170,9 @@ import Testing
             }
             for proxy in proxies { proxy.pass() }
             let before = raft.box.stamps().begun
-            try await waitUntil("the contenders continue afterwards", within: .seconds(30)) { raft.box.stamps().begun >= before + 3 }
+            try await waitUntil("the contenders continue afterwards", within: .seconds(90)) { raft.box.stamps().begun >= before + 3 }
             try raft.box.write("", to: "stop")
-            for shell in shells { _ = try await shell.finish(within: .seconds(60)) }
+            for shell in shells { _ = try await shell.finish(within: .seconds(120)) }
             #expect(overlaps([raft.box.stamps()]) == [])
             #expect(raft.box.stamps().begun > 6, "\(kills) kills, \(raft.box.codes)")
             #expect(Set(raft.box.codes.keys).isSubset(of: [0, 69, 79, 128 + SIGKILL]), "\(raft.box.codes)")

@@ -19,7 +19,7 @@ import Testing
             waiter.child.signal(SIGKILL)
             try await waiter.child.wait()
             #expect(raft.cluster.lock("x")?.waiters == ["dead"])
-            try await waitUntil("the place in the queue has expired", within: .seconds(18)) { raft.cluster.lock("x")?.waiters == [] }
+            try await waitUntil("the place in the queue has expired", within: .seconds(90)) { raft.cluster.lock("x")?.waiters == [] }
             #expect(raft.cluster.owner(of: "x") == "other")
         }
     }
@@ -38,7 +38,7 @@ import Testing
             #expect(run.ending == .exited(0), "\(run.errors)")
             let began = raft.box.stamps("next").first
             // Expiry is checked once a second.
-            #expect(began > end && began < end + 4_000_000_000)
+            #expect(began > end && began < end + 4_000_000_000 + busyTime(since: end))
             #expect(raft.box.stamps("dead").all.isEmpty && raft.cluster.owner(of: "x") == nil)
         }
     }

@@ -27,7 +27,7 @@ import Testing
                 let run = try await enter(raft, trust, at: url)
                 #expect(run.ending == .exited(0), "\(url): \(run.errors)")
             }
-            let holder = try raft.work(id: "me", trust + ["--ttl", "8s", "--renew-every", "400ms"])
+            let holder = try raft.work(id: "me", trust + ["--ttl", "30s", "--renew-every", "400ms"])
             try await raft.waitForWork(holder)
             raft.cluster.moveLeader(to: try #require(raft.cluster.followers.first))
             let before = raft.cluster.calls("Renew")

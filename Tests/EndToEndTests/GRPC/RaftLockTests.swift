@@ -9,7 +9,7 @@ struct RaftPlace {
     let box: Sandbox
     let cluster: RaftLockCluster
 
-    func run(_ words: String..., at url: String? = nil, within limit: Duration = .seconds(30)) async throws -> Run {
+    func run(_ words: String..., at url: String? = nil, within limit: Duration = waitingTime) async throws -> Run {
         try await box.start([Sandbox.binary] + words, environment: ["QQ_SERVER": url ?? cluster.url]).finish(within: limit)
     }
 
@@ -54,7 +54,7 @@ struct RaftLockTests {
     func renewed(_ isMended: Bool) async throws {
         try await onRaftLock { raft in
             raft.cluster.change { $0.isMended = isMended }
-            let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "3s", "--renew-every", "500ms", "--json")
+            let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "20s", "--renew-every", "500ms", "--json")
             try await waitUntil("the lease is renewed: \(run.output) \(run.errors)") { raft.cluster.calls("Renew", by: "me") >= 8 }
             #expect(raft.cluster.owner(of: "x") == "me")
             try await run.terminate()
@@ -66,7 +66,7 @@ struct RaftLockTests {
 
     @Test("a lease is acquired from whichever node leads, and continues when another node does") func leaderChange() async throws {
         try await onRaftLock { raft in
-            let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "6s", "--renew-every", "500ms", "--json")
+            let run = try raft.qq("keepalive", "x", "--id", "me", "--ttl", "30s", "--renew-every", "500ms", "--json")
             try await waitUntil("the lease is held: \(run.output) \(run.errors)") { run.output.contains("elected") }
             let other = try #require(raft.cluster.followers.first)
             raft.cluster.moveLeader(to: other)
@@ -146,7 +146,7 @@ struct RaftLockTests {
                 raft.cluster.moveLeader(to: round % 3)
                 raft.cluster.cutConnections(of: (round + 1) % 3)
             }
-            for contender in all { #expect(try await contender.finish(within: .seconds(100)).ending == .exited(0)) }
+            for contender in all { #expect(try await contender.finish(within: .seconds(120)).ending == .exited(0)) }
             #expect(raft.box.read("offences") == "")
             #expect(raft.box.read("done").split(separator: "\n").count >= 12)
         }

@@ -18,11 +18,11 @@ import Testing
         try await onRaftLock { raft in
             let leader = try #require(raft.cluster.leader)
             raft.cluster.wedge(wedge)
-            let run = try await raft.run("acquire", "x", "--timeout", "1s", "--", "true")
+            let run = try await raft.run("acquire", "x", "--timeout", "2s", "--", "true")
             #expect(run.ending == .exited(69))
             #expect(tells(run.errors, raft, leader, wedge), "\(run.errors)")
             // One failed write is not enough to be sure.
-            let once = try await raft.run("acquire", "x", "--timeout", "1s", "--retries", "0", "--", "true")
+            let once = try await raft.run("acquire", "x", "--timeout", "2s", "--retries", "0", "--", "true")
             #expect(once.ending == .exited(69) && !once.errors.contains("restart"), "\(once.errors)")
             #expect(run.errors.contains(wedge == .refuses ? "only a restart helps" : "restart the leader"), "\(run.errors)")
         }
@@ -38,7 +38,7 @@ import Testing
             let version = try #require(raft.cluster.lock("x")?.version)
             raft.cluster.wedge(wedge)
             for words in [["release", "x", "--id", "me", "--token", "\(version)"], ["step-down", "x", "--force", "--yes"]] {
-                let run = try await raft.qq(words + ["--timeout", "500ms"], at: raft.cluster.url).finish()
+                let run = try await raft.qq(words + ["--timeout", "2s"], at: raft.cluster.url).finish()
                 #expect(run.ending == .exited(69), "\(words): \(run.errors)")
                 #expect(tells(run.errors, raft, leader, wedge), "\(words): \(run.errors)")
             }
@@ -134,7 +134,8 @@ import Testing
             raft.cluster.change { $0.wedgesOnOverlap = true }
             raft.cluster.acquire("e9", by: "other", for: .seconds(4))
             let names = (0..<10).map { "e\($0)" }
-            let holder = try raft.qq(["keepalive"] + names + ["--id", "me", "--ttl", "6s", "--renew-every", "400ms"], at: raft.cluster.url)
+            let holder = try raft.qq(
+                ["keepalive"] + names + ["--id", "me", "--ttl", "30s", "--renew-every", "400ms"], at: raft.cluster.url)
             try await waitUntil("all leases are held: \(holder.output) \(holder.errors)") {
                 names.allSatisfy { holder.output.contains("\t\($0)\telected\t") }
             }
@@ -181,7 +182,7 @@ import Testing
 
     @Test("a holder and a waiter survive a server that limits requests") func gotOver() async throws {
         try await onRaftLock { raft in
-            let holder = try raft.work(id: "me", ["--ttl", "8s", "--renew-every", "300ms"])
+            let holder = try raft.work(id: "me", ["--ttl", "30s", "--renew-every", "300ms"])
             try await raft.waitForWork(holder)
             let waiter = try raft.work(id: "next", ["--wait"], log: "next", ["--for", "20"])
             try await raft.waitForWaiter(waiter, id: "next")

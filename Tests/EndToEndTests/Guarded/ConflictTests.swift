@@ -48,15 +48,32 @@ struct ConflictTests {
         }
     }
 
+    @Test("-E and --skip-ok count for a wait that was in vain")
+    func chosenCodeAfterWait() async throws {
+        try await inSandbox { box in
+            let holder = try await box.hold("x")
+            for words in [["--", "touch", box.path("ran")], []] {
+                let skipped = try await box.start([Sandbox.binary, "acquire", "x", "--wait=200ms", "--skip-ok"] + words).finish()
+                #expect(skipped.ending == .exited(0))
+                #expect(skipped.output.isEmpty && skipped.errors.isEmpty)
+                let chosen = try await box.start([Sandbox.binary, "acquire", "x", "--wait=200ms", "-E", "33"] + words).finish()
+                #expect(chosen.ending == .exited(33))
+                #expect(chosen.errors.hasPrefix("qq: gave up waiting for x: it is held by "), "\(chosen.errors)")
+            }
+            #expect(access(box.path("ran"), F_OK) != 0)
+            try await holder.terminate()
+        }
+    }
+
     @Test("--wait runs the command as soon as the holder releases the lease")
     func waitsForTheTurn() async throws {
         try await inSandbox { box in
-            let holder = try await box.hold("x")
+            let holder = try await box.hold("x", "--ttl", "600s")
             let waiter = try box.qq("acquire", "x", "--wait", "--", "echo", "my turn")
             try await waitUntil("the waiter queues") { try waiters("x", in: box) == 1 }
             #expect(waiter.child.isRunning)
             try await holder.terminate()
-            let run = try await waiter.finish(within: .seconds(5))
+            let run = try await waiter.finish(within: .seconds(90))
             #expect(run.ending == .exited(0))
             #expect(run.text == "my turn\n")
         }
@@ -97,6 +114,23 @@ struct ConflictTests {
             #expect(try await holder.finish().ending == .exited(3))
             #expect(ContinuousClock.now - start >= .seconds(4))
             #expect(try await box.run("acquire", "x", "--", "true").ending == .exited(0))
+        }
+    }
+
+    @Test("--max-run ends a command that runs too long, with all that it started, with 124, and releases the lease")
+    func maximumRun() async throws {
+        try await inSandbox { box in
+            let run = try await box.run(
+                "acquire", "x", "--max-run", "1s", "--kill-after", "300ms", "--ttl", "4s", "--", "sh", "-c",
+                "trap '' TERM; (trap '' TERM; sleep 600) & echo $! >child; echo $$ >parent; while :; do sleep 1; done")
+            #expect(run.ending == .exited(124))
+            #expect(run.errors.contains("the command has run longer than 1s (--max-run): ending it"), "\(run.errors)")
+            for file in ["child", "parent"] {
+                let pid = try #require(pid_t(box.read(file).trimmingPrefix(" ").prefix { $0 != "\n" }))
+                #expect(kill(pid, 0) != 0, "\(file) \(pid) lives")
+            }
+            #expect(box.holder("x").isEmpty)
+            #expect(try await box.run("acquire", "x", "--max-run", "60s", "--", "sh", "-c", "exit 5").ending == .exited(5))
         }
     }
 

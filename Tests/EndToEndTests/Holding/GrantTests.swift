@@ -43,6 +43,20 @@ struct GrantTests {
         }
     }
 
+    @Test("release of a lease that has run out exits with 1, as does one that another contender has taken since")
+    func releaseAfterItsEnd() async throws {
+        try await inSandbox { box in
+            for isTaken in [false, true] {
+                _ = try await box.run("acquire", "x", "--ttl", "1s", "--id", "me")
+                try await waitUntil("the lease has run out") { (box.deadline(of: "x") ?? .max) < bootNow() }
+                if isTaken { _ = try await box.run("acquire", "x", "--id", "you", environment: ["XDG_RUNTIME_DIR": box.path("home")]) }
+                let run = try await box.run("release", "x")
+                #expect(run.ending == .exited(1) && run.output.isEmpty, "\(run.errors)")
+                #expect(run.errors.hasPrefix("qq: x is no longer ours: it is held by \(isTaken ? "you" : "nobody")"), "\(run.errors)")
+            }
+        }
+    }
+
     @Test("release gives a lease up once")
     func release() async throws {
         try await inSandbox { box in

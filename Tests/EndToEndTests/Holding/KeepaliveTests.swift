@@ -10,7 +10,7 @@ struct KeepaliveTests {
         try run.output.split(separator: "\n").map { try object($0) }
     }
 
-    private func waitForEvent(_ name: String, of run: Started, count: Int = 1, within limit: Duration = .seconds(20)) async throws
+    private func waitForEvent(_ name: String, of run: Started, count: Int = 1, within limit: Duration = waitingTime) async throws
         -> JSONObject
     {
         try await waitFor("\(count) × \(name) in \(run.output) \(run.errors)", within: limit) {
@@ -121,6 +121,79 @@ struct KeepaliveTests {
         }
     }
 
+    @Test("keepalive --until-eof holds until stdin is closed, whatever is written to it")
+    func untilEOF() async throws {
+        try await inSandbox { box in
+            let input = Pipe()
+            var launch = box.launch([Sandbox.binary, "keepalive", "x", "--until-eof", "--json", "--ttl", "1s"])
+            launch.input = .descriptor(input.reading)
+            let run = try Started(launch, in: box)
+            _ = try await waitForEvent("elected", of: run)
+            write(input.writing, "text\n", 5)
+            #expect(try await box.outlivesItsDeadline("x"))
+            #expect(run.child.isRunning)
+            input.closeWriting()
+            #expect(try await run.finish().ending == .exited(0))
+            #expect(try events(run).last?["event"]?.stringValue == "released")
+            #expect(try await box.run("status", "x").ending == .exited(1))
+        }
+    }
+
+    @Test("keepalive --until-eof ends at once if there is nothing to read", arguments: [true, false])
+    func noInput(_ isClosed: Bool) async throws {
+        try await inSandbox { box in
+            var launch = box.launch([Sandbox.binary, "keepalive", "x", "--until-eof"])
+            launch.input = isClosed ? .closed : .file("/dev/null")
+            let run = try Started(launch, in: box)
+            #expect(try await run.finish().ending == .exited(0))
+            #expect(try await box.run("status", "x").ending == .exited(1))
+        }
+    }
+
+    @Test("a first signal ends the hook of the election, a second one those of the release, and the lease is released")
+    func signalsDuringHooks() async throws {
+        try await inSandbox { box in
+            let run = try box.qq(
+                "keepalive", "x", "--json", "--on-elected", "echo up >>log; sleep 600", "--on-lost", "echo down >>log; sleep 600",
+                "--on-lost",
+                "echo more >>log", "--hook-timeout", "600s")
+            try await waitUntil("the first hook runs") { box.read("log") == "up\n" }
+            run.child.signal(SIGTERM)
+            try await waitUntil("the second hook runs") { box.read("log") == "up\ndown\n" }
+            #expect(try await box.run("status", "x").ending == .exited(0))
+            // Those within a second of the first one are the same request.
+            try await waitUntil("a second signal ends the hook") {
+                run.child.signal(SIGTERM)
+                return !run.child.isRunning
+            }
+            #expect(try await run.finish().ending == .exited(0))
+            #expect(try events(run).last?["event"]?.stringValue == "released")
+            #expect(box.read("log") == "up\ndown\n")
+            #expect(try await box.run("status", "x").ending == .exited(1))
+        }
+    }
+
+    @Test(
+        "a terminal that is closed, for which the shell and the kernel send SIGHUP, asks a keepalive once, and its hooks run to their end")
+    func terminalCloses() async throws {
+        try await inSandbox { box in
+            let run = try box.qq(
+                "keepalive", "x", "--json", "--on-lost", "echo down >>log; until [ -e go ]; do sleep 0.02; done; echo over >>log",
+                "--on-lost",
+                "echo more >>log", "--hook-timeout", "600s")
+            _ = try await waitForEvent("elected", of: run)
+            run.child.signal(SIGHUP)
+            try await waitUntil("the first hook runs") { box.read("log") == "down\n" }
+            run.child.signal(SIGHUP)
+            // Longer than signals count as one.
+            try await Task.sleep(for: .milliseconds(1200))
+            run.child.signal(SIGHUP)
+            try box.write("", to: "go")
+            #expect(try await run.finish().ending == .exited(0))
+            #expect(box.read("log") == "down\nover\nmore\n")
+        }
+    }
+
     @Test("a keepalive whose lease is taken loses it, reports it, and campaigns again")
     func takenAway() async throws {
         try await inSandbox { box in
@@ -175,7 +248,7 @@ struct KeepaliveTests {
     func outputGone() async throws {
         try await inSandbox { box in
             let pipe = Pipe()
-            var launch = box.launch([Sandbox.binary, "keepalive", "x", "--json", "--ttl", "4s", "--renew-every", "300ms"])
+            var launch = box.launch([Sandbox.binary, "keepalive", "x", "--json", "--ttl", "10s", "--renew-every", "300ms"])
             launch.output = .descriptor(pipe.writing)
             let run = try Started(launch, in: box)
             pipe.closeWriting()
@@ -185,7 +258,7 @@ struct KeepaliveTests {
                 return String(decoding: bytes, as: UTF8.self).contains("elected")
             }
             pipe.closeReading()
-            try await Task.sleep(for: .milliseconds(4500))
+            try await Task.sleep(for: .milliseconds(10_500))
             #expect(run.child.isRunning)
             #expect(try await box.run("status", "x").ending == .exited(0))
             try await run.terminate()

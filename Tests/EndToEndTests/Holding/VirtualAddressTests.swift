@@ -273,7 +273,7 @@ struct VirtualAddressTests {
             let run = try keepalive(box, networks)
             try await waitForEvent("address_taken", of: run)
             try await networks.ip(0, "addr del 10.9.9.5/24 dev v0", in: box)
-            try await waitUntil("the address is back", within: .seconds(5)) { try presence.isThere(0) }
+            try await waitUntil("the address is back", within: .seconds(90)) { try presence.isThere(0) }
             try await waitForEvent("address_taken", of: run, count: 2)
             #expect(run.errors == "qq: another program had removed 10.9.9.5/24@v0: restored it\n")
             try await run.terminate()

@@ -65,12 +65,13 @@ struct LiveViewTests {
         }
     }
 
-    @Test("the live view restores the screen, the cursor and the keys", arguments: ["q", "C-c"])
+    @Test("the live view restores the screen, the cursor and the keys", arguments: ["q", "C-c", "C-\\"])
     func cleanScreen(key: String) async throws {
         try await inSandbox { box in
             let shell = try await Tmux(["bash", "--norc", "--noprofile"], in: box, environment: ["PS1": "<ready> ", "QQ": Sandbox.binary])
             try await shell.expect("<ready>")
-            try await shell.enter("stty -a >before; echo first")
+            // Ctrl-\ would leave a core file.
+            try await shell.enter("ulimit -c 0; stty -a >before; echo first")
             try await shell.expectLast("<ready>")
             let before = try await shell.screen()
             try await shell.enter("$QQ watch web")

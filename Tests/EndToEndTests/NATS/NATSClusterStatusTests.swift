@@ -160,7 +160,7 @@ struct NATSClusterStatusTests {
             gone.kill()
             let other = try #require(cluster.servers.first { $0 !== gone })
             let there = try RawNATS(other.port)
-            _ = try await waitFor("another leader", within: .seconds(60)) {
+            _ = try await waitFor("another leader", within: .seconds(120)) {
                 cluster.leader(of: "KV_KV_CLUSTER_x", asking: there).flatMap { $0 === gone ? nil : $0 }
             }
             // The killed server might also be the JetStream leader; until there is another one, no lease can be granted.

@@ -192,7 +192,7 @@ struct NATSGuardedTests {
         NATSVersion.allCases)
     func waits(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
-            let holder = try await nats.hold("x", "--id", "first", "--ttl", "30s")
+            let holder = try await nats.hold("x", "--id", "first", "--ttl", "120s")
             let refused = try await nats.run("acquire", "x", "--id", "second", "--", "touch", nats.box.path("ran"))
             #expect(refused.ending == .exited(1))
             #expect(refused.errors.hasPrefix("qq: x is held by first, token 1"))
@@ -203,7 +203,7 @@ struct NATSGuardedTests {
             try await waitUntil("qq waits: \(waiter.errors)") { waiter.errors.contains("waiting for x") }
             #expect(waiter.output.isEmpty)
             try await holder.terminate()
-            let run = try await waiter.finish(within: .seconds(10))
+            let run = try await waiter.finish(within: .seconds(90))
             #expect(run.ending == .exited(0))
             #expect(run.text == "my turn\n")
         }
@@ -214,7 +214,7 @@ struct NATSGuardedTests {
         try await onNATS(version, format) { nats in
             let holder = try await nats.hold("x", "--id", "me", "--ttl", "3s")
             let began = try #require(try nats.lease()?.json)
-            let later = try await waitFor("renewals for two TTLs", within: .seconds(30)) {
+            let later = try await waitFor("renewals for two TTLs", within: .seconds(90)) {
                 guard holder.child.isRunning else { throw TimedOut("qq ended: \(holder.errors)") }
                 return try nats.lease().flatMap { $0.sequence >= 7 ? $0 : nil }
             }

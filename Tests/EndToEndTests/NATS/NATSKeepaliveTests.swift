@@ -34,11 +34,11 @@ struct NATSKeepaliveTests {
         "keepalive waits for its turn, and leads as soon as the lease is released", arguments: GoNode.Format.allCases, NATSVersion.allCases)
     func waits(_ format: GoNode.Format, _ version: NATSVersion) async throws {
         try await onNATS(version, format) { nats in
-            _ = try await nats.run("acquire", "x", "--id", "first", "--ttl", "60s")
+            _ = try await nats.run("acquire", "x", "--id", "first", "--ttl", "120s")
             let run = try nats.qq("keepalive", "x", "--id", "second", "--json", environment: nats.elsewhere)
             #expect(try await run.event("waiting")["reason"] == "first")
             #expect(try await nats.run("release", "x").ending == .exited(0))
-            let elected = try await run.event("elected", within: .seconds(5))
+            let elected = try await run.event("elected", within: .seconds(90))
             #expect((elected["token"]?.uint64Value ?? 0) > 1)
             try await run.terminate()
             #expect(try run.events().filter { $0 != "connected" } == ["waiting", "elected", "released"])
@@ -121,6 +121,7 @@ struct NATSKeepaliveTests {
             try await run.event("renewed")
             let next = try nats.qq("keepalive", "x", "--id", "second", "--json", environment: nats.elsewhere)
             try await next.event("waiting")
+            let killed = bootNow()
             run.child.signal(SIGKILL)
             try await run.child.wait()
             let last = try WallTime.parse(rfc3339: try #require(try nats.lease()).time)
@@ -129,7 +130,7 @@ struct NATSKeepaliveTests {
             #expect(taken.json?["node_id"] == "second")
             let pause = try WallTime.parse(rfc3339: taken.time) - last
             #expect(pause >= .seconds(4))
-            #expect(pause < .seconds(5))
+            #expect(pause < .seconds(5) + .nanoseconds(busyTime(since: killed)))
             try await next.terminate()
         }
     }
@@ -138,11 +139,11 @@ struct NATSKeepaliveTests {
     func takenAway(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
             let run = try nats.qq(
-                "keepalive", "x", "--id", "me", "--ttl", "30s", "--json", "--on-elected", "echo up $QQ_TOKEN >>log", "--on-lost",
+                "keepalive", "x", "--id", "me", "--ttl", "120s", "--json", "--on-elected", "echo up $QQ_TOKEN >>log", "--on-lost",
                 "echo down >>log")
             try await run.event("elected")
             try nats.raw.put(nats.leaseKey, other(format), in: nats.bucket())
-            let lost = try await run.event("lost", within: .seconds(5))
+            let lost = try await run.event("lost", within: .seconds(30))
             #expect(lost["reason"]?.stringValue?.contains("go-node") == true)
             try nats.raw.delete(nats.leaseKey, in: nats.bucket())
             let again = try await run.event("elected", count: 2)
@@ -156,7 +157,7 @@ struct NATSKeepaliveTests {
     @Test("keepalive notices a change even if it cannot be read yet when its message arrives", arguments: GoNode.Format.allCases)
     func storedLater(_ format: GoNode.Format) async throws {
         try await onNATS(.latest, format) { nats in
-            let run = try nats.qq("keepalive", "x", "--id", "me", "--ttl", "60s", "--json")
+            let run = try nats.qq("keepalive", "x", "--id", "me", "--ttl", "120s", "--json")
             try await run.event("elected")
             let subject = JSONValue.string("$KV.\(nats.bucket()).\(nats.leaseKey)")
             try await waitUntil("qq watches the lease key") {
@@ -169,7 +170,7 @@ struct NATSKeepaliveTests {
             _ = try #require(try nats.raw.next(reads))
             // No client is notified of this.
             _ = try nats.raw.jetStream("STREAM.PURGE.KV_\(nats.bucket())")
-            try await run.event("lost", within: .seconds(8))
+            try await run.event("lost", within: .seconds(30))
             try await run.terminate()
         }
     }

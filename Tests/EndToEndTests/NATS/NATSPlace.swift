@@ -94,7 +94,7 @@ extension Started {
 
     /// Waits for the `count`th event with this name.
     @discardableResult
-    func event(_ name: String, count: Int = 1, within limit: Duration = .seconds(20)) async throws -> JSONObject {
+    func event(_ name: String, count: Int = 1, within limit: Duration = waitingTime) async throws -> JSONObject {
         try await waitFor("\(count) × \(name) in \(output) \(errors)", within: limit) {
             guard child.isRunning || output.contains(name) else { throw TimedOut("qq ended: \(output) \(errors)") }
             let found = try told().filter { $0["event"]?.stringValue == name }

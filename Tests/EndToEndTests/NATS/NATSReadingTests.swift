@@ -39,7 +39,7 @@ struct NATSReadingTests {
             #expect(try StoredState(nats.raw).streams == before.streams, "\(words)")
         }
         // The server removes the consumer of a watch that has ended once it notices that the subscriber is gone.
-        try await waitUntil("no consumer is left", within: .seconds(20)) { try StoredState(nats.raw).consumers == before.consumers }
+        try await waitUntil("no consumer is left", within: .seconds(90)) { try StoredState(nats.raw).consumers == before.consumers }
     }
 
     @Test("reading changes nothing on a server in use", arguments: GoNode.Format.allCases, NATSVersion.allCases)

@@ -103,7 +103,7 @@ struct NATSServiceTests {
             let after = try nats.raw.key(nats.leaseKey, in: nats.bucket())
             #expect((after?.sequence ?? 0) > before.sequence && (after?.isDeletion == true || after?.json?["node_id"] == "b"))
             #expect(try nats.cooldown("a") != nil)
-            try await follower.event("elected", within: .seconds(5))
+            try await follower.event("elected", within: .seconds(90))
             try await leader.event("waiting")
             let status = try nats.raw.request("\(Self.service).status.a").json
             #expect(status?["role"] == "PASSIVE")
@@ -151,7 +151,7 @@ struct NATSServiceTests {
             // v1 has no services.
             #expect(try nats.services() == 0)
             try await leader.terminate()
-            try await follower.event("elected", within: .seconds(5))
+            try await follower.event("elected", within: .seconds(90))
             #expect(try nats.raw.request("cluster.x.health.b").json?["role"] == "PRIMARY")
             #expect(try nats.raw.request("cluster.x.health.a").status == 503)
             try await follower.terminate()

@@ -34,7 +34,7 @@ struct NATSStatusTests {
             #expect(state["revision"] == 2)
             #expect(state["ttl"]?.doubleValue == 60)
             let renewed = try WallTime.parse(rfc3339: state["renewed_at"]?.stringValue ?? "")
-            #expect(WallTime.now() - renewed < .seconds(20))
+            #expect(WallTime.now() - renewed < .seconds(90))
             // v2 nodes store only the time of the renewal.
             #expect((state["acquired_at"]?.isNull == true) == (format == .v2))
             _ = try await nats.run("release", "x")

@@ -63,7 +63,7 @@ struct NATSWatchTests {
             try await waitUntil("watch has started") { !run.output.isEmpty }
             #expect(run.child.isRunning)
             if condition == "free" { _ = try await nats.run("release", "x") } else { _ = try await nats.run("acquire", "x", "--id", "a") }
-            #expect(try await run.finish(within: .seconds(10)).ending == .exited(0))
+            #expect(try await run.finish(within: .seconds(90)).ending == .exited(0))
             if condition != "changed" { #expect(try await nats.run("watch", "x", "--until", condition).ending == .exited(0)) }
         }
     }

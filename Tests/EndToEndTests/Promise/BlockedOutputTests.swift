@@ -68,10 +68,10 @@ struct BlockedOutputTests {
             let names = (0..<60).map { "x\($0)" }
             let holder = try start(
                 ["keepalive"] + names + ["--id", "me", "--json", "--ttl", "60s", "--renew-every", "25ms"], output: pipe, in: box)
-            try await waitUntil("the output is full: \(holder.errors)", within: .seconds(60)) {
+            try await waitUntil("the output is full: \(holder.errors)", within: .seconds(120)) {
                 holder.errors.contains("stdout is not read")
             }
-            try await waitUntil("the gap is reported", within: .seconds(60)) { pipe.drain().contains("\"lines_lost\"") }
+            try await waitUntil("the gap is reported", within: .seconds(120)) { pipe.drain().contains("\"lines_lost\"") }
             #expect(holder.errors.contains("qq: stdout was not read: "), "\(holder.errors)")
             for name in [names[0], names[59]] { #expect(try await box.run("status", name).code == 0) }
             let line = try #require(pipe.lines().first { $0.contains("\"lines_lost\"") })

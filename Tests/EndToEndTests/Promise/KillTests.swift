@@ -66,7 +66,7 @@ struct KillTests {
             holder.child.signal(SIGKILL)
             try await holder.child.wait()
             let next = try await box.run(
-                "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(60))
+                "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(120))
             #expect(next.ending == .exited(0) || next.ending == .exited(69))
             #expect(box.stamps().violations.isEmpty)
             // Processes that remain after a refusal are not checked.

@@ -91,7 +91,7 @@ struct StrangerTests {
             let locker = try await lock(box.leaseFile("x"), in: box)
             for options in [[], ["--skip-ok"], ["-E", "9"]] {
                 let run = try await box.start(
-                    [Sandbox.binary, "acquire", "x", "--retries", "0", "--timeout", "300ms"] + options + ["--", "touch", box.path("ran")]
+                    [Sandbox.binary, "acquire", "x", "--retries", "0", "--timeout", "2s"] + options + ["--", "touch", box.path("ran")]
                 ).finish()
                 #expect(run.ending == .exited(69), "\(options): \(run.errors)")
                 #expect(
@@ -101,7 +101,7 @@ struct StrangerTests {
             for words in [
                 ["release", "x", "--id", "me"], ["step-down", "x", "--force", "--yes"], ["keepalive", "x", "--once", "--id", "me"],
             ] {
-                let run = try await box.start([Sandbox.binary] + words + ["--retries", "0", "--timeout", "300ms"]).finish()
+                let run = try await box.start([Sandbox.binary] + words + ["--retries", "0", "--timeout", "5s"]).finish()
                 // Nobody leads, which can be read despite the shared lock, so there is nothing to change.
                 #expect(run.ending == .exited(1), "\(words): \(run.errors)")
             }

@@ -77,7 +77,7 @@ struct TimeNamespaceTests {
             let compiled = try await box.start(
                 ["sh", "-c", "clang \"$@\" || cc \"$@\"", "sh", "-shared", "-fPIC", "-o", box.path("leave.so"), box.path("leave.c")],
                 environment: ["PATH": path]
-            ).finish(within: .seconds(60))
+            ).finish(within: .seconds(120))
             guard compiled.ending == .exited(0) else { throw CannotStart("no C compiler: \(compiled.errors)") }
             let run = try await box.run(
                 "acquire", "x", "--", "touch", box.path("ran"), environment: ["LD_PRELOAD": box.path("leave.so")])

@@ -52,11 +52,32 @@ struct ReadingChangesNothingTests {
         }
     }
 
-    @Test("reading does not create the default folder", .enabled(if: !isRoot, "root's default folder is the machine's own"))
+    @Test("reading changes nothing in Consul: no key, and no session")
+    func consul() async throws {
+        try await onConsul { consul in
+            _ = try await consul.run("acquire", "x", "--id", "me", "--ttl", "1000s")
+            _ = try await consul.run("acquire", "free", "--", "true")
+            try consul.lead("theirs")
+            consul.store.destroySession(try consul.lead("ended"))
+            let before = (consul.changes, consul.store.sessions, consul.store.keys)
+            let files = (Snapshot(consul.box.path("run")), Snapshot(consul.box.path("state")))
+            try #require(before.1.count == 2)
+            // As another user; otherwise step-down would release this user's lease.
+            for words in Self.reads + [["step-down", "theirs"], ["step-down", "theirs", "--force"], ["release", "theirs"]] {
+                let run = try await consul.run(words, environment: ["XDG_RUNTIME_DIR": consul.box.path("home")])
+                #expect(run.code.map { $0 != 69 } == true, "\(words): \(run.errors)")
+                #expect(consul.changes == before.0, "\(words): \(consul.store.requests.suffix(10))")
+            }
+            #expect(consul.store.sessions == before.1 && consul.store.keys == before.2)
+            #expect(Snapshot(consul.box.path("run")) == files.0 && Snapshot(consul.box.path("state")) == files.1)
+        }
+    }
+
+    @Test("reading does not create the default folder")
     func unused() async throws {
         try await inSandbox { box in
             for words in Self.reads where words != ["watch", "x", "--until", "led"] {
-                let run = try await box.start([Sandbox.binary] + words, environment: ["QQ_SERVER": ""]).finish()
+                let run = try await box.qqAsUser(words, environment: ["QQ_SERVER": ""]).finish()
                 #expect(run.code.map { $0 < 65 } == true, "\(words): \(run.errors)")
                 #expect(names(in: box.path("state")) == [], "\(words)")
                 #expect(names(in: box.path("home")) == [], "\(words)")
@@ -122,12 +143,18 @@ struct ClusterStatusTests {
         }
     }
 
-    @Test("cluster-status exits with 1 if no lease could be granted", .enabled(if: !isRoot, "root can write anywhere"))
+    @Test("cluster-status exits with 1 if no lease could be granted")
     func readOnly() async throws {
         try await inSandbox { box in
             chmod(box.leases, 0o555)
-            let run = try await box.run("cluster-status")
+            let run = try await box.runAsUser("cluster-status")
             #expect(run.ending == .exited(1))
+            // The default folder does not exist, and cannot be made.
+            chmod(box.path("state"), 0o555)
+            let missing = try await box.runAsUser("cluster-status", "--json", environment: ["QQ_SERVER": ""])
+            #expect(missing.ending == .exited(1) && missing.text.contains("\"writable\":false"), "\(missing.text)")
+            chmod(box.path("state"), 0o755)
+            #expect(try await box.runAsUser("cluster-status", environment: ["QQ_SERVER": ""]).ending == .exited(0))
             chmod(box.leases, 0o755)
         }
     }

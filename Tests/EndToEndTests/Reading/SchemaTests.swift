@@ -25,7 +25,7 @@ struct SchemaTests {
     func keepalive() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
-            let run = try box.qq("keepalive", "x", "--ttl", "4s", "--renew-every", "300ms", "--json")
+            let run = try box.qq("keepalive", "x", "--ttl", "15s", "--renew-every", "300ms", "--json")
             try await waitUntil("keepalive waits") { run.output.contains("waiting") }
             try await holder.terminate()
             try await waitUntil("keepalive leads") { run.output.contains("renewed") }

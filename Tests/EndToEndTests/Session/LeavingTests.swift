@@ -171,7 +171,7 @@ struct LeavingTests {
             try await person.terminal.press("C-d")
             try await person.terminal.expect("still releasing web")
             try await person.terminal.press("C-c")
-            #expect(try await person.terminal.end(within: .seconds(10)) == .exited(0))
+            #expect(try await person.terminal.end(within: .seconds(90)) == .exited(0))
             #expect(try await person.terminal.screen().contains("web: left to expire"))
         }
     }

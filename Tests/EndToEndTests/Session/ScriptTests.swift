@@ -14,7 +14,20 @@ struct ScriptTests {
         return try await box.start([Sandbox.binary] + arguments + [box.path("script")], environment: environment).finish()
     }
 
-    @Test("a script is run line by line, from a file or from stdin", arguments: [0, 1, 2])
+    @Test("contexts are listed, shown and chosen in a session that was begun with -s")
+    func contexts() async throws {
+        try await inSandbox { box in
+            let home = ["XDG_CONFIG_HOME": box.path("config")]
+            _ = try await box.run("context", "add", "a", "-s", "file:///a", environment: home)
+            let run = try await self.run(
+                "context list\ncontext use a\ncontext show\ncontext rename a b\ncontext show --effective\n",
+                ["repl", "-s", box.server, "-f"], in: box, environment: home)
+            #expect(run.code == 0, "\(run.errors)")
+            #expect(run.text.contains("file:///a") && run.text.contains("server\t\(box.server)\tflag --server"), "\(run.text)")
+        }
+    }
+
+    @Test("a script is run line by line, from a file or from stdin", arguments: [0, 1, 2, 3])
     func ways(way: Int) async throws {
         try await inSandbox { box in
             let script = "# what we do\nacquire web --id me\n\n  status web   # who?\nacquire job -- echo at work\n"
@@ -24,7 +37,7 @@ struct ScriptTests {
             case 1: run = try await self.run(script, ["-f"], in: box)
             default:
                 try box.write(script, to: "script")
-                var launch = box.launch([Sandbox.binary, "repl"])
+                var launch = box.launch([Sandbox.binary] + (way == 2 ? ["repl"] : ["-f", "-"]))
                 launch.input = .file(box.path("script"))
                 run = try await Started(launch, in: box).finish()
             }

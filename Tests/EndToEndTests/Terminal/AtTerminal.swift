@@ -18,7 +18,7 @@ final class AtTerminal {
     func type(_ text: String) { terminal.type(text) }
 
     /// Waits until this text appears on the screen, and drops everything up to its end.
-    func expect(_ text: String, within limit: Duration = .seconds(20)) async throws {
+    func expect(_ text: String, within limit: Duration = waitingTime) async throws {
         do {
             try await waitUntil(text, within: limit) {
                 screen += terminal.read()
@@ -31,7 +31,7 @@ final class AtTerminal {
         screen = String(rest.dropFirst(text.count))
     }
 
-    func ending(within limit: Duration = .seconds(20)) async throws -> Ending {
+    func ending(within limit: Duration = waitingTime) async throws -> Ending {
         do {
             return try await waitFor("the program's end", within: limit) {
                 // Output is read after the check, so that the last output of an ended program is complete.

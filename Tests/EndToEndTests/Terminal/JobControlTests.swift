@@ -68,6 +68,22 @@ struct JobControlTests {
         }
     }
 
+    @Test("keepalive --until-eof in the background leaves to others what is typed, and renews its lease")
+    func holdsBehind() async throws {
+        try await inSandbox { box in
+            let shell = try await Shell(in: box)
+            shell.at.type("$QQ keepalive x --until-eof --ttl 2s --renew-every 300ms >held 2>&1 &\n")
+            try await waitUntil("the lease is held") { box.read("held").contains("elected") }
+            // The line waits while nobody else reads.
+            shell.at.type("sleep 2; echo woken''\necho typed''\n")
+            try await shell.at.expect("woken")
+            try await shell.at.expect("typed")
+            #expect(try await box.outlivesItsDeadline("x"))
+            try await shell.run("kill %1; wait %1; echo code $?", "code 0")
+            try await shell.leave()
+        }
+    }
+
     @Test("a background job that reads the terminal is stopped until fg")
     func readsBehind() async throws {
         try await inSandbox { box in

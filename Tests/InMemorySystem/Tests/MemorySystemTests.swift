@@ -75,14 +75,14 @@ struct MemorySystemTests {
         arguments: [
             (["status", "WEB", "-s", "memory://"], 64, "a name in memory has small letters only"),
             (["status", "web", "-s", "memory://host"], 78, "a memory URL has no host"),
-            (["status", "web", "-s", "http://h"], 78, "nats://, tls://, k8s://, memory://"),
+            (["status", "web", "-s", "http://h"], 78, "nats://, tls://, k8s://, etcd://, etcds://, consul://, consuls://, memory://"),
             (["status", "web", "--shelf", "a"], 64, "cannot use --shelf: it is for in-memory elections"),
             (["status", "web", "--shelf", "a", "-s", "nats://127.0.0.1:1"], 64, "cannot use --shelf: it is for in-memory elections"),
             (["status", "web", "-s", "memory://", "--creds", "x"], 64, "in-memory elections are not reached over a network"),
             (["status", "web", "-s", "memory://", "--retry-on", "timeout"], 64, "it is for RaftLock"),
             (["acquire", "web", "-s", "memory://", "--priority", "1"], 80, "memory has no queue"),
             (["status", "web", "-s", "memory://", "--advice"], 80, "memory gives no advice"),
-            (["status", "web", "-s", "k8s://c"], 80, "supports only lease files, Quorum Quest, RaftLock, NATS and in-memory elections"),
+            (["status", "web", "-s", "k8s://c", "--shelf", "a"], 64, "cannot use --shelf: it is for in-memory elections"),
         ])
     func refusals(words: [String], code: Int32, message: String) async throws {
         try await inSandbox { box in

@@ -62,6 +62,7 @@ private let written = """
             ("contexts:\n  a: 5\n", 2, "'a' is not a mapping"),
             ("contexts:\n  -a: {}\n", 2, "cannot be the name"),
             ("contexts:\n  a:\n    server: nats://me:s3cret@n1\n", 3, "it holds a secret"),
+            ("contexts:\n  a:\n    server: consul://me:s3cret@c\n", 3, "it holds a secret"),
             ("contexts:\n  a:\n    server: gopher://n1\n", 3, "'server'"),
             ("contxts: {}\n", 1, "unknown key 'contxts'"), ("contexts: [a]\n", 1, "'contexts' is not a mapping"),
             ("current: [a]\n", 1, "'current' is not"), ("contexts:\n  a: {}\n  a: {}\n", 2, "twice"),

@@ -57,6 +57,42 @@ import Testing
         #expect(lines(example, after: .seconds(10)).joined(separator: "\n") == expected)
     }
 
+    @Test("the live view has a row and a strip for each slot of a name, of many only for those in use") func slots() {
+        func web(_ count: Int, _ leaders: [Int: String]) -> ElectionState {
+            ElectionState(
+                name: "web",
+                slots: (1...count).map { number in
+                    leaders[number].map { held("s\(number)", by: $0, token: 7, for: .seconds(10), of: .seconds(10)) }
+                        ?? ElectionState(name: "s\(number)", phase: .free)
+                })
+        }
+        var view = LiveView(["web"], at: "here")
+        view.update(web(3, [1: "n1"]), word: nil, time: "21:00:00", at: began)
+        view.update(web(3, [1: "n1", 3: "n2"]), slot: 3, word: "elected", time: "21:00:05", at: began + .seconds(5))
+        let expected = """
+            qq watch  here  (q leaves)
+
+            ELECTION  LEADER        TOKEN  LEASE
+            web       2 of 3 slots  -
+              slot 1  n1            7      ██████████░░░░░░░░░ 5s
+              slot 2  nobody        -
+              slot 3  n2            7      ██████████░░░░░░░░░ 5s
+
+            WHO LED, the last 10s
+            web 1     AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+            web 2     ··················································
+            web 3     ························BBBBBBBBBBBBBBBBBBBBBBBBBB
+            A n1  B n2  · nobody
+
+            21:00:05  web 3  elected  n2  token 7
+            """
+        #expect(lines(view, after: .seconds(10)).joined(separator: "\n") == expected)
+        var many = LiveView(["web"], at: "here")
+        many.update(web(50, [40: "n1"]), word: nil, time: "", at: began)
+        #expect(lines(many)[3...4].map { $0.prefix(9) } == ["web      ", "  slot 40"])
+        #expect(lines(many).contains { $0.hasPrefix("web 40") } && !lines(many).contains { $0.hasPrefix("web 1 ") })
+    }
+
     @Test("the bar of the live view shortens with the lease and turns to a warning and an alarm") func bar() {
         var view = LiveView(["x"], at: "here")
         view.update(held("x", by: "me", for: .seconds(10), of: .seconds(10)), word: nil, time: "", at: began)

@@ -33,10 +33,13 @@ import Testing
     @Test("an outage that the system has reported is not reported again") func bySystem() throws {
         try outage.report(ConnectionEvent(.disconnected, "h1: reset"))
         try outage.begins(error)
-        try outage.report(ConnectionEvent(.unreachable, "h1: refused"))
+        // Each failed attempt to connect is an event.
+        for _ in 0..<3 { try outage.report(ConnectionEvent(.unreachable, "h1: refused")) }
         try outage.report(ConnectionEvent(.connected, "h2"))
         try outage.ends(at: server)
         #expect(kinds == [.disconnected, .unreachable, .connected])
+        for _ in 0..<2 { try outage.report(ConnectionEvent(.unreachable, "h1: refused")) }
+        #expect(kinds == [.disconnected, .unreachable, .connected, .unreachable])
     }
 
     @Test("a connection is reported only after an outage, and every other event always") func news() throws {

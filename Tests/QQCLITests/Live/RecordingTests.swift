@@ -76,6 +76,36 @@ import Testing
         }
     }
 
+    @Test("a recording of a name with slots is read back with all its holders") func slots() throws {
+        try inFile { path in
+            let server = try Systems.url("file:///x")
+            var slots = Slot.all(3, of: "web").map { ElectionState(name: $0.name, phase: .free) }
+            let time = WallTime(seconds: 1_790_000_000, nanoseconds: 0)
+            func hold(_ slot: Int, by leader: String) {
+                slots[slot - 1].phase = .held
+                (slots[slot - 1].leader, slots[slot - 1].token) = (leader, FencingToken(7))
+                (slots[slot - 1].ttl, slots[slot - 1].remaining) = (.seconds(10), .seconds(9))
+            }
+            hold(1, by: "a")
+            let before = ElectionState(name: "web", slots: slots)
+            hold(3, by: "b")
+            let after = ElectionState(name: "web", slots: slots)
+            (slots[0].phase, slots[0].leader, slots[0].token, slots[0].remaining) = (.expired, "a", nil, nil)
+            let ended = ElectionState(name: "web", slots: slots)
+            do {
+                let recorder = try Recorder(path)
+                try recorder.write(Change(.state, before, at: time), server: server)
+                try recorder.write(Change(.elected, after, slot: 3, at: time), server: server)
+                try recorder.write(Change(.expired, ended, slot: 1, at: time), server: server)
+            }
+            let recording = try read(path)
+            #expect(recording.names == ["web"])
+            let changes = recording.entries.compactMap { entry in if case .change(let change) = entry.event { change } else { nil } }
+            #expect(changes.map(\.state) == [before, after, ended])
+            #expect(changes.map(\.slot) == [nil, 3, 1])
+        }
+    }
+
     @Test("a recording never overwrites a file") func kept() throws {
         try inFile { path in
             try write("mine\n", to: path)
@@ -96,16 +126,21 @@ import Testing
         }
     }
 
-    @Test(
-        "a file that is not a recording is refused, with the line",
-        arguments: [
+    private static let refusals: [(text: String, reason: String)] = {
+        let ttl = #""ttl":10"#
+        return [
             ("", "nothing was recorded"), ("\n\n", "nothing was recorded"), ("[]\n", "line 1: no text under 'time'"),
             (#"{"time":"yesterday"}"# + "\n", "line 1: time is not an RFC 3339 time, as in 2026-03-01T12:00:00Z"),
             (line + "\n" + line.replacing("elected", with: "crowned") + "\n", "line 2: no such event: crowned"),
             (line.replacing(#""held""#, with: #""hot""#) + "\n", "line 1: no such state: hot"),
             (line.replacing(#""name""#, with: #""nome""#) + "\n", "line 1: no text under 'name'"),
+            (line.replacing(ttl, with: #""slots":101"#) + "\n", "line 1: no such number of slots: 101"),
+            (line.replacing(ttl, with: #""slots":2,"slot":3"#) + "\n", "line 1: no such slot"),
             (line.replacing(#""server""#, with: #""sorver""#) + "\n", "line 1: no text under 'server'"),
-        ])
+        ]
+    }()
+
+    @Test("a file that is not a recording is refused, with the line", arguments: refusals)
     func refused(text: String, reason: String) throws {
         try inFile { path in
             try write(text, to: path)

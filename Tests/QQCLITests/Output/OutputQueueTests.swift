@@ -1,10 +1,11 @@
 import Glibc
 import QQCore
 import Testing
+import Traits
 
 @testable import QQCLI
 
-@Suite("Output queue") struct OutputQueueTests {
+@Suite("Output queue", .ownThread) struct OutputQueueTests {
     /// A pipe that holds one page.
     private final class Pipe {
         let (reading, writing): (CInt, CInt)
@@ -22,13 +23,13 @@ import Testing
             close(writing)
         }
 
-        /// Reads until `count` bytes have arrived, or none arrives for five seconds.
+        /// Reads until `count` bytes have arrived, or none arrives for a minute.
         func read(_ count: Int) -> [UInt8] {
             var bytes: [UInt8] = []
             var chunk = [UInt8](repeating: 0, count: 1 << 16)
             while bytes.count < count {
                 var item = pollfd(fd: reading, events: Int16(POLLIN), revents: 0)
-                guard poll(&item, 1, 5000) == 1 else { break }
+                guard poll(&item, 1, 60_000) == 1 else { break }
                 let got = Glibc.read(reading, &chunk, chunk.count)
                 guard got > 0 else { break }
                 bytes += chunk[..<got]
@@ -49,7 +50,7 @@ import Testing
         }
         #expect(!queue.isEmpty && !queue.finish(within: .milliseconds(20)))
         #expect(pipe.read(all.count) == all)
-        #expect(queue.finish(within: .seconds(5)) && queue.lost(pipe.writing) == 0)
+        #expect(queue.finish(within: .seconds(60)) && queue.lost(pipe.writing) == 0)
         #expect(try queue.write([10], to: pipe.writing, mayLeave: true) == .taken)
         #expect(pipe.read(1) == [10])
     }
@@ -66,7 +67,7 @@ import Testing
         #expect(queue.lost(pipe.writing) > 1000 - taken)
         let expected: [UInt8] = (0..<taken).flatMap { (number: Int) -> [UInt8] in line(number) } + [33, 10]
         #expect(pipe.read(expected.count) == expected)
-        #expect(queue.finish(within: .seconds(5)))
+        #expect(queue.finish(within: .seconds(60)))
         #expect(queue.takeLeft(pipe.writing) == 1000 - taken)
         #expect(queue.takeLeft(pipe.writing) == 0)
         #expect(try queue.write(line(1000), to: pipe.writing, mayLeave: true) == .taken)
@@ -78,7 +79,7 @@ import Testing
         let queue = OutputQueue(pipe.writing)
         for number in 0..<100 { _ = try queue.write(line(number), to: pipe.writing, mayLeave: true) }
         close(dup2(open("/dev/null", O_RDONLY), pipe.reading) == pipe.reading ? -1 : pipe.reading)
-        #expect(queue.finish(within: .seconds(5)))
+        #expect(queue.finish(within: .seconds(60)))
         #expect(throws: SystemCallError("write", code: EPIPE)) { try queue.write([10], to: pipe.writing, mayLeave: true) }
     }
 
@@ -99,6 +100,6 @@ import Testing
         #expect(!queue.isEmpty)
         #expect(!queue.finish(within: .milliseconds(10)))
         #expect(pipe.read(text.count - start) == Array(text[start...]))
-        #expect(queue.finish(within: .seconds(5)))
+        #expect(queue.finish(within: .seconds(60)))
     }
 }

@@ -141,7 +141,7 @@ import Testing
         }
 
         func until(_ what: String, _ condition: () -> Bool) async throws {
-            let end = ContinuousClock.now + .seconds(20)
+            let end = ContinuousClock.now + .seconds(120)
             while !condition() {
                 try #require(ContinuousClock.now < end, "waited in vain: \(what)")
                 try await Task.sleep(for: .milliseconds(1))

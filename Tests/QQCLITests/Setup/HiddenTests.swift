@@ -20,7 +20,7 @@ import Testing
             ("nats://me:p@ss@a", "nats://*******@a"), ("nats://me:p/w@a", "nats://******@a"), ("nast://me:p@a", "nast://****@a"),
             ("profile://me:p@a", "profile://****@a"), ("--server=nats-file://me:p@a", "--server=nats-file://****@a"),
             ("-sak8s://me:p@a", "-sak8s://****@a"),
-            ("nats://me:p@a,b:q@c", "nats://**********@c"),
+            ("nats://me:p@a,b:q@c", "nats://**********@c"), ("consul://me:s3cret@c/p", "consul://*********@c/p"),
         ])
     func found(word: String, shown: String) {
         #expect(hidden(word) == shown)

@@ -79,7 +79,7 @@ import Testing
         }
         let all = try settings("status -s tls://a --tls-ca ca --tls-cert cert --tls-key key --tls-name name --tls-first").options.tls
         #expect(
-            all.files.authorityFile == "ca" && all.files.certificateFile == "cert" && all.files.keyFile == "key"
+            all.files.authority?.location == "ca" && all.files.certificate?.location == "cert" && all.files.key?.location == "key"
                 && all.files.serverName == "name")
         #expect(all.isRequired && all.handshakeFirst)
     }

@@ -1,4 +1,6 @@
+import QQConsul
 import QQCore
+import QQEtcd
 import QQFile
 import QQNATS
 import QQQuorumQuest
@@ -27,6 +29,10 @@ struct ServerURLTests {
             ("k8s://kubernetes-admin@kubernetes/default", "k8s://kubernetes-admin@kubernetes/default"), ("k8s://", "k8s://"),
             ("k8s://ctx/", "k8s://ctx"),
             ("k8s://arn:aws:eks:eu:1:cluster%2Fx/ops", "k8s://arn:aws:eks:eu:1:cluster%2Fx/ops"),
+            ("etcd://E1:2379,e2/a/b", "etcd://e1:2379,e2/a/b"), ("etcds://u:p@e", "etcds://e"), ("consul://", "consul://"),
+            ("consul:///locks/", "consul:///locks"),
+            ("consul://C1,c2:1/a/b%20c?dc=e", "consul://c1,c2:1/a/b%20c?dc=e"),
+            ("consuls://u:p@c?key=", "consuls://c?key"), ("consul:///?key=leader", "consul://?key=leader"),
             ("qq://h?a=%3D%26%2B%40+/", "qq://h?a=%3D%26%2B%40%2B/"),
         ])
     func canonical(text: String, canonical: String) throws {
@@ -43,7 +49,9 @@ struct ServerURLTests {
             ("qqs://h", .quorumQuest, "quorum-quest", "qqs", true),
             ("raftlock://h", .raftLock, "raftlock", "raftlock", false), ("raftlocks://h", .raftLock, "raftlock", "raftlocks", true),
             ("nats://h", .nats, "nats", "nats", false), ("tls://h", .nats, "nats", "tls", true),
-            ("k8s://c/n", .kubernetes, "kubernetes", "k8s", false),
+            ("k8s://c/n", .kubernetes, "kubernetes", "k8s", false), ("consul://", .consul, "consul", "consul", false),
+            ("consuls://c/p", .consul, "consul", "consuls", true), ("etcd://e", .etcd, "etcd", "etcd", false),
+            ("etcds://e/p", .etcd, "etcd", "etcds", true),
         ] as [(String, ServerURL.System, String, String, Bool)])
     func systems(text: String, system: ServerURL.System, name: String, scheme: String, tls: Bool) throws {
         let url = try Systems.url(text)
@@ -72,7 +80,7 @@ struct ServerURLTests {
     }
 
     private static let forms =
-        "give an absolute folder path, or a URL that begins with one of file://, qq://, qqs://, raftlock://, raftlocks://, nats://, tls://, k8s://"
+        "give an absolute folder path, or a URL that begins with one of file://, qq://, qqs://, raftlock://, raftlocks://, nats://, tls://, k8s://, etcd://, etcds://, consul://, consuls://"
 
     @Test(
         "an invalid server URL is refused with a reason and a hint",
@@ -91,6 +99,7 @@ struct ServerURLTests {
             ("file:///a%ff", "the folder's path has a % that does not encode UTF-8", "write a literal % as %25"),
             ("qq://h#x", "a server URL has no fragment (#)", "write # as %23, in a password too"),
             ("qq://h x", "the server URL has white space or control characters", "encode them, a space as %20"),
+            ("etcd://", "host 1 has no name", "write HOST:PORT, with commas between hosts"),
             ("qq://", "host 1 has no name", "write HOST:PORT, with commas between hosts"),
             ("qq://h,,i", "host 2 has no name", "write HOST:PORT, with commas between hosts"),
             ("qq://h:", "the port of host 1 is not a number from 1 to 65535", "write HOST:PORT"),
@@ -113,12 +122,17 @@ struct ServerURLTests {
                 "k8s://c/n/x", "a Kubernetes URL has one namespace",
                 "write k8s://CONTEXT/NAMESPACE, and a slash in the context's name as %2F"
             ),
-            ("k8s://c/N", "the namespace is not a Kubernetes name", "use a-z, 0-9 and '-'"),
+            ("k8s://c/N", "the namespace is not a Kubernetes name", namespaceHint),
+            ("k8s://c/-n", "the namespace is not a Kubernetes name", namespaceHint),
+            ("k8s://c/a.b", "the namespace is not a Kubernetes name", namespaceHint),
+            ("k8s://c/" + String(repeating: "n", count: 64), "the namespace is not a Kubernetes name", namespaceHint),
             ("qq://h?=1", "a query item has no name", "write ?NAME=VALUE&NAME=VALUE"),
         ])
     func invalid(text: String, reason: String, hint: String) {
         #expect(throws: ServerURL.Invalid(reason: reason, hint: hint)) { try Systems.url(text) }
     }
+
+    private static let namespaceHint = "use 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
 
     @Test("a file URL cannot be made from a relative path")
     func relativeFile() {
@@ -130,6 +144,7 @@ struct ServerURLTests {
         "no text made from a server URL shows a secret",
         arguments: [
             "nats://me:hunter2@h", "nats://hunter2@h", "tls://hunter2:hunter2@h1,h2", "qq://hunter2@h", "raftlocks://u:hunter%32@h",
+            "consul://me:hunter2@h/p", "etcds://me:hunter2@h/p",
         ])
     func secrets(text: String) throws {
         let url = try Systems.url(text)
@@ -148,6 +163,7 @@ struct ServerURLTests {
             "qq://me:hunter2", "qq://h?password=hunter2", "qq://h?x=%zzhunter2", "qq://:hunter2@h", "htp://me:hunter2@h",
             "qq://me:hunter2 @h",
             "qq://[hunter2]", "qq://h?Token=hunter2", "file://me:hunter2@h/x", "nats://a:hunter2@h1,b:hunter2@h2",
+            "consul://me:hunter2@h:x", "consul://h?token=hunter2",
         ])
     func secretsInErrors(text: String) {
         let error = #expect(throws: ServerURL.Invalid.self) { try Systems.url(text) }

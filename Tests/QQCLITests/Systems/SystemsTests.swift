@@ -33,10 +33,19 @@ import Testing
         arguments: [
             ("nats://a --follow-redirects", "it is for RaftLock"), ("nats://a --retry-on timeout", "it is for RaftLock"),
             ("nats://a --max-message 1", "it is for Quorum Quest and RaftLock"),
-            ("file:///x --metrics-file m", "it is for Quorum Quest and RaftLock"),
+            ("file:///x --metrics-file m", "it is for Quorum Quest, RaftLock and etcd"),
             ("qq://a --creds x", "it is for NATS"), ("raftlock://a --nkey x", "it is for NATS"), ("qq://a --tls-first", "it is for NATS"),
             ("qq://a --retry-on timeout", "it is for RaftLock"), ("file:///x --creds x", "lease files are not reached over a network"),
             ("file:///x --max-message 1", "lease files are not reached over a network"),
+            ("nats://a --kubeconfig x", "it is for Kubernetes"), ("k8s://c --creds x", "it is for NATS"),
+            ("file:///x --kubeconfig x", "lease files are not reached over a network"),
+            ("k8s://c --tls-ca x", "on Kubernetes the kubeconfig contains it"),
+            ("k8s://c --tls-name x", "on Kubernetes the kubeconfig contains it"),
+            ("nats://a --token-file x", "it is for Consul"), ("consul:// --login-file x", "it is for etcd"),
+            ("etcd://e --token-file x", "it is for Consul"), ("etcd://e --max-message 1", "it is for Quorum Quest and RaftLock"),
+            ("consul:// --creds x", "it is for NATS"),
+            ("consul:// --kubeconfig x", "it is for Kubernetes"), ("consul:// --max-message 1", "it is for Quorum Quest and RaftLock"),
+            ("file:///x --token-file x", "lease files are not reached over a network"),
             ("file:///x --tls-ca x", "lease files are not reached over a network"), ("file:///x --retry-on timeout", "it is for RaftLock"),
         ])
     func refusals(line: String, reason: String) throws {
@@ -49,15 +58,33 @@ import Testing
         arguments: [
             "nats://a --creds x --tls-first --tls-ca x",
             "raftlock://a --follow-redirects --retry-on timeout --max-message 1 --metrics-file m",
-            "qq://a --max-message 1 --metrics-file m --tls-ca x", "file:///x --timeout 1s",
+            "qq://a --max-message 1 --metrics-file m --tls-ca x", "k8s://c/ns --kubeconfig x", "consul://a --token-file x --tls-ca x",
+            "etcd://e/p --login-file x --metrics-file m --tls-ca x",
+            "file:///x --timeout 1s",
         ])
     func own(line: String) throws {
         #expect(try error("status x -s \(line)") == nil)
     }
 
-    @Test("a system that is known only by its URL is refused, with the systems that can be used") func kubernetes() throws {
-        let found = try error("status x -s k8s://c/ns")
-        #expect(found?.exitCode == 80 && found?.what == "cannot use kubernetes")
-        #expect(found?.reason == "this version of qq supports only lease files, Quorum Quest, RaftLock and NATS")
+    @Test("a system that is known only by its URL is refused, with the systems that can be used") func unspoken() throws {
+        let url = ServerURL.System(name: "later", schemes: [.init("later")], authority: .none)
+        let server = try ServerURL.parse("later://", as: [url])
+        let line = try invocation("status x -s file:///x")
+        do throws(CoordinationError) {
+            try SystemDescription(url: url, displayName: "Later").check(line, at: server)
+            Issue.record("it is not refused")
+        } catch {
+            #expect(error.exitCode == 80 && error.what == "cannot use later")
+            #expect(
+                error.reason == "this version of qq supports only lease files, Quorum Quest, RaftLock, NATS, Kubernetes, etcd and Consul")
+        }
+    }
+
+    @Test("on Kubernetes a text with characters that no name has selects by labels") func labels() {
+        for text in ["app=web", "app!=web", "!app", "tier in (a,b)"] {
+            #expect(SystemDescription.kubernetes.isLabelSelector(text), "\(text)")
+        }
+        #expect(!SystemDescription.kubernetes.isLabelSelector("web-1.x"))
+        #expect(!SystemDescription.nats.isLabelSelector("a=b"))
     }
 }

@@ -26,6 +26,7 @@ final class FakeCoordinator: Campaigning {
         var mostAtOnce = 0
         var atOnce = 0
         var queueLeft = 0
+        var follows = 0
         var notWithdrawn: CoordinationError?
     }
 
@@ -35,6 +36,8 @@ final class FakeCoordinator: Campaigning {
     var seen: [Request] { state.withLock { $0.seen } }
     var mostAtOnce: Int { state.withLock { $0.mostAtOnce } }
     var queueLeft: Int { state.withLock { $0.queueLeft } }
+    /// How often the election was watched.
+    var follows: Int { state.withLock { $0.follows } }
     /// The error that leaving the queue returns.
     var notWithdrawn: CoordinationError? {
         get { state.withLock { $0.notWithdrawn } }
@@ -125,7 +128,10 @@ final class FakeCoordinator: Campaigning {
         }
     }
 
-    func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> { watch.stream }
+    func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
+        state.withLock { $0.follows += 1 }
+        return watch.stream
+    }
 
 }
 
@@ -143,10 +149,10 @@ struct NeverHappened: Error, CustomStringConvertible {
     var description: String
 }
 
-/// Waits until `condition` holds, for at most 30 seconds.
+/// Waits until `condition` holds, for at most two minutes.
 func eventually(_ what: String, _ condition: () -> Bool) async throws {
     let clock = ContinuousClock()
-    let end = clock.now + .seconds(30)
+    let end = clock.now + .seconds(120)
     while !condition() {
         if clock.now >= end { throw NeverHappened(description: "waited in vain for " + what) }
         try await Task.sleep(for: .microseconds(200))

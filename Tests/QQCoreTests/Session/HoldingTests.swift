@@ -37,6 +37,16 @@ struct HoldingTests {
         #expect(play.session.held(at: at(10_000)) == nil)
     }
 
+    @Test("a renewal that others do not see extends the lease only as far as they count") func unseenRenewal() {
+        for (end, expected) in [(11_000, 11_000), (77_777, 13_000), (5000, 10_000)] {
+            var play = Play.renewing()
+            var unseen = grant(until: 0)
+            unseen.endsBy = at(end)
+            _ = play.feed(.renewed(.renewed(unseen)), at: 4100)
+            #expect(play.session.held(at: at(9999)) == grant(until: expected))
+        }
+    }
+
     @Test("a renewal never shortens the lease") func neverShortened() {
         var play = Play.renewing()
         var shorter = grant(until: 0)

@@ -1,9 +1,10 @@
 import QQCore
 import Testing
+import Traits
 
 /// Two sessions and one server in simulated time. Requests are delayed, lost, or applied after their sender gave up on them. Answers are lost or late,
 /// and machines sleep. At every step at most one of the sessions is allowed to hold the lease.
-@Suite("Two sessions on one lease")
+@Suite("Two sessions on one lease", .ownThread)
 struct ModelTests {
     @Test("two sessions never hold one lease at the same time", arguments: 0..<6)
     func neverTwo(part: Int) async {

@@ -2,7 +2,7 @@ import QQCore
 import Synchronization
 import Testing
 
-@Suite("A session driver", .timeLimit(.minutes(1)))
+@Suite("A session driver", .timeLimit(.minutes(10)))
 struct SessionDriverTests {
     /// A running driver, its reports, and the objects with which the test steers it.
     final class Run: Sendable {
@@ -14,11 +14,14 @@ struct SessionDriverTests {
         private let outcome = Mutex<SessionOutcome?>(nil)
         private let task = Mutex<Task<Void, Never>?>(nil)
 
-        init(waiting: LeaseSession.Waiting = .no, campaignsAgain: Bool = false, clearing: SessionDriver.Clearing? = nil) throws {
+        init(
+            waiting: LeaseSession.Waiting = .no, campaignsAgain: Bool = false, watchesAfter: Duration = .zero,
+            clearing: SessionDriver.Clearing? = nil
+        ) throws {
             coordinator = FakeCoordinator()
-            driver = SessionDriver(
-                Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration, coordinator: coordinator, clock: clock,
-                clearing: clearing)
+            var configuration = Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration
+            configuration.watchesAfter = watchesAfter
+            driver = SessionDriver(configuration, coordinator: coordinator, clock: clock, clearing: clearing)
             task.withLock {
                 $0 = Task {
                     let outcome = await driver.run { event, livenessLock in
@@ -59,6 +62,29 @@ struct SessionDriverTests {
         #expect(try await run.ended() == .failed(problem))
         #expect(run.livenessLock.isClosed)
         #expect(!run.events.contains(.elected(grant(until: 10_000))))
+    }
+
+    @Test("a grant that was perhaps given back is read and released before the next request") func uncertainClearing() async throws {
+        let run = try Run(waiting: .forever) { _ throws(CoordinationError) in throw down }
+        try await run.coordinator.answer(.acquire, .granted(grant(until: 0), run.livenessLock))
+        try await run.coordinator.answer(.release(token: 7), .failure(uncertain))
+        try await run.coordinator.answer(.read, .state(ours))
+        try await run.coordinator.answer(.release(token: 7), .released(.released))
+        run.cancel()
+        #expect(run.coordinator.seen == [.acquire, .release(token: 7), .read, .release(token: 7)])
+    }
+
+    @Test("a term whose turn came before its request is watched no sooner than any other") func watchedAfterTurn() async throws {
+        let run = try Run(watchesAfter: .milliseconds(250))
+        var earlier = grant(until: 9500)
+        earlier.endsBy = at(9500)
+        try await run.coordinator.answer(.acquire, .granted(earlier, run.livenessLock))
+        try await run.reported(.elected(grant(until: 9500)))
+        try await eventually("the renewal and the watch are awaited") { run.clock.sleeperCount == 2 }
+        #expect(run.coordinator.follows == 0)
+        run.move(to: 1250)
+        try await eventually("the watch") { run.coordinator.follows == 1 }
+        run.cancel()
     }
 
     @Test("a session driver campaigns, holds, renews and releases") func wholeTerm() async throws {
@@ -171,7 +197,8 @@ struct SessionDriverTests {
         run.coordinator.observe(theirs)
         try await run.coordinator.answer(.read, .state(ours))
         try await eventually("the renewal") {
-            run.clock.move(to: run.clock.now() + .milliseconds(10))
+            // Not past the end of the lease, however slowly the driver follows.
+            if run.clock.now() < at(5000) { run.clock.move(to: run.clock.now() + .milliseconds(10)) }
             return run.coordinator.seen.last == .renew(token: 7)
         }
         try await run.coordinator.answer(.renew(token: 7), .failure(uncertain))

@@ -1,4 +1,5 @@
 import QQCore
+import QQNetwork
 import Testing
 
 @testable import QQNATS

@@ -1,11 +1,12 @@
 import QQCore
 import Testing
+import Traits
 
 @testable import QQNATS
 
 /// A watch of a bucket in simulated time: messages are lost, answers are late, connections are cut, consumers vanish, values expire, the bucket is deleted and
 /// created again, and copies of it lag behind. When the storm is over, the watch must have delivered every value that is in the bucket.
-@Suite("A watch in a storm") struct OrderedConsumerModelTests {
+@Suite("A watch in a storm", .ownThread) struct OrderedConsumerModelTests {
     @Test("a watch neither misses nor repeats a value", arguments: 0..<6)
     func storm(part: Int) async {
         var seen = 0

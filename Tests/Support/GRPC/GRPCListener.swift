@@ -3,6 +3,7 @@ import GRPCNIOTransportHTTP2Posix
 import NIOCore
 import NIOPosix
 import QQGRPC
+import QQNetwork
 import Synchronization
 
 /// A gRPC server within the test process, on a port that it keeps over restarts. The server is ended with the sandbox at the
@@ -54,7 +55,7 @@ final class GRPCListener: Sendable {
     func start() async throws {
         guard !isRunning else { return }
         let (settings, port) = state.withLock { ($0.settings, $0.port) }
-        let end = ContinuousClock.now + .seconds(10)
+        let end = ContinuousClock.now + waitingTime
         while true {
             let channels = GRPCChannels()
             let transport = HTTP2ServerTransport.Posix(

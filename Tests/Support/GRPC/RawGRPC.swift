@@ -53,8 +53,7 @@ public final class RawGRPC: Sendable {
         running.cancel()
     }
 
-    public func call(_ service: String, _ method: String, _ request: [UInt8], within limit: Duration = .seconds(20)) async throws -> Answer
-    {
+    public func call(_ service: String, _ method: String, _ request: [UInt8], within limit: Duration = waitingTime) async throws -> Answer {
         var options = CallOptions.defaults
         options.timeout = limit
         options.waitForReady = waits

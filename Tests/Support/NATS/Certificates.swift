@@ -43,6 +43,26 @@ public struct Certificates: Sendable, Hashable {
         }
     }
 
+    /// Creates a client certificate of the authority.
+    /// - Parameter organizations: the `O` parts of its subject.
+    public func issueClient(commonName: String, organizations: [String], in sandbox: Sandbox) async throws -> Pair {
+        let folder = String(authority.prefix(authority.count - "/ca.pem".count))
+        let stem = folder + "/client-" + commonName.replacing(":", with: "-").replacing("/", with: "-")
+        let pair = Pair(certificate: stem + ".pem", key: stem + ".key")
+        func escaped(_ text: String) -> String { text.replacing("/", with: "\\/") }
+        let subject = (organizations.map { "/O=" + escaped($0) } + ["/CN=" + escaped(commonName)]).joined()
+        try sandbox.write("basicConstraints=CA:FALSE\nextendedKeyUsage=clientAuth\n", to: pair.key + ".ext")
+        let newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        try await Self.openssl(
+            ["req", "-new"] + newKey + ["-subj", subject, "-keyout", pair.key, "-out", pair.key + ".csr"], sandbox)
+        try await Self.openssl(
+            [
+                "x509", "-req", "-in", pair.key + ".csr", "-CA", authority, "-CAkey", folder + "/ca.key", "-CAcreateserial", "-days", "2",
+                "-extfile", pair.key + ".ext", "-out", pair.certificate,
+            ], sandbox)
+        return pair
+    }
+
     private static func openssl(_ arguments: [String], _ sandbox: Sandbox) async throws {
         var launch = sandbox.launch(["openssl"] + arguments)
         let log = sandbox.path("openssl.log")

@@ -44,9 +44,9 @@ public final class NATSCluster: Sendable {
     /// Waits until a stream with three replicas can be created.
     private func waitForStreams() async throws {
         let probe: JSONValue = ["name": "probe", "subjects": ["probe"], "num_replicas": 3, "storage": "memory"]
-        try await waitUntil("three replicas: \(servers.map { $0.log.suffix(800) })", within: .seconds(60)) {
+        try await waitUntil("three replicas: \(servers.map { $0.log.suffix(800) })", within: .seconds(180)) {
             guard let client = try? RawNATS(servers[0].port),
-                (try? client.jetStream("STREAM.CREATE.probe", probe, within: .seconds(2))) != nil
+                (try? client.jetStream("STREAM.CREATE.probe", probe, within: .seconds(5))) != nil
             else {
                 return false
             }
@@ -65,7 +65,7 @@ public final class NATSCluster: Sendable {
 
     /// The stream leader, as reported by the stream itself; nil while there is none.
     public func leader(of stream: String, asking client: RawNATS) -> NATSServer? {
-        let info = try? client.streamInfo(stream, within: .seconds(1))
+        let info = try? client.streamInfo(stream, within: .seconds(3))
         return (info?["cluster"]?["leader"]?.stringValue).flatMap { self[$0] }
     }
 

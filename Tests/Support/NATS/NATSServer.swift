@@ -119,7 +119,7 @@ public final class NATSServer: Sendable {
     }
 
     /// Waits for the server to end.
-    public func ended(within limit: Duration = .seconds(20)) async throws {
+    public func ended(within limit: Duration = waitingTime) async throws {
         try await waitUntil("the end of \(name)", within: limit) { !isRunning }
     }
 

@@ -23,7 +23,7 @@ public struct StoredMessage: Sendable, Hashable {
 extension RawNATS {
     /// Sends a request to the JetStream API.
     /// - Throws: `JetStreamError` for a refusal, `SocketError` if JetStream does not answer.
-    public func jetStream(_ verb: String, _ body: JSONValue? = nil, within limit: Duration = .seconds(5)) throws -> JSONValue {
+    public func jetStream(_ verb: String, _ body: JSONValue? = nil, within limit: Duration = .seconds(20)) throws -> JSONValue {
         let answer = try request("$JS.API." + verb, body.map { JSONWriter.string($0) } ?? "", within: limit)
         guard answer.status == nil, let json = answer.json else {
             throw SocketError("\(verb): no JetStream, status \(answer.status as Any)")
@@ -39,7 +39,7 @@ extension RawNATS {
     }
 
     /// The stream's info; nil if the stream does not exist.
-    public func streamInfo(_ stream: String, within limit: Duration = .seconds(5)) throws -> JSONValue? {
+    public func streamInfo(_ stream: String, within limit: Duration = .seconds(20)) throws -> JSONValue? {
         do { return try jetStream("STREAM.INFO." + stream, within: limit) } catch let error as JetStreamError where error.code == 10059 {
             return nil
         }
@@ -50,9 +50,9 @@ extension RawNATS {
     }
 
     /// The last message under a subject; nil if there is none.
-    public func last(_ subject: String, in stream: String) throws -> StoredMessage? {
+    public func last(_ subject: String, in stream: String, within limit: Duration = .seconds(20)) throws -> StoredMessage? {
         do {
-            let message = try jetStream("STREAM.MSG.GET." + stream, ["last_by_subj": .string(subject)])["message"]
+            let message = try jetStream("STREAM.MSG.GET." + stream, ["last_by_subj": .string(subject)], within: limit)["message"]
             func bytes(_ name: String) -> [UInt8] { decodeBase64(message?[name]?.stringValue ?? "") }
             return StoredMessage(
                 sequence: message?["seq"]?.uint64Value ?? 0, headers: String(decoding: bytes("hdrs"), as: UTF8.self),
@@ -62,13 +62,18 @@ extension RawNATS {
     }
 
     /// The entry of a bucket's key, which can be a tombstone.
-    public func key(_ key: String, in bucket: String) throws -> StoredMessage? { try last("$KV.\(bucket).\(key)", in: "KV_" + bucket) }
+    public func key(_ key: String, in bucket: String, within limit: Duration = .seconds(20)) throws -> StoredMessage? {
+        try last("$KV.\(bucket).\(key)", in: "KV_" + bucket, within: limit)
+    }
 
     /// Puts a value into a bucket and returns its revision.
     /// - Parameter expected: the revision that the key must have; 0 if the key must not exist.
     @discardableResult
-    public func put(_ key: String, _ value: String, in bucket: String, expected: UInt64? = nil) throws -> UInt64 {
-        try store("$KV.\(bucket).\(key)", value, expected.map { [("Nats-Expected-Last-Subject-Sequence", "\($0)")] } ?? [])
+    public func put(
+        _ key: String, _ value: String, in bucket: String, expected: UInt64? = nil, within limit: Duration = .seconds(20)
+    ) throws -> UInt64 {
+        try store(
+            "$KV.\(bucket).\(key)", value, expected.map { [("Nats-Expected-Last-Subject-Sequence", "\($0)")] } ?? [], within: limit)
     }
 
     /// Leaves a tombstone and returns its revision.
@@ -81,8 +86,10 @@ extension RawNATS {
 
     /// Publishes into a stream, waits for the acknowledgement, and returns its sequence.
     @discardableResult
-    public func store(_ subject: String, _ value: String, _ headers: [(String, String)] = []) throws -> UInt64 {
-        let answer = try request(subject, value, headers: headers)
+    public func store(
+        _ subject: String, _ value: String, _ headers: [(String, String)] = [], within limit: Duration = .seconds(20)
+    ) throws -> UInt64 {
+        let answer = try request(subject, value, headers: headers, within: limit)
         guard answer.status == nil, let json = answer.json else { throw SocketError("\(subject): no stream stores it") }
         try Self.check(json)
         return json["seq"]?.uint64Value ?? 0

@@ -25,7 +25,7 @@ public final class RawNATS: Sendable {
     public let info: JSONValue
 
     /// Connects without TLS.
-    public init(_ port: UInt16, as credentials: Credentials = .none, within limit: Duration = .seconds(5)) throws {
+    public init(_ port: UInt16, as credentials: Credentials = .none, within limit: Duration = .seconds(20)) throws {
         let end = ContinuousClock.now + limit
         var wire = try NATSWire(port: port)
         do {
@@ -90,13 +90,13 @@ public final class RawNATS: Sendable {
             try state.wire.send((["SUB", subject] + (queue.map { [$0] } ?? []) + ["\(state.subscriptions)"]).joined(separator: " "))
             // The server knows the subscription once it has answered this PING.
             try state.wire.send("PING")
-            try Self.read(&state, until: ContinuousClock.now + .seconds(5), "a PONG") { $0.verb == "PONG" }
+            try Self.read(&state, until: ContinuousClock.now + .seconds(20), "a PONG") { $0.verb == "PONG" }
             return state.subscriptions
         }
     }
 
     /// The next message of a subscription; nil if none arrives in time.
-    public func next(_ subscription: Int, within limit: Duration = .seconds(5)) throws -> NATSDelivery? {
+    public func next(_ subscription: Int, within limit: Duration = .seconds(20)) throws -> NATSDelivery? {
         try state.withLock { state in
             let end = ContinuousClock.now + limit
             while true {
@@ -111,7 +111,7 @@ public final class RawNATS: Sendable {
 
     /// Sends a request and waits for its answer. Status 503 means that nothing listens on the subject.
     public func request(
-        _ subject: String, _ payload: String = "", headers: [(String, String)] = [], within limit: Duration = .seconds(5)
+        _ subject: String, _ payload: String = "", headers: [(String, String)] = [], within limit: Duration = .seconds(20)
     ) throws -> NATSDelivery {
         try state.withLock { state in
             state.requests += 1
@@ -134,7 +134,7 @@ public final class RawNATS: Sendable {
         let subscription = try subscribe(answers)
         try publish(subject, payload, reply: answers)
         var found: [NATSDelivery] = []
-        while let answer = try next(subscription, within: found.count < expected ? .seconds(5) : quiet) { found.append(answer) }
+        while let answer = try next(subscription, within: found.count < expected ? .seconds(20) : quiet) { found.append(answer) }
         return found
     }
 

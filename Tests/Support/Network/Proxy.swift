@@ -23,6 +23,8 @@ public final class Proxy: Sendable {
         /// Directions in which nothing is forwarded, not even the end of a stream. As with a cut cable, everything is kept and arrives when the conditions are
         /// good again. New connections are accepted and meet the same silence.
         public var silent: Set<Direction> = []
+        /// Names of connections on which both directions are silent; see ``Proxy/init(to:in:tap:name:)``.
+        public var silentNames: Set<String> = []
         /// Directions in which all bytes are dropped.
         public var lossy: Set<Direction> = []
         /// Time by which everything is delayed.
@@ -67,7 +69,12 @@ public final class Proxy: Sendable {
     ///   - upstream: the server's port on 127.0.0.1.
     ///   - tap: called with the bytes that were forwarded; connections are numbered from 1. The tap can change `conditions`, which then hold for all later
     ///     bytes.
-    public init(to upstream: UInt16, in sandbox: Sandbox, tap: (@Sendable (Int, Direction, [UInt8]) -> Void)? = nil) throws {
+    ///   - name: names a connection by the first bytes that its client sent; nil while these are too few. Nothing is forwarded to the server before a connection
+    ///     has a name.
+    public init(
+        to upstream: UInt16, in sandbox: Sandbox, tap: (@Sendable (Int, Direction, [UInt8]) -> Void)? = nil,
+        name: (@Sendable ([UInt8]) -> String?)? = nil
+    ) throws {
         // A port bound by its number stays reserved while nothing listens on it.
         let probe = try Socket.bind()
         port = Socket.port(of: probe)
@@ -82,7 +89,7 @@ public final class Proxy: Sendable {
         state = Mutex(State(upstream: upstream))
         Thread.detachNewThread { [self] in
             state.withLock { $0.thread = pthread_self() }
-            var loop = ProxyLoop(listener: listener, bell: bell.reading, tap: tap)
+            var loop = ProxyLoop(listener: listener, bell: bell.reading, tap: tap, namer: name)
             while loop.turn({ change in state.withLock { change(&$0) } }) {}
             state.withLock { $0.hasEnded = true }
         }
@@ -106,7 +113,7 @@ public final class Proxy: Sendable {
         if pthread_equal(thread, pthread_self()) != 0 { return }
         var byte: UInt8 = 0
         write(bell.writing, &byte, 1)
-        while state.withLock({ $0.inForce < number && !$0.hasEnded }) { usleep(50) }
+        while state.withLock({ $0.inForce < number && !$0.hasEnded }) { usleep(200) }
     }
 
     // MARK: The switches

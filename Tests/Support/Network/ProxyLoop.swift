@@ -5,15 +5,20 @@ struct ProxyLoop {
     private let listener: CInt
     private let bell: CInt
     private let tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?
+    private let namer: (@Sendable ([UInt8]) -> String?)?
     private var isListening = true
     private var connections: [ProxyConnection] = []
     private var count = 0
 
     /// - Parameter listener: a socket that already listens.
-    init(listener: CInt, bell: CInt, tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?) {
+    init(
+        listener: CInt, bell: CInt, tap: (@Sendable (Int, Proxy.Direction, [UInt8]) -> Void)?,
+        namer: (@Sendable ([UInt8]) -> String?)?
+    ) {
         self.listener = listener
         self.bell = bell
         self.tap = tap
+        self.namer = namer
     }
 
     /// Runs one turn. Returns false if the proxy is closed. `withState` changes the shared state under its lock.
@@ -69,7 +74,7 @@ struct ProxyLoop {
             }
             Socket.makeNonBlocking(server)
             count += 1
-            connections.append(ProxyConnection(count, client: client, server: server, prefix: conditions.prefix))
+            connections.append(ProxyConnection(count, client: client, server: server, prefix: conditions.prefix, namer: namer))
             withState { $0.accepted += 1 }
         }
         var passed: [Proxy.Direction: Int] = [:]
@@ -109,6 +114,10 @@ struct ProxyLoop {
 struct ProxyConnection {
     let number: Int
     private var legs: [Leg]
+    /// nil if connections have no names.
+    private let namer: (@Sendable ([UInt8]) -> String?)?
+    /// nil until the first bytes suffice.
+    private var name: String?
 
     /// One direction of the connection.
     private struct Leg {
@@ -131,8 +140,11 @@ struct ProxyConnection {
         }
     }
 
-    init(_ number: Int, client: CInt, server: CInt, prefix: [Proxy.Direction: [UInt8]]) {
+    init(
+        _ number: Int, client: CInt, server: CInt, prefix: [Proxy.Direction: [UInt8]], namer: (@Sendable ([UInt8]) -> String?)?
+    ) {
         self.number = number
+        self.namer = namer
         legs = [Leg(direction: .toServer, source: client, target: server), Leg(direction: .toClient, source: server, target: client)]
         for (direction, bytes) in prefix where !bytes.isEmpty { inject(bytes, direction) }
     }
@@ -145,8 +157,27 @@ struct ProxyConnection {
         for leg in legs { if reset { Socket.reset(leg.source) } else { close(leg.source) } }
     }
 
+    /// The conditions for a connection of this name.
+    private static func adapt(_ conditions: Proxy.Conditions, _ name: String?, isNamed: Bool) -> Proxy.Conditions {
+        guard isNamed else { return conditions }
+        var adapted = conditions
+        if let name {
+            if conditions.silentNames.contains(name) { adapted.silent = [.toServer, .toClient] }
+        } else {
+            adapted.silent.insert(.toServer)
+        }
+        return adapted
+    }
+
+    private mutating func findName() {
+        guard let namer, name == nil, let leg = legs.first(where: { $0.direction == .toServer }) else { return }
+        // A client that ends its stream says no more.
+        name = namer(leg.queue.flatMap(\.bytes)) ?? (leg.hasEnded ? "" : nil)
+    }
+
     func addInterest(_ conditions: Proxy.Conditions, to items: inout [pollfd], _ limit: inout Duration) {
         let now = ContinuousClock.now
+        let conditions = Self.adapt(conditions, name, isNamed: namer != nil)
         for leg in legs {
             if !leg.hasEnded { items.append(pollfd(fd: leg.source, events: Int16(POLLIN), revents: 0)) }
             guard let due = leg.due(conditions) else { continue }
@@ -161,7 +192,14 @@ struct ProxyConnection {
     /// Reads and writes as much as possible. Returns false if the connection has ended and was closed.
     mutating func pump(_ conditions: () -> Proxy.Conditions, _ onPassed: (Proxy.Direction, [UInt8]) -> Void) -> Bool {
         for place in legs.indices {
-            guard receive(&legs[place], conditions()), send(&legs[place], conditions, onPassed) else {
+            let before = Self.adapt(conditions(), name, isNamed: namer != nil)
+            guard receive(&legs[place], before) else {
+                end(reset: true)
+                return false
+            }
+            findName()
+            let (name, isNamed) = (name, namer != nil)
+            guard send(&legs[place], { Self.adapt(conditions(), name, isNamed: isNamed) }, onPassed) else {
                 end(reset: true)
                 return false
             }

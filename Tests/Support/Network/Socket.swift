@@ -128,7 +128,7 @@ extension Duration {
 }
 
 /// Body and status of an HTTP answer, for the monitoring pages of servers on this machine.
-public func httpGet(_ port: UInt16, _ path: String, within limit: Duration = .seconds(5)) throws -> (status: Int, body: [UInt8]) {
+public func httpGet(_ port: UInt16, _ path: String, within limit: Duration = .seconds(60)) throws -> (status: Int, body: [UInt8]) {
     let end = ContinuousClock.now + limit
     let socket = try Socket.connect(port)
     defer { close(socket) }

@@ -76,7 +76,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case TLSUserEvent.handshakeCompleted = event {
-            do throws(TLSFailure) { try CertificateNames.check(tls?.peerCertificate, isFor: expectedNames) } catch {
+            do throws(TLSFailure) { try CertificateNames.check(tls?.peerCertificate, isFor: expectedNames, options.tls.files) } catch {
                 return end(NATSError(error), context)
             }
             advance(.secured, context)

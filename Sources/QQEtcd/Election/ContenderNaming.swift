@@ -1,0 +1,78 @@
+import QQCore
+
+/// The keys of elections: `[PREFIX/]NAME/<lease id in lower-case hex>` for each contender, as `etcdctl lock` and `etcdctl elect` have them. Pure.
+///
+/// The holder is asked to step down by the key `[PREFIX/]NAME.step-down`. It is next to the contenders and not among them, because etcdctl counts everything
+/// below `NAME/` as a contender. A role for the prefix includes it, and so does one for all keys that begin with NAME. It is bound to a lease of the process that
+/// asks, and the holder deletes it as its answer: no other process shows by this that it can be asked, and nothing is left behind.
+public struct ContenderNaming: Sendable, Hashable {
+    /// Without slashes at the ends; can be empty.
+    public let prefix: String
+
+    private static let longest = 512
+    private static let requestEnding = ".step-down"
+
+    public init(prefix: String) { self.prefix = String(prefix.drop { $0 == "/" }.reversed().drop { $0 == "/" }.reversed()) }
+
+    /// The part of all keys before the name.
+    var root: String { prefix.isEmpty ? "" : prefix + "/" }
+
+    /// All keys of an election's contenders, and keys that are none.
+    func below(_ name: String) -> EtcdKeys { .below(Array("\(root)\(name)/".utf8)) }
+
+    func key(_ name: String, lease: Int64) -> [UInt8] { Array("\(root)\(name)/\(LeaseID.text(lease))".utf8) }
+
+    /// The key by which the holder is asked to step down.
+    func request(_ name: String) -> [UInt8] { Array("\(root)\(name)\(Self.requestEnding)".utf8) }
+
+    /// The lease that a key of `below(name)` is named by; nil if the key is not a contender.
+    public func lease(ofKey key: [UInt8], in name: String) -> Int64? {
+        let start = Array("\(root)\(name)/".utf8)
+        guard key.starts(with: start) else { return nil }
+        return LeaseID.parse(key.dropFirst(start.count))
+    }
+
+    /// The election of a key whose last part is its own lease; nil if the key is something else.
+    public func name(of key: EtcdKeyValue) -> String? {
+        guard let (name, lease) = place(of: key.key), lease == key.lease else { return nil }
+        return name
+    }
+
+    /// The election and the lease that a key is named by; nil if it is named by none. Foreign keys can have such names by chance.
+    func place(of key: [UInt8]) -> (name: String, lease: Int64)? {
+        guard let slash = key.lastIndex(of: UInt8(ascii: "/")), let lease = LeaseID.parse(key[(slash + 1)...]),
+            let text = String(validating: key[..<slash], as: UTF8.self), text.hasPrefix(root)
+        else { return nil }
+        let name = String(text.dropFirst(root.count))
+        return Self.problem(withPath: name) == nil ? (name, lease) : nil
+    }
+
+    /// Why `path` cannot be a name or a prefix; nil if it can.
+    public static func problem(withPath path: String) -> String? {
+        if path.isEmpty { return "it is empty" }
+        if path.utf8.count > longest { return "it has more than \(longest) bytes" }
+        if path.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) { return "it has control characters" }
+        if path.split(separator: "/", omittingEmptySubsequences: false).contains("") {
+            return "it has a slash at an end, or two in a row"
+        }
+        return nil
+    }
+}
+
+/// Lease ids as etcdctl writes them: in lower-case hex without padding, with a minus sign for negative ones.
+public enum LeaseID {
+    public static func text(_ id: Int64) -> String { String(id, radix: 16) }
+
+    /// - Returns: nil for everything that is not the text of a lease id.
+    public static func parse(_ bytes: some Collection<UInt8>) -> Int64? {
+        guard (1...17).contains(bytes.count), let text = String(validating: bytes, as: UTF8.self), let id = Int64(text, radix: 16), id != 0,
+            Self.text(id) == text
+        else { return nil }
+        return id
+    }
+
+    public static func parse(_ text: String) -> Int64? { parse(Array(text.utf8)) }
+
+    /// An id for a new lease. The server accepts negative ones, which have other keys in other clients.
+    static func random() -> Int64 { .random(in: 1 ... .max) }
+}
