@@ -32,6 +32,7 @@ extension RaftLockCoordinator {
     /// The servers filter as far as they can: to them "pattern" means contains, and they ignore `only_contested`.
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         let what = "cannot list elections"
+        await service.findLeader(until: clock.now() + requestTimeout / 2)
         let lockFilter = await lockFilter(filter)
         var found: [String: LockSnapshot] = [:]
         var bytes = 0

@@ -67,6 +67,14 @@ extension RaftLockService {
         throw failure ?? noTime
     }
 
+    /// Finds the Raft leader, if it is not known: lists of other nodes can lack the last changes, our own among them. Without a leader
+    /// nothing happens.
+    func findLeader(until deadline: BootInstant) async {
+        guard directory.leader == nil else { return }
+        // Only the leader answers, whether or not the lock exists.
+        _ = try? await lockInfo("leader", until: deadline)
+    }
+
     // MARK: Time
 
     private static let clockLasts: Duration = .seconds(60)

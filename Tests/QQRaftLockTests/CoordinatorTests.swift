@@ -243,8 +243,11 @@ import Testing
         }
     }
 
-    @Test("all locks are listed, in whatever order the server sends them") func lists() async throws {
-        try await inCluster { cluster in
+    @Test("all locks are listed, in whatever order the server sends them, the newest one too") func lists() async throws {
+        // A follower does not have it until the next heartbeat: there is none.
+        var settings = RaftLockCluster.Settings()
+        settings.heartbeat = nil
+        try await inCluster(settings) { cluster in
             for number in 0..<2500 { cluster.acquire("list/\(number)", by: "alice", for: .seconds(600)) }
             let qq = try coordinator(cluster.url)
             let found = try await qq.list()

@@ -13,7 +13,8 @@ struct KubectlTests {
             #expect(table.lines.last?.split(separator: " ").prefix(2) == ["x", "alice"], "\(table.text) \(table.errors)")
             let status = try await place.run("status", "x", "--json")
             #expect(try status.json()["leader"] == "alice" || status.text.contains("\"alice\""), "\(status.text)")
-            let watching = try place.startKubectl("get", "lease", "x", "--watch")
+            // With a name, kubectl would not show what changes between its read and its watch.
+            let watching = try place.startKubectl("get", "lease", "--watch")
             try await waitUntil("the first row") { watching.output.contains("alice") }
             try await holder.terminate()
             try await waitUntil("a row without holder: \(watching.output)") {
