@@ -153,16 +153,12 @@ extension RaftLockCoordinator {
     ) async throws(CoordinationError) -> ReleaseAnswer {
         let claim = Claim(name: grant.name, identity: grant.identity)
         if LockRefusal(failure)?.isAboutHolder == true {
-            let wasReleaseUncertain = state.withLock { $0.held[claim]?.isReleaseUncertain ?? false }
             forget(claim)
-            // An earlier attempt was carried out after all.
-            if wasReleaseUncertain { return .released }
             return .notHeld(await present(grant.name, otherwise: .free, until: requestDeadline))
         }
         let told = told(failure, what, isChange: true)
         guard told.isUncertain else { throw told }
         // The release might have been carried out although it failed.
-        state.withLock { $0.held[claim]?.isReleaseUncertain = true }
         guard let (snapshot, _) = try? await service.lockInfo(grant.name, until: requestDeadline) else { throw told }
         guard snapshot.owner != grant.identity || asHeld(snapshot).version != version else {
             throw self.told(failure, what, isChange: true)

@@ -55,7 +55,6 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         /// Whether an earlier request can still be carried out at any time. A later end of the lease can then be the result of that request instead of the one
         /// just sent.
         var isUncertain: Bool
-        var isReleaseUncertain = false
     }
 
     /// Requests for one lease whose outcome is unknown.

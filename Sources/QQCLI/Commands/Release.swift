@@ -1,4 +1,5 @@
 import QQCore
+import Synchronization
 
 extension Setup {
     /// `release NAME`: releases the lease of the saved grant, or of `--id` and `--token`.
@@ -17,7 +18,7 @@ extension Setup {
             try await tellNotOurs(name, orElse: "name the lease with \(words)")
             return ExitCode.no
         }
-        let answer = try await retrying { () throws(CoordinationError) in try await coordinator.release(grant) }
+        let answer = try await answerToRelease(of: grant)
         GrantStore().forget(grant, server: server)
         switch answer {
         case .released:
@@ -34,6 +35,20 @@ extension Setup {
             )
             return ExitCode.no
         }
+    }
+
+    /// Releases a grant. A try that ended without an answer might have been carried out: if a later one then finds that the lease is no longer held,
+    /// it was released.
+    private func answerToRelease(of grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
+        let mightBeDone = Atomic(false)
+        let answer = try await retrying { () throws(CoordinationError) in
+            do throws(CoordinationError) { return try await coordinator.release(grant) } catch {
+                if error.isUncertain { mightBeDone.store(true, ordering: .relaxed) }
+                throw error
+            }
+        }
+        if case .notHeld = answer, mightBeDone.load(ordering: .relaxed) { return .released }
+        return answer
     }
 
     /// Reports why no lease is ours: with `--id`, who holds the election; without `--id`, that no grant is saved, and the hint.
