@@ -254,8 +254,9 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     public func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
         // Less than the rest of the lease: the process that blocks us must be reported before it ends.
-        let patience = max(grant.deadline.duration(since: clock.now()) / 4, .milliseconds(20))
-        guard let transaction = try await transaction(grant.name, .amend, patience: patience) else {
+        let left = grant.deadline.duration(since: clock.now())
+        let patience = max(left / 4, .milliseconds(20))
+        guard let transaction = try await transaction(grant.name, .amend, patience: left > .zero ? patience : nil) else {
             return .lost(ElectionState(name: grant.name, phase: .free))
         }
         let present = try state(transaction)

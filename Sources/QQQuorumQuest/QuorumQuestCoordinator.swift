@@ -151,9 +151,10 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     private static let alike = "the server gives the same answer for a lease that is not ours and for a failed store"
 
-    /// A request for a held lease must leave time for the next one.
+    /// A request for a held lease must leave time for the next one. Nothing is lost by waiting once it has expired.
     private func timeout(of grant: Grant) -> Duration {
-        min(requestTimeout, max(grant.deadline.duration(since: clock.now()) / 2, .milliseconds(100)))
+        let left = grant.deadline.duration(since: clock.now())
+        return left > .zero ? min(requestTimeout, max(left / 2, .milliseconds(100))) : requestTimeout
     }
 
     private func extended(_ grant: Grant, by length: Duration, from sentAt: BootInstant) -> Grant {
