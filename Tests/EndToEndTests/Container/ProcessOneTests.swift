@@ -113,15 +113,14 @@ struct ProcessOneTests {
                 Sandbox.processOne
                     + [
                         Sandbox.binary, "acquire", "x", "--", "sh", "-c",
-                        "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.05; done",
+                        // A shell that starts a program just then (vfork) can be neither stopped nor interrupted.
+                        "trap 'echo caught; exit 5' INT; trap 'echo continued' CONT; sleep 600 & echo ready; while :; do wait; done",
                     ],
                 in: box)
             try await at.expect("ready")
             // No shell could continue what Ctrl-Z stops here.
             at.type("\u{1a}")
-            try await at.expect("^Z")
-            let below = try #require(LivingProcess.below(at.child.pid).first { $0.name == "sh" })
-            try await waitUntil("the command runs on") { LivingProcess(below.pid)?.isStopped == false }
+            try await at.expect("continued")
             at.type("\u{3}")
             try await at.expect("caught")
             #expect(try await at.ending() == .exited(5))

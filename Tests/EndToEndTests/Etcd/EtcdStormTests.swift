@@ -99,7 +99,7 @@ private struct Storm {
             #expect(stamps.offences == [])
             #expect(storm.kills > 0)
             let codes = etcd.box.codes
-            #expect(Set(codes.keys).isSubset(of: [0, 79, 128 + SIGKILL]) && codes[0] != nil, "\(codes)")
+            #expect(Set(codes.keys).isSubset(of: [0, 79, 128 + SIGKILL]) && codes[0] != nil, "\(codes) \(all.map(\.errors))")
             #expect(etcd.box.read("peer-codes").contains("0"))
             // What was killed leaves leases behind.
             try await etcd.waitForNoKeys()

@@ -104,8 +104,12 @@ extension Sandbox {
         read("codes").split(separator: "\n").compactMap { Int32($0) }.reduce(into: [:]) { $0[$1, default: 0] += 1 }
     }
 
-    /// Every `qq` process that campaigns or holds.
-    var contending: [LivingProcess] { living.filter { $0.name == "qq" } }
+    /// Every `qq` process that campaigns or holds. A guardian has the name of its parent at first.
+    var contending: [LivingProcess] {
+        let named = living.filter { $0.name == "qq" }
+        let pids = Set(named.map(\.pid))
+        return named.filter { !pids.contains($0.parent) }
+    }
 
     /// Waits until a `qq` that runs with --verbose waits for its turn.
     func waitForWaiter(_ qq: Started) async throws {
