@@ -1,4 +1,5 @@
 import Glibc
+import QQCore
 import Support
 import Testing
 
@@ -98,7 +99,7 @@ struct ReadOnlyTests {
         try await inSandbox { box in
             let run = try await image.run(
                 "-s", Self.folder, "acquire", "x", "--on-elected", "true", "--", "/usr/bin/qq", "version", in: box)
-            #expect(run.ending == .exited(0) && run.text == "qq 0.1.0\n")
+            #expect(run.ending == .exited(0) && run.text.hasPrefix("qq \(version)"))
             #expect(run.errors == "qq: hook 'true' failed: there is no /bin/sh here to run it\n", "\(run.errors)")
         }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import QQCore
 import Support
 import Testing
 import Yams
@@ -153,8 +154,8 @@ private struct Container {
 
     @Test("the Containerfile and the commands of docs/pods.md name the version of qq") func version() throws {
         let page = try #require(Page.all.first { $0.path == "docs/pods.md" })
-        #expect(try Manifest.text("Containerfile").contains("qq:\(QQCLI.version) AS qq"))
-        #expect(page.lines.contains { $0.hasSuffix("registry.example/qq:\(QQCLI.version)") })
+        #expect(try Manifest.text("Containerfile").contains("qq:\(QQCore.version) AS qq"))
+        #expect(page.lines.contains { $0.hasSuffix("registry.example/qq:\(QQCore.version)") })
     }
 
     /// The scripts of the recipes, in a shell: what the program sees while the sidecar leads.

@@ -7,7 +7,7 @@ struct ConnectOptions: Sendable, Hashable {
     /// Name of the connection, which operators see.
     var name = ""
     /// The client's version; the server only displays it.
-    var version = Self.clientVersion
+    var version = QQCore.version
     var user: String?
     var password: String?
     var token: String?
@@ -16,8 +16,6 @@ struct ConnectOptions: Sendable, Hashable {
     var nkey: String?
     /// The server's nonce, signed, in base64url.
     var signature: String?
-
-    static let clientVersion = "0.1.0"
 
     init(name: String = "", tlsRequired: Bool = false) {
         self.name = name

@@ -39,7 +39,7 @@ import Testing
         #expect(text.utf8.count { $0 == 10 } == 1)
         var expected: JSONValue = [
             "verbose": false, "pedantic": false, "user": "u", "pass": "p\n", "tls_required": true, "name": "qq \"x\"", "lang": "swift",
-            "version": .string(ConnectOptions.clientVersion), "protocol": 1, "echo": true, "headers": true, "no_responders": true,
+            "version": .string(QQCore.version), "protocol": 1, "echo": true, "headers": true, "no_responders": true,
         ]
         #expect(try JSONValue.parse(text.utf8.dropFirst(8)) == expected)
 
@@ -48,7 +48,7 @@ import Testing
         expected = [
             "verbose": false, "pedantic": false, "jwt": "J", "nkey": "U", "sig": "S", "auth_token": "T", "tls_required": false, "name": "",
             "lang": "swift",
-            "version": .string(ConnectOptions.clientVersion), "protocol": 1, "echo": true, "headers": true, "no_responders": true,
+            "version": .string(QQCore.version), "protocol": 1, "echo": true, "headers": true, "no_responders": true,
         ]
         #expect(options.json == expected)
     }
