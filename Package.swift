@@ -26,7 +26,7 @@ let package = Package(
             name: "QQCLI",
             dependencies: [
                 "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQKubernetes", "QQEtcd", "QQConsul", "QQVIP",
-                "QQNetwork", "QQLoop", "QQCore", "CKernel", "QQREPL", "QQYAML", .product(name: "Yams", package: "Yams"),
+                "QQNetwork", "QQLoop", "QQCore", "CKernel", "CVersion", "QQREPL", "QQYAML", .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .target(name: "QQREPL", dependencies: ["QQLoop", "QQCore", "CLineEditor"], swiftSettings: strict),
         .target(
@@ -121,6 +121,7 @@ let package = Package(
         .target(name: "QQCore", swiftSettings: strict),
         .target(name: "CGuardian", dependencies: ["CKernel"]),
         .target(name: "CKernel"),
+        .target(name: "CVersion"),
         .testTarget(name: "QQCoreTests", dependencies: ["QQCore", "Traits"], swiftSettings: strict),
         .testTarget(name: "QQFileTests", dependencies: ["QQFile", "Traits"], swiftSettings: strict),
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop", "Traits"], swiftSettings: strict),

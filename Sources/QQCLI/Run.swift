@@ -4,9 +4,6 @@ import QQCore
 import QQGuard
 import QQLoop
 
-/// The version of this program.
-public let version = "0.1.0"
-
 /// Runs `qq` with the arguments of this process, and ends it with the exit code.
 public func runAndExit() -> Never { runAndExit(systems: Systems.builtIn) }
 
@@ -66,7 +63,7 @@ private func run(_ arguments: [String], _ problem: UsageError?) -> Int32? {
             // The words after `--` belong to the guarded command, and can be any bytes.
             try GivenText.check(words: processArguments().dropFirst().prefix(invocation.trailingStart ?? .max))
             return try run(invocation)
-        case .version: return try answer("qq \(version)")
+        case .version: return try answer(Build.text)
         case .help(let command, let long):
             let columns = Int(qq_terminal_columns(1))
             return try answer(String(helpText(for: command, long: long, width: columns > 0 ? columns : 80).dropLast()))
@@ -100,6 +97,7 @@ func runWithoutServer(_ invocation: Invocation) throws -> Int32? {
     case .completions: try answer(String((Shell(rawValue: invocation.positionals[0]).map(completionScript) ?? "").dropLast()))
     case .man: try showManual(invocation.positionals.first)
     case .generate: try writeGeneratedFiles(below: invocation.positionals[0])
+    case .version: try showVersion(invocation)
     case .context: try ContextCommand.testing(invocation) == nil ? ContextCommand(invocation).run() : nil
     default: nil
     }

@@ -53,7 +53,7 @@ import Testing
         guard case .noCommand(nil) = try Parser.parse(["-q"], inSession: true) else { throw NotRun() }
     }
 
-    @Test("the version can be asked for in several ways", arguments: ["--version", "version", "-q --version", "--version --bogus"])
+    @Test("--version asks for the version, whatever else is on the line", arguments: ["--version", "-q --version", "--version --bogus"])
     func version(line: String) throws {
         guard case .version = try Parser.parse(line.words) else { throw NotRun() }
     }
@@ -100,7 +100,7 @@ import Testing
             ("acquire x --mine", "--mine is a flag of status, not of acquire", "see 'qq acquire -h'"),
             ("release x -E 3", "-E is a flag of acquire, not of release", "see 'qq release -h'"),
             ("--mine status", "--mine is a flag of status", "write it after the command: qq status --mine"),
-            ("--json version", "--json is not a flag of version", "see 'qq version -h'"),
+            ("--json man", "--json is not a flag of man", "see 'qq man -h'"),
             ("status --version", "--version stands alone", "try 'qq --version'"),
             ("acquire x --wait 5m", "--wait takes its value after '='", "did you mean --wait=5m?"),
             ("acquire --wait 5m x", "--wait takes its value after '='", "did you mean --wait=5m?"),

@@ -53,6 +53,7 @@ enum ParseOutcome: Sendable {
     case run(Invocation)
     /// Help on a command, or on `qq` as a whole.
     case help(Command?, long: Bool)
+    /// The flag `--version`.
     case version
     /// No command, with or without flags. The invocation is for a terminal; nil in a session.
     case noCommand(Invocation?)

@@ -39,7 +39,16 @@ extension Commands {
         Flags.help
     }
 
-    static let version = Command(.version, summary: "Print the version", description: "Print the version of `qq`.") {
+    static let version = Command(
+        .version,
+        summary: "Print the version",
+        description: """
+            Print the version of `qq`, and the commit that it was built from if that is known. With `--json`, also print the systems, with the protocol \
+            of each and the servers that it was tested against.
+            """,
+        examples: [Example("What was it tested against?", "qq version --json | jq '.systems[] | {system, tested_against}'")]
+    ) {
+        Flags.json
         Flags.help
     }
 

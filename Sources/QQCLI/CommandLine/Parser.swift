@@ -208,7 +208,6 @@ private struct ParseState {
         let invocation = Invocation(
             command: command, positionals: positionals, trailing: trailing, trailingStart: trailingStart, values: values)
         try command.rules.check(invocation, inSession: inSession)
-        if command.id == .version { return .version }
         guard command.id == .help else { return .run(invocation) }
         guard let topic = positionals.first else { return .help(nil, long: true) }
         guard let found = Commands.named(topic) else {

@@ -236,9 +236,29 @@ extension Schemas {
         name: "context add, use, remove, rename", about: "A change of the contexts, with `--json`.",
         fields: [.init("action", .text, "The action."), .init("name", .text, "The context, by its new name.")])
 
+    static let version = Schema(
+        name: "version", about: "`qq version --json`.",
+        fields: [
+            .init("version", .text, "The version of `qq`."),
+            .init(
+                "commit", .text, null: true,
+                "The commit that it was built from, with `-dirty` appended if the sources had other changes; null if it is not known."),
+            .init("systems", .list, "One object for each system, as below."),
+        ])
+
+    static let testedSystem = Schema(
+        name: "system", about: "An element of `systems` in `qq version --json`.",
+        fields: [
+            .init("system", .text, "The system, by the name that other objects have in `system`."),
+            .init("protocol", .text, "The protocol, with its version, that `qq` speaks with it."),
+            .init(
+                "tested_against", .list,
+                "What `qq` was tested against, as strings of a name and a version: programs, or recordings of their answers."),
+        ])
+
     static let all = [
         acquire, release, keepalive, status, watch, stepDown, clusterStatus, endpoint, member, contextList, contextShow, contextEffective,
-        contextChange, sessionLease, sessionJob,
+        contextChange, sessionLease, sessionJob, version, testedSystem,
     ]
 
     /// qq-json(5).

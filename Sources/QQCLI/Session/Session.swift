@@ -122,7 +122,7 @@ final class Session: Sendable {
             throw UsageError("unknown command \(first.quoted)", hint: near ?? "see 'help' for the commands")
         }
         switch try Parser.parse(line.words, inSession: true) {
-        case .version: try Output.write("qq \(version)")
+        case .version: try Output.write(Build.text)
         case .noCommand: throw UsageError("no command given", hint: "see 'help' for the commands")
         case .help(nil, _) where first != Flags.help.erased.long: try Output.write(SessionHelp.text)
         case .help(let command, let long):

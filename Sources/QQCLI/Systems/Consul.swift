@@ -22,6 +22,7 @@ extension SystemDescription {
                     A Consul cluster, by way of its agents: the election *NAME* is the key *PREFIX*`/`*NAME*`/.lock`, as `consul lock` has it. Without \
                     *HOST* the agent is that of `CONSUL_HTTP_ADDR`, by default the one on this machine. See qq-consul(7).
                     """,
+                protocol: "HTTP, Consul API v1", testedAgainst: ["Consul 1.8.7"],
                 environment: environment, notes: notes, commandNotes: commandNotes, electionFields: electionFields,
                 endpointFields: endpointFields, manual: { ConsulManual.page })
         },

@@ -18,6 +18,7 @@ extension SystemDescription {
                 meaning: """
                     A cluster of etcd: the election *NAME* is the lock or election *PREFIX*`/`*NAME* of `etcdctl lock` and `etcdctl elect`. See qq-etcd(7).
                     """,
+                protocol: "gRPC, etcd API v3", testedAgainst: ["etcd 3.4.23", "etcd 3.5.30", "etcd 3.6.13"],
                 environment: environment, notes: notes, commandNotes: commandNotes, electionFields: electionFields,
                 endpointFields: endpointFields, manual: { EtcdManual.page })
         },

@@ -60,6 +60,7 @@ extension SystemDescription {
                     A Kubernetes cluster: the election *NAME* is a Lease object, which client-go's leader election and `qq` share. *CONTEXT* is one of \
                     the kubeconfig, by default the current one; `in-cluster` is the cluster that the pod runs in. See qq-kubernetes(7).
                     """,
+                protocol: "HTTP, coordination.k8s.io/v1", testedAgainst: ["kube-apiserver 1.36.2"],
                 environment: environment, notes: notes, commandNotes: commandNotes, electionFields: electionFields,
                 endpointFields: endpointFields, manual: { KubernetesManual.page })
         },

@@ -17,6 +17,8 @@ extension SystemDescription {
                     digits, dots, underscores and dashes, and does not start with a dot. Contenders on several machines need a shared file system with \
                     working locks; `qq cluster-status` shows whether it has them.
                     """,
+                protocol: "lease files of the Go leader election package",
+                testedAgainst: ["its lease files without leaseDuration", "its lease files with leaseDuration"],
                 commandNotes: [
                     .clusterStatus: """
                     For lease files: the folder, whether it is writable and has room, its file system, and whether this has the locks that `qq` needs.

@@ -21,6 +21,8 @@ extension SystemDescription {
                     A NATS cluster: the election *NAME* is a key-value bucket, in the formats of the Go clustering library, whose nodes and `qq` take \
                     part in it together. See qq-nats(7).
                     """,
+                protocol: "NATS 1 with JetStream, go-cluster v1 and v2",
+                testedAgainst: ["nats-server 2.9.10", "nats-server 2.12.8", "nats-server 2.15.1"],
                 environment: environment, notes: notes, commandNotes: commandNotes, endpointFields: endpointFields,
                 manual: { NATSManual.page })
         },

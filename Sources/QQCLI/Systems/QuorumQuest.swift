@@ -15,6 +15,7 @@ extension SystemDescription {
                 meaning: """
                     Quorum Quest: the election *NAME* is *SERVICE*[`/`*DOMAIN*], in the domain `production` by default. See qq-quorum-quest(7).
                     """,
+                protocol: "gRPC, quorum.quest.api.v1", testedAgainst: ["Quorum Quest on Redis 7"],
                 notes: ["id": "On Quorum Quest it is a random UUID."],
                 endpointFields: [
                     .init("services", .list, optional: true, "Quorum Quest: the names of the services that the server reports.")

@@ -13,7 +13,8 @@ extension SystemDescription {
         documentation: {
             SystemDocumentation(
                 urls: "`raftlock://`*HOST*[`:`*PORT*][`,`*HOST*...], `raftlocks://`...",
-                meaning: "A RaftLock cluster: the election *NAME* is a lock. See qq-raftlock(7).", endpointFields: endpointFields,
+                meaning: "A RaftLock cluster: the election *NAME* is a lock. See qq-raftlock(7).",
+                protocol: "gRPC, raftlock.RaftLock", testedAgainst: ["RaftLock 1.0.0"], endpointFields: endpointFields,
                 manual: { RaftLockManual.page })
         },
         makeCoordinator: { input in

@@ -103,6 +103,10 @@ struct SystemDocumentation: Sendable {
     var urls: String
     /// The form of an election and of its *NAME* on the system, for qq(1).
     var meaning: String
+    /// The protocol, with its version, for `version --json`.
+    var `protocol`: String
+    /// What the system's tests run against, each with its version: programs, or recordings of their answers in Tests/EndToEndTests/Recordings.
+    var testedAgainst: [String]
     /// Variables of the system, for qq(1).
     var environment: [(name: String, meaning: String)] = []
     /// Sentences to append to the long help of common flags, by flag name.

@@ -21,6 +21,7 @@
                 SystemDocumentation(
                     urls: "`memory://`[`/`*PREFIX*]",
                     meaning: "The memory of one process: the election *NAME* is a word of small letters. See qq-memory(7).",
+                    protocol: "none", testedAgainst: ["itself"],
                     environment: [("QQ_MEMORY_KEY", "A secret that nothing asks for.")],
                     notes: ["ttl": "In memory, a lease lasts seven seconds by default."],
                     commandNotes: [.status: "The column of in-memory elections is the term."],
