@@ -21,12 +21,22 @@ STATIC := $(CURDIR)/$(BUILD)/static-libraries
 SANITIZED := ^QQ[A-Za-z]*Tests\.
 SCRIPTS := .ci/run $(wildcard Scripts/* Benchmarks/*.sh)
 
-BINDIR = $(DESTDIR)$(PREFIX)/bin
-MANDIR = $(DESTDIR)$(PREFIX)/share/man
-BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-FISHDIR = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/qq
+# FILE:DESTINATION for everything that is installed apart from the binary; destinations are below PREFIX. A new page, unit, document or example is only
+# a new file in its folder.
+UNITS = $(wildcard $(addprefix packaging/systemd/*.,service timer socket target path slice))
+DOCUMENTS = README.md CHANGELOG.md $(wildcard docs/*.md docs/images/*)
+EXAMPLES = $(wildcard packaging/*.service packaging/*.timer packaging/kubernetes/* packaging/prometheus/*)
+INSTALLED = \
+	$(foreach page,$(wildcard man/*.[0-9]),$(page):share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	completions/qq.bash:share/bash-completion/completions/qq \
+	completions/_qq:share/zsh/$(ZSHDIR)/_qq \
+	completions/qq.fish:share/fish/vendor_completions.d/qq.fish \
+	$(foreach unit,$(UNITS),$(unit):lib/systemd/system/$(notdir $(unit))) \
+	$(foreach document,$(DOCUMENTS),$(document):share/doc/qq/$(document)) \
+	$(foreach example,$(EXAMPLES),$(example):share/doc/qq/$(example:packaging/%=examples/%)) \
+	packaging/copyright:share/doc/qq/copyright
+# Debian's zsh has another folder for the completions of packages.
+ZSHDIR = site-functions
 
 # One binary that needs only libc and libm. SwiftPM links the Swift library statically. For libstdc++, of which the Swift runtime uses a
 # little, the linker is pointed at a folder that holds only the static archive: loading the shared library costs half of a start of qq.
@@ -36,13 +46,14 @@ LEAN = -Xlinker --gc-sections -Xlinker --no-export-dynamic -Xlinker --no-pie
 # Generic types are made by code that knows their conformances. By default they are made from their names, and each one is looked up among
 # the program's 10,000 conformances, at 0.15 ms a time, which took a fifth of a cold call over gRPC.
 DIRECT = -Xswiftc -Xfrontend -Xswiftc -disable-concrete-type-metadata-mangled-name-accessors
-RELEASE = build -c release --static-swift-stdlib $(LEAN) $(DIRECT)
+# No run path either: SwiftPM's default is the folder of the binary, where whoever can write could place a library.
+RELEASE = build -c release --static-swift-stdlib --disable-local-rpath $(LEAN) $(DIRECT)
 STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
 # Sources that the harnesses share.
 HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift Tool.swift Lockers.swift HTTP.swift)
 
-.PHONY: build demo test torture lint format bench bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench deps-image image clean help static-libraries generated
+.PHONY: build demo test torture lint format bench bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench deps-deb deps-image image deb clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: release-qq ## The release binary (default)
@@ -50,7 +61,9 @@ build: release-qq ## The release binary (default)
 release-%: deps static-libraries
 	@if [ -e "$(STATIC)/libstdc++.a" ]; then set -- $(STATIC_CXX); \
 	else set --; echo "note: no libstdc++.a here, so the binary needs libstdc++.so.6 and starts more slowly"; fi; \
-	$(SWIFT) $(RELEASE) --product $* "$$@"
+	commit=$$(Scripts/commit "$(CURDIR)/$(BUILD)/commit") || exit; \
+	$(SWIFT) $(RELEASE) --product $* "$$@" $${commit:+-Xlinker "$$commit"}
+	@if readelf -d "$(BUILD)/release/$*" 2>/dev/null | grep -E 'R(UN)?PATH'; then echo "error: $* has a run path" >&2; exit 1; fi
 
 # Also libreadline, libtinfo and libz: every command would pay for loading them, and few use them.
 static-libraries: deps
@@ -189,19 +202,23 @@ proto: deps-proto ## Regenerate the Swift code of the .proto files
 image: build deps-image ## A container image with the release binary, as an OCI archive: .build/qq-oci.tar
 	@Scripts/image $(BINARY) $(BUILD)/qq-oci.tar
 
+deb: build deps-deb ## A Debian package of the release binary, checked by lintian if that is here: .build/qq_VERSION_ARCHITECTURE.deb
+	@package=$$(Scripts/deb $(BINARY) $(BUILD)) && ls -sh "$$package" && \
+	if command -v lintian >/dev/null; then lintian --fail-on error "$$package"; else echo "no lintian here: the package is not checked"; fi
+
 install: ## Install into PREFIX (/usr/local), below DESTDIR
-	@[ -x $(BINARY) ] || $(MAKE) build
-	install -d "$(BINDIR)" "$(MANDIR)/man1" "$(MANDIR)/man5" "$(MANDIR)/man7" "$(BASHDIR)" "$(ZSHDIR)" "$(FISHDIR)"
-	install -s -m 755 $(BINARY) "$(BINDIR)/qq"
-	@for page in man/*.[0-9]; do install -m 644 "$$page" "$(MANDIR)/man$${page##*.}/"; done
-	install -m 644 completions/qq.bash "$(BASHDIR)/qq"
-	install -m 644 completions/_qq "$(ZSHDIR)/_qq"
-	install -m 644 completions/qq.fish "$(FISHDIR)/qq.fish"
-	install -D -m 644 packaging/copyright "$(DOCDIR)/copyright"
+	@[ -x "$(BINARY)" ] || $(MAKE) build
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -s -m 755 "$(BINARY)" "$(DESTDIR)$(PREFIX)/bin/qq"
+	@set -e; for pair in $(INSTALLED); do install -D -m 644 "$${pair%%:*}" "$(DESTDIR)$(PREFIX)/$${pair#*:}"; done
+	@# Units name the binary by its path.
+	@set -e; for unit in $(notdir $(UNITS)); do \
+		sed -i -E 's,/usr(/local)?/bin/qq( |$$),$(PREFIX)/bin/qq\2,g' "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit"; done
 
 uninstall: ## Remove the files that install put there
-	rm -f "$(BINDIR)/qq" "$(BASHDIR)/qq" "$(ZSHDIR)/_qq" "$(FISHDIR)/qq.fish" "$(DOCDIR)/copyright"
-	@for page in man/*.[0-9]; do rm -f "$(MANDIR)/man$${page##*.}/$${page#man/}"; done
+	rm -f "$(DESTDIR)$(PREFIX)/bin/qq"
+	@set -e; for pair in $(INSTALLED); do rm -f "$(DESTDIR)$(PREFIX)/$${pair#*:}"; done
+	@if [ -d "$(DESTDIR)$(PREFIX)/share/doc/qq" ]; then find "$(DESTDIR)$(PREFIX)/share/doc/qq" -depth -type d -empty -delete; fi
 
 deps: ## Install what building and running needs
 	@Scripts/need build
@@ -214,6 +231,9 @@ deps-proto: ## Install what generating code needs
 
 deps-bench: ## Install what the benchmarks need
 	@Scripts/need build bench
+
+deps-deb: ## Install what making the Debian package needs
+	@Scripts/need build deb
 
 deps-image: ## Install what making the container image needs
 	@Scripts/need build image
