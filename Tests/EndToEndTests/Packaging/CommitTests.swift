@@ -47,12 +47,15 @@ import Testing
     @Test("qq version --json is one object with version, commit and systems") func json() async throws {
         try await inSandbox { box in
             let run = try await box.run("version", "--json")
-            #expect(run.code == 0 && run.lines.count == 1, "\(run.errors)")
+            #expect(run.code == 0, "\(run.errors)")
+            try checkSchema(run.text, Schemas.version)
             let answer = try object(run.text)
             #expect(answer["version"]?.stringValue == version)
             let commit = answer["commit"]
             #expect(commit == .null || commit?.stringValue?.wholeMatch(of: /[0-9a-f]{40}(-dirty)?/) != nil)
-            #expect(answer["systems"]?.arrayValue?.count == Systems.builtIn.count)
+            let systems = (answer["systems"]?.arrayValue ?? []).compactMap(\.objectValue)
+            #expect(systems.count == Systems.builtIn.count)
+            for system in systems { #expect(schemaProblems(system, Schemas.testedSystem) == []) }
 
             let plain = try await box.run("version")
             #expect(plain.text.hasPrefix("qq \(version)") && plain.text.contains("(") == (commit != .null))
