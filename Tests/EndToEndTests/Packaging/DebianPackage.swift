@@ -1,6 +1,7 @@
 import Glibc
 import Support
 import Synchronization
+import Testing
 
 /// The Debian package of the binary under test, made once by Scripts/deb.
 struct DebianPackage: Sendable {

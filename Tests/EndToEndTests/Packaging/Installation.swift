@@ -1,5 +1,6 @@
 import Foundation
 import Support
+import Testing
 
 /// The files of the repository, and runs of make.
 enum Repository {
@@ -22,7 +23,7 @@ enum Repository {
             + files("docs/images").map { "docs/images/" + $0 }
         let examples =
             files("packaging", ".service", ".timer") + files("packaging/kubernetes").map { "kubernetes/" + $0 }
-            + files("packaging/prometheus").map { "prometheus/" + $0 }
+            + files("packaging/prometheus").filter { !$0.hasSuffix(".test.yml") }.map { "prometheus/" + $0 }
         return Set(
             [
                 "bin/qq", "share/bash-completion/completions/qq", "share/zsh/site-functions/_qq", "share/fish/vendor_completions.d/qq.fish",
