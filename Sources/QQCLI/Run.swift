@@ -106,6 +106,8 @@ func runWithoutServer(_ invocation: Invocation) throws -> Int32? {
 private func run(_ invocation: Invocation) throws -> Int32 {
     if let code = try runWithoutServer(invocation) { return code }
     let invocation = try ContextCommand.testing(invocation) ?? invocation
+    // Before any fork and any thread.
+    if invocation.reportsToServiceManager { _ = ServiceManager.current }
     // These commands handle signals, or hold leases. A guarded run makes this call itself, after it has forked.
     if invocation.trailing == nil, [.acquire, .keepalive, .watch, .repl].contains(invocation.command.id) { Streams.neverWait() }
     switch invocation.command.id {
@@ -116,7 +118,7 @@ private func run(_ invocation: Invocation) throws -> Int32 {
             if let replay = try await Replay(invocation, loop: loop) { return try await replay.run() }
             let setup = try Setup(invocation, loop: loop)
             try setup.prepare()
-            return try await setup.counting { try await setup.run() }
+            return try await setup.counting { try await setup.serving { try await setup.run() } }
         }
     }
 }

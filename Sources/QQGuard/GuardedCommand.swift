@@ -16,8 +16,10 @@ public struct GuardedCommand: Sendable {
     let configuration: GuardSession.Configuration
     let hooks: Hooks
     let environment: Environment
+    let commandVariables: [(name: String, value: String)]
     let mark: @Sendable (Grant) -> TermMark
     let deputy: @Sendable (Grant) -> Deputy?
+    let follow: @Sendable (SessionEvent) -> Void
     let elected: @Sendable () -> Void
     let tell: @Sendable (GuardSession.Message) -> Void
     let hookFailed: @Sendable (String, String) -> Void
@@ -26,14 +28,17 @@ public struct GuardedCommand: Sendable {
     ///   - guardian: forked before any thread was started.
     ///   - lifeline: the lifeline pipe, which reaches its end when the session that started this process has ended.
     ///   - lease: the session of the lease that the command runs under; it has not been run.
+    ///   - commandVariables: variables that the command gets in addition to `environment`, and hooks do not get.
     ///   - mark: marks the processes of a term, which only its grant names.
     ///   - deputy: gives a lease up if this process is killed; nil if the lease is then left to expire.
+    ///   - follow: called with every event of the lease session when it happens. It must not block.
     ///   - elected: called when a term begins, before its hooks and the command.
     public init(
         guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, lease: SessionDriver,
         configuration: GuardSession.Configuration, hooks: Hooks, environment: @escaping Environment,
+        commandVariables: [(name: String, value: String)] = [],
         mark: @escaping @Sendable (Grant) -> TermMark, deputy: @escaping @Sendable (Grant) -> Deputy?,
-        elected: @escaping @Sendable () -> Void,
+        follow: @escaping @Sendable (SessionEvent) -> Void, elected: @escaping @Sendable () -> Void,
         tell: @escaping @Sendable (GuardSession.Message) -> Void, hookFailed: @escaping @Sendable (String, String) -> Void
     ) {
         self.guardian = guardian
@@ -44,8 +49,10 @@ public struct GuardedCommand: Sendable {
         self.configuration = configuration
         self.hooks = hooks
         self.environment = environment
+        self.commandVariables = commandVariables
         self.mark = mark
         self.deputy = deputy
+        self.follow = follow
         self.elected = elected
         self.tell = tell
         self.hookFailed = hookFailed
@@ -69,6 +76,7 @@ public struct GuardedCommand: Sendable {
         let outcome = await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 let outcome = await lease.run { event, livenessLock in
+                    follow(event)
                     if case .elected(let grant) = event {
                         post.yield(.elected(grant, livenessLock))
                     } else {
@@ -149,7 +157,7 @@ public struct GuardedCommand: Sendable {
 
     private func start(_ number: UInt64, under grant: Grant, livenessLock: (any LivenessLock)?) throws(SystemCallError) {
         try guardian.run(
-            number, environment: environment(.elected, grant), mark: mark(grant), grant: grant,
+            number, environment: environment(.elected, grant) + commandVariables, mark: mark(grant), grant: grant,
             timing: configuration.timing.fitting(grant.ttl),
             livenessLock: livenessLock, deputy: deputy(grant), takesTerminal: front?.givesTerminal ?? false)
         closeStandardStreams()

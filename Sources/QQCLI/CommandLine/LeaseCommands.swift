@@ -12,12 +12,15 @@ extension Commands {
 
             Without a command: acquire the lease, print the grant and leave the lease held. The grant is saved, so that `qq release` and \
             `qq keepalive` can continue with it. Without either, the lease expires after its TTL.
+
+            As a service of systemd with `Type=notify`, the unit is ready once `qq` waits (`--wait`) or leads; its status line shows who leads, and since \
+            when. `qq` answers the watchdog (`WatchdogSec=`) while its loop runs. See `--notify`.
             """,
         positionals: [Positional("NAME", kind: .election, help: "The election to lead.", orBy: Flags.clusterConfig.erased)],
         takesTrailingCommand: true,
         rules: globalRules + [
             .onlyWhereKept(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
-            .onlyWithCommand(Flags.maxRun.erased),
+            .onlyWithCommand(Flags.maxRun.erased), .onlyWithCommand(Flags.notify.erased),
             .onlyWithoutCommand(Flags.format.erased), .onlyWithoutCommand(Flags.json.erased),
             .exclusive(Flags.json.erased, Flags.format.erased),
             .exclusive(Flags.skipOK.erased, Flags.conflictExitCode.erased),
@@ -59,6 +62,7 @@ extension Commands {
         Flags.requireToken
         Flags.killAfter
         Flags.maxRun
+        Flags.notify
         Flags.hooks
         Flags.retrying
         Flags.format
@@ -112,6 +116,9 @@ extension Commands {
 
             Hooks notify other programs. Nothing is killed when leadership is lost: a program that must not run then should run under `qq acquire` \
             *NAME* `--` *CMD*.
+
+            As a service of systemd with `Type=notify`, the unit is ready once each *NAME* is held, or waited for; its status line shows who leads, and \
+            since when. `qq` answers the watchdog (`WatchdogSec=`) while its loop runs. Hooks do not get `NOTIFY_SOCKET`.
 
             With `--slots`, a slot of each *NAME* is held: the one whose grant `qq acquire` has saved, if no other `qq` holds it meanwhile, else any.
             """,

@@ -43,6 +43,14 @@ enum Overview {
             ("QQ_SERVER", "The server URL, if `--server` is not given."),
             ("QQ_CONTEXT", "The context, if `--context` is not given; see qq-context(1)."),
         ] + Systems.documentation.flatMap(\.environment) + [
+            (
+                "NOTIFY_SOCKET",
+                "`acquire` and `keepalive` report to systemd there: sd_notify(3). With `WATCHDOG_USEC` and `WATCHDOG_PID`, they answer its watchdog."
+            ),
+            (
+                "JOURNAL_STREAM",
+                "If it names the file of stderr or stdout, the journal of systemd reads it: lines have a priority, and neither a time nor colours."
+            ),
             ("NO_COLOR", "If set and not empty, output is not coloured unless `--color=always` is given."),
             ("XDG_STATE_HOME", "By default lease files are in `qq/leases` below this folder; if it is not set, below `~/.local/state`."),
             ("XDG_CONFIG_HOME", "Contexts are in `qq/contexts.yaml` below this folder; if it is not set, below `~/.config`."),

@@ -99,6 +99,7 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
+        setup.service?.stop()
         setup.progress?.wait(for: "releasing \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
         // Releases wait for the running hook.
@@ -154,7 +155,7 @@ actor ElectionHolder {
         await prepare(name) { holder in
             do throws(CoordinationError) {
                 try await holder.ridingOut(name) { () throws(CoordinationError) in try await membership.join(name, as: identity) }
-            } catch { if !Task.isCancelled { messages.note("\(error)") } }
+            } catch { if !Task.isCancelled { messages.note("\(error)", .warning) } }
         }
     }
 
@@ -179,11 +180,16 @@ actor ElectionHolder {
         while true {
             do throws(CoordinationError) {
                 let answer = try await request()
-                if let since { ended(outageOf: name, after: setup.loop.now().duration(since: since)) }
+                if let since {
+                    let length = setup.loop.now().duration(since: since)
+                    ended(outageOf: name, after: length)
+                    setup.serve(.outageOver(after: length), of: name, as: elections[name]?.configuration.request.identity ?? "")
+                }
                 return answer
             } catch {
                 guard error.isRiddenOut, !Task.isCancelled else { throw error }
                 began(outageOf: name, error, isNew: since == nil)
+                setup.serve(.outage(error, isNew: since == nil), of: name, as: elections[name]?.configuration.request.identity ?? "")
                 since = since ?? setup.loop.now()
                 retry = min(retry + 1, 1_000_000)
                 let pause = policy.pause(before: retry, random: Double.random(in: 0..<1))
@@ -240,10 +246,14 @@ actor ElectionHolder {
 
     @inline(never)
     private func reporter(of name: String) -> SessionDriver.Report {
-        let (post, carriers) = (post, carriers)
+        let (post, carriers, setup) = (post, carriers, setup)
+        let identity = elections[name]?.configuration.request.identity ?? ""
         for carrier in carriers { carrier.resume() }
-        // Addresses must not wait for hooks.
-        return { event, _ in post.yield(.event(name, event, .now(), carriers.flatMap { $0.handle(event) })) }
+        return { event, _ in
+            // Neither addresses nor the status of the service must wait for hooks.
+            post.yield(.event(name, event, .now(), carriers.flatMap { $0.handle(event) }))
+            setup.serve(event, of: name, as: identity)
+        }
     }
 
     /// The pause before the next campaign; nil if there is none.
@@ -373,14 +383,14 @@ actor ElectionHolder {
             switch event.what {
             case .taken: told = ("address_taken", nil)
             case .putBack:
-                setup.messages.note("another program had removed \(address): restored it")
+                setup.messages.note("another program had removed \(address): restored it", .warning)
                 told = ("address_taken", "another program had removed it")
             case .removed(let reason): told = ("address_removed", reason)
             case .notAnnounced(let reason):
-                setup.messages.note("cannot announce \(address) to the neighbours: \(reason)")
+                setup.messages.note("cannot announce \(address) to the neighbours: \(reason)", .warning)
                 continue
             case .notRemoved(let reason):
-                setup.messages.note("cannot remove \(address): \(reason); the kernel removes it before the lease ends")
+                setup.messages.note("cannot remove \(address): \(reason); the kernel removes it before the lease ends", .warning)
                 continue
             case .failed(let error):
                 setup.messages.error(error)

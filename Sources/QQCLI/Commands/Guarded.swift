@@ -34,18 +34,20 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
             minimumHold: minimumHold, maximumRun: invocation[Flags.maxRun],
             timing: .init(ttl: plan.timing.ttl, grace: plan.timing.killAfter)),
         hooks: setup.hooks, environment: { setup.variables($1, as: setup.name, event: $0) },
+        commandVariables: invocation[Flags.notify] == .command ? ServiceManager.current.variables : [],
         mark: { grant in
             title.set(setup.title(setup.name, grant))
             return setup.mark(of: grant.name, below: outerMarks)
         },
         deputy: { DeputyCommand.deputy(for: $0, at: setup.server, words: start, notBefore: loop.now() + minimumHold) },
-        elected: { setup.progressEnds() }, tell: { setup.tell($0, about: title.text) },
+        follow: { setup.serve($0, of: setup.name, as: setup.identity) }, elected: { setup.progressEnds() },
+        tell: { setup.tell($0, about: title.text) },
         hookFailed: { setup.tellFailed(hook: $0, $1) })
     setup.campaignBegins()
     let outcome = loop.run {
         let notices = setup.reportNotices()
         defer { notices?.cancel() }
-        return await setup.counting { await command.run(signals: signals) }
+        return await setup.counting { await setup.serving { await command.run(signals: signals) } }
     }
     setup.progress?.end()
     return try setup.exitCode(for: outcome ?? .lost("stopped"), command: invocation.trailing?.first ?? "", title: title.text)
@@ -137,7 +139,7 @@ extension Setup {
     }
 
     /// Reports that a hook has failed. The lease stays held.
-    func tellFailed(hook command: String, _ problem: String) { messages.note("hook '\(command)' failed: \(problem)") }
+    func tellFailed(hook command: String, _ problem: String) { messages.note("hook '\(command)' failed: \(problem)", .warning) }
 
     /// - Parameter title: the election, with its slot.
     func tell(_ message: GuardSession.Message, about title: String) {
@@ -149,21 +151,23 @@ extension Setup {
             messages.note("ended \(count) \(count == 1 ? "process" : "processes") that the command had left behind")
         case .survivor(let pid):
             messages.note(
-                "cannot kill process \(pid): it belongs to another user, or hangs in the kernel; the lease is kept until that process ends or the lease expires"
-            )
+                "cannot kill process \(pid): it belongs to another user, or hangs in the kernel; the lease is kept until that process ends or the lease expires",
+                .warning)
         case .steppingDown(let by): messages.note("asked by \(by) to step down from \(title): ending the command")
         case .notRenewed(let signal):
-            messages.note("the lease of \(title) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command")
-        case .guardianKilled: messages.note("the guardian was killed: ending the command")
-        case .guardianSilent: messages.note("the guardian does not answer: qq takes over its work")
+            messages.note(
+                "the lease of \(title) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command", .warning)
+        case .guardianKilled: messages.note("the guardian was killed: ending the command", .warning)
+        case .guardianSilent: messages.note("the guardian does not answer: qq takes over its work", .warning)
         case .clockJumped(let jump):
             messages.note(
-                "the wall clock jumped ahead by \(DurationText.brief(jump)): if the machine was paused, the lease might have expired; renewing it now"
-            )
+                "the wall clock jumped ahead by \(DurationText.brief(jump)): if the machine was paused, the lease might have expired; renewing it now",
+                .warning)
         case .ranTooLong(let limit):
-            messages.note("the command has run longer than \(DurationText.brief(limit)) (--max-run): ending it, and releasing \(name)")
+            messages.note(
+                "the command has run longer than \(DurationText.brief(limit)) (--max-run): ending it, and releasing \(name)", .warning)
         case .leftAlive(let pid):
-            messages.note("process \(pid) is still running; the lease of \(title) is not released, and remains until it expires")
+            messages.note("process \(pid) is still running; the lease of \(title) is not released, and remains until it expires", .warning)
         case .holding(let until):
             messages.detail(
                 "the command has ended; holding \(title) for \(DurationText.brief(until.duration(since: loop.now()))) more (--min-hold)")

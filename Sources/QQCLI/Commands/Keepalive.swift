@@ -142,6 +142,9 @@ extension Setup {
                 json: Schemas.holding(
                     event, name: name, slot: slot, slots: slots, identity: identity, token: token, expiresIn: expiresIn, reason: reason,
                     address: address, at: time, server: server))
+        case .plain where output.isForJournal:
+            let title = name + (slot?.inBrackets ?? "")
+            try output.print(entry: JournalText.holding(event, title: title, token: token, reason: reason, address: address))
         case .plain:
             var record = [
                 time.rfc3339(fractionDigits: 3), name, event, token?.description,

@@ -16,7 +16,7 @@ extension Setup {
     ///   - name: the election.
     ///   - identity: the contender.
     func report(_ event: SessionEvent, of name: String, as identity: String) {
-        report(event, of: name, as: identity) { messages.note($0) }
+        report(event, of: name, as: identity) { messages.note($0, .warning) }
     }
 
     /// - Parameter warn: shows a message that the operator sees without `--verbose`.

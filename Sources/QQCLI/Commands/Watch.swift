@@ -184,7 +184,7 @@ extension Setup {
         variables.append((Self.slotVariable, change.slot.map { String($0) } ?? ""))
         let limit = invocation[Flags.hookTimeout] ?? Defaults.hookTimeout
         if let problem = await ShellCommand(command, environment: variables).run(timeLimit: limit, on: loop) {
-            messages.note("--exec '\(command)': \(problem)")
+            messages.note("--exec '\(command)': \(problem)", .warning)
         }
     }
 

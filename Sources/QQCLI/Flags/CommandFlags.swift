@@ -21,6 +21,16 @@ extension Flags {
             """,
         defaultText: "ttl/\(Defaults.ttlDivisor), at most \(DurationText.format(Defaults.killAfterAtMost))", parse: Values.duration)
 
+    static let notify = Flag<Notifier>(
+        "notify", value: "WHO", kind: .choice(Notifier.words), group: .command,
+        help: "Who reports to systemd",
+        more: """
+            Which process reports to systemd if `NOTIFY_SOCKET` is set (sd_notify(3)). `qq`: this one does; it keeps the variable from the command and \
+            from hooks. The unit is ready once `qq` waits or leads. `command`: the command gets the variable, and reports that it is ready; until it \
+            starts, `qq` only reports who leads. Such a unit needs `NotifyAccess=all` and, if it can wait, `TimeoutStartSec=infinity`.
+            """,
+        defaultText: Defaults.notifier.rawValue, parse: Values.choice)
+
     static let onElected = Flag<String>(
         "on-elected", value: "CMD", kind: .command, group: .hooks,
         help: "Run CMD when elected",

@@ -16,6 +16,7 @@ enum Defaults {
     static let maximumMessage = 4
     static let metricsEvery: Duration = .seconds(5)
     static let conflictExitCode: Int32 = 1
+    static let notifier = Notifier.qq
     /// By default a lease is renewed after its TTL divided by this, and SIGKILL follows SIGTERM after the same time.
     static let ttlDivisor = 3
     /// The longest `--kill-after` that is derived from a TTL.

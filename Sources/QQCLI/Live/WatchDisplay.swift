@@ -30,6 +30,7 @@ struct LineDisplay: WatchDisplay {
         if change.kind == .renewed { return }
         switch output.form {
         case .json: try output.print(json: Schemas.event(change, server: server))
+        case .plain where output.isForJournal: try output.print(entry: JournalText.change(change))
         case .plain: try output.print(record: Self.record(change))
         case .terminal:
             let color: Output.Color = change.changed.isLed ? .good : .warning
@@ -53,6 +54,12 @@ struct LineDisplay: WatchDisplay {
 
     /// The leader and the token after a change, as a terminal shows them: `a/1/2f  token 7`. Nil if there is neither.
     static func leader(_ change: Change) -> String? {
+        let parts = leaderParts(change)
+        return parts.isEmpty ? nil : parts.joined(separator: "  ")
+    }
+
+    /// The leader, the token and the slots after a change, as far as there are any.
+    static func leaderParts(_ change: Change) -> [String] {
         let state = change.changed
         var parts: [String] = []
         if state.slots.count > 1 {
@@ -64,12 +71,12 @@ struct LineDisplay: WatchDisplay {
         if !change.state.slots.isEmpty {
             parts.append("(" + (change.slot.map { "slot \($0); " } ?? "") + "\(SlotText.held(change.state)))")
         }
-        return parts.isEmpty ? nil : parts.joined(separator: "  ")
+        return parts
     }
 
     func show(_ event: ConnectionEvent) {
         if event.kind == .notice { return messages.detail(event.told) }
-        messages.note(WallTime.now().rfc3339(fractionDigits: 3) + "  " + event.told)
+        messages.note(event.told, at: .now())
     }
 
     func run() async throws { try await clock.sleep(until: .distantFuture) }

@@ -2,9 +2,11 @@ import Glibc
 
 /// Whether colours are used. No information is shown by colour alone.
 enum Colors {
-    /// Whether a stream gets colours: as `--color` says; without it, if it is a terminal with colours and NO_COLOR is not set.
+    /// Whether a stream gets colours: as `--color` says; without it, if it is a terminal with colours and NO_COLOR is not set. The journal never does: it
+    /// shows a line with escapes as binary data.
     static func apply(_ choice: ColorChoice?, to descriptor: CInt) -> Bool {
-        switch choice ?? .auto {
+        if Journal.reads(descriptor) { return false }
+        return switch choice ?? .auto {
         case .always: true
         case .never: false
         case .auto: isTerminal(descriptor) && (variable("NO_COLOR") ?? "").isEmpty && variable("TERM") != "dumb"

@@ -29,40 +29,53 @@ struct Messages: Sendable {
     static func shown(_ text: String) -> String { Printable.text(Hidden.redacted(text)) }
 
     /// Reports something that is not an error.
-    func note(_ text: String) { if !isQuiet { Self.write("qq: " + Self.shown(text) + "\n") } }
+    /// - Parameter priority: for the journal.
+    func note(_ text: String, _ priority: Journal.Priority = .notice) {
+        if !isQuiet { Self.write("qq: " + Self.shown(text) + "\n", priority) }
+    }
 
     /// Reports an error that does not end the command, in one line.
-    func note(_ error: CoordinationError) { note(error.inOneLine) }
+    func note(_ error: CoordinationError) { note(error.inOneLine, .warning) }
+
+    /// Reports an event of the past with its time.
+    func note(_ text: String, at time: WallTime) { note(Self.timed(text, time, "  ")) }
 
     /// Reports a detail with its time, with `--verbose` only.
     func detail(_ text: @autoclosure () -> String) {
-        if isVerbose { Self.write("qq: \(WallTime.now().rfc3339(fractionDigits: 3)) " + Self.shown(text()) + "\n") }
+        if isVerbose { Self.write("qq: " + Self.timed(Self.shown(text()), .now(), " ") + "\n", .debug) }
     }
 
     /// Shows a question, whose answer is read from stdin.
-    func ask(_ question: String) { Self.write(question) }
+    func ask(_ question: String) { Self.write(question, .notice) }
+
+    /// The time before a text. The journal adds the time itself.
+    private static func timed(_ text: String, _ time: @autoclosure () -> WallTime, _ gap: String) -> String {
+        Journal.reads(STDERR_FILENO) ? text : time().rfc3339(fractionDigits: 3) + gap + text
+    }
 
     /// The `qq:` in front of an error is red if there are colours.
     private static func write(error: String, hint: String?, _ color: ColorChoice?) {
         let color = color ?? Colors.typed(processArguments().dropFirst().map { String(cString: $0) })
         let name = Colors.apply(color, to: STDERR_FILENO) ? "\u{1b}[1;31mqq:\u{1b}[0m " : "qq: "
-        write(name + error + "\n" + (hint.map { "qq: " + $0 + "\n" } ?? ""))
+        write(name + error + "\n" + (hint.map { "qq: " + $0 + "\n" } ?? ""), .error)
     }
 
     /// Writes in one piece, so that lines of several processes do not mix. If stderr is closed, that cannot be reported.
-    private static func write(_ text: String) {
+    private static func write(_ text: String, _ priority: Journal.Priority) {
+        let text = Journal.reads(STDERR_FILENO) ? Journal.marked(text, priority) : text
         if !Screen.isDiverted(.init(text: text, descriptor: STDERR_FILENO)) { Screen.writing { write(raw: text) } }
     }
 
     /// Writes to stderr directly, whatever is shown on the terminal.
     static func write(raw text: String) {
         let left = Streams.takeLeft(STDERR_FILENO)
-        let gap = left > 0 ? "qq: stderr was not read: \(Streams.lines(left)) left out\n" : ""
+        var gap = left > 0 ? "qq: stderr was not read: \(Streams.lines(left)) left out\n" : ""
+        if Journal.reads(STDERR_FILENO) { gap = Journal.marked(gap, .warning) }
         try? Streams.write(gap + text, to: STDERR_FILENO, mayLeave: true)
     }
 
     /// Reports that output is missing, also with `--quiet`.
-    static func write(own text: String) { write("qq: " + text + "\n") }
+    static func write(own text: String) { write("qq: " + text + "\n", .warning) }
 }
 
 extension CoordinationError {

@@ -11,6 +11,8 @@ struct Output: Sendable {
     }
 
     let form: Form
+    /// Whether the journal reads plain lines, and adds the time of each.
+    let isForJournal: Bool
     private let colors: Bool
     /// Whether lines can be left out if they are not read: those of an endless stream.
     private let isStream: Bool
@@ -21,6 +23,7 @@ struct Output: Sendable {
         marksGaps = [.keepalive, .watch].contains(invocation.command.id)
         isStream = [.keepalive, .watch, .repl].contains(invocation.command.id) && invocation[Flags.replay] == nil
         form = invocation[Flags.json] ? .json : Colors.isTerminal(STDOUT_FILENO) ? .terminal : .plain
+        isForJournal = form == .plain && Journal.reads(STDOUT_FILENO)
         colors = form != .json && Colors.apply(invocation[Flags.color], to: STDOUT_FILENO)
     }
 

@@ -28,7 +28,7 @@ final class MetricsFile: Sendable {
         var isTold = false
         while (try? await loop.sleep(for: Defaults.metricsEvery)) != nil {
             do throws(CoordinationError) { try write() } catch {
-                if !isTold { messages.note("\(error)") }
+                if !isTold { messages.note("\(error)", .warning) }
                 isTold = true
             }
         }
@@ -36,7 +36,7 @@ final class MetricsFile: Sendable {
 
     /// Writes the file for the last time.
     func finish() {
-        do throws(CoordinationError) { try write() } catch { messages.note("\(error)") }
+        do throws(CoordinationError) { try write() } catch { messages.note("\(error)", .warning) }
     }
 
     private func write() throws(CoordinationError) {

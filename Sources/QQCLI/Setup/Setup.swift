@@ -28,6 +28,8 @@ struct Setup: Sendable {
     let mayDraw: Bool
     /// The progress line; nil if it is not shown.
     let progress: Progress?
+    /// Reports to the service manager; nil if there is none, or the command does not report.
+    let service: ServiceNotifier?
     private let givenSignals: (any StopSignals)?
     private let file: ClusterFile?
 
@@ -75,6 +77,13 @@ struct Setup: Sendable {
                 choice: choice, file: file, invocation: invocation, loop: loop, folders: folders, metrics: metrics?.counts))
         let isShown = mayDraw && !coordinator.mayPrompt && invocation.command.id != .complete && invocation.command.id != .watch
         progress = isShown ? Progress.onTerminal(invocation, loop) : nil
+        if signals == nil, invocation.reportsToServiceManager {
+            let sender = invocation[Flags.notify] ?? Defaults.notifier
+            service = ServiceNotifier(
+                .current, ServiceReport(names, sender: sender, server: choice.url), sender: sender, loop: loop, messages: messages)
+        } else {
+            service = nil
+        }
     }
 
     /// The elections of the command line, or that of the cluster file if the command needs one.
@@ -148,7 +157,7 @@ struct Setup: Sendable {
         _ request: @Sendable () async throws(CoordinationError) -> Answer
     ) async throws(CoordinationError) -> Answer {
         let report = { (error: CoordinationError, pause: Duration) in
-            messages.note(Self.retrying(error, after: pause))
+            messages.note(Self.retrying(error, after: pause), .warning)
             progress?.change(to: WaitingText.again(server))
         }
         return try await retryPolicy().retrying(on: loop, report: report, request: request)
