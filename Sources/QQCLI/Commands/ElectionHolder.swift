@@ -99,7 +99,7 @@ actor ElectionHolder {
     func stop() {
         guard !isStopping else { return }
         isStopping = true
-        setup.service?.stop()
+        setup.service?.release()
         setup.progress?.wait(for: "releasing \(elections.keys.sorted().joined(separator: ", "))", anew: true)
         for task in joining.values { task.cancel() }
         // Releases wait for the running hook.

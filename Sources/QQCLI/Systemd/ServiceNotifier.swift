@@ -2,7 +2,7 @@ import QQCore
 import QQLoop
 import Synchronization
 
-/// Reports to the service manager: that the process is up, who leads, and that the loop still runs. Nothing here waits for the manager; a message that
+/// Reports to the service manager that the process is up, who leads, and that the loop still runs. Nothing here waits for the manager. A message that
 /// cannot be sent is tried again.
 final class ServiceNotifier: Sendable {
     private struct State {
@@ -29,6 +29,9 @@ final class ServiceNotifier: Sendable {
         self.messages = messages
     }
 
+    /// Reports that the process has started.
+    func begin() { deliver() }
+
     /// Takes an event of a lease session, and reports what it changes.
     /// - Parameter title: the election that a grant is for, with its slot.
     func take(_ event: SessionEvent, of name: String, as identity: String, title: String) {
@@ -36,9 +39,9 @@ final class ServiceNotifier: Sendable {
         deliver()
     }
 
-    /// Reports that the process ends.
-    func stop() {
-        state.withLock { $0.report.stop() }
+    /// Reports that all leases are about to be released, and the process ends.
+    func release() {
+        state.withLock { $0.report.release() }
         deliver()
     }
 
@@ -59,12 +62,13 @@ final class ServiceNotifier: Sendable {
 
     /// Reports the end, once: the process does not wait for a manager that does not read.
     func finish() {
-        stop()
         let retrying = state.withLock { state in
+            state.report.end()
             state.hasEnded = true
             return state.retrying
         }
         retrying?.cancel()
+        _ = sendNews()
     }
 
     /// Sends the news, and tries again in the background if that fails.
@@ -108,9 +112,10 @@ final class ServiceNotifier: Sendable {
 }
 
 extension Setup {
-    /// Runs `body`, and until it returns answers the watchdog of the service manager, if there is one. Reports the end.
+    /// Runs `body`, and until it returns answers the watchdog of the service manager, if there is one. Reports the beginning and the end.
     func serving<Result: Sendable>(_ body: @Sendable () async throws -> Result) async rethrows -> Result {
         guard let service else { return try await body() }
+        service.begin()
         let watchdog = Task(executorPreference: loop) { await service.keepAlive() }
         defer {
             watchdog.cancel()

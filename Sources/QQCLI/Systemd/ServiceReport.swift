@@ -1,10 +1,11 @@
 import QQCore
 
-/// What a service manager was told, and what it is to be told next: the messages of sd_notify(3). Pure.
+/// The messages of sd_notify(3) that a service manager has got, and the next one. Pure.
 struct ServiceReport {
     private(set) var status: ServiceStatus
     private let sender: Notifier
     private let server: ServerURL
+    private var isReleasing = false
     private var isStopping = false
     private var toldReady = false
     private var toldStopping = false
@@ -26,13 +27,19 @@ struct ServiceReport {
     }
 
     /// All leases are about to be released, and the process ends.
-    mutating func stop() { isStopping = true }
+    mutating func release() {
+        isReleasing = true
+        isStopping = true
+    }
+
+    /// The process ends. The last status stays: a lease can be left held.
+    mutating func end() { isStopping = true }
 
     /// The longest status, in bytes. A server's message can be of any length.
     static let longestStatus = 1024
 
     private var text: String {
-        let text = Messages.shown(isStopping ? status.textAtEnd : status.text(at: server))
+        let text = Messages.shown(isReleasing ? status.textAtEnd : status.text(at: server))
         if text.utf8.count <= Self.longestStatus { return text }
         // A cut-off character is left out: systemd takes valid UTF-8 only.
         var end = text.utf8.index(text.startIndex, offsetBy: Self.longestStatus)
@@ -49,7 +56,7 @@ struct ServiceReport {
             if status.areAllAnswered, !toldReady, !isStopping { lines.append("READY=1") }
             if isStopping, !toldStopping { lines.append("STOPPING=1") }
         }
-        if text != toldStatus, sender == .qq || !isStopping { lines.append("STATUS=\(text)") }
+        if text != toldStatus, sender == .qq || !isReleasing { lines.append("STATUS=\(text)") }
         return lines.isEmpty ? nil : lines.joined(separator: "\n")
     }
 

@@ -95,7 +95,7 @@ struct ServiceStatus {
             .joined(separator: ", ")
     }
 
-    /// The status while the process ends, and releases what it holds.
+    /// The status while all leases are released.
     var textAtEnd: String {
         let led = elections.filter { if case .leading = $0.standing { true } else { false } }
         if led.count == 1 { return "releasing \(led[0].name)" }

@@ -97,12 +97,29 @@ import Testing
 
     // MARK: Units, cron, contexts
 
-    @Test("the unit in README is the one in packaging") func unit() throws {
-        let unit = try String(contentsOf: Page.top.appendingPathComponent("packaging/qq-backup.service"), encoding: .utf8)
-        let lines = Set(unit.split(separator: "\n").map(String.init))
-        let blocks = try #require(Page.all.first).blocks(in: "ini")
-        #expect(!blocks.isEmpty)
-        for line in blocks.flatMap(\.lines) { #expect(lines.contains(line), "\(line)") }
+    @Test("settings of units are those that the units in packaging use") func settings() throws {
+        let folder = Page.top.appendingPathComponent("packaging/systemd")
+        let units = try ["qq-run@.service", "qq-keepalive@.service"].map {
+            try String(contentsOf: folder.appendingPathComponent($0), encoding: .utf8)
+        }
+        let blocks = Page.all.flatMap { $0.blocks(in: "ini") }.filter { !$0.text.contains("[") }
+        #expect(blocks.count >= 3)
+        for line in blocks.flatMap(\.lines) {
+            let name = line.prefix { $0 != "=" }
+            let isUsed = name == "QQ_SERVER" || units.contains { execStarts(in: $0).contains { $0.contains("$\(name)") } }
+            #expect(isUsed, "\(line)")
+        }
+    }
+
+    @Test("commands of units that the pages show can be parsed") func execStart() throws {
+        let commands = Page.all.flatMap { $0.blocks(in: "ini") }.flatMap { execStarts(in: $0.text) }
+        #expect(commands.count >= 2)
+        for command in commands {
+            let words = command.split(separator: " ").map(String.init)
+            #expect(words.first?.hasSuffix("/bin/qq") == true, "\(command)")
+            let problem = problem(Array(words.dropFirst()))
+            #expect(problem == nil, "\(command): \(problem ?? "")")
+        }
     }
 
     @Test("contexts can be read as they are shown") func contexts() async throws {
