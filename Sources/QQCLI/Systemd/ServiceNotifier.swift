@@ -74,7 +74,7 @@ final class ServiceNotifier: Sendable {
     /// Sends the news, and tries again in the background if that fails.
     private func deliver() {
         guard !sendNews(), state.withLock({ !$0.hasEnded && $0.retrying == nil }) else { return }
-        let retrying = Task(executorPreference: loop) { await retry() }
+        let retrying = Task(executorPreference: loop) { [self] in await retry() }
         state.withLock { $0.retrying = retrying }
     }
 
