@@ -1,0 +1,182 @@
+import QQCore
+import Synchronization
+
+/// The counts and states of one process: its elections, and its requests to systems. They cost nothing until a reader asks for them.
+///
+/// The number of series is bounded: elections come from the command line, and every other label has a fixed set of values.
+final class Metrics: Sendable {
+    struct Election: Hashable, Sendable {
+        var system: String
+        var name: String
+    }
+
+    private struct Requests: Hashable {
+        var system: String
+        var operation: RequestOperation
+    }
+
+    private struct Failed: Hashable {
+        var requests: Requests
+        var subject: String
+    }
+
+    private struct State {
+        var elections: [Election: ElectionMetrics] = [:]
+        var requests: [Requests: RequestMetrics] = [:]
+        /// Requests that failed the last time that they were sent.
+        var failed: Set<Failed> = []
+        var redirects: [String: UInt64] = [:]
+    }
+
+    /// Elections and failed requests beyond this number are left out, for sessions that run without an end.
+    private static let most = 100_000
+
+    private let clock: any LeaseClock
+    private let state = Mutex(State())
+
+    init(clock: any LeaseClock) { self.clock = clock }
+
+    // MARK: Elections
+
+    /// Adds an election, unless it was added before, so that its series exist from the beginning.
+    func add(_ election: Election, ttl: Duration) {
+        state.withLock { state in
+            guard state.elections[election] == nil, state.elections.count < Self.most else { return }
+            state.elections[election] = ElectionMetrics(ttl: ttl)
+            for operation in [RequestOperation.acquire, .renew, .release] {
+                let key = Requests(system: election.system, operation: operation)
+                state.requests[key] = state.requests[key] ?? RequestMetrics()
+            }
+        }
+    }
+
+    /// Takes an event of an election's session; nil at the end of the session.
+    func take(_ event: SessionEvent?, of election: Election) {
+        let now = clock.now()
+        state.withLock { state in
+            if let event {
+                state.elections[election]?.take(event, at: now)
+            } else {
+                state.elections[election]?.sessionEnded(at: now)
+            }
+        }
+    }
+
+    /// The guarded command of an election is ended because the lease was not renewed in time.
+    func notRenewed(_ election: Election) { state.withLock { $0.elections[election]?.notRenewed() } }
+
+    // MARK: Requests
+
+    /// Counts a request. The first one after a failure of the same request is a retry.
+    /// - Parameter subject: the election; empty for a request about none.
+    func record(_ operation: RequestOperation, of subject: String, at system: String, isSuccess: Bool, took time: Duration) {
+        let key = Requests(system: system, operation: operation)
+        let request = Failed(requests: key, subject: subject)
+        state.withLock { state in
+            let isRetry = state.failed.remove(request) != nil
+            if !isSuccess, state.failed.count < Self.most { state.failed.insert(request) }
+            state.requests[key, default: RequestMetrics()].add(isSuccess: isSuccess, isRetry: isRetry, took: time)
+        }
+    }
+
+    /// Sends a request, and counts and times it.
+    func counting<Answer: Sendable>(
+        _ operation: RequestOperation, of subject: String = "", at system: String,
+        _ request: () async throws(CoordinationError) -> Answer
+    ) async throws(CoordinationError) -> Answer {
+        let began = clock.now()
+        func record(isSuccess: Bool) {
+            self.record(operation, of: subject, at: system, isSuccess: isSuccess, took: clock.now().duration(since: began))
+        }
+        do throws(CoordinationError) {
+            let answer = try await request()
+            record(isSuccess: true)
+            return answer
+        } catch {
+            // A request that this process has called off itself shows no failure of the system.
+            if !Task.isCancelled { record(isSuccess: false) }
+            throw error
+        }
+    }
+
+    /// Counts redirects at a system whose servers name other servers.
+    /// - Returns: counts one redirect.
+    func redirects(at system: String) -> @Sendable () -> Void {
+        state.withLock { $0.redirects[system] = $0.redirects[system] ?? 0 }
+        return { self.state.withLock { $0.redirects[system, default: 0] += 1 } }
+    }
+
+    // MARK: Text
+
+    /// All metrics at this moment, in the text format of Prometheus, version 0.0.4.
+    func prometheus() -> String {
+        let state = state.withLock { $0 }
+        let now = clock.now()
+        let elections = state.elections.sorted { ($0.key.system, $0.key.name) < ($1.key.system, $1.key.name) }
+        let requests = state.requests.sorted { ($0.key.system, $0.key.operation.rawValue) < ($1.key.system, $1.key.operation.rawValue) }
+        var text = PrometheusText()
+        for family in MetricFamily.allCases {
+            text.begin(family.name, type: family.kind.rawValue, help: family.help)
+            switch family {
+            case .buildInfo: text.sample(family.name, ["version": version], 1 as UInt64)
+            case .redirects:
+                for (system, count) in state.redirects.sorted(by: { $0.key < $1.key }) {
+                    text.sample(family.name, ["system": system], count)
+                }
+            case .leading, .terms, .losses, .leaseRemaining, .leaseTTL, .lastRenewalAge, .waiting, .waits, .waited:
+                for (election, metrics) in elections { text.add(family, election, metrics, at: now) }
+            case .requests, .successes, .failures, .retries, .requestDuration:
+                for (key, metrics) in requests { text.add(family, key.operation, key.system, metrics) }
+            }
+        }
+        return text.text
+    }
+}
+
+extension PrometheusText {
+    /// Adds the samples of an election to a family of elections.
+    fileprivate mutating func add(_ family: MetricFamily, _ election: Metrics.Election, _ metrics: ElectionMetrics, at now: BootInstant) {
+        let name = family.name
+        let labels: Labels = ["election": election.name, "system": election.system]
+        switch family {
+        case .leading: sample(name, labels, metrics.isLeading(at: now) ? 1 : 0 as UInt64)
+        case .terms: sample(name, labels, metrics.terms)
+        case .losses:
+            for reason in LossLabel.allCases {
+                sample(
+                    name, ["election": election.name, "reason": reason.rawValue, "system": election.system], metrics.losses(reason))
+            }
+        case .leaseRemaining: sample(name, labels, metrics.remaining(at: now).seconds)
+        case .leaseTTL: sample(name, labels, metrics.ttl.seconds)
+        case .lastRenewalAge: if let age = metrics.lastRenewalAge(at: now) { sample(name, labels, age.seconds) }
+        case .waiting: sample(name, labels, metrics.isWaiting ? 1 : 0 as UInt64)
+        case .waits: sample(name, labels, metrics.waits)
+        case .waited: sample(name, labels, metrics.waited(at: now).seconds)
+        case .buildInfo, .requests, .successes, .failures, .retries, .requestDuration, .redirects: break
+        }
+    }
+
+    /// Adds the samples of an operation to a family of requests.
+    fileprivate mutating func add(_ family: MetricFamily, _ operation: RequestOperation, _ system: String, _ metrics: RequestMetrics) {
+        let name = family.name
+        let labels: Labels = ["operation": operation.rawValue, "system": system]
+        switch family {
+        case .requests: sample(name, labels, metrics.requests)
+        case .successes: sample(name, labels, metrics.successes)
+        case .failures: sample(name, labels, metrics.failures)
+        case .retries: sample(name, labels, metrics.retries)
+        case .requestDuration where operation.isTimed:
+            let durations = metrics.durations
+            for (bound, count) in zip(DurationHistogram.bounds, durations.buckets) {
+                sample(
+                    name + "_bucket", ["operation": operation.rawValue, "system": system, "le": Self.number(bound)], count)
+            }
+            sample(name + "_bucket", ["operation": operation.rawValue, "system": system, "le": "+Inf"], durations.count)
+            sample(name + "_sum", labels, durations.sum.seconds)
+            sample(name + "_count", labels, durations.count)
+        case .requestDuration, .buildInfo, .leading, .terms, .losses, .leaseRemaining, .leaseTTL, .lastRenewalAge, .waiting, .waits,
+            .waited, .redirects:
+            break
+        }
+    }
+}
