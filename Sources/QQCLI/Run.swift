@@ -130,9 +130,16 @@ private func runSession(_ invocation: Invocation) throws -> Int32 {
         throw UsageError("a session needs a terminal for its output, too", hint: "run a script with -f FILE")
     }
     return try onLoop { loop in
-        let session = Session(invocation, loop: loop, isInteractive: isInteractive)
-        if isInteractive { return try await session.interact() }
-        return try await session.run(script: invocation.scriptFile, keepsGoing: invocation[Flags.keepGoing])
+        let metrics = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
+            try MetricsFile(path, Metrics(clock: loop), loop: loop, messages: Messages(invocation))
+        }
+        let session = Session(invocation, loop: loop, metrics: metrics?.metrics, isInteractive: isInteractive)
+        let run = { @Sendable () async throws -> Int32 in
+            if isInteractive { return try await session.interact() }
+            return try await session.run(script: invocation.scriptFile, keepsGoing: invocation[Flags.keepGoing])
+        }
+        guard let metrics else { return try await run() }
+        return try await metrics.keeping(run)
     }
 }
 
@@ -148,13 +155,8 @@ func onLoop(_ body: @escaping @Sendable (MainLoop) async throws -> Int32) throws
 extension Setup {
     /// Runs `body`, and until it returns writes the file of `--metrics-file`, if there is one.
     func counting<Result: Sendable>(_ body: @Sendable () async throws -> Result) async rethrows -> Result {
-        guard let metrics else { return try await body() }
-        let writing = Task(executorPreference: loop) { await metrics.keepWritten() }
-        defer {
-            writing.cancel()
-            metrics.finish()
-        }
-        return try await body()
+        guard let metricsFile else { return try await body() }
+        return try await metricsFile.keeping(body)
     }
 
     func run() async throws -> Int32 {

@@ -39,10 +39,9 @@ public final class QuorumQuestCoordinator: Coordinator {
 
     /// - Parameters:
     ///   - saved: returns the grant that an earlier command saved for an election.
-    ///   - metrics: counts every call.
     public init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, requestTimeout: Duration,
-        metrics: CallMetrics? = nil, saved: @escaping @Sendable (String) -> Grant?
+        saved: @escaping @Sendable (String) -> Grant?
     ) {
         self.server = server
         self.clock = clock
@@ -51,7 +50,7 @@ public final class QuorumQuestCoordinator: Coordinator {
         service = QuorumQuestService(
             server.hosts.map { host in
                 GRPCEndpoint(.init(name: host.name, port: server.port(of: host)), settings, clock: clock)
-            }, clock: clock, metrics: metrics)
+            }, clock: clock)
     }
 
     public func prepare() { service.prepare() }

@@ -10,17 +10,15 @@ final class QuorumQuestService: Sendable {
     /// Index of the endpoint that answered last.
     private let preferred = Mutex(0)
     private let clock: any LeaseClock
-    private let metrics: CallMetrics?
 
     static let name = "quorum.quest.api.v1.LeaderElectionService"
     private static let tryAcquire = MethodDescriptor(fullyQualifiedService: name, method: "TryAcquireLock", type: .unary)
     private static let release = MethodDescriptor(fullyQualifiedService: name, method: "ReleaseLock", type: .unary)
     private static let keepAlive = MethodDescriptor(fullyQualifiedService: name, method: "KeepAlive", type: .unary)
 
-    init(_ endpoints: [GRPCEndpoint], clock: any LeaseClock, metrics: CallMetrics?) {
+    init(_ endpoints: [GRPCEndpoint], clock: any LeaseClock) {
         self.endpoints = endpoints
         self.clock = clock
-        self.metrics = metrics
     }
 
     /// Connects to the endpoint that is asked first.
@@ -30,27 +28,27 @@ final class QuorumQuestService: Sendable {
     func tryAcquire(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Bool {
         var request = Quorum_Quest_Api_V1_TryAcquireLockRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
-        let response: Quorum_Quest_Api_V1_TryAcquireLockResponse = try await call(Self.tryAcquire, of: name, request, timeout)
+        let response: Quorum_Quest_Api_V1_TryAcquireLockResponse = try await call(Self.tryAcquire, request, timeout)
         return response.isLeader
     }
 
     func release(_ name: ElectionName, _ identity: String, timeout: Duration) async throws(GRPCFailure) {
         var request = Quorum_Quest_Api_V1_ReleaseLockRequest()
         (request.service, request.domain, request.clientID) = (name.service, name.domain, identity)
-        let _: Quorum_Quest_Api_V1_ReleaseLockResponse = try await call(Self.release, of: name, request, timeout)
+        let _: Quorum_Quest_Api_V1_ReleaseLockResponse = try await call(Self.release, request, timeout)
     }
 
     /// - Returns: the time that the lease lasts from now; nil if this id does not lead, or the store failed.
     func keepAlive(_ name: ElectionName, _ identity: String, ttl: Int32, timeout: Duration) async throws(GRPCFailure) -> Duration? {
         var request = Quorum_Quest_Api_V1_KeepAliveRequest()
         (request.service, request.domain, request.clientID, request.ttl) = (name.service, name.domain, identity, ttl)
-        let response: Quorum_Quest_Api_V1_KeepAliveResponse = try await call(Self.keepAlive, of: name, request, timeout)
+        let response: Quorum_Quest_Api_V1_KeepAliveResponse = try await call(Self.keepAlive, request, timeout)
         return response.length
     }
 
     /// Asks the endpoint that answered last, and then the others, as long as no endpoint can be reached.
     private func call<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
-        _ method: MethodDescriptor, of name: ElectionName, _ request: Request, _ timeout: Duration
+        _ method: MethodDescriptor, _ request: Request, _ timeout: Duration
     ) async throws(GRPCFailure) -> Response {
         let deadline = clock.now() + timeout
         let first = preferred.withLock { $0 }
@@ -61,18 +59,11 @@ final class QuorumQuestService: Sendable {
             if left <= .zero { break }
             // An endpoint that does not answer must leave time for the others.
             let share = left / (endpoints.count - offset)
-            let began = clock.now()
-            func record(_ outcome: CallMetrics.Outcome) {
-                metrics?.record(
-                    method.method, of: "\(name.service)/\(name.domain)", outcome, took: clock.now().duration(since: began))
-            }
             do throws(GRPCFailure) {
                 let response: Response = try await endpoints[index].call(method, request, isRepeatable: true, timeout: share)
-                record(.success)
                 preferred.withLock { $0 = index }
                 return response
             } catch {
-                record(.failure)
                 if error.isAnswer, error.code != .unavailable { throw error }
                 // A request whose outcome is uncertain stays uncertain, whatever another endpoint answered.
                 failure = failure.map { $0.wasSent ? $0 : error } ?? error

@@ -26,13 +26,10 @@ public enum LockOperation: String, Sendable, Hashable, CaseIterable {
 /// One call to a server, with the type of its answer.
 struct LockCall<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>: Sendable {
     let operation: LockOperation
-    /// The lock that the call is about; empty for none.
-    let subject: String
     let request: Request
 
-    init(_ operation: LockOperation, of subject: String = "", _ request: Request, _: Response.Type) {
+    init(_ operation: LockOperation, _ request: Request, _: Response.Type) {
         self.operation = operation
-        self.subject = subject
         self.request = request
     }
 }
@@ -44,7 +41,7 @@ enum LockCalls {
     ) -> LockCall<Raftlock_AcquireRequest, Raftlock_AcquireResponse> {
         var request = Raftlock_AcquireRequest()
         (request.lockID, request.clientID, request.ttl, request.priority) = (name, identity, .init(of: ttl), priority)
-        return LockCall(.acquire, of: name, request, Raftlock_AcquireResponse.self)
+        return LockCall(.acquire, request, Raftlock_AcquireResponse.self)
     }
 
     static func release(
@@ -52,7 +49,7 @@ enum LockCalls {
     ) -> LockCall<Raftlock_ReleaseRequest, Raftlock_ReleaseResponse> {
         var request = Raftlock_ReleaseRequest()
         (request.lockID, request.clientID, request.version) = (name, identity, version)
-        return LockCall(.release, of: name, request, Raftlock_ReleaseResponse.self)
+        return LockCall(.release, request, Raftlock_ReleaseResponse.self)
     }
 
     /// - Parameter version: must be the one held: the server writes it into the lock without a check.
@@ -61,13 +58,13 @@ enum LockCalls {
     ) -> LockCall<Raftlock_RenewRequest, Raftlock_RenewResponse> {
         var request = Raftlock_RenewRequest()
         (request.lockID, request.clientID, request.version, request.newTtl) = (name, identity, version, .init(of: ttl))
-        return LockCall(.renew, of: name, request, Raftlock_RenewResponse.self)
+        return LockCall(.renew, request, Raftlock_RenewResponse.self)
     }
 
     static func lockInfo(_ name: String) -> LockCall<Raftlock_GetLockInfoRequest, Raftlock_GetLockInfoResponse> {
         var request = Raftlock_GetLockInfoRequest()
         request.lockID = name
-        return LockCall(.getLockInfo, of: name, request, Raftlock_GetLockInfoResponse.self)
+        return LockCall(.getLockInfo, request, Raftlock_GetLockInfoResponse.self)
     }
 
     static func locks(
@@ -88,19 +85,19 @@ enum LockCalls {
         var request = Raftlock_EnqueueWaiterRequest()
         (request.lockID, request.clientID, request.timeout) = (name, identity, .init(of: timeout))
         (request.priority, request.version) = (priority, anyVersion)
-        return LockCall(.enqueueWaiter, of: name, request, Raftlock_EnqueueWaiterResponse.self)
+        return LockCall(.enqueueWaiter, request, Raftlock_EnqueueWaiterResponse.self)
     }
 
     static func cancelWait(_ name: String, _ identity: String) -> LockCall<Raftlock_CancelWaitRequest, Raftlock_CancelWaitResponse> {
         var request = Raftlock_CancelWaitRequest()
         (request.lockID, request.clientID, request.version) = (name, identity, anyVersion)
-        return LockCall(.cancelWait, of: name, request, Raftlock_CancelWaitResponse.self)
+        return LockCall(.cancelWait, request, Raftlock_CancelWaitResponse.self)
     }
 
     static func backoffAdvice(_ name: String) -> LockCall<Raftlock_BackoffAdviceRequest, Raftlock_BackoffAdviceResponse> {
         var request = Raftlock_BackoffAdviceRequest()
         request.lockID = name
-        return LockCall(.getBackoffAdvice, of: name, request, Raftlock_BackoffAdviceResponse.self)
+        return LockCall(.getBackoffAdvice, request, Raftlock_BackoffAdviceResponse.self)
     }
 
     static func status() -> LockCall<Raftlock_GetStatusRequest, Raftlock_GetStatusResponse> {

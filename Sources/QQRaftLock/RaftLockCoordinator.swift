@@ -117,10 +117,10 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     ///   - requestTimeout: the limit for one request and for resolving its outcome; within a lease it is shorter.
     ///   - priority: priority in the queue, -1000 to 1000, higher first.
     ///   - followsRedirects: whether a Raft leader outside the URL's endpoints is asked at the address that other nodes name.
-    ///   - metrics: counts every call.
+    ///   - redirected: called each time that a node names another one as the Raft leader.
     public init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, requestTimeout: Duration,
-        priority: Int32, followsRedirects: Bool, metrics: CallMetrics? = nil
+        priority: Int32, followsRedirects: Bool, redirected: (@Sendable () -> Void)? = nil
     ) {
         self.server = server
         self.clock = clock
@@ -129,7 +129,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         self.priority = priority
         service = RaftLockService(
             server.hosts.map { .init(name: $0.name, port: server.port(of: $0)) }, settings, clock: clock, executor: executor,
-            followsRedirects: followsRedirects, metrics: metrics)
+            followsRedirects: followsRedirects, redirected: redirected)
     }
 
     /// Prepares the endpoint that is asked first while no Raft leader is known.

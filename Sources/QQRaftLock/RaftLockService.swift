@@ -11,7 +11,7 @@ final class RaftLockService: Sendable {
     private let settings: GRPCSettings
     private let executor: any TaskExecutor
     private let followsRedirects: Bool
-    private let metrics: CallMetrics?
+    private let redirected: (@Sendable () -> Void)?
     private let writeQueue: WriteQueue
     let state: Mutex<State>
 
@@ -23,8 +23,6 @@ final class RaftLockService: Sendable {
         /// The address among these that last did something that only the leader does.
         var strangeLeader: String?
         var clocks: [Int: Measured] = [:]
-        /// The start times of renewals whose outcome is unknown, by lock.
-        var unresolved: [String: BootInstant] = [:]
 
         /// A node outside the configured endpoints did something that only the Raft leader does.
         mutating func found(_ address: String) { strangeLeader = strangers.first { $0.value.host.description == address }?.key }
@@ -38,13 +36,13 @@ final class RaftLockService: Sendable {
 
     init(
         _ hosts: [ServerURL.Host], _ settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, followsRedirects: Bool,
-        metrics: CallMetrics?
+        redirected: (@Sendable () -> Void)?
     ) {
         self.settings = settings
         self.clock = clock
         self.executor = executor
         self.followsRedirects = followsRedirects
-        self.metrics = metrics
+        self.redirected = redirected
         endpoints = hosts.map { GRPCEndpoint($0, settings, clock: clock) }
         let addresses = hosts.map(\.description)
         writeQueue = WriteQueue.to(addresses)
@@ -60,26 +58,13 @@ final class RaftLockService: Sendable {
         _ call: LockCall<Request, Response>, at endpoint: GRPCEndpoint, timeout: Duration
     ) async throws(GRPCFailure) -> Response {
         let method = MethodDescriptor(fullyQualifiedService: "raftlock.RaftLock", method: call.operation.rawValue, type: .unary)
-        let began = clock.now()
         do throws(GRPCFailure) {
             // A write that was cut off is not repeated before its outcome is known.
-            let response: Response = try await endpoint.call(
-                method, call.request, isRepeatable: !call.operation.isWrite, timeout: timeout)
-            record(call.operation, call.subject, .success, since: began)
-            return response
+            return try await endpoint.call(method, call.request, isRepeatable: !call.operation.isWrite, timeout: timeout)
         } catch {
-            switch LockRefusal(error) {
-            case .notLeader: record(call.operation, call.subject, .redirect, since: began)
-            // The read that follows shows whether it failed.
-            case .unexpected where call.operation == .renew: state.withLock { $0.unresolved[call.subject] = began }
-            default: record(call.operation, call.subject, .failure, since: began)
-            }
+            if case .notLeader = LockRefusal(error) { redirected?() }
             throw error
         }
-    }
-
-    private func record(_ operation: LockOperation, _ subject: String, _ outcome: CallMetrics.Outcome, since began: BootInstant) {
-        metrics?.record(operation.rawValue, of: subject, outcome, took: clock.now().duration(since: began))
     }
 
     // MARK: Writes
@@ -294,20 +279,15 @@ final class RaftLockService: Sendable {
         case refused
         /// The renewal had no effect; the server answered that it failed, or did not answer.
         case ignored(wasHeard: Bool)
-        /// The lock could not be read.
-        case unknown
     }
 
-    func resolved(_ renewal: Renewal, of subject: String, at endpoint: String) {
-        let began = state.withLock { state in
+    func resolved(_ renewal: Renewal, at endpoint: String) {
+        state.withLock { state in
             switch renewal {
             case .carriedOut, .refused: state.health.wrote(at: endpoint)
             case .ignored(let wasHeard): state.health.failed(at: endpoint, wasHeard: wasHeard)
-            case .unknown: break
             }
-            return state.unresolved.removeValue(forKey: subject)
         }
-        if let began { record(.renew, subject, renewal == .carriedOut ? .success : .failure, since: began) }
     }
 
     var noTime: GRPCFailure {

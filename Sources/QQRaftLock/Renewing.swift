@@ -51,19 +51,18 @@ extension RaftLockCoordinator {
         do throws(GRPCFailure) {
             let (snapshot, endpoint) = try await service.lockInfo(grant.name, until: requestDeadline(within: grant.deadline))
             guard snapshot.owner == grant.identity, asHeld(snapshot).version == held.version else {
-                service.resolved(.refused, of: grant.name, at: failure.endpoint)
+                service.resolved(.refused, at: failure.endpoint)
                 return .lost(await lost(claim, snapshot, endpoint))
             }
             // The new end can be earlier: a waiter that the queue granted the lock has 30 s, whatever it requested.
             let wasCarriedOut = snapshot.expiresAt != held.expiresAt
-            service.resolved(wasCarriedOut ? .carriedOut : .ignored(wasHeard: failure.isAnswer), of: grant.name, at: failure.endpoint)
+            service.resolved(wasCarriedOut ? .carriedOut : .ignored(wasHeard: failure.isAnswer), at: failure.endpoint)
             if wasCarriedOut {
                 held.expiresAt = snapshot.expiresAt
                 return .renewed(extended(grant, claim, held, from: sentAt))
             }
         } catch {
             // The renewal's failure is more informative than that of the read after it.
-            service.resolved(.unknown, of: grant.name, at: failure.endpoint)
         }
         held.isUncertain = true
         state.withLock { $0.held[claim] = held }

@@ -89,7 +89,7 @@ import Testing
                       --max-message MIB        gRPC: largest message, in MiB [default: 4]
 
                 Output:
-                      --metrics-file FILE      gRPC: count calls in FILE
+                      --metrics-file FILE      Keep metrics in FILE
                       --json                   Print JSON
                       --color WHEN             Colour: auto, always or never [default: auto]
                   -q, --quiet                  Print only errors on stderr

@@ -49,7 +49,7 @@ extension Commands {
             ExitNote("128+n", "the command died of signal n"),
             ExitNote("other", "the command's own exit code"),
         ],
-        seeAlso: ["qq-release(1)", "qq-keepalive(1)", "qq-status(1)", "flock(1)"]
+        seeAlso: ["qq-release(1)", "qq-keepalive(1)", "qq-status(1)", "qq-metrics(5)", "flock(1)"]
     ) {
         Flags.wait
         Flags.slots
@@ -147,7 +147,7 @@ extension Commands {
             ExitNote("77", "denied: `--vip` without CAP_NET_ADMIN"),
             ExitNote("78", "`--vip`: no such interface, or this machine has the address elsewhere"),
         ],
-        seeAlso: ["qq-acquire(1)", "qq-release(1)", "qq-watch(1)", "qq-json(5)"]
+        seeAlso: ["qq-acquire(1)", "qq-release(1)", "qq-watch(1)", "qq-json(5)", "qq-metrics(5)"]
     ) {
         Flags.once
         Flags.pid

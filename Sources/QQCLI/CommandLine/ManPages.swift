@@ -3,8 +3,8 @@ enum ManPages {
     /// qq(1), the pages of commands, and the pages declared elsewhere.
     static var all: [ManPage] { [overview] + Commands.withManPage.map { manPage(for: $0) } + additional }
 
-    /// The page of the JSON schemas, and the pages of systems.
-    static let additional: [ManPage] = [Schemas.manPage] + Systems.documentation.compactMap { $0.manual?() }
+    /// The pages of the JSON schemas and the metrics, and the pages of systems.
+    static let additional: [ManPage] = [Schemas.manPage, MetricsManual.page] + Systems.documentation.compactMap { $0.manual?() }
 
     /// The page that `qq man` shows for a name such as `acquire`, `qq-acquire`, `qq` or `qq-acquire.1`.
     static func named(_ name: String) -> ManPage? {

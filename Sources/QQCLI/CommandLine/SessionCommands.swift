@@ -31,7 +31,7 @@ extension Commands {
             ExitNote("79", "a script lost a lease that it had acquired"),
             ExitNote("other", "a script: the exit code of the first line that failed"),
         ],
-        seeAlso: ["qq(1)", "qq-context(1)"]
+        seeAlso: ["qq(1)", "qq-context(1)", "qq-metrics(5)"]
     ) {
         Flags.script
         Flags.keepGoing

@@ -155,6 +155,7 @@ extension Setup {
                 .warning)
         case .steppingDown(let by): messages.note("asked by \(by) to step down from \(title): ending the command")
         case .notRenewed(let signal):
+            metrics?.notRenewed(metered(name))
             messages.note(
                 "the lease of \(title) was not renewed in time: \(signal == SIGTERM ? "ending" : "killing") the command", .warning)
         case .guardianKilled: messages.note("the guardian was killed: ending the command", .warning)

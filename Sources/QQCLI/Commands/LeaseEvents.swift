@@ -6,8 +6,18 @@ import QQCore
 extension Setup {
     /// Campaigns for an election and holds it, once no process of an earlier term is left on this machine.
     func driver(_ configuration: LeaseSession.Configuration) -> SessionDriver {
-        SessionDriver(configuration, coordinator: contender(), clock: loop, clearing: clearing(configuration.request.name))
+        let name = configuration.request.name
+        return SessionDriver(
+            configuration, coordinator: contender(), clock: loop, clearing: clearing(name),
+            observer: metrics.map { metrics in
+                let election = metered(name)
+                metrics.add(election, ttl: configuration.request.ttl)
+                return { event in metrics.take(event, of: election) }
+            })
     }
+
+    /// An election in the metrics: as it was asked for, because its slot can change from term to term.
+    func metered(_ name: String) -> Metrics.Election { Metrics.Election(system: server.system.name, name: name) }
 
     // MARK: Messages
 

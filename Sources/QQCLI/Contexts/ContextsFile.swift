@@ -46,7 +46,7 @@ struct ContextsFile: Sendable, Equatable {
     /// The flags that a context can supply.
     static let flags: [AnyFlag] =
         [Flags.server.erased, Flags.clusterConfig.erased, Flags.id.erased, Flags.ttl.erased, Flags.renewEvery.erased, Flags.timeout.erased]
-        + Flags.retrying + Flags.access.filter { $0.name != Flags.metricsFile.erased.name }
+        + Flags.retrying + Flags.access
 
     /// Keys that name files. Relative paths start at the folder of the contexts.
     static let pathKeys: Set<String> = Set(flags.filter { if case .file = $0.kind { true } else { false } }.map(\.name))

@@ -76,6 +76,7 @@ extension Flags {
         id
         timeout
         access
+        metricsFile
         json
         color
         quiet

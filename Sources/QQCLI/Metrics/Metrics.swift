@@ -13,6 +13,8 @@ final class Metrics: Sendable {
     private struct Requests: Hashable {
         var system: String
         var operation: RequestOperation
+
+        var labels: PrometheusText.Labels { [(.operation, operation.rawValue), (.system, system)] }
     }
 
     private struct Failed: Hashable {
@@ -115,68 +117,35 @@ final class Metrics: Sendable {
         let elections = state.elections.sorted { ($0.key.system, $0.key.name) < ($1.key.system, $1.key.name) }
         let requests = state.requests.sorted { ($0.key.system, $0.key.operation.rawValue) < ($1.key.system, $1.key.operation.rawValue) }
         var text = PrometheusText()
-        for family in MetricFamily.allCases {
-            text.begin(family.name, type: family.kind.rawValue, help: family.help)
-            switch family {
-            case .buildInfo: text.sample(family.name, ["version": version], 1 as UInt64)
+        for family in MetricFamily.all {
+            let name = family.name
+            text.begin(name, type: family.kind.rawValue, help: family.help)
+            switch family.content {
+            case .version: text.sample(name, [(.version, version)], 1)
+            case .election(let value):
+                for (election, metrics) in elections {
+                    guard let value = value(metrics, now) else { continue }
+                    text.sample(name, [(.election, election.name), (.system, election.system)], value)
+                }
+            case .losses:
+                for (election, metrics) in elections {
+                    for reason in LossLabel.allCases {
+                        let labels: PrometheusText.Labels = [
+                            (.election, election.name), (.reason, reason.rawValue), (.system, election.system),
+                        ]
+                        text.sample(name, labels, Double(metrics.losses(reason)))
+                    }
+                }
+            case .requests(let count):
+                for (key, metrics) in requests { text.sample(name, key.labels, Double(count(metrics))) }
+            case .durations:
+                for (key, metrics) in requests where key.operation.isTimed { text.histogram(name, key.labels, metrics.durations) }
             case .redirects:
                 for (system, count) in state.redirects.sorted(by: { $0.key < $1.key }) {
-                    text.sample(family.name, ["system": system], count)
+                    text.sample(name, [(.system, system)], Double(count))
                 }
-            case .leading, .terms, .losses, .leaseRemaining, .leaseTTL, .lastRenewalAge, .waiting, .waits, .waited:
-                for (election, metrics) in elections { text.add(family, election, metrics, at: now) }
-            case .requests, .successes, .failures, .retries, .requestDuration:
-                for (key, metrics) in requests { text.add(family, key.operation, key.system, metrics) }
             }
         }
         return text.text
-    }
-}
-
-extension PrometheusText {
-    /// Adds the samples of an election to a family of elections.
-    fileprivate mutating func add(_ family: MetricFamily, _ election: Metrics.Election, _ metrics: ElectionMetrics, at now: BootInstant) {
-        let name = family.name
-        let labels: Labels = ["election": election.name, "system": election.system]
-        switch family {
-        case .leading: sample(name, labels, metrics.isLeading(at: now) ? 1 : 0 as UInt64)
-        case .terms: sample(name, labels, metrics.terms)
-        case .losses:
-            for reason in LossLabel.allCases {
-                sample(
-                    name, ["election": election.name, "reason": reason.rawValue, "system": election.system], metrics.losses(reason))
-            }
-        case .leaseRemaining: sample(name, labels, metrics.remaining(at: now).seconds)
-        case .leaseTTL: sample(name, labels, metrics.ttl.seconds)
-        case .lastRenewalAge: if let age = metrics.lastRenewalAge(at: now) { sample(name, labels, age.seconds) }
-        case .waiting: sample(name, labels, metrics.isWaiting ? 1 : 0 as UInt64)
-        case .waits: sample(name, labels, metrics.waits)
-        case .waited: sample(name, labels, metrics.waited(at: now).seconds)
-        case .buildInfo, .requests, .successes, .failures, .retries, .requestDuration, .redirects: break
-        }
-    }
-
-    /// Adds the samples of an operation to a family of requests.
-    fileprivate mutating func add(_ family: MetricFamily, _ operation: RequestOperation, _ system: String, _ metrics: RequestMetrics) {
-        let name = family.name
-        let labels: Labels = ["operation": operation.rawValue, "system": system]
-        switch family {
-        case .requests: sample(name, labels, metrics.requests)
-        case .successes: sample(name, labels, metrics.successes)
-        case .failures: sample(name, labels, metrics.failures)
-        case .retries: sample(name, labels, metrics.retries)
-        case .requestDuration where operation.isTimed:
-            let durations = metrics.durations
-            for (bound, count) in zip(DurationHistogram.bounds, durations.buckets) {
-                sample(
-                    name + "_bucket", ["operation": operation.rawValue, "system": system, "le": Self.number(bound)], count)
-            }
-            sample(name + "_bucket", ["operation": operation.rawValue, "system": system, "le": "+Inf"], durations.count)
-            sample(name + "_sum", labels, durations.sum.seconds)
-            sample(name + "_count", labels, durations.count)
-        case .requestDuration, .buildInfo, .leading, .terms, .losses, .leaseRemaining, .leaseTTL, .lastRenewalAge, .waiting, .waits,
-            .waited, .redirects:
-            break
-        }
     }
 }

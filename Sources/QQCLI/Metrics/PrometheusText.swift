@@ -1,43 +1,50 @@
 /// Writes the text format of Prometheus, version 0.0.4 (prometheus.io, "Exposition formats").
 struct PrometheusText {
-    /// A value of a label, by the label's name.
-    typealias Labels = KeyValuePairs<String, String>
+    typealias Labels = [(label: MetricLabel, value: String)]
 
     private(set) var text = ""
 
-    /// Begins a metric. Its samples follow.
+    /// Begins a metric, whose samples follow.
     mutating func begin(_ name: String, type: String, help: String) {
-        text += "# HELP \(name) \(Self.escaped(help, quotes: false))\n# TYPE \(name) \(type)\n"
+        text += "# HELP \(name) \(Self.escaped(help))\n# TYPE \(name) \(type)\n"
     }
 
-    mutating func sample(_ name: String, _ labels: Labels, _ value: Double) { add(name, labels, Self.number(value)) }
+    mutating func sample(_ name: String, _ labels: Labels, _ value: Double) { line(name, Self.text(of: labels), value) }
 
-    mutating func sample(_ name: String, _ labels: Labels, _ value: UInt64) { add(name, labels, String(value)) }
-
-    private mutating func add(_ name: String, _ labels: Labels, _ value: String) {
-        text += name
-        if !labels.isEmpty {
-            text += "{" + labels.map { "\($0)=\"\(Self.escaped($1, quotes: true))\"" }.joined(separator: ",") + "}"
+    mutating func histogram(_ name: String, _ labels: Labels, _ durations: DurationHistogram) {
+        let labels = Self.text(of: labels)
+        for (bound, count) in zip(DurationHistogram.bounds, durations.buckets) {
+            line(name + "_bucket", labels + ",le=\"\(bound)\"", Double(count))
         }
-        text += " \(value)\n"
+        line(name + "_bucket", labels + ",le=\"+Inf\"", Double(durations.count))
+        line(name + "_sum", labels, durations.sum.seconds)
+        line(name + "_count", labels, Double(durations.count))
     }
 
-    /// A number as Go's ParseFloat reads it.
+    private mutating func line(_ name: String, _ labels: String, _ value: Double) {
+        text += "\(name){\(labels)} \(Self.number(value))\n"
+    }
+
+    private static func text(of labels: Labels) -> String {
+        labels.map { "\($0.rawValue)=\"\(escaped($1, isQuoted: true))\"" }.joined(separator: ",")
+    }
+
+    /// A number as Go's ParseFloat reads it; a whole one without a fraction.
     static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
-        return "\(value)"
+        return Int64(exactly: value).map { String($0) } ?? "\(value)"
     }
 
-    /// - Parameter quotes: whether the text is the value of a label, which quotes enclose.
-    static func escaped(_ text: String, quotes: Bool) -> String {
+    /// - Parameter isQuoted: whether quotes enclose the text, as they do the value of a label.
+    static func escaped(_ text: String, isQuoted: Bool = false) -> String {
         var result = ""
-        // By scalars: a carriage return and a line feed are one character.
+        // By scalars, because a carriage return and a line feed are one character.
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\\": result += "\\\\"
             case "\n": result += "\\n"
-            case "\"" where quotes: result += "\\\""
+            case "\"" where isQuoted: result += "\\\""
             default: result.unicodeScalars.append(scalar)
             }
         }

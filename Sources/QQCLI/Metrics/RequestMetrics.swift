@@ -6,7 +6,6 @@ enum RequestOperation: String, CaseIterable, Sendable {
     case stepDown = "step_down"
     case cancelWait = "cancel_wait"
     case backoffAdvice = "backoff_advice"
-    case clusterStatus = "cluster_status"
 
     /// Whether the time until the answer shows how quickly the system answers. A wait lasts until the election is free.
     var isTimed: Bool { self != .wait }

@@ -73,6 +73,8 @@ final class Session: Sendable {
     let base: Invocation
     let leases: SessionLeases
     private let folders = LeaseFolders()
+    /// The metrics of all lines; nil if nothing shows them.
+    private let metrics: Metrics?
     let messages: Messages
     let output: Output
     let state = Mutex(State())
@@ -80,8 +82,9 @@ final class Session: Sendable {
     /// Whether the script is on stdin. If so, the commands that it starts must not read from stdin.
     let scriptIsInput: Bool
 
-    init(_ base: Invocation, loop: MainLoop, isInteractive: Bool) {
+    init(_ base: Invocation, loop: MainLoop, metrics: Metrics? = nil, isInteractive: Bool) {
         self.base = base
+        self.metrics = metrics
         self.loop = loop
         self.isInteractive = isInteractive
         scriptIsInput = !isInteractive && base.scriptFile == nil
@@ -178,7 +181,8 @@ final class Session: Sendable {
     /// Adds the session's flags to a line, for everything that the line does not set itself.
     func filled(_ invocation: Invocation) -> Invocation {
         let ofServers = ContextsFile.flags.map(\.name) + [Flags.context.erased.name]
-        var values = base.values.filter { $0.name != Flags.help.erased.name }
+        // The session keeps its metrics itself. Each line would replace the file.
+        var values = base.values.filter { ![Flags.help.erased.name, Flags.metricsFile.erased.name].contains($0.name) }
         let context = state.withLock { $0.context }
         // A server that the line names, or else the context that `use` chose, replaces the session's server together with its credentials.
         let namesServer = [Flags.server.erased, Flags.clusterConfig.erased, Flags.context.erased].contains { invocation.isGiven($0) }
@@ -227,7 +231,7 @@ final class Session: Sendable {
         let invocation = try ContextCommand.testing(invocation) ?? invocation
         // All leases that the session holds share one `LeaseFolders`. Other commands have their own, as outside of a session.
         let folders = invocation.command.id == .acquire ? folders : LeaseFolders()
-        let setup = try Setup(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders)
+        let setup = try Setup(invocation, loop: loop, signals: button, mayDraw: !isInBackground, folders: folders, metrics: metrics)
         if setup.server.system.isOverNetwork { try Room.check(.network) }
         switch invocation.command.id {
         // The connection stays open because the lease needs it.

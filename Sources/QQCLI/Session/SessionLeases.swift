@@ -129,9 +129,11 @@ final class SessionLeases: Sendable {
             return state.campaigns
         }
         let ended = Task(executorPreference: loop) {
-            let outcome = await driver.run { event, _ in
-                self.note(event, key, setup)
-                if case .elected(let grant) = event { elected.yield(grant) }
+            let outcome = await setup.counting {
+                await driver.run { event, _ in
+                    self.note(event, key, setup)
+                    if case .elected(let grant) = event { elected.yield(grant) }
+                }
             }
             self.forget(key, number)
             await setup.coordinator.close()

@@ -22,8 +22,10 @@ struct Setup: Sendable {
     let givenIdentity: String?
     /// The addresses to carry while leading: those of `--vip`, or that of the cluster file.
     let addresses: [VirtualAddress]
-    /// Counters of the calls, for `--metrics-file`.
-    let metrics: MetricsFile?
+    /// The metrics of this process; nil if nothing shows them.
+    let metrics: Metrics?
+    /// The file that this command keeps for `--metrics-file`.
+    let metricsFile: MetricsFile?
     /// Whether the command can draw on the terminal. A background job of a session cannot.
     let mayDraw: Bool
     /// The progress line; nil if it is not shown.
@@ -43,8 +45,10 @@ struct Setup: Sendable {
     /// - Parameters:
     ///   - signals: the signals that ask the command to end; nil for those of the process.
     ///   - folders: the lease folders of the session that runs the command.
+    ///   - metrics: the metrics of the session that runs the command. A command with a file of its own has metrics of its own.
     init(
-        _ typed: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true, folders: LeaseFolders = LeaseFolders()
+        _ typed: Invocation, loop: MainLoop, signals: (any StopSignals)? = nil, mayDraw: Bool = true,
+        folders: LeaseFolders = LeaseFolders(), metrics given: Metrics? = nil
     ) throws(CoordinationError) {
         self.mayDraw = mayDraw
         givenSignals = signals
@@ -69,12 +73,16 @@ struct Setup: Sendable {
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
         try system.check(invocation, at: choice.url)
-        metrics = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
-            try MetricsFile(path, loop: loop, messages: messages)
+        metricsFile = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
+            try MetricsFile(path, Metrics(clock: loop), loop: loop, messages: messages)
         }
-        coordinator = try system.coordinator(
+        let metrics = metricsFile?.metrics ?? given
+        self.metrics = metrics
+        let coordinator = try system.coordinator(
             CoordinatorInput(
-                choice: choice, file: file, invocation: invocation, loop: loop, folders: folders, metrics: metrics?.counts))
+                choice: choice, file: file, invocation: invocation, loop: loop, folders: folders,
+                redirected: { metrics?.redirects(at: choice.url.system.name) }))
+        self.coordinator = metrics.map { CountingCoordinator(coordinator, $0) } ?? coordinator
         let isShown = mayDraw && !coordinator.mayPrompt && invocation.command.id != .complete && invocation.command.id != .watch
         progress = isShown ? Progress.onTerminal(invocation, loop) : nil
         if signals == nil, invocation.reportsToServiceManager {

@@ -5,7 +5,7 @@ extension SystemDescription {
     /// etcd, in locks and elections that `etcdctl lock` and `etcdctl elect` can take part in.
     static let etcd = SystemDescription(
         url: .etcd, displayName: "etcd",
-        logins: { [Flags.loginFile.erased] }, flags: { [Flags.metricsFile.erased] },
+        logins: { [Flags.loginFile.erased] },
         secretVariables: ["QQ_ETCD_USER", "QQ_ETCD_PASSWORD"],
         columns: [
             StatusColumn(heading: "KIND") { $0.details["kind"]?.stringValue },
@@ -25,7 +25,7 @@ extension SystemDescription {
         makeCoordinator: { (input) throws(CoordinationError) in
             EtcdCoordinator(
                 server: input.url, options: try EtcdOptions(input.invocation, input.choice), requestTimeout: input.requestTimeout,
-                clock: input.loop, executor: input.loop, metrics: input.metrics)
+                clock: input.loop, executor: input.loop)
         })
 
     private static let environment: [(name: String, meaning: String)] = [

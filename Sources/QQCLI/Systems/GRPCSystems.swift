@@ -9,16 +9,6 @@ extension Flags {
         help: "gRPC: largest message, in MiB",
         more: "Quorum Quest and RaftLock: the largest message that is sent or accepted, in MiB.",
         defaultText: "\(Defaults.maximumMessage)", parse: Values.number(1...256))
-
-    static let metricsFile = Flag<String>(
-        "metrics-file", value: "FILE", kind: .file, group: .output,
-        help: "gRPC: count calls in FILE",
-        more: """
-            Quorum Quest, RaftLock and etcd: write counts of the calls, by operation, to this file in the text format of Prometheus, every \
-            \(DurationText.format(Defaults.metricsEvery)) and at the end. Each time the file is replaced as a whole. The names of the metrics are in \
-            qq-raftlock(7). A failure to write the file is reported and has no other effect.
-            """,
-        parse: Values.text)
 }
 
 extension GRPCSettings {

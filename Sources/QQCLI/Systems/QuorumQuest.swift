@@ -7,7 +7,7 @@ extension SystemDescription {
     static let quorumQuest = SystemDescription(
         url: .quorumQuest, displayName: "Quorum Quest",
         identity: { Identity.uuid() },
-        flags: { [Flags.maxMessage.erased, Flags.metricsFile.erased] },
+        flags: { [Flags.maxMessage.erased] },
         capabilities: { QuorumQuestCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
@@ -25,8 +25,7 @@ extension SystemDescription {
         makeCoordinator: { input in
             let server = input.url
             return QuorumQuestCoordinator(
-                server: server, settings: GRPCSettings(input.invocation, server), clock: input.loop, requestTimeout: input.requestTimeout,
-                metrics: input.metrics
+                server: server, settings: GRPCSettings(input.invocation, server), clock: input.loop, requestTimeout: input.requestTimeout
             ) { name in
                 // A grant that cannot be read does not prove that this user leads.
                 (try? GrantStore().load(name: name, server: server)) ?? nil

@@ -35,7 +35,7 @@ enum QuorumQuestManual {
         TTLs are whole seconds. *NAME* is *SERVICE* or *SERVICE*`/`*DOMAIN*; neither part is empty or contains a colon. By default the identity is a \
         random UUID. Hosts are asked in their order, beginning with the host that answered last; they must share one store.
 
-        `--metrics-file` counts calls as described in qq-raftlock(7).
+        Metrics (`--metrics-file`) are described in qq-metrics(5).
         """
 
     static let page = ManPage(

@@ -8,7 +8,7 @@ extension SystemDescription {
         url: .raftLock, displayName: "RaftLock",
         backoff: BackoffRange(initial: .milliseconds(100), maximum: .seconds(5)), jitter: 0.1,
         retriedCodes: { $0[Flags.retryOn] ?? LockErrorCode.usuallyRetried },
-        flags: { [Flags.retryOn.erased, Flags.followRedirects.erased, Flags.maxMessage.erased, Flags.metricsFile.erased] },
+        flags: { [Flags.retryOn.erased, Flags.followRedirects.erased, Flags.maxMessage.erased] },
         capabilities: { RaftLockCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
@@ -21,7 +21,7 @@ extension SystemDescription {
             RaftLockCoordinator(
                 server: input.url, settings: GRPCSettings(input.invocation, input.url), clock: input.loop, executor: input.loop,
                 requestTimeout: input.requestTimeout, priority: Int32(clamping: input.invocation[Flags.priority] ?? 0),
-                followsRedirects: input.invocation[Flags.followRedirects], metrics: input.metrics)
+                followsRedirects: input.invocation[Flags.followRedirects], redirected: input.redirected())
         })
 
     private static let endpointFields: [Schema.Field] = [

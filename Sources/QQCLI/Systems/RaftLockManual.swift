@@ -1,5 +1,3 @@
-import QQGRPC
-
 /// qq-raftlock(7), about elections on RaftLock.
 enum RaftLockManual {
     static let examples = [
@@ -84,16 +82,10 @@ enum RaftLockManual {
                 [
                     .text(
                         """
-                        `--metrics-file` *FILE* counts the calls that one process makes to RaftLock, Quorum Quest or etcd, with the label `operation`, which is the \
-                        name of the method, such as `Acquire`:
+                        Metrics (`--metrics-file`) are those of every system, described in qq-metrics(5). Only RaftLock has `qq_redirects_total`: the calls \
+                        in which a node named another one as the Raft leader.
                         """)
-                ]
-                    + MetricFamily.all.map { .term("`\($0.name)`", "\($0.type). \($0.help)") } + [
-                        .text(
-                            """
-                            The file is replaced as a whole, so that a collector of text files, such as the node exporter's, reads all of it or nothing.
-                            """)
-                    ]),
+                ]),
             .init("LIMITS", [.text(limits)]),
             .init("SEE ALSO", [.text("qq(1), qq-acquire(1), qq-status(1), qq-cluster-status(1), qq-quorum-quest(7), qq-nats(7)")]),
         ])

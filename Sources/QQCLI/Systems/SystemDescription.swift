@@ -1,5 +1,4 @@
 import QQCore
-import QQGRPC
 import QQLoop
 import QQNATS
 
@@ -130,8 +129,8 @@ struct CoordinatorInput: Sendable {
     let loop: MainLoop
     /// The lease folders that a session has open.
     let folders: LeaseFolders
-    /// Counters of calls; nil if they are not wanted.
-    let metrics: CallMetrics?
+    /// For systems whose servers name other servers to ask: returns what counts one such answer; nil if nothing shows the count.
+    let redirected: @Sendable () -> (@Sendable () -> Void)?
 
     var url: ServerURL { choice.url }
     /// The limit for one request.

@@ -6,8 +6,12 @@ public final class SessionDriver: Sendable {
     /// Called with a grant before it takes effect. If it throws, the lease is released.
     public typealias Clearing = @Sendable (Grant) async throws(CoordinationError) -> Void
 
+    /// Called with every event before it is reported, and with nil when the session has ended. It must not block either.
+    public typealias Observer = @Sendable (SessionEvent?) -> Void
+
     private let coordinator: any Campaigning
     private let clearing: Clearing?
+    private let observer: Observer?
     private let clock: any LeaseClock
     private let configuration: LeaseSession.Configuration
     private let mailbox: AsyncStream<Input>
@@ -23,13 +27,17 @@ public final class SessionDriver: Sendable {
         case nothing
     }
 
-    /// - Parameter clearing: makes sure that no processes of an earlier term are left on this machine.
+    /// - Parameters:
+    ///   - clearing: makes sure that no processes of an earlier term are left on this machine.
+    ///   - observer: follows the session, for metrics.
     public init(
-        _ configuration: LeaseSession.Configuration, coordinator: any Campaigning, clock: any LeaseClock, clearing: Clearing? = nil
+        _ configuration: LeaseSession.Configuration, coordinator: any Campaigning, clock: any LeaseClock, clearing: Clearing? = nil,
+        observer: Observer? = nil
     ) {
         self.configuration = configuration
         self.coordinator = coordinator
         self.clearing = clearing
+        self.observer = observer
         self.clock = clock
         (mailbox, post) = AsyncStream.makeStream(of: Input.self)
     }
@@ -57,6 +65,7 @@ public final class SessionDriver: Sendable {
             defer {
                 livenessLock?.close()
                 group.cancelAll()
+                observer?(nil)
             }
             while true {
                 for action in actions {
@@ -65,9 +74,13 @@ public final class SessionDriver: Sendable {
                         group.cancelAll()
                         let left = await coordinator.leaveQueue(configuration.request)
                         // A campaign that failed with an uncertain request reports that itself.
-                        if let left, !outcome.isUncertain { report(.notWithdrawn(left), nil) }
+                        if let left, !outcome.isUncertain {
+                            observer?(.notWithdrawn(left))
+                            report(.notWithdrawn(left), nil)
+                        }
                         return outcome
                     case .report(let event):
+                        observer?(event)
                         report(event, livenessLock)
                         switch event {
                         case .elected(let grant) where !isWatching || grant.name != watched:

@@ -9,9 +9,8 @@ public final class EtcdClient: EtcdCalling {
     private let keepAlives: KeepAlives
     private let watches: Watches
 
-    /// - Parameter metrics: counts the calls; nil for none.
-    public init(_ options: EtcdOptions, clock: any LeaseClock, metrics: CallMetrics? = nil) {
-        members = Members(options, clock: clock, metrics: metrics)
+    public init(_ options: EtcdOptions, clock: any LeaseClock) {
+        members = Members(options, clock: clock)
         keepAlives = KeepAlives(members)
         watches = Watches(members)
         members.onSilence.withLock { $0 = { [weak watches] in watches?.isSilent($0, since: $1) } }

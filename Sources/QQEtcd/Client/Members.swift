@@ -11,7 +11,6 @@ final class Members: Sendable {
     let clock: any LeaseClock
     let endpoints: [GRPCEndpoint]
     let deadlines: Deadlines
-    private let metrics: CallMetrics?
     private let state = Mutex(State())
     /// Called with the endpoint that did not answer for a whole try, and with the time at which the try began.
     let onSilence = Mutex<(@Sendable (Int, BootInstant) -> Void)?>(nil)
@@ -24,10 +23,9 @@ final class Members: Sendable {
         var loginWaiters: [FirstAnswer<Result<Void, EtcdFailure>>]?
     }
 
-    init(_ options: EtcdOptions, clock: any LeaseClock, metrics: CallMetrics?) {
+    init(_ options: EtcdOptions, clock: any LeaseClock) {
         self.options = options
         self.clock = clock
-        self.metrics = metrics
         var settings = GRPCSettings(tls: options.tls)
         settings.plainTextHint = "without TLS, the server's URL begins with etcd://"
         // The servers end connections that are pinged more often than every 5 s.
@@ -63,11 +61,9 @@ final class Members: Sendable {
             let response: Response = try await endpoints[index].call(
                 method.descriptor, request, isRepeatable: !isChange, timeout: deadline.duration(since: began),
                 metadata: EtcdMethod.metadata(needsLeader: needsLeader, token: token))
-            metrics?.record(method.rawValue, of: "", .success, took: clock.now().duration(since: began))
             answered(index)
             return response
         } catch {
-            metrics?.record(method.rawValue, of: "", .failure, took: clock.now().duration(since: began))
             if !error.isAnswer, error.code != .cancelled { failed(index, since: began) }
             throw EtcdFailure(error)
         }

@@ -89,10 +89,9 @@ public final class EtcdCoordinator: Coordinator, ElectionLister {
     /// Elections on the cluster that `options` reach, below the path of `server`. Sends no request, and starts no thread.
     /// - Parameter requestTimeout: the limit for one request; within a lease it is shorter.
     public convenience init(
-        server: ServerURL, options: EtcdOptions, requestTimeout: Duration, clock: any LeaseClock, executor: any TaskExecutor,
-        metrics: CallMetrics? = nil
+        server: ServerURL, options: EtcdOptions, requestTimeout: Duration, clock: any LeaseClock, executor: any TaskExecutor
     ) {
-        let client = EtcdClient(options, clock: clock, metrics: metrics)
+        let client = EtcdClient(options, clock: clock)
         self.init(server: server, api: client, client: client, requestTimeout: requestTimeout, clock: clock, executor: executor)
     }
 

@@ -33,7 +33,6 @@ import Testing
         arguments: [
             ("nats://a --follow-redirects", "it is for RaftLock"), ("nats://a --retry-on timeout", "it is for RaftLock"),
             ("nats://a --max-message 1", "it is for Quorum Quest and RaftLock"),
-            ("file:///x --metrics-file m", "it is for Quorum Quest, RaftLock and etcd"),
             ("qq://a --creds x", "it is for NATS"), ("raftlock://a --nkey x", "it is for NATS"), ("qq://a --tls-first", "it is for NATS"),
             ("qq://a --retry-on timeout", "it is for RaftLock"), ("file:///x --creds x", "lease files are not reached over a network"),
             ("file:///x --max-message 1", "lease files are not reached over a network"),
@@ -57,10 +56,10 @@ import Testing
         "a system takes its own flags",
         arguments: [
             "nats://a --creds x --tls-first --tls-ca x",
-            "raftlock://a --follow-redirects --retry-on timeout --max-message 1 --metrics-file m",
-            "qq://a --max-message 1 --metrics-file m --tls-ca x", "k8s://c/ns --kubeconfig x", "consul://a --token-file x --tls-ca x",
-            "etcd://e/p --login-file x --metrics-file m --tls-ca x",
-            "file:///x --timeout 1s",
+            "raftlock://a --follow-redirects --retry-on timeout --max-message 1",
+            "qq://a --max-message 1 --tls-ca x", "k8s://c/ns --kubeconfig x", "consul://a --token-file x --tls-ca x",
+            "etcd://e/p --login-file x --tls-ca x",
+            "file:///x --timeout 1s --metrics-file m", "nats://a --metrics-file m", "consul://a --metrics-file m",
         ])
     func own(line: String) throws {
         #expect(try error("status x -s \(line)") == nil)

@@ -4,6 +4,15 @@ import Testing
 
 @Suite("A session driver", .timeLimit(.minutes(10)))
 struct SessionDriverTests {
+    /// The calls of an observer.
+    final class Observed: Sendable {
+        private let calls = Mutex<[SessionEvent?]>([])
+
+        var all: [SessionEvent?] { calls.withLock { $0 } }
+
+        func add(_ event: SessionEvent?) { calls.withLock { $0.append(event) } }
+    }
+
     /// A running driver, its reports, and the objects with which the test steers it.
     final class Run: Sendable {
         let coordinator: FakeCoordinator
@@ -11,6 +20,8 @@ struct SessionDriverTests {
         let driver: SessionDriver
         let livenessLock = FakeLivenessLock()
         private let reports = Mutex<[(SessionEvent, Bool)]>([])
+        /// What the observer was called with.
+        let observed: Observed
         private let outcome = Mutex<SessionOutcome?>(nil)
         private let task = Mutex<Task<Void, Never>?>(nil)
 
@@ -21,7 +32,9 @@ struct SessionDriverTests {
             coordinator = FakeCoordinator()
             var configuration = Play(waiting: waiting, campaignsAgain: campaignsAgain).session.configuration
             configuration.watchesAfter = watchesAfter
-            driver = SessionDriver(configuration, coordinator: coordinator, clock: clock, clearing: clearing)
+            let seen = Observed()
+            observed = seen
+            driver = SessionDriver(configuration, coordinator: coordinator, clock: clock, clearing: clearing) { seen.add($0) }
             task.withLock {
                 $0 = Task {
                     let outcome = await driver.run { event, livenessLock in
@@ -51,6 +64,23 @@ struct SessionDriverTests {
             try await coordinator.answer(.acquire, .granted(grant(until: 0), livenessLock))
             try await reported(.elected(grant(until: 10_000)))
         }
+    }
+
+    @Test("an observer sees every event, and the end of the session") func observed() async throws {
+        let run = try Run()
+        try await run.elect()
+        run.driver.stop()
+        try await run.coordinator.answer(.release(token: 7), .released(.released))
+        #expect(try await run.ended() == .stopped)
+        #expect(run.observed.all.count > 2 && run.observed.all == run.events + [nil])
+    }
+
+    @Test("an observer sees the end of a session that is cancelled") func observedCancellation() async throws {
+        let run = try Run()
+        try await run.elect()
+        run.cancel()
+        #expect(try await run.ended() == .stopped)
+        #expect(run.observed.all.last == .some(nil))
     }
 
     @Test("a granted lease is released without an election while processes of an earlier term are alive")
