@@ -51,7 +51,8 @@ struct MetricFamily: Sendable {
         MetricFamily(
             "qq_leading", .gauge, "1 while this process holds a lease of the election that has not expired, else 0.",
             .election { $0.isLeading(at: $1) ? 1 : 0 }),
-        MetricFamily("qq_terms_total", .counter, "Terms that this process has begun or resumed.", .election { metrics, _ in Double(metrics.terms) }),
+        MetricFamily(
+            "qq_terms_total", .counter, "Terms that this process has begun or resumed.", .election { metrics, _ in Double(metrics.terms) }),
         MetricFamily("qq_losses_total", .counter, "Terms that ended although this process had not released the lease.", .losses),
         MetricFamily(
             "qq_lease_remaining_seconds", .gauge, "Time until the lease expires unless it is renewed; 0 while no lease is held.",
@@ -65,9 +66,12 @@ struct MetricFamily: Sendable {
         MetricFamily(
             "qq_waiting", .gauge, "1 while this process waits for an election that another process leads, else 0.",
             .election { metrics, _ in metrics.isWaiting ? 1 : 0 }),
-        MetricFamily("qq_waits_total", .counter, "Waits for the election that this process has begun.", .election { metrics, _ in Double(metrics.waits) }),
         MetricFamily(
-            "qq_wait_seconds_total", .counter, "Time that this process has spent waiting for the election, including a wait that continues.",
+            "qq_waits_total", .counter, "Waits for the election that this process has begun.",
+            .election { metrics, _ in Double(metrics.waits) }),
+        MetricFamily(
+            "qq_wait_seconds_total", .counter,
+            "Time that this process has spent waiting for the election, including a wait that continues.",
             .election { $0.waited(at: $1).seconds }),
         MetricFamily("qq_requests_total", .counter, "Requests to the system that have ended.", .requests(\.requests)),
         MetricFamily("qq_successes_total", .counter, "Requests that were answered, whatever the answer.", .requests(\.successes)),

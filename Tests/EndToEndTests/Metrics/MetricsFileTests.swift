@@ -171,7 +171,8 @@ extension AwaySystem.Kind {
     func redirects() async throws {
         try await onRaftLock { raft in
             let run = try await raft.run(
-                "acquire", "x", "--ttl", "15s", "--renew-every", "300ms", "--timeout", "15s", "--metrics-file", raft.box.path("qq.prom"), "--",
+                "acquire", "x", "--ttl", "15s", "--renew-every", "300ms", "--timeout", "15s", "--metrics-file", raft.box.path("qq.prom"),
+                "--",
                 "sleep", "1.5")
             #expect(run.ending == .exited(0), "\(run.errors)")
             let found = try raft.box.samples()

@@ -9,7 +9,8 @@ import Testing
     func promtool(words: String) async throws {
         try await inSandbox { box in
             let run = try await box.start(
-                ["sh", "-c", #"cd "$0" && exec "$@""#, Self.folder, try #require(Promtool.path)] + words.split(separator: " ").map(String.init)
+                ["sh", "-c", #"cd "$0" && exec "$@""#, Self.folder, try #require(Promtool.path)]
+                    + words.split(separator: " ").map(String.init)
             ).finish(within: .seconds(120))
             #expect(run.code == 0, "\(run.text) \(run.errors)")
         }

@@ -13,7 +13,9 @@ import Testing
         #expect(plain.metrics == nil && plain.metricsFile == nil && !(plain.coordinator is CountingCoordinator))
     }
 
-    @Test("requests are counted on every system", arguments: ["file:///nowhere", "nats://a", "raftlock://a", "qq://a", "etcd://a", "consul://a"])
+    @Test(
+        "requests are counted on every system",
+        arguments: ["file:///nowhere", "nats://a", "raftlock://a", "qq://a", "etcd://a", "consul://a"])
     func counted(url: String) throws {
         let counting = try setup("acquire x -s \(url) --metrics-file /nowhere/qq.prom")
         #expect(counting.metrics != nil && counting.coordinator is CountingCoordinator)
