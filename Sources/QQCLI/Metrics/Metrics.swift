@@ -122,9 +122,9 @@ final class Metrics: Sendable {
             text.begin(name, type: family.kind.rawValue, help: family.help)
             switch family.content {
             case .version: text.sample(name, [(.version, version)], 1)
-            case .election(let value):
+            case .election(let number):
                 for (election, metrics) in elections {
-                    guard let value = value(metrics, now) else { continue }
+                    guard let value = number(metrics, now) else { continue }
                     text.sample(name, [(.election, election.name), (.system, election.system)], value)
                 }
             case .losses:

@@ -1,3 +1,5 @@
+import QQCore
+
 /// qq-metrics(5).
 enum MetricsManual {
     private static let examples = [
@@ -20,13 +22,13 @@ enum MetricsManual {
         """
 
     private static let meaning = """
-        Times are counted on a clock that includes suspend and is never set, and are computed at the moment of writing: between two writings, the time \
-        until a lease expires seems not to shrink. `qq_leading` becomes 0 when the lease is over by that clock, even if no server could be asked.
+        Times are counted on a clock that includes suspend and is never set, and are those at the moment of writing. `qq_leading` becomes 0 when the \
+        lease is over by that clock, even if no server could be asked.
 
         A term is lost if its lease expires, or another process takes it. Releasing it is no loss, also at the request of another process. A guarded \
         command that is ended because its lease was not renewed in time counts as a loss, although the lease can still be released afterwards.
 
-        A request is what `qq` asks a system for in one step, such as a renewal, even if it takes several messages to servers. An acquire that is \
+        A request is one thing that `qq` asks of a system, such as a renewal, even if it takes several messages to servers. An acquire that is \
         refused because another process leads is answered, and no failure. Watches are not requests. The operation `renew` of \
         `qq_request_duration_seconds` is the latency of renewals.
 
@@ -35,7 +37,7 @@ enum MetricsManual {
         """
 
     private static let rules = """
-        `packaging/prometheus/qq.rules.yml` in the source of `qq` has rules for alerts: an election without a leader, a lease about to expire, failing or \
+        `packaging/prometheus/qq.rules.yml` in the source of `qq` contains rules for alerts: an election without a leader, a lease about to expire, failing or \
         slow renewals, losses, an election that changes hands again and again, a system that does not answer, and a file that is no longer written. \
         Check them with `promtool check rules`, and the metrics with `promtool check metrics`.
         """
