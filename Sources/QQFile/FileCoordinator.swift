@@ -228,6 +228,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         record.ttl = request.ttl
         record.token = token
         record.host = Identity.hostName()
+        record.note = isNew ? request.note : transaction.record.note
         record.bootID = now.bootID
         record.bootDeadline = now.boot + request.ttl
         record.isLocked = lock != nil

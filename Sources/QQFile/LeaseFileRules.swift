@@ -122,6 +122,7 @@ struct LeaseFileRules: Sendable, Hashable {
         let left = holderIsDead ? .zero : try remaining(ownTTL: ownTTL)
         var state = ElectionState(name: name, phase: left > .zero ? .held : .expired)
         state.leader = record.holder
+        state.note = record.note
         state.token = record.token.map { FencingToken($0) }
         state.acquiredAt = record.acquireTime
         state.renewedAt = record.renewTime

@@ -15,6 +15,8 @@ struct LeaseRecord: Sendable, Hashable {
     var token: UInt64?
     /// The machine of the holder, to be shown.
     var host: String?
+    /// The holder's note, to be shown (`Note`).
+    var note: String?
     /// The kernel that the lock belongs to, and its clock that `bootDeadline` is on: a `BootIdentity`.
     var bootID: String?
     /// The end of the lease on that CLOCK_BOOTTIME.
@@ -72,6 +74,8 @@ struct LeaseRecord: Sendable, Hashable {
         token = try Self.number("token", in: object)
         if let token, token > Self.largestToken { throw Broken(reason: "\"token\" is larger than \(Self.largestToken)") }
         host = try Self.text("host", in: object)
+        // A note of another kind never makes a lease unreadable.
+        note = Note.read(object["note"]?.stringValue)
         bootID = try Self.text("bootId", in: object)
         bootDeadline = try Self.number("bootDeadline", in: object).map { BootInstant(nanoseconds: $0) }
         isLocked = try Self.truth("locked", in: object) ?? false
@@ -96,6 +100,7 @@ struct LeaseRecord: Sendable, Hashable {
         if token == last?.token { token = nil }
         if acquireTime == last?.acquireTime { acquireTime = nil }
         host = nil
+        note = nil
         bootID = nil
         bootDeadline = nil
         isLocked = false
@@ -151,6 +156,7 @@ struct LeaseRecord: Sendable, Hashable {
         add("ttlSeconds", ttl.map { .double($0.seconds) })
         add("token", token.map { .number($0) })
         add("host", host.map { .string($0) })
+        add("note", note.map { .string($0) })
         add("bootId", bootID.map { .string($0) })
         add("bootDeadline", bootDeadline.map { .number($0.nanoseconds) })
         add("locked", isLocked ? true : nil)

@@ -17,6 +17,7 @@ public final class QuorumQuestCoordinator: Coordinator {
         .backoffAdvice: "Quorum Quest gives no advice",
         .members: "Quorum Quest does not know members",
         .waiterCount: "Quorum Quest has no queue",
+        .note: "Quorum Quest carries no note",
     ])
     public var capabilities: Capabilities { Self.capabilities }
 

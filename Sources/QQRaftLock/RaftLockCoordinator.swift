@@ -11,6 +11,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     public static let capabilities = Capabilities(lacking: [
         .askNodeToStepDown: "RaftLock's nodes are its servers, not the holders of locks",
         .members: "RaftLock does not know the contenders",
+        .note: "RaftLock carries no note",
     ])
     public var capabilities: Capabilities { Self.capabilities }
 

@@ -54,15 +54,29 @@ struct SessionEntry: Sendable, Hashable {
     func lease(atMost wanted: Duration) -> Duration { min(wanted, ttl ?? wanted) }
 }
 
-/// The name of a session of `qq`, by which it is found if the answer to its creation was lost.
+/// The name of a session of `qq`, by which it is found if the answer to its creation was lost. A note follows on a line of its own.
+///
+/// The note is here and not beside the identity in the value of the key: other programs take the whole value for the holder. A session is of one term.
 enum SessionName {
     private static let attended = "qq "
     private static let unattended = "qq-left "
-
     /// - Parameter isAttended: whether a process renews it, which can be asked to step down.
-    static func made(for name: String, isAttended: Bool) -> String {
+    static func made(for name: String, isAttended: Bool, note: String? = nil) -> String {
         let nonce = String(UInt64.random(in: .min ... .max), radix: 16)
         return (isAttended ? attended : unattended) + name + " " + String(repeating: "0", count: 16 - nonce.count) + nonce
+            + (note.map { "\n\($0)" } ?? "")
+    }
+
+    /// The note of the term; nil if it has none, or if the session is not one of `qq`.
+    static func note(_ name: String) -> String? { isOfQQ(name) ? Note.read(parts(name).note) : nil }
+
+    /// The name without the note.
+    static func withoutNote(_ name: String) -> String { isOfQQ(name) ? parts(name).rest : name }
+
+    /// Names of elections have no control characters. Split by bytes: a note can begin with a character that combines with the one before.
+    private static func parts(_ name: String) -> (rest: String, note: String?) {
+        guard let end = name.utf8.firstIndex(of: UInt8(ascii: "\n")) else { return (name, nil) }
+        return (String(decoding: name.utf8[..<end], as: UTF8.self), String(decoding: name.utf8[end...].dropFirst(), as: UTF8.self))
     }
 
     static func isOfQQ(_ name: String) -> Bool { isAttended(name) || name.hasPrefix(unattended) }

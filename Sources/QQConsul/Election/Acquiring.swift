@@ -40,7 +40,8 @@ extension ConsulCoordinator {
                 guard isResumable(holder, entry, request) else { return .refused(await refused(name, place)) }
                 let sentAt = clock.now()
                 guard let renewed = try await calls.renewSession(holder, within: limit(ttl: request.ttl)) else { continue }
-                session = OwnSession(id: holder, ttl: renewed.lease(atMost: request.ttl), renewedAt: sentAt)
+                session = OwnSession(
+                    id: holder, ttl: renewed.lease(atMost: request.ttl), renewedAt: sentAt, note: SessionName.note(renewed.name))
             } else {
                 session = try await ownSession(request, since: start)
             }
@@ -94,7 +95,7 @@ extension ConsulCoordinator {
     /// A session that holds nothing, and whose TTL began at `start`, from which the lease is counted, or later.
     private func ownSession(_ request: AcquireRequest, since start: BootInstant) async throws(ConsulFailure) -> OwnSession {
         let name = request.name
-        if var session = state.withLock({ $0.pending[name] }), session.ttl == request.ttl {
+        if var session = state.withLock({ $0.pending[name] }), session.ttl == request.ttl, session.note == request.note {
             let now = clock.now()
             if session.renewedAt >= start { return session }
             if try await calls.renewSession(session.id, within: limit(ttl: request.ttl)) != nil {
@@ -103,7 +104,7 @@ extension ConsulCoordinator {
                 return session
             }
         }
-        let title = SessionName.made(for: name, isAttended: request.wantsLivenessLock)
+        let title = SessionName.made(for: name, isAttended: request.wantsLivenessLock, note: request.note)
         let sentAt = clock.now()
         let delay = ConsulRules.lockDelay(ttl: request.ttl, killAfter: settings.killAfter) ?? ConsulRules.maximumLockDelay
         let id: String
@@ -121,7 +122,7 @@ extension ConsulCoordinator {
             guard let found else { throw error }
             id = found
         }
-        let session = OwnSession(id: id, ttl: request.ttl, renewedAt: sentAt)
+        let session = OwnSession(id: id, ttl: request.ttl, renewedAt: sentAt, note: request.note)
         state.withLock { $0.pending[name] = session }
         return session
     }
@@ -228,7 +229,7 @@ extension ConsulCoordinator {
             state.departures[name] = nil
             state.held[name] = HeldKey(
                 identity: request.identity, session: session.id, token: entry.modifyIndex, ttl: session.ttl, deadline: deadline,
-                acquiredAt: now)
+                acquiredAt: now, note: session.note)
         }
         return Grant(
             name: name, identity: request.identity, token: FencingToken(entry.modifyIndex), termID: session.id,

@@ -67,6 +67,8 @@ public final class ConsulCoordinator: Coordinator, ElectionLister {
         var ttl: Duration
         /// The moment before the request that created or last renewed it.
         var renewedAt: BootInstant
+        /// The note in its name.
+        var note: String?
     }
 
     /// A key that this process holds.
@@ -77,6 +79,8 @@ public final class ConsulCoordinator: Coordinator, ElectionLister {
         var ttl: Duration
         var deadline: BootInstant
         var acquiredAt: WallTime
+        /// The note of its term.
+        var note: String?
         /// Whether a request to step down was seen, whose key is deleted with the release.
         var wasAsked = false
     }

@@ -42,10 +42,11 @@ extension ConsulCoordinator {
         }
         guard let holder = entry.session else { return vacant(name, entry) }
         var found = ElectionState(name: name, phase: .held)
-        found.leader = entry.text ?? session.map { Printable.text($0.name) } ?? "session \(holder)"
+        found.leader = entry.text ?? session.map { Printable.text(SessionName.withoutNote($0.name)) } ?? "session \(holder)"
         found.token = FencingToken(entry.modifyIndex)
         found.termID = holder
         found.ttl = session?.ttl
+        found.note = session.flatMap { SessionName.note($0.name) }
         found.isOwn = isLeftover
         let isOverwritten = entry.lockIndex == 0
         if let held, held.session == holder {
@@ -57,7 +58,7 @@ extension ConsulCoordinator {
                 // A plain put can have overwritten the value. The session is what counts.
                 found.leader = held.identity
                 found.token = FencingToken(held.token)
-                (found.ttl, found.acquiredAt) = (held.ttl, held.acquiredAt)
+                (found.ttl, found.acquiredAt, found.note) = (held.ttl, held.acquiredAt, held.note)
                 let left = held.deadline.duration(since: now)
                 found.phase = left > .zero ? .held : .expired
                 found.remaining = left > .zero ? left : nil
@@ -76,7 +77,7 @@ extension ConsulCoordinator {
         // Any key that its session locks would show that it lives.
         let contender = semaphore.contenders[holder] ?? semaphore.lock
         var found = ElectionState(name: slot.name, phase: .held)
-        found.leader = semaphore.contenders[holder]?.text ?? session.map { Printable.text($0.name) } ?? "session \(holder)"
+        found.leader = semaphore.contenders[holder]?.text ?? session.map { Printable.text(SessionName.withoutNote($0.name)) } ?? "session \(holder)"
         // No number shows when it became a holder.
         found.termID = holder
         found.ttl = session?.ttl
@@ -89,7 +90,7 @@ extension ConsulCoordinator {
         found.details["key"] = .string(entry.key)
         found.details["session"] = .string(holder)
         if let session {
-            found.details["session_name"] = .string(session.name)
+            found.details["session_name"] = .string(SessionName.withoutNote(session.name))
             found.details["node"] = .string(session.node)
             found.details["lock_delay"] = .double(session.lockDelay.seconds)
         }

@@ -10,6 +10,7 @@ public enum Capability: String, Sendable, Hashable, CaseIterable {
     case backoffAdvice
     case members
     case waiterCount
+    case note
 
     /// The alternative to a missing capability; nil if there is none.
     var hint: String? {
@@ -23,6 +24,7 @@ public enum Capability: String, Sendable, Hashable, CaseIterable {
         case .cancelWait: "end the process that waits"
         case .backoffAdvice: "leave --advice out"
         case .waiterCount: "leave --contested out"
+        case .note: "leave --note out"
         case .members: nil
         }
     }

@@ -15,6 +15,8 @@ public struct ElectionState: Sendable, Hashable {
     public var phase: Phase
     /// The holder's identity; while `expired`, the last holder's.
     public var leader: String?
+    /// The note of the holder of the present term, as `Note.read` makes it safe to show; nil if there is none, or if it is unknown.
+    public var note: String?
     public var token: FencingToken?
     /// Identifies one unbroken holding, if the system has such an id; opaque.
     public var termID: String?

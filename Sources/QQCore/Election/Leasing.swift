@@ -37,10 +37,12 @@ public struct AcquireRequest: Sendable, Hashable {
     /// Whether the effect of the lease lasts until its end even if its holder has died, as an address in the kernel does. No other process must lead
     /// before that end, whatever a liveness lock shows.
     public var outlivesHolder: Bool
+    /// The `Note` of a new term; a term that is resumed keeps its own. Nil for none; ignored by a system that carries no notes.
+    public var note: String?
 
     public init(
         name: String, identity: String, ttl: Duration, continuing: Grant? = nil, wantsLivenessLock: Bool = false, guardsWork: Bool = true,
-        outlivesHolder: Bool = false
+        outlivesHolder: Bool = false, note: String? = nil
     ) {
         self.name = name
         self.identity = identity
@@ -49,6 +51,7 @@ public struct AcquireRequest: Sendable, Hashable {
         self.wantsLivenessLock = wantsLivenessLock
         self.guardsWork = guardsWork
         self.outlivesHolder = outlivesHolder
+        self.note = note
     }
 }
 

@@ -72,8 +72,8 @@ extension EtcdCoordinator {
                 return nil
             }
             state.campaigns[request.name]?.token = nil
-            guard known.identity == request.identity, known.seconds == LeaseTime.seconds(request.ttl), now < known.renewedAt + ttl / 2,
-                now < turnAt + Self.turnLasts
+            guard known.identity == request.identity, known.note == request.note, known.seconds == LeaseTime.seconds(request.ttl),
+                now < known.renewedAt + ttl / 2, now < turnAt + Self.turnLasts
             else { return nil }
             return (known, token)
         }
@@ -84,7 +84,7 @@ extension EtcdCoordinator {
         let name = request.name
         let seconds = LeaseTime.seconds(request.ttl)
         if var known = state.withLock({ $0.campaigns[name] }) {
-            if known.identity == request.identity, known.seconds == seconds, known.ttl != nil {
+            if known.identity == request.identity, known.note == request.note, known.seconds == seconds, known.ttl != nil {
                 if known.renewedAt >= start { return known }
                 let sentAt = clock.now()
                 if case .renewed(let granted, let term) = try await api.keepAlive(known.lease, by: limit(ttl: request.ttl)) {
@@ -97,7 +97,8 @@ extension EtcdCoordinator {
             try await endLeftovers(name)
         }
         var made = Campaign(
-            lease: LeaseID.random(), identity: request.identity, seconds: seconds, ttl: nil, renewedAt: clock.now())
+            lease: LeaseID.random(withNote: request.note != nil), identity: request.identity, seconds: seconds, ttl: nil,
+            renewedAt: clock.now(), note: request.note)
         // Noted before the request is sent: from then on the lease can exist.
         state.withLock { [made] in $0.campaigns[name] = made }
         do throws(EtcdFailure) {

@@ -5,12 +5,17 @@ import QQCore
 /// The holder is asked to step down by the key `[PREFIX/]NAME.step-down`. It is next to the contenders and not among them, because etcdctl counts everything
 /// below `NAME/` as a contender. A role for the prefix includes it, and so does one for all keys that begin with NAME. It is bound to a lease of the process that
 /// asks, and the holder deletes it as its answer: no other process shows by this that it can be asked, and nothing is left behind.
+///
+/// A contender's note has the key `[PREFIX/]NAME.note.<lease id>`, put together with that of the contender and under the same lease: it belongs to that
+/// contender alone, and ends with it. It is not in the contender's own value, because etcdctl takes the whole value for the identity. The lease id shows
+/// whether there is a note (`LeaseID.hasNote`), so that nobody reads one in vain.
 public struct ContenderNaming: Sendable, Hashable {
     /// Without slashes at the ends; can be empty.
     public let prefix: String
 
     private static let longest = 512
     private static let requestEnding = ".step-down"
+    private static let noteEnding = ".note."
 
     public init(prefix: String) { self.prefix = String(prefix.drop { $0 == "/" }.reversed().drop { $0 == "/" }.reversed()) }
 
@@ -24,6 +29,9 @@ public struct ContenderNaming: Sendable, Hashable {
 
     /// The key by which the holder is asked to step down.
     func request(_ name: String) -> [UInt8] { Array("\(root)\(name)\(Self.requestEnding)".utf8) }
+
+    /// The key of the note of the contender with this lease.
+    func note(_ name: String, lease: Int64) -> [UInt8] { Array("\(root)\(name)\(Self.noteEnding)\(LeaseID.text(lease))".utf8) }
 
     /// The lease that a key of `below(name)` is named by; nil if the key is not a contender.
     public func lease(ofKey key: [UInt8], in name: String) -> Int64? {
@@ -73,6 +81,16 @@ public enum LeaseID {
 
     public static func parse(_ text: String) -> Int64? { parse(Array(text.utf8)) }
 
+    /// The last four hex digits of the ids of contenders with a note. A lease of another program can have them by chance, which costs one read.
+    private static let noteMark: Int64 = 0x6e74
+
     /// An id for a new lease. The server accepts negative ones, which have other keys in other clients.
-    static func random() -> Int64 { .random(in: 1 ... .max) }
+    static func random(withNote: Bool = false) -> Int64 {
+        let id = Int64.random(in: 1 ... .max)
+        if withNote { return (id & ~0xffff) | noteMark }
+        return hasNote(id) ? id ^ 1 : id
+    }
+
+    /// Whether the contender with this lease can have a note.
+    public static func hasNote(_ id: Int64) -> Bool { id & 0xffff == noteMark }
 }

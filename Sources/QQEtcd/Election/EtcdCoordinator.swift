@@ -60,6 +60,8 @@ public final class EtcdCoordinator: Coordinator, ElectionLister {
         /// The fencing token, once the turn has come, and when that was asked for.
         var token: Int64?
         var turnAt: BootInstant?
+        /// The note beside its key.
+        var note: String?
     }
 
     struct HeldKey: Sendable, Hashable {

@@ -36,8 +36,9 @@ extension EtcdCoordinator {
     func state(_ name: String, _ sight: Sight, by deadline: BootInstant) async throws(EtcdFailure) -> ElectionState {
         // Neither waits for the other.
         async let lease = lease(of: sight.contenders.leader, in: name)
+        async let note = note(of: sight.contenders.leader, in: name)
         let contenders = try await named(sight, by: deadline)
-        return electionState(name, contenders, await lease)
+        return electionState(name, contenders, await lease, note: await note)
     }
 
     public func read(_ name: String) async throws(CoordinationError) -> ElectionState {
@@ -49,12 +50,15 @@ extension EtcdCoordinator {
     }
 
     /// The state of an election by its contenders.
-    /// - Parameter lease: the lease that the leader's key ends with; nil if it was not read.
-    func electionState(_ name: String, _ contenders: Contenders, _ lease: EtcdLease? = nil) -> ElectionState {
+    /// - Parameters:
+    ///   - lease: the lease that the leader's key ends with; nil if it was not read.
+    ///   - note: the leader's note; nil if it has none, or if it was not read.
+    func electionState(_ name: String, _ contenders: Contenders, _ lease: EtcdLease? = nil, note: String? = nil) -> ElectionState {
         guard let leader = contenders.leader else { return ElectionState(name: name, phase: .free) }
         let held = state.withLock { $0.held[name] }
         var found = ElectionState(name: name, phase: .held)
         found.leader = leader.shown
+        found.note = note
         found.token = FencingToken(UInt64(clamping: leader.modRevision))
         found.termID = LeaseID.text(leader.lease)
         found.isOwn = false
@@ -103,6 +107,17 @@ extension EtcdCoordinator {
         } catch { return nil }
     }
 
+    /// The leader's note; nil if it has none, or if the user is not allowed to read it. Its key is named by the lease, and bound to it: whatever was put there
+    /// without the lease is not the leader's.
+    private func note(of leader: Contender?, in name: String) async -> String? {
+        guard let leader, LeaseID.hasNote(leader.lease) else { return nil }
+        do throws(EtcdFailure) {
+            let range = EtcdRange(.one(naming.note(name, lease: leader.lease)))
+            let found = try await api.range(range, by: clock.now() + min(requestTimeout, .seconds(2))).found.first
+            return found.flatMap { $0.lease == leader.lease ? Note.read($0.value) : nil }
+        } catch { return nil }
+    }
+
     // MARK: Listing
 
     /// The elections below the prefix: those with a key whose last part is its own lease.
@@ -135,15 +150,21 @@ extension EtcdCoordinator {
     private static let mostLeaseReads = 16
 
     private func listed(_ elections: [(name: String, contenders: Contenders)]) async -> [ElectionState] {
-        await withTaskGroup(of: (Int, EtcdLease?).self) { group in
+        await withTaskGroup(of: (Int, EtcdLease?, note: String?).self) { group in
             var leases: [Int: EtcdLease] = [:]
+            var notes: [Int: String] = [:]
             for (index, election) in elections.enumerated() {
-                if index >= Self.mostLeaseReads, let (place, lease) = await group.next() { leases[place] = lease }
-                group.addTask { (index, await self.lease(of: election.contenders.leader, in: election.name)) }
+                if index >= Self.mostLeaseReads, let (place, lease, note) = await group.next() {
+                    (leases[place], notes[place]) = (lease, note)
+                }
+                group.addTask {
+                    async let note = self.note(of: election.contenders.leader, in: election.name)
+                    return (index, await self.lease(of: election.contenders.leader, in: election.name), note: await note)
+                }
             }
-            for await (place, lease) in group { leases[place] = lease }
+            for await (place, lease, note) in group { (leases[place], notes[place]) = (lease, note) }
             return elections.enumerated().map { index, election in
-                var found = electionState(election.name, election.contenders, leases[index])
+                var found = electionState(election.name, election.contenders, leases[index], note: notes[index])
                 // Their identities were not read.
                 found.details["contenders"] = nil
                 return found

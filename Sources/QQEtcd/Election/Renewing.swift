@@ -88,7 +88,8 @@ extension EtcdCoordinator {
         let key = naming.key(name, lease: lease)
         let conditions: [EtcdTransaction.Condition] =
             grant.token.map { [.wasModified(key, at: Int64(clamping: $0.value))] } ?? [.hasValue(key, Array(grant.identity.utf8))]
-        let transaction = EtcdTransaction(if: conditions, then: [.delete(.one(key))], otherwise: [.range(.state(of: key))])
+        let note = LeaseID.hasNote(lease) ? [EtcdTransaction.Operation.delete(.one(naming.note(name, lease: lease)))] : []
+        let transaction = EtcdTransaction(if: conditions, then: [.delete(.one(key))] + note, otherwise: [.range(.state(of: key))])
         let answer = try await api.transact(transaction, by: limit(ttl: grant.ttl))
         if answer.succeeded {
             forgetHeld(grant)

@@ -17,14 +17,16 @@ extension EtcdCoordinator {
     /// Keys that are read after that, each time fewer bytes than an answer can have.
     private static let further: [Int64] = [500, 4_000]
 
-    /// Creates the key of a campaign unless it exists.
+    /// Creates the key of a campaign, and that of its note, unless it exists.
     func enter(_ name: String, _ campaign: Campaign, within ttl: Duration) async throws(EtcdFailure) -> Standing {
         let key = naming.key(name, lease: campaign.lease)
+        let note = campaign.note.map {
+            EtcdTransaction.Operation.put(key: naming.note(name, lease: campaign.lease), value: Array($0.utf8), lease: campaign.lease)
+        }
         let transaction = EtcdTransaction(
             if: [.isAbsent(key)],
-            then: [
-                .put(key: key, value: Array(campaign.identity.utf8), lease: campaign.lease),
-                .range(newest(naming.below(name), limit: Self.nearest)),
+            then: [.put(key: key, value: Array(campaign.identity.utf8), lease: campaign.lease)] + (note.map { [$0] } ?? []) + [
+                .range(newest(naming.below(name), limit: Self.nearest))
             ], otherwise: [.range(.state(of: key))])
         guard let answer = try await write(transaction, name, campaign, within: ttl) else { return .absent }
         guard case .range(let found)? = answer.answers.last else { throw Self.unfit }

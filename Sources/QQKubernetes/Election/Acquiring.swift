@@ -77,7 +77,9 @@ extension KubernetesCoordinator {
                 let mark = TermMark(
                     token: object.version.map { FencingToken($0) }, identity: request.identity, acquireTime: record.acquireTime ?? "",
                     transitions: record.transitions, seconds: seconds, isAttended: request.wantsLivenessLock)
-                if let grant = try await write(name, mark, record, over: object, ttl: request.ttl) { return .granted(grant, nil) }
+                if let grant = try await write(name, mark, record, note: request.note, over: object, ttl: request.ttl) {
+                    return .granted(grant, nil)
+                }
                 isFresh = false
                 _ = try await readLease(name, within: limit(ttl: request.ttl))
                 isFresh = true
@@ -93,13 +95,14 @@ extension KubernetesCoordinator {
     }
 
     /// Writes a term's first record over `object`.
+    /// - Parameter note: the note of the term, in place of that of any other.
     /// - Returns: nil if the object was changed since it was read.
     func write(
-        _ name: String, _ mark: TermMark, _ record: LeaseRecord, over object: LeaseObject, ttl: Duration
+        _ name: String, _ mark: TermMark, _ record: LeaseRecord, note: String?, over object: LeaseObject, ttl: Duration
     ) async throws(APIFailure) -> Grant? {
         var wanted = object
         wanted.write(record)
-        wanted.mark(mark)
+        wanted.mark(mark, note: note)
         let attempt = Attempt(mark: mark, record: record, uid: object.uid, version: object.resourceVersion, sentAt: clock.now())
         // Before the write is sent: from then on it can be carried out.
         state.withLock { state in
@@ -176,7 +179,7 @@ extension KubernetesCoordinator {
         var record = object.record
         // Contenders have to see the difference, because nothing else tells since when they count.
         record.renew(for: seconds, at: stamp)
-        return try await write(request.name, mark, record, over: object, ttl: request.ttl)
+        return try await write(request.name, mark, record, note: object.note, over: object, ttl: request.ttl)
     }
 
     // MARK: Creating

@@ -168,6 +168,7 @@ extension LeaseObject {
             // A person who writes another holder with kubectl leaves the rest of the record.
             state.termID = mark?.id ?? "\(record.transitions) \(record.acquireTime ?? "") \(holder)"
             state.token = mark?.token
+            state.note = note
             state.stepDownAskedBy = stepDownAskedBy
             state.phase = ttl == nil ? .expired : .held
             if let ttl, let renewedAt = record.renewedAt {

@@ -24,7 +24,9 @@ struct TermMark: Sendable, Hashable {
     /// The token once more, by itself, for other programs.
     static let tokenKey = "qq/token"
     static let stepDownKey = "qq/step-down"
-    static let keys = [key, tokenKey, stepDownKey]
+    /// The holder's note, preceded by the ID of its term.
+    static let noteKey = "qq/note"
+    static let keys = [key, tokenKey, stepDownKey, noteKey]
 
     static func newID() -> String {
         let digits = (0..<2).map { _ in
@@ -105,10 +107,19 @@ extension LeaseObject {
     /// Whether nobody holds the lease, but the mark of this term is still there: that `qq` has not released it.
     func isCleared(_ mark: TermMark) -> Bool { record.holder == nil && anyMark?.id == mark.id }
 
-    mutating func mark(_ mark: TermMark) {
+    /// - Parameter note: the note of the term; nil for none.
+    mutating func mark(_ mark: TermMark, note: String? = nil) {
         annotate(TermMark.key, mark.text)
         annotate(TermMark.tokenKey, mark.token.map { "\($0)" })
         annotate(TermMark.stepDownKey, nil)
+        annotate(TermMark.noteKey, note.map { "\(mark.id) \($0)" })
+    }
+
+    /// The note of the present holder. One that an earlier term has left behind is not.
+    var note: String? {
+        guard let mark, let text = annotation(TermMark.noteKey) else { return nil }
+        let start = Array("\(mark.id) ".utf8)
+        return text.utf8.starts(with: start) ? Note.read(String(decoding: text.utf8.dropFirst(start.count), as: UTF8.self)) : nil
     }
 
     /// The identity that has asked the present holder to step down.

@@ -82,7 +82,7 @@ extension NATSCoordinator {
             .init(identity: request.identity, continuing: continuing, cooldown: snapshot.cooldown), at: moment)
         var term = LeaseTerm(
             format: snapshot.format, nodeID: request.identity, epoch: rules.nextEpoch, termID: MessageID.newTermID(), acquiredAt: .now(),
-            ttl: ttl)
+            ttl: ttl, note: request.note)
         let write: KeyValueWrite
         var token: FencingToken?
         switch decision {
@@ -98,6 +98,7 @@ extension NATSCoordinator {
         case .renew(let revision):
             // The same term gets a new term ID, by which another process with the same saved grant sees that it no longer holds the term.
             term.epoch = snapshot.lease.value?.epoch ?? term.epoch
+            term.note = snapshot.lease.value?.note
             if snapshot.format == .v1, let began = snapshot.lease.value?.acquiredAt { term.acquiredAt = began }
             let kept = request.continuing?.token ?? snapshot.lease.token ?? FencingToken(revision)
             token = kept
@@ -199,7 +200,7 @@ extension NATSCoordinator {
         else { return nil }
         let term = LeaseTerm(
             format: snapshot.format, nodeID: value.nodeID, epoch: value.epoch, termID: termID,
-            acquiredAt: snapshot.format == .v1 ? value.acquiredAt : grant.acquiredAt, ttl: ttl)
+            acquiredAt: snapshot.format == .v1 ? value.acquiredAt : grant.acquiredAt, ttl: ttl, note: value.note)
         let held = HeldLease(
             term: term, token: snapshot.lease.token ?? FencingToken(snapshot.lease.revision), revision: snapshot.lease.revision,
             renewals: snapshot.lease.messageID?.renewal?.count ?? 0)

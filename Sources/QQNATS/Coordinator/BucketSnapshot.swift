@@ -101,6 +101,7 @@ extension NATSCoordinator {
         let snapshot = LeaseSnapshot(rules, at: moment)
         var found = ElectionState(name: name, phase: snapshot.phase)
         found.leader = snapshot.leader
+        found.note = snapshot.note
         found.problem = snapshot.junk.map { reason in
             CoordinationError(
                 .brokenData, "cannot read the lease of \(name)", because: reason,

@@ -5,6 +5,8 @@ struct LeaseSnapshot: Sendable, Hashable {
     var phase: ElectionState.Phase
     /// While `expired`, the last holder; nil for junk.
     var leader: String?
+    /// The holder's note.
+    var note: String?
     var token: FencingToken?
     /// See `LeaseEntry.termID`.
     var termID: String?
@@ -39,6 +41,7 @@ struct LeaseSnapshot: Sendable, Hashable {
         case .junk(let reason): junk = reason
         case .taken(let value, let messageID):
             leader = value.nodeID
+            note = value.note
             epoch = UInt64(exactly: value.epoch)
             let isKnown = lease.format == .v1 || messageID.map { $0.renewal == nil } ?? false
             acquiredAt = isKnown && value.acquiredAt != .goZero ? value.acquiredAt : nil

@@ -14,6 +14,8 @@ struct LeaseTerm: Sendable, Hashable {
     var acquiredAt: WallTime
     /// The TTL of leases in the bucket.
     var ttl: Duration
+    /// The `Note` of the term; each write repeats it.
+    var note: String?
 
     /// Acquires the lease over `revision`; the revision of this write is the term's fencing token.
     func acquisition(over revision: UInt64) -> KeyValueWrite {
@@ -28,8 +30,8 @@ struct LeaseTerm: Sendable, Hashable {
     private func write(over revision: UInt64, messageID: MessageID, wall: WallTime) -> KeyValueWrite {
         let value =
             switch format {
-            case .v1: LeaseValue(nodeID: nodeID, epoch: epoch, acquiredAt: acquiredAt, expiresAt: wall + ttl)
-            case .v2: LeaseValue(nodeID: nodeID, epoch: epoch, acquiredAt: wall)
+            case .v1: LeaseValue(nodeID: nodeID, epoch: epoch, acquiredAt: acquiredAt, expiresAt: wall + ttl, note: note)
+            case .v2: LeaseValue(nodeID: nodeID, epoch: epoch, acquiredAt: wall, note: note)
             }
         return .put(format.leaseKey, value.encoded(as: format), over: revision, id: messageID.description)
     }

@@ -9,6 +9,8 @@ struct LeaseValue: Sendable, Hashable {
     var acquiredAt: WallTime
     /// The end of the lease, by the holder's clock. v1 only.
     var expiresAt: WallTime?
+    /// The holder's note (`Note`), a member of `qq` that Go nodes ignore.
+    var note: String?
 
     struct Junk: Error, Sendable, Hashable {
         var reason: String
@@ -33,6 +35,8 @@ struct LeaseValue: Sendable, Hashable {
             case ("epoch", _): epoch = try Self.integer(member)
             case ("acquired_at", .v1): acquiredAt = try Self.time(member)
             case ("expires_at", .v1): expiresAt = try Self.time(member)
+            // Go nodes have no such member: one of another kind is no junk.
+            case ("note", _): note = Note.read(member.value.stringValue)
             case ("acquired_at", .v2): acquiredAt = WallTime(milliseconds: try Self.integer(member))
             default: break
             }
@@ -40,24 +44,27 @@ struct LeaseValue: Sendable, Hashable {
         if nodeID.isEmpty { throw Junk(reason: "no \"node_id\"") }
     }
 
-    init(nodeID: String, epoch: Int64, acquiredAt: WallTime, expiresAt: WallTime? = nil) {
+    init(nodeID: String, epoch: Int64, acquiredAt: WallTime, expiresAt: WallTime? = nil, note: String? = nil) {
         self.nodeID = nodeID
         self.epoch = epoch
         self.acquiredAt = acquiredAt
         self.expiresAt = expiresAt
+        self.note = note
     }
 
-    /// Encodes as Go does.
+    /// Encodes as Go does; a note comes last.
     func encoded(as format: LeaseFormat) -> [UInt8] {
-        switch format {
-        case .v1:
-            JSONWriter.bytes([
-                "node_id": .string(nodeID), "epoch": .integer(epoch), "expires_at": .string((expiresAt ?? acquiredAt).rfc3339Nano),
-                "acquired_at": .string(acquiredAt.rfc3339Nano),
-            ])
-        case .v2:
-            JSONWriter.bytes(["node_id": .string(nodeID), "epoch": .integer(epoch), "acquired_at": .integer(acquiredAt.milliseconds)])
-        }
+        var object: JSONObject =
+            switch format {
+            case .v1:
+                [
+                    "node_id": .string(nodeID), "epoch": .integer(epoch), "expires_at": .string((expiresAt ?? acquiredAt).rfc3339Nano),
+                    "acquired_at": .string(acquiredAt.rfc3339Nano),
+                ]
+            case .v2: ["node_id": .string(nodeID), "epoch": .integer(epoch), "acquired_at": .integer(acquiredAt.milliseconds)]
+            }
+        if let note { object["note"] = .string(note) }
+        return JSONWriter.bytes(.object(object))
     }
 
     /// Go does not accept 1.0 for an int64.

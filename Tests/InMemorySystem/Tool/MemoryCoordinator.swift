@@ -10,6 +10,7 @@
         static let capabilities = Capabilities(lacking: [
             .priority: "memory has no queue", .askNodeToStepDown: "memory has no nodes", .cancelWait: "memory has no queue",
             .backoffAdvice: "memory gives no advice", .members: "memory has no members", .waiterCount: "memory has no queue",
+            .note: "memory carries no note",
         ])
         var capabilities: Capabilities { Self.capabilities }
 
