@@ -38,6 +38,7 @@ extension Commands {
             Example(
                 "Acquire the lease for the rest of a script", "eval \"$(qq acquire deploy --ttl 10m --format shell)\""),
             Example("Tell \"not run\" from the command's own failures", "qq acquire backup -E 200 -- ./backup.sh"),
+            Example("Say what the leader is doing", "qq acquire deploy --note 'build 417, by ann' -- ./deploy.sh"),
         ],
         exitNotes: [
             ExitNote("0", "acquired and, with a command, the command's own 0; with `--skip-ok` also if another contender leads"),
@@ -54,6 +55,7 @@ extension Commands {
         Flags.wait
         Flags.slots
         Flags.priority
+        Flags.note
         Flags.ttl
         Flags.renewEvery
         Flags.minHold
@@ -128,6 +130,7 @@ extension Commands {
         rules: globalRules + [
             .exclusive(Flags.once.erased, Flags.pid.erased), .exclusive(Flags.once.erased, Flags.vip.erased),
             .exclusive(Flags.once.erased, Flags.untilEOF.erased),
+            .exclusive(Flags.once.erased, Flags.note.erased),
             .exclusive(Flags.slots.erased, Flags.vip.erased),
         ],
         examples: [
@@ -155,6 +158,7 @@ extension Commands {
         Flags.slots
         Flags.vip
         Flags.priority
+        Flags.note
         Flags.ttl
         Flags.renewEvery
         Flags.requireToken

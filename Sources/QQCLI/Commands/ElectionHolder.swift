@@ -59,7 +59,8 @@ actor ElectionHolder {
         let request = AcquireRequest(
             name: name, identity: setup.givenIdentity ?? saved?.identity ?? setup.identity, ttl: timing.ttl,
             // The kernel keeps an address until its lifetime is over, even if this process has died.
-            wantsLivenessLock: true, guardsWork: false, outlivesHolder: !setup.addresses.isEmpty)
+            wantsLivenessLock: true, guardsWork: false, outlivesHolder: !setup.addresses.isEmpty,
+            note: invocation[Flags.note])
         if !setup.addresses.isEmpty { try AddressCarrier.check(ttl: timing.ttl, renewEvery: timing.renewEvery) }
         try setup.contender().validate(name: name, identity: request.identity, ttl: request.ttl)
         var configuration = LeaseSession.Configuration(
@@ -132,13 +133,19 @@ actor ElectionHolder {
         await prepare(name) { holder in
             do throws(CoordinationError) {
                 let state = try await holder.ridingOut(name) { () throws(CoordinationError) in try await coordinator.read(saved.name) }
-                if state.isLed, state.isTerm(of: saved) { await holder.resume(name, saved) }
+                if state.isLed, state.isTerm(of: saved) { await holder.resume(name, saved, keeping: state.note) }
             } catch { if !Task.isCancelled { await holder.fail(error) } }
         }
     }
 
-    private func resume(_ name: String, _ saved: Grant) {
+    /// - Parameter kept: the note of the term.
+    private func resume(_ name: String, _ saved: Grant, keeping kept: String?) {
         guard !isStopping, var held = elections[name] else { return }
+        if let note = held.configuration.request.note, note != kept {
+            setup.messages.note(
+                "\(name): the term is resumed and keeps \(kept.map { "its note '\($0)'" } ?? "having no note"); --note counts from the next term on"
+            )
+        }
         held.configuration.request.continuing = saved
         held.driver = setup.driver(held.configuration)
         elections[name] = held

@@ -125,7 +125,8 @@ extension Setup {
         let timing = try LeaseTiming(
             ttl: ttl, renewEvery: renewEvery(of: ttl), killAfter: invocation[Flags.killAfter])
         let request = AcquireRequest(
-            name: name, identity: identity, ttl: timing.ttl, wantsLivenessLock: wantsLivenessLock, guardsWork: guardsWork)
+            name: name, identity: identity, ttl: timing.ttl, wantsLivenessLock: wantsLivenessLock, guardsWork: guardsWork,
+            note: invocation[Flags.note])
         try checkToken()
         try contender().validate(name: request.name, identity: request.identity, ttl: request.ttl)
         let waiting: LeaseSession.Waiting =

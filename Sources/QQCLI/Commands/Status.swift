@@ -125,7 +125,8 @@ extension Setup {
             }
             let columns = StatusRow.Columns(
                 own: rows.flatMap(\.shown).contains { row in system.columns.contains { $0.text(row.state) != nil } } ? system.columns : [],
-                areQueued: coordinator.capabilities.has(.waiterCount), areAdvised: invocation[Flags.advice])
+                areQueued: coordinator.capabilities.has(.waiterCount), areAdvised: invocation[Flags.advice],
+                areNoted: rows.flatMap(\.shown).contains { $0.note != nil })
             let now = WallTime.now()
             try output.print(table: columns.heading, rows.flatMap(\.shown).map { $0.cells(columns, at: now) })
         }

@@ -16,10 +16,12 @@ struct StatusRow: Sendable {
         let own: [StatusColumn]
         let areQueued: Bool
         let areAdvised: Bool
+        /// Whether any row has a note.
+        let areNoted: Bool
 
         var heading: [String] {
             ["ELECTION", "LEADER", "SINCE", "EXPIRES", "TOKEN"] + own.map(\.heading) + (areQueued ? ["WAITING"] : [])
-                + (areAdvised ? ["ASK AGAIN"] : [])
+                + (areAdvised ? ["ASK AGAIN"] : []) + (areNoted ? ["NOTE"] : [])
         }
     }
 
@@ -58,8 +60,12 @@ struct StatusRow: Sendable {
             cells.append(
                 .init(advice.map { "after " + DurationText.brief($0.initial) + ", at most " + DurationText.brief($0.maximum) }))
         }
+        if columns.areNoted { cells.append(.init(note)) }
         return cells
     }
+
+    /// The leader's note; a name with several slots has none, but its slots have.
+    var note: String? { state.isLed ? state.note : nil }
 
     private var leader: Output.Cell {
         if slots.count > 0, state.phase != .unknown {

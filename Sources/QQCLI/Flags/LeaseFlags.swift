@@ -25,6 +25,17 @@ extension Flags {
             """,
         parse: Values.number(1...Slot.most))
 
+    static let note = Flag<String>(
+        "note", value: "TEXT", kind: .text, group: .lease,
+        help: "Text to show beside the leader",
+        more: """
+            A note for people, such as the number of a build or who to call: up to \(Note.maximumLength) bytes on one line. While the term lasts, `qq status`, \
+            `qq watch` and refused contenders show it beside the leader. It is not part of the identity, and nothing is decided by it. It belongs to the term: \
+            one that is resumed keeps the note that it began with. Everyone who can read the election can read it. This works on \
+            \(Systems.able(.note)); on other systems the exit code is 80.
+            """,
+        parse: Values.note)
+
     static let ttl = Flag<Duration>(
         "ttl", value: "DURATION", kind: .duration, group: .lease,
         help: "How long a lease lasts",

@@ -76,6 +76,12 @@ enum Values {
         return text
     }
 
+    /// A note, which every reader can show as it is.
+    static func note(_ text: String) throws(UsageError) -> String {
+        if let problem = Note.problem(with: text) { throw UsageError(problem) }
+        return text
+    }
+
     /// A virtual IP address with its mask and interface.
     static func virtualAddress(_ text: String) throws(UsageError) -> VirtualAddress {
         do { return try VirtualAddress.parse(text) } catch { throw UsageError(error.reason, hint: error.hint) }

@@ -272,7 +272,7 @@ struct LiveView: Sendable {
         switch state.phase {
         case .unknown: "not us"
         case _ where !state.slots.isEmpty: SlotText.held(state)
-        case .held: Printable.text(state.leader ?? "somebody")
+        case .held: Printable.text((state.leader ?? "somebody") + Rendering.noteInBrackets(state))
         case .expired: "nobody (was \(Printable.text(state.leader ?? "?")))"
         case .free: "nobody"
         }

@@ -110,6 +110,8 @@ struct Recording: Sendable {
         var state = ElectionState(name: name, phase: phase)
         // The output of `watch --json` has no last_leader.
         state.leader = json["leader"]?.stringValue ?? json["last_leader"]?.stringValue
+        // Older recordings have none.
+        state.note = Note.read(json["note"]?.stringValue)
         state.token = json["token"]?.uint64Value.map { FencingToken($0) }
         state.epoch = json["epoch"]?.uint64Value
         state.ttl = json["ttl"]?.doubleValue.map { .seconds(saturating: $0) }

@@ -52,7 +52,7 @@ struct LineDisplay: WatchDisplay {
         return record + [change.slot.map { String($0) }, "\(change.state.holdings.count)", "\(change.state.slots.count)"]
     }
 
-    /// The leader and the token after a change, as a terminal shows them: `a/1/2f  token 7`. Nil if there is neither.
+    /// The leader with its note and the token after a change, as a terminal shows them: `a/1/2f (build 417)  token 7`. Nil if there is none of them.
     static func leader(_ change: Change) -> String? {
         let parts = leaderParts(change)
         return parts.isEmpty ? nil : parts.joined(separator: "  ")
@@ -65,7 +65,7 @@ struct LineDisplay: WatchDisplay {
         if state.slots.count > 1 {
             if state.isLed { parts.append(SlotText.leaders(state.holdings)) }
         } else {
-            if state.isLed, let leader = state.leader { parts.append(leader) }
+            if state.isLed, let leader = state.leader { parts.append(leader + Rendering.noteInBrackets(state)) }
             if let token = state.token { parts.append("token \(token)") }
         }
         if !change.state.slots.isEmpty {

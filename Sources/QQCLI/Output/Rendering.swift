@@ -20,6 +20,9 @@ enum Rendering {
         duration.map { .double(Double($0.milliseconds) / 1000) } ?? .null
     }
 
+    /// ` (build 417)`, to follow the leader; empty without a note.
+    static func noteInBrackets(_ state: ElectionState) -> String { state.note.map { " (\($0))" } ?? "" }
+
     /// The state as messages describe it: `held by web1/42/9f, token 7, for 12s unless renewed`.
     /// - Parameter identity: the contender that asked.
     static func sentence(_ state: ElectionState, for identity: String? = nil) -> String {
@@ -36,6 +39,7 @@ enum Rendering {
             text +=
                 state.leader ?? state.problem.map { "a lease that cannot be read (\($0.reason))" }
                 ?? "a command that still runs, though its lease was removed"
+            if state.phase == .held { text += noteInBrackets(state) }
             if let token = state.token { text += ", token \(token)" }
             if state.phase == .held, let remaining = state.remaining { text += ", for \(DurationText.brief(remaining)) unless renewed" }
             return text

@@ -41,6 +41,7 @@ extension Schemas {
     private static let token = Schema.Field(
         "token", .count, null: true,
         "The term's fencing token, up to 64 bits; null if there is none. Some JSON readers keep only 53 bits exactly.")
+    private static let note = Schema.Field("note", .text, null: true, "The note of the term that is led (`--note`); null if it has none.")
     private static let epoch = Schema.Field(
         "epoch", .count, null: true,
         "The number of the term among the nodes of the cluster; null if the system does not count terms in this way.")
@@ -130,7 +131,7 @@ extension Schemas {
                 "state", .text,
                 "`held`, `expired` (the last leader's lease has ended), `free`, or `unknown` (the system only shows that it is not ours)."),
             leader,
-            .init("last_leader", .text, null: true, "The identity that leads, or led last."),
+            .init("last_leader", .text, null: true, "The identity that leads, or led last."), note,
             .init("mine", .flag, "Whether the election is ours."),
             token, epoch,
             .init("revision", .count, null: true, "The version of the record, which grows with each renewal; null if there is none."),
@@ -157,19 +158,19 @@ extension Schemas {
     static let watch = Schema(
         name: "watch",
         about: """
-            `qq watch` *NAME...* `--json`: one object a line. If several holders share the name, `state`, `leader`, `token`, `epoch` and `expires_in` are \
-            those of the slot that has changed; at the start those of the name, as `qq status` prints them.
+            `qq watch` *NAME...* `--json`: one object a line. If several holders share the name, `state`, `leader`, `token`, `epoch`, `expires_in` and `note` \
+            are those of the slot that has changed; at the start those of the name, as `qq status` prints them.
             """,
         fields: [
             .init("time", .time, "When the event was seen."),
             .init(
                 "event", .text, "`state` (the state at the start), `elected`, `changed`, `released`, `expired` or `step_down_asked`."),
             name, server,
-            .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn,
+            .init("state", .text, "`held`, `expired`, `free` or `unknown`."), leader, token, epoch, expiresIn, note,
             .init(
                 "slot", .count, null: true, optional: true,
                 "The slot that has changed, from 1 on; null at the start. Present only if several holders share the name."), slots,
-            holders("after the change: `slot`, `leader`, `token`, `epoch`, `ttl` and `expires_in`"), linesLost,
+            holders("after the change: `slot`, `leader`, `token`, `epoch`, `ttl`, `expires_in` and `note`"), linesLost,
         ])
 
     static let stepDown = Schema(

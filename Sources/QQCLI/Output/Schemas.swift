@@ -87,7 +87,8 @@ enum Schemas {
         let state = row.state
         let usual: JSONObject = [
             "name": .string(state.name), "state": .string(state.phase.rawValue), "leader": Rendering.json(state.isLed ? state.leader : nil),
-            "last_leader": Rendering.json(state.leader), "mine": .bool(row.isMine), "token": Rendering.json(state.token),
+            "last_leader": Rendering.json(state.leader), "note": Rendering.json(state.isLed ? state.note : nil), "mine": .bool(row.isMine),
+            "token": Rendering.json(state.token),
             "epoch": Rendering.json(state.epoch), "revision": Rendering.json(state.revision),
             "acquired_at": Rendering.json(state.acquiredAt), "renewed_at": Rendering.json(state.renewedAt),
             "ttl": Rendering.json(state.ttl),
@@ -116,13 +117,14 @@ enum Schemas {
             "server": .string(server.description),
             "state": .string(state.phase.rawValue), "leader": Rendering.json(state.isLed ? state.leader : nil),
             "token": Rendering.json(state.token), "epoch": Rendering.json(state.epoch),
-            "expires_in": state.isLed ? Rendering.rounded(state.remaining) : .null,
+            "expires_in": state.isLed ? Rendering.rounded(state.remaining) : .null, "note": Rendering.json(state.isLed ? state.note : nil),
         ]
         if change.state.slots.isEmpty { return .object(usual) }
         let holders = change.state.heldSlots.map { number, slot -> JSONValue in
             [
                 "slot": .integer(Int64(number)), "leader": Rendering.json(slot.leader), "token": Rendering.json(slot.token),
                 "epoch": Rendering.json(slot.epoch), "ttl": Rendering.json(slot.ttl), "expires_in": Rendering.rounded(slot.remaining),
+                "note": Rendering.json(slot.note),
             ]
         }
         let slot = JSONObject.Member(name: "slot", value: change.slot.map { .integer(Int64($0)) } ?? .null)

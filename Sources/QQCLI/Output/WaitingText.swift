@@ -76,7 +76,7 @@ enum WaitingText {
         case .held:
             let holder = state.leader ?? "a command whose lease was removed"
             let others = state.waiters.map { $0 > 1 ? ", one of \($0)" : "" } ?? ""
-            return "\(state.name): held by \(holder), waiting for its turn\(others)"
+            return "\(state.name): held by \(holder)\(Rendering.noteInBrackets(state)), waiting for its turn\(others)"
         case .unknown: return "\(state.name): held by another contender, waiting for its turn"
         case .free, .expired: return "\(state.name): waiting for its turn"
         }

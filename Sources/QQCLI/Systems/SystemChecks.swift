@@ -7,6 +7,7 @@ extension SystemDescription {
         guard let capabilities, isSpoken else { throw notSpoken(at: server) }
         if invocation.values.isEmpty { return }
         if invocation.isGiven(Flags.priority) { try capabilities().require(.priority, for: "use --priority", at: server) }
+        if invocation.isGiven(Flags.note) { try capabilities().require(.note, for: "use --note", at: server) }
         for refused in refusedFlags() where invocation.isGiven(refused.flag) {
             throw CoordinationError(
                 .usage, "cannot use \(refused.flag.long)", because: refused.reason, at: server.description, hint: refused.hint)

@@ -77,7 +77,8 @@ extension ConsulCoordinator {
         // Any key that its session locks would show that it lives.
         let contender = semaphore.contenders[holder] ?? semaphore.lock
         var found = ElectionState(name: slot.name, phase: .held)
-        found.leader = semaphore.contenders[holder]?.text ?? session.map { Printable.text(SessionName.withoutNote($0.name)) } ?? "session \(holder)"
+        found.leader =
+            semaphore.contenders[holder]?.text ?? session.map { Printable.text(SessionName.withoutNote($0.name)) } ?? "session \(holder)"
         // No number shows when it became a holder.
         found.termID = holder
         found.ttl = session?.ttl

@@ -180,7 +180,7 @@ extension KubernetesCoordinator {
             let mark = TermMark(
                 token: found.version.map { FencingToken($0) }, identity: identity, acquireTime: record.acquireTime ?? "",
                 transitions: record.transitions, seconds: LeaseNaming.seconds(ttl) ?? 15, isAttended: false)
-            if let grant = try await write(name, mark, record, over: found, ttl: ttl) { return grant }
+            if let grant = try await write(name, mark, record, note: nil, over: found, ttl: ttl) { return grant }
         }
         throw APIFailure(
             status: 409, reason: "Conflict", message: "the lease is renewed faster than it can be taken", endpoint: api.endpoint,
