@@ -74,6 +74,7 @@ extension SystemDescription {
 
     private static let notes = [
         "ttl": "On Consul it is from 10 s to 24 h, and a machine that failed is noticed after up to twice the TTL and the lock-delay.",
+        "note": "On Consul it is in the name of the session; a token that must not read sessions does not show it.",
         "kill-after": "On Consul it is at most 55 s, because the lock-delay, which covers it, is at most 60 s.",
         "force":
             "On Consul the leader's session is destroyed; its lock-delay keeps the next leader out while the old one ends its command.",

@@ -27,6 +27,9 @@ enum EtcdManual {
         that begin with another name and a slash.
 
         `etcdctl lock` writes no value: such a leader is shown as `lease` and the ID of its lease.
+
+        The note of a contender (`--note`) is in a key of its own, *NAME*`.note.` and the ID of its lease, which ends with that lease. The value of the \
+        contender's key is the identity alone, as `etcdctl elect -l` shows it.
         """
 
     static let token = """

@@ -101,6 +101,9 @@ enum KubernetesManual {
 
         The number of transitions, which `qq status` shows beside it, starts again at 0 with a new object, and not every program counts it: do not use \
         it as a token.
+
+        The leader's note (`--note`) is in the annotation `qq/note`, after the ID of the term. If another program takes the lease over and leaves the \
+        annotation, its note is not shown.
         """
 
     static let others = """

@@ -156,6 +156,27 @@ import Testing
         #expect(end.key == "cooldown-node-b" && headers(end) == ["KV-Operation: DEL"])
     }
 
+    @Test("each write of a term repeats its note, which readers see and a write of a Go node ends", arguments: LeaseFormat.allCases)
+    func note(format: LeaseFormat) {
+        var term = LeaseTerm(
+            format: format, nodeID: "n", epoch: 5, termID: LeaseSamples.termID, acquiredAt: LeaseSamples.start, ttl: .seconds(3))
+        term.note = "build 417"
+        let writes = [
+            term.acquisition(over: 0), term.renewal(1, token: FencingToken(9), over: 9, wall: LeaseSamples.start + .seconds(1)),
+        ]
+        func snapshot(_ value: [UInt8]) -> LeaseSnapshot {
+            var entry = LeaseSamples.entry("")
+            entry.value = value
+            return LeaseSnapshot(LeaseSamples.rules(format, entry), at: LeaseSamples.moment(0.5))
+        }
+        for write in writes {
+            let found = snapshot(write.value)
+            #expect(found.note == "build 417" && found.leader == "n" && found.phase == .held)
+        }
+        #expect(snapshot(Array((format == .v1 ? LeaseSamples.v1("go") : LeaseSamples.v2("go")).utf8)).note == nil)
+        #expect(LeaseTerm.release(format, at: 9).value.isEmpty)
+    }
+
     @Test("a written term is read back as the same term") func roundTrip() throws {
         for format in LeaseFormat.allCases {
             let term = LeaseTerm(

@@ -73,6 +73,28 @@ import Testing
         #expect(value.encoded(as: .v1).count == 175 - 52)
     }
 
+    @Test("a note comes last in a value, and is no part of what Go nodes read", arguments: LeaseFormat.allCases)
+    func note(format: LeaseFormat) throws {
+        let plain = format == .v1 ? Self.recordedV1 : Self.recordedV2
+        var value = try parse(plain, format)
+        #expect(value.note == nil)
+        value.note = "build 417"
+        let text = String(decoding: value.encoded(as: format), as: UTF8.self)
+        #expect(text == plain.dropLast() + #","note":"build 417"}"#)
+        #expect(try parse(text, format) == value)
+        value.note = nil
+        #expect(String(decoding: value.encoded(as: format), as: UTF8.self) == plain)
+    }
+
+    @Test(
+        "a note that is no text is no junk, and one from a server is bounded and printable", arguments: ["7", "null", "{}", "[]", "\"\""])
+    func foreignNote(text: String) throws {
+        #expect(try parse(#"{"node_id":"a","epoch":1,"acquired_at":1,"note":\#(text)}"#, .v2).note == nil)
+        #expect(try parse(#"{"node_id":"a","epoch":1,"acquired_at":1,"note":"x\u001b[2J"}"#, .v2).note == "x\\x1b[2J")
+        let long = String(repeating: "n", count: 10_000)
+        #expect(try parse(#"{"node_id":"a","epoch":1,"acquired_at":1,"note":"\#(long)"}"#, .v2).note?.utf8.count == Note.maximumLength)
+    }
+
     @Test("a value in v2 is read and written as Go nodes do") func v2() throws {
         let value = try parse(Self.recordedV2, .v2)
         #expect(value == LeaseValue(nodeID: "node-a", epoch: 1, acquiredAt: WallTime(seconds: 1_795_221_413, nanoseconds: 506_000_000)))
