@@ -14,6 +14,17 @@ import Testing
         #expect(try invocation("acquire x --wait=0s")[Flags.wait] == .atMost(.zero))
     }
 
+    @Test("--note takes a printable line of up to 256 bytes") func note() throws {
+        for text in ["n", "build 417, by Ann", String(repeating: "é", count: 128)] {
+            #expect(try invocation(["acquire", "x", "--note", text])[Flags.note] == text)
+        }
+        for text in ["", "two\nlines", "a\u{1b}[31m", "turned\u{202e}", String(repeating: "é", count: 129)] {
+            let error = try #require(problem(["keepalive", "x", "--note=\(text)"]))
+            #expect(error.message.hasPrefix("--note '") && error.message.contains("a note "), "\(error.message)")
+        }
+        #expect(problem("status x --note n") != nil && problem("keepalive x --once --note n") != nil)
+    }
+
     @Test("--wait of step-down is a duration") func waitOfStepDown() throws {
         #expect(try invocation("step-down x --wait 5s")[Flags.stepDownWait] == .seconds(5))
     }

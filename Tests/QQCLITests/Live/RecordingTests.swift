@@ -46,6 +46,7 @@ import Testing
             let server = try Systems.url("file:///x")
             var state = ElectionState(name: "web \"1\"\n", phase: .held)
             state.leader = "n1"
+            state.note = "build 417"
             state.token = FencingToken(.max)
             state.epoch = 2
             state.ttl = .seconds(10)
@@ -85,12 +86,14 @@ import Testing
                 slots[slot - 1].phase = .held
                 (slots[slot - 1].leader, slots[slot - 1].token) = (leader, FencingToken(7))
                 (slots[slot - 1].ttl, slots[slot - 1].remaining) = (.seconds(10), .seconds(9))
+                slots[slot - 1].note = "note of \(leader)"
             }
             hold(1, by: "a")
             let before = ElectionState(name: "web", slots: slots)
             hold(3, by: "b")
             let after = ElectionState(name: "web", slots: slots)
             (slots[0].phase, slots[0].leader, slots[0].token, slots[0].remaining) = (.expired, "a", nil, nil)
+            slots[0].note = nil
             let ended = ElectionState(name: "web", slots: slots)
             do {
                 let recorder = try Recorder(path)

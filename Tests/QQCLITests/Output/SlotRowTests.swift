@@ -21,7 +21,7 @@ import Testing
         held("s1", by: "a", token: 4, for: .seconds(8)), ElectionState(name: "s2", phase: .free), held("s3", by: "b", token: 9),
     ]
 
-    private static let columns = StatusRow.Columns(own: [], areQueued: false, areAdvised: false)
+    private static let columns = StatusRow.Columns(own: [], areQueued: false, areAdvised: false, areNoted: false)
 
     private func texts(_ row: StatusRow) -> [[String]] { row.shown.map { $0.cells(Self.columns, at: .goZero).map(\.text) } }
 
@@ -40,6 +40,18 @@ import Testing
             ])
         let many = (1...20).map { $0 == 7 ? Self.held("s7", by: "a") : ElectionState(name: "s\($0)", phase: .free) }
         #expect(texts(Self.row(many)).map(\.first) == ["web", "  slot 7"])
+    }
+
+    @Test("each holder of a slot has its own note in the last column, and the name has none") func notes() {
+        var slots = Self.three
+        slots[0].note = "build 417"
+        let columns = StatusRow.Columns(own: [], areQueued: false, areAdvised: false, areNoted: true)
+        #expect(columns.heading.last == "NOTE")
+        #expect(Self.row(slots).shown.map { $0.cells(columns, at: .goZero).last?.text } == ["-", "build 417", "-", "-"])
+        #expect(Self.row([slots[0]]).note == "build 417")
+        // The note of a term that has ended is not the note of a leader.
+        slots[0].phase = .expired
+        #expect(StatusRow(state: slots[0], isMine: false).note == nil)
     }
 
     @Test("slots of which only ours are known are not called free") func unknown() {

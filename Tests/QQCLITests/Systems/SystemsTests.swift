@@ -65,6 +65,20 @@ import Testing
         #expect(try error("status x -s \(line)") == nil)
     }
 
+    @Test("a system that carries no notes refuses one with 80", arguments: ["acquire", "keepalive"], ["qq://a", "raftlock://a"])
+    func noNotes(command: String, server: String) throws {
+        let found = try error("\(command) x -s \(server) --note n")
+        #expect(found?.exitCode == 80 && found?.what == "cannot use --note" && found?.hint == "leave --note out")
+        #expect(found?.reason == (server == "qq://a" ? "Quorum Quest carries no note" : "RaftLock carries no note"))
+        #expect(try error("\(command) x -s \(server)") == nil)
+    }
+
+    @Test(
+        "the other systems carry notes", arguments: ["file:///x", "nats://a", "nats://a?format=v1", "k8s://c/ns", "etcd://e", "consul://a"])
+    func notes(server: String) throws {
+        #expect(try error("acquire x -s \(server) --note n") == nil)
+    }
+
     @Test("a system that is known only by its URL is refused, with the systems that can be used") func unspoken() throws {
         let url = ServerURL.System(name: "later", schemes: [.init("later")], authority: .none)
         let server = try ServerURL.parse("later://", as: [url])
