@@ -38,7 +38,7 @@ extension Commands {
             Example(
                 "Acquire the lease for the rest of a script", "eval \"$(qq acquire deploy --ttl 10m --format shell)\""),
             Example("Tell \"not run\" from the command's own failures", "qq acquire backup -E 200 -- ./backup.sh"),
-            Example("Say what the leader is doing", "qq acquire deploy --note 'build 417, by ann' -- ./deploy.sh"),
+            Example("Say what the leader is doing", "qq acquire deploy --note build-417 -- ./deploy.sh"),
         ],
         exitNotes: [
             ExitNote("0", "acquired and, with a command, the command's own 0; with `--skip-ok` also if another contender leads"),

@@ -143,7 +143,7 @@ actor ElectionHolder {
         guard !isStopping, var held = elections[name] else { return }
         if let note = held.configuration.request.note, note != kept {
             setup.messages.note(
-                "\(name): the resumed term \(kept.map { "keeps its note (\($0))" } ?? "has no note"); --note counts from the next term on"
+                "\(name): the resumed term keeps \(kept.map { "its note (\($0))" } ?? "the note that it began with, if any"); --note counts from the next term on"
             )
         }
         held.configuration.request.continuing = saved

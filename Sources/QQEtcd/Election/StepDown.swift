@@ -156,8 +156,8 @@ extension EtcdCoordinator {
         return found.phase == .free ? .done : .changed(found)
     }
 
-    /// Revokes the holder's lease if it carries this key alone, or with its note. If it carries others as well or not this one, or it cannot be seen whether it does, only the key
-    /// is deleted, unless it has changed since it was looked at: other elections and foreign data must not end with this one.
+    /// Revokes the holder's lease if it carries this key alone, or with its note. If it carries others as well or not this one, or it cannot be seen whether it
+    /// does, only the key is deleted, unless it has changed since it was looked at: other elections and foreign data must not end with this one.
     private func end(_ name: String, _ leader: Contender) async throws(EtcdFailure) -> StepDownAnswer {
         var isAlone = false
         do throws(EtcdFailure) {
