@@ -74,17 +74,17 @@ struct NoteTests {
     )
     func keepalive(system: NotedSystem) async throws {
         try await system.run { box, environment in
-            let ttl = system == .consul ? "10s" : "6s"
             #expect(
-                try await box.run("acquire", "x", "--ttl", ttl, "--id", "ann", "--note", "first", environment: environment).ending
+                try await box.run("acquire", "x", "--ttl", "60s", "--id", "ann", "--note", "first", environment: environment).ending
                     == .exited(0))
-            let resuming = try box.qq("keepalive", "x", "--json", "--renew-every", "1s", "--note", "second", environment: environment)
+            let resuming = try box.qq("keepalive", "x", "--json", "--renew-every", "300ms", "--note", "second", environment: environment)
             try await resuming.event("renewed", count: 2)
             #expect(try await status(box, environment)["note"] == "first")
             #expect(resuming.errors.contains("the resumed term keeps its note (first)"), "\(resuming.errors)")
             try await resuming.terminate()
             let fresh = try box.qq(
-                "keepalive", "x", "--json", "--ttl", ttl, "--renew-every", "1s", "--id", "ann", "--note", "second", environment: environment
+                "keepalive", "x", "--json", "--ttl", "60s", "--renew-every", "300ms", "--id", "ann", "--note", "second",
+                environment: environment
             )
             try await fresh.event("renewed", count: 2)
             #expect(try await status(box, environment)["note"] == "second")
@@ -139,7 +139,7 @@ struct NoteTests {
             // Nothing listens there: a request would exit with 69, or wait.
             let run = try await box.run("-s", "\(scheme)://127.0.0.1:1", command, "x", "--note", "n")
             #expect(run.ending == .exited(80), "\(run.errors)")
-            #expect(run.errors.hasPrefix("qq: cannot use --note: \(name) carries no note (\(scheme)://127.0.0.1:1"), "\(run.errors)")
+            #expect(run.errors.hasPrefix("qq: cannot use --note: \(name) carries no note ("), "\(run.errors)")
             #expect(run.errors.contains("leave --note out"))
         }
     }
@@ -169,7 +169,7 @@ struct NoteTests {
             let found = try await status(etcd.box, etcd.environment)
             #expect(found["leader"] == "alice" && found["note"] == .null, "\(found)")
             try await next.interrupt()
-            try await waitUntil("no key is left") { try await etcd.keys() == [] }
+            #expect(try await etcd.keys() == [])
         }
     }
 
@@ -191,9 +191,11 @@ struct NoteTests {
     @Test("a Go node follows a leader with a note, and leads next without it", arguments: GoNode.Format.allCases)
     func goNode(format: GoNode.Format) async throws {
         try await onNATS(.latest, format, .heavy) { nats in
-            let holder = try await nats.hold("x", "--id", "ann", "--ttl", "3s", "--note", Self.note)
+            let holder = try await nats.hold("x", "--id", "ann", "--ttl", "20s", "--note", Self.note)
             #expect(try nats.lease()?.json?["note"] == .string(Self.note))
-            let go = try await GoNode.start(GoNode.Settings(format, cluster: "x", node: "go", port: nats.server.port), in: nats.box)
+            var settings = GoNode.Settings(format, cluster: "x", node: "go", port: nats.server.port)
+            settings.ttl = .seconds(20)
+            let go = try await GoNode.start(settings, in: nats.box)
             try await waitUntil("the Go node sees the leader: \(go.problem ?? "")") { go.leader == "ann" }
             try await holder.terminate()
             try await waitUntil("the Go node leads: \(go.problem ?? "")") { go.isLeader }
