@@ -25,7 +25,7 @@ final class MetricsFile: Sendable {
 
     /// Runs `body`, and until it returns writes the file.
     func keeping<Result: Sendable>(_ body: @Sendable () async throws -> Result) async rethrows -> Result {
-        let writing = Task(executorPreference: loop) { await keepWritten() }
+        let writing = Task(executorPreference: loop) { [self] in await keepWritten() }
         defer {
             writing.cancel()
             finish()
