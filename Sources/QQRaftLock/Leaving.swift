@@ -10,15 +10,13 @@ extension RaftLockCoordinator {
         }
         // Runs in a task of its own: a cancelled caller leaves the queue as well.
         return await Task(executorPreference: executor) {
-            let deadline = self.clock.now() + min(self.requestTimeout, Self.timeToLeave)
+            let deadline = self.clock.now() + min(self.requestTimeout, self.timeToLeave)
             let failure = await self.cancelPlace(claim, until: deadline)
             let left = await self.giveUpUnwanted(claim, until: deadline)
             self.state.withLock { ($0.places[claim], $0.extended[claim]) = (nil, nil) }
             return left ?? failure
         }.value
     }
-
-    private static let timeToLeave: Duration = .seconds(3)
 
     public func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool {
         do throws(GRPCFailure) {

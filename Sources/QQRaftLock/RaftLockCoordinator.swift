@@ -20,6 +20,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     let executor: any TaskExecutor
     let requestTimeout: Duration
     let priority: Int32
+    let timeToLeave: Duration
     let state = Mutex(State())
     /// Added to the requested TTL if another process might have the same identity, to tell the leases of the two apart.
     let ttlOffset = Duration.milliseconds(Int.random(in: 1...99))
@@ -118,16 +119,18 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     ///   - requestTimeout: the limit for one request and for resolving its outcome; within a lease it is shorter.
     ///   - priority: priority in the queue, -1000 to 1000, higher first.
     ///   - followsRedirects: whether a Raft leader outside the URL's endpoints is asked at the address that other nodes name.
+    ///   - timeToLeave: the limit for leaving the queue, which an operator waits for after Ctrl-C.
     ///   - redirected: called each time that a node names another one as the Raft leader.
     public init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, requestTimeout: Duration,
-        priority: Int32, followsRedirects: Bool, redirected: (@Sendable () -> Void)? = nil
+        priority: Int32, followsRedirects: Bool, timeToLeave: Duration = .seconds(3), redirected: (@Sendable () -> Void)? = nil
     ) {
         self.server = server
         self.clock = clock
         self.executor = executor
         self.requestTimeout = requestTimeout
         self.priority = priority
+        self.timeToLeave = timeToLeave
         service = RaftLockService(
             server.hosts.map { .init(name: $0.name, port: server.port(of: $0)) }, settings, clock: clock, executor: executor,
             followsRedirects: followsRedirects, redirected: redirected)

@@ -15,7 +15,7 @@ import Testing
     {
         RaftLockCoordinator(
             server: try ServerURL.parse(url, as: [.raftLock]), settings: GRPCSettings(), clock: clock, executor: globalConcurrentExecutor,
-            requestTimeout: timeout, priority: priority, followsRedirects: follows)
+            requestTimeout: timeout, priority: priority, followsRedirects: follows, timeToLeave: .seconds(60))
     }
 
     func inCluster(_ settings: RaftLockCluster.Settings = .init(), _ body: (RaftLockCluster) async throws -> Void) async throws {

@@ -99,7 +99,7 @@ extension CoordinatorTests {
                 cluster.release("web")
                 cluster.change { ($0.calls.late["GetLockInfo"], $0.calls.late["Acquire"]) = ([.milliseconds(700)], [.milliseconds(400)]) }
                 let before = cluster.calls("Acquire")
-                if case .granted(let found, _) = try await qq.acquire(request("same")) {
+                if case .granted(let found, _) = try await qq.acquire(request("same", ttl: .seconds(120))) {
                     grant = found
                 } else {
                     _ = await qq.leaveQueue(request("same"))
@@ -173,15 +173,15 @@ extension CoordinatorTests {
     @Test("a lease held before is recognised, but not another process's term with the same version") func heldBefore() async throws {
         try await inCluster { cluster in
             let (one, other) = try twins(cluster.url)
-            let lost = try granted(try await one.acquire(request("same")))
+            let lost = try granted(try await one.acquire(request("same", ttl: .seconds(120))))
             // As after a suspend of the machine.
-            let again = try granted(try await one.acquire(request("same")))
+            let again = try granted(try await one.acquire(request("same", ttl: .seconds(120))))
             #expect(again.token != lost.token)
             cluster.forgetLocks()
-            _ = try granted(try await other.acquire(request("same")))
+            _ = try granted(try await other.acquire(request("same", ttl: .seconds(120))))
             // A late renewal by the first process writes its version into the lock.
-            cluster.renew("web", version: Int64(again.token?.value ?? 0), for: .seconds(20))
-            #expect(try refused(try await one.acquire(request("same"))).isOwn == false)
+            cluster.renew("web", version: Int64(again.token?.value ?? 0), for: .seconds(150))
+            #expect(try refused(try await one.acquire(request("same", ttl: .seconds(120)))).isOwn == false)
             #expect(await one.leaveQueue(request("same"))?.reason == "another process with the identity same might hold it")
             #expect(cluster.owner(of: "web") == "same")
         }
@@ -206,16 +206,20 @@ extension CoordinatorTests {
 
     @Test("leaving reports a request that was not carried out yet") func pending() async throws {
         try await inCluster { cluster in
-            let qq = try coordinator(cluster.url, timeout: .seconds(4))
-            // Once there is a connection, requests are sent in time.
-            _ = try await qq.read("web")
-            cluster.setMajority(false)
-            do throws(CoordinationError) {
-                _ = try await qq.acquire(request("same"))
-                Issue.record("granted")
-            } catch { #expect(error.isUncertain) }
-            let left = try #require(await qq.leaveQueue(request("same")))
-            #expect(left.what == "cannot take back the request for web" && left.hint?.contains("might still be carried out") == true)
+            // The request must be sent before its time is over.
+            try await withGrowingTime(from: .seconds(4)) { timeout in
+                cluster.setMajority(true)
+                let qq = try coordinator(cluster.url, timeout: timeout)
+                do throws(CoordinationError) { _ = try await qq.read("web") } catch { return false }
+                cluster.setMajority(false)
+                do throws(CoordinationError) {
+                    _ = try await qq.acquire(request("same"))
+                    Issue.record("granted")
+                } catch { if !error.isUncertain { return false } }
+                let left = try #require(await qq.leaveQueue(request("same")))
+                #expect(left.what == "cannot take back the request for web" && left.hint?.contains("might still be carried out") == true)
+                return true
+            }
         }
     }
 
