@@ -24,6 +24,7 @@ public final class QuorumQuestCoordinator: Coordinator {
     let service: QuorumQuestService
     let clock: any LeaseClock
     let requestTimeout: Duration
+    private let timeToLeave: Duration
     private let saved: @Sendable (String) -> Grant?
     /// Leases that this process holds or might hold, by election.
     private let own = Mutex<[String: Own]>([:])
@@ -39,14 +40,16 @@ public final class QuorumQuestCoordinator: Coordinator {
     }
 
     /// - Parameters:
+    ///   - timeToLeave: the limit for the last release of a session, which an operator waits for.
     ///   - saved: returns the grant that an earlier command saved for an election.
     public init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, requestTimeout: Duration,
-        saved: @escaping @Sendable (String) -> Grant?
+        timeToLeave: Duration = .seconds(1), saved: @escaping @Sendable (String) -> Grant?
     ) {
         self.server = server
         self.clock = clock
         self.requestTimeout = requestTimeout
+        self.timeToLeave = timeToLeave
         self.saved = saved
         service = QuorumQuestService(
             server.hosts.map { host in
@@ -230,7 +233,7 @@ public final class QuorumQuestCoordinator: Coordinator {
         }
         guard isLate, let name = try? ElectionName(request.name) else { return }
         // A failure does not matter: the lease expires.
-        do throws(GRPCFailure) { try await service.release(name, request.identity, timeout: min(requestTimeout, .seconds(1))) } catch {}
+        do throws(GRPCFailure) { try await service.release(name, request.identity, timeout: min(requestTimeout, timeToLeave)) } catch {}
     }
 
     private func unknown(_ name: String) -> ElectionState { ElectionState(name: name, phase: .unknown) }
