@@ -25,7 +25,7 @@ let package = Package(
         .target(
             name: "QQCLI",
             dependencies: [
-                "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQKubernetes", "QQEtcd", "QQConsul", "QQVIP",
+                "QQGuard", "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQKubernetes", "QQEtcd", "QQConsul", "QQVIP", "QQListen",
                 "QQNetwork", "QQLoop", "QQCore", "CKernel", "CVersion", "QQREPL", "QQYAML", .product(name: "Yams", package: "Yams"),
             ], swiftSettings: strict),
         .target(name: "QQREPL", dependencies: ["QQLoop", "QQCore", "CLineEditor"], swiftSettings: strict),
@@ -90,6 +90,15 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "QQListen",
+            dependencies: [
+                "QQNetwork", "QQCore",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: strict),
         .target(
@@ -160,6 +169,10 @@ let package = Package(
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
             ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "QQListenTests",
+            dependencies: ["QQListen", "QQCore", "Support", "Traits", .product(name: "NIOCore", package: "swift-nio")],
             swiftSettings: strict),
         .testTarget(
             name: "QQKubernetesTests",

@@ -79,6 +79,24 @@ public struct GuardSession: Sendable {
         timing = configuration.timing
     }
 
+    /// A term that is held.
+    public struct Holding: Sendable, Hashable {
+        public var grant: Grant
+        /// The moment at which the guardian sends SIGTERM, unless the lease is renewed before; nil once the command is being ended or has ended.
+        public var workEnds: BootInstant?
+    }
+
+    /// The term that is held; nil before it begins, and as soon as the lease is over or is being released.
+    public var holding: Holding? {
+        switch phase {
+        case .preparing(let grant), .running(let grant):
+            Holding(grant: grant.extended(to: deadline), workEnds: deadline - timing.margin - timing.grace)
+        case .ending(let grant, _), .keeping(let grant, _, _), .concluding(let grant, _):
+            leaseIsOver ? nil : Holding(grant: grant.extended(to: deadline), workEnds: nil)
+        case .campaigning, .releasing, .done: nil
+        }
+    }
+
     public mutating func handle(_ event: Event, at now: BootInstant) -> [Action] {
         let actions: [Action]
         switch event {

@@ -21,6 +21,7 @@ public struct GuardedCommand: Sendable {
     let deputy: @Sendable (Grant) -> Deputy?
     let follow: @Sendable (SessionEvent) -> Void
     let elected: @Sendable () -> Void
+    let holding: @Sendable (GuardSession.Holding?) -> Void
     let tell: @Sendable (GuardSession.Message) -> Void
     let hookFailed: @Sendable (String, String) -> Void
 
@@ -33,12 +34,14 @@ public struct GuardedCommand: Sendable {
     ///   - deputy: gives a lease up if this process is killed; nil if the lease is then left to expire.
     ///   - follow: called with every event of the lease session when it happens. It must not block.
     ///   - elected: called when a term begins, before its hooks and the command.
+    ///   - holding: called when the term that is held changes, before anything is done about that: before the command is ended and the lease released.
     public init(
         guardian: Guardian, front: FrontProcess?, lifeline: CInt? = nil, loop: MainLoop, lease: SessionDriver,
         configuration: GuardSession.Configuration, hooks: Hooks, environment: @escaping Environment,
         commandVariables: [(name: String, value: String)] = [],
         mark: @escaping @Sendable (Grant) -> TermMark, deputy: @escaping @Sendable (Grant) -> Deputy?,
         follow: @escaping @Sendable (SessionEvent) -> Void, elected: @escaping @Sendable () -> Void,
+        holding: @escaping @Sendable (GuardSession.Holding?) -> Void,
         tell: @escaping @Sendable (GuardSession.Message) -> Void, hookFailed: @escaping @Sendable (String, String) -> Void
     ) {
         self.guardian = guardian
@@ -54,6 +57,7 @@ public struct GuardedCommand: Sendable {
         self.deputy = deputy
         self.follow = follow
         self.elected = elected
+        self.holding = holding
         self.tell = tell
         self.hookFailed = hookFailed
     }
@@ -104,6 +108,7 @@ public struct GuardedCommand: Sendable {
             var session = GuardSession(configuration)
             var livenessLock: (any LivenessLock)?
             var timerNumber: UInt64 = 0
+            var held: GuardSession.Holding?
             for await input in inputs {
                 let actions: [GuardSession.Action]
                 switch input {
@@ -114,6 +119,10 @@ public struct GuardedCommand: Sendable {
                     livenessLock = given
                     actions = session.handle(.lease(.elected(grant)), at: loop.now())
                 case .event(let event): actions = session.handle(event, at: loop.now())
+                }
+                if session.holding != held {
+                    held = session.holding
+                    holding(held)
                 }
                 for action in actions {
                     switch action {

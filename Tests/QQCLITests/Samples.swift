@@ -32,6 +32,7 @@ struct Case: Sendable, CustomTestStringConvertible {
         case "jitter": return "0.5"
         case "backoff-factor": return "1.5"
         case "vip": return "10.0.0.5/24@eth0"
+        case "listen": return ":8080"
         case "server": return "file:///tmp/x"
         default: break
         }

@@ -20,7 +20,7 @@ extension Commands {
         takesTrailingCommand: true,
         rules: globalRules + [
             .onlyWhereKept(Flags.renewEvery.erased), .onlyWithCommand(Flags.killAfter.erased), .onlyWithCommand(Flags.minHold.erased),
-            .onlyWithCommand(Flags.maxRun.erased), .onlyWithCommand(Flags.notify.erased),
+            .onlyWithCommand(Flags.maxRun.erased), .onlyWithCommand(Flags.notify.erased), .onlyWithCommand(Flags.listen.erased),
             .onlyWithoutCommand(Flags.format.erased), .onlyWithoutCommand(Flags.json.erased),
             .exclusive(Flags.json.erased, Flags.format.erased),
             .exclusive(Flags.skipOK.erased, Flags.conflictExitCode.erased),
@@ -37,6 +37,8 @@ extension Commands {
                 "Several lines of shell under one lease", "qq acquire deploy -- sh -c 'make build && make push'"),
             Example(
                 "Acquire the lease for the rest of a script", "eval \"$(qq acquire deploy --ttl 10m --format shell)\""),
+            Example(
+                "Let a load balancer ask which machine leads", "qq acquire web --wait --listen 10.0.0.5:8080 -- web-server --port 80"),
             Example("Tell \"not run\" from the command's own failures", "qq acquire backup -E 200 -- ./backup.sh"),
             Example("Say what the leader is doing", "qq acquire deploy --note build-417 -- ./deploy.sh"),
         ],
@@ -68,6 +70,7 @@ extension Commands {
         Flags.hooks
         Flags.retrying
         Flags.format
+        Flags.listen
         Flags.global
     }
 
@@ -129,7 +132,7 @@ extension Commands {
         ],
         rules: globalRules + [
             .exclusive(Flags.once.erased, Flags.pid.erased), .exclusive(Flags.once.erased, Flags.vip.erased),
-            .exclusive(Flags.once.erased, Flags.untilEOF.erased),
+            .exclusive(Flags.once.erased, Flags.untilEOF.erased), .exclusive(Flags.once.erased, Flags.listen.erased),
             .exclusive(Flags.once.erased, Flags.note.erased),
             .exclusive(Flags.slots.erased, Flags.vip.erased),
         ],
@@ -139,6 +142,7 @@ extension Commands {
             Example("Hold while a running process lives", "qq keepalive web --pid 4711"),
             Example("Hold for a client that can vanish", "ssh host qq keepalive web --until-eof"),
             Example("Carry an address while leading", "qq keepalive web --vip 10.0.0.5/24@eth0"),
+            Example("Answer health checks at http://127.0.0.1:8080/leader", "qq keepalive web --listen :8080"),
             Example("Renew once, from a timer", "qq keepalive deploy --once"),
         ],
         exitNotes: [
@@ -147,8 +151,11 @@ extension Commands {
                 "stopped by a signal, the process of `--pid` ended, or stdin was closed with `--until-eof`, and all released; with `--once`: all renewed"
             ),
             ExitNote("1", "with `--once`: at least one is not ours"),
-            ExitNote("77", "denied: `--vip` without CAP_NET_ADMIN"),
-            ExitNote("78", "`--vip`: no such interface, or this machine has the address elsewhere"),
+            ExitNote("69", "another program listens at the address of `--listen`"),
+            ExitNote("77", "denied: `--vip` without CAP_NET_ADMIN, `--listen` on a port below 1024"),
+            ExitNote(
+                "78",
+                "`--vip`: no such interface, or this machine has the address elsewhere; `--listen`: this machine has no such address"),
         ],
         seeAlso: ["qq-acquire(1)", "qq-release(1)", "qq-watch(1)", "qq-json(5)", "qq-metrics(5)"]
     ) {
@@ -164,6 +171,7 @@ extension Commands {
         Flags.requireToken
         Flags.hooks
         Flags.retrying
+        Flags.listen
         Flags.global
     }
 

@@ -6,6 +6,8 @@ import QQVIP
 /// Holds any number of elections in one process. Each has a lease session. The hooks of all elections run one after the other.
 actor ElectionHolder {
     private let setup: Setup
+    /// Answers requests about the elections; nil without `--listen`.
+    private let listening: Listening?
     private var elections: [String: Held] = [:]
     private var isStopping = false
     private var skipsHooks = false
@@ -22,6 +24,7 @@ actor ElectionHolder {
     private var runningHook: Task<String?, Never>?
 
     private struct Held {
+        var timing: LeaseTiming
         var configuration: LeaseSession.Configuration
         var driver: SessionDriver
         var grant: Grant?
@@ -42,8 +45,9 @@ actor ElectionHolder {
         case end
     }
 
-    init(_ setup: Setup) {
+    init(_ setup: Setup, _ listening: Listening?) {
         self.setup = setup
+        self.listening = listening
         (jobs, post) = AsyncStream.makeStream(of: Job.self)
     }
 
@@ -67,8 +71,10 @@ actor ElectionHolder {
             request: request, renewEvery: timing.renewEvery, retry: setup.retryPolicy(endless: true), waiting: .forever,
             campaignsAgain: true)
         configuration.renewalGrid = timing.renewEvery / 64
+        listening?.add(name, as: request.identity)
         elections[name] = Held(
-            configuration: configuration, driver: setup.driver(configuration), saved: saved?.identity == request.identity ? saved : nil)
+            timing: timing, configuration: configuration, driver: setup.driver(configuration),
+            saved: saved?.identity == request.identity ? saved : nil)
     }
 
     /// Prepares to carry addresses while this process leads its only election.
@@ -107,6 +113,7 @@ actor ElectionHolder {
         runningHook?.cancel()
         closeAddresses()
         for (name, held) in elections {
+            listening?.closes(name)
             if held.grant != nil {
                 post.yield(.giveUp(name))
             } else {
@@ -256,8 +263,11 @@ actor ElectionHolder {
         let (post, carriers, setup) = (post, carriers, setup)
         let identity = elections[name]?.configuration.request.identity ?? ""
         for carrier in carriers { carrier.resume() }
+        let (listening, timing) = (listening, elections[name]?.timing)
+        if !isStopping { listening?.campaigns(name) }
         return { event, _ in
-            // Neither addresses nor the status of the service must wait for hooks.
+            // Addresses, answers and the status of the service must not wait for hooks.
+            listening?.take(event, of: name) { timing?.reserve(of: $0) ?? $0 }
             post.yield(.event(name, event, .now(), carriers.flatMap { $0.handle(event) }))
             setup.serve(event, of: name, as: identity)
         }
@@ -299,6 +309,7 @@ actor ElectionHolder {
             case .giveUp(let name):
                 guard let held = elections[name], !held.isGivenUp else { continue }
                 elections[name]?.isGivenUp = true
+                listening?.closes(name)
                 for carrier in carriers { tell(carrier.drop("stepping down")) }
                 if let grant = held.grant { await hooks(.released, grant, of: name) }
                 elections[name]?.driver.stop()

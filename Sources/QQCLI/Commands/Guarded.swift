@@ -26,6 +26,10 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
     // Threads can start from here on.
     Streams.neverWait()
     try setup.prepare()
+    let listening = Listening(setup)
+    listening?.add(setup.name, as: setup.identity)
+    try listening?.start()
+    defer { listening?.stop() }
     let title = HeldTitle(setup.name)
     let minimumHold = invocation[Flags.minHold] ?? .zero
     let command = GuardedCommand(
@@ -41,12 +45,20 @@ func runGuarded(_ invocation: Invocation) throws -> Int32 {
         },
         deputy: { DeputyCommand.deputy(for: $0, at: setup.server, words: start, notBefore: loop.now() + minimumHold) },
         follow: { setup.serve($0, of: setup.name, as: setup.identity) }, elected: { setup.progressEnds() },
-        tell: { setup.tell($0, about: title.text) },
+        holding: { listening?.take($0, of: setup.name) },
+        tell: { message in
+            if case .lease(let event) = message { listening?.takeWait(event, of: setup.name) }
+            setup.tell(message, about: title.text)
+        },
         hookFailed: { setup.tellFailed(hook: $0, $1) })
     setup.campaignBegins()
     let outcome = loop.run {
         let notices = setup.reportNotices()
-        defer { notices?.cancel() }
+        let beating = listening.map { listening in Task(executorPreference: loop) { await listening.keepBeating() } }
+        defer {
+            notices?.cancel()
+            beating?.cancel()
+        }
         return await setup.counting { await setup.serving { await command.run(signals: signals) } }
     }
     setup.progress?.end()

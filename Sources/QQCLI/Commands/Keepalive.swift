@@ -24,9 +24,12 @@ extension Setup {
         let process = try invocation[Flags.pid].map { pid throws(CoordinationError) in try processDescriptor(pid) }
         progress?.wait(for: WaitingText.asking(server))
         defer { progress?.end() }
-        let holder = ElectionHolder(self)
+        let listening = Listening(self)
+        let holder = ElectionHolder(self, listening)
         for name in names { try await holder.add(name) }
         try await holder.carry(addresses)
+        try listening?.start()
+        defer { listening?.stop() }
         return try await withThrowingTaskGroup(of: Void.self) { group in
             let loop = loop
             group.addTask {
@@ -50,6 +53,7 @@ extension Setup {
                     await holder.stop()
                 }
             }
+            if let listening { group.addTask { await listening.keepBeating() } }
             let events = coordinator.connectionEvents
             group.addTask { for await event in events { await holder.handle(event) } }
             defer { group.cancelAll() }

@@ -1,4 +1,5 @@
 import QQCore
+import QQListen
 import QQVIP
 
 /// Parsers for the values of flags. An error describes only the text; the parser puts the flag before it.
@@ -85,6 +86,11 @@ enum Values {
     /// A virtual IP address with its mask and interface.
     static func virtualAddress(_ text: String) throws(UsageError) -> VirtualAddress {
         do { return try VirtualAddress.parse(text) } catch { throw UsageError(error.reason, hint: error.hint) }
+    }
+
+    /// An address to listen on.
+    static func listenAddress(_ text: String) throws(UsageError) -> ListenAddress {
+        do { return try ListenAddress.parse(text) } catch { throw UsageError(error.reason, hint: error.hint) }
     }
 
     /// One of an enumeration's words.

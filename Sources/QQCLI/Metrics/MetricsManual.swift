@@ -12,7 +12,8 @@ enum MetricsManual {
     private static let file = """
         `--metrics-file` *FILE* writes the metrics of one process, every \(DurationText.format(Defaults.metricsEvery)) and at its end, for a collector of \
         text files such as the node exporter's. Every command and every system has it. The file is replaced as a whole, so that a reader sees all of \
-        it or the version before. Give each process a file of its own.
+        it or the version before. Give each process a file of its own. `keepalive` and `acquire` answer requests for the same metrics over HTTP with \
+        `--listen` *ADDRESS*: `GET /metrics`.
 
         A session (`qq repl`) writes one file for all its lines. A guarded command that it starts is a process of its own, whose metrics are in the file \
         that its own line names.

@@ -76,7 +76,7 @@ struct Setup: Sendable {
         metricsFile = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
             try MetricsFile(path, Metrics(clock: loop), loop: loop, messages: messages)
         }
-        let metrics = metricsFile?.metrics ?? given
+        let metrics = metricsFile?.metrics ?? given ?? (invocation.isGiven(Flags.listen) ? Metrics(clock: loop) : nil)
         self.metrics = metrics
         let coordinator = try system.coordinator(
             CoordinatorInput(

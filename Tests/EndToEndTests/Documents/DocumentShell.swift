@@ -55,6 +55,9 @@ struct DocumentShell {
             ("k8s://prod/", "k8s:///"), ("k8s://in-cluster ", "k8s:///team "), ("raftlock://r1,r2,r3", raftLock.url),
             ("qq://quest:5050", quorumQuest.url), ("file:///srv/leases", box.server),
             ("file:///mnt/shared/qq", box.server), ("/etc/cluster.json", box.path("cluster.json")),
+            // Another test, or program, might listen at a fixed port.
+            ("10.0.0.5:80", "127.0.0.1:80"), (":8080 ", ":0 "), (":8080\n", ":0\n"), (":8008 ", ":0 "),
+            ("unix:/run/qq/", "unix:" + box.path("run/")),
             ("/var/lib/node_exporter/", box.path("metrics/")), ("/usr/local/bin/", ""), ("/usr/local/sbin/", ""), ("4711", "\(getpid())"),
         ]
         // Contexts that pages take for granted.

@@ -28,7 +28,7 @@ import Testing
             } else {
                 let isFirst = page.path == "README.md" && block.text.hasPrefix("make demo")
                 #expect(
-                    isFirst || ["sh", "cron", "ini", "yaml"].contains(block.language ?? "none"),
+                    isFirst || ["sh", "cron", "ini", "yaml", "haproxy"].contains(block.language ?? "none"),
                     "\(block.place): \(block.language ?? "none")")
             }
         }
@@ -120,6 +120,14 @@ import Testing
             let problem = problem(Array(words.dropFirst()))
             #expect(problem == nil, "\(command): \(problem ?? "")")
         }
+    }
+
+    @Test("the configuration of HAProxy in the documents is the one in packaging") func haproxy() throws {
+        let file = try String(contentsOf: Page.top.appendingPathComponent("packaging/haproxy/haproxy.cfg"), encoding: .utf8)
+        let lines = file.split(separator: "\n").map(String.init).filter { !$0.contains("#") }
+        let blocks = Page.all.flatMap { $0.blocks(in: "haproxy") }
+        #expect(!blocks.isEmpty)
+        for block in blocks { #expect(lines.contains(block.lines), "\(block.place)") }
     }
 
     @Test("contexts can be read as they are shown") func contexts() async throws {

@@ -55,7 +55,7 @@ private struct Container {
 
 @Suite("Recipes for Kubernetes") struct RecipesTests {
     private static let access = ["rbac.yaml", "rbac-named.yaml"]
-    private static let workloads = ["deployment.yaml", "cronjob.yaml", "sidecar.yaml"]
+    private static let workloads = ["deployment.yaml", "cronjob.yaml", "sidecar.yaml", "leader-service.yaml"]
     private static let verbs = Set(LeasePermission.Verb.allCases.map(\.rawValue))
 
     /// The words of the Deployment's `qq`, without its command.
@@ -156,6 +156,24 @@ private struct Container {
         let page = try #require(Page.all.first { $0.path == "docs/pods.md" })
         #expect(try Manifest.text("Containerfile").contains("qq:\(QQCore.version) AS qq"))
         #expect(page.lines.contains { $0.hasSuffix("registry.example/qq:\(QQCore.version)") })
+    }
+
+    @Test("the pod behind the Service is ready by /leader and alive by /livez, at the port at which qq listens for the kubelet")
+    func probes() throws {
+        let container = try #require(try containers("leader-service.yaml").first { $0.words != nil })
+        let invocation = try #require(try container.invocation())
+        let port = try #require(container.node["ports"]?[0])
+        #expect(invocation[Flags.listen] == .tcp([UInt8](repeating: 0, count: 16), port: UInt16(port["containerPort"]?.int ?? 0)))
+        for (probe, path) in [("readinessProbe", "/leader"), ("livenessProbe", "/livez")] {
+            let get = container.node[probe]?["httpGet"]
+            #expect(get?["path"]?.string == path && get?["port"]?.string == port["name"]?.string && get?["port"]?.string != nil)
+        }
+        let ready = try #require(container.node["readinessProbe"])
+        #expect(ready["periodSeconds"]?.int == 1 && ready["failureThreshold"]?.int == 1)
+        let service = try #require(try Manifest.all(in: "leader-service.yaml").first { $0.kind == "Service" }?.node["spec"])
+        let deployment = try #require(try Manifest.all(in: "leader-service.yaml").first { $0.kind == "Deployment" }?.node["spec"])
+        #expect(service["selector"]?["app"]?.string == deployment["template"]?["metadata"]?["labels"]?["app"]?.string)
+        #expect(deployment["strategy"]?["type"]?.string == "Recreate", "a rolling update would wait forever")
     }
 
     /// The scripts of the recipes, in a shell: what the program sees while the sidecar leads.

@@ -42,6 +42,34 @@ public enum Socket {
         return descriptor
     }
 
+    /// Connects without waiting: the kernel of a busy server might take the connection only later. Nil if there are no descriptors left.
+    public static func beginToConnect(_ port: UInt16) -> CInt? {
+        guard let descriptor = try? make() else { return nil }
+        makeNonBlocking(descriptor)
+        _ = withAddress(port) { Glibc.connect(descriptor, $0, $1) }
+        return descriptor
+    }
+
+    /// Connects to a Unix socket.
+    public static func connect(unix path: String) throws -> CInt {
+        let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw SocketError("socket", code: errno) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+        let result = withUnsafePointer(to: address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else {
+            let problem = errno
+            close(descriptor)
+            throw SocketError("connect to \(path)", code: problem)
+        }
+        return descriptor
+    }
+
     /// A socket that is bound and does not listen yet, so that connecting is refused. Port 0 takes a free port.
     public static func bind(_ port: UInt16 = 0) throws -> CInt {
         let descriptor = try make()
@@ -129,13 +157,23 @@ extension Duration {
 
 /// Body and status of an HTTP answer, for the monitoring pages of servers on this machine.
 public func httpGet(_ port: UInt16, _ path: String, within limit: Duration = .seconds(60)) throws -> (status: Int, body: [UInt8]) {
+    try httpGet(on: try Socket.connect(port), "127.0.0.1:\(port)", path, within: limit)
+}
+
+/// The same over a Unix socket.
+public func httpGet(unix file: String, _ path: String, within limit: Duration = .seconds(60)) throws -> (status: Int, body: [UInt8]) {
+    try httpGet(on: try Socket.connect(unix: file), file, path, within: limit)
+}
+
+private func httpGet(
+    on socket: CInt, _ place: String, _ path: String, within limit: Duration
+) throws -> (status: Int, body: [UInt8]) {
     let end = ContinuousClock.now + limit
-    let socket = try Socket.connect(port)
     defer { close(socket) }
     try Socket.write(socket, Array("GET \(path) HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".utf8))
     var answer: [UInt8] = []
     while true {
-        guard Socket.waitReadable(socket, until: end) else { throw SocketError("no answer from 127.0.0.1:\(port)\(path) within \(limit)") }
+        guard Socket.waitReadable(socket, until: end) else { throw SocketError("no answer from \(place)\(path) within \(limit)") }
         let part = try Socket.read(socket)
         if part.isEmpty { break }
         answer += part
@@ -143,6 +181,6 @@ public func httpGet(_ port: UInt16, _ path: String, within limit: Duration = .se
     let blank = Array("\r\n\r\n".utf8)
     guard let head = answer.indices.first(where: { answer[$0...].starts(with: blank) }),
         let status = String(decoding: answer[..<head], as: UTF8.self).split(separator: " ").dropFirst().first.flatMap({ Int($0) })
-    else { throw SocketError("not an HTTP answer from 127.0.0.1:\(port)\(path)") }
+    else { throw SocketError("not an HTTP answer from \(place)\(path)") }
     return (status, Array(answer[(head + 4)...]))
 }
