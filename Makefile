@@ -86,7 +86,7 @@ demo: build ## Two contenders and one lease, in a temporary folder
 # clock, comes after the unit tests. Each group runs even if the one before has failed, so that one run shows all failures.
 TEST_GROUPS = test-units test-fuzz test-files test-programs
 .PHONY: test-build $(TEST_GROUPS)
-$(TEST_GROUPS): export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
+$(TEST_GROUPS) test-sanitize: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 test: test-build ## All tests, end to end included
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(TEST_GROUPS)
@@ -162,10 +162,15 @@ bench-session: build ## The session at a terminal: first prompt, events, and mem
 fuzz: deps ## Search with libFuzzer for inputs that break a parser, a rule or a rendering, FUZZ_SECONDS (60) for each target
 	@Scripts/fuzz $(FUZZ_SECONDS)
 
+test-sanitize: export QQ_UNIT_TESTS_ONLY = 1
+test-sanitize: export TSAN_OPTIONS = suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions
+# The address sanitizer's search for leaks finds only leaks of Foundation and XCTest.
+test-sanitize: export ASAN_OPTIONS = detect_leaks=0
 test-sanitize: deps-test ## Unit tests under the thread and the address sanitizer
-	TSAN_OPTIONS=suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions $(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)'
-	# The address sanitizer's search for leaks finds only leaks of Foundation and XCTest.
-	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)'
+	$(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --filter '$(SANITIZED)' --skip '^QQFileTests\.'
+	$(SWIFT) test --sanitize=thread --scratch-path $(BUILD)/tsan --skip-build --filter '^QQFileTests\.'
+	$(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --filter '$(SANITIZED)' --skip '^QQFileTests\.'
+	$(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --skip-build --filter '^QQFileTests\.'
 
 lint: deps-test generated ## Formatting, shell scripts, manual pages, links of the documents, generated files
 	$(SWIFT) format lint --strict -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)

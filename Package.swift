@@ -252,6 +252,11 @@ if Context.environment["QQ_FUZZ"] != nil {
     package.products.append(.library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"]))
     package.targets.append(
         .target(name: "FuzzTargets", dependencies: fuzzed, path: "Fuzz", exclude: ["Seeds", "Tests"], swiftSettings: strict))
+} else if Context.environment["QQ_UNIT_TESTS_ONLY"] != nil {
+    // For `make test-sanitize`: the programs and their tests take as long to build as everything else.
+    let programs: Set = ["qq", "EndToEndTests", "stamp", "lease-api", "torture", "qq-in-memory", "InMemorySystemTests", "bench-grpc"]
+    package.products.removeAll { $0.name == "qq" }
+    package.targets.removeAll { programs.contains($0.name) }
 } else {
     package.targets.append(
         .testTarget(name: "FuzzTests", dependencies: fuzzed, path: "Fuzz", exclude: ["Seeds", "LibFuzzer"], swiftSettings: strict))
