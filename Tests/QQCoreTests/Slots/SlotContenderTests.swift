@@ -2,7 +2,7 @@ import QQCore
 import Synchronization
 import Testing
 
-@Suite("A contender for slots", .timeLimit(.minutes(2)))
+@Suite("A contender for slots", .timeLimit(.minutes(10)))
 struct SlotContenderTests {
     private static let ttl = Duration.seconds(600)
 

@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 
 /// Many processes contend for slots at the same time, with requests that fail and answers that are lost.
-@Suite("Never more than N", .timeLimit(.minutes(5)))
+@Suite("Never more than N", .timeLimit(.minutes(10)))
 struct SlotModelTests {
     /// The processes at work, by the number of slots that they were given.
     final class Work: Sendable {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQEtcd
 
-@Suite("Contenders' keys that something else puts, on etcd", .timeLimit(.minutes(2))) struct ForeignPutTests {
+@Suite("Contenders' keys that something else puts, on etcd", .timeLimit(.minutes(10))) struct ForeignPutTests {
     private let cluster = StoreCluster()
 
     private func key(_ grant: Grant) -> String { "qq/web/\(grant.termID ?? "")" }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQEtcd
 
-@Suite("Former leaders of the cluster that still answer keep-alives", .timeLimit(.minutes(2))) struct FormerLeaderTests {
+@Suite("Former leaders of the cluster that still answer keep-alives", .timeLimit(.minutes(10))) struct FormerLeaderTests {
     private let cluster = StoreCluster()
 
     /// Elects another leader, of which these members do not know.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import QQEtcd
 
-@Suite("Elections on etcd among many and large keys", .timeLimit(.minutes(2))) struct LargeElectionTests {
+@Suite("Elections on etcd among many and large keys", .timeLimit(.minutes(10))) struct LargeElectionTests {
     private let cluster = StoreCluster()
     /// Nearly the largest that a server accepts: three are more than an answer can have.
     private let large = String(repeating: "x", count: 1_400_000)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import QQEtcd
 
-@Suite("Notes on etcd", .timeLimit(.minutes(2))) struct EtcdNoteTests {
+@Suite("Notes on etcd", .timeLimit(.minutes(10))) struct EtcdNoteTests {
     private let cluster = StoreCluster()
 
     private func noted(_ identity: String, _ note: String?, continuing: Grant? = nil) -> AcquireRequest {
