@@ -11,9 +11,9 @@ import Testing
     }
 
     private static let expired: ElectionState = {
-        var state = state("build 417")
-        state.phase = .expired
-        return state
+        var found = state("build 417")
+        found.phase = .expired
+        return found
     }()
 
     private let time = WallTime(seconds: 1_790_000_000)
