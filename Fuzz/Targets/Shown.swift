@@ -41,7 +41,7 @@ func checkShown(_ states: [ElectionState], advice: BackoffAdvice? = nil, at now:
             for piece in SessionPrompt(context: nil, system: "nats", leases: [lease]).pieces(columns: 80) { checkText(piece.text) }
         }
     }
-    let columns = StatusRow.Columns(own: SystemDescription.nats.columns, areQueued: true, areAdvised: advice != nil)
+    let columns = StatusRow.Columns(own: SystemDescription.nats.columns, areQueued: true, areAdvised: advice != nil, areNoted: true)
     let cells = states.map { StatusRow(state: $0, isMine: false, advice: advice).cells(columns, at: .latest) }
     for line in output.lines(table: columns.heading, cells) { checkText(line) }
     checkLive(states, words, at: now)
