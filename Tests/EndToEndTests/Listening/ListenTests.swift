@@ -160,10 +160,10 @@ import Testing
             #expect(box.read("hook").contains("->") && !box.read("hook").contains("socket:"), "\(box.read("hook"))")
             #expect(!box.read("command").contains("socket:"), "\(box.read("command"))")
             let port = String(try await run.listeningPort(), radix: 16, uppercase: true)
-            let listening = readText("/proc/net/tcp").split(separator: "\n").map { $0.split(separator: " ") }.first {
-                $0.count > 9 && $0[1].hasSuffix(":" + String(repeating: "0", count: 4 - port.count) + port) && $0[3] == "0A"
-            }
-            let socket = "socket:[\(try #require(listening)[9])]"
+            let ending = ":" + String(repeating: "0", count: 4 - port.count) + port
+            let lines: [[Substring]] = readText("/proc/net/tcp").split(separator: "\n").map { $0.split(separator: " ") }
+            let listening = try #require(lines.first { $0.count > 9 && $0[1].hasSuffix(ending) && $0[3] == "0A" })
+            let socket = "socket:[\(listening[9])]"
             #expect(links(of: run.pid).contains(socket))
             #expect(!links(of: try await box.guardian(of: run).pid).contains(socket))
             try await run.terminate()

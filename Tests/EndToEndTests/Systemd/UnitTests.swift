@@ -7,8 +7,8 @@ import Testing
 
 /// The template units in packaging/systemd.
 @Suite("Units of systemd") struct UnitTests {
-    private static let folder = Page.top.appendingPathComponent("packaging/systemd")
-    private static let files = ["qq-keepalive@.service", "qq-run@.service", "qq-run@.timer"]
+    private static let folder: URL = Page.top.appendingPathComponent("packaging/systemd")
+    private static let files: [String] = ["qq-keepalive@.service", "qq-run@.service", "qq-run@.timer"]
 
     private func text(_ file: String) throws -> String { try String(contentsOf: Self.folder.appendingPathComponent(file), encoding: .utf8) }
 
