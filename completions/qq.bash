@@ -110,9 +110,10 @@ __qq_value() {
     --tls-ca) __qq_paths -f "$2" ;;
     --tls-cert) __qq_paths -f "$2" ;;
     --tls-key) __qq_paths -f "$2" ;;
-    --metrics-file) __qq_paths -f "$2" ;;
     --kubeconfig) __qq_paths -f "$2" ;;
+    --metrics-file) __qq_paths -f "$2" ;;
     --color) __qq_words "$2" auto always never ;;
+    --notify) __qq_words "$2" qq command ;;
     --on-elected) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
     --on-lost) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
     --on-change) __qq_offer "$2" < <(compgen -c -- "$2" | sort -u) ;;
@@ -131,44 +132,44 @@ __qq_value() {
 __qq_command() {
     case $1 in
     '')
-        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h --version'
-        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h --version'
+        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     acquire)
-        flags='-- ''--wait --slots --priority --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --max-run --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--slots --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --max-run --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='-- ''--wait --slots --priority --note --ttl --renew-every --min-hold --skip-ok --conflict-exit-code -E --require-token --kill-after --max-run --notify --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --listen --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--slots --priority --note --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --max-run --notify --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --listen --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     release)
-        flags='--token --slots --cancel-wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--token --slots --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--token --slots --cancel-wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--token --slots --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     keepalive)
-        flags='--once --pid --until-eof --slots --vip --priority --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--pid --slots --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--once --pid --until-eof --slots --vip --priority --note --ttl --renew-every --require-token --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --listen --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--pid --slots --vip --priority --note --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --listen --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     status)
-        flags='--all --slots --mine --held --contested --owner --match --expires-within --limit --offset --advice --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--slots --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--all --slots --mine --held --contested --owner --match --expires-within --limit --offset --advice --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--slots --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     watch)
-        flags='--until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     step-down)
-        flags='--node --slots --token --force --yes -y --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--node --slots --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--node --slots --token --force --yes -y --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--node --slots --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     cluster-status)
-        flags='--server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     context)
-        flags='--replace --from --from-kubeconfig --effective --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--replace --from --from-kubeconfig --effective --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     repl)
-        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --tls-first --follow-redirects --max-message --json --color --quiet -q --verbose -v --help -h'
-        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color'
+        flags='--script -f --keep-going --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --tls-first --follow-redirects --max-message --metrics-file --json --color --quiet -q --verbose -v --help -h'
+        valued='--script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color'
         ;;
     completions)
         flags='--help -h'
@@ -183,7 +184,7 @@ __qq_command() {
         valued=''
         ;;
     version)
-        flags='--help -h'
+        flags='--json --help -h'
         valued=''
         ;;
     *) flags= valued= ;;
@@ -269,7 +270,7 @@ _qq() {
         step-down) ((places == 0)) && __qq_names elections "$cur" ;;
         context) ((places == 0)) && __qq_words "$cur" add list use show remove rename test; ((places == 1)) && __qq_names contexts "$cur" ;;
         completions) ((places == 0)) && __qq_words "$cur" bash zsh fish ;;
-        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-quorum-quest qq-raftlock qq-nats qq-kubernetes qq-etcd qq-consul ;;
+        man) ((places == 0)) && __qq_words "$cur" qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-metrics qq-quorum-quest qq-raftlock qq-nats qq-kubernetes qq-etcd qq-consul ;;
         help) ((places == 0)) && __qq_words "$cur" acquire release keepalive status watch step-down cluster-status context repl completions man help version ;;
         esac
     fi

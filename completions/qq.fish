@@ -6,7 +6,7 @@ function __qq_read
     set -g __qq_places 0
     set -g __qq_server
     set -g __qq_dashes 0
-    set -l valued --script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+    set -l valued --script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
     set -l wants
     set -l tokens (commandline -opc)
     for place in (seq 2 (count $tokens))
@@ -37,23 +37,23 @@ function __qq_read
             set -g __qq_command $word
             switch $word
             case acquire
-                set valued --slots --priority --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --max-run --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --slots --priority --note --ttl --renew-every --min-hold --conflict-exit-code -E --kill-after --max-run --notify --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --format --listen --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case release
-                set valued --token --slots --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --token --slots --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case keepalive
-                set valued --pid --slots --vip --priority --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --pid --slots --vip --priority --note --ttl --renew-every --on-elected --on-lost --on-change --hook-timeout --retries --backoff --backoff-factor --jitter --retry-on --listen --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case status
-                set valued --slots --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --slots --owner --match --expires-within --limit --offset --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case watch
-                set valued --until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --until --slots --for --replay --exec --hook-timeout --record --speed --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case step-down
-                set valued --node --slots --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --node --slots --token --wait --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case cluster-status
-                set valued --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case context
-                set valued --from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --from --ttl --renew-every --retries --backoff --backoff-factor --jitter --retry-on --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case repl
-                set valued --script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --metrics-file --kubeconfig --max-message --color
+                set valued --script -f --server -s --context --cluster-config --id --timeout --creds --nkey --login-file --token-file --tls-ca --tls-cert --tls-key --tls-name --kubeconfig --max-message --metrics-file --color
             case completions
                 set valued 
             case man
@@ -146,11 +146,11 @@ complete -c qq -n __qq_bare -l tls-ca -r -F -d 'Authorities to trust, PEM'
 complete -c qq -n __qq_bare -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n __qq_bare -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n __qq_bare -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n __qq_bare -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n __qq_bare -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n __qq_bare -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n __qq_bare -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n __qq_bare -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n __qq_bare -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n __qq_bare -l json -d 'Print JSON'
 complete -c qq -n __qq_bare -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n __qq_bare -l quiet -s q -d 'Print only errors on stderr'
@@ -173,6 +173,7 @@ complete -c qq -n __qq_bare -a version -d 'Print the version'
 complete -c qq -n '__qq_in acquire' -l wait -d 'Wait for the turn'
 complete -c qq -n '__qq_in acquire' -l slots -x -d 'Let at most N holders work at a time'
 complete -c qq -n '__qq_in acquire' -l priority -x -d 'RaftLock: priority in the queue'
+complete -c qq -n '__qq_in acquire' -l note -x -d 'Text to show beside the leader'
 complete -c qq -n '__qq_in acquire' -l ttl -x -d 'How long a lease lasts'
 complete -c qq -n '__qq_in acquire' -l renew-every -x -d 'Interval between renewals'
 complete -c qq -n '__qq_in acquire' -l min-hold -x -d 'Keep the lease for at least this long'
@@ -181,6 +182,7 @@ complete -c qq -n '__qq_in acquire' -l conflict-exit-code -s E -x -d 'Exit code 
 complete -c qq -n '__qq_in acquire' -l require-token -d 'Refuse systems without fencing tokens'
 complete -c qq -n '__qq_in acquire' -l kill-after -x -d 'SIGTERM to SIGKILL'
 complete -c qq -n '__qq_in acquire' -l max-run -x -d 'End the command after this time'
+complete -c qq -n '__qq_in acquire' -l notify -x -a 'qq command' -d 'Who reports to systemd'
 complete -c qq -n '__qq_in acquire' -l on-elected -x -a '(__fish_complete_command)' -d 'Run CMD when elected'
 complete -c qq -n '__qq_in acquire' -l on-lost -x -a '(__fish_complete_command)' -d 'Run CMD when leadership ends'
 complete -c qq -n '__qq_in acquire' -l on-change -x -a '(__fish_complete_command)' -d 'Run CMD when the leader changes'
@@ -191,6 +193,7 @@ complete -c qq -n '__qq_in acquire' -l backoff-factor -x -d 'How much longer eac
 complete -c qq -n '__qq_in acquire' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in acquire' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
 complete -c qq -n '__qq_in acquire' -l format -x -a 'text shell json' -d 'Print text, shell or json'
+complete -c qq -n '__qq_in acquire' -l listen -x -d 'Answer health checks over HTTP'
 complete -c qq -n '__qq_in acquire' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
 complete -c qq -n '__qq_in acquire' -l context -x -a '(__qq_names contexts)' -d 'The context to use'
 complete -c qq -n '__qq_in acquire' -l cluster-config -r -F -d 'A cluster.json of the Go library'
@@ -204,11 +207,11 @@ complete -c qq -n '__qq_in acquire' -l tls-ca -r -F -d 'Authorities to trust, PE
 complete -c qq -n '__qq_in acquire' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in acquire' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in acquire' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in acquire' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in acquire' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in acquire' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in acquire' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in acquire' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in acquire' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in acquire' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in acquire' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in acquire' -l quiet -s q -d 'Print only errors on stderr'
@@ -237,11 +240,11 @@ complete -c qq -n '__qq_in release' -l tls-ca -r -F -d 'Authorities to trust, PE
 complete -c qq -n '__qq_in release' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in release' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in release' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in release' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in release' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in release' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in release' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in release' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in release' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in release' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in release' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in release' -l quiet -s q -d 'Print only errors on stderr'
@@ -254,6 +257,7 @@ complete -c qq -n '__qq_in keepalive' -l until-eof -d 'Hold until stdin is close
 complete -c qq -n '__qq_in keepalive' -l slots -x -d 'Let at most N holders work at a time'
 complete -c qq -n '__qq_in keepalive' -l vip -x -d 'Carry this IP address while leading'
 complete -c qq -n '__qq_in keepalive' -l priority -x -d 'RaftLock: priority in the queue'
+complete -c qq -n '__qq_in keepalive' -l note -x -d 'Text to show beside the leader'
 complete -c qq -n '__qq_in keepalive' -l ttl -x -d 'How long a lease lasts'
 complete -c qq -n '__qq_in keepalive' -l renew-every -x -d 'Interval between renewals'
 complete -c qq -n '__qq_in keepalive' -l require-token -d 'Refuse systems without fencing tokens'
@@ -266,6 +270,7 @@ complete -c qq -n '__qq_in keepalive' -l backoff -x -d 'First and longest pause'
 complete -c qq -n '__qq_in keepalive' -l backoff-factor -x -d 'How much longer each pause is'
 complete -c qq -n '__qq_in keepalive' -l jitter -x -d 'How much pauses vary, 0 to 1'
 complete -c qq -n '__qq_in keepalive' -l retry-on -x -a 'not-leader no-leader unavailable timeout rate-limited replication-failure internal-error wait-queue-full lock-held' -d 'RaftLock: which failures to retry'
+complete -c qq -n '__qq_in keepalive' -l listen -x -d 'Answer health checks over HTTP'
 complete -c qq -n '__qq_in keepalive' -l server -s s -x -a '(__qq_url)' -d 'Where the election lives'
 complete -c qq -n '__qq_in keepalive' -l context -x -a '(__qq_names contexts)' -d 'The context to use'
 complete -c qq -n '__qq_in keepalive' -l cluster-config -r -F -d 'A cluster.json of the Go library'
@@ -279,11 +284,11 @@ complete -c qq -n '__qq_in keepalive' -l tls-ca -r -F -d 'Authorities to trust, 
 complete -c qq -n '__qq_in keepalive' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in keepalive' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in keepalive' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in keepalive' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in keepalive' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in keepalive' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in keepalive' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in keepalive' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in keepalive' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in keepalive' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in keepalive' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in keepalive' -l quiet -s q -d 'Print only errors on stderr'
@@ -319,11 +324,11 @@ complete -c qq -n '__qq_in status' -l tls-ca -r -F -d 'Authorities to trust, PEM
 complete -c qq -n '__qq_in status' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in status' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in status' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in status' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in status' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in status' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in status' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in status' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in status' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in status' -l quiet -s q -d 'Print only errors on stderr'
@@ -351,11 +356,11 @@ complete -c qq -n '__qq_in watch' -l tls-ca -r -F -d 'Authorities to trust, PEM'
 complete -c qq -n '__qq_in watch' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in watch' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in watch' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in watch' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in watch' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in watch' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in watch' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in watch' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in watch' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in watch' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in watch' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in watch' -l quiet -s q -d 'Print only errors on stderr'
@@ -386,11 +391,11 @@ complete -c qq -n '__qq_in step-down' -l tls-ca -r -F -d 'Authorities to trust, 
 complete -c qq -n '__qq_in step-down' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in step-down' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in step-down' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in step-down' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in step-down' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in step-down' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in step-down' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in step-down' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in step-down' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in step-down' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in step-down' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in step-down' -l quiet -s q -d 'Print only errors on stderr'
@@ -410,11 +415,11 @@ complete -c qq -n '__qq_in cluster-status' -l tls-ca -r -F -d 'Authorities to tr
 complete -c qq -n '__qq_in cluster-status' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in cluster-status' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in cluster-status' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in cluster-status' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in cluster-status' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in cluster-status' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in cluster-status' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in cluster-status' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in cluster-status' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in cluster-status' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in cluster-status' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in cluster-status' -l quiet -s q -d 'Print only errors on stderr'
@@ -444,11 +449,11 @@ complete -c qq -n '__qq_in context' -l tls-ca -r -F -d 'Authorities to trust, PE
 complete -c qq -n '__qq_in context' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in context' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in context' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in context' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in context' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in context' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in context' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in context' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in context' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in context' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in context' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in context' -l quiet -s q -d 'Print only errors on stderr'
@@ -471,11 +476,11 @@ complete -c qq -n '__qq_in repl' -l tls-ca -r -F -d 'Authorities to trust, PEM'
 complete -c qq -n '__qq_in repl' -l tls-cert -r -F -d 'Client certificate, PEM'
 complete -c qq -n '__qq_in repl' -l tls-key -r -F -d 'Key of the client certificate, PEM'
 complete -c qq -n '__qq_in repl' -l tls-name -x -d 'Name in the server'"'"'s certificate'
-complete -c qq -n '__qq_in repl' -l metrics-file -r -F -d 'gRPC: count calls in FILE'
 complete -c qq -n '__qq_in repl' -l kubeconfig -r -F -d 'Kubernetes: the kubeconfig'
 complete -c qq -n '__qq_in repl' -l tls-first -d 'NATS: TLS before anything else'
 complete -c qq -n '__qq_in repl' -l follow-redirects -d 'RaftLock: trust the leader'"'"'s address'
 complete -c qq -n '__qq_in repl' -l max-message -x -d 'gRPC: largest message, in MiB'
+complete -c qq -n '__qq_in repl' -l metrics-file -r -F -d 'Keep metrics in FILE'
 complete -c qq -n '__qq_in repl' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in repl' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c qq -n '__qq_in repl' -l quiet -s q -d 'Print only errors on stderr'
@@ -484,7 +489,8 @@ complete -c qq -n '__qq_in repl' -l help -s h -d 'This help; --help prints more'
 complete -c qq -n '__qq_in completions' -l help -s h -d 'This help; --help prints more'
 complete -c qq -n '__qq_at completions 0' -a 'bash zsh fish'
 complete -c qq -n '__qq_in man' -l help -s h -d 'This help; --help prints more'
-complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-quorum-quest qq-raftlock qq-nats qq-kubernetes qq-etcd qq-consul'
+complete -c qq -n '__qq_at man 0' -a 'qq qq-acquire qq-release qq-keepalive qq-status qq-watch qq-step-down qq-cluster-status qq-context qq-repl qq-json qq-metrics qq-quorum-quest qq-raftlock qq-nats qq-kubernetes qq-etcd qq-consul'
 complete -c qq -n '__qq_in help' -l help -s h -d 'This help; --help prints more'
 complete -c qq -n '__qq_at help 0' -a 'acquire release keepalive status watch step-down cluster-status context repl completions man help version'
+complete -c qq -n '__qq_in version' -l json -d 'Print JSON'
 complete -c qq -n '__qq_in version' -l help -s h -d 'This help; --help prints more'

@@ -75,14 +75,16 @@ import Testing
         #expect(try values("RestartPreventExitStatus", in: "qq-keepalive@.service") == [codes.joined(separator: " ")])
     }
 
-    @Test("a stop goes to qq first, and has time for the longest default between SIGTERM and SIGKILL", arguments: [files[0], files[1]])
+    @Test(
+        "a stop goes to qq first, and has time for the longest default between SIGTERM and SIGKILL",
+        arguments: ["qq-keepalive@.service", "qq-run@.service"])
     func stop(file: String) throws {
         #expect(try values("KillMode", in: file) == ["mixed"])
         let time = try DurationText.parse(try #require(try values("TimeoutStopSec", in: file).first))
         #expect(time > Defaults.killAfterAtMost && time > Defaults.hookTimeout)
     }
 
-    @Test("the guard can look for processes", arguments: [files[0], files[1]]) func noHiding(file: String) throws {
+    @Test("the guard can look for processes", arguments: ["qq-keepalive@.service", "qq-run@.service"]) func noHiding(file: String) throws {
         for key in ["ProtectProc", "ProcSubset", "PrivatePIDs"] { #expect(try values(key, in: file).isEmpty) }
     }
 
