@@ -23,7 +23,7 @@ import Testing
         #expect(try await title(grant)?.hasSuffix("\nbuild 417") == true)
         for qq in [node.qq, other.qq] {
             let found = try await qq.read("web")
-            #expect(found.leader == "ann" && found.note == "build 417" && found.details["kind"] == "qq")
+            #expect(found.leader == "ann" && found.note == "build 417")
         }
         #expect(try refused(await other.qq.acquire(noted("bob", "mine"))).note == "build 417")
         #expect(try await other.qq.list(ElectionFilter()).map(\.note) == ["build 417"])
