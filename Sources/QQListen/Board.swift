@@ -1,38 +1,47 @@
 import QQCore
 import Synchronization
 
-/// What the loop that renews leases tells the thread that answers requests. Writers and readers hold its lock only to copy values.
+/// What the loop that renews leases tells the thread that answers requests. Each election has a lock of its own, which is held only to copy or change its
+/// standing: however many elections and requests there are, a change costs the same.
 public final class Board: Sendable {
-    private struct Content: Sendable {
-        var standings: [Standing] = []
-        var index: [String: Int] = [:]
-        var beat: BootInstant
+    private final class Place: Sendable {
+        let standing: Mutex<Standing>
+
+        init(_ standing: Standing) { self.standing = Mutex(standing) }
     }
 
-    private let content: Mutex<Content>
+    private struct Places: Sendable {
+        var inOrder: [Place] = []
+        var byName: [String: Place] = [:]
+    }
 
-    public init(at now: BootInstant) { content = Mutex(Content(beat: now)) }
+    private let places = Mutex(Places())
+    private let lastBeat: Mutex<BootInstant>
+
+    public init(at now: BootInstant) { lastBeat = Mutex(now) }
 
     /// Adds an election, in the order of answers. The names must be different.
     public func add(_ standing: Standing) {
-        content.withLock { content in
-            content.index[standing.election] = content.standings.count
-            content.standings.append(standing)
+        let place = Place(standing)
+        places.withLock { places in
+            places.inOrder.append(place)
+            places.byName[standing.election] = place
         }
     }
 
     /// Changes what is known of an election.
     public func change(_ election: String, _ change: (inout Standing) -> Void) {
-        content.withLock { content in
-            guard let index = content.index[election] else { return }
-            change(&content.standings[index])
-        }
+        let place = places.withLock { $0.byName[election] }
+        place?.standing.withLock { change(&$0) }
     }
 
     /// The loop that renews is at work.
-    public func beat(at now: BootInstant) { content.withLock { $0.beat = now } }
+    public func beat(at now: BootInstant) { lastBeat.withLock { $0 = now } }
 
-    func snapshot() -> Snapshot { content.withLock { Snapshot(standings: $0.standings, beat: $0.beat) } }
+    func snapshot() -> Snapshot {
+        let all = places.withLock { $0.inOrder }
+        return Snapshot(standings: all.map { $0.standing.withLock { $0 } }, beat: lastBeat.withLock { $0 })
+    }
 }
 
 /// A copy of the board for one answer. Pure.
