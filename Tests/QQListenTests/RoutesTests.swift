@@ -87,7 +87,7 @@ import Testing
         let answer = answer("/leader", method: method)
         #expect(answer.status == 405 && answer.listsMethods)
         #expect(self.answer("/leader", hasBody: true).status == 413)
-        for path in ["/leader/", "/x", "//", "/leader%20", "*", "leader", "/../leader", ""] where !path.isEmpty {
+        for path in ["/leader/", "/x", "//", "/leader%20", "*", "leader", "/../leader"] {
             #expect(self.answer(path).status == 404, "\(path)")
         }
     }
