@@ -30,7 +30,7 @@ struct DebianPackage: Sendable {
         return DebianPackage(path: path)
     }
 
-    /// Installs a package with dpkg into a root of its own, uses it there, and removes it. The root has only what the package's dependencies and scripts
+    /// Installs a package with dpkg into a root of its own, uses it there, removes and purges it, and does so again without leases. The root has only what the package's dependencies and scripts
     /// need, copied from this machine: dpkg finds the dependencies installed, with the versions of this machine.
     static let life = #"""
         set -eu
@@ -39,7 +39,7 @@ struct DebianPackage: Sendable {
         ln -s usr/bin "$root/bin"
         touch "$root/dev/null"
         dpkg-deb -x "$package" "$root/tmp/unpacked"
-        for program in /bin/sh /bin/rm /bin/true "$root/tmp/unpacked/usr/bin/qq"; do
+        for program in /bin/sh /bin/rmdir /bin/true "$root/tmp/unpacked/usr/bin/qq"; do
             case $program in /bin/*) cp -L "$program" "$root/usr/bin" ;; esac
             ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\) (.*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p' | while read -r library; do
                 mkdir -p "$root${library%/*}"
@@ -65,7 +65,17 @@ struct DebianPackage: Sendable {
         inside /usr/bin/qq acquire x -- sh -c 'echo "token $QQ_TOKEN"'
         manage --remove qq
         [ ! -e "$root/usr/bin/qq" ] && [ -e "$root/var/lib/qq/x.json" ] && echo "removed, leases kept"
-        manage --purge qq
+        purge() { manage --purge qq 2>"$root.purge" || { cat "$root.purge" >&2 && exit 1; }; }
+        purge
+        grep -qx "qq: kept /var/lib/qq, which has fencing counters; delete it .*" "$root.purge" && echo "told"
+        list | grep -v '^\./var/lib/qq' | diff "$root.before" - && echo "only leases left"
+        manage --install "$package"
+        inside /usr/bin/qq acquire x -- sh -c 'echo "token $QQ_TOKEN"'
+        manage --remove qq
+        rm -r "$root/var/lib/qq"
+        mkdir "$root/var/lib/qq"
+        purge
+        if grep "kept" "$root.purge"; then exit 1; fi
         list | diff "$root.before" - && echo "nothing left"
         """#
 }
