@@ -25,7 +25,7 @@ SCRIPTS := .ci/run $(wildcard Scripts/* Benchmarks/*.sh)
 # a new file in its folder.
 UNITS = $(wildcard $(addprefix packaging/systemd/*.,service timer socket target path slice))
 DOCUMENTS = README.md CHANGELOG.md $(wildcard docs/*.md docs/images/*)
-EXAMPLES = $(filter-out %.test.yml,$(wildcard packaging/*.service packaging/*.timer packaging/kubernetes/* packaging/prometheus/*))
+EXAMPLES = $(filter-out %.test.yml packaging/systemd/%,$(wildcard packaging/*.service packaging/*.timer packaging/*/*))
 INSTALLED = \
 	$(foreach page,$(wildcard man/*.[0-9]),$(page):share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
 	completions/qq.bash:share/bash-completion/completions/qq \

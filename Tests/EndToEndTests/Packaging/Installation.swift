@@ -22,8 +22,9 @@ enum Repository {
             ["README.md", "CHANGELOG.md", "copyright"] + files("docs", ".md").map { "docs/" + $0 }
             + files("docs/images").map { "docs/images/" + $0 }
         let examples =
-            files("packaging", ".service", ".timer") + files("packaging/kubernetes").map { "kubernetes/" + $0 }
-            + files("packaging/prometheus").filter { !$0.hasSuffix(".test.yml") }.map { "prometheus/" + $0 }
+            files("packaging", ".service", ".timer")
+            + files("packaging").filter { $0 != "systemd" }.flatMap { folder in files("packaging/" + folder).map { folder + "/" + $0 } }
+            .filter { !$0.hasSuffix(".test.yml") }
         return Set(
             [
                 "bin/qq", "share/bash-completion/completions/qq", "share/zsh/site-functions/_qq", "share/fish/vendor_completions.d/qq.fish",
