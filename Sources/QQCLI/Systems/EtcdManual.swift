@@ -81,7 +81,8 @@ enum EtcdManual {
 
     static let permissions = """
         A role needs `readwrite` for the keys below *PREFIX*`/`, as `etcdctl role grant-permission` *ROLE* `--prefix=true readwrite` *PREFIX*`/` grants it. \
-        Without a prefix it needs that for all keys. `read` is enough for `status` and `watch`. The state of members in `cluster-status` is the root user's \
+        Without a prefix it needs that for all keys. A role for *NAME*`/` alone is denied a `--note`, because the note's key begins with \
+        *NAME*`.note.`. `read` is enough for `status` and `watch`. The state of members in `cluster-status` is the root user's \
         in 3.5; what the login must not see is named.
         """
 
