@@ -30,6 +30,13 @@ extension Invocation {
     /// The flag's value as it was typed; nil if it was not given.
     func text(_ flag: AnyFlag) -> String? { values.last { $0.name == flag.name }.map { $0.text ?? "" } }
 
+    /// The same line without these flags.
+    func leavingOut(_ flags: AnyFlag...) -> Invocation {
+        Invocation(
+            command: command, positionals: positionals, trailing: trailing, trailingStart: trailingStart,
+            values: values.filter { given in !flags.contains { $0.name == given.name } })
+    }
+
     /// The same line with more flags. If another command is given, the line is for that command, without the flags that it does not know.
     func adding(_ more: [GivenFlag], for other: Command? = nil) -> Invocation {
         let all = values + more

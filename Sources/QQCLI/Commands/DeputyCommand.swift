@@ -36,7 +36,8 @@ enum DeputyCommand {
             let end = filledVariable(Deputy.end).flatMap({ UInt64($0) })
         else { throw UsageError("\(word) is for the guardian of a qq that was killed") }
         return try onLoop { loop in
-            let setup = try Setup(invocation, loop: loop, mayDraw: false)
+            // The metrics are those of the killed process. A file for them that cannot be used must not keep its lease from being released.
+            let setup = try Setup(invocation.leavingOut(Flags.metricsFile.erased, Flags.listen.erased), loop: loop, mayDraw: false)
             let notBefore = BootInstant(nanoseconds: start)
             let over = BootInstant(nanoseconds: end)
             // Files that name the server may have changed since: at another server, the same token and identity can be those of a leader that lives.

@@ -78,6 +78,22 @@ enum NetworkedSystem: String, CaseIterable, Sendable {
         }
     }
 
+    @Test("the lease is given up even if the killed qq's metrics file has become a pipe") func metricsFile() async throws {
+        try await NetworkedSystem.nats.run { box, environment in
+            let file = box.path("qq.prom")
+            let holder = try work(box, environment, ["--metrics-file", file])
+            _ = try await box.waitForTerms(1)
+            // A running qq could replace the pipe.
+            holder.child.signal(SIGSTOP)
+            unlink(file)
+            try #require(mkfifo(file, 0o600) == 0)
+            let next = try work(box, environment, ["--wait"], ["--for", "50"])
+            holder.child.signal(SIGKILL)
+            let run = try await next.finish(within: .seconds(90))
+            #expect(run.ending == .exited(0), "\(run.errors)")
+        }
+    }
+
     @Test("a qq that ends by itself has no deputy: a lease that it could not release stays") func noDeputyAfterAnEnd() async throws {
         try await onNATS(.latest, .v2) { place in
             let box = place.box
