@@ -130,8 +130,9 @@ private func runSession(_ invocation: Invocation) throws -> Int32 {
         throw UsageError("a session needs a terminal for its output, too", hint: "run a script with -f FILE")
     }
     return try onLoop { loop in
+        let messages = Messages(invocation)
         let metrics = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
-            try MetricsFile(path, Metrics(clock: loop), loop: loop, messages: Messages(invocation))
+            try MetricsFile(path, Metrics(clock: loop), loop: loop, report: { messages.note($0) })
         }
         let session = Session(invocation, loop: loop, metrics: metrics?.metrics, isInteractive: isInteractive)
         let run = { @Sendable () async throws -> Int32 in

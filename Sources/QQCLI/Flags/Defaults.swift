@@ -15,6 +15,7 @@ enum Defaults {
     /// In MiB; the default of gRPC itself.
     static let maximumMessage = 4
     static let metricsEvery: Duration = .seconds(5)
+    static let lastMetricsLimit: Duration = .seconds(2)
     static let conflictExitCode: Int32 = 1
     static let notifier = Notifier.qq
     /// By default a lease is renewed after its TTL divided by this, and SIGKILL follows SIGTERM after the same time.

@@ -15,6 +15,9 @@ enum MetricsManual {
         it or the version before. Give each process a file of its own. `keepalive` and `acquire` answer requests for the same metrics over HTTP with \
         `--listen` *ADDRESS*: `GET /metrics`.
 
+        Leases are renewed even if the file system hangs. Writes are left out until it answers, and the last one is given up after \
+        \(DurationText.format(Defaults.lastMetricsLimit)).
+
         A session (`qq repl`) writes one file for all its lines. A guarded command that it starts is a process of its own, whose metrics are in the file \
         that its own line names.
 

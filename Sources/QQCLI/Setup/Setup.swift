@@ -74,7 +74,7 @@ struct Setup: Sendable {
         addresses = try Self.addresses(invocation, file)
         try system.check(invocation, at: choice.url)
         metricsFile = try invocation[Flags.metricsFile].map { path throws(CoordinationError) in
-            try MetricsFile(path, Metrics(clock: loop), loop: loop, messages: messages)
+            try MetricsFile(path, Metrics(clock: loop), loop: loop, report: { messages.note($0) })
         }
         let metrics = metricsFile?.metrics ?? given ?? (invocation.isGiven(Flags.listen) ? Metrics(clock: loop) : nil)
         self.metrics = metrics
