@@ -19,6 +19,9 @@ enum Lifeline {
     /// The environment entry that names the descriptor to a child process.
     static func entry(_ descriptor: CInt) -> String { "\(variable)=\(descriptor)" }
 
+    /// Whether a session started this process. Only before `take`.
+    static var isGiven: Bool { getenv(variable) != nil }
+
     /// The reading end that this process inherited; nil if no session started this process. Its own child processes do not inherit the end.
     static func take() -> CInt? {
         guard let text = getenv(variable).map({ String(cString: $0) }) else { return nil }

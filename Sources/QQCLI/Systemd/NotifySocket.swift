@@ -39,11 +39,15 @@ struct NotifySocket: Sendable, Equatable {
 
 /// The service manager that started this process, by its variables: sd_notify(3) and sd_watchdog_enabled(3).
 struct ServiceManager: Sendable {
+    /// Whether the variables are meant for this process. Otherwise a process of the service has started `qq`, such as a script. Its manager must not take
+    /// the messages of this process for those of the service: `STOPPING=1` would end it.
+    let isOurs: Bool
     /// The socket for messages; nil if there is none.
     var socket: NotifySocket?
     /// The longest time between two `WATCHDOG=1` of this process; nil if the manager expects none.
     var watchdog: Duration?
-    /// The variables for a command that reports in place of this process. Without `WATCHDOG_PID`, which names this process.
+    /// The variables for a command that reports in place of this process, if this process keeps them from other commands. Without `WATCHDOG_PID`, which
+    /// names this process.
     var variables: [(name: String, value: String)] = []
 
     /// The longest interval that is used. Longer ones are as good as none, and must not overflow.
@@ -52,8 +56,12 @@ struct ServiceManager: Sendable {
     /// - Parameters:
     ///   - read: reads a variable.
     ///   - pid: the ID of this process.
-    init(_ read: (String) -> [UInt8]?, pid: pid_t) {
+    ///   - isOfSession: whether a session of `qq` started this process for one of its lines.
+    init(_ read: (String) -> [UInt8]?, pid: pid_t, isOfSession: Bool) {
         func text(_ name: String) -> String? { read(name).map { String(decoding: $0, as: UTF8.self) } }
+        // systemd names the process that it has started since version 248 (systemd.exec(5)). Other supervisors with this protocol name none.
+        isOurs = text("SYSTEMD_EXEC_PID").map { $0 == "\(pid)" } ?? !isOfSession
+        guard isOurs else { return }
         socket = read("NOTIFY_SOCKET").flatMap { NotifySocket($0) }
         let interval = text("WATCHDOG_USEC").flatMap { UInt64($0) } ?? 0
         if interval > 0, text("WATCHDOG_PID").map({ $0 == "\(pid)" }) ?? true {
@@ -63,9 +71,11 @@ struct ServiceManager: Sendable {
     }
 
     /// The manager of this process. The first use removes its variables, so that no child process sends messages in place of this one; it has to come
-    /// before any fork and any thread.
+    /// before any fork and any thread, and before `Lifeline.take`. Variables that are not meant for this process stay.
     static let current: ServiceManager = {
-        let manager = ServiceManager({ name in getenv(name).map { GivenText.bytes($0) } }, pid: getpid())
+        let manager = ServiceManager(
+            { name in getenv(name).map { GivenText.bytes($0) } }, pid: getpid(), isOfSession: Lifeline.isGiven)
+        guard manager.isOurs else { return manager }
         for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] { unsetenv(name) }
         return manager
     }()

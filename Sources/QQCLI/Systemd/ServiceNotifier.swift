@@ -133,10 +133,11 @@ extension Setup {
 }
 
 extension Invocation {
-    /// Whether the process that runs this line reports to the service manager: it waits, or holds a lease, until it is stopped.
+    /// Whether the process that runs this line reports to the service manager, if it is the main process of a service: it holds a lease until it or its
+    /// command ends.
     var reportsToServiceManager: Bool {
         switch command.id {
-        case .acquire: true
+        case .acquire: trailing != nil
         case .keepalive: !self[Flags.once]
         default: false
         }

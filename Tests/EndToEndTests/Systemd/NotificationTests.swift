@@ -27,10 +27,11 @@ import Testing
 
     @Test("a standby is ready while it waits, and shows the holder", arguments: [["keepalive", "x"], ["acquire", "x", "--wait"]])
     func standby(words: [String]) async throws {
+        let command = words[0] == "acquire" ? ["--", "true"] : []
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "first")
             let listener = try listener(in: box)
-            let run = try box.start([Sandbox.binary] + words + ["--id", "second"], environment: ["NOTIFY_SOCKET": listener.address])
+            let run = try box.start([Sandbox.binary] + words + ["--id", "second"] + command, environment: ["NOTIFY_SOCKET": listener.address])
             try await wait(for: "STATUS=waiting for x, held by first since 20", from: listener, run)
             #expect(listener.lines.contains("READY=1"))
             try await holder.terminate()
@@ -92,6 +93,59 @@ import Testing
             let lines = listener.lines
             #expect(lines.allSatisfy { $0.hasPrefix("STATUS=") }, "\(lines)")
             #expect(lines.last?.hasPrefix("STATUS=leading x since ") == true, "\(lines)")
+        }
+    }
+
+    // MARK: A service of which qq is not the main process
+
+    @Test("a script of a service runs qq: nothing is sent, and the command and hooks see the variables", arguments: [[], ["--notify=command"]])
+    func foreign(flags: [String]) async throws {
+        try await inSandbox { box in
+            let listener = try listener(in: box)
+            let print = "env >>\(box.path("seen"))"
+            let given = [
+                "NOTIFY_SOCKET": listener.address, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": "1", "SYSTEMD_EXEC_PID": "1",
+            ]
+            let run = try await box.start(
+                [Sandbox.binary, "acquire", "x", "--on-elected", print] + flags + ["--", "sh", "-c", print], environment: given
+            ).finish()
+            #expect(run.code == 0, "\(run.errors)")
+            #expect(listener.messages.isEmpty, "\(listener.messages)")
+            let seen = box.read("seen").split(separator: "\n").map(String.init)
+            for (name, value) in given { #expect(seen.count { $0 == "\(name)=\(value)" } == 2, "\(name): \(seen)") }
+        }
+    }
+
+    @Test("the process that systemd started reports, as SYSTEMD_EXEC_PID names it") func named() async throws {
+        try await inSandbox { box in
+            let listener = try listener(in: box)
+            let run = try await box.start(
+                ["sh", "-c", "SYSTEMD_EXEC_PID=$$ exec \"$0\" acquire x -- printenv NOTIFY_SOCKET", Sandbox.binary],
+                environment: ["NOTIFY_SOCKET": listener.address]
+            ).finish()
+            #expect(run.code == 1 && run.output.isEmpty, "\(run.text) \(run.errors)")
+            #expect(listener.lines.contains("READY=1") && listener.lines.contains("STOPPING=1"), "\(listener.lines)")
+        }
+    }
+
+    @Test("acquire without a command does not report") func withoutCommand() async throws {
+        try await inSandbox { box in
+            let listener = try listener(in: box)
+            let run = try await box.run("acquire", "x", environment: ["NOTIFY_SOCKET": listener.address])
+            #expect(run.code == 0, "\(run.errors)")
+            #expect(listener.messages.isEmpty, "\(listener.messages)")
+            #expect(try await box.run("release", "x").code == 0)
+        }
+    }
+
+    @Test("lines of a script for qq do not report, and their commands see the variables") func session() async throws {
+        try await inSandbox { box in
+            let listener = try listener(in: box)
+            try box.write("acquire x\nrelease x\nacquire x -- printenv NOTIFY_SOCKET\n", to: "script")
+            let run = try await box.run("repl", "-f", box.path("script"), environment: ["NOTIFY_SOCKET": listener.address])
+            #expect(run.code == 0, "\(run.errors)")
+            #expect(run.lines.last == listener.address, "\(run.text)")
+            #expect(listener.messages.isEmpty, "\(listener.messages)")
         }
     }
 

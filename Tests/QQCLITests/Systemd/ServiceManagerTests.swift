@@ -3,8 +3,22 @@ import Testing
 @testable import QQCLI
 
 @Suite("Variables of the service manager") struct ServiceManagerTests {
-    private func manager(_ variables: [String: String], pid: Int32 = 7) -> ServiceManager {
-        ServiceManager({ name in variables[name].map { Array($0.utf8) } }, pid: pid)
+    private func manager(_ variables: [String: String], isOfSession: Bool = false) -> ServiceManager {
+        ServiceManager({ name in variables[name].map { Array($0.utf8) } }, pid: 7, isOfSession: isOfSession)
+    }
+
+    @Test(
+        "the variables are meant for the process that systemd names, and without a name for every process but a line of a session",
+        arguments: [
+            ("7", false, true), ("8", false, false), ("", false, false), ("07", false, false), (nil, false, true), (nil, true, false),
+            ("8", true, false),
+        ] as [(String?, Bool, Bool)])
+    func meant(pid: String?, isOfSession: Bool, isOurs: Bool) {
+        var variables = ["NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "5"]
+        variables["SYSTEMD_EXEC_PID"] = pid
+        let manager = manager(variables, isOfSession: isOfSession)
+        #expect(manager.isOurs == isOurs)
+        #expect((manager.socket != nil) == isOurs && (manager.watchdog != nil) == isOurs && manager.variables.isEmpty == !isOurs)
     }
 
     @Test("a socket is a path or an abstract name; others are ignored") func socket() {
@@ -36,9 +50,9 @@ import Testing
     }
 
     @Test(
-        "acquire and keepalive report; keepalive --once does not",
+        "keepalive and acquire with a command report; keepalive --once and acquire without a command do not",
         arguments: [
-            ("acquire x", true), ("acquire x --wait -- true", true), ("keepalive x", true), ("keepalive x --once", false),
+            ("acquire x", false), ("acquire x --wait", false), ("acquire x -- true", true), ("acquire x --wait -- true", true), ("keepalive x", true), ("keepalive x --once", false),
             ("watch x", false),
             ("status x", false),
         ])
