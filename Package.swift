@@ -187,7 +187,7 @@ let package = Package(
         .testTarget(name: "QQVIPTests", dependencies: ["QQVIP", "Traits"], swiftSettings: strict),
         .testTarget(name: "QQGuardTests", dependencies: ["QQGuard", "Traits"], swiftSettings: strict),
         .testTarget(name: "QQREPLTests", dependencies: ["QQREPL", "Traits"], swiftSettings: strict),
-        .testTarget(name: "QQCLITests", dependencies: ["QQCLI", "Traits"], swiftSettings: strict),
+        .testTarget(name: "QQCLITests", dependencies: ["QQCLI", "Support", "Traits"], swiftSettings: strict),
         .testTarget(
             name: "SupportTests",
             dependencies: [

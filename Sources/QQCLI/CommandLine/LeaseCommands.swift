@@ -13,8 +13,8 @@ extension Commands {
             Without a command: acquire the lease, print the grant and leave the lease held. The grant is saved, so that `qq release` and \
             `qq keepalive` can continue with it. Without either, the lease expires after its TTL.
 
-            As a service of systemd with `Type=notify`, the unit is ready once `qq` waits (`--wait`) or leads; its status line shows who leads, and since \
-            when. `qq` answers the watchdog (`WatchdogSec=`) while its loop runs. See `--notify`.
+            With a command, as a service of systemd with `Type=notify`, the unit is ready once `qq` waits (`--wait`) or leads; its status line \
+            shows who leads, and since when. `qq` answers the watchdog (`WatchdogSec=`) while its loop runs. See `--notify`.
             """,
         positionals: [Positional("NAME", kind: .election, help: "The election to lead.", orBy: Flags.clusterConfig.erased)],
         takesTrailingCommand: true,

@@ -45,8 +45,10 @@ enum Overview {
         ] + Systems.documentation.flatMap(\.environment) + [
             (
                 "NOTIFY_SOCKET",
-                "`acquire` and `keepalive` report to systemd there: sd_notify(3). With `WATCHDOG_USEC` and `WATCHDOG_PID`, they answer its watchdog."
+                "`acquire` with a command and `keepalive` report to systemd there: sd_notify(3). With `WATCHDOG_USEC` and "
+                    + "`WATCHDOG_PID`, they answer its watchdog."
             ),
+            ("SYSTEMD_EXEC_PID", "If it names another process, such as a script that runs `qq`, nothing is reported to systemd."),
             (
                 "JOURNAL_STREAM",
                 "If it names the file of stderr or stdout, the journal of systemd reads it: lines have a priority, and neither a time nor colours."

@@ -25,7 +25,8 @@ extension Flags {
         "notify", value: "WHO", kind: .choice(Notifier.words), group: .command,
         help: "Who reports to systemd",
         more: """
-            Which process reports to systemd if `NOTIFY_SOCKET` is set (sd_notify(3)). `qq`: this one does; it keeps the variable from the command and \
+            Which process reports to systemd if `NOTIFY_SOCKET` is set (sd_notify(3)), and `SYSTEMD_EXEC_PID` names this process or is not set; else \
+            `qq` reports nothing, and the command gets the variable in any case. `qq`: this one does; it keeps the variable from the command and \
             from hooks. The unit is ready once `qq` waits or leads. `command`: the command gets the variable, and reports that it is ready; until it \
             starts, `qq` only reports who leads. Such a unit needs `NotifyAccess=all` and, if it can wait, `TimeoutStartSec=infinity`.
             """,

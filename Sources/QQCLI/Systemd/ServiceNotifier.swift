@@ -35,8 +35,11 @@ final class ServiceNotifier: Sendable {
     /// Takes an event of a lease session, and reports what it changes.
     /// - Parameter title: the election that a grant is for, with its slot.
     func take(_ event: SessionEvent, of name: String, as identity: String, title: String) {
-        state.withLock { $0.report.take(event, of: name, as: identity, title: title, at: .now()) }
-        deliver()
+        let mayBeNew = state.withLock { state in
+            // After a message that could not be sent there is news even without a change.
+            state.report.take(event, of: name, as: identity, title: title, at: .now()) || state.retrying != nil
+        }
+        if mayBeNew { deliver() }
     }
 
     /// Reports that all leases are about to be released, and the process ends.
@@ -68,33 +71,38 @@ final class ServiceNotifier: Sendable {
             return state.retrying
         }
         retrying?.cancel()
-        _ = sendNews()
+        _ = state.withLock { sendNews(&$0) }
     }
 
     /// Sends the news, and tries again in the background if that fails.
     private func deliver() {
-        guard !sendNews(), state.withLock({ !$0.hasEnded && $0.retrying == nil }) else { return }
-        let retrying = Task(executorPreference: loop) { [self] in await retry() }
-        state.withLock { $0.retrying = retrying }
+        state.withLock { state in
+            guard !sendNews(&state), !state.hasEnded, state.retrying == nil else { return }
+            state.retrying = Task(executorPreference: loop) { [self] in await retry() }
+        }
     }
+
+    /// Whether a message is tried again in the background.
+    var isRetrying: Bool { state.withLock { $0.retrying != nil } }
 
     private func retry() async {
         var pause = Self.pauses.lowerBound
         while (try? await loop.sleep(for: pause)) != nil {
-            if sendNews() { return }
+            if state.withLock({ sendNews(&$0) }) { return }
             pause = min(pause * 2, Self.pauses.upperBound)
         }
     }
 
+    /// Sends the news, and ends the retries once none is left. The status can also have become again what was sent last.
     /// - Returns: whether no news is left.
-    private func sendNews() -> Bool {
-        state.withLock { state in
-            guard let news = state.report.news else { return true }
+    private func sendNews(_ state: inout State) -> Bool {
+        if let news = state.report.news {
             guard send(news, &state) else { return false }
             state.report.delivered()
-            state.retrying = nil
-            return true
         }
+        state.retrying?.cancel()
+        state.retrying = nil
+        return true
     }
 
     private func send(_ message: String) -> Bool { state.withLock { send(message, &$0) } }

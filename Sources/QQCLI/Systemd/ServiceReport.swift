@@ -20,10 +20,12 @@ struct ServiceReport {
         self.server = server
     }
 
-    mutating func take(_ event: SessionEvent, of name: String, as identity: String, title: String, at time: WallTime) {
+    /// Takes an event of the lease session of an election.
+    /// - Returns: whether there can be news. Finding out costs time in proportion to the number of elections.
+    mutating func take(_ event: SessionEvent, of name: String, as identity: String, title: String, at time: WallTime) -> Bool {
         // From now on the command reports its own status.
-        if sender == .command, status.hasLed { return }
-        status.take(event, of: name, as: identity, title: title, at: time)
+        if sender == .command, status.hasLed { return false }
+        return status.take(event, of: name, as: identity, title: title, at: time)
     }
 
     /// All leases are about to be released, and the process ends.

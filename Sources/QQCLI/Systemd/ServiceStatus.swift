@@ -2,7 +2,7 @@ import QQCore
 
 /// The elections of one process, as the status line of a service shows them. Pure.
 struct ServiceStatus {
-    private enum Standing {
+    private enum Standing: Equatable {
         /// No request has been answered yet.
         case asking
         case waiting(holder: String)
@@ -12,7 +12,7 @@ struct ServiceStatus {
         case ended(String)
     }
 
-    private struct Election {
+    private struct Election: Equatable {
         let name: String
         var standing = Standing.asking
         /// The failure of the last request, if it is retried.
@@ -37,10 +37,11 @@ struct ServiceStatus {
     /// - Parameters:
     ///   - identity: the contender.
     ///   - title: the election that a grant is for, with its slot.
+    /// - Returns: whether the election has changed. A renewal that follows another one changes nothing.
     mutating func take(
         _ event: SessionEvent, of name: String, as identity: String, title: String, at time: WallTime
-    ) {
-        guard let index = indices[name] else { return }
+    ) -> Bool {
+        guard let index = indices[name] else { return false }
         var election = elections[index]
         switch event {
         case .waiting(let state):
@@ -71,8 +72,10 @@ struct ServiceStatus {
             election.problem = nil
         case .stepDownAsked, .notWithdrawn: break
         }
+        guard election != elections[index] else { return false }
         elections[index] = election
         areAllAnswered = areAllAnswered || elections.allSatisfy { if case .asking = $0.standing { false } else { true } }
+        return true
     }
 
     // MARK: Texts

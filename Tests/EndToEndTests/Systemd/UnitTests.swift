@@ -88,6 +88,10 @@ import Testing
         for key in ["ProtectProc", "ProcSubset", "PrivatePIDs"] { #expect(try values(key, in: file).isEmpty) }
     }
 
+    @Test("lease files below /tmp are those of other programs", arguments: [files[0], files[1]]) func sharedTmp(file: String) throws {
+        #expect(try values("PrivateTmp", in: file).isEmpty)
+    }
+
     @Test("qq-run@ starts its command under qq, and only with one") func run() async throws {
         try await inSandbox { box in
             let words = try words("qq-run@.service", name: "backup", ["QQ_COMMAND": "echo done"])

@@ -28,7 +28,7 @@ import Testing
     /// The message after an event. It counts as delivered.
     private func message(_ report: inout ServiceReport, after event: SessionEvent, of name: String = "web", title: String? = nil) -> String?
     {
-        report.take(event, of: name, as: "me", title: title ?? name, at: Self.time)
+        _ = report.take(event, of: name, as: "me", title: title ?? name, at: Self.time)
         let news = report.news
         report.delivered()
         return news
@@ -65,7 +65,7 @@ import Testing
         let other = CoordinationError(.unavailable, "cannot ask", because: "refused")
         #expect(
             message(&report, after: .outage(away, isNew: true)) == "READY=1\nSTATUS=waiting for web, outage since \(Self.dated): \(away)")
-        report.take(.outage(other, isNew: false), of: "web", as: "me", title: "web", at: Self.time + .seconds(60))
+        _ = report.take(.outage(other, isNew: false), of: "web", as: "me", title: "web", at: Self.time + .seconds(60))
         #expect(report.news == "STATUS=waiting for web, outage since \(Self.dated): \(other)")
         report.delivered()
         #expect(message(&report, after: .outageOver(after: .seconds(60)))?.contains("READY") == false)
@@ -78,6 +78,23 @@ import Testing
         let news = message(&report, after: .retrying(away, after: .seconds(1)))
         #expect(news == "STATUS=leading web since \(Self.dated); cannot renew: \(away)")
         #expect(message(&report, after: .extended(grant())) == "STATUS=leading web since \(Self.dated)")
+    }
+
+    @Test("an event that changes nothing is not news, whatever the number of elections") func unchanged() throws {
+        var report = try report(["web", "db"])
+        func take(_ event: SessionEvent, of name: String = "web") -> Bool {
+            report.take(event, of: name, as: "me", title: name, at: Self.time)
+        }
+        let away = CoordinationError(.unavailable, "cannot renew", because: "no answer")
+        #expect(take(.elected(grant())))
+        #expect(!take(.extended(grant())) && !take(.stepDownAsked(by: "h2")))
+        #expect(take(.retrying(away, after: .seconds(1))) && !take(.retrying(away, after: .seconds(2))))
+        #expect(take(.extended(grant())) && !take(.extended(grant())))
+        #expect(take(.waiting(held(by: "h1")), of: "db"))
+        var shorter = held(by: "h1")
+        shorter.remaining = .seconds(8)
+        #expect(!take(.waiting(shorter), of: "db") && take(.waiting(held(by: "h2")), of: "db"))
+        #expect(!take(.elected(grant("other")), of: "other"))
     }
 
     @Test("a loss and its reason are shown") func lost() throws {
@@ -128,8 +145,8 @@ import Testing
 
     @Test("a message that was not delivered is part of the next one") func undelivered() throws {
         var report = try report()
-        report.take(.waiting(held(by: "h1")), of: "web", as: "me", title: "web", at: Self.time)
-        report.take(.elected(grant()), of: "web", as: "me", title: "web", at: Self.time)
+        _ = report.take(.waiting(held(by: "h1")), of: "web", as: "me", title: "web", at: Self.time)
+        _ = report.take(.elected(grant()), of: "web", as: "me", title: "web", at: Self.time)
         #expect(report.news == "READY=1\nSTATUS=leading web since \(Self.dated)")
         report.release()
         #expect(report.news == "STOPPING=1\nSTATUS=releasing web")
