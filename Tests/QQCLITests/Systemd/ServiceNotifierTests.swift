@@ -24,7 +24,7 @@ import Testing
             name: "web", identity: "me", token: nil, ttl: .seconds(15), deadline: .distantFuture, acquiredAt: .now(),
             expiresAt: .now() + .seconds(15))
         let away = CoordinationError(.unavailable, "cannot renew", because: "no answer")
-        func take(_ event: SessionEvent) { notifier.take(event, of: "web", as: "me", title: "web") }
+        @Sendable func take(_ event: SessionEvent) { notifier.take(event, of: "web", as: "me", title: "web") }
 
         let result = loop.run { () async -> Result<Void, any Error> in
             do {
