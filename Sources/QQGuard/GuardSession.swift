@@ -55,6 +55,11 @@ public struct GuardSession: Sendable {
     /// Number of batches of hooks that were requested and have not ended; they run one after another.
     private var hooksOut = 0
     private var orders = Orders()
+    /// Whether the user has asked the command to end, by SIGTERM or SIGINT.
+    private var isAskedToEnd = false
+    /// The moment at which work had to end, after which a renewal came, and the number of the order that tells the guardian so. Until the guardian has taken it, it
+    /// can end the command.
+    private var late: (workEnds: BootInstant, order: UInt64)?
     private var command: Int32?
     /// A process that cannot be killed.
     private var survivor: Int32?
@@ -82,20 +87,25 @@ public struct GuardSession: Sendable {
     /// A term that is held.
     public struct Holding: Sendable, Hashable {
         public var grant: Grant
-        /// The moment at which the guardian sends SIGTERM, unless the lease is renewed before; nil once the command is being ended or has ended.
+        /// The moment at which the guardian sends SIGTERM, unless the lease is renewed before; nil once the command has been asked to end, is being ended or has
+        /// ended.
         public var workEnds: BootInstant?
     }
 
     /// The term that is held; nil before it begins, and as soon as the lease is over or is being released.
     public var holding: Holding? {
         switch phase {
-        case .preparing(let grant), .running(let grant):
-            Holding(grant: grant.extended(to: deadline), workEnds: deadline - timing.margin - timing.grace)
+        case .preparing(let grant): Holding(grant: grant.extended(to: deadline), workEnds: softEnd)
+        case .running(let grant):
+            Holding(grant: grant.extended(to: deadline), workEnds: isAskedToEnd ? nil : late?.workEnds ?? softEnd)
         case .ending(let grant, _), .keeping(let grant, _, _), .concluding(let grant, _):
             leaseIsOver ? nil : Holding(grant: grant.extended(to: deadline), workEnds: nil)
         case .campaigning, .releasing, .done: nil
         }
     }
+
+    /// The moment at which the guardian sends SIGTERM.
+    private var softEnd: BootInstant { deadline - timing.margin - timing.grace }
 
     public mutating func handle(_ event: Event, at now: BootInstant) -> [Action] {
         let actions: [Action]
@@ -135,6 +145,7 @@ public struct GuardSession: Sendable {
             return [.hooks(.elected, grant)]
         case .extended(let grant):
             lastFailure = nil
+            let end = softEnd
             deadline = grant.deadline
             switch phase {
             case .preparing:
@@ -144,7 +155,9 @@ public struct GuardSession: Sendable {
             case .running: phase = .running(grant)
             default: break
             }
-            return order(.extend, at: now)
+            let actions = order(.extend, at: now)
+            if late == nil, now >= end, case .extend(_, let number)? = actions.first { late = (end, number) }
+            return actions
         case .waiting, .outage, .outageOver, .releaseFailed, .notWithdrawn: return [.message(.lease(event))]
         case .retrying(let error, _):
             lastFailure = error
@@ -230,6 +243,7 @@ public struct GuardSession: Sendable {
         case .survivor(let pid): return survives(pid)
         case .obeyed(let number):
             orders.taken(number)
+            if let late, number >= late.order { self.late = nil }
             return []
         case .clockJumped(let jump): return leaseIsOver ? [] : [.message(.clockJumped(jump)), .renewNow]
         case .notRun(let code):
@@ -395,7 +409,10 @@ public struct GuardSession: Sendable {
         switch phase {
         // Only a process that cannot be killed is left to receive the signal: leave the lease as it is.
         case .running where ends && survivor != nil, .ending where ends && survivor != nil: return leave(survivor ?? 0)
-        case .running, .ending: return order(.pass(number), at: now)
+        case .running, .ending:
+            // After SIGHUP a program often reads its configuration again, and goes on.
+            if number == SIGTERM || number == SIGINT { isAskedToEnd = true }
+            return order(.pass(number), at: now)
         case .campaigning where ends:
             pendingOutcome = pendingOutcome ?? .signalled(number)
             return [.stopLease]

@@ -31,6 +31,38 @@ import Testing
         #expect(run.session.holding != nil && run.session.holding?.workEnds == nil)
     }
 
+    @Test("once the command is asked to end no work is allowed, even if it goes on and the lease is renewed", arguments: [SIGTERM, SIGINT])
+    func asked(_ signal: Int32) {
+        var run = Run()
+        run.run()
+        _ = run.feed(.signal(signal))
+        #expect(run.session.holding != nil && run.session.holding?.workEnds == nil)
+        _ = run.feed(.lease(.extended(run.grant.extended(to: run.start + .seconds(15)))))
+        #expect(run.session.holding != nil && run.session.holding?.workEnds == nil)
+    }
+
+    @Test("signals that do not ask the command to end change nothing", arguments: [SIGHUP, SIGUSR1, SIGWINCH])
+    func otherSignals(_ signal: Int32) {
+        var run = Run()
+        run.run()
+        _ = run.feed(.signal(signal))
+        #expect(run.session.holding?.workEnds == run.start + .milliseconds(6500))
+    }
+
+    @Test("a renewal that comes after work had to end counts only once the guardian has taken it") func lateRenewal() throws {
+        var run = Run()
+        run.run()
+        run.now = run.start + .milliseconds(6600)
+        let actions = run.feed(.lease(.extended(run.grant.extended(to: run.start + .seconds(15)))))
+        #expect(run.session.holding?.workEnds == run.start + .milliseconds(6500))
+        #expect(run.session.holding?.grant.deadline == run.start + .seconds(15))
+        let order = try #require(actions.compactMap { if case .extend(_, let number) = $0 { number } else { nil } }.first)
+        _ = run.feed(.guardian(.obeyed(order - 1)))
+        #expect(run.session.holding?.workEnds == run.start + .milliseconds(6500))
+        _ = run.feed(.guardian(.obeyed(order)))
+        #expect(run.session.holding?.workEnds == run.start + .milliseconds(11_500))
+    }
+
     @Test("a lost lease is not held any more") func lost() {
         var run = Run()
         run.run()
