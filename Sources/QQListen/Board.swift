@@ -15,10 +15,22 @@ public final class Board: Sendable {
         var byName: [String: Place] = [:]
     }
 
-    private let places = Mutex(Places())
-    private let lastBeat: Mutex<BootInstant>
+    private struct Pulse: Sendable {
+        var beat: BootInstant
+        var clocks: ClockReading
+        /// When the wall clock was last noticed to have jumped ahead.
+        var jumpedAt: BootInstant?
 
-    public init(at now: BootInstant) { lastBeat = Mutex(now) }
+        mutating func look(_ now: ClockReading) {
+            if now.hasJumped(since: clocks) { jumpedAt = now.moment }
+            clocks = now
+        }
+    }
+
+    private let places = Mutex(Places())
+    private let pulse: Mutex<Pulse>
+
+    public init(at now: ClockReading) { pulse = Mutex(Pulse(beat: now.moment, clocks: now)) }
 
     /// Adds an election, in the order of answers. The names must be different.
     public func add(_ standing: Standing) {
@@ -36,19 +48,45 @@ public final class Board: Sendable {
     }
 
     /// The loop that renews is at work.
-    public func beat(at now: BootInstant) { lastBeat.withLock { $0 = now } }
+    /// - Returns: when the wall clock was last noticed to have jumped ahead, be it by a request; nil if it never was.
+    @discardableResult public func beat(at now: ClockReading) -> BootInstant? {
+        pulse.withLock { pulse in
+            pulse.beat = now.moment
+            pulse.look(now)
+            return pulse.jumpedAt
+        }
+    }
 
-    func snapshot() -> Snapshot {
-        let all = places.withLock { $0.inOrder }
-        return Snapshot(standings: all.map { $0.standing.withLock { $0 } }, beat: lastBeat.withLock { $0 })
+    /// What the answer to a request depends on.
+    func snapshot(for request: Request, at now: ClockReading) -> Snapshot {
+        let pulse = pulse.withLock { pulse in
+            pulse.look(now)
+            return pulse
+        }
+        let (count, chosen) = places.withLock { places -> (Int, [Place]) in
+            let all = places.inOrder
+            return switch (request.path, request.election) {
+            case ("/leader", .absent) where all.count != 1: (all.count, [])
+            case ("/leader", .value(let name)), ("/", .value(let name)): (all.count, places.byName[name].map { [$0] } ?? [])
+            case ("/leader", .absent), ("/", .absent), ("/livez", _): (all.count, all)
+            default: (all.count, [])
+            }
+        }
+        return Snapshot(
+            standings: chosen.map { $0.standing.withLock { $0 } }, count: count, beat: pulse.beat, jumpedAt: pulse.jumpedAt)
     }
 }
 
 /// A copy of the board for one answer. Pure.
 struct Snapshot: Sendable {
+    /// The elections that the request is about.
     var standings: [Standing]
+    /// The number of all elections.
+    var count: Int
     /// When the loop that renews was last known to be at work.
     var beat: BootInstant
+    /// When the wall clock was last noticed to have jumped ahead.
+    var jumpedAt: BootInstant?
 
     /// Time that the loop can be silent, and that the end of a lease can go unnoticed. A probe that fails has its process restarted, which costs every lease:
     /// that is worth it only if the process has clearly stopped working.

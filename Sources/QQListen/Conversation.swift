@@ -12,8 +12,10 @@ final class Conversation: ChannelInboundHandler {
     private let respond: @Sendable (Request) -> Answer
     private var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?
-    fileprivate private(set) var isAnswered = false
-    private var isWritten = false
+    /// Whether the answer is being sent, or was sent.
+    private(set) var isAnswered = false
+    /// Whether the whole answer was passed to the kernel.
+    private(set) var isWritten = false
     private var hasClientEnded = false
 
     private init(_ limits: Limits, _ respond: @escaping @Sendable (Request) -> Answer) {
@@ -97,6 +99,7 @@ final class Conversation: ChannelInboundHandler {
         guard case .success = result, !hasClientEnded else { return context.close(promise: nil) }
         close(context, after: limits.linger)
         context.close(mode: .output, promise: nil)
+        context.channel.parent?.pipeline.fireUserInboundEventTriggered(ConnectionLimit.Answered())
     }
 
     /// Cuts the connection after this time, in place of an earlier limit.

@@ -9,10 +9,12 @@ struct Limits: Sendable {
     /// Connections that wait in the kernel to be accepted.
     static let backlog: CInt = 128
 
-    /// Connections that are served at a time. Others wait in the kernel until one ends.
+    /// Connections that are served at a time. If all are in use, a new one takes the place of the oldest that has not sent its request, or that has got its answer.
     var connections = 64
     /// Time from accepting a connection until its answer is written. Then it is closed.
     var answer = TimeAmount.seconds(5)
     /// Time that the client has after the answer to close its end. Closing before it has read everything could take the answer from it (RFC 9112, section 9.6).
     var linger = TimeAmount.seconds(1)
+    /// Time without new connections after one could not be accepted for lack of descriptors or memory.
+    var pause = TimeAmount.seconds(1)
 }

@@ -9,11 +9,19 @@ struct ListenSocket {
     /// The file of a Unix socket.
     let file: SocketFile?
 
-    /// - Throws: `.denied`; `.configuration` if this machine has no such address, or a file of another kind has the path; `.unavailable` if another program
-    ///   listens there.
-    static func open(_ address: ListenAddress) throws(CoordinationError) -> ListenSocket {
-        let descriptor = socket(family(of: address), CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
-        guard descriptor >= 0 else { throw failure(address, SystemCallError("socket")) }
+    /// `[::]`, which is for both families, becomes `0.0.0.0` on a machine without IPv6.
+    /// - Parameter create: creates a socket of an address family.
+    /// - Throws: `.denied`; `.configuration` if a file of another kind has the path; `.unavailable` if another program listens there, or if this machine does not
+    ///   have the address or the folder, which it can still get.
+    static func open(_ address: ListenAddress, create: (CInt) -> CInt = stream) throws(CoordinationError) -> ListenSocket {
+        let descriptor = create(family(of: address))
+        guard descriptor >= 0 else {
+            let error = SystemCallError("socket")
+            if error.code == EAFNOSUPPORT, case .tcp(let bytes, let port) = address, bytes.count == 16, bytes.allSatisfy({ $0 == 0 }) {
+                return try open(.tcp([0, 0, 0, 0], port: port), create: create)
+            }
+            throw failure(address, error)
+        }
         do throws(CoordinationError) {
             switch address {
             case .tcp(let bytes, let port):
@@ -26,6 +34,10 @@ struct ListenSocket {
             close(descriptor)
             throw error
         }
+    }
+
+    private static func stream(_ family: CInt) -> CInt {
+        socket(family, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
     }
 
     private static func family(of address: ListenAddress) -> CInt {
@@ -79,11 +91,16 @@ struct ListenSocket {
             CoordinationError(
                 .denied, "cannot listen", because: error.reason, at: "\(address)",
                 hint: address.isPrivileged ? "choose a port from 1024 on, or give this program CAP_NET_BIND_SERVICE" : nil)
+        // An address can be added later, and the folder of a socket created: a service manager should try again.
         case EADDRNOTAVAIL:
             CoordinationError(
-                .configuration, "cannot listen", because: "this machine has no such address", at: "\(address)",
+                .unavailable, "cannot listen", because: "this machine has no such address", at: "\(address)",
                 hint: "see its addresses with 'ip addr', or give 0.0.0.0 or [::] for all")
-        case ENOENT, ENOTDIR, EROFS, ELOOP: CoordinationError(.configuration, "cannot listen", because: error.reason, at: "\(address)")
+        case ENOENT:
+            CoordinationError(
+                .unavailable, "cannot listen", because: error.reason, at: "\(address)",
+                hint: "create the folder; systemd does so for a unit with RuntimeDirectory=")
+        case ENOTDIR, EROFS, ELOOP: CoordinationError(.configuration, "cannot listen", because: error.reason, at: "\(address)")
         default: CoordinationError(.unavailable, "cannot listen", because: "\(error)", at: "\(address)")
         }
     }

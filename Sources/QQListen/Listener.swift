@@ -3,13 +3,15 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import QQCore
+import Synchronization
 
 /// Answers HTTP requests about the elections of a board, on a thread that does nothing else: requests take no time from the loop that renews leases.
 public final class Listener: Sendable {
     /// The address, with the port that was chosen if any port was asked for.
     public let address: ListenAddress
     private let file: SocketFile?
-    private let channel: EventLoopFuture<any Channel>
+    let channel: EventLoopFuture<any Channel>
+    private let isStopped = Atomic(false)
 
     /// Begins to listen and to answer.
     /// - Parameters:
@@ -22,7 +24,8 @@ public final class Listener: Sendable {
         failed: @escaping @Sendable (String) -> Void
     ) throws(CoordinationError) {
         try self.init(address, limits: Limits(), failed: failed) { request in
-            Routes(snapshot: board.snapshot(), now: now()).answer(to: request, metrics: metrics)
+            let now = ClockReading.now(now)
+            return Routes(snapshot: board.snapshot(for: request, at: now), now: now.moment).answer(to: request, metrics: metrics)
         }
     }
 
@@ -39,7 +42,7 @@ public final class Listener: Sendable {
             .serverChannelOption(.maxMessagesPerRead, value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(ConnectionLimit(limits.connections))
+                    try channel.pipeline.syncOperations.addHandler(ConnectionLimit(limits))
                 }
             }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -48,10 +51,16 @@ public final class Listener: Sendable {
             }
             .withBoundSocket(socket.descriptor)
         channel.whenFailure { failed("\($0)") }
+        channel.whenSuccess { [self] channel in
+            channel.closeFuture.whenComplete { [self] _ in
+                if !isStopped.load(ordering: .relaxed) { failed("the socket was closed unexpectedly") }
+            }
+        }
     }
 
     /// Accepts no more connections, and removes the file of a Unix socket. Open connections end by their time limits.
     public func stop() {
+        isStopped.store(true, ordering: .relaxed)
         file?.remove()
         channel.whenSuccess { $0.close(promise: nil) }
     }
@@ -65,36 +74,4 @@ public final class Listener: Sendable {
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         return MultiThreadedEventLoopGroup(numberOfThreads: 1)
     }()
-}
-
-/// Stops accepting while as many connections are open as are allowed. Others then wait in the kernel.
-final class ConnectionLimit: ChannelInboundHandler, ChannelOutboundHandler {
-    typealias InboundIn = any Channel
-    typealias OutboundIn = Never
-
-    private let most: Int
-    private var open = 0
-    private var isWaiting = false
-
-    init(_ most: Int) { self.most = most }
-
-    func read(context: ChannelHandlerContext) {
-        if open < most { context.read() } else { isWaiting = true }
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        open += 1
-        // One thread serves the socket and all its connections.
-        let context = NIOLoopBound(context, eventLoop: context.eventLoop)
-        let limit = NIOLoopBound(self, eventLoop: context.value.eventLoop)
-        unwrapInboundIn(data).closeFuture.whenComplete { _ in limit.value.ended(context.value) }
-        context.value.fireChannelRead(data)
-    }
-
-    private func ended(_ context: ChannelHandlerContext) {
-        open -= 1
-        guard isWaiting, open < most else { return }
-        isWaiting = false
-        context.read()
-    }
 }

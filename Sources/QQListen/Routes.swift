@@ -25,13 +25,23 @@ struct Request: Sendable, Hashable {
         return target[range.upperBound...].drop { $0 != "/" && $0 != "?" }
     }
 
-    /// The value of a parameter of the query; nil without one, or if it cannot be decoded. A `+` is a plus sign, because names of elections can have one.
-    func parameter(_ name: String) -> String? {
+    /// A parameter of the query.
+    enum Parameter: Sendable, Hashable {
+        case absent
+        /// Without a value, with an empty one, or with one that cannot be decoded.
+        case invalid
+        case value(String)
+    }
+
+    /// The election that the query names. A `+` is a plus sign, because names of elections can have one.
+    var election: Parameter {
         for pair in pathAndQuery.drop(while: { $0 != "?" }).dropFirst().split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            if parts.count == 2, parts[0] == name { return Percent.decode(parts[1].utf8) }
+            guard parts[0] == "election" else { continue }
+            guard parts.count == 2, let value = Percent.decode(parts[1].utf8), !value.isEmpty else { return .invalid }
+            return .value(value)
         }
-        return nil
+        return .absent
     }
 }
 
@@ -74,9 +84,9 @@ struct Routes: Sendable {
         guard !request.hasBody else { return .text(413, "a request has no body here") }
         switch request.path {
         case "/":
-            if request.parameter("election") == nil, snapshot.standings.count != 1 { return .json(200, all) }
+            if request.election == .absent, snapshot.count != 1 { return .json(200, all) }
             return aboutOne(request) { _ in 200 }
-        case "/leader": return aboutOne(request) { $0.mayWork(at: now) ? 200 : 503 }
+        case "/leader": return aboutOne(request) { mayWork($0) ? 200 : 503 }
         case "/livez":
             guard let complaint = snapshot.complaint(at: now) else { return .text(200, "ok") }
             return .text(503, complaint)
@@ -87,18 +97,22 @@ struct Routes: Sendable {
 
     /// The answer about the election that a request names, or about the only one.
     private func aboutOne(_ request: Request, status: (Standing) -> Int) -> Answer {
-        let standings = snapshot.standings
-        if let name = request.parameter("election") {
-            guard let standing = standings.first(where: { $0.election == name }) else {
+        switch request.election {
+        case .invalid: return .text(400, "the name of the election is empty, or cannot be decoded")
+        case .value(let name):
+            guard let standing = snapshot.standings.first(where: { $0.election == name }) else {
                 return .text(404, "this process contends for no election with that name")
             }
             return .json(status(standing), json(standing))
+        case .absent:
+            guard snapshot.count == 1, let only = snapshot.standings.first else {
+                return .text(400, "several elections are held here: name one, as in \(request.path)?election=NAME")
+            }
+            return .json(status(only), json(only))
         }
-        guard standings.count == 1, let only = standings.first else {
-            return .text(400, "several elections are held here: name one, as in \(request.path)?election=NAME")
-        }
-        return .json(status(only), json(only))
     }
+
+    private func mayWork(_ standing: Standing) -> Bool { standing.mayWork(at: now, since: snapshot.jumpedAt) }
 
     private var all: JSONValue { ["elections": .array(snapshot.standings.map { json($0) })] }
 
@@ -114,7 +128,7 @@ struct Routes: Sendable {
             .init(name: "name", value: .string(leaders.first ?? "")),
             .init(name: "election", value: .string(standing.election)),
             .init(name: "id", value: .string(standing.identity)),
-            .init(name: "leading", value: .bool(standing.mayWork(at: now))),
+            .init(name: "leading", value: .bool(mayWork(standing))),
             .init(name: "token", value: token.map { .number($0.value) } ?? .null),
             .init(name: "acquired_at", value: leaders.isEmpty ? .null : Self.json(acquiredAt)),
             .init(name: "expires_in", value: expiresIn.map { .double(Double($0.milliseconds) / 1000) } ?? .null),

@@ -15,6 +15,9 @@ public struct Standing: Sendable, Hashable {
             self.slot = slot
             self.workEnds = workEnds
         }
+
+        /// The earliest moment at which the last request for the lease can have been sent: a lease is counted from there.
+        var sentAt: BootInstant { grant.deadline - grant.ttl }
     }
 
     /// The state of an election that is held by others, and when that was learned.
@@ -85,7 +88,11 @@ public struct Standing: Sendable, Hashable {
     // MARK: Answers
 
     /// Whether this process leads, and work under its term can begin or go on at `now`.
-    public func mayWork(at now: BootInstant) -> Bool { permission == .open && now < (term?.workEnds ?? BootInstant(nanoseconds: 0)) }
+    /// - Parameter jump: the moment at which a jump of the wall clock was last noticed. The lease counts again once a request for it was sent after that.
+    public func mayWork(at now: BootInstant, since jump: BootInstant? = nil) -> Bool {
+        guard permission == .open, let term, now < term.workEnds else { return false }
+        return jump.map { $0 <= term.sentAt } ?? true
+    }
 
     /// The term whose lease is in force at `now`, even if it allows no work any more.
     func holds(at now: BootInstant) -> Term? { term.flatMap { now < $0.grant.deadline ? $0 : nil } }

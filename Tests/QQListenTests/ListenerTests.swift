@@ -2,6 +2,7 @@ import Glibc
 import NIOCore
 import QQCore
 import Support
+import Synchronization
 import Testing
 import Traits
 
@@ -28,7 +29,7 @@ import Traits
 
     @Test("a method that is not allowed, with or without a body, is answered although the body is not read")
     func methods() throws {
-        let board = Board(at: .at(0))
+        let board = Board(at: .at(0.0))
         let listener = try Listener(
             .tcp([127, 0, 0, 1], port: 0), board: board, now: { .at(0) }, metrics: { "" }, failed: { _ in })
         defer { listener.stop() }
@@ -117,20 +118,84 @@ import Traits
         #expect(try Client.ask(listener, "GET /big HTTP/1.0\r\n\r\n").utf8.count > 1 << 20)
     }
 
-    @Test("connections beyond the limit wait until others have ended") func tooMany() throws {
+    @Test("connections beyond the limit wait while all others are reading their answers") func tooMany() throws {
         var limits = Limits()
         limits.connections = 2
         limits.answer = .seconds(600)
-        let listener = try Listener.echo(limits)
+        let listener = try Listener.echo(limits, big: 64 << 20)
         defer { listener.stop() }
-        var idle: [Client] = []
-        for _ in 0..<2 { idle.append(try Client(listener)) }
+        var slow: [Client] = []
+        for _ in 0..<2 {
+            let client = try Client(listener)
+            try client.send("GET /big HTTP/1.0\r\n\r\n")
+            #expect(client.hears(within: .seconds(60)))
+            slow.append(client)
+        }
         let third = try Client(listener)
         try third.send("GET /third HTTP/1.0\r\n\r\n")
         #expect(!third.hears(within: .milliseconds(300)))
-        idle.removeFirst()
+        slow.removeFirst()
         #expect(try third.readToEnd().hasSuffix("/third\n"))
-        withExtendedLifetime(idle) {}
+        withExtendedLifetime(slow) {}
+    }
+
+    @Test("silent connections do not keep a probe from its answer: the oldest is cut for each new one") func silent() throws {
+        var limits = Limits()
+        limits.answer = .seconds(600)
+        let listener = try Listener.echo(limits)
+        defer { listener.stop() }
+        var silent: [Client] = []
+        for _ in 0..<limits.connections { silent.append(try Client(listener)) }
+        #expect(try Client.ask(listener, "GET /probe HTTP/1.0\r\n\r\n").hasSuffix("/probe\n"))
+        #expect(try silent.removeFirst().readToEnd() == "")
+        let last = try #require(silent.last)
+        try last.send("GET /last HTTP/1.0\r\n\r\n")
+        #expect(try last.readToEnd().hasSuffix("/last\n"))
+    }
+
+    @Test("clients that keep their end open after the answer do not keep others waiting") func lingering() throws {
+        var limits = Limits()
+        limits.connections = 2
+        limits.linger = .seconds(600)
+        let listener = try Listener.echo(limits)
+        defer { listener.stop() }
+        var answered: [Client] = []
+        for number in 0..<5 {
+            let client = try Client(listener)
+            try client.send("GET /\(number) HTTP/1.0\r\n\r\n")
+            #expect(try client.readToEnd().hasSuffix("/\(number)\n"))
+            answered.append(client)
+        }
+        withExtendedLifetime(answered) {}
+    }
+
+    @Test("without descriptors for new connections the listener pauses, and then goes on") func noDescriptors() throws {
+        for (pause, isServed) in [(TimeAmount.seconds(600), false), (.milliseconds(10), true)] {
+            var limits = Limits()
+            limits.pause = pause
+            let listener = try Listener.echo(limits)
+            defer { listener.stop() }
+            let channel = try listener.channel.wait()
+            try channel.eventLoop.submit { channel.pipeline.fireErrorCaught(IOError(errnoCode: EMFILE, reason: "accept")) }.wait()
+            let client = try Client(listener)
+            try client.send("GET /a HTTP/1.0\r\n\r\n")
+            if isServed { #expect(try client.readToEnd().hasSuffix("/a\n")) } else { #expect(!client.hears(within: .milliseconds(300))) }
+        }
+    }
+
+    @Test("a socket that is closed before stop is reported, and one that is closed by stop is not") func closedUnexpectedly() throws {
+        for isStopped in [false, true] {
+            let failures = Mutex<[String]>([])
+            let listener = try Listener(
+                .tcp([127, 0, 0, 1], port: 0), limits: Limits(), failed: { reason in failures.withLock { $0.append(reason) } },
+                answer: { .text(200, $0.target) })
+            let channel = try listener.channel.wait()
+            if isStopped { listener.stop() } else { channel.close(promise: nil) }
+            try channel.closeFuture.wait()
+            // The loop has called everything that waited for the end.
+            try channel.eventLoop.submit {}.wait()
+            #expect(failures.withLock { $0.count } == (isStopped ? 0 : 1))
+        }
     }
 
     @Test("after stop connections are refused") func stopped() async throws {
@@ -140,19 +205,35 @@ import Traits
         try await waitUntil("the port is free") { (try? Client(listener)) == nil }
     }
 
-    @Test("a port that is in use is refused as unavailable, and one of another machine as configuration") func refused() throws {
+    @Test("a port that is in use, and an address of another machine, are unavailable") func refused() throws {
         let listener = try Listener.echo()
         defer { listener.stop() }
-        for (address, kind) in [
-            (listener.address, CoordinationError.Kind.unavailable), (.tcp([192, 0, 2, 1], port: 0), .configuration),
-        ] {
+        for address in [listener.address, .tcp([192, 0, 2, 1], port: 0)] {
             do throws(CoordinationError) {
                 _ = try ListenSocket.open(address)
                 Issue.record("\(address) was free")
             } catch {
-                #expect(error.kind == kind && error.location == "\(address)", "\(error)")
+                #expect(error.kind == .unavailable && error.location == "\(address)", "\(error)")
             }
         }
+    }
+
+    @Test("without IPv6 [::] becomes 0.0.0.0, and other IPv6 addresses are unavailable") func withoutIPv6() throws {
+        func create(_ family: CInt) -> CInt {
+            if family != AF_INET6 { return socket(family, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0) }
+            errno = EAFNOSUPPORT
+            return -1
+        }
+        let any = try ListenSocket.open(.tcp([UInt8](repeating: 0, count: 16), port: 0), create: create)
+        close(any.descriptor)
+        guard case .tcp([0, 0, 0, 0], let port) = any.address, port != 0 else {
+            Issue.record("\(any.address)")
+            return
+        }
+        do throws(CoordinationError) {
+            _ = try ListenSocket.open(.tcp([UInt8](repeating: 0, count: 15) + [1], port: 0), create: create)
+            Issue.record("[::1] was opened")
+        } catch { #expect(error.kind == .unavailable && error.location == "[::1]:0") }
     }
 
     @Test("the sockets are closed when a program is started") func closeOnExec() throws {

@@ -18,7 +18,7 @@ import Testing
     private func answer(
         _ target: String, _ standings: [Standing] = [leading], method: String = "GET", hasBody: Bool = false, at now: Double = 1
     ) -> Answer {
-        Routes(snapshot: Snapshot(standings: standings, beat: .at(0)), now: .at(now))
+        Routes(snapshot: Snapshot(standings: standings, count: standings.count, beat: .at(0)), now: .at(now))
             .answer(to: Request(method, target, hasBody: hasBody)) { "qq_calls 1\n" }
     }
 
@@ -64,9 +64,15 @@ import Testing
         #expect(answer("/leader?x=1&election=web&y", both).status == 200)
         #expect(answer("/leader?election=db%2Fmain", both).status == 503)
         #expect(answer("/leader?election=nothing", both).status == 404)
-        #expect(answer("/leader?election=", both).status == 404)
-        // Undecodable: as if nothing was chosen.
-        #expect(answer("/leader?election=%zz", both).status == 400)
+    }
+
+    @Test(
+        "a name that is empty or cannot be decoded is refused, and is not taken for none",
+        arguments: ["?election=%zz", "?election=", "?election", "?x&election"])
+    func unreadableName(query: String) {
+        #expect(answer("/leader" + query).status == 400)
+        #expect(answer("/" + query, [Self.leading, Self.waiting]).status == 400)
+        #expect(answer("/leader?elections&xelection=%zz").status == 200)
     }
 
     @Test("with slots the object has the slot and all known holders") func slots() throws {

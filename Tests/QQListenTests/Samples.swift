@@ -7,6 +7,13 @@ extension BootInstant {
     static func at(_ seconds: Double) -> BootInstant { BootInstant(nanoseconds: UInt64(seconds * 1e9)) }
 }
 
+extension ClockReading {
+    /// A reading this many seconds after the machine started, with a wall clock that has since been set ahead by `ahead`.
+    static func at(_ seconds: Double, ahead: Double = 0) -> ClockReading {
+        ClockReading(.at(seconds), wall: WallTime(seconds: 1_000_000, nanoseconds: Int64((seconds + ahead) * 1e9)))
+    }
+}
+
 extension Grant {
     /// A lease of 15 s that ends at this second.
     static func until(_ end: Double, _ identity: String = "me", name: String = "web") -> Grant {

@@ -63,7 +63,7 @@ import Traits
                 #expect(problem(folder + "/" + name)?.kind == .configuration, "\(name)")
                 #expect(information(folder + "/" + name) != nil)
             }
-            #expect(problem(folder + "/none/s")?.kind == .configuration)
+            #expect(problem(folder + "/none/s")?.kind == .unavailable, "the folder can still be made")
         }
     }
 

@@ -78,7 +78,7 @@ import Testing
 
 @Suite("Whether the process does its duty") struct DutyTests {
     private func complaint(_ standings: [Standing] = [], beat: Double, now: Double) -> String? {
-        Snapshot(standings: standings, beat: .at(beat)).complaint(at: .at(now))
+        Snapshot(standings: standings, count: standings.count, beat: .at(beat)).complaint(at: .at(now))
     }
 
     @Test("a loop that has not run for more than ten seconds is a complaint") func silence() {

@@ -151,11 +151,13 @@ extension Commands {
                 "stopped by a signal, the process of `--pid` ended, or stdin was closed with `--until-eof`, and all released; with `--once`: all renewed"
             ),
             ExitNote("1", "with `--once`: at least one is not ours"),
-            ExitNote("69", "another program listens at the address of `--listen`"),
+            ExitNote(
+                "69",
+                "`--listen`: another program listens at the address, or this machine does not have the address or the folder of the socket"),
             ExitNote("77", "denied: `--vip` without CAP_NET_ADMIN, `--listen` on a port below 1024"),
             ExitNote(
                 "78",
-                "`--vip`: no such interface, or this machine has the address elsewhere; `--listen`: this machine has no such address"),
+                "`--vip`: no such interface, or this machine has the address elsewhere; `--listen`: the path is not that of a socket"),
         ],
         seeAlso: ["qq-acquire(1)", "qq-release(1)", "qq-watch(1)", "qq-json(5)", "qq-metrics(5)"]
     ) {

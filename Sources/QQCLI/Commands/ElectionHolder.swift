@@ -123,6 +123,9 @@ actor ElectionHolder {
         }
     }
 
+    /// Renews all leases: the machine might have been paused, and they might have expired.
+    func renewNow() { for held in elections.values where held.grant != nil { held.driver.renewNow() } }
+
     /// Ends the running hook and runs none of those that wait, so that all leases are released now: the second request to stop.
     func skipHooks() {
         skipsHooks = true

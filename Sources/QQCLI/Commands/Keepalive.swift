@@ -53,7 +53,7 @@ extension Setup {
                     await holder.stop()
                 }
             }
-            if let listening { group.addTask { await listening.keepBeating() } }
+            if let listening { group.addTask { await listening.keepBeating { await holder.renewNow() } } }
             let events = coordinator.connectionEvents
             group.addTask { for await event in events { await holder.handle(event) } }
             defer { group.cancelAll() }

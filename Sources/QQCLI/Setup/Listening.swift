@@ -20,7 +20,7 @@ final class Listening: Sendable {
         guard let address = setup.invocation[Flags.listen] else { return nil }
         self.setup = setup
         self.address = address
-        board = Board(at: setup.loop.now())
+        board = Board(at: .now(setup.loop.now))
     }
 
     /// Adds an election, before `start`.
@@ -50,8 +50,14 @@ final class Listening: Sendable {
     }
 
     /// Shows that the loop works, until the task is cancelled.
-    func keepBeating() async {
-        while (try? await setup.loop.sleep(for: Self.beat)) != nil { board.beat(at: setup.loop.now()) }
+    /// - Parameter jumped: called after the wall clock has jumped ahead: the machine might have been paused. Until leases are renewed, no work is allowed.
+    func keepBeating(jumped: () async -> Void = {}) async {
+        var last: BootInstant?
+        while (try? await setup.loop.sleep(for: Self.beat)) != nil {
+            let jump = board.beat(at: .now(setup.loop.now))
+            if jump != last { await jumped() }
+            last = jump
+        }
     }
 
     // MARK: What happens to an election

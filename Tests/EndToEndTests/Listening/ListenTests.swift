@@ -214,7 +214,10 @@ import Testing
             let first = try box.qq("keepalive", "x", "--listen", ":0")
             let port = try await first.listeningPort()
             try box.write("", to: "file")
-            for (address, code) in [(":\(port)", Int32(69)), ("unix:" + box.path("file"), 78), ("192.0.2.1:0", 78), ("host:80", 64)] {
+            for (address, code) in [
+                (":\(port)", Int32(69)), ("unix:" + box.path("file"), 78), ("unix:" + box.path("none/s"), 69), ("192.0.2.1:0", 69),
+                ("host:80", 64),
+            ] {
                 let keepalive = try await box.run("keepalive", "y", "--listen", address)
                 #expect(keepalive.ending == .exited(code), "\(address): \(keepalive.errors)")
                 let acquire = try await box.run("acquire", "y", "--listen", address, "--", "touch", box.path("ran"))
