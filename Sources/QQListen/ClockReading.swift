@@ -1,7 +1,7 @@
 import QQCore
 
-/// The lease clock and the wall clock at the same moment. A pause of a virtual machine shows as a jump of the wall clock, because the lease clock does not count
-/// it.
+/// The lease clock and the wall clock at the same moment. A pause of a virtual machine shows as a jump of the wall clock, because the lease clock does
+/// not count it.
 public struct ClockReading: Sendable, Hashable {
     public var moment: BootInstant
     public var wall: WallTime
@@ -14,11 +14,14 @@ public struct ClockReading: Sendable, Hashable {
     /// The largest difference that is taken for an adjustment of the wall clock and not for a jump. The guardian has the same limit (`LARGEST_SLEW`).
     static let largestSlew = Duration.milliseconds(100)
 
-    /// Reads both clocks. A process that is stopped between the two reads would see a jump, so the lease clock is read before and after the wall clock, again if that
-    /// took too long.
+    /// Reads both clocks. A process that is stopped between the two reads would see a jump: the clocks are read again if too much time has passed after
+    /// that.
     public static func now(_ clock: () -> BootInstant, wall: () -> WallTime = WallTime.now) -> ClockReading {
         var reading = ClockReading(clock(), wall: wall())
-        for _ in 0..<10 where clock().duration(since: reading.moment) >= .milliseconds(1) { reading = ClockReading(clock(), wall: wall()) }
+        for _ in 0..<10 {
+            if clock().duration(since: reading.moment) < .milliseconds(1) { break }
+            reading = ClockReading(clock(), wall: wall())
+        }
         return reading
     }
 

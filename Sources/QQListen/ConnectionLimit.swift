@@ -1,12 +1,13 @@
 import Glibc
 import NIOCore
 
-/// Serves at most so many connections at a time. If all are in use, a new one takes the place of one that can be cut; otherwise it waits in the kernel.
+/// Serves a limited number of connections at a time. The last place is kept free by cutting a connection that waits for its client. If there is no such
+/// connection, new ones wait in the kernel.
 final class ConnectionLimit: ChannelInboundHandler, ChannelOutboundHandler {
     typealias InboundIn = any Channel
     typealias OutboundIn = Never
 
-    /// The event of the listening channel that tells that a connection might have become one that can be cut.
+    /// The event of the listening channel that a connection has got its answer.
     struct Answered {}
 
     private let limits: Limits
@@ -17,13 +18,12 @@ final class ConnectionLimit: ChannelInboundHandler, ChannelOutboundHandler {
     init(_ limits: Limits) { self.limits = limits }
 
     func read(context: ChannelHandlerContext) {
-        if hasRoom { context.read() } else { isWaiting = true }
+        if open.count < limits.connections { context.read() } else { isWaiting = true }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let channel = unwrapInboundIn(data)
-        // If none can be cut any more, there is one connection too many until the next one ends: no other is accepted before.
-        if open.count >= limits.connections { next?.close(promise: nil) }
+        if open.count + 1 >= limits.connections { (oldest { !$0.isAnswered } ?? oldest { $0.isWritten })?.close(promise: nil) }
         open.append(channel)
         // One thread serves the socket and all its connections.
         let context = NIOLoopBound(context, eventLoop: context.eventLoop)
@@ -37,7 +37,10 @@ final class ConnectionLimit: ChannelInboundHandler, ChannelOutboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is Answered { return resume(context) }
+        if event is Answered {
+            if isWaiting { oldest { $0.isWritten }?.close(promise: nil) }
+            return
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -51,21 +54,15 @@ final class ConnectionLimit: ChannelInboundHandler, ChannelOutboundHandler {
     }
 
     private func resume(_ context: ChannelHandlerContext) {
-        guard isWaiting, hasRoom else { return }
+        guard isWaiting, open.count < limits.connections else { return }
         isWaiting = false
         context.read()
     }
 
-    private var hasRoom: Bool { open.count < limits.connections || (open.count == limits.connections && next != nil) }
-
-    /// The connection to cut for a new one: the oldest that has not sent its request, or else the oldest whose answer was written; nil if there is none.
-    private var next: (any Channel)? {
-        var answered: (any Channel)?
-        for channel in open {
-            guard let conversation = try? channel.pipeline.syncOperations.handler(type: Conversation.self) else { continue }
-            if !conversation.isAnswered { return channel }
-            if conversation.isWritten { answered = answered ?? channel }
+    private func oldest(_ isMeant: (Conversation) -> Bool) -> (any Channel)? {
+        open.first { channel in
+            guard let conversation = try? channel.pipeline.syncOperations.handler(type: Conversation.self) else { return false }
+            return isMeant(conversation)
         }
-        return answered
     }
 }

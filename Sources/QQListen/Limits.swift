@@ -9,7 +9,8 @@ struct Limits: Sendable {
     /// Connections that wait in the kernel to be accepted.
     static let backlog: CInt = 128
 
-    /// Connections that are served at a time. If all are in use, a new one takes the place of the oldest that has not sent its request, or that has got its answer.
+    /// Connections that are served at a time. When the last place is taken, the oldest that has not sent its request is cut, or else the oldest that has
+    /// got its answer.
     var connections = 64
     /// Time from accepting a connection until its answer is written. Then it is closed.
     var answer = TimeAmount.seconds(5)

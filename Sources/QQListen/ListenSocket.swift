@@ -11,8 +11,8 @@ struct ListenSocket {
 
     /// `[::]`, which is for both families, becomes `0.0.0.0` on a machine without IPv6.
     /// - Parameter create: creates a socket of an address family.
-    /// - Throws: `.denied`; `.configuration` if a file of another kind has the path; `.unavailable` if another program listens there, or if this machine does not
-    ///   have the address or the folder, which it can still get.
+    /// - Throws: `.denied`; `.configuration` if a file of another kind has the path; `.unavailable` if another program listens there, or if this machine does
+    ///   not have the address or the folder, which it can still get.
     static func open(_ address: ListenAddress, create: (CInt) -> CInt = stream) throws(CoordinationError) -> ListenSocket {
         let descriptor = create(family(of: address))
         guard descriptor >= 0 else {
