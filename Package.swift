@@ -135,7 +135,15 @@ let package = Package(
         .testTarget(name: "QQFileTests", dependencies: ["QQFile", "Traits"], swiftSettings: strict),
         .testTarget(name: "QQLoopTests", dependencies: ["QQLoop", "Traits"], swiftSettings: strict),
         .testTarget(name: "QQNATSTests", dependencies: ["QQNATS", "Traits"], swiftSettings: strict),
-        .testTarget(name: "QQNetworkTests", dependencies: ["QQNetwork", "QQCore", "Support"], swiftSettings: strict),
+        .testTarget(
+            name: "QQNetworkTests",
+            dependencies: [
+                "QQNetwork", "QQCore", "Support",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: strict),
         .testTarget(
             name: "QQGRPCTests",
             dependencies: [
@@ -150,7 +158,7 @@ let package = Package(
         .testTarget(
             name: "QQEtcdTests",
             dependencies: [
-                "QQEtcd", "QQGRPC", "QQCore", "Support",
+                "QQEtcd", "QQGRPC", "QQNetwork", "QQCore", "Support",
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),

@@ -80,7 +80,8 @@ private func run(_ arguments: [String], _ problem: UsageError?) -> Int32? {
         Messages.error(error)
         return error.exitCode
     } catch {
-        Messages.error(CoordinationError(.unavailable, "cannot continue", because: "\(error)"))
+        Messages.error(
+            CoordinationError(.unavailable, "cannot continue", because: ForeignError.reason("an error that qq does not know", error)))
         return ExitCode.unavailable
     }
 }

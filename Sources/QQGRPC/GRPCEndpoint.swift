@@ -31,6 +31,13 @@ public final class GRPCEndpoint: Sendable {
             self.transport = transport
             self.tls = tls
         }
+
+        /// The failure of a call over this connection.
+        func failure(_ error: any Error, at endpoint: String, wasSent: Bool) -> GRPCFailure {
+            GRPCFailure(
+                error, at: endpoint, wasSent: wasSent, tls: tls?.failure, isOverTLS: tls != nil, isProven: isProven.load(ordering: .relaxed)
+            )
+        }
     }
 
     public init(_ host: ServerURL.Host, _ settings: GRPCSettings, clock: any LeaseClock) {
@@ -64,7 +71,9 @@ public final class GRPCEndpoint: Sendable {
         _ method: MethodDescriptor, _ request: Request, isRepeatable: Bool, timeout: Duration, metadata: Metadata = [:]
     ) async throws(GRPCFailure) -> Response {
         func failed(_ code: RPCError.Code, _ reason: String, wasSent: Bool) -> GRPCFailure {
-            GRPCFailure(code, reason, at: host.description, wasSent: wasSent)
+            var failure = GRPCFailure(code, reason, at: host.description, wasSent: wasSent)
+            failure.isInOurWords = true
+            return failure
         }
         guard let question: [UInt8] = try? request.serializedBytes() else {
             throw failed(.internalError, "the request cannot be encoded", wasSent: false)
@@ -76,7 +85,7 @@ public final class GRPCEndpoint: Sendable {
         }
         let answer = try await call(method, question, isRepeatable: isRepeatable, timeout: timeout, metadata)
         guard let response = try? Response(serializedBytes: answer) else {
-            throw failed(.dataLoss, "the server's answer cannot be decoded", wasSent: true)
+            throw failed(.dataLoss, GRPCFailure.undecodable, wasSent: true)
         }
         return response
     }
@@ -143,7 +152,7 @@ public final class GRPCEndpoint: Sendable {
         deadlines.forget(watch)
         do { return try found.get() } catch {
             asking.cancel()
-            throw GRPCFailure(error, at: host.description, wasSent: sent.isSet, tls: connection.tls?.failure)
+            throw connection.failure(error, at: host.description, wasSent: sent.isSet)
         }
     }
 
@@ -168,7 +177,7 @@ public final class GRPCEndpoint: Sendable {
             case .status(let status, let metadata): if let error = RPCError(status: status, metadata: metadata) { throw error }
             }
         }
-        guard let message else { throw RPCError(code: .dataLoss, message: "the server answered without a message") }
+        guard let message else { throw RPCError(code: .dataLoss, message: GRPCFailure.withoutMessage) }
         return message
     }
 

@@ -115,7 +115,7 @@ extension GRPCEndpoint {
                     guard !end.isOver else { throw CancellationError() }
                     answered()
                     guard let message = try? Response(serializedBytes: bytes) else {
-                        throw RPCError(code: .dataLoss, message: "the server's answer cannot be decoded")
+                        throw RPCError(code: .dataLoss, message: GRPCFailure.undecodable)
                     }
                     receive(message)
                 }
@@ -165,6 +165,6 @@ extension GRPCEndpoint {
                 }
             }
             return GRPCFailure(.unavailable, "the server ended the stream", at: place, wasSent: true)
-        } catch { return GRPCFailure(error, at: place, wasSent: sent.isSet, tls: connection.tls?.failure) }
+        } catch { return connection.failure(error, at: place, wasSent: sent.isSet) }
     }
 }

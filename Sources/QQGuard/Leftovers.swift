@@ -45,7 +45,8 @@ public struct Leftovers: Sendable {
                 return try await group.next() ?? nil
             }
         } catch {
-            throw failure(grant, "no thread can be started: \((error as? SystemCallError)?.reason ?? "\(error)")")
+            let reason = "no thread can be started"
+            throw failure(grant, (error as? SystemCallError).map { "\(reason): \($0.reason)" } ?? ForeignError.reason(reason, error))
         }
         guard let found else {
             throw failure(grant, "looking for processes of its earlier terms takes longer than \(DurationText.brief(limit * 2))")

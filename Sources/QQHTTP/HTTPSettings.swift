@@ -7,6 +7,8 @@ public struct HTTPSettings: Sendable, Hashable {
     public var tls = TLSOptions()
     /// The hint for a server that does not speak TLS although it should.
     public var plainTextHint = "without TLS, the server's URL begins with http://"
+    /// The hint for a server that speaks TLS although it should not.
+    public var tlsHint = "With TLS, the server's URL begins with https://"
     /// The proxy; nil for none.
     public var proxy: HTTPProxy?
     /// Size of the largest body of an answer, in bytes.

@@ -26,7 +26,7 @@ public enum TLSContext {
         if let source = options.certificate {
             configuration.certificateChain = try certificates(source, "the client certificate").map { .certificate($0) }
             let found = options.key ?? source
-            let key = try reading(found, "the client certificate's key") { content in
+            let key = try reading(found, "the client certificate's key", .key) { content in
                 switch content {
                 case .file(let path): try NIOSSLPrivateKey(file: path, format: .pem)
                 case .bytes(let bytes): try NIOSSLPrivateKey(bytes: bytes, format: .pem)
@@ -39,12 +39,40 @@ public enum TLSContext {
             if let keySource, case NIOSSLError.failedToLoadPrivateKey = error {
                 throw TLSFailure(.configuration, "the key does not belong to the client certificate", at: keySource.location)
             }
-            throw TLSFailure(.configuration, "TLS cannot be set up: \(error)")
+            // Of all settings, only the system's authorities are read from files by the library.
+            if options.checksServer, options.authority == nil || options.trustsSystem, case BoringSSLError.unknownError = error {
+                throw TLSFailure(
+                    .configuration, "the system's certificate authorities cannot be read",
+                    hint: "install them (package ca-certificates); " + options.hints.authority)
+            }
+            throw TLSFailure(.configuration, ForeignError.reason(cannotSetUp, error))
+        }
+    }
+
+    private static let cannotSetUp = "TLS cannot be set up"
+
+    /// Makes the TLS handler of a connection.
+    ///
+    /// - Parameters:
+    ///   - names: names of which the server's certificate must have one. The first host among them is requested from the server (SNI).
+    ///   - protocols: the protocols to offer by ALPN, as for `make`.
+    /// - Throws: `TLSFailure` of kind `.configuration`.
+    public static func handler(
+        _ options: TLSOptions, for names: [String], protocols: [String] = []
+    ) throws(TLSFailure) -> NIOSSLClientHandler {
+        let context = try make(options, protocols: protocols)
+        let name = CertificateNames.indication(names)
+        do { return try NIOSSLClientHandler(context: context, serverHostname: name) } catch {
+            guard let name, error as? NIOSSLExtraError == .invalidSNIHostname else {
+                throw TLSFailure(.configuration, ForeignError.reason(cannotSetUp, error))
+            }
+            throw TLSFailure(
+                .configuration, "the name to request from \(options.subject) has \(name.utf8.count) bytes; a host name has 1 to 255")
         }
     }
 
     private static func certificates(_ source: PEMSource, _ what: String) throws(TLSFailure) -> [NIOSSLCertificate] {
-        try reading(source, what) { content in
+        try reading(source, what, .certificates) { content in
             switch content {
             case .file(let path): try NIOSSLCertificate.fromPEMFile(path)
             case .bytes(let bytes): try NIOSSLCertificate.fromPEMBytes(bytes)
@@ -53,10 +81,10 @@ public enum TLSContext {
     }
 
     private static func reading<Value>(
-        _ source: PEMSource, _ what: String, _ body: (PEMSource.Content) throws -> Value
+        _ source: PEMSource, _ what: String, _ kind: PEMProblem.Kind, _ body: (PEMSource.Content) throws -> Value
     ) throws(TLSFailure) -> Value {
-        func failure(_ reason: String) -> TLSFailure {
-            TLSFailure(.configuration, "\(what) cannot be read: \(reason)", at: source.location, hint: source.hint)
+        func failure(_ reason: String, hint: String? = nil) -> TLSFailure {
+            TLSFailure(.configuration, "\(what) cannot be read: \(reason)", at: source.location, hint: hint ?? source.hint)
         }
         var reason: String?
         if case .file(let path) = source.content {
@@ -66,16 +94,19 @@ public enum TLSContext {
             var information = stat()
             if stat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG { throw failure("it is not a regular file") }
         }
-        do { return try body(source.content) } catch { throw failure(reason ?? brief(error, source.content)) }
+        do { return try body(source.content) } catch {
+            if let reason { throw failure(reason) }
+            let problem = problem(source.content, kind)
+            throw failure(problem.reason, hint: problem.hint)
+        }
     }
 
-    /// The reason of an error, without the library's dump of its internals.
-    private static func brief(_ error: any Error, _ content: PEMSource.Content) -> String {
-        let holder = if case .file = content { "the file holds" } else { "there is" }
-        return switch error {
-        case NIOSSLError.failedToLoadCertificate: "\(holder) no PEM certificate"
-        case NIOSSLError.failedToLoadPrivateKey: "\(holder) no PEM key"
-        default: "\(error)"
+    private static func problem(_ content: PEMSource.Content, _ kind: PEMProblem.Kind) -> PEMProblem {
+        switch content {
+        case .file(let path):
+            // Empty if the file is gone by now; the next connection reads it again.
+            PEMProblem((try? ReadableFile.contents(of: path, upTo: PEMProblem.largest)) ?? [], kind, isFile: true)
+        case .bytes(let bytes): PEMProblem(bytes, kind, isFile: false)
         }
     }
 
@@ -90,36 +121,52 @@ public enum TLSContext {
     ) -> TLSFailure? {
         switch error {
         // Earlier messages of the server may be lost; only the end of the handshake is known then.
-        case NIOSSLError.handshakeFailed(.sslError([.eofDuringHandshake])):
+        case NIOSSLError.handshakeFailed(.sslError([.eofDuringHandshake])),
+            NIOSSLError.handshakeFailed(.sslError([.eofDuringAdditionalCertficiateChainValidation])),
+            NIOSSLError.handshakeFailed(.zeroReturn), NIOSSLError.handshakeFailed(.syscallError):
             TLSFailure(.disconnected, "\(options.subject) ended the TLS handshake", hint: hint)
-        case NIOSSLError.handshakeFailed(let error): handshakeFailure(complaint(error), options, certificate, hint)
+        case NIOSSLError.handshakeFailed(let error): failure(complaint(error), options, certificate, hint)
+        // The connection ended, as any connection can. TLS is not the reason.
+        case NIOSSLError.uncleanShutdown, NIOSSLError.shutdownFailed: nil
         // The server can still refuse the client certificate after a handshake of TLS 1.3.
-        case let error as BoringSSLError: handshakeFailure(complaint(error), options, certificate, hint)
-        case let error as NIOSSLError: TLSFailure(.disconnected, "TLS: \(error)")
+        case let error as BoringSSLError: failure(complaint(error), options, certificate, hint)
+        case is NIOSSLError, is NIOSSLExtraError: TLSFailure(.disconnected, ForeignError.reason(failed(options), error))
         default: nil
         }
     }
 
-    private static func handshakeFailure(
+    private static func failed(_ options: TLSOptions) -> String { "TLS with \(options.subject) failed" }
+
+    /// - Parameter complaint: BoringSSL's name for the error.
+    static func failure(
         _ complaint: String, _ options: TLSOptions, _ certificate: NIOSSLCertificate?, _ hint: String?
     ) -> TLSFailure {
-        switch complaint {
-        case "CERTIFICATE_VERIFY_FAILED":
-            if let certificate, certificate.notValidAfter < time(nil) {
-                return TLSFailure(.configuration, "\(options.subject)'s certificate has expired")
-            }
-            return TLSFailure(
-                .configuration, "\(options.subject)'s certificate is not signed by a trusted authority, or not valid now",
-                hint: options.hints.authority)
-        case "WRONG_VERSION_NUMBER":
-            return TLSFailure(.configuration, "\(options.subject) does not speak TLS at this point", hint: hint)
-        case let text where text.contains("_ALERT_") && ["CERTIFICATE", "UNKNOWN_CA"].contains(where: text.contains):
-            let reason =
-                options.certificate == nil
-                ? "\(options.subject) requires a client certificate" : "\(options.subject) does not accept the client certificate"
-            return TLSFailure(.denied, reason, hint: options.hints.certificate)
-        default: return TLSFailure(.disconnected, "TLS failed: \(complaint)")
+        if complaint == "CERTIFICATE_VERIFY_FAILED" { return distrust(options, certificate) }
+        guard let known = TLSComplaint(complaint, hasCertificate: options.certificate != nil) else {
+            return TLSFailure(.disconnected, ForeignError.reason(failed(options), words: complaint))
         }
+        let advice: String? =
+            switch known.advice {
+            case .plainText: hint
+            case .certificate: options.hints.certificate
+            case .text(let text): text
+            case nil: nil
+            }
+        return TLSFailure(known.kind, "\(options.subject) \(known.predicate)", hint: advice)
+    }
+
+    /// Why a certificate was not accepted. The library does not say it.
+    private static func distrust(_ options: TLSOptions, _ certificate: NIOSSLCertificate?) -> TLSFailure {
+        let subject = "\(options.subject)'s certificate"
+        let clock = "check this machine's clock: date"
+        if let certificate, certificate.notValidAfter < time(nil) {
+            return TLSFailure(.configuration, "\(subject) has expired", hint: "renew it on the server; if it is valid, " + clock)
+        }
+        if let certificate, certificate.notValidBefore > time(nil) {
+            return TLSFailure(.configuration, "\(subject) is not valid yet", hint: clock)
+        }
+        return TLSFailure(
+            .configuration, "\(subject) is not signed by a trusted authority, or not valid for a server now", hint: options.hints.authority)
     }
 
     /// The library's name for the error, such as `CERTIFICATE_VERIFY_FAILED`, from

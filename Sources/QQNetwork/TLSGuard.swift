@@ -44,8 +44,7 @@ public final class TLSGuard: Sendable {
     ) throws {
         found.withLock { $0 = nil }
         do {
-            let context = try TLSContext.make(options, protocols: protocols)
-            let tls = try NIOSSLClientHandler(context: context, serverHostname: CertificateNames.indication(expected))
+            let tls = try TLSContext.handler(options, for: expected, protocols: protocols)
             let pipeline = channel.pipeline.syncOperations
             try pipeline.addHandler(tls, position: position)
             try pipeline.addHandler(Check(self, tls, promise), position: .after(tls))

@@ -68,12 +68,19 @@ public enum BoundedYAML {
         case .scanner(_, let problem, let mark, _) where problem.hasPrefix(tooDeep),
             .parser(_, let problem, let mark, _) where problem.hasPrefix(tooDeep):
             Problem("its values are nested too deeply", line: mark.line)
-        // The texts of these problems are constants of the library.
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
-            Problem("not YAML: \(problem)", line: mark.line)
-        case .reader(let problem, _, _, _): Problem("not YAML: \(problem)")
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            notYAML(YAMLReason(problem, in: context?.text ?? ""), line: mark.line, beginning: context?.mark.line)
+        case .reader(let problem, let offset, _, let text):
+            notYAML(YAMLReason(problem, in: ""), line: offset.map { text.prefix($0).count(where: \.isNewline) + 1 })
+        case .dataCouldNotBeDecoded: Problem("it is not UTF-8 text")
+        case .memory: Problem("there is not enough memory to read it")
         case .duplicatedKeysInMapping(let keys, let context): Problem("a key is given twice", line: context.mark.line, keys: keys)
         default: Problem("not YAML")
         }
+    }
+
+    private static func notYAML(_ reason: YAMLReason, line: Int?, beginning: Int? = nil) -> Problem {
+        Problem("not YAML: \(reason.text)", line: reason.isAtBeginning ? beginning ?? line : line, hint: reason.hint)
     }
 }

@@ -36,7 +36,7 @@ import Testing
         }
         #expect(reason("no such thing") == "no such thing")
         #expect(!reason("\u{1b}[2Jgone").contains("\u{1b}"))
-        #expect(reason("").contains("the server answered"))
+        #expect(reason("") == "the server answered with INTERNAL and no reason")
     }
 
     @Test(
@@ -50,13 +50,62 @@ import Testing
             (
                 #"Failed to decode message resourceExhausted: "Message has exceeded the configured maximum payload size (max: 4, actual: 5)""#,
                 GRPCFailure.tooLarge
+            ), ("Channel is in a transient failure state and 'wait for ready' isn't enabled.", "not connected"),
+            ("The connection became unresponsive and was closed because the keepalive timeout fired.", "the server has fallen silent"),
+            ("Unexpected non-200 HTTP Status Code (502 Bad Gateway).", "the server answers with HTTP status 502, not as a gRPC server"),
+            ("HTTP Status Code is missing.", GRPCFailure.notGRPC), ("Missing content-type header", GRPCFailure.notGRPC),
+            ("No 'grpc-status' value in trailers", GRPCFailure.notGRPC), ("Invalid 'grpc-status' in trailers (abc)", GRPCFailure.notGRPC),
+            ("Server sent a DATA frame before sending initial metadata.", GRPCFailure.notGRPC),
+            (
+                "Server sent EOS alongside a data frame, but server is only allowed to close by sending status and trailers.",
+                GRPCFailure.notGRPC
+            ),
+            (
+                "The server picked a compression algorithm ('snappy') the client does not know about.",
+                "the server's answer is compressed in a way that qq does not know"
             ),
         ])
     func ownWords(library: String, own: String) {
         for code in [RPCError.Code.unavailable, .internalError] {
             let failure = GRPCFailure(RPCError(code: code, message: library), at: "h", wasSent: true, tls: nil)
-            #expect(failure.reason == own)
+            #expect(failure.reason == own && failure.isInOurWords)
         }
+    }
+
+    @Test("an error of the library that is not known is told by its cause, or after words of ours") func unknownWords() {
+        struct Cause: Error {}
+        func failure(_ error: RPCError) -> GRPCFailure { GRPCFailure(error, at: "h", wasSent: true, tls: nil) }
+        let unknown = failure(RPCError(code: .internalError, message: "Invalid state", cause: Cause()))
+        #expect(unknown.reason == "the connection failed (library: Invalid state)" && unknown.isInOurWords)
+        let empty = failure(RPCError(code: .unknown, message: "", cause: Cause()))
+        #expect(empty.reason.hasPrefix("the connection failed (library: ") && empty.isInOurWords)
+        let server = failure(RPCError(code: .internalError, message: "the store has failed"))
+        #expect(server.reason == "the store has failed" && !server.isInOurWords)
+    }
+
+    @Test("a server with TLS that ends the connection is not said to need TLS") func overTLS() {
+        let error = RPCError(
+            code: .unavailable,
+            message: "The server accepted the TCP connection but closed the connection before completing the HTTP/2 connection preface.")
+        let plain = GRPCFailure(error, at: "h", wasSent: false, tls: nil)
+        #expect(plain.reason == GRPCFailure.noAnswer && plain.told("x", isChange: false).hint?.contains("With TLS") == true)
+        let secure = GRPCFailure(error, at: "h", wasSent: false, tls: nil, isOverTLS: true)
+        #expect(secure.reason == GRPCFailure.noAnswer && secure.told("x", isChange: false).hint?.contains("With TLS") == false)
+    }
+
+    @Test("a request that was sent is uncertain if TLS fails after that, and is not if the client certificate is refused") func tls() {
+        func failure(_ kind: TLSFailure.Kind, isProven: Bool = false) -> GRPCFailure {
+            GRPCFailure(
+                RPCError(code: .unavailable, message: "Stream unexpectedly closed."), at: "h", wasSent: true,
+                tls: TLSFailure(kind, "words"),
+                isProven: isProven)
+        }
+        for kind in [TLSFailure.Kind.disconnected, .configuration] {
+            #expect(failure(kind).wasSent && !failure(kind).isAnswer && failure(kind).told("x", isChange: true).isUncertain, "\(kind)")
+        }
+        #expect(!failure(.denied).wasSent && !failure(.denied).told("x", isChange: true).isUncertain)
+        // The refusal can be that of a new connection, and the request can have been sent over the one before.
+        #expect(failure(.denied, isProven: true).told("x", isChange: true).isUncertain)
     }
 
     @Test("a request is not uncertain if the server refused its stream, but is if the stream ended without a status") func streams() {

@@ -78,6 +78,31 @@ import Testing
         }
     }
 
+    @Test("a request that was sent over TLS counts as sent if the connection is cut, and is not made again", arguments: [false, true])
+    func cut(reset: Bool) async throws {
+        try await inSandbox { box in
+            let certificates = try await Certificates(in: box)
+            var settings = GRPCServerSettings()
+            settings.tls = .init(certificates, verifiesClients: false)
+            let server = try await TestServer(settings, in: box) { text, context in
+                if text == "change" { try await context.neverAnswer() }
+                return text
+            }
+            // Cuts without the end that TLS prescribes, as a server that is killed does.
+            let proxy = try Proxy(to: UInt16(server.port), in: box)
+            let endpoint = GRPCEndpoint.of(Int(proxy.port), host: "localhost", options(certificates))
+            #expect(try await endpoint.ask("first") == "first")
+            async let answer = endpoint.failure("change", isRepeatable: false)
+            try await waitUntil("it was received") { server.questions.contains("change") }
+            proxy.cut(reset: reset)
+            let failure = try #require(await answer)
+            #expect(failure.code == .unavailable && failure.wasSent && !failure.isAnswer && failure.tls == nil, "\(failure)")
+            #expect(failure.told("cannot x", isChange: true).isUncertain && !failure.reason.contains("library"), "\(failure)")
+            #expect(server.questions == ["first", "change"])
+            endpoint.close()
+        }
+    }
+
     @Test("a server without TLS is reported as such") func plain() async throws {
         try await inSandbox { box in
             let certificates = try await Certificates(in: box)

@@ -307,6 +307,26 @@ import Testing
         }
     }
 
+    @Test(arguments: [Version.plain, .http1])
+    func `an answer that the server breaks off is told as that, not as another protocol's`(version: Version) async throws {
+        try await withFixture(version) { fixture in
+            let server = try await fixture.server { _ in .cutAnswer }
+            let failure = try #require(await fixture.endpoint(server.port).failure("/x", isRepeatable: false))
+            #expect(failure.reason.hasPrefix("the server ended the connection"), "\(failure)")
+            #expect(failure.kind == .disconnected && failure.wasSent, "\(failure)")
+            if version == .plain { #expect(failure.reason == "the server ended the connection before its answer was complete") }
+        }
+    }
+
+    @Test func `the hint about TLS is the one of the settings`() async throws {
+        try await withFixture(.plain) { fixture in
+            let server = try await fixture.server { _ in .cut }
+            let endpoint = fixture.endpoint(server.port) { $0.tlsHint = "With TLS, it is secure://" }
+            let failure = try #require(await endpoint.failure("/x"))
+            #expect(failure.hint == "is that the right port? With TLS, it is secure://", "\(failure)")
+        }
+    }
+
     @Test func `a request that the server refuses unprocessed goes over a new connection, repeatable or not`() async throws {
         try await withFixture(.http2) { fixture in
             for reply in [TestReply.reset(.refusedStream), .goAwayBefore] {

@@ -153,6 +153,7 @@ final class TestProxy: Sendable {
             let strangers = try await Certificates(in: fixture.box, name: "strangers")
             let untrusted = try #require(await endpoint("localhost", trusting: strangers.authority).failure("/y"))
             #expect(untrusted.reason.hasPrefix("the proxy's certificate is not signed by a trusted authority"), "\(untrusted)")
+            #expect(untrusted.endpoint.hasSuffix(":\(proxy.port)"), "\(untrusted)")
             #expect(server.targets == ["/x"] && proxy.words.count == 1)
         }
     }

@@ -33,6 +33,8 @@ enum TestReply: Sendable {
     case silence
     /// Ends the connection.
     case cut
+    /// Ends the connection in the middle of the answer (HTTP/1.1), or before it (HTTP/2).
+    case cutAnswer
     /// Ends the stream with this code (HTTP/2).
     case reset(HTTP2ErrorCode)
     /// Ends the connection for later requests, and answers this one (HTTP/2).
@@ -252,6 +254,10 @@ private final class HTTP1Handler: ChannelInboundHandler {
             begin(200, largeFields + [("content-length", "0")])
             end()
         case .silence: break
+        case .cutAnswer:
+            begin(200, [("content-length", "100")])
+            write("part")
+            channel.close(promise: nil)
         case .cut, .reset, .goAwayAndAnswer, .goAwayBefore: channel.close(promise: nil)
         }
     }
@@ -365,7 +371,7 @@ private final class HTTP2Handler: ChannelInboundHandler {
             // The library keeps what the windows do not allow yet.
             pump(id, count)
         case .silence: break
-        case .cut: channel.close(promise: nil)
+        case .cut, .cutAnswer: channel.close(promise: nil)
         case .reset(let code): write(id, .rstStream(code))
         case .goAwayAndAnswer(let text):
             goAway(last: id)

@@ -65,9 +65,10 @@ struct Recording: Sendable {
         let json: JSONValue
         do { json = try JSONValue.parse(line) } catch { throw Invalid(reason: "not JSON: \(error.reason)", isNoJSON: true) }
         let time: WallTime
-        do { time = try WallTime.parse(rfc3339: try text("time", of: json)) } catch let error as WallTime.Invalid {
+        let written = try text("time", of: json)
+        do throws(WallTime.Invalid) { time = try WallTime.parse(rfc3339: written) } catch {
             throw Invalid(reason: "time \(error.reason)")
-        } catch { throw (error as? Invalid) ?? Invalid(reason: "\(error)") }
+        }
         let word = try text("event", of: json)
         let server = try text("server", of: json)
         if let kind = ConnectionEvent.Kind(rawValue: word) {

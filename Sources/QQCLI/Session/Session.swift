@@ -264,7 +264,8 @@ final class Session: Sendable {
             return error.exitCode
         case is CancellationError: return ExitCode.signal(SIGINT)
         default:
-            messages.error(CoordinationError(.unavailable, "cannot continue", because: "\(error)"))
+            messages.error(
+                CoordinationError(.unavailable, "cannot continue", because: ForeignError.reason("an error that qq does not know", error)))
             return ExitCode.unavailable
         }
     }

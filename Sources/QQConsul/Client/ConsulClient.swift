@@ -23,6 +23,7 @@ final class ConsulClient: ConsulCalling {
         var settings = HTTPSettings()
         settings.tls = access.tls
         settings.plainTextHint = "without TLS, the server's URL begins with consul://"
+        settings.tlsHint = "With TLS, the server's URL begins with consuls://"
         agents = access.agents.map { HTTPEndpoint($0, settings, clock: clock) }
         endpoints = access.agents.map(\.endpoint)
         token = TokenSource(access.token)

@@ -10,17 +10,18 @@ extension EtcdFailure {
         if let tls = failure.tls {
             let meaning: Meaning =
                 switch tls.kind {
+                case _ where failure.wasSent: .mayHaveBeenApplied
                 case .configuration: .configuration
                 case .denied: .denied
                 case .disconnected: .unavailable
                 }
-            self.init(meaning, tls.reason, at: failure.endpoint, hint: tls.hint)
+            self.init(meaning, tls.reason, at: failure.endpoint, wasSent: failure.wasSent, hint: tls.hint)
             return
         }
         let (meaning, reason) = failure.isAnswer && failure.wasSent ? Self.meaning(of: failure) : Self.silence(failure)
         self.init(
             meaning, reason, at: failure.endpoint, wasSent: failure.wasSent,
-            hint: failure.message == GRPCFailure.noAnswer
+            hint: failure.message == GRPCFailure.noAnswer && !failure.isOverTLS
                 ? "is that the right server, and the right port? With TLS, its URL begins with etcds://"
                 : meaning == .unavailable ? ConnectFailure.hint(failure.message) : Self.hint(meaning))
     }
@@ -53,7 +54,11 @@ extension EtcdFailure {
         case .invalidArgument, .outOfRange, .failedPrecondition: (.ours, "the server rejects the request: \(failure.reason)")
         case .notFound, .alreadyExists: (.ours, "the server rejects the request: \(failure.reason)")
         // Unknown texts prove nothing: the answer itself can be too large, or not be decodable.
-        default: (.mayHaveBeenApplied, "the server answers with an error: \(failure.reason)")
+        default:
+            (
+                .mayHaveBeenApplied,
+                failure.isInOurWords || failure.message.isEmpty ? failure.reason : "the server answers with an error: \(failure.reason)"
+            )
         }
     }
 

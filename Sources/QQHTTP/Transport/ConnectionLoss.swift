@@ -12,8 +12,12 @@ enum HTTPLimits {
 
 /// Why a connection has ended.
 struct ConnectionLoss {
+    /// The hint for a server that speaks TLS although it should not.
+    private let tlsHint: String
     private var error: (any Error)?
     private var failure: TLSFailure?
+
+    init(tlsHint: String) { self.tlsHint = tlsHint }
 
     /// Notes the first error; the others are its consequences.
     mutating func note(_ error: any Error, _ tls: TLSGuard?) {
@@ -25,6 +29,8 @@ struct ConnectionLoss {
     /// How the peer broke the protocol; nil if it did not.
     private var offence: String? {
         switch error {
+        // The connection ended in the middle of the answer.
+        case let error as HTTPParserError where error == .invalidEOFState: nil
         case let error as HTTPParserError:
             error == .headerOverflow ? "the head of the server's answer has more than \(HTTPLimits.head) bytes" : HTTPLimits.notHTTP
         // The library does not tell these apart.
@@ -61,13 +67,14 @@ struct ConnectionLoss {
 
     /// Servers with TLS end connections that begin in plain text.
     private func hint(isProven: Bool, _ tls: TLSGuard?) -> String? {
-        tls == nil && !isProven ? "is that the right port? With TLS, the server's URL begins with https://" : nil
+        tls == nil && !isProven ? "is that the right port? " + tlsHint : nil
     }
 
     private func reason(isProven: Bool) -> String {
         switch error {
         case let error as IOError: ConnectFailure.reason(error)
         case let error as HTTP2Silence: error.description
+        case let error as HTTPParserError where error == .invalidEOFState: "the server ended the connection before its answer was complete"
         case is BoringSSLError: failure?.reason ?? "TLS failed"
         default: isProven ? "the server ended the connection" : "the server ended the connection without an answer"
         }

@@ -107,10 +107,10 @@ final class ConnectionPool: @unchecked Sendable {
         attempts.append(attempt)
         attempt.start { [self] channel, isHTTP2, tls in
             isHTTP2
-                ? HTTP2Connection.start(channel, tls, self, keepalive: connector.settings.keepalive).map {
-                    $0 as any HTTPConnection & Sendable
+                ? HTTP2Connection.start(channel, tls, self, connector.settings).map { $0 as any HTTPConnection & Sendable }
+                : channel.eventLoop.makeCompletedFuture {
+                    try HTTP1Connection.start(channel, tls, self, tlsHint: connector.settings.tlsHint)
                 }
-                : channel.eventLoop.makeCompletedFuture { try HTTP1Connection.start(channel, tls, self) }
         } completion: { [self] result in
             attempts.removeAll { $0 === attempt }
             switch result {

@@ -34,7 +34,13 @@ struct Connector: Sendable {
             proxy.scheme == .socks5 ? SOCKSHandshake(server, proxy.login) : ConnectHandshake(server, proxy.login)
         guard proxy.scheme == .https else { return ProxyHandler.run(handshake, on: channel) }
         let tls = TLSGuard(proxyOptions, host: proxy.host, protocols: [], hint: "without TLS, the proxy's URL begins with http://")
-        return tls.handshake(channel).flatMap { _ in ProxyHandler.run(handshake, on: channel) }
+        return tls.handshake(channel)
+            .flatMapErrorThrowing { error in
+                guard var failure = error as? TLSFailure else { throw error }
+                failure.location = failure.location ?? proxy.description
+                throw failure
+            }
+            .flatMap { _ in ProxyHandler.run(handshake, on: channel) }
     }
 
     /// The proxy may have its certificate from an authority of the system's, or the server's. It is not shown the client certificate.

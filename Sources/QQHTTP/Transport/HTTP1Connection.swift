@@ -18,25 +18,26 @@ final class HTTP1Connection: ChannelInboundHandler, HTTPConnection, @unchecked S
     private var keepsAlive = true
     private var isWritten = true
     private var idleSince = NIODeadline.now()
-    private var loss = ConnectionLoss()
+    private var loss: ConnectionLoss
     private(set) var isProven = false
     private(set) var reads: UInt64 = 0
 
     /// Idle time after which a connection is not used any more: the server, or something on the way, might be about to end it.
     private static let maximumIdle = TimeAmount.seconds(30)
 
-    private init(_ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool) {
+    private init(_ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool, tlsHint: String) {
         self.channel = channel
         self.tls = tls
         self.pool = pool
+        loss = ConnectionLoss(tlsHint: tlsHint)
     }
 
     /// Makes a connection of a channel.
-    static func start(_ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool) throws -> HTTP1Connection {
+    static func start(_ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool, tlsHint: String) throws -> HTTP1Connection {
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = HTTPLimits.head
         limits.maxHeaderListSize = HTTPLimits.head
-        let connection = HTTP1Connection(channel, tls, pool)
+        let connection = HTTP1Connection(channel, tls, pool, tlsHint: tlsHint)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(HTTPRequestEncoder())
         try pipeline.addHandler(ByteToMessageHandler(HTTPResponseDecoder(limitConfiguration: limits)))

@@ -32,7 +32,7 @@ final class HTTP2Connection: ChannelInboundHandler, HTTPConnection, @unchecked S
     private var isFlushDue = false
     /// The exchange whose request is being written.
     private var writing: Exchange?
-    private var loss = ConnectionLoss()
+    private var loss: ConnectionLoss
     private var pinged: UInt64?
     private(set) var isProven = false
     private(set) var reads: UInt64 = 0
@@ -42,27 +42,29 @@ final class HTTP2Connection: ChannelInboundHandler, HTTPConnection, @unchecked S
     private static let lastStream = Int(Int32.max) - 2
 
     private init(
-        _ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool, keepalive: TimeAmount, _ ready: EventLoopPromise<HTTP2Connection>
+        _ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool, _ settings: HTTPSettings,
+        _ ready: EventLoopPromise<HTTP2Connection>
     ) {
         self.channel = channel
         self.tls = tls
         self.pool = pool
-        self.keepalive = keepalive
+        keepalive = TimeAmount(settings.keepalive)
+        loss = ConnectionLoss(tlsHint: settings.tlsHint)
         self.ready = ready
     }
 
     /// Makes a connection of a channel, once the server's settings have come: a server with TLS 1.3 can refuse a client certificate until then.
     static func start(
-        _ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool, keepalive: Duration
+        _ channel: any Channel, _ tls: TLSGuard?, _ pool: ConnectionPool, _ settings: HTTPSettings
     ) -> EventLoopFuture<HTTP2Connection> {
         let ready = channel.eventLoop.makePromise(of: HTTP2Connection.self)
-        let settings = [
+        let initial = [
             HTTP2Setting(parameter: .enablePush, value: 0), HTTP2Setting(parameter: .maxHeaderListSize, value: HTTPLimits.head),
         ]
-        let connection = HTTP2Connection(channel, tls, pool, keepalive: TimeAmount(keepalive), ready)
+        let connection = HTTP2Connection(channel, tls, pool, settings, ready)
         do {
             let pipeline = channel.pipeline.syncOperations
-            try pipeline.addHandler(NIOHTTP2Handler(mode: .client, initialSettings: settings))
+            try pipeline.addHandler(NIOHTTP2Handler(mode: .client, initialSettings: initial))
             try pipeline.addHandler(connection)
         } catch { ready.fail(error) }
         return ready.futureResult

@@ -259,7 +259,8 @@ private struct Met: CustomTestStringConvertible {
             try await checkAll(
                 "contexts:\n  a:\n    ttl: 5\n",
                 [Met("context list", 78, "'ttl': not a duration", at: path + ", line 3", hint: "such as 500ms")])
-            try await checkAll("contexts: {a: {server: \"x\n", [Met("context list", 78, "not YAML", at: path + ", line 2", hint: nil)])
+            try await checkAll(
+                "contexts: {a: {server: \"x\n", [Met("context list", 78, "no closing quote", at: path + ", line 1", hint: nil)])
             try await checkAll(
                 "contexts:\n  a: {server: 'nats://u:s3cret@h'}\n",
                 [Met("context list", 78, "it holds a secret", at: path + ", line 2", hint: "--creds FILE")])

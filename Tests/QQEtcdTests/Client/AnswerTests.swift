@@ -1,6 +1,7 @@
 import GRPCCore
 import QQCore
 import QQGRPC
+import QQNetwork
 import Testing
 
 @testable import QQEtcd
@@ -48,6 +49,25 @@ import Testing
         (.resourceExhausted, "something new", .mayHaveBeenApplied),
         (.dataLoss, "something new", .mayHaveBeenApplied),
     ]
+
+    @Test("a request that was sent might have been carried out if TLS fails after that")
+    func tls() {
+        for kind in [TLSFailure.Kind.disconnected, .configuration, .denied] {
+            func failure(wasSent: Bool) -> EtcdFailure {
+                EtcdFailure(GRPCFailure(.unavailable, "w", at: "h", wasSent: wasSent, isAnswer: false, tls: TLSFailure(kind, "w")))
+            }
+            #expect(failure(wasSent: true).meaning == .mayHaveBeenApplied && failure(wasSent: true).wasSent, "\(kind)")
+            #expect(failure(wasSent: false).meaning != .mayHaveBeenApplied && !failure(wasSent: false).wasSent, "\(kind)")
+        }
+    }
+
+    @Test("only words of the server are told as its words")
+    func ownWords() {
+        var failure = GRPCFailure(.dataLoss, "the server's answer cannot be decoded", at: "h", wasSent: true)
+        #expect(EtcdFailure(failure).reason == "the server answers with an error: the server's answer cannot be decoded")
+        failure.isInOurWords = true
+        #expect(EtcdFailure(failure).reason == "the server's answer cannot be decoded")
+    }
 
     @Test("each recorded answer has its meaning, with a reason that does not repeat the server's text", arguments: recorded.indices)
     func meanings(_ index: Int) {

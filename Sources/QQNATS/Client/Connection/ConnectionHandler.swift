@@ -121,13 +121,12 @@ final class ConnectionHandler: ChannelInboundHandler {
         // Anyone on the network path could have inserted these bytes, and they would count as received through TLS.
         guard parser.isEmpty else { throw NATSError(.malformed, "the server sent data out of turn, before TLS began") }
         do {
-            let security = try TLSContext.make(options.tls.files)
-            let handler = try NIOSSLClientHandler(context: security, serverHostname: CertificateNames.indication(expectedNames))
+            let handler = try TLSContext.handler(options.tls.files, for: expectedNames)
             try context.pipeline.syncOperations.addHandler(handler, position: .first)
             tls = handler
         } catch let error as TLSFailure {
             throw NATSError(error)
-        } catch { throw NATSError(.configuration, "TLS cannot be set up: \(error)") }
+        } catch { throw NATSError(.configuration, ForeignError.reason("TLS cannot be set up", error)) }
     }
 
     /// Names of which the server's certificate must have at least one. A server that another server announced by address might have a certificate for the
