@@ -31,7 +31,8 @@ import Testing
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "first")
             let listener = try listener(in: box)
-            let run = try box.start([Sandbox.binary] + words + ["--id", "second"] + command, environment: ["NOTIFY_SOCKET": listener.address])
+            let run = try box.start(
+                [Sandbox.binary] + words + ["--id", "second"] + command, environment: ["NOTIFY_SOCKET": listener.address])
             try await wait(for: "STATUS=waiting for x, held by first since 20", from: listener, run)
             #expect(listener.lines.contains("READY=1"))
             try await holder.terminate()
@@ -98,7 +99,9 @@ import Testing
 
     // MARK: A service of which qq is not the main process
 
-    @Test("a script of a service runs qq: nothing is sent, and the command and hooks see the variables", arguments: [[], ["--notify=command"]])
+    @Test(
+        "a script of a service runs qq: nothing is sent, and the command and hooks see the variables",
+        arguments: [[], ["--notify=command"]])
     func foreign(flags: [String]) async throws {
         try await inSandbox { box in
             let listener = try listener(in: box)

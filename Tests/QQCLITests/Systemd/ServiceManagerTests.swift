@@ -52,7 +52,8 @@ import Testing
     @Test(
         "keepalive and acquire with a command report; keepalive --once and acquire without a command do not",
         arguments: [
-            ("acquire x", false), ("acquire x --wait", false), ("acquire x -- true", true), ("acquire x --wait -- true", true), ("keepalive x", true), ("keepalive x --once", false),
+            ("acquire x", false), ("acquire x --wait", false), ("acquire x -- true", true), ("acquire x --wait -- true", true),
+            ("keepalive x", true), ("keepalive x --once", false),
             ("watch x", false),
             ("status x", false),
         ])
