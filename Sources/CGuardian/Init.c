@@ -36,6 +36,8 @@ static void be_init(pid_t qq, const sigset_t *all) {
     // A reader of the output must see the end of file as soon as the command closes it.
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd <= 2 && null >= 0; fd++) dup2(null, fd);
+    // The signal of a child of an earlier program of this process that ended before signals were blocked is lost.
+    reap(qq);
     for (;;) {
         siginfo_t signal;
         if (sigwaitinfo(all, &signal) < 0) continue;

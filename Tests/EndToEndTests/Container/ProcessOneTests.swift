@@ -48,8 +48,9 @@ struct ProcessOneTests {
     func orphans() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x")
+            // One ends while qq begins, and the others later.
             let qq = try box.startAsProcessOne(
-                "(sleep 0.1 &); sleep 0.1 & exec \"$QQ\" acquire x --wait -- sh -c 'echo runs; exec sleep 600'")
+                "(sleep 0.1 &); sleep 0.1 & true & exec \"$QQ\" acquire x --wait -- sh -c 'echo runs; exec sleep 600'")
             try await box.waitForQueue(qq)
             let first = try await qq.initProcess()
             try await waitUntil("only qq is left: \(children(of: first.pid))") { children(of: first.pid).count == 1 }

@@ -20,7 +20,7 @@ import Testing
     @Test("messages have a priority, and neither a time nor colours") func messages() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "first")
-            let run = try start(["acquire", "x", "-v", "--color=always", "--wait=100ms", "--", "true"], in: box, journal: "err")
+            let run = try start(["acquire", "x", "-v", "--color=always", "--wait=5s", "--", "true"], in: box, journal: "err")
             #expect(try await run.finish().code == 75)
             let lines = box.read("err").split(separator: "\n").map(String.init)
             #expect(lines.contains { $0.hasPrefix("<7>qq: waiting for x, held by first") }, "\(lines)")
@@ -83,7 +83,7 @@ import Testing
     @Test("a stream that is redirected away from the journal is written as elsewhere") func redirected() async throws {
         try await inSandbox { box in
             let holder = try await box.hold("x", "--id", "first")
-            let run = try start(["acquire", "x", "-v", "--wait=100ms", "--", "true"], in: box, journal: "out")
+            let run = try start(["acquire", "x", "-v", "--wait=5s", "--", "true"], in: box, journal: "out")
             #expect(try await run.finish().code == 75)
             let lines = box.read("err").split(separator: "\n")
             #expect(lines.allSatisfy { $0.hasPrefix("qq: ") }, "\(lines)")
