@@ -57,7 +57,7 @@ struct DocumentShell {
             ("file:///mnt/shared/qq", box.server), ("/etc/cluster.json", box.path("cluster.json")),
             // Another test, or program, might listen at a fixed port.
             ("10.0.0.5:80", "127.0.0.1:80"), (":8080 ", ":0 "), (":8080\n", ":0\n"), (":8008 ", ":0 "),
-            ("unix:/run/qq/", "unix:" + box.path("run/")),
+            ("unix:/run/qq-listen/", "unix:" + box.path("run/")),
             ("/var/lib/node_exporter/", box.path("metrics/")), ("/usr/local/bin/", ""), ("/usr/local/sbin/", ""), ("4711", "\(getpid())"),
         ]
         // Contexts that pages take for granted.
