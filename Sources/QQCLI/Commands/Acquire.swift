@@ -56,7 +56,6 @@ extension Setup {
             group.addTask {
                 let outcome = await driver.run { event, _ in
                     follow(event)
-                    serve(event, of: name, as: identity)
                     report(event, of: name, as: identity)
                     if case .elected(let grant) = event { elected.yield(grant) }
                 }
