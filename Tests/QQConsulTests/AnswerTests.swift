@@ -34,7 +34,8 @@ import Testing
         ("Permission denied", .denied), ("ACL not found", .denied), ("No cluster leader", .unavailable),
         ("leadership lost while committing log", .uncertain), ("failed to get conn", .unavailable), ("EOF", .uncertain),
         ("stream closed", .uncertain), ("Session TTL", .refused), ("invalid session", .refused), ("missing session", .refused),
-        ("Invalid Behavior", .refused), ("Missing ", .refused), ("failed session lookup", .refused), ("Request decode failed", .refused),
+        ("Invalid Behavior", .refused), ("Missing node registration", .unavailable), ("Missing check", .refused),
+        ("failed session lookup", .refused), ("Request decode failed", .refused),
         ("Conflicting flags", .refused), ("too many operations", .refused), ("too large", .refused), ("Invalid index", .refused),
         ("Cannot specify", .refused), ("Client sent an HTTP request", .refused),
     ]
@@ -132,5 +133,12 @@ import Testing
         #expect(!(try told(500, "leadership lost while committing log", isChange: false).isUncertain))
         let leaderless = try told(500, "No cluster leader")
         #expect(!leaderless.isUncertain && leaderless.isTransient)
+    }
+
+    @Test(arguments: ["Missing node registration", "Missing check 'serfHealth' registration"])
+    func `an agent that has just started, and is not registered yet, is waited for`(text: String) throws {
+        let error = try told(500, text)
+        #expect(error.kind == .unavailable && error.isTransient && !error.isUncertain)
+        #expect(error.reason == "the agent has not registered its node with the cluster yet")
     }
 }

@@ -79,7 +79,7 @@ struct ConsulFailure: Error, Sendable, Hashable {
         case 500...:
             if says("Permission denied") || says("ACL not found") { return .denied }
             if says("No cluster leader") || says("No known Consul servers") || says("getting client") || says("failed to get conn")
-                || says("rate limit")
+                || says("rate limit") || isUnregistered(text)
             {
                 return .unavailable
             }
@@ -91,9 +91,15 @@ struct ConsulFailure: Error, Sendable, Hashable {
 
     /// The beginnings of errors by which 1.8 refuses a request with status 500.
     private static let refusals = [
-        "Invalid Session TTL", "Session TTL", "invalid session", "missing session", "Invalid Behavior", "Missing node registration",
-        "Missing check", "failed session lookup",
+        "Invalid Session TTL", "Session TTL", "invalid session", "missing session", "Invalid Behavior", "Missing check",
+        "failed session lookup",
     ]
+
+    /// Whether a session is refused because the cluster does not know the agent's node or its health check yet. An agent that has just started registers
+    /// both within seconds, and a session of ours names no others.
+    private static func isUnregistered(_ text: String) -> Bool {
+        text.contains("Missing node registration") || text.contains("Missing check 'serfHealth' registration")
+    }
 
     /// The failure as an error for the user.
     /// - Parameters:
@@ -126,6 +132,7 @@ struct ConsulFailure: Error, Sendable, Hashable {
 
     private var shown: String {
         if message.isEmpty { return "the agent answers with HTTP status \(status.map { String($0) } ?? "?")" }
+        if Self.isUnregistered(message) { return "the agent has not registered its node with the cluster yet" }
         return message.contains("No cluster leader") ? "the cluster has no leader" : message
     }
 }

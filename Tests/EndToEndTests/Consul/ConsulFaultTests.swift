@@ -93,4 +93,17 @@ enum LostAnswer: String, CaseIterable, CustomTestStringConvertible {
             #expect(consul.store.sessions == [])
         }
     }
+
+    @Test("--wait waits for an agent that has just started, and is not registered yet") func unregistered() async throws {
+        try await onConsul { consul in
+            consul.store.fail([.create], times: nil, with: .status(500, "Missing node registration"))
+            let once = try await consul.run("acquire", "x", "--id", "q", "--retries", "0", "--", "true")
+            #expect(once.ending == .exited(69) && once.errors.contains("has not registered its node"), "\(once.errors)")
+            let waiter = try consul.qq("acquire", "x", "--id", "q", "--wait", "--", "true")
+            try await waitUntil("it tells of the outage: \(waiter.errors)") { waiter.errors.contains("has not registered its node") }
+            consul.store.clearFaults()
+            let run = try await waiter.finish()
+            #expect(run.ending == .exited(0), "\(run.errors)")
+        }
+    }
 }
