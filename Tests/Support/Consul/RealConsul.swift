@@ -26,7 +26,7 @@ public final class RealConsul: Sendable {
     public var pid: pid_t { child.withLock(\.pid) }
     public var isRunning: Bool { child.withLock(\.isRunning) }
 
-    /// Starts it, and waits for a leader.
+    /// Starts it, and waits until it can make sessions.
     /// - Parameter keeping: whether it keeps its data over restarts.
     public static func start(keeping: Bool = false, in sandbox: Sandbox) async throws -> RealConsul {
         guard let program = ConsulProgram.path else { throw CannotStart(ConsulProgram.missing) }
@@ -34,7 +34,7 @@ public final class RealConsul: Sendable {
         // Another process can take one of the free ports before the program has it.
         for attempt in 1...5 {
             let server = try RealConsul(program, "consul-\(attempt)", keeping: keeping, in: sandbox)
-            if try await server.hasLeader() { return server }
+            if try await server.serves() { return server }
             last = readText(server.log)
             server.kill()
         }
@@ -66,10 +66,13 @@ public final class RealConsul: Sendable {
         return child
     }
 
-    private func hasLeader() async throws -> Bool {
-        try await waitFor("a leader of consul") {
+    /// Waits until it has a leader, and until that leader has registered the node with its health check, some time later: before that it refuses
+    /// sessions ("Missing node registration").
+    private func serves() async throws -> Bool {
+        try await waitFor("a leader of consul, and its node") {
             guard isRunning else { return false }
             guard let answer = try? httpGet(port, "/v1/status/leader"), answer.body.count > 2 else { return nil }
+            guard let checks = try? httpGet(port, "/v1/health/node/server1"), String(decoding: checks.body, as: UTF8.self).contains("serfHealth") else { return nil }
             return true
         }
     }
@@ -84,12 +87,12 @@ public final class RealConsul: Sendable {
         while child.isRunning { usleep(200) }
     }
 
-    /// Kills it, and starts it with the same ports and data. Waits for a leader.
+    /// Kills it, and starts it with the same ports and data. Waits until it serves.
     public func restart() async throws {
         kill()
         let started = try Self.launch(words, log, in: sandbox)
         child.withLock { $0 = started }
-        guard try await hasLeader() else { throw CannotStart("consul has ended: \(readText(log).suffix(2000))") }
+        guard try await serves() else { throw CannotStart("consul has ended: \(readText(log).suffix(2000))") }
     }
 
     /// Sends SIGSTOP: connections stay open, and nothing more arrives on them.
