@@ -66,8 +66,9 @@ struct KillTests {
             holder.child.signal(SIGKILL)
             try await holder.child.wait()
             let next = try await box.run(
-                "acquire", "x", "--wait", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(120))
-            #expect(next.ending == .exited(0) || next.ending == .exited(69))
+                "acquire", "x", "--wait=60s", "--", Sandbox.stamp, box.path("stamps"), "--for", "50", within: .seconds(120))
+            // On a busy machine the processes can fork faster than they are ended.
+            #expect(next.ending == .exited(0) || next.ending == .exited(75), "\(next.errors)")
             #expect(box.stamps().violations.isEmpty)
             // Processes that remain after a refusal are not checked.
             _ = await box.close()
