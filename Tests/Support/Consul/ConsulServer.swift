@@ -124,7 +124,10 @@ public final class ConsulServer: Sendable {
 
     private var all: [NIOLoopBound<ConsulConnection>] { state.withLock { Array($0.connections.values) } }
 
-    private func closeListener() async { try? await takeListener()?.close() }
+    private func closeListener() async {
+        try? await takeListener()?.close()
+        await Socket.waitUntilRefused(port)
+    }
 
     private func end() {
         takeListener()?.close(promise: nil)

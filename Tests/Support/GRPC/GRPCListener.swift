@@ -78,7 +78,10 @@ final class GRPCListener: Sendable {
     }
 
     /// Closes all channels immediately, as the kernel does for a process that is killed. Then the port refuses connections.
-    func kill() async { await end()?.value }
+    func kill() async {
+        await end()?.value
+        await Socket.waitUntilRefused(port)
+    }
 
     /// Starts to close all channels.
     /// - Returns: a task that ends when all channels are closed.

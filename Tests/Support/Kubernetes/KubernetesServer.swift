@@ -152,6 +152,7 @@ public final class KubernetesServer: Sendable {
         }
         ticking?.cancel()
         try? await listening?.close()
+        await Socket.waitUntilRefused(port)
     }
 
     private func closed() async { try? await waitUntil("closed connections", within: .seconds(30)) { openConnections == 0 } }

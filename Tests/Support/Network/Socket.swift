@@ -50,6 +50,16 @@ public enum Socket {
         return descriptor
     }
 
+    /// Waits until a port that is no longer listened on refuses connections. A process that was just being started when the listening socket was closed has
+    /// a copy of it until it executes its program, and connections are accepted and reset until then.
+    public static func waitUntilRefused(_ port: UInt16) async {
+        try? await waitUntil("port \(port) refuses connections", within: .seconds(30)) {
+            guard let descriptor = try? connect(port) else { return true }
+            close(descriptor)
+            return false
+        }
+    }
+
     /// Connects to a Unix socket.
     public static func connect(unix path: String) throws -> CInt {
         let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
