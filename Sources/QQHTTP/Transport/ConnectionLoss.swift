@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import QQCore
 import QQNetwork
 
 enum HTTPLimits {
@@ -33,9 +34,10 @@ struct ConnectionLoss {
         case let error as HTTPParserError where error == .invalidEOFState: nil
         case let error as HTTPParserError:
             error == .headerOverflow ? "the head of the server's answer has more than \(HTTPLimits.head) bytes" : HTTPLimits.notHTTP
-        // The library does not tell these apart.
+        // The library has one error for several of these.
         case let error? where String(reflecting: type(of: error)).hasPrefix("NIOHTTP2."):
-            "the server's answer violates HTTP/2, or its head has more than \(HTTPLimits.head) bytes"
+            ForeignError.reason(
+                "the server's answer violates HTTP/2, or its head has more than \(HTTPLimits.head) bytes", words: "\(type(of: error))")
         default: nil
         }
     }
