@@ -276,16 +276,22 @@ private final class Heard: Sendable {
 
     @Test("keep-alives follow other calls to another member, though theirs still answers them") func keepAliveFollows() async throws {
         try await inSandbox { box in
-            let (first, second) = (try await ScriptedMember(in: box), try await ScriptedMember(in: box))
-            for member in [first, second] { member.change { $0.leases = [7: 5] } }
-            let client = EtcdClient([first, second], tryTime: .milliseconds(500))
-            _ = try await client.keepAlive(7, by: soon())
-            #expect(first.now.keepAlives == [7])
-            first.change { $0.silent = [.range] }
-            _ = try await client.range(anyRange, by: soon())
-            _ = try await client.keepAlive(7, by: soon())
-            #expect(first.now.keepAlives == [7] && second.now.keepAlives == [7])
-            client.close()
+            for tryTime in shortTries {
+                let (first, second) = (try await ScriptedMember(in: box), try await ScriptedMember(in: box))
+                for member in [first, second] { member.change { $0.leases = [7: 5] } }
+                let client = EtcdClient([first, second], tryTime: tryTime)
+                defer { client.close() }
+                _ = try await client.keepAlive(7, by: soon())
+                // The first member might have been too slow for a short try.
+                if first.now.keepAlives != [7], tryTime < shortTries.last! { continue }
+                #expect(first.now.keepAlives == [7])
+                first.change { $0.silent = [.range] }
+                _ = try await client.range(anyRange, by: soon())
+                _ = try await client.keepAlive(7, by: soon())
+                // One that was not answered in time is repeated.
+                #expect(first.now.keepAlives == [7] && second.now.keepAlives.contains(7))
+                return
+            }
         }
     }
 
@@ -329,10 +335,11 @@ private final class Heard: Sendable {
             let client = EtcdClient(EtcdOptions(hosts, login: ann), clock: SystemClock())
             let heard = Heard()
             let first = heard.listen("first", client.watch([.one(Array("a1".utf8))], from: 0))
-            try await waitUntil("the first began") { heard.texts == ["first began"] }
+            // On a busy machine a watch can fail and begin again.
+            try await waitUntil("the first began: \(heard.texts)") { heard.texts.last == "first began" }
             cluster.withStore { $0.auth.endTokens() }
             let second = heard.listen("second", client.watch([.one(Array("a2".utf8))], from: 0))
-            try await waitUntil("the second began: \(heard.texts)") { heard.texts == ["first began", "second began"] }
+            try await waitUntil("the second began: \(heard.texts)") { heard.texts.contains("second began") }
             for key in ["a1", "a2"] {
                 _ = try await client.transact(EtcdTransaction(if: [], then: [.put(key: Array(key.utf8), value: [], lease: 0)]), by: soon())
             }
