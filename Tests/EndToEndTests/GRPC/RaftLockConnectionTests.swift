@@ -143,12 +143,14 @@ import Testing
             let holder = try raft.work(
                 id: "me", ["--ttl", "30s", "--renew-every", "500ms", "--timeout", "1s", "--kill-after", "1s"], at: url)
             try await raft.waitForWork(holder)
+            // A busy machine can be too slow for the first try.
+            let asked = raft.cluster.calls("Acquire")
             for proxy in proxies { proxy.silence() }
             try await Task.sleep(for: .seconds(3))
             for proxy in proxies { proxy.pass() }
             let before = raft.cluster.calls("Renew", by: "me")
             try await waitUntil("the lease is renewed: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + 3 }
-            #expect(holder.child.isRunning && raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == 1)
+            #expect(holder.child.isRunning && raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == asked)
             try await holder.terminate()
             #expect(raft.cluster.owner(of: "x") == nil)
         }

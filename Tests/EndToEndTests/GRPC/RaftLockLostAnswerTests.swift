@@ -73,13 +73,15 @@ import Testing
             raft.cluster.change { $0.isMended = isMended }
             let holder = try raft.work(id: "me", ["--ttl", "30s", "--renew-every", "500ms", "--timeout", "1s"])
             try await raft.waitForWork(holder)
+            // A busy machine can be too slow for the first try.
+            let asked = raft.cluster.calls("Acquire")
             for count in [1, 3] {
                 raft.cluster.change { $0.calls.lost = ["Renew": count] }
                 let before = raft.cluster.calls("Renew", by: "me")
                 try await waitUntil("renewals continue: \(holder.errors)") { raft.cluster.calls("Renew", by: "me") >= before + count + 2 }
                 #expect(holder.child.isRunning && raft.cluster.owner(of: "x") == "me", "\(holder.errors)")
             }
-            #expect(raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == 1)
+            #expect(raft.box.stamps().begun == 1 && raft.cluster.calls("Acquire") == asked)
             try await holder.terminate()
             #expect(raft.cluster.owner(of: "x") == nil)
         }
