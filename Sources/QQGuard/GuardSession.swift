@@ -311,7 +311,9 @@ public struct GuardSession: Sendable {
         guard force == nil, let sent = orders.send(order, at: now) else { return [] }
         switch (order, phase) {
         case (.run, .running(let grant)): return [.run(grant, sent.number)]
-        case (.extend, .running(let grant)), (.extend, .ending(let grant, _)), (.extend, .keeping(let grant, _, _)):
+        // Also while the last hooks run: the guardian keeps the liveness lock only as long as it knows the lease to last.
+        case (.extend, .running(let grant)), (.extend, .ending(let grant, _)), (.extend, .keeping(let grant, _, _)),
+            (.extend, .concluding(let grant, _)):
             return [.extend(grant.extended(to: deadline), sent.number)]
         case (.run, _), (.extend, _): return []
         case (.pass(let signal), _): return [.pass(signal, sent.number, validUntil: sent.due - Orders.patience / 4)]

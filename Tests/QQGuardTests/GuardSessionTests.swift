@@ -283,6 +283,18 @@ struct GuardSessionTests {
         #expect(run.feed(.leaseEnded(.stopped)) == [.exit(.commandEnded(.exited(0)))])
     }
 
+    /// Found by the simulator (`simulate --system files --seed 39`): another contender was granted the election while the hooks ran.
+    @Test("the guardian, which keeps the liveness lock, hears of renewals while the last hooks run")
+    func renewedWhileHooksRun() {
+        var run = Run(minimumHold: .zero)
+        run.run()
+        #expect(run.end(.exited(0)) == [.hooks(.released, run.grant)])
+        run.now = run.start + .seconds(5)
+        var later = run.grant
+        later.deadline = run.now + .seconds(10)
+        #expect(run.feed(.lease(.extended(later))) == [.extend(run.grant.extended(to: later.deadline), 2)])
+    }
+
     @Test("the lease is not held after a command that took longer than the minimum time")
     func minimumHoldIsOver() {
         var run = Run(minimumHold: .seconds(1))
