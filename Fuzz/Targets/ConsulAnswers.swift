@@ -47,7 +47,7 @@ private final class PlayedConsul: ConsulCalling {
             throw ConsulFailure(.uncertain, "no answer in time", at: place)
         }
         let fields = words.dropFirst().first.map { [HTTPRequest.Field("x-consul-index", String($0))] } ?? []
-        let answer = ConsulClient.answer(
+        let answer = ConsulAnswer(
             HTTPAnswer(status: status, fields: fields, body: Array(part.dropFirst(head.count + 1))), from: place)
         if let failure = ConsulFailure(answer) { throw failure }
         return answer

@@ -13,12 +13,12 @@ import Testing
     }
 
     @Test func `an answer has its index, and its document or its text`() {
-        let found = ConsulClient.answer(
+        let found = ConsulAnswer(
             HTTPAnswer(status: 200, fields: [.init("x-consul-index", "42")], body: Array("[]".utf8)), from: "a:8500")
         #expect(found.index == 42 && found.body == [] && found.text.isEmpty)
-        let error = ConsulClient.answer(HTTPAnswer(status: 500, body: Array("No cluster\nleader\u{1b}[2J".utf8)), from: "a:8500")
+        let error = ConsulAnswer(HTTPAnswer(status: 500, body: Array("No cluster\nleader\u{1b}[2J".utf8)), from: "a:8500")
         #expect(error.text.hasPrefix("No cluster leader") && !error.text.contains("\u{1b}"))
-        let page = ConsulClient.answer(HTTPAnswer(status: 502, body: Array("<html>".utf8)), from: "a:8500")
+        let page = ConsulAnswer(HTTPAnswer(status: 502, body: Array("<html>".utf8)), from: "a:8500")
         #expect(page.text.isEmpty && ConsulFailure(page)?.meaning == .uncertain)
     }
 

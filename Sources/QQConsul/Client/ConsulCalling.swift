@@ -2,20 +2,20 @@ import QQCore
 import QQHTTP
 
 /// A request to an agent.
-struct ConsulRequest: Sendable, Hashable {
-    var method: HTTPRequest.Method
+package struct ConsulRequest: Sendable, Hashable {
+    package var method: HTTPRequest.Method
     /// The path, percent-encoded, without query: `/v1/kv/web/.lock`.
-    var path: String
+    package var path: String
     /// The parameters of the query, not encoded yet. One with an empty value is sent as its name alone.
-    var query: [HTTPRequest.Field] = []
-    var body: JSONValue?
+    package var query: [HTTPRequest.Field] = []
+    package var body: JSONValue?
     /// Whether the request can be carried out twice, and thus be sent to the next agent although this one might have passed it on.
-    var isRepeatable = false
+    package var isRepeatable = false
     /// Whether the server answers only when something changes. The request then has a connection of its own.
-    var isBlocking = false
+    package var isBlocking = false
 
     /// Path and query, percent-encoded.
-    var target: String {
+    package var target: String {
         guard !query.isEmpty else { return path }
         let items = query.map { $0.value.isEmpty ? Percent.encode($0.name) : Percent.encode($0.name) + "=" + Percent.encode($0.value) }
         return path + "?" + items.joined(separator: "&")
@@ -23,7 +23,7 @@ struct ConsulRequest: Sendable, Hashable {
 }
 
 /// An answer of an agent, whatever its status.
-struct ConsulAnswer: Sendable, Hashable {
+package struct ConsulAnswer: Sendable, Hashable {
     /// The HTTP status.
     var status: Int
     /// `X-Consul-Index`, for blocking queries; nil if there is none.
@@ -34,10 +34,32 @@ struct ConsulAnswer: Sendable, Hashable {
     var text: String
     /// The agent that answered, as host:port.
     var endpoint: String
+
+    init(status: Int, index: UInt64? = nil, body: JSONValue = .null, text: String = "", endpoint: String) {
+        self.status = status
+        self.index = index
+        self.body = body
+        self.text = text
+        self.endpoint = endpoint
+    }
+
+    private static let longestText = 1_000
+
+    package init(_ found: HTTPAnswer, from endpoint: String) {
+        let document = try? JSONValue.parse(found.body)
+        var text = ""
+        if document == nil {
+            let line = UTF8Text.escaping(found.body.prefix(Self.longestText)).split(whereSeparator: \.isNewline).joined(separator: " ")
+            text = line.hasPrefix("<") ? "" : Printable.text(line)
+        }
+        self.init(
+            status: found.status, index: found.field("X-Consul-Index").flatMap { UInt64($0) }, body: document ?? .null, text: text,
+            endpoint: endpoint)
+    }
 }
 
 /// Calls to the agents of a cluster. Elections see no more of the network than this.
-protocol ConsulCalling: Sendable {
+package protocol ConsulCalling: Sendable {
     /// The agents as host:port, in the order of the URL.
     var endpoints: [String] { get }
 

@@ -1,7 +1,6 @@
 import QQCore
 import QQHTTP
 import QQNetwork
-import Synchronization
 
 /// Calls to the agents of a URL.
 final class ConsulClient: ConsulCalling {
@@ -10,13 +9,7 @@ final class ConsulClient: ConsulCalling {
     private let token: TokenSource
     private let fields: [HTTPRequest.Field]
     private let datacenter: String?
-    private let clock: any LeaseClock
-    /// The place of the agent that answered last.
-    private let preferred = Mutex(0)
-
-    /// The longest time that one of several agents is waited for.
-    private static let patience: Duration = .seconds(2)
-    private static let longestText = 1_000
+    private let rotation: AgentRotation
 
     /// Makes no connection, and starts no thread.
     init(_ access: ConsulAccess, userAgent: String, clock: any LeaseClock) {
@@ -28,7 +21,7 @@ final class ConsulClient: ConsulCalling {
         endpoints = access.agents.map(\.endpoint)
         token = TokenSource(access.token)
         datacenter = access.datacenter
-        self.clock = clock
+        rotation = AgentRotation(endpoints, clock: clock)
         var fields = [HTTPRequest.Field("Accept", "application/json"), .init("User-Agent", userAgent)]
         if let login = access.basicLogin { fields.append(.init("Authorization", "Basic " + Base64.encode(Array(login.text.utf8)))) }
         self.fields = fields
@@ -39,27 +32,9 @@ final class ConsulClient: ConsulCalling {
     func close() async { for agent in agents { agent.close() } }
 
     func call(_ request: ConsulRequest, until deadline: BootInstant) async throws(ConsulFailure) -> ConsulAnswer {
-        let first = preferred.withLock { $0 }
-        var failure: ConsulFailure?
-        for step in 0..<agents.count {
-            let place = (first + step) % agents.count
-            let isLast = step == agents.count - 1
-            let now = clock.now()
-            guard now < deadline else { break }
-            // A blocking query is silent for as long as nothing changes.
-            let limit = isLast || request.isBlocking ? deadline : min(deadline, now + Self.patience)
-            do throws(ConsulFailure) {
-                let answer = try await call(request, at: place, until: limit)
-                preferred.withLock { $0 = place }
-                return answer
-            } catch {
-                // Of several failures, the one that leaves the outcome open counts.
-                if failure?.isUncertain != true { failure = error }
-                guard error.isOfThisAgent, !Task.isCancelled, !error.isUncertain || request.isRepeatable else { break }
-            }
+        try await rotation.call(request, until: deadline) { [self] (place, limit) throws(ConsulFailure) in
+            try await call(request, at: place, until: limit)
         }
-        if first == preferred.withLock({ $0 }), agents.count > 1 { preferred.withLock { $0 = (first + 1) % agents.count } }
-        throw failure ?? ConsulFailure(.unavailable, "no time is left to ask", at: endpoints[first])
     }
 
     func call(_ request: ConsulRequest, at place: Int, until deadline: BootInstant) async throws(ConsulFailure) -> ConsulAnswer {
@@ -92,20 +67,8 @@ final class ConsulClient: ConsulCalling {
                 found = try await agents[place].call(http, isRepeatable: request.isRepeatable, until: deadline)
             }
         } catch { throw ConsulFailure(error) }
-        let answer = Self.answer(found, from: endpoints[place])
+        let answer = ConsulAnswer(found, from: endpoints[place])
         if let failure = ConsulFailure(answer) { throw failure }
         return answer
-    }
-
-    static func answer(_ found: HTTPAnswer, from endpoint: String) -> ConsulAnswer {
-        let document = try? JSONValue.parse(found.body)
-        var text = ""
-        if document == nil {
-            let line = UTF8Text.escaping(found.body.prefix(longestText)).split(whereSeparator: \.isNewline).joined(separator: " ")
-            text = line.hasPrefix("<") ? "" : Printable.text(line)
-        }
-        return ConsulAnswer(
-            status: found.status, index: found.field("X-Consul-Index").flatMap { UInt64($0) }, body: document ?? .null, text: text,
-            endpoint: endpoint)
     }
 }

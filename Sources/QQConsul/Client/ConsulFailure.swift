@@ -3,7 +3,7 @@ import QQHTTP
 import QQNetwork
 
 /// Why a request was not carried out, as far as is known.
-struct ConsulFailure: Error, Sendable, Hashable {
+package struct ConsulFailure: Error, Sendable, Hashable {
     /// The meaning of an answer for a write (protocols/consul.md, "Answers").
     enum Meaning: Sendable, Hashable {
         /// The token does not allow it. Not carried out.
@@ -45,7 +45,7 @@ struct ConsulFailure: Error, Sendable, Hashable {
     }
 
     /// An answer that is a failure whatever was requested; nil for others.
-    init?(_ answer: ConsulAnswer) {
+    package init?(_ answer: ConsulAnswer) {
         // Go's HTTP server answers with this before it knows of any request.
         if answer.status == 400, answer.text.contains("HTTP request to an HTTPS server") {
             self.init(.configuration, "the agent speaks TLS at this port, and was asked without", at: answer.endpoint)
@@ -56,7 +56,7 @@ struct ConsulFailure: Error, Sendable, Hashable {
         self.init(meaning, answer.text, status: answer.status, at: answer.endpoint)
     }
 
-    init(_ failure: HTTPFailure) {
+    package init(_ failure: HTTPFailure) {
         let meaning: Meaning =
             switch (failure.tls?.kind, failure.kind) {
             case (.configuration?, _), (_, .invalidRequest): .configuration
@@ -120,6 +120,8 @@ struct ConsulFailure: Error, Sendable, Hashable {
         case .denied: return error(.denied, hint: rule.map { "the token needs the rules \($0)" })
         case .refused: return error(.usage)
         case .unavailable where status == 429: return error(.unavailable, "the server has too many requests at the moment")
+        case .unavailable where Self.isUnregistered(message):
+            return error(.unavailable, hint: "if this stays: see whether the agent's own token may write its node")
         case .unavailable: return error(.unavailable)
         case .uncertain:
             var told = error(.unavailable)

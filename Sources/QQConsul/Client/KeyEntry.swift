@@ -61,8 +61,10 @@ enum SessionName {
     private static let attended = "qq "
     private static let unattended = "qq-left "
     /// - Parameter isAttended: whether a process renews it, which can be asked to step down.
-    static func made(for name: String, isAttended: Bool, note: String? = nil) -> String {
-        let nonce = String(UInt64.random(in: .min ... .max), radix: 16)
+    static func made(
+        for name: String, isAttended: Bool, note: String? = nil, random: UInt64 = .random(in: .min ... .max)
+    ) -> String {
+        let nonce = String(random, radix: 16)
         return (isAttended ? attended : unattended) + name + " " + String(repeating: "0", count: 16 - nonce.count) + nonce
             + (note.map { "\n\($0)" } ?? "")
     }

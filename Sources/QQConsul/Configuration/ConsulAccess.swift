@@ -31,7 +31,7 @@ public struct ConsulAccess: Sendable {
     /// The datacenter; nil for the agent's own.
     let datacenter: String?
     /// The names of elections as keys.
-    let naming: KeyNaming
+    package let naming: KeyNaming
 
     /// The options of a server URL.
     public static let urlOptions = ["dc", "key"]

@@ -2,7 +2,7 @@ import QQCore
 
 /// The key of an election: `[PREFIX/]NAME/.lock`, as `consul lock [PREFIX/]NAME` has it, or `[PREFIX/]NAME[/ENDING]` for the leader election that Consul
 /// documents, in which each program chooses its keys. A slot has a key beside `.lock`, which then is that of the semaphore of `consul lock -n`. Pure.
-struct KeyNaming: Sendable, Hashable {
+package struct KeyNaming: Sendable, Hashable {
     /// Without slashes at the ends; can be empty.
     let prefix: String
     /// The last part of the key; nil for that of `consul lock`. Empty if the name is the whole key.

@@ -104,7 +104,7 @@ extension ConsulCoordinator {
                 return session
             }
         }
-        let title = SessionName.made(for: name, isAttended: request.wantsLivenessLock, note: request.note)
+        let title = SessionName.made(for: name, isAttended: request.wantsLivenessLock, note: request.note, random: random())
         let sentAt = clock.now()
         let delay = ConsulRules.lockDelay(ttl: request.ttl, killAfter: settings.killAfter) ?? ConsulRules.maximumLockDelay
         let id: String

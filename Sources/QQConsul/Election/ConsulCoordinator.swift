@@ -42,6 +42,7 @@ public final class ConsulCoordinator: Coordinator, ElectionLister {
     let clock: any LeaseClock
     let executor: any TaskExecutor
     let wall: @Sendable () -> WallTime
+    let random: @Sendable () -> UInt64
     let state = Mutex(State())
 
     /// The memory of this process, by election.
@@ -98,9 +99,10 @@ public final class ConsulCoordinator: Coordinator, ElectionLister {
         var isKnown: Bool
     }
 
-    init(
+    package init(
         server: ServerURL, api: any ConsulCalling, naming: KeyNaming, datacenter: String? = nil, settings: Settings,
-        clock: any LeaseClock, executor: any TaskExecutor, wall: @escaping @Sendable () -> WallTime = { .now() }
+        clock: any LeaseClock, executor: any TaskExecutor, wall: @escaping @Sendable () -> WallTime = { .now() },
+        random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }
     ) {
         self.server = server
         self.api = api
@@ -110,6 +112,7 @@ public final class ConsulCoordinator: Coordinator, ElectionLister {
         self.clock = clock
         self.executor = executor
         self.wall = wall
+        self.random = random
         calls = ConsulCalls(api: api, clock: clock)
     }
 

@@ -19,7 +19,7 @@ extension ConsulCoordinator {
     /// Pauses for longer the more often other processes were faster, so that the contenders of a semaphore do not hinder each other for long.
     func giveWay(_ name: String, after attempt: Int) async {
         guard attempt > 0, naming.slot(name) != nil else { return }
-        try? await clock.sleep(for: .milliseconds(Int64.random(in: 1...Int64(min(attempt, 20)) * 5)))
+        try? await clock.sleep(for: .milliseconds(Int64(1 + random() % UInt64(min(attempt, 20) * 5))))
     }
 
     enum Clearing {
@@ -74,7 +74,8 @@ extension ConsulCoordinator {
         let delay = (try? await calls.session(holder, within: limit))?.lockDelay ?? ConsulRules.maximumLockDelay
         // A session lives for its TTL at least.
         let session = try await calls.createSession(
-            SessionName.made(for: slot.name, isAttended: false), ttl: max(delay, ConsulRules.minimumTTL), lockDelay: .zero, within: limit)
+            SessionName.made(for: slot.name, isAttended: false, random: random()), ttl: max(delay, ConsulRules.minimumTTL),
+            lockDelay: .zero, within: limit)
         for attempt in 0..<mostTries(slot.name) {
             if attempt > 0 {
                 await giveWay(slot.name, after: attempt)
