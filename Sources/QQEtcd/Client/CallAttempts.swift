@@ -1,8 +1,8 @@
 import QQCore
 
 /// The tries of one call at the members of a cluster: whether and where to try again after a failure. Pure.
-struct CallAttempts: Sendable {
-    enum Step: Sendable, Hashable {
+package struct CallAttempts: Sendable {
+    package enum Step: Sendable, Hashable {
         /// Ask this endpoint after the pause.
         case ask(Int, after: Duration)
         /// Log in again, then ask the same endpoint.
@@ -11,7 +11,7 @@ struct CallAttempts: Sendable {
     }
 
     /// The endpoint that is asked.
-    private(set) var endpoint: Int
+    package private(set) var endpoint: Int
     private let count: Int
     private let isChange: Bool
     /// Endpoints that failed without the request being sent, since any other last gave an answer.
@@ -25,7 +25,7 @@ struct CallAttempts: Sendable {
     ///   - first: the endpoint to ask first.
     ///   - count: the number of endpoints, at least 1.
     ///   - isChange: whether the request changes something.
-    init(first: Int, count: Int, isChange: Bool) {
+    package init(first: Int, count: Int, isChange: Bool) {
         endpoint = first
         self.count = count
         self.isChange = isChange
@@ -35,12 +35,12 @@ struct CallAttempts: Sendable {
     static let pause = Duration.milliseconds(100)
 
     /// How much more time than the first round each try of the present one gets: a slow network must not fail all tries.
-    var patience: Int { 1 << min(failures / count, 3) }
+    package var patience: Int { 1 << min(failures / count, 3) }
 
     /// - Parameters:
     ///   - canLogIn: whether there is a user to log in as.
     ///   - wasLate: whether the try took all of its time. A member that is unreachable for that reason is asked again, unlike one that refuses.
-    mutating func failed(_ failure: EtcdFailure, canLogIn: Bool, wasLate: Bool) -> Step {
+    package mutating func failed(_ failure: EtcdFailure, canLogIn: Bool, wasLate: Bool) -> Step {
         failures += 1
         switch failure.meaning {
         case .authTokenInvalid:
@@ -82,7 +82,7 @@ struct CallAttempts: Sendable {
     /// The failure of the call, if its last try failed with this.
     ///
     /// An earlier try without an answer might have been carried out, whatever a later one was told; but if the lease is gone, nothing of it is left.
-    func final(_ failure: EtcdFailure) -> EtcdFailure {
+    package func final(_ failure: EtcdFailure) -> EtcdFailure {
         var failure = failure
         // A read without an answer is only that.
         if !isChange, failure.meaning == .mayHaveBeenApplied { failure.meaning = .unavailable }

@@ -118,7 +118,7 @@ public final class EtcdClient: EtcdCalling {
 
 extension EtcdTransaction {
     /// Whether it can change something.
-    var isChange: Bool {
+    package var isChange: Bool {
         (success + failure).contains { operation in
             if case .range = operation { false } else { true }
         }

@@ -6,7 +6,7 @@ extension EtcdFailure {
     /// What a member's answer, or its absence, means (protocols/etcd.md, "Answers"). Pure.
     ///
     /// The servers' errors are told apart by their texts: several share a code, and 3.4 sends other codes than 3.6 for some.
-    init(_ failure: GRPCFailure) {
+    package init(_ failure: GRPCFailure) {
         if let tls = failure.tls {
             let meaning: Meaning =
                 switch tls.kind {

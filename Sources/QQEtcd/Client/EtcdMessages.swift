@@ -3,7 +3,7 @@ import FoundationEssentials
 // The calls' values as messages of the protocol, and back.
 
 extension Etcdserverpb_RangeRequest {
-    init(_ range: EtcdRange) {
+    package init(_ range: EtcdRange) {
         self.init()
         (key, rangeEnd) = (Data(range.keys.key), Data(range.keys.end))
         (limit, revision, maxCreateRevision) = (range.limit, range.revision, range.maximumCreateRevision)
@@ -18,7 +18,7 @@ extension Etcdserverpb_RangeRequest {
 
 extension EtcdRangeAnswer {
     /// - Parameter revision: of the transaction that the read was part of; nil for a read alone.
-    init(_ response: Etcdserverpb_RangeResponse, at revision: Int64? = nil) {
+    package init(_ response: Etcdserverpb_RangeResponse, at revision: Int64? = nil) {
         self.init(
             revision: revision ?? response.header.revision, term: response.header.raftTerm, found: response.kvs.map { EtcdKeyValue($0) },
             hasMore: response.more,
@@ -65,7 +65,7 @@ extension Etcdserverpb_RequestOp {
 }
 
 extension Etcdserverpb_TxnRequest {
-    init(_ transaction: EtcdTransaction) {
+    package init(_ transaction: EtcdTransaction) {
         self.init()
         compare = transaction.conditions.map { Etcdserverpb_Compare($0) }
         success = transaction.success.map { Etcdserverpb_RequestOp($0) }
@@ -75,7 +75,7 @@ extension Etcdserverpb_TxnRequest {
 
 extension EtcdTransactionAnswer {
     /// - Returns: nil if the answers are not those to the transaction's operations.
-    init?(_ response: Etcdserverpb_TxnResponse, to transaction: EtcdTransaction) {
+    package init?(_ response: Etcdserverpb_TxnResponse, to transaction: EtcdTransaction) {
         let operations = response.succeeded ? transaction.success : transaction.failure
         guard operations.count == response.responses.count else { return nil }
         var answers: [EtcdTransaction.Answer] = []
@@ -104,7 +104,7 @@ extension EtcdChange {
 
 extension EtcdLease {
     /// - Returns: nil if there is no such lease.
-    init?(_ response: Etcdserverpb_LeaseTimeToLiveResponse, of id: Int64) {
+    package init?(_ response: Etcdserverpb_LeaseTimeToLiveResponse, of id: Int64) {
         // An unknown lease has the TTL -1.
         guard response.ttl >= 0, response.grantedTtl > 0 else { return nil }
         self.init(id: id, secondsLeft: response.ttl, grantedSeconds: response.grantedTtl, keys: response.keys.map { Array($0) })

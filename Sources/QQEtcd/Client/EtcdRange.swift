@@ -25,7 +25,7 @@ public struct EtcdRange: Sendable, Hashable {
     public init(_ keys: EtcdKeys) { self.keys = keys }
 
     /// One key without its value, which something else can have made as large as it likes.
-    static func state(of key: [UInt8]) -> EtcdRange {
+    package static func state(of key: [UInt8]) -> EtcdRange {
         var range = EtcdRange(.one(key))
         range.isKeysOnly = true
         return range

@@ -167,7 +167,7 @@ final class KeepAlives: Sendable {
 }
 
 extension EtcdRenewal {
-    init(_ response: Etcdserverpb_LeaseKeepAliveResponse) {
+    package init(_ response: Etcdserverpb_LeaseKeepAliveResponse) {
         self = response.ttl > 0 ? .renewed(seconds: response.ttl, term: response.header.raftTerm) : .gone
     }
 }

@@ -1,10 +1,10 @@
 import FoundationEssentials
 
 /// The watches of a process on one stream, which can be opened again at another member without a loss. Pure.
-struct WatchTable: Sendable {
-    typealias Subscription = UInt64
+package struct WatchTable: Sendable {
+    package typealias Subscription = UInt64
 
-    enum Action: Sendable {
+    package enum Action: Sendable {
         case send(Etcdserverpb_WatchRequest)
         case deliver(EtcdWatch.Event, to: Subscription)
         /// Deliver this as the last event.
@@ -29,11 +29,13 @@ struct WatchTable: Sendable {
     /// By subscription: the watches that the server has not confirmed since they were asked for first. Those of others have begun.
     private var starting: [Subscription: Set<Int64>] = [:]
 
-    var isEmpty: Bool { watches.isEmpty }
+    package init() {}
+
+    package var isEmpty: Bool { watches.isEmpty }
 
     /// Adds watches of one reader.
     /// - Parameter isOpen: whether there is a stream to ask on; if not, `opened` asks later.
-    mutating func subscribe(_ keys: [EtcdKeys], from revision: Int64, isOpen: Bool) -> (Subscription, [Action]) {
+    package mutating func subscribe(_ keys: [EtcdKeys], from revision: Int64, isOpen: Bool) -> (Subscription, [Action]) {
         lastSubscription += 1
         var actions: [Action] = []
         for keys in keys {
@@ -60,13 +62,13 @@ struct WatchTable: Sendable {
     }
 
     /// A new stream is open: asks for all watches.
-    mutating func opened() -> [Action] {
+    package mutating func opened() -> [Action] {
         asked = []
         return watches.keys.sorted().map { ask($0) }
     }
 
     /// A reader is gone: cancels its watches.
-    mutating func unsubscribe(_ subscription: Subscription, isOpen: Bool) -> [Action] {
+    package mutating func unsubscribe(_ subscription: Subscription, isOpen: Bool) -> [Action] {
         let ids = watches.filter { $0.value.subscription == subscription }.map(\.key).sorted()
         starting[subscription] = nil
         return ids.compactMap { id in
@@ -77,13 +79,13 @@ struct WatchTable: Sendable {
     }
 
     /// Ends all watches, because no stream can be opened.
-    mutating func failed(_ failure: EtcdFailure) -> [Action] {
+    package mutating func failed(_ failure: EtcdFailure) -> [Action] {
         let subscriptions = Set(watches.values.map(\.subscription)).sorted()
         (watches, starting, asked) = ([:], [:], [])
         return subscriptions.map { .end(.lost(failure), of: $0) }
     }
 
-    mutating func received(_ response: Etcdserverpb_WatchResponse, at endpoint: String) -> [Action] {
+    package mutating func received(_ response: Etcdserverpb_WatchResponse, at endpoint: String) -> [Action] {
         var id = response.watchID
         if response.created, !asked.isEmpty {
             let first = asked.removeFirst()

@@ -97,7 +97,7 @@ extension EtcdCoordinator {
             try await endLeftovers(name)
         }
         var made = Campaign(
-            lease: LeaseID.random(withNote: request.note != nil), identity: request.identity, seconds: seconds, ttl: nil,
+            lease: LeaseID.random(withNote: request.note != nil, from: random()), identity: request.identity, seconds: seconds, ttl: nil,
             renewedAt: clock.now(), note: request.note)
         // Noted before the request is sent: from then on the lease can exist.
         state.withLock { [made] in $0.campaigns[name] = made }
@@ -191,7 +191,7 @@ extension EtcdCoordinator {
 
     /// Ends leases of this process that might have keys of the election. A write that is carried out late finds its lease gone.
     func endLeftovers(_ name: String) async throws(EtcdFailure) {
-        for lease in state.withLock({ $0.leftovers[name] }) ?? [] {
+        for lease in state.withLock({ $0.leftovers[name] ?? [] }).sorted() {
             try await api.revokeLease(lease, by: clock.now() + requestTimeout)
             state.withLock { state in
                 state.leftovers[name]?.remove(lease)
@@ -202,7 +202,7 @@ extension EtcdCoordinator {
 
     /// Ends former terms of this process, as far as they are still its own: another process can have resumed one under the same lease, and work under it.
     private func endFormer(_ name: String, except resumed: Int64?) async throws(EtcdFailure) {
-        for (lease, token) in state.withLock({ $0.former[name] }) ?? [:] where lease != resumed {
+        for (lease, token) in state.withLock({ $0.former[name] ?? [:] }).sorted(by: { $0.key < $1.key }) where lease != resumed {
             let key = naming.key(name, lease: lease)
             let deletion = EtcdTransaction(
                 if: [.wasModified(key, at: token)], then: [.delete(.one(key))], otherwise: [.range(.state(of: key))])

@@ -23,9 +23,9 @@ public struct ContenderNaming: Sendable, Hashable {
     var root: String { prefix.isEmpty ? "" : prefix + "/" }
 
     /// All keys of an election's contenders, and keys that are none.
-    func below(_ name: String) -> EtcdKeys { .below(Array("\(root)\(name)/".utf8)) }
+    package func below(_ name: String) -> EtcdKeys { .below(Array("\(root)\(name)/".utf8)) }
 
-    func key(_ name: String, lease: Int64) -> [UInt8] { Array("\(root)\(name)/\(LeaseID.text(lease))".utf8) }
+    package func key(_ name: String, lease: Int64) -> [UInt8] { Array("\(root)\(name)/\(LeaseID.text(lease))".utf8) }
 
     /// The key by which the holder is asked to step down.
     func request(_ name: String) -> [UInt8] { Array("\(root)\(name)\(Self.requestEnding)".utf8) }
@@ -85,8 +85,9 @@ public enum LeaseID {
     private static let noteMark: Int64 = 0x6e74
 
     /// An id for a new lease. The server accepts negative ones, which have other keys in other clients.
-    static func random(withNote: Bool = false) -> Int64 {
-        let id = Int64.random(in: 1 ... .max)
+    /// - Parameter number: drawn at random from 1 on.
+    static func random(withNote: Bool = false, from number: Int64 = .random(in: 1 ... .max)) -> Int64 {
+        let id = max(number, 1)
         if withNote { return (id & ~0xffff) | noteMark }
         return hasNote(id) ? id ^ 1 : id
     }

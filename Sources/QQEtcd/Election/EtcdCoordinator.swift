@@ -31,6 +31,8 @@ public final class EtcdCoordinator: Coordinator, ElectionLister {
     let clock: any LeaseClock
     let executor: any TaskExecutor
     let wall: @Sendable () -> WallTime
+    /// Numbers for the ids of leases, from 1 on.
+    let random: @Sendable () -> Int64
     let state = Mutex(State())
 
     /// The memory of this process, by election.
@@ -74,9 +76,11 @@ public final class EtcdCoordinator: Coordinator, ElectionLister {
         var askedBy: String?
     }
 
-    init(
+    /// Elections on a cluster that `api` calls.
+    package init(
         server: ServerURL, api: any EtcdCalling, client: EtcdClient? = nil, requestTimeout: Duration, clock: any LeaseClock,
-        executor: any TaskExecutor, wall: @escaping @Sendable () -> WallTime = { .now() }
+        executor: any TaskExecutor, wall: @escaping @Sendable () -> WallTime = { .now() },
+        random: @escaping @Sendable () -> Int64 = { .random(in: 1 ... .max) }
     ) {
         self.server = server
         self.api = api
@@ -86,6 +90,7 @@ public final class EtcdCoordinator: Coordinator, ElectionLister {
         self.clock = clock
         self.executor = executor
         self.wall = wall
+        self.random = random
     }
 
     /// Elections on the cluster that `options` reach, below the path of `server`. Sends no request, and starts no thread.

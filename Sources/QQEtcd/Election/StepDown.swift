@@ -83,7 +83,7 @@ extension EtcdCoordinator {
     /// Puts the request, and waits for the answer.
     /// - Returns: nil if there was none.
     private func ask(_ name: String, _ leader: Contender, by identity: String) async throws(EtcdFailure) -> StepDownAnswer? {
-        let lease = LeaseID.random()
+        let lease = LeaseID.random(from: random())
         do throws(EtcdFailure) {
             _ = try await api.grantLease(lease, seconds: Self.requestTTL, by: clock.now() + requestTimeout)
             let answer = try await ask(name, leader, by: identity, lease)

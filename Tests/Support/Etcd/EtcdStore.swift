@@ -127,7 +127,7 @@ package struct EtcdStore: Sendable {
     // MARK: Members
 
     /// Whether a member knows a leader.
-    func seesLeader(_ member: Int) -> Bool { leader != nil && isolated[member] == nil && !faults.noLeader }
+    package func seesLeader(_ member: Int) -> Bool { leader != nil && isolated[member] == nil && !faults.noLeader }
 
     func view(_ member: Int) -> EtcdKeySpace { isolated[member]?.keys ?? keys }
 
