@@ -6,7 +6,7 @@ import QQLoop
 /// A thread of its own for work that blocks in the kernel until `cancel` ends it.
 ///
 /// Only calls of CKernel that take a `qq_blocking_wait` can be ended.
-final class BlockingThread: Sendable {
+final class BlockingThread: KernelWait {
     private let wait: Wait
 
     /// - Throws: `SystemCallError` if no thread can be started.

@@ -31,13 +31,21 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     /// - Parameter ownTTL: used for holders that do not record theirs, such as the Go package's.
     /// - Parameter requestTimeout: how long to wait for another process that is changing a file.
     /// - Parameter warn: called at most once: changes are shown late.
-    public init(
+    public convenience init(
         server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration,
         warn: @escaping @Sendable (String) -> Void = { _ in }
     ) {
+        let folder = LeaseFolder(path: server.path, isDefault: isDefault)
+        self.init(server: server, folder: folder, clock: clock, ownTTL: ownTTL, requestTimeout: requestTimeout, warn: warn)
+    }
+
+    init(
+        server: ServerURL, folder: LeaseFolder, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration,
+        warn: @escaping @Sendable (String) -> Void
+    ) {
         self.warn = warn
         self.server = server
-        folder = LeaseFolder(path: server.path, isDefault: isDefault)
+        self.folder = folder
         self.clock = clock
         self.ownTTL = ownTTL
         self.requestTimeout = requestTimeout
@@ -63,13 +71,6 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     /// A folder has one key: elections of other folders are different ones.
     public func electionKind(_ name: String) -> String { electionKeys(name).first ?? name }
-
-    /// The view in which no process of a term was left: this boot, this pid namespace, this user. Others see other processes. Nil if unknown.
-    private static let viewpoint: String? = {
-        var namespace = stat()
-        guard stat("/proc/self/ns/pid", &namespace) == 0, !BootIdentity.own.text.isEmpty else { return nil }
-        return "\(BootIdentity.own.text) \(namespace.st_ino) \(geteuid())"
-    }()
 
     /// The longest name, in bytes; with prefix and suffix it fits into a file name.
     public static let longestName = 128
@@ -101,7 +102,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     // MARK: Transactions
 
     var moment: LeaseFileRules.Moment {
-        LeaseFileRules.Moment(boot: clock.now(), wall: .now(), bootID: BootIdentity.own.text, isShared: false)
+        LeaseFileRules.Moment(boot: clock.now(), wall: folder.machine.wall, bootID: folder.machine.bootID, isShared: false)
     }
 
     private func rules(_ transaction: LeaseTransaction) -> LeaseFileRules {
@@ -227,7 +228,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         record.leaseDuration = request.ttl
         record.ttl = request.ttl
         record.token = token
-        record.host = Identity.hostName()
+        record.host = folder.machine.hostName
         record.note = isNew ? request.note : transaction.record.note
         record.bootID = now.bootID
         record.bootDeadline = now.boot + request.ttl
@@ -241,7 +242,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         _ = places.withLock { $0.removeValue(forKey: request.name) }
         if lock != nil { _ = ownTerms.withLock { $0.insert(token) } }
         var grant = grantFrom(record, name: request.name, deadline: now.boot + request.ttl)
-        let isClean = transaction.record.cleanFor != nil && transaction.record.cleanFor == Self.viewpoint
+        let isClean = transaction.record.cleanFor != nil && transaction.record.cleanFor == folder.machine.viewpoint
         grant.followsCleanEnd = isClean && transaction.record.holder.isEmpty
         return .granted(grant, lock)
     }
@@ -294,7 +295,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         // As the Go package does: the time and the length of the last renewal stay.
         var record = LeaseRecord(holder: "", renewTime: transaction.record.renewTime)
         record.leaseDuration = transaction.record.lasts
-        record.cleanFor = isClean ? Self.viewpoint : nil
+        record.cleanFor = isClean ? folder.machine.viewpoint : nil
         record.token = transaction.record.token
         try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
     }
@@ -314,10 +315,12 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         var pause = Duration.milliseconds(2)
         while TermLivenessLock.isHeld(token, .work, side) {
             // Repeated as long as necessary: a process might have forked before it died.
-            survivors.end()
+            folder.machine.end(survivors)
             do { try await clock.sleep(for: pause) } catch { throw cancelled(name) }
             pause = min(pause * 2, .milliseconds(50))
-            if clock.now() >= end, TermLivenessLock.isHeld(token, .work, side) { throw survivorsRemain(name, survivors.find()) }
+            if clock.now() >= end, TermLivenessLock.isHeld(token, .work, side) {
+                throw survivorsRemain(name, folder.machine.find(survivors))
+            }
         }
     }
 
@@ -415,7 +418,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     /// A watch of a folder; nil if it has to be polled, because inotify is used up.
     func newEvents(_ path: String) throws(CoordinationError) -> FolderEvents? {
-        do throws(SystemCallError) { return try FolderEvents(path) } catch {
+        do throws(SystemCallError) { return try folder.machine.events(path) } catch {
             guard let shortage = FolderEvents.shortage(error) else { throw folder.problem(error, with: path, .read) }
             if !hasWarned.exchange(true, ordering: .relaxed) {
                 warn("\(shortage): changes of \(folder.path) are looked for every \(DurationText.brief(FolderWatch.pollPace))")

@@ -1,6 +1,3 @@
-import CKernel
-import Glibc
-
 /// The file system of a folder.
 struct FileSystem: Sendable, Hashable {
     let name: String
@@ -8,8 +5,7 @@ struct FileSystem: Sendable, Hashable {
     let isShared: Bool
 
     init(of folder: Descriptor) {
-        var type: Int64 = 0
-        guard qq_file_system_type(folder.number, &type) == 0 else {
+        guard let type = folder.fileSystemType else {
             name = "unknown"
             isShared = true
             return

@@ -7,42 +7,45 @@ import Synchronization
 /// number of elections.
 final class FolderEvents: Sendable {
     /// The state of the thread, which can briefly outlive `FolderEvents`.
-    private final class Listeners: Sendable {
-        let inotify: Descriptor
-        let bells = Mutex<[UInt64: (names: Set<String>?, bell: Bell)]>([:])
+    final class Listeners: Sendable {
+        fileprivate let bells = Mutex<[UInt64: (names: Set<String>?, bell: Bell)]>([:])
 
-        init(_ inotify: Descriptor) { self.inotify = inotify }
-
-        /// Rings for the watchers of one of `names`; nil, on either side, means all.
+        /// Rings for the watchers of one of `names`, in the order in which they came; nil, on either side, means all.
         func ring(_ names: Set<String>?) {
             let bells = bells.withLock { bells in
-                bells.values.filter { listener in
+                bells.filter { _, listener in
                     guard let names, let wanted = listener.names else { return true }
                     return !names.isDisjoint(with: wanted)
-                }.map(\.bell)
+                }.sorted { $0.key < $1.key }.map(\.value.bell)
             }
             for bell in bells { bell.ring() }
         }
     }
 
     private let listeners: Listeners
-    private let thread: BlockingThread
+    private let source: any KernelWait
     private let next = Mutex<UInt64>(0)
 
+    /// - Parameter source: what rings for the listeners until it is cancelled.
+    init(_ listeners: Listeners, source: any KernelWait) {
+        self.listeners = listeners
+        self.source = source
+    }
+
     /// - Throws: `SystemCallError` if the folder cannot be watched.
-    init(_ path: String) throws(SystemCallError) {
+    convenience init(_ path: String) throws(SystemCallError) {
         let number = try SystemCallError.check("inotify_init1", inotify_init1(CInt(IN_CLOEXEC | IN_NONBLOCK)))
         let inotify = Descriptor(number)
         let events = IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF
         _ = try SystemCallError.check("inotify_add_watch", inotify_add_watch(number, path, UInt32(events)))
-        let listeners = Listeners(inotify)
-        self.listeners = listeners
-        thread = try BlockingThread { wait in
+        let listeners = Listeners()
+        let thread = try BlockingThread { wait in
             while qq_readable_wait(wait, inotify.number, -1) == 0 { listeners.ring(Self.take(inotify)) }
         }
+        self.init(listeners, source: thread)
     }
 
-    deinit { thread.cancel() }
+    deinit { source.cancel() }
 
     /// Why the machine has no inotify left for this user, with the setting that limits it (inotify(7)); nil for any other failure.
     static func shortage(_ error: SystemCallError) -> String? {

@@ -7,6 +7,7 @@ struct LeaseFolder: Sendable {
     let path: String
     /// Whether to create the folder if it is missing: only the embedded default, so that a mistyped or unmounted folder never becomes a second election.
     let isDefault: Bool
+    var machine: Machine = .own
 
     static let suffix = ".json"
 
@@ -22,13 +23,12 @@ struct LeaseFolder: Sendable {
     /// - Parameter changing: whether something in the folder will be changed.
     /// - Throws: `CoordinationError` that describes the problem with the folder.
     func open(creating: Bool, changing: Bool = false) throws(CoordinationError) -> Descriptor {
-        var number = openDirectory()
-        if number < 0, errno == ENOENT, creating, isDefault {
+        var opened = machine.openFolder(path)
+        if opened == nil, errno == ENOENT, creating, isDefault {
             try make()
-            number = openDirectory()
+            opened = machine.openFolder(path)
         }
-        guard number >= 0 else { throw problem(SystemCallError("open"), with: path, changing ? .change : .read) }
-        let folder = Descriptor(number)
+        guard let folder = opened else { throw problem(SystemCallError("open"), with: path, changing ? .change : .read) }
         let information = try reporting(path) { () throws(SystemCallError) in try folder.information() }
         if information.st_mode & S_IWOTH != 0, information.st_mode & S_ISVTX == 0 {
             throw CoordinationError(
@@ -40,12 +40,7 @@ struct LeaseFolder: Sendable {
     }
 
     /// Whether the folder is missing, as a default folder is before its first use.
-    var isMissing: Bool {
-        var information = stat()
-        return stat(path, &information) != 0 && errno == ENOENT
-    }
-
-    private func openDirectory() -> CInt { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    var isMissing: Bool { machine.isMissing(path) }
 
     private func make() throws(CoordinationError) {
         // Leases reveal who works on what, and a process that can open one can lock it. A user's folder is therefore private; the folders above root's can be
@@ -68,23 +63,22 @@ struct LeaseFolder: Sendable {
         let flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (access == .read ? O_RDONLY : O_RDWR)
         let full = path + "/" + file
         let around = try reporting(path) { () throws(SystemCallError) in try folder.information() }
-        var number = openat(folder.number, file, flags)
+        var opened = folder.open(file, flags)
         var isNew = false
-        if number < 0, errno == ENOENT, access == .change {
-            number = openat(folder.number, file, flags | O_CREAT | O_EXCL, Permissions.ofNewFile(in: around))
-            isNew = number >= 0
-            if number < 0, errno == EEXIST { number = openat(folder.number, file, flags) }
+        if opened == nil, errno == ENOENT, access == .change {
+            opened = folder.open(file, flags | O_CREAT | O_EXCL, Permissions.ofNewFile(in: around))
+            isNew = opened != nil
+            if opened == nil, errno == EEXIST { opened = folder.open(file, flags) }
         }
         var tries = 0
-        while number < 0, errno == EACCES, Permissions.isGroups(around), tries < 5 {
+        while opened == nil, errno == EACCES, Permissions.isGroups(around), tries < 5 {
             // Another member of the group might be creating it right now.
             usleep(1000)
-            number = openat(folder.number, file, flags)
+            opened = folder.open(file, flags)
             tries += 1
         }
-        if number < 0, errno == ENOENT, access != .change { return nil }
-        guard number >= 0 else { throw problem(SystemCallError("open"), with: full, access) }
-        let descriptor = Descriptor(number)
+        if opened == nil, errno == ENOENT, access != .change { return nil }
+        guard let descriptor = opened else { throw problem(SystemCallError("open"), with: full, access) }
         let own = try reporting(full) { () throws(SystemCallError) in try descriptor.information() }
         try check(own, in: around, full)
         if isNew { Permissions.settle(descriptor, own, in: around) }

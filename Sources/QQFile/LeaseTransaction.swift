@@ -46,7 +46,7 @@ struct LeaseTransaction {
             if access == .read, let glance = try? LeaseTransaction(name, folder, directory, file, access), glance.showsHolder {
                 return .ready(glance)
             }
-            guard flock(file.number, (access == .read ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0 else {
+            guard file.lockWhole(access == .read ? LOCK_SH : LOCK_EX) else {
                 if errno == EWOULDBLOCK || errno == EINTR { return .busy }
                 throw folder.problem(SystemCallError("flock"), with: folder.leaseFile(name))
             }
@@ -62,11 +62,7 @@ struct LeaseTransaction {
     }
 
     private static func isPresent(_ file: Descriptor, as name: String, in directory: Descriptor) -> Bool {
-        var named = stat()
-        guard let own = try? file.information(), fstatat(directory.number, name + LeaseFolder.suffix, &named, AT_SYMLINK_NOFOLLOW) == 0
-        else {
-            return false
-        }
+        guard let own = try? file.information(), let named = directory.information(of: name + LeaseFolder.suffix) else { return false }
         return own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 

@@ -147,8 +147,7 @@ extension FileCoordinator {
     /// Another process keeps the lease file locked.
     func lockedOut(_ name: String, _ access: LeaseFolder.Access, after patience: Duration) -> CoordinationError {
         let path = folder.leaseFile(name)
-        var file = stat()
-        let holder = stat(path, &file) == 0 ? LockHolder.find(.whole, on: file) : nil
+        let holder = folder.machine.lockHolder(.whole, path)
         return CoordinationError(
             .unavailable, "cannot \(access == .read ? "read" : "change") the lease of \(name)",
             because: "\(holder?.description ?? "another process") keeps its file locked, also after \(DurationText.brief(patience))",
@@ -159,8 +158,7 @@ extension FileCoordinator {
     /// Another process has locked a byte that only the holder of a term must lock.
     func lockedByStranger(_ name: String, _ byte: Int64?) -> CoordinationError {
         let path = folder.path + "/" + LeaseFolder.sideFile(name)
-        var file = stat()
-        let holder = stat(path, &file) == 0 ? byte.flatMap { LockHolder.find(.byte($0), on: file) } : nil
+        let holder = byte.flatMap { folder.machine.lockHolder(.byte($0), path) }
         return CoordinationError(
             .unavailable, "cannot acquire \(name)",
             because: "\(holder?.description ?? "another process") has locked its file without holding a term", at: path,

@@ -1,4 +1,3 @@
-import CKernel
 import Glibc
 import QQCore
 import Synchronization
@@ -7,7 +6,7 @@ import Synchronization
 /// arrival; the owner of the lock leads next. The place is kept while its owner does other things, and given up when the value is destroyed.
 final class QueuePlace: Sendable {
     private let result: Result
-    private let thread: BlockingThread
+    private let wait: any KernelWait
 
     private final class Result: Sendable {
         /// errno, or 0 for the lock; nil while the thread sleeps.
@@ -20,8 +19,7 @@ final class QueuePlace: Sendable {
     init(_ side: Descriptor) throws(SystemCallError) {
         let result = Result()
         self.result = result
-        thread = try BlockingThread { wait in
-            let code = qq_ofd_lock_wait(wait, side.number, F_WRLCK, TermLivenessLock.queueByte, 1) == 0 ? 0 : errno
+        wait = try side.waitToLock(byte: TermLivenessLock.queueByte) { code in
             result.code.withLock { $0 = code }
             result.bell.ring()
         }
@@ -30,7 +28,7 @@ final class QueuePlace: Sendable {
 
     private let descriptor: Descriptor
 
-    deinit { thread.cancel() }
+    deinit { wait.cancel() }
 
     /// Whether it is our turn.
     /// - Throws: `SystemCallError` if the kernel refuses the lock.

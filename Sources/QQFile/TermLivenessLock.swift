@@ -1,4 +1,3 @@
-import CKernel
 import Glibc
 import QQCore
 import Synchronization
@@ -32,7 +31,7 @@ final class TermLivenessLock: LivenessLock {
     init?(token: UInt64, _ kind: Kind, in folder: LeaseFolder, _ directory: Descriptor, name: String) throws(CoordinationError) {
         let file = LeaseFolder.sideFile(name)
         guard let side = try folder.openFile(file, in: directory, .change) else { return nil }
-        guard let byte = Self.byte(of: token, kind), qq_ofd_lock(side.number, F_WRLCK, byte, 1) == 0 else {
+        guard let byte = Self.byte(of: token, kind), side.lock(byte: byte) else {
             if errno == EAGAIN || errno == EACCES { return nil }
             throw folder.problem(SystemCallError("fcntl"), with: folder.path + "/" + file)
         }
@@ -51,23 +50,9 @@ final class TermLivenessLock: LivenessLock {
 
     /// Whether the lock of a term is held, as seen through `side`.
     static func isHeld(_ token: UInt64, _ kind: Kind, _ side: Descriptor) -> Bool {
-        guard let byte = byte(of: token, kind), case .some(let found?) = lock(side, byte..<byte + 1) else { return false }
+        guard let byte = byte(of: token, kind), case .some(let found?) = side.findLock(on: byte..<byte + 1) else { return false }
         // A lock that starts elsewhere or is longer does not belong to a term.
         return found == byte..<byte + 1
-    }
-
-    /// A lock on some of these bytes, clamped to `Int64.max`; `.some(nil)` if there is none, nil if the kernel cannot tell.
-    private static func lock(_ side: Descriptor, _ bytes: Range<Int64>) -> Range<Int64>?? {
-        var at: Int64 = 0
-        var length: Int64 = 0
-        // A read lock conflicts only with holders, not with waiters that pass through.
-        switch qq_ofd_find(side.number, F_RDLCK, bytes.lowerBound, Int64(bytes.count), &at, &length) {
-        case 1:
-            let (end, isBeyond) = at.addingReportingOverflow(length)
-            return .some(at..<(length <= 0 || isBeyond ? .max : end))
-        case 0: return .some(nil)
-        default: return nil
-        }
     }
 
     /// The result of reading the locks on the bytes of guarded processes.
@@ -89,7 +74,7 @@ final class TermLivenessLock: LivenessLock {
         var rest = [firstByte..<firstHolderByte]
         var strangers = 0
         while let bytes = rest.popLast() {
-            guard case .some(let found?) = lock(side, bytes) else { continue }
+            guard case .some(let found?) = side.findLock(on: bytes) else { continue }
             let token = UInt64(max(found.lowerBound - firstByte, 0))
             if found.count == 1, token > 0, token <= highest { return Work(token: token) }
             work.strangersByte = max(found.lowerBound, bytes.lowerBound)

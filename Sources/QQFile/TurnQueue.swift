@@ -1,4 +1,3 @@
-import CKernel
 import Glibc
 import QQCore
 
@@ -40,7 +39,7 @@ extension FileCoordinator {
             group.addTask { await self.recordChanges(name, from: blocker) }
             if let side, let live {
                 // A read lock is granted when the write lock is released; closing the descriptor releases it.
-                group.addTask { _ = await BlockingThread.run { qq_ofd_lock_wait($0, side.number, F_RDLCK, live, 1) == 0 ? 0 : errno } }
+                group.addTask { await side.waitToRead(byte: live) }
             }
             await group.next()
             group.cancelAll()
@@ -57,11 +56,9 @@ extension FileCoordinator {
 
     /// The number of waiters on this machine: the first has the queue's lock, the others sleep for it. Nil if the kernel cannot tell.
     func waiters(_ side: Descriptor) -> Int? {
-        var at: Int64 = 0
-        var length: Int64 = 0
-        let first = qq_ofd_find(side.number, F_RDLCK, TermLivenessLock.queueByte, 1, &at, &length)
-        guard first >= 0, let information = try? side.information() else { return nil }
-        return Survivors.sleepers(on: information, byte: TermLivenessLock.queueByte).map { $0 + Int(first) }
+        let byte = TermLivenessLock.queueByte
+        guard let first = side.findLock(on: byte..<byte + 1) else { return nil }
+        return side.sleepers(byte: byte).map { $0 + (first == nil ? 0 : 1) }
     }
 
     /// Returns when the election is no longer held, or held by another term.
