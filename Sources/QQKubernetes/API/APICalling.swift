@@ -2,56 +2,86 @@ import QQCore
 import QQHTTP
 
 /// A request to the API server.
-struct APIRequest: Sendable, Hashable {
-    var method: HTTPRequest.Method
+package struct APIRequest: Sendable, Hashable {
+    package var method: HTTPRequest.Method
     /// The path below the server's own, without query: `/apis/coordination.k8s.io/v1/namespaces/team/leases`. Its parts are percent-encoded.
-    var path: String
+    package var path: String
     /// The parameters of the query, not encoded yet.
-    var query: [HTTPRequest.Field] = []
-    var body: JSONValue?
+    package var query: [HTTPRequest.Field] = []
+    package var body: JSONValue?
+
+    package init(method: HTTPRequest.Method, path: String, query: [HTTPRequest.Field] = [], body: JSONValue? = nil) {
+        self.method = method
+        self.path = path
+        self.query = query
+        self.body = body
+    }
 }
 
 /// An answer of the API server with a status of 200 to 299.
-struct APIAnswer: Sendable, Hashable {
-    var status: Int
+package struct APIAnswer: Sendable, Hashable {
+    package var status: Int
     /// The document; null if the answer is not JSON, as those of `/readyz` are.
-    var body: JSONValue
+    package var body: JSONValue
     /// The body as text, for answers that are not JSON.
-    var text: String
+    package var text: String
     /// The server's time when it answered, to the second, by `Date` (RFC 9110, section 6.6.1); nil if it is not known.
-    var date: WallTime?
+    package var date: WallTime?
+
+    package init(status: Int, body: JSONValue, text: String, date: WallTime? = nil) {
+        self.status = status
+        self.body = body
+        self.text = text
+        self.date = date
+    }
 }
 
 /// An answer of the API server with another status, or none at all.
-struct APIFailure: Error, Sendable, Hashable {
+package struct APIFailure: Error, Sendable, Hashable {
     /// The HTTP status; nil if there was no answer.
-    var status: Int?
+    package var status: Int?
     /// `reason` of the Status object, such as `AlreadyExists`; nil if there is none. Nothing should depend on it alone.
-    var reason: String?
+    package var reason: String?
     /// `message` of the Status object, or the reason of the failure, safe to show.
-    var message: String
+    package var message: String
     /// `details.kind`, such as `namespaces`; nil if there is none.
-    var kind: String?
+    package var kind: String?
     /// `details.causes[].reason`.
-    var causes: [String] = []
+    package var causes: [String] = []
     /// How long the server asks to wait, by `Retry-After` or `details.retryAfterSeconds`; nil if it does not.
-    var retryAfter: Duration?
+    package var retryAfter: Duration?
     /// The transport's failure, if there was no answer.
-    var transport: HTTPFailure?
+    package var transport: HTTPFailure?
     /// The reason that there was no credential to send the request with, such as an exec plugin that failed. Nothing was sent then.
-    var preparation: CoordinationError?
+    package var preparation: CoordinationError?
     /// The server that was asked, as host:port.
-    var endpoint: String
+    package var endpoint: String
     /// The credential that was used and where it came from, without the credential itself: `the token of user "ops" (/home/me/.kube/config)`.
-    var credential: String
+    package var credential: String
+
+    package init(
+        status: Int? = nil, reason: String? = nil, message: String, kind: String? = nil, causes: [String] = [], retryAfter: Duration? = nil,
+        transport: HTTPFailure? = nil, preparation: CoordinationError? = nil, endpoint: String, credential: String
+    ) {
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.kind = kind
+        self.causes = causes
+        self.retryAfter = retryAfter
+        self.transport = transport
+        self.preparation = preparation
+        self.endpoint = endpoint
+        self.credential = credential
+    }
 
     /// Whether a write might have been carried out, or still be carried out later: an answer of 500 and more, or none after the request was sent. A proxy such as
     /// Envoy also answers 408 in place of a server that took the request and is silent.
-    var isUncertain: Bool { status.map { $0 >= 500 || $0 == 408 } ?? transport?.wasSent ?? false }
+    package var isUncertain: Bool { status.map { $0 >= 500 || $0 == 408 } ?? transport?.wasSent ?? false }
 }
 
 /// Calls to the API server. Elections see no more of the network than this.
-protocol APICalling: Sendable {
+package protocol APICalling: Sendable {
     /// The server's URL without credentials, for messages.
     var endpoint: String { get }
 

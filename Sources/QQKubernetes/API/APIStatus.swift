@@ -9,7 +9,7 @@ extension APIFailure {
 
     /// An answer with a status other than 200 to 299. Its body should be a Status object, but nothing is insisted on: proxies answer with HTML, and the server
     /// itself at times with plain text.
-    init(_ answer: HTTPAnswer, endpoint: String, credential: String) {
+    package init(_ answer: HTTPAnswer, endpoint: String, credential: String) {
         self.init(status: answer.status, message: "", endpoint: endpoint, credential: credential)
         let seconds = answer.field("Retry-After").flatMap { UInt32($0) }.map { Int64($0) }
         guard let document = APIStatus.object(answer.body) else {

@@ -75,7 +75,8 @@ extension KubernetesCoordinator {
                 // The first holder of a new lease changed no holder.
                 if let created, created.resourceVersion == object.resourceVersion { record.transitions = object.record.transitions }
                 let mark = TermMark(
-                    token: object.version.map { FencingToken($0) }, identity: request.identity, acquireTime: record.acquireTime ?? "",
+                    id: TermMark.newID(random), token: object.version.map { FencingToken($0) }, identity: request.identity,
+                    acquireTime: record.acquireTime ?? "",
                     transitions: record.transitions, seconds: seconds, isAttended: request.wantsLivenessLock)
                 if let grant = try await write(name, mark, record, note: request.note, over: object, ttl: request.ttl) {
                     return .granted(grant, nil)
@@ -174,7 +175,7 @@ extension KubernetesCoordinator {
         guard let object, let id = request.continuing?.termID, var mark = object.mark, mark.id == id, mark.identity == request.identity,
             !object.isDeleting
         else { return nil }
-        mark.id = TermMark.newID()
+        mark.id = TermMark.newID(random)
         (mark.seconds, mark.isAttended) = (seconds, request.wantsLivenessLock)
         var record = object.record
         // Contenders have to see the difference, because nothing else tells since when they count.

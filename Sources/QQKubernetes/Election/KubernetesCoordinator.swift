@@ -25,6 +25,8 @@ public final class KubernetesCoordinator: Coordinator, ElectionLister {
     let namespace: String
     let clock: any LeaseClock
     let wall: @Sendable () -> WallTime
+    /// For the ids of terms, and for pauses.
+    let random: @Sendable () -> UInt64
     let executor: any TaskExecutor
     let requestTimeout: Duration
     public let mayPrompt: Bool
@@ -42,7 +44,7 @@ public final class KubernetesCoordinator: Coordinator, ElectionLister {
         var own: [String: OwnTerms] = [:]
         /// The newest change of a held lease that its holder has not been told of.
         var news: [String: ElectionState] = [:]
-        var bells: [String: [ObjectIdentifier: Bell]] = [:]
+        var bells: [String: [Bell]] = [:]
         /// Those of waiters.
         var followers: [String: LeaseFollower] = [:]
         /// Since when a waiter could not ask.
@@ -63,11 +65,12 @@ public final class KubernetesCoordinator: Coordinator, ElectionLister {
     /// - Parameters:
     ///   - executor: runs watches.
     ///   - requestTimeout: the limit for one request; within a lease it is shorter.
-    init(
+    package init(
         server: ServerURL, api: any APICalling, namespace: String, clock: any LeaseClock, executor: any TaskExecutor,
         requestTimeout: Duration,
         mayPrompt: Bool = false,
-        wall: @escaping @Sendable () -> WallTime = { .now() }
+        wall: @escaping @Sendable () -> WallTime = { .now() },
+        random: @escaping @Sendable () -> UInt64 = { .random(in: .min ... .max) }
     ) {
         self.server = server
         self.api = api
@@ -75,12 +78,13 @@ public final class KubernetesCoordinator: Coordinator, ElectionLister {
         calls = LeaseCalls(namespace: namespace)
         self.clock = clock
         self.wall = wall
+        self.random = random
         self.executor = executor
         self.requestTimeout = requestTimeout
         self.mayPrompt = mayPrompt
         let (events, post) = AsyncStream.makeStream(of: ConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
         (connectionEvents, eventPost) = (events, post)
-        watcher = LeaseWatcher(api: api, calls: calls, clock: clock, executor: executor, timeout: requestTimeout)
+        watcher = LeaseWatcher(api: api, calls: calls, clock: clock, executor: executor, timeout: requestTimeout, random: random)
         watcher.start(
             deliver: { [weak self] in self?.received($0) }, changed: { [weak self] in self?.ringAll($0) },
             notice: { post.yield(ConnectionEvent(.notice, $0)) })

@@ -23,7 +23,7 @@ final class LeaseFollower: Sendable {
         self.coordinator = coordinator
         let known = readsFirst ? nil : coordinator.state.withLock { $0.histories[name] }
         let now = coordinator.clock.now()
-        state = Mutex(State(readAgainAt: known.map { now + Self.pace(of: $0.object?.record.ttl) } ?? now))
+        state = Mutex(State(readAgainAt: known.map { now + Self.pace(of: $0.object?.record.ttl, coordinator.random) } ?? now))
         coordinator.listen(name, bell)
         coordinator.watcher.add(name)
     }
@@ -64,15 +64,15 @@ final class LeaseFollower: Sendable {
 
     private func read(_ ttl: Duration?) async throws(APIFailure) {
         defer {
-            let again = coordinator.clock.now() + Self.pace(of: ttl)
+            let again = coordinator.clock.now() + Self.pace(of: ttl, coordinator.random)
             state.withLock { $0.readAgainAt = again }
         }
         _ = try await coordinator.readLease(name, within: coordinator.requestTimeout)
     }
 
     /// The pause between two reads, as client-go pauses: its retry period, 2 of 15 seconds of the lease, times 1 to 2.2 at random.
-    static func pace(of ttl: Duration?) -> Duration {
+    static func pace(of ttl: Duration?, _ random: () -> UInt64) -> Duration {
         let period = max(min((ttl ?? .seconds(15)) * 2 / 15, .seconds(2)), .milliseconds(100))
-        return .seconds(saturating: period.seconds * Double.random(in: 1...2.2))
+        return .seconds(saturating: period.seconds * (1 + 1.2 * RandomNumber.fraction(random())))
     }
 }

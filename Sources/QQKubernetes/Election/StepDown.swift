@@ -178,7 +178,8 @@ extension KubernetesCoordinator {
             }
             let record = found.record.taken(by: identity, for: LeaseNaming.seconds(ttl) ?? 15, at: stamp)
             let mark = TermMark(
-                token: found.version.map { FencingToken($0) }, identity: identity, acquireTime: record.acquireTime ?? "",
+                id: TermMark.newID(random), token: found.version.map { FencingToken($0) }, identity: identity,
+                acquireTime: record.acquireTime ?? "",
                 transitions: record.transitions, seconds: LeaseNaming.seconds(ttl) ?? 15, isAttended: false)
             if let grant = try await write(name, mark, record, note: nil, over: found, ttl: ttl) { return grant }
         }

@@ -66,24 +66,24 @@ extension KubernetesCoordinator {
 
     // MARK: Bells
 
-    func listen(_ name: String, _ bell: Bell) { state.withLock { $0.bells[name, default: [:]][ObjectIdentifier(bell)] = bell } }
+    func listen(_ name: String, _ bell: Bell) { state.withLock { $0.bells[name, default: []].append(bell) } }
 
     func stopListening(_ name: String, _ bell: Bell) {
         state.withLock { state in
-            state.bells[name]?[ObjectIdentifier(bell)] = nil
+            state.bells[name]?.removeAll { $0 === bell }
             if state.bells[name]?.isEmpty == true { state.bells[name] = nil }
         }
     }
 
     private func ring(_ name: String) {
-        let bells = state.withLock { $0.bells[name].map { Array($0.values) } ?? [] }
+        let bells = state.withLock { $0.bells[name] ?? [] }
         for bell in bells { bell.ring() }
     }
 
     /// Rings those who follow a lease, or any of them for nil. Holders rely on no watch, and are not woken.
     func ringAll(_ name: String?) {
         let bells = state.withLock { state in
-            state.bells.filter { (name == nil || $0.key == name) && state.held[$0.key] == nil }.flatMap { $0.value.values }
+            state.bells.filter { (name == nil || $0.key == name) && state.held[$0.key] == nil }.flatMap(\.value)
         }
         for bell in bells { bell.ring() }
     }

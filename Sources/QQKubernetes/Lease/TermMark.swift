@@ -28,9 +28,10 @@ struct TermMark: Sendable, Hashable {
     static let noteKey = "qq/note"
     static let keys = [key, tokenKey, stepDownKey, noteKey]
 
-    static func newID() -> String {
+    /// - Parameter random: draws a number of 64 bits.
+    static func newID(_ random: () -> UInt64 = { .random(in: .min ... .max) }) -> String {
         let digits = (0..<2).map { _ in
-            let text = String(UInt64.random(in: .min ... .max), radix: 16)
+            let text = String(random(), radix: 16)
             return String(repeating: "0", count: 16 - text.count) + text
         }
         return digits.joined()

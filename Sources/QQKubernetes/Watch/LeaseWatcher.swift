@@ -45,6 +45,7 @@ final class LeaseWatcher: Sendable {
     private let clock: any LeaseClock
     private let executor: any TaskExecutor
     private let timeout: Duration
+    private let random: @Sendable () -> UInt64
     private let state = Mutex(State())
 
     /// How long a watch can lag behind a version that was read or written.
@@ -53,12 +54,16 @@ final class LeaseWatcher: Sendable {
     private static let mostSingle = 8
     private static let mostForbidden = 4
 
-    init(api: any APICalling, calls: LeaseCalls, clock: any LeaseClock, executor: any TaskExecutor, timeout: Duration) {
+    init(
+        api: any APICalling, calls: LeaseCalls, clock: any LeaseClock, executor: any TaskExecutor, timeout: Duration,
+        random: @escaping @Sendable () -> UInt64
+    ) {
         self.api = api
         self.calls = calls
         self.clock = clock
         self.executor = executor
         self.timeout = timeout
+        self.random = random
     }
 
     /// - Parameters:
@@ -215,7 +220,7 @@ final class LeaseWatcher: Sendable {
             case .ended: break
             }
             if clock.now() > beganAt + .seconds(10) { pause = Self.shortestPause }
-            let jitter = Duration.seconds(saturating: pause.seconds * Double.random(in: 0.8...1.2))
+            let jitter = Duration.seconds(saturating: pause.seconds * (0.8 + 0.4 * RandomNumber.fraction(random())))
             guard (try? await clock.sleep(for: jitter)) != nil else { return }
             pause = min(pause * 2, Self.longestPause)
         }

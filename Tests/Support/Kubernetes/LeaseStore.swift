@@ -58,7 +58,7 @@ public final class LeaseStore: Sendable {
 
     /// A write of a lease.
     public struct Change: Sendable {
-        var version: UInt64
+        public internal(set) var version: UInt64
         var object: LeaseObject
         var previous: LeaseObject?
         public var isDeletion = false

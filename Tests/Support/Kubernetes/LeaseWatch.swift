@@ -69,7 +69,7 @@ extension LeaseAPI {
         public func cancel() { end(.orderly) }
 
         /// Has `wake` called after each event and at the end, from any thread.
-        func onChange(_ wake: @escaping @Sendable () -> Void) {
+        public func onChange(_ wake: @escaping @Sendable () -> Void) {
             state.withLock { $0.wake = wake }
             wake()
         }
