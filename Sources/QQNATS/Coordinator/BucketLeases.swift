@@ -81,7 +81,7 @@ extension NATSCoordinator {
         let decision = rules.decide(
             .init(identity: request.identity, continuing: continuing, cooldown: snapshot.cooldown), at: moment)
         var term = LeaseTerm(
-            format: snapshot.format, nodeID: request.identity, epoch: rules.nextEpoch, termID: MessageID.newTermID(), acquiredAt: .now(),
+            format: snapshot.format, nodeID: request.identity, epoch: rules.nextEpoch, termID: newTermID(), acquiredAt: wallTime(),
             ttl: ttl, note: request.note)
         let write: KeyValueWrite
         var token: FencingToken?
@@ -102,7 +102,7 @@ extension NATSCoordinator {
             if snapshot.format == .v1, let began = snapshot.lease.value?.acquiredAt { term.acquiredAt = began }
             let kept = request.continuing?.token ?? snapshot.lease.token ?? FencingToken(revision)
             token = kept
-            write = term.renewal(1, token: kept, over: revision, wall: .now())
+            write = term.renewal(1, token: kept, over: revision, wall: wallTime())
         }
         guard let revision = try await take(name, term, write) else { return nil }
         let held = HeldLease(term: term, token: token ?? FencingToken(revision), revision: revision, renewals: token == nil ? 0 : 1)
@@ -146,7 +146,7 @@ extension NATSCoordinator {
     private func grant(_ name: String, _ held: HeldLease) -> Grant {
         var grant = Grant(
             name: name, identity: held.term.nodeID, token: held.token, termID: held.term.termID, ttl: held.term.ttl,
-            deadline: clock.now() + held.term.ttl, acquiredAt: held.term.acquiredAt, expiresAt: .now() + held.term.ttl)
+            deadline: clock.now() + held.term.ttl, acquiredAt: held.term.acquiredAt, expiresAt: wallTime() + held.term.ttl)
         grant.epoch = UInt64(exactly: held.term.epoch)
         return grant
     }
@@ -171,7 +171,7 @@ extension NATSCoordinator {
     private func renew(_ name: String, _ held: HeldLease) async throws(JetStreamFailure) -> Grant? {
         // A count read from the bucket can have any value; after the largest it starts again.
         let number = max(held.renewals &+ 1, 1)
-        let write = held.term.renewal(number, token: held.token, over: held.revision, wall: .now())
+        let write = held.term.renewal(number, token: held.token, over: held.revision, wall: wallTime())
         do throws(JetStreamFailure) {
             let answer = try await jetStream.write(
                 bucket: held.term.format.bucket(cluster: name), write, timeout: timeout(ttl: held.term.ttl))
@@ -254,7 +254,8 @@ extension NATSCoordinator {
 
     func coolDown(_ name: String, _ format: LeaseFormat, node: String, ttl: Duration) async throws(JetStreamFailure) {
         _ = try await jetStream.write(
-            bucket: format.bucket(cluster: name), LeaseTerm.cooldown(format, node: node, ttl: ttl, wall: .now()), timeout: timeout(ttl: ttl)
+            bucket: format.bucket(cluster: name), LeaseTerm.cooldown(format, node: node, ttl: ttl, wall: wallTime()),
+            timeout: timeout(ttl: ttl)
         )
     }
 

@@ -27,6 +27,9 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     let gate = Doorway(width: 32)
     public let connectionEvents: AsyncStream<ConnectionEvent>
     private let eventPost: AsyncStream<ConnectionEvent>.Continuation
+    let wallTime: @Sendable () -> WallTime
+    let newTermID: @Sendable () -> String
+    private let makeClient: @Sendable (_ events: @escaping @Sendable (NATSEvent) -> Void) -> any NATSCalling
 
     /// The memory of this process, by election.
     struct State {
@@ -57,13 +60,32 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
     /// - Parameters:
     ///   - explicitTTL: the TTL that the user gave; nil for the cluster's own.
     ///   - requestTimeout: the limit for one request; within a lease it is shorter.
-    public init(server: ServerURL, settings: NATSSettings, explicitTTL: Duration?, clock: any LeaseClock, requestTimeout: Duration) {
+    public convenience init(
+        server: ServerURL, settings: NATSSettings, explicitTTL: Duration?, clock: any LeaseClock, requestTimeout: Duration
+    ) {
+        self.init(server: server, settings: settings, explicitTTL: explicitTTL, clock: clock, requestTimeout: requestTimeout) { events in
+            NATSClient(settings.options, clock: clock, events: events)
+        }
+    }
+
+    /// - Parameters:
+    ///   - wallTime: the machine's wall clock.
+    ///   - newTermID: makes a term ID; see `MessageID`.
+    ///   - makeClient: makes the connection when it is first needed.
+    package init(
+        server: ServerURL, settings: NATSSettings, explicitTTL: Duration?, clock: any LeaseClock, requestTimeout: Duration,
+        wallTime: @escaping @Sendable () -> WallTime = { .now() }, newTermID: @escaping @Sendable () -> String = { MessageID.newTermID() },
+        makeClient: @escaping @Sendable (_ events: @escaping @Sendable (NATSEvent) -> Void) -> any NATSCalling
+    ) {
         self.server = server
         self.settings = settings
         self.explicitTTL = explicitTTL
         self.clock = clock
         firstSeen = FirstSeen(clock: clock)
         self.requestTimeout = requestTimeout
+        self.wallTime = wallTime
+        self.newTermID = newTermID
+        self.makeClient = makeClient
         (connectionEvents, eventPost) = AsyncStream.makeStream(of: ConnectionEvent.self, bufferingPolicy: .bufferingNewest(64))
     }
 
@@ -72,14 +94,14 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         state.withLock { state in
             if let jetStream = state.jetStream { return jetStream }
             let post = eventPost
-            let client = NATSClient(settings.options, clock: clock) { post.yield(ConnectionEvent($0)) }
+            let client = makeClient { post.yield(ConnectionEvent($0)) }
             let made = JetStream(client: client, api: JetStreamAPI(prefix: settings.apiPrefix))
             state.jetStream = made
             return made
         }
     }
 
-    var client: NATSClient { jetStream.client }
+    var client: any NATSCalling { jetStream.client }
 
     public func close() async {
         let (client, nodes, followers) = state.withLock { state in
@@ -92,7 +114,7 @@ public final class NATSCoordinator: Coordinator, ElectionLister, Membership {
         eventPost.finish()
     }
 
-    var moment: LeaseEntryRules.Moment { LeaseEntryRules.Moment(boot: clock.now(), wall: .now()) }
+    var moment: LeaseEntryRules.Moment { LeaseEntryRules.Moment(boot: clock.now(), wall: wallTime()) }
 
     /// The limit for a request within a lease, which leaves time for another attempt.
     func timeout(ttl: Duration) -> Duration { min(requestTimeout, max(ttl / 4, .milliseconds(250))) }

@@ -2,7 +2,7 @@ import QQCore
 
 /// Sends requests to JetStream.
 struct JetStream: Sendable {
-    let client: NATSClient
+    let client: any NATSCalling
     let api: JetStreamAPI
 
     // MARK: Streams

@@ -1,5 +1,5 @@
-import NIOCore
 import QQCore
+import Synchronization
 
 /// An update from a watch over keys.
 enum KeyValueUpdate: Sendable {
@@ -12,87 +12,96 @@ enum KeyValueUpdate: Sendable {
 
 /// Carries out the actions of an `OrderedConsumer` on the client's event loop.
 struct KeyValueWatch: Sendable {
-    private let client: NATSClient
-    private let runner: NIOLoopBoundBox<Runner>
+    private let runner: Runner
 
     /// - Parameter sink: called on the event loop with every update; must not block.
     init(
         _ configuration: OrderedConsumer.Configuration, jetStream: JetStream, timeout: Duration, clock: any LeaseClock,
         sink: @escaping @Sendable (KeyValueUpdate) -> Void
     ) {
-        client = jetStream.client
-        let runner = NIOLoopBoundBox.makeBoxSendingValue(
-            Runner(OrderedConsumer(configuration), jetStream: jetStream, timeout: timeout, clock: clock, sink: sink),
-            eventLoop: client.eventLoop)
+        let runner = Runner(OrderedConsumer(configuration), jetStream: jetStream, timeout: timeout, clock: clock, sink: sink)
         self.runner = runner
-        client.onLoop { _ in runner.value.start(runner) }
+        jetStream.client.execute { runner.start() }
     }
 
     /// Stops all further updates.
     func stop() {
         let runner = runner
-        client.onLoop { _ in runner.value.handle(.stop, runner) }
+        runner.client.execute { runner.handle(.stop) }
     }
 
-    private final class Runner {
-        private var consumer: OrderedConsumer
+    private final class Runner: Sendable {
+        private struct State {
+            var consumer: OrderedConsumer
+            var subscriptions: [String: UInt64] = [:]
+            /// Subscription that never gets a message. It reports cuts of the connection even while there is no consumer to subscribe to.
+            var connectionProbe: UInt64?
+            /// Cancels the timer.
+            var cancelTimer: @Sendable () -> Void = {}
+        }
+
         private let jetStream: JetStream
         private let timeout: Duration
         private let clock: any LeaseClock
         private let sink: @Sendable (KeyValueUpdate) -> Void
-        private var subscriptions: [String: UInt64] = [:]
-        /// Subscription that never gets a message. It reports cuts of the connection even while there is no consumer to subscribe to.
-        private var connectionProbe: UInt64?
-        private var timer: Scheduled<Void>?
+        /// Only the event loop uses it, so nothing waits for the lock.
+        private let state: Mutex<State>
+
+        var client: any NATSCalling { jetStream.client }
 
         init(
             _ consumer: OrderedConsumer, jetStream: JetStream, timeout: Duration, clock: any LeaseClock,
             sink: @escaping @Sendable (KeyValueUpdate) -> Void
         ) {
-            self.consumer = consumer
+            state = Mutex(State(consumer: consumer))
             self.jetStream = jetStream
             self.timeout = timeout
             self.clock = clock
             self.sink = sink
         }
 
-        func start(_ box: NIOLoopBoundBox<Runner>) {
-            connectionProbe = jetStream.client.subscribe(jetStream.client.newInbox()) { delivery in
+        func start() {
+            let probe = client.subscribe(client.newInbox()) { delivery in
                 switch delivery {
-                case .disconnected: box.value.handle(.disconnected, box)
-                case .reconnected: box.value.handle(.reconnected, box)
+                case .disconnected: self.handle(.disconnected)
+                case .reconnected: self.handle(.reconnected)
                 case .message, .failed: break
                 }
                 return true
             }
-            handle(.start, box)
+            state.withLock { $0.connectionProbe = probe }
+            handle(.start)
         }
 
-        func handle(_ event: OrderedConsumer.Event, _ box: NIOLoopBoundBox<Runner>) {
-            for action in consumer.handle(event, now: clock.now()) { perform(action, box) }
-            guard consumer.hasEnded else { return }
-            timer?.cancel()
-            if let connectionProbe { jetStream.client.unsubscribe(connectionProbe) }
-            connectionProbe = nil
+        func handle(_ event: OrderedConsumer.Event) {
+            let actions = state.withLock { $0.consumer.handle(event, now: clock.now()) }
+            for action in actions { perform(action) }
+            let probe = state.withLock { state -> UInt64? in
+                guard state.consumer.hasEnded else { return nil }
+                state.cancelTimer()
+                defer { state.connectionProbe = nil }
+                return state.connectionProbe
+            }
+            if let probe { client.unsubscribe(probe) }
         }
 
-        private func perform(_ action: OrderedConsumer.Action, _ box: NIOLoopBoundBox<Runner>) {
-            let client = jetStream.client
+        private func perform(_ action: OrderedConsumer.Action) {
             let api = jetStream.api
             switch action {
             case .subscribe(let inbox):
-                subscriptions[inbox] = client.subscribe(inbox) { delivery in
-                    box.value.delivered(delivery, box)
+                let sid = client.subscribe(inbox) { delivery in
+                    self.delivered(delivery)
                     return true
                 }
+                state.withLock { $0.subscriptions[inbox] = sid }
             case .unsubscribe(let inbox):
-                if let sid = subscriptions.removeValue(forKey: inbox) { client.unsubscribe(sid) }
+                if let sid = state.withLock({ $0.subscriptions.removeValue(forKey: inbox) }) { client.unsubscribe(sid) }
             case .create(let configuration):
                 let name = configuration.name
                 client.request(
                     api.consumerCreate(configuration.stream, consumer: name, filter: configuration.filter), payload: configuration.creation,
                     isRepeatable: false, timeout: timeout
-                ) { result in box.value.created(name, result, box) }
+                ) { self.created(name, $0) }
             case .deleteConsumer(let stream, let name):
                 client.publish(api.consumerDelete(stream, consumer: name), reply: client.newInbox())
             case .reply(let subject): client.publish(subject)
@@ -100,30 +109,32 @@ struct KeyValueWatch: Sendable {
             case .initialDone: sink(.initialDone)
             case .fail(let failure): sink(.failed(failure))
             case .timer(let instant):
-                timer?.cancel()
-                let pause = max(instant.duration(since: clock.now()), .zero)
-                timer = client.eventLoop.scheduleTask(in: .nanoseconds(pause.nanoseconds)) { box.value.handle(.timer, box) }
+                let cancel = client.schedule(in: max(instant.duration(since: clock.now()), .zero)) { self.handle(.timer) }
+                state.withLock { state in
+                    state.cancelTimer()
+                    state.cancelTimer = cancel
+                }
             }
         }
 
-        private func delivered(_ delivery: NATSDelivery, _ box: NIOLoopBoundBox<Runner>) {
+        private func delivered(_ delivery: NATSDelivery) {
             switch delivery {
-            case .message(let message): handle(.delivery(message), box)
+            case .message(let message): handle(.delivery(message))
             // `connectionProbe` reports these; the consumer's own count shows which messages are missing.
             case .disconnected, .reconnected: break
             case .failed(let error):
-                handle(.stop, box)
+                handle(.stop)
                 sink(.failed(.failed(error)))
             }
         }
 
-        private func created(_ name: String, _ result: Result<NATSMessage, NATSError>, _ box: NIOLoopBoundBox<Runner>) {
+        private func created(_ name: String, _ result: Result<NATSMessage, NATSError>) {
             do throws(JetStreamFailure) {
                 switch result {
-                case .success(let message): handle(.created(try ConsumerInfo(message)), box)
+                case .success(let message): handle(.created(try ConsumerInfo(message)))
                 case .failure(let error): throw .failed(error)
                 }
-            } catch { handle(.createFailed(name: name, error), box) }
+            } catch { handle(.createFailed(name: name, error)) }
         }
     }
 }

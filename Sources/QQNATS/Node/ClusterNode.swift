@@ -5,7 +5,7 @@ import Synchronization
 final class ClusterNode: Sendable {
     let cluster: String
     let node: String
-    private let client: NATSClient
+    private let client: any NATSCalling
     private let clock: any LeaseClock
     private let began: BootInstant
     private let snapshot: @Sendable () -> ClusterSnapshot
@@ -24,7 +24,7 @@ final class ClusterNode: Sendable {
     ///   - snapshot: returns this node's current knowledge of its cluster.
     ///   - stepDown: called when another process asks this node to step down; it answers when that is done.
     init(
-        cluster: String, node: String, version: String, client: NATSClient, clock: any LeaseClock,
+        cluster: String, node: String, version: String, client: any NATSCalling, clock: any LeaseClock,
         snapshot: @escaping @Sendable () -> ClusterSnapshot,
         stepDown: @escaping @Sendable (@escaping StepDownAnswer) -> Void
     ) {

@@ -2,8 +2,8 @@ import QQCore
 
 /// The client without its sockets: its server, requests and subscriptions. Pure: every method takes an event and returns the actions to carry out. The caller
 /// keeps the deadlines of requests and reports when they pass.
-struct ClientState: Sendable {
-    enum Action: Sendable {
+package struct ClientState: Sendable {
+    package enum Action: Sendable {
         case connect(NATSOptions.Address)
         case send(ClientOperation)
         /// Cut the connection; none of its later events must be handed in.
@@ -15,8 +15,8 @@ struct ClientState: Sendable {
         case report(NATSEvent)
     }
 
-    struct Request: Sendable {
-        var id: UInt64
+    package struct Request: Sendable {
+        package var id: UInt64
         var subject: String
         var headers: NATSHeaders
         var payload: [UInt8]
@@ -25,11 +25,25 @@ struct ClientState: Sendable {
         /// Whether the connected server can answer alone, even if it is cut off from its cluster.
         var isLocal = false
         var sentAt: BootInstant?
+
+        package init(id: UInt64, subject: String, headers: NATSHeaders, payload: [UInt8], isRepeatable: Bool, isLocal: Bool = false) {
+            self.id = id
+            self.subject = subject
+            self.headers = headers
+            self.payload = payload
+            self.isRepeatable = isRepeatable
+            self.isLocal = isLocal
+        }
     }
 
-    struct Subscription: Sendable {
+    package struct Subscription: Sendable {
         var subject: String
         var queue: String?
+
+        package init(subject: String, queue: String? = nil) {
+            self.subject = subject
+            self.queue = queue
+        }
     }
 
     private enum Phase: Sendable {
@@ -44,7 +58,7 @@ struct ClientState: Sendable {
     }
 
     /// Subscription on which the answers to requests arrive.
-    static let inboxSID: UInt64 = 1
+    package static let inboxSID: UInt64 = 1
 
     private let options: NATSOptions
     private let inbox: String
@@ -70,7 +84,7 @@ struct ClientState: Sendable {
     private var hasReportedLeaving = false
     private var pingDue = BootInstant.distantFuture
 
-    init(
+    package init(
         _ options: NATSOptions, inbox: String, pool: ServerPool? = nil,
         random: @escaping @Sendable () -> Double = { Double.random(in: 0..<1) }
     ) {
@@ -90,7 +104,7 @@ struct ClientState: Sendable {
     // MARK: Connecting
 
     /// Starts connecting, unless that has happened already.
-    mutating func wake(at now: BootInstant) -> [Action] {
+    package mutating func wake(at now: BootInstant) -> [Action] {
         guard case .idle = phase else { return [] }
         return nextServer(at: now)
     }
@@ -120,13 +134,13 @@ struct ClientState: Sendable {
         return .seconds(full * (1 - random() / 2))
     }
 
-    mutating func connectFailed(_ error: NATSError, at now: BootInstant) -> [Action] {
+    package mutating func connectFailed(_ error: NATSError, at now: BootInstant) -> [Action] {
         guard case .connecting(let address) = phase else { return [] }
         pool.failed(address, error)
         return nextServer(at: now)
     }
 
-    mutating func ready(_ info: ServerInfo, at now: BootInstant) -> [Action] {
+    package mutating func ready(_ info: ServerInfo, at now: BootInstant) -> [Action] {
         guard case .connecting(let address) = phase else { return [] }
         phase = .connected(address)
         self.info = info
@@ -154,7 +168,7 @@ struct ClientState: Sendable {
     }
 
     /// The connection has ended or must be ended.
-    mutating func cut(_ error: NATSError, at now: BootInstant) -> [Action] {
+    package mutating func cut(_ error: NATSError, at now: BootInstant) -> [Action] {
         guard let address = server else { return connectFailed(error, at: now) }
         var actions: [Action] = [.disconnect, .report(.disconnected(NATSError(error.kind, error.reason, at: address.description)))]
         for request in inFlight.values.sorted(by: { $0.id < $1.id }) {
@@ -180,7 +194,7 @@ struct ClientState: Sendable {
 
     /// The server answers but cannot do its work: it might be cut off from the rest of its cluster, while another server is not. In case all servers are in
     /// this state, none is left before `lastingConnection` has passed.
-    mutating func seekAnotherServer(at now: BootInstant) -> [Action] {
+    package mutating func seekAnotherServer(at now: BootInstant) -> [Action] {
         guard case .connected(let address) = phase, pool.hasOther(than: address), now >= connectedAt + Self.lastingConnection else {
             return []
         }
@@ -190,7 +204,7 @@ struct ClientState: Sendable {
     /// A connection that is cut sooner than this does not end a series of failures.
     static let lastingConnection: Duration = .seconds(1)
 
-    mutating func close() -> [Action] {
+    package mutating func close() -> [Action] {
         phase = .closed
         let open = queued + inFlight.values
         let failures = open.map { request in
@@ -205,12 +219,12 @@ struct ClientState: Sendable {
     // MARK: Input from the server
 
     /// Bytes of any kind arrived.
-    mutating func received(at now: BootInstant) {
+    package mutating func received(at now: BootInstant) {
         lastReceived = now
         unansweredPings = 0
     }
 
-    mutating func operation(_ operation: ServerOperation, at now: BootInstant) -> [Action] {
+    package mutating func operation(_ operation: ServerOperation, at now: BootInstant) -> [Action] {
         guard server != nil else { return [] }
         switch operation {
         case .ping: return [.send(.pong)]
@@ -270,7 +284,7 @@ struct ClientState: Sendable {
 
     // MARK: Requests
 
-    mutating func request(_ request: Request, at now: BootInstant) -> [Action] {
+    package mutating func request(_ request: Request, at now: BootInstant) -> [Action] {
         switch phase {
         case .connected: return send(request, at: now)
         case .closed: return [.complete(id: request.id, .failure(NATSError(.disconnected, "the client was closed")))]
@@ -332,13 +346,13 @@ struct ClientState: Sendable {
     }
 
     /// Half of a request's time is over. If nothing has arrived on the connection since the request was sent, the server is pinged.
-    mutating func requestIsSlow(_ id: UInt64, at now: BootInstant) -> [Action] {
+    package mutating func requestIsSlow(_ id: UInt64, at now: BootInstant) -> [Action] {
         guard let sentAt = inFlight[id]?.sentAt, lastReceived <= sentAt else { return [] }
         return [.send(.ping)]
     }
 
     /// A request's time is over.
-    mutating func requestTimedOut(_ id: UInt64, at now: BootInstant) -> [Action] {
+    package mutating func requestTimedOut(_ id: UInt64, at now: BootInstant) -> [Action] {
         if let index = queued.firstIndex(where: { $0.id == id }) {
             queued.remove(at: index)
             return [.complete(id: id, .failure(pool.failure))]
@@ -365,7 +379,7 @@ struct ClientState: Sendable {
     static let fairTime: Duration = .milliseconds(250)
 
     /// The caller has stopped waiting.
-    mutating func forget(_ id: UInt64, at now: BootInstant) -> [Action] {
+    package mutating func forget(_ id: UInt64, at now: BootInstant) -> [Action] {
         if let index = queued.firstIndex(where: { $0.id == id }) {
             queued.remove(at: index)
             return [.complete(id: id, .failure(NATSError(.disconnected, "interrupted")))]
@@ -375,26 +389,26 @@ struct ClientState: Sendable {
 
     // MARK: Subscriptions and messages
 
-    mutating func subscribe(_ sid: UInt64, _ subscription: Subscription, at now: BootInstant) -> [Action] {
+    package mutating func subscribe(_ sid: UInt64, _ subscription: Subscription, at now: BootInstant) -> [Action] {
         subscriptions[sid] = subscription
         guard server != nil else { return wake(at: now) }
         return [.send(.subscribe(subject: subscription.subject, queue: subscription.queue, sid: sid))]
     }
 
-    mutating func unsubscribe(_ sid: UInt64) -> [Action] {
+    package mutating func unsubscribe(_ sid: UInt64) -> [Action] {
         guard subscriptions.removeValue(forKey: sid) != nil, server != nil else { return [] }
         return [.send(.unsubscribe(sid: sid, max: nil))]
     }
 
     /// Publishes a message without expecting an answer. Dropped while there is no connection, since NATS delivers at most once.
-    mutating func publish(_ message: NATSMessage) -> [Action] {
+    package mutating func publish(_ message: NATSMessage) -> [Action] {
         guard server != nil else { return [] }
         return [.send(.publish(subject: message.subject, reply: message.reply, headers: message.headers, payload: message.payload))]
     }
 
     // MARK: Time
 
-    mutating func timer(at now: BootInstant) -> [Action] {
+    package mutating func timer(at now: BootInstant) -> [Action] {
         switch phase {
         case .pausing(_, let until):
             guard now >= until else { return [.timer(until)] }

@@ -6,7 +6,7 @@ import Synchronization
 /// A connection to a NATS system. Finds a server, reconnects after cuts, and carries requests, messages and subscriptions.
 ///
 /// The protocol is NATS' own (docs.nats.io, "Client protocol"). One thread serves all clients of the process; it starts with the first client.
-public final class NATSClient: Sendable {
+public final class NATSClient: NATSCalling {
     public let options: NATSOptions
     let eventLoop: any EventLoop
     private let core: NIOLoopBoundBox<ClientCore>
@@ -25,8 +25,15 @@ public final class NATSClient: Sendable {
             eventLoop: eventLoop)
     }
 
+    package func execute(_ body: @escaping @Sendable () -> Void) { eventLoop.execute(body) }
+
+    package func schedule(in pause: Duration, _ body: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        let scheduled = eventLoop.scheduleTask(in: .nanoseconds(pause.nanoseconds), body)
+        return { scheduled.cancel() }
+    }
+
     /// Runs `body` on the event loop, in the order of the calls.
-    func onLoop(_ body: @escaping @Sendable (ClientCore) -> Void) {
+    private func onLoop(_ body: @escaping @Sendable (ClientCore) -> Void) {
         let core = core
         eventLoop.execute { body(core.value) }
     }
@@ -34,7 +41,7 @@ public final class NATSClient: Sendable {
     private func nextNumber() -> UInt64 { numbers.add(1, ordering: .relaxed).newValue }
 
     /// Moves to another server, if there is one, because the connected server answers but cannot do its work.
-    func seekAnotherServer() { onLoop { $0.seekAnotherServer() } }
+    package func seekAnotherServer() { onLoop { $0.seekAnotherServer() } }
 
     /// Starts connecting, unless that has happened already.
     public func connect() { onLoop { $0.wake() } }
@@ -86,17 +93,18 @@ public final class NATSClient: Sendable {
 
     /// Subscribes and calls `receiver` on the event loop, where it must not block. The subscription survives cuts of the connection.
     /// - Parameter queue: the queue group. Each message reaches one member of the group.
-    func subscribe(_ subject: String, queue: String? = nil, receiver: @escaping ClientCore.Receiver) -> UInt64 {
+    package func subscribe(_ subject: String, queue: String? = nil, receiver: @escaping @Sendable (NATSDelivery) -> Bool) -> UInt64 {
         let sid = nextNumber()
         onLoop { $0.subscribe(sid, ClientState.Subscription(subject: subject, queue: queue), receiver) }
         return sid
     }
 
-    func unsubscribe(_ sid: UInt64) { onLoop { $0.unsubscribe(sid) } }
+    package func unsubscribe(_ sid: UInt64) { onLoop { $0.unsubscribe(sid) } }
 
     /// Sends a request and calls `completion` on the event loop.
-    func request(
-        _ subject: String, payload: [UInt8], isRepeatable: Bool, timeout: Duration, completion: @escaping ClientCore.Completion
+    package func request(
+        _ subject: String, payload: [UInt8], isRepeatable: Bool, timeout: Duration,
+        completion: @escaping @Sendable (Result<NATSMessage, NATSError>) -> Void
     ) {
         let request = ClientState.Request(
             id: nextNumber(), subject: subject, headers: NATSHeaders(), payload: payload, isRepeatable: isRepeatable)
@@ -114,7 +122,7 @@ public final class NATSClient: Sendable {
     }
 
     /// Sends a request to all subscribers of `subject`, and collects answers until none has come for `pause`, until `timeout`, or until there are too many.
-    func collect(_ subject: String, pause: Duration, timeout: Duration) async throws(NATSError) -> [NATSMessage] {
+    package func collect(_ subject: String, pause: Duration, timeout: Duration) async throws(NATSError) -> [NATSMessage] {
         // A message published without a connection would be lost.
         try await roundTrip(timeout: timeout)
         let inbox = newInbox()

@@ -1,7 +1,7 @@
 import QQCore
 
 /// The known servers and the order in which to try them. Pure.
-struct ServerPool: Sendable {
+package struct ServerPool: Sendable {
     private struct Member: Sendable {
         var address: NATSOptions.Address
         /// Announced by a server; dropped when a later announcement leaves it out.
@@ -15,7 +15,7 @@ struct ServerPool: Sendable {
     private var members: [Member]
 
     /// - Parameter shuffled: orders the servers for trying, so that many clients spread over a cluster.
-    init(_ addresses: [NATSOptions.Address], shuffled: ([NATSOptions.Address]) -> [NATSOptions.Address] = { $0.shuffled() }) {
+    package init(_ addresses: [NATSOptions.Address], shuffled: ([NATSOptions.Address]) -> [NATSOptions.Address] = { $0.shuffled() }) {
         var seen: Set<NATSOptions.Address> = []
         members = shuffled(addresses.filter { seen.insert($0).inserted }).map { Member(address: $0, isAnnounced: false) }
     }

@@ -1,7 +1,7 @@
 import QQCore
 
 /// An operation that a client sends.
-enum ClientOperation: Sendable, Hashable {
+package enum ClientOperation: Sendable, Hashable {
     case connect(ConnectOptions)
     /// PUB, or HPUB if there are headers.
     case publish(subject: String, reply: String? = nil, headers: NATSHeaders = NATSHeaders(), payload: [UInt8] = [])

@@ -1,7 +1,7 @@
 import QQCore
 
 /// The options of CONNECT. They contain secrets, which description and mirror leave out.
-struct ConnectOptions: Sendable, Hashable {
+package struct ConnectOptions: Sendable, Hashable {
     /// Whether the client requires TLS.
     var tlsRequired = false
     /// Name of the connection, which operators see.
@@ -41,7 +41,7 @@ struct ConnectOptions: Sendable, Hashable {
 
 extension ConnectOptions: CustomStringConvertible, CustomReflectable {
     /// The name and the kind of login.
-    var description: String {
+    package var description: String {
         let kind =
             if jwt != nil { "JWT" } else if nkey != nil { "NKey" } else if token != nil { "token" } else if user != nil {
                 "user and password"
@@ -50,5 +50,5 @@ extension ConnectOptions: CustomStringConvertible, CustomReflectable {
     }
 
     /// Shows the description alone, to keep secrets out of dumps.
-    var customMirror: Mirror { Mirror(self, children: ["connect": description]) }
+    package var customMirror: Mirror { Mirror(self, children: ["connect": description]) }
 }

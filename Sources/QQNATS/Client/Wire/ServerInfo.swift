@@ -3,18 +3,18 @@ import QQCore
 /// A server's INFO.
 ///
 /// Unknown members are ignored, and missing members have the protocol's defaults.
-struct ServerInfo: Sendable, Hashable {
+package struct ServerInfo: Sendable, Hashable {
     var serverID = ""
     var serverName = ""
     /// As the server writes it, such as "2.12.8" or "2.11.0-RC.1".
-    var version = ""
+    package var version = ""
     /// 1 if the server announces changes with further INFO lines.
     var proto = 0
     /// Whether messages can have headers.
-    var headers = false
+    package var headers = false
     /// The largest message that the server accepts, in bytes, headers included.
     var maxPayload = Self.defaultMaxPayload
-    var jetStream = false
+    package var jetStream = false
     var authRequired = false
     /// Whether the server requires TLS.
     var tlsRequired = false
@@ -25,7 +25,7 @@ struct ServerInfo: Sendable, Hashable {
     /// Nonce that NKeys sign; nil if the server does not support NKeys.
     var nonce: String?
     /// The cluster's other servers, as host:port.
-    var connectURLs: [String] = []
+    package var connectURLs: [String] = []
     /// Whether the server is about to stop (`ldm`).
     var isLameDuck = false
     var cluster: String?
@@ -38,7 +38,7 @@ struct ServerInfo: Sendable, Hashable {
     /// The server's own default, 1 MiB.
     static let defaultMaxPayload = 1 << 20
 
-    init() {}
+    package init() {}
 
     /// Reads INFO's JSON.
     ///

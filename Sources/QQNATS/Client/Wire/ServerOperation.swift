@@ -1,5 +1,5 @@
 /// An operation that a server sends. Source: the NATS client protocol (docs.nats.io, reference, protocols).
-enum ServerOperation: Sendable, Hashable {
+package enum ServerOperation: Sendable, Hashable {
     /// INFO: at the start, and again when the cluster changes.
     case info(ServerInfo)
     /// MSG or HMSG: a message for the subscription `sid`.
