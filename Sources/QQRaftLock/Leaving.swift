@@ -102,7 +102,7 @@ extension RaftLockCoordinator {
                 .unavailable, what, because: "another process with the identity \(Printable.text(claim.identity)) might hold it",
                 at: server.description)
         }
-        let left = snapshot.remaining(at: clock.now(), wall: .now(), clock: await service.serverClock(at: endpoint))
+        let left = snapshot.remaining(at: clock.now(), wall: wallTime, clock: await service.serverClock(at: endpoint))
         failure.hint = "the lease expires" + (left.map { " within \(DurationText.brief($0))" } ?? "")
         return failure
     }

@@ -15,7 +15,7 @@ public enum LockOperation: String, Sendable, Hashable, CaseIterable {
     case health = "Health"
 
     /// Whether the operation goes through the Raft log: only the Raft leader accepts it, and never two at a time.
-    var isWrite: Bool {
+    package var isWrite: Bool {
         switch self {
         case .acquire, .release, .renew, .enqueueWaiter, .cancelWait: true
         case .getLockInfo, .getLocks, .getBackoffAdvice, .getStatus, .health: false
@@ -24,9 +24,9 @@ public enum LockOperation: String, Sendable, Hashable, CaseIterable {
 }
 
 /// One call to a server, with the type of its answer.
-struct LockCall<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>: Sendable {
-    let operation: LockOperation
-    let request: Request
+package struct LockCall<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>: Sendable {
+    package let operation: LockOperation
+    package let request: Request
 
     init(_ operation: LockOperation, _ request: Request, _: Response.Type) {
         self.operation = operation

@@ -75,6 +75,9 @@ extension RaftLockCoordinator {
             if mightBelongToSameIdentity(present, claim) { await giveUpPlace(claim, until: clock.now() + .seconds(1)) }
             return .refused(present)
         }
+        if !isNew, isMostlyOver(claim, after: priorState, ttl: request.ttl, from: sentAt) {
+            return .refused(await present(request.name, otherwise: .held, until: requestDeadline))
+        }
         let hasPlace = state.withLock { state in
             let uncertain = state.uncertain.removeValue(forKey: claim)
             state.heldBySameIdentity.remove(claim)
@@ -114,7 +117,7 @@ extension RaftLockCoordinator {
     }
 
     func grant(_ claim: Claim, version: Int64, ttl: Duration, from sentAt: BootInstant, began: WallTime?) -> Grant {
-        let now = WallTime.now()
+        let now = wallTime
         return Grant(
             name: claim.name, identity: claim.identity, token: FencingToken(UInt64(clamping: version)), ttl: ttl, deadline: sentAt + ttl,
             acquiredAt: began ?? now, expiresAt: now + (ttl - clock.now().duration(since: sentAt)))

@@ -40,12 +40,12 @@ extension RaftLockCoordinator {
                 let now = clock.now()
                 expiredSince = state.phase == .expired ? expiredSince ?? now : nil
                 // If another process might have this identity, a lock that has an owner is never requested.
-                if let expiredSince, now >= expiredSince + Self.overdue, Identity.isOurAlone(claim.identity) { return }
+                if let expiredSince, now >= expiredSince + Self.overdue, isOurAlone(claim.identity) { return }
                 if advisedAt.map({ now >= $0 + Self.refreshEvery }) ?? true {
                     advisedAt = now
                     pace.advice = (try? await backoffAdvice(request.name)) ?? pace.advice
                 }
-                await pause(pace.pause(random: .random(in: 0..<1), remaining: state.remaining), until: deadline)
+                await pause(pace.pause(random: random(), remaining: state.remaining), until: deadline)
             } catch {
                 let now = clock.now()
                 let since = failingSince ?? now
@@ -56,7 +56,7 @@ extension RaftLockCoordinator {
                     if !isAway { state.withLock { $0.places[claim]?.awaySince = since } }
                     throw error
                 }
-                await pause(pace.pause(random: .random(in: 0..<1), remaining: nil), until: deadline)
+                await pause(pace.pause(random: random(), remaining: nil), until: deadline)
             }
         }
     }

@@ -71,7 +71,7 @@ extension RaftLockCoordinator {
                 at: server.description)
         }
         let serverClock = found.isEmpty ? nil : await service.serverClock(at: endpoint)
-        let (now, wall) = (clock.now(), WallTime.now())
+        let (now, wall) = (clock.now(), wallTime)
         return found.values.sorted { $0.name < $1.name }.map { snapshot in
             var state = snapshot.state(at: now, wall: wall, clock: serverClock)
             state.isOwn = isOwn(snapshot)

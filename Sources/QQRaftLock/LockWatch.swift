@@ -63,7 +63,7 @@ actor LockWatch {
             // failure.
             let isPatient = changes.last[name] == nil || coordinator.holdersPause(of: name) != nil
             guard isPatient, error.isTransient, now < since + RaftLockCoordinator.patience, !Task.isCancelled else { throw error }
-            watched[index].readAt = now + watched[index].pace.pause(random: .random(in: 0..<1), remaining: nil)
+            watched[index].readAt = now + watched[index].pace.pause(random: coordinator.random(), remaining: nil)
             return
         }
         watched[index].failingSince = nil
@@ -79,6 +79,6 @@ actor LockWatch {
             if let advice = try? await coordinator.backoffAdvice(name) { watched[index].pace.advice = advice }
         }
         let remaining = found.phase == .held ? found.remaining : nil
-        watched[index].readAt = clock.now() + watched[index].pace.pause(random: .random(in: 0..<1), remaining: remaining)
+        watched[index].readAt = clock.now() + watched[index].pace.pause(random: coordinator.random(), remaining: remaining)
     }
 }

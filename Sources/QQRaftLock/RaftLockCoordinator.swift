@@ -23,7 +23,26 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     let timeToLeave: Duration
     let state = Mutex(State())
     /// Added to the requested TTL if another process might have the same identity, to tell the leases of the two apart.
-    let ttlOffset = Duration.milliseconds(Int.random(in: 1...99))
+    let ttlOffset: Duration
+    private let surroundings: Surroundings
+
+    /// What a coordinator takes from its process and its machine, besides the clock of leases.
+    package struct Surroundings: Sendable {
+        /// Makes the server at an address.
+        package var connect: @Sendable (ServerURL.Host) -> any LockServer
+        /// The queue that all writes of this process to the cluster go through.
+        package var writeQueue: WriteQueue
+        package var wallClock: @Sendable () -> WallTime = { .now() }
+        /// A number in 0..<1.
+        package var random: @Sendable () -> Double = { .random(in: 0..<1) }
+        /// Whether this process generated the identity, so that no other process has it.
+        package var isOurAlone: @Sendable (String) -> Bool = { Identity.isOurAlone($0) }
+
+        package init(connect: @escaping @Sendable (ServerURL.Host) -> any LockServer, writeQueue: WriteQueue) {
+            self.connect = connect
+            self.writeQueue = writeQueue
+        }
+    }
 
     /// One lock, requested under one identity.
     struct Claim: Sendable, Hashable {
@@ -83,6 +102,8 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         /// Whether the request was so quick that no other process with the same identity can have begun to work before its answer. Then the lease is this
         /// process's as long as the lock has this version. Otherwise the lease might be the other process's until it ends.
         var wasQuick: Bool
+        /// Whether the lock had this version for so long that every other process with the same identity has backed off.
+        var isSettled = false
 
         func isOurs(_ snapshot: LockSnapshot) -> Bool { wasQuick && version == snapshot.version && began == snapshot.acquiredAt }
     }
@@ -121,19 +142,38 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     ///   - followsRedirects: whether a Raft leader outside the URL's endpoints is asked at the address that other nodes name.
     ///   - timeToLeave: the limit for leaving the queue, which an operator waits for after Ctrl-C.
     ///   - redirected: called each time that a node names another one as the Raft leader.
-    public init(
+    public convenience init(
         server: ServerURL, settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, requestTimeout: Duration,
         priority: Int32, followsRedirects: Bool, timeToLeave: Duration = .seconds(3), redirected: (@Sendable () -> Void)? = nil
     ) {
+        self.init(
+            server: server,
+            surroundings: Surroundings(
+                connect: { GRPCEndpoint($0, settings, clock: clock) },
+                writeQueue: .to(Self.hosts(server).map(\.description))),
+            clock: clock, executor: executor, requestTimeout: requestTimeout, priority: priority, followsRedirects: followsRedirects,
+            timeToLeave: timeToLeave, redirected: redirected)
+    }
+
+    package init(
+        server: ServerURL, surroundings: Surroundings, clock: any LeaseClock, executor: any TaskExecutor, requestTimeout: Duration,
+        priority: Int32, followsRedirects: Bool, timeToLeave: Duration = .seconds(3), redirected: (@Sendable () -> Void)? = nil
+    ) {
         self.server = server
+        self.surroundings = surroundings
+        ttlOffset = .milliseconds(1 + Int(surroundings.random() * 99))
         self.clock = clock
         self.executor = executor
         self.requestTimeout = requestTimeout
         self.priority = priority
         self.timeToLeave = timeToLeave
         service = RaftLockService(
-            server.hosts.map { .init(name: $0.name, port: server.port(of: $0)) }, settings, clock: clock, executor: executor,
+            Self.hosts(server), connect: surroundings.connect, writeQueue: surroundings.writeQueue, clock: clock, executor: executor,
             followsRedirects: followsRedirects, redirected: redirected)
+    }
+
+    private static func hosts(_ server: ServerURL) -> [ServerURL.Host] {
+        server.hosts.map { .init(name: $0.name, port: server.port(of: $0)) }
     }
 
     /// Prepares the endpoint that is asked first while no Raft leader is known.
@@ -155,12 +195,19 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         try refuse("cannot use a priority of \(priority)", LockRules.problem(withPriority: priority), nil)
     }
 
-    // MARK: Failures and time
+    // MARK: Failures, time and chance
 
     func told(_ failure: GRPCFailure, _ what: String, isChange: Bool) -> CoordinationError {
         guard isChange, let (node, sign) = service.wedged(failure) else { return failure.told(what, isChange: isChange, wedged: nil) }
         return failure.told(what, isChange: true, wedged: node, sign)
     }
+
+    func isOurAlone(_ identity: String) -> Bool { surroundings.isOurAlone(identity) }
+
+    /// A number in 0..<1.
+    func random() -> Double { surroundings.random() }
+
+    var wallTime: WallTime { surroundings.wallClock() }
 
     /// Deadline of a request that is made now.
     var requestDeadline: BootInstant { clock.now() + requestTimeout }
@@ -178,7 +225,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     func electionState(_ snapshot: LockSnapshot, from endpoint: Int?) async -> ElectionState {
         let snapshot = asHeld(snapshot)
         let serverClock = snapshot.owner == nil ? nil : await service.serverClock(at: endpoint)
-        var found = snapshot.state(at: clock.now(), wall: .now(), clock: serverClock)
+        var found = snapshot.state(at: clock.now(), wall: wallTime, clock: serverClock)
         found.isOwn = isOwn(snapshot)
         return found
     }
@@ -187,7 +234,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
     func isOwn(_ snapshot: LockSnapshot) -> Bool? {
         guard let owner = snapshot.owner else { return nil }
         let claim = Claim(name: snapshot.name, identity: owner)
-        let (uncertain, isOurAlone) = (uncertainRequests(of: claim), Identity.isOurAlone(owner))
+        let (uncertain, isOurAlone) = (uncertainRequests(of: claim), self.isOurAlone(owner))
         return state.withLock { state in
             if state.held[claim]?.version == snapshot.version { return true }
             // No other process can have been granted the lock.

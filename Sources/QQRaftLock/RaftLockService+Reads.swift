@@ -8,8 +8,8 @@ extension RaftLockService {
     /// - Returns: the lock, and the endpoint that answered; nil if the leader is not among the configured endpoints.
     func lockInfo(_ name: String, until deadline: BootInstant) async throws(GRPCFailure) -> (snapshot: LockSnapshot, endpoint: Int?) {
         var failure: GRPCFailure?
-        let all: [(index: Int?, endpoint: GRPCEndpoint)] = state.withLock { state in
-            let own: [(Int?, GRPCEndpoint)] = state.directory.order.map { ($0, endpoints[$0]) }
+        let all: [(index: Int?, endpoint: any LockServer)] = state.withLock { state in
+            let own: [(Int?, any LockServer)] = state.directory.order.map { ($0, endpoints[$0]) }
             // A node that was the leader before can be so again.
             let (leader, others) = (state.strangeLeader, state.strangers.sorted { $0.key < $1.key }.prefix(Self.mostStrangers))
             return others.filter { $0.key == leader }.map { (nil, $0.value) } + own

@@ -1,4 +1,3 @@
-import GRPCCore
 import QQCore
 import QQGRPC
 import SwiftProtobuf
@@ -6,9 +5,9 @@ import Synchronization
 
 /// The calls to a RaftLock cluster: writes and reads of a lock go to the Raft leader, wherever that is, and the rest to any node.
 final class RaftLockService: Sendable {
-    let endpoints: [GRPCEndpoint]
+    let endpoints: [any LockServer]
     let clock: any LeaseClock
-    private let settings: GRPCSettings
+    private let connect: @Sendable (ServerURL.Host) -> any LockServer
     private let executor: any TaskExecutor
     private let followsRedirects: Bool
     private let redirected: (@Sendable () -> Void)?
@@ -19,7 +18,7 @@ final class RaftLockService: Sendable {
         var directory: LeaderDirectory
         var health = WriteHealth()
         /// Raft leaders outside the configured endpoints, by address.
-        var strangers: [String: GRPCEndpoint] = [:]
+        var strangers: [String: any LockServer] = [:]
         /// The address among these that last did something that only the leader does.
         var strangeLeader: String?
         var clocks: [Int: Measured] = [:]
@@ -34,19 +33,21 @@ final class RaftLockService: Sendable {
         var at: BootInstant
     }
 
+    /// - Parameters:
+    ///   - connect: makes the server at an address.
+    ///   - writeQueue: the queue that all writes of this process to the cluster go through.
     init(
-        _ hosts: [ServerURL.Host], _ settings: GRPCSettings, clock: any LeaseClock, executor: any TaskExecutor, followsRedirects: Bool,
-        redirected: (@Sendable () -> Void)?
+        _ hosts: [ServerURL.Host], connect: @escaping @Sendable (ServerURL.Host) -> any LockServer, writeQueue: WriteQueue,
+        clock: any LeaseClock, executor: any TaskExecutor, followsRedirects: Bool, redirected: (@Sendable () -> Void)?
     ) {
-        self.settings = settings
+        self.connect = connect
+        self.writeQueue = writeQueue
         self.clock = clock
         self.executor = executor
         self.followsRedirects = followsRedirects
         self.redirected = redirected
-        endpoints = hosts.map { GRPCEndpoint($0, settings, clock: clock) }
-        let addresses = hosts.map(\.description)
-        writeQueue = WriteQueue.to(addresses)
-        state = Mutex(State(directory: LeaderDirectory(addresses)))
+        endpoints = hosts.map(connect)
+        state = Mutex(State(directory: LeaderDirectory(hosts.map(\.description))))
     }
 
     var directory: LeaderDirectory { state.withLock { $0.directory } }
@@ -55,13 +56,9 @@ final class RaftLockService: Sendable {
 
     /// Makes one call to one server.
     func ask<Request: SwiftProtobuf.Message, Response: SwiftProtobuf.Message>(
-        _ call: LockCall<Request, Response>, at endpoint: GRPCEndpoint, timeout: Duration
+        _ call: LockCall<Request, Response>, at endpoint: any LockServer, timeout: Duration
     ) async throws(GRPCFailure) -> Response {
-        let method = MethodDescriptor(fullyQualifiedService: "raftlock.RaftLock", method: call.operation.rawValue, type: .unary)
-        do throws(GRPCFailure) {
-            // A write that was cut off is not repeated before its outcome is known.
-            return try await endpoint.call(method, call.request, isRepeatable: !call.operation.isWrite, timeout: timeout)
-        } catch {
+        do throws(GRPCFailure) { return try await endpoint.call(call, timeout: timeout) } catch {
             if case .notLeader = LockRefusal(error) { redirected?() }
             throw error
         }
@@ -120,7 +117,7 @@ final class RaftLockService: Sendable {
         var failure: GRPCFailure?
         while true {
             let asked: Int?
-            let endpoint: GRPCEndpoint
+            let endpoint: any LockServer
             switch step {
             case .ask(let index): (asked, endpoint) = (index, endpoints[index])
             case .askStranger(let address):
@@ -217,7 +214,7 @@ final class RaftLockService: Sendable {
 
     private static let mostStrangers = 16
 
-    private func stranger(_ address: String) -> GRPCEndpoint? {
+    private func stranger(_ address: String) -> (any LockServer)? {
         guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (1...65535).contains(port)
         else { return nil }
         var name = String(address[..<colon])
@@ -229,7 +226,7 @@ final class RaftLockService: Sendable {
             if state.strangers.count >= Self.mostStrangers, let other = state.strangers.keys.first(where: { $0 != state.strangeLeader }) {
                 state.strangers[other] = nil
             }
-            let made = GRPCEndpoint(.init(name: name, port: port), settings, clock: clock)
+            let made = connect(.init(name: name, port: port))
             state.strangers[address] = made
             return made
         }

@@ -13,7 +13,7 @@ import QQGRPC
 //                                         of ours                     and its answer shows that
 //   free or unreadable                    an older term               theirs: our request extended it
 //   own: our saved grant, or granted by   the term that was read,     ours, if owner and version are unchanged one second after the answer
-//   the queue or an uncertain request     within one second
+//   the queue or an uncertain request     within one second           (at once if an earlier request of ours has shown that already)
 //   own                                   another term, or an answer  theirs
 //                                         after more than one second
 //   held by another identity or another   (not requested)             refused
@@ -30,23 +30,27 @@ extension RaftLockCoordinator {
         case notNeeded
         case free
         /// This process's own, with the start of its term: a lease to resume, or one that the queue or an earlier request brought.
-        case own(WallTime?)
+        /// - Parameter isSettled: whether all other processes with the same identity have backed off.
+        case own(WallTime?, isSettled: Bool)
         case others(ElectionState)
         /// No node could answer.
         case unknown
     }
 
     func priorState(_ request: AcquireRequest, _ what: String, until deadline: BootInstant) async throws(CoordinationError) -> PriorState {
-        guard !Identity.isOurAlone(request.identity) || request.continuing != nil else { return .notNeeded }
+        guard !isOurAlone(request.identity) || request.continuing != nil else { return .notNeeded }
         let claim = Claim(name: request.name, identity: request.identity)
         do throws(GRPCFailure) {
             let (snapshot, endpoint) = try await service.lockInfo(request.name, until: deadline)
             guard let owner = snapshot.owner else { return .free }
             if owner == request.identity {
                 if let token = request.continuing?.token, UInt64(exactly: snapshot.version) == token.value {
-                    return .own(snapshot.acquiredAt)
+                    return .own(snapshot.acquiredAt, isSettled: false)
                 }
-                if isOwn(snapshot) == true { return .own(snapshot.acquiredAt) }
+                if isOwn(snapshot) == true {
+                    let isSettled = state.withLock { $0.extended[claim].map { $0.isSettled && $0.isOurs(snapshot) } ?? false }
+                    return .own(snapshot.acquiredAt, isSettled: isSettled)
+                }
                 state.withLock { _ = $0.heldBySameIdentity.insert(claim) }
             }
             return .others(await electionState(snapshot, from: endpoint))
@@ -78,19 +82,31 @@ extension RaftLockCoordinator {
     ///   - priorState: the lock before the request, as read at `readAt`.
     func isOurs(_ lock: Raftlock_Lock, _ claim: Claim, after priorState: PriorState, at readAt: BootInstant) async -> Bool {
         let answeredAt = clock.now()
-        var wasQuick = false
+        var (wasQuick, isSettled) = (false, false)
         switch priorState {
         case .notNeeded: return true
         case .free, .others: return false
         case .unknown: break
-        case .own(let began): wasQuick = lock.began == began && answeredAt < readAt + Self.resolutionTime
+        case .own(let began, let wasSettled):
+            wasQuick = lock.began == began && answeredAt < readAt + Self.resolutionTime
+            isSettled = wasQuick && wasSettled
         }
-        let extended = Extended(version: lock.version, began: lock.began, wasQuick: wasQuick)
+        let extended = Extended(version: lock.version, began: lock.began, wasQuick: wasQuick, isSettled: isSettled)
         state.withLock { $0.extended[claim] = extended }
+        if isSettled { return true }
         guard wasQuick, (try? await clock.sleep(until: answeredAt + Self.resolutionTime)) != nil,
             let (snapshot, _) = try? await service.lockInfo(claim.name, until: requestDeadline)
         else { return false }
-        return snapshot.owner == claim.identity && extended.isOurs(snapshot)
+        guard snapshot.owner == claim.identity, extended.isOurs(snapshot) else { return false }
+        state.withLock { $0.extended[claim]?.isSettled = true }
+        return true
+    }
+
+    /// Whether a waiter that has just found a lease to be its own has to request it once more: a lease counts from the request, and resolving whose it is took
+    /// most of a short one. The next request needs no resolving.
+    func isMostlyOver(_ claim: Claim, after priorState: PriorState, ttl: Duration, from sentAt: BootInstant) -> Bool {
+        guard case .own(_, isSettled: false) = priorState, clock.now() > sentAt + ttl / 2 else { return false }
+        return state.withLock { $0.places[claim] != nil && $0.extended[claim]?.isSettled == true }
     }
 
     /// The lock with the version that this process knows, if another process with the same identity that backed off, or a late request of this process, has
@@ -100,7 +116,7 @@ extension RaftLockCoordinator {
         guard let owner = snapshot.owner else { return snapshot }
         let held = state.withLock { $0.held[Claim(name: snapshot.name, identity: owner)] }
         guard let held, held.began != nil, held.began == snapshot.acquiredAt else { return snapshot }
-        guard Identity.isOurAlone(owner) || (held.isPrivate && snapshot.hasTTLOffset) else { return snapshot }
+        guard isOurAlone(owner) || (held.isPrivate && snapshot.hasTTLOffset) else { return snapshot }
         var found = snapshot
         found.version = held.version
         return found
@@ -123,7 +139,7 @@ extension RaftLockCoordinator {
     ///
     /// A request after an uncertain one asks for less, down to three quarters of the TTL: if both are carried out, the end of the first one stays.
     func lengthToAsk(_ request: AcquireRequest) -> Duration {
-        guard !Identity.isOurAlone(request.identity) else { return request.ttl }
+        guard !isOurAlone(request.identity) else { return request.ttl }
         let ttl = Duration.milliseconds(Int64(request.ttl / .milliseconds(1)))
         let before = uncertainRequests(of: Claim(name: request.name, identity: request.identity))?.asked.last
         var length = before.map { $0 - .milliseconds(100) } ?? ttl + ttlOffset

@@ -3,7 +3,7 @@ import Synchronization
 
 /// Lets one write at a time through: two at the same moment wedge a RaftLock leader permanently. The write with the least time left goes first, and among
 /// equals the one that came first. A renewal therefore does not wait behind requests for new leases until its own lease is over.
-final class WriteQueue: Sendable {
+package final class WriteQueue: Sendable {
     private struct State {
         var isTaken = false
         var lastID: UInt64 = 0
@@ -19,7 +19,7 @@ final class WriteQueue: Sendable {
 
     private let state = Mutex(State())
 
-    init() {}
+    package init() {}
 
     /// The number of waiting writes.
     var waiters: Int { state.withLock { $0.waiting.count } }

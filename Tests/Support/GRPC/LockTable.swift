@@ -1,26 +1,26 @@
 /// The replicated state of RaftLock's servers, and the effect of each command of their log. Times are in nanoseconds, points in time since 1970.
-struct LockTable: Sendable {
-    struct Lock: Sendable {
+package struct LockTable: Sendable {
+    package struct Lock: Sendable {
         /// Empty while the lock is free.
-        var owner = ""
-        var version: Int64 = 0
+        package var owner = ""
+        package var version: Int64 = 0
         /// nil until the lock is held for the first time.
-        var acquired: Int64?
-        var expires: Int64?
-        var modified: Int64?
+        package var acquired: Int64?
+        package var expires: Int64?
+        package var modified: Int64?
         var waiters = WaitQueue()
 
-        var isHeld: Bool { !owner.isEmpty }
+        package var isHeld: Bool { !owner.isEmpty }
 
         /// Estimated wait of a client that asks now: a tenth of the remaining time more for each waiter, one minute at most.
-        func wait(_ now: Int64) -> Int64 {
+        package func wait(_ now: Int64) -> Int64 {
             guard isHeld, let expires else { return 0 }
             let remaining = max(0, expires - now)
             return min(60_000_000_000, remaining + remaining / 10 * Int64(waiters.count))
         }
     }
 
-    enum Command: Sendable {
+    package enum Command: Sendable {
         case acquire(String, by: String, ttl: Int64)
         case renew(String, by: String, version: Int64, ttl: Int64)
         case release(String, by: String, version: Int64)
@@ -28,13 +28,13 @@ struct LockTable: Sendable {
         case cancel(String, by: String)
     }
 
-    struct Outcome: Sendable {
-        var lock: Lock
+    package struct Outcome: Sendable {
+        package var lock: Lock
         /// Position in the queue.
-        var position = 0
+        package var position = 0
     }
 
-    enum Failure: String, Error {
+    package enum Failure: String, Error {
         case held = "lock is already held"
         case notHeld = "lock is not currently held"
         case notOwner = "client is not the lock owner"
@@ -43,19 +43,19 @@ struct LockTable: Sendable {
         case queueFull = "wait queue is full"
         case notFound = "lock not found"
 
-        var text: String { "lockmanager: \(rawValue)" }
+        package var text: String { "lockmanager: \(rawValue)" }
     }
 
-    private(set) var locks: [String: Lock] = [:]
+    package private(set) var locks: [String: Lock] = [:]
     /// TTL of a promoted waiter, whatever it asked for.
     let defaultTTL: Int64
     /// Index of the last command that succeeded. A promoted waiter gets it as its version, so two successive holders can have the same version.
     private var lastSuccess: Int64 = 0
 
-    init(defaultTTL: Int64) { self.defaultTTL = defaultTTL }
+    package init(defaultTTL: Int64) { self.defaultTTL = defaultTTL }
 
     /// - Parameter index: the command's index in the log, which becomes the version of a lock that it acquires.
-    mutating func apply(_ command: Command, index: Int64, now: Int64) throws(Failure) -> Outcome {
+    package mutating func apply(_ command: Command, index: Int64, now: Int64) throws(Failure) -> Outcome {
         let outcome: Outcome
         switch command {
         case .acquire(let name, let client, let ttl): outcome = try acquire(name, client, ttl, index, now)
@@ -83,7 +83,7 @@ struct LockTable: Sendable {
     }
 
     /// Passes expired locks on, and removes waiters whose timeout is over.
-    mutating func expire(_ now: Int64) {
+    package mutating func expire(_ now: Int64) {
         for (name, lock) in locks {
             let isOver = lock.isHeld && (lock.expires ?? .max) <= now
             guard isOver || lock.waiters.heap.contains(where: { $0.until <= now }) else { continue }

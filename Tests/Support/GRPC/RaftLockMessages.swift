@@ -2,7 +2,7 @@ import QQRaftLock
 import SwiftProtobuf
 
 extension Raftlock_Lock {
-    init(_ id: String, _ lock: LockTable.Lock) {
+    package init(_ id: String, _ lock: LockTable.Lock) {
         self.init()
         (lockID, ownerID, version) = (id, lock.owner, lock.version)
         acquiredAt = Google_Protobuf_Timestamp(nanoseconds: lock.acquired)
@@ -12,7 +12,7 @@ extension Raftlock_Lock {
 
 extension Raftlock_LockInfo {
     /// Waiters are counted but not named, and metadata is dropped.
-    init(_ id: String, _ lock: LockTable.Lock) {
+    package init(_ id: String, _ lock: LockTable.Lock) {
         self.init()
         (lockID, ownerID, version) = (id, lock.owner, lock.version)
         acquiredAt = Google_Protobuf_Timestamp(nanoseconds: lock.acquired)
@@ -24,7 +24,7 @@ extension Raftlock_LockInfo {
 
 extension Raftlock_BackoffAdvice {
     /// For a free lock 50 ms to 1 s; otherwise an eighth of the wait to the whole of it.
-    init(_ lock: LockTable.Lock?, _ now: Int64) {
+    package init(_ lock: LockTable.Lock?, _ now: Int64) {
         self.init()
         let wait = lock?.wait(now) ?? 0
         initialBackoff = Google_Protobuf_Duration(nanoseconds: max(50_000_000, wait / 8))
@@ -34,7 +34,7 @@ extension Raftlock_BackoffAdvice {
 }
 
 extension Raftlock_ErrorDetail {
-    init(_ code: Raftlock_ErrorCode, _ failure: LockTable.Failure) {
+    package init(_ code: Raftlock_ErrorCode, _ failure: LockTable.Failure) {
         self.init()
         (self.code, message) = (code, failure.text)
     }
