@@ -12,7 +12,7 @@ extension QuorumQuestCoordinator {
             turns[request.name, default: 0] += 1
             return turns[request.name] ?? 1
         }
-        let pause = Self.poll.pause(before: turn, random: Double.random(in: 0..<1))
+        let pause = Self.poll.pause(before: turn, random: random())
         do { try await clock.sleep(until: min(clock.now() + pause, deadline)) } catch {
             throw CoordinationError(.unavailable, "gave up on \(request.name)", because: "interrupted", at: server.description)
         }

@@ -13,7 +13,7 @@ extension QuorumQuestCoordinator {
         }
     }
 
-    private func status(of endpoint: GRPCEndpoint) async -> EndpointStatus {
+    private func status(of endpoint: any QuorumQuestCalling) async -> EndpointStatus {
         let start = clock.now()
         var status = EndpointStatus(endpoint: endpoint.host.description, isReachable: true, canGrant: true)
         do throws(GRPCFailure) {

@@ -1,13 +1,9 @@
-import GRPCCore
+import QQCore
 import Synchronization
 
-/// The store behind the Quorum Quest server: the leases with their holders and ends. Leases expire promptly, as in Redis.
+/// The store behind the Quorum Quest server: its leases, its failures, and a real clock.
 final class QuorumQuestStore: Sendable {
-    enum Command: Sendable {
-        case acquire(ttl: Int32)
-        case keepAlive(ttl: Int32)
-        case release
-    }
+    typealias Command = QuorumQuestTable.Command
 
     struct Lease: Sendable {
         var holder: String
@@ -23,7 +19,9 @@ final class QuorumQuestStore: Sendable {
 
     fileprivate struct State {
         var condition = QuorumQuestServer.Store.alive
-        var leases: [String: Lease] = [:]
+        var table = QuorumQuestTable()
+        /// Zero of the table's times.
+        let start = ContinuousClock.now
         /// Requests that a hung store has received and not carried out, in order.
         var waiting: [Waiting] = []
         /// Outcomes of requests that waited, by ticket.
@@ -33,8 +31,7 @@ final class QuorumQuestStore: Sendable {
 
     private let state = Mutex(State())
 
-    /// The key as the server forms it. Names with a `:` can therefore collide.
-    static func key(_ service: String, _ domain: String) -> String { "\(service):\(domain)" }
+    static func key(_ service: String, _ domain: String) -> String { QuorumQuestTable.key(service, domain) }
 
     /// - Returns: whether the command succeeded; false also if the store failed, which the server cannot tell apart.
     func perform(_ command: Command, _ key: String, _ id: String) async -> Bool {
@@ -81,38 +78,26 @@ final class QuorumQuestStore: Sendable {
 
     func lease(_ key: String) -> Lease? {
         state.withLock { state in
-            state.expire(key)
-            return state.leases[key]
+            state.table.lease(key, at: state.now).map { Lease(holder: $0.holder, end: state.start + .nanoseconds($0.end)) }
         }
     }
 
     /// Writes a lease, bypassing the server.
-    func write(_ key: String, _ lease: Lease?) { state.withLock { $0.leases[key] = lease } }
+    func write(_ key: String, _ lease: Lease?) {
+        state.withLock { state in
+            state.table.write(key, lease.map { .init(holder: $0.holder, end: ($0.end - state.start).nanoseconds) })
+        }
+    }
 }
 
-extension QuorumQuestStore.Command {
+extension QuorumQuestTable.Command {
     fileprivate var isAcquire: Bool { if case .acquire = self { true } else { false } }
 }
 
 extension QuorumQuestStore.State {
-    fileprivate mutating func expire(_ key: String) {
-        if let lease = leases[key], lease.end <= .now { leases[key] = nil }
-    }
+    fileprivate var now: Int64 { (ContinuousClock.now - start).nanoseconds }
 
     fileprivate mutating func perform(_ command: QuorumQuestStore.Command, _ key: String, _ id: String) -> Bool {
-        expire(key)
-        let holder = leases[key]?.holder
-        switch command {
-        case .acquire(let ttl):
-            guard holder == nil || holder == id else { return false }
-            leases[key] = .init(holder: id, end: .now + .seconds(Int64(ttl)))
-        case .keepAlive(let ttl):
-            guard holder == id else { return false }
-            leases[key]?.end = .now + .seconds(Int64(ttl))
-        case .release:
-            guard holder == id else { return false }
-            leases[key] = nil
-        }
-        return true
+        table.perform(command, key, id, at: now)
     }
 }

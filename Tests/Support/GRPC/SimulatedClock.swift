@@ -25,7 +25,7 @@ final class SimulatedClock: Sendable {
 
 extension Google_Protobuf_Timestamp {
     /// nil becomes Go's zero time, the beginning of the year 1.
-    init(nanoseconds: Int64?) {
+    package init(nanoseconds: Int64?) {
         guard let nanoseconds else {
             self.init(seconds: -62_135_596_800)
             return
@@ -35,13 +35,13 @@ extension Google_Protobuf_Timestamp {
 }
 
 extension Google_Protobuf_Duration {
-    init(nanoseconds: Int64) { self.init(seconds: nanoseconds / 1_000_000_000, nanos: Int32(nanoseconds % 1_000_000_000)) }
+    package init(nanoseconds: Int64) { self.init(seconds: nanoseconds / 1_000_000_000, nanos: Int32(nanoseconds % 1_000_000_000)) }
 
     /// Clamped to `Int64`, as in Go.
-    var nanoseconds: Int64 { (Duration.seconds(seconds) + .nanoseconds(Int64(nanos))).nanoseconds }
+    package var nanoseconds: Int64 { (Duration.seconds(seconds) + .nanoseconds(Int64(nanos))).nanoseconds }
 
     /// The duration as the log of a RaftLock cluster keeps it (source: `types.Command`), in nanoseconds cut to whole milliseconds.
-    var logged: Int64 { nanoseconds / 1_000_000 * 1_000_000 }
+    package var logged: Int64 { nanoseconds / 1_000_000 * 1_000_000 }
 
     /// As Go prints it: `10m0s`, `1.5s`, `500ms`, `0s`.
     var goText: String {
