@@ -9,6 +9,11 @@ TORTURE_SECONDS ?= 60
 TORTURE_TERMS ?= 1000000
 # files, nats, kubernetes, etcd, consul and slots; all of them if it is empty.
 TORTURE_SYSTEMS ?=
+# Seeds of each system, terms of each, or seconds in all; systems by their names, all of them if it is empty.
+SEEDS ?=
+TERMS ?=
+SECONDS ?=
+SYSTEMS ?=
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 # Seconds of fuzzing for each target of Fuzz/Targets in the tests.
 TEST_FUZZ_SECONDS ?= 5
@@ -53,7 +58,7 @@ STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgc
 # Sources that the harnesses share.
 HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift Tool.swift Lockers.swift HTTP.swift)
 
-.PHONY: build demo test torture lint format bench bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench deps-deb deps-image image deb clean help static-libraries generated
+.PHONY: build demo test torture simulate lint format bench bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench deps-deb deps-image image deb clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: release-qq ## The release binary (default)
@@ -83,8 +88,8 @@ demo: build ## Two contenders and one lease, in a temporary folder
 # The number of parallel tests is limited, because swift-testing starts all of them together, and a test that waits for an answer then waits
 # for a thousand others first. QQFileTests runs alone: taking a lease file over ends the process that has the lock of the previous term, and
 # a process that another test is just starting has a copy of that lock for a moment. EndToEndTests, which runs whole programs against the
-# clock, comes after the unit tests. Each group runs even if the one before has failed, so that one run shows all failures.
-TEST_GROUPS = test-units test-fuzz test-files test-programs
+# clock, comes after the others. Each group runs even if the one before has failed, so that one run shows all failures.
+TEST_GROUPS = test-units test-fuzz test-files test-simulation test-programs
 .PHONY: test-build $(TEST_GROUPS)
 $(TEST_GROUPS) test-sanitize: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
@@ -96,7 +101,7 @@ test-build: deps-test
 
 # These run what `test-build` has built.
 test-units:
-	$(SWIFT) test --skip-build --skip '^(EndToEndTests|QQFileTests|FuzzTests)\.'
+	$(SWIFT) test --skip-build --skip '^(EndToEndTests|QQFileTests|FuzzTests|SimulationTests)\.'
 
 test-fuzz:
 	@rm -rf $(BUILD)/fuzz/running
@@ -104,6 +109,10 @@ test-fuzz:
 
 test-files:
 	$(SWIFT) test --skip-build --filter '^QQFileTests\.'
+
+# Worlds of virtual time, which need the processor all the time that they run.
+test-simulation:
+	$(SWIFT) test --skip-build --filter '^SimulationTests\.'
 
 test-programs:
 	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
@@ -113,6 +122,13 @@ torture: deps-test ## Contenders and random faults on every system of TORTURE_SY
 	$(SWIFT) build --product stamp
 	$(SWIFT) build --product torture
 	@"$$($(SWIFT) build --show-bin-path)/torture" $(TORTURE_SECONDS) $(SEED) $(TORTURE_TERMS) $(TORTURE_SYSTEMS)
+
+# Without SEED, the simulator draws one itself. It needs the inside of some modules, which a release of qq does not show: it has a folder of its own.
+SIMULATION = $(SWIFT) build -c release --scratch-path $(BUILD)/simulation -Xswiftc -enable-testing
+simulate: ## Worlds of virtual time with random faults: SEEDS seeds, TERMS terms or SECONDS seconds of SYSTEMS; SEED repeats one
+	$(SIMULATION) --product simulate
+	@"$(BUILD)/simulation/release/simulate" $(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED)) \
+		$(if $(SEEDS),--seeds $(SEEDS)) $(if $(TERMS),--terms $(TERMS)) $(if $(SECONDS),--seconds $(SECONDS)) $(addprefix --system ,$(SYSTEMS))
 
 bench: build ## Start-up, failover and memory of the release binary, BENCH_ROUNDS (200) each; then the other benchmarks
 	@mkdir -p $(BUILD)/bench

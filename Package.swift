@@ -231,6 +231,16 @@ let package = Package(
         // An API server for leases, to try qq by hand.
         .executableTarget(name: "lease-api", dependencies: ["Support", "QQCore"], path: "Tests/LeaseAPITool", swiftSettings: strict),
         .executableTarget(name: "torture", dependencies: ["Support", "QQCore"], path: "Tests/TortureTool", swiftSettings: strict),
+        // Worlds of virtual time in which the real sessions contend: see docs/simulation.md.
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "QQFile", "QQNATS", "QQQuorumQuest", "QQRaftLock", "QQKubernetes", "QQEtcd", "QQConsul", "QQGRPC", "QQHTTP", "QQNetwork",
+                "QQGuard", "QQLoop", "QQCore", "CKernel", "Support", .product(name: "GRPCCore", package: "grpc-swift-2"),
+            ],
+            path: "Tests/Simulation", swiftSettings: strict),
+        .executableTarget(name: "simulate", dependencies: ["Simulation"], path: "Tests/SimulateTool", swiftSettings: strict),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation", "QQCore"], swiftSettings: strict),
         // A system that only its own tests have, to show what a system costs.
         .executableTarget(
             name: "qq-in-memory", dependencies: ["QQCLI", "QQCore"], path: "Tests/InMemorySystem/Tool", swiftSettings: strict),
@@ -262,7 +272,9 @@ if Context.environment["QQ_FUZZ"] != nil {
         .target(name: "FuzzTargets", dependencies: fuzzed, path: "Fuzz", exclude: ["Seeds", "Tests"], swiftSettings: strict))
 } else if Context.environment["QQ_UNIT_TESTS_ONLY"] != nil {
     // For `make test-sanitize`: the programs and their tests take as long to build as everything else.
-    let programs: Set = ["qq", "EndToEndTests", "stamp", "lease-api", "torture", "qq-in-memory", "InMemorySystemTests", "bench-grpc"]
+    let programs: Set = [
+        "qq", "EndToEndTests", "stamp", "lease-api", "torture", "simulate", "qq-in-memory", "InMemorySystemTests", "bench-grpc",
+    ]
     package.products.removeAll { $0.name == "qq" }
     package.targets.removeAll { programs.contains($0.name) }
 } else {

@@ -72,8 +72,8 @@ public final class RealConsul: Sendable {
         try await waitFor("a leader of consul, and its node") {
             guard isRunning else { return false }
             guard let answer = try? httpGet(port, "/v1/status/leader"), answer.body.count > 2 else { return nil }
-            guard let checks = try? httpGet(port, "/v1/health/node/server1"), String(decoding: checks.body, as: UTF8.self).contains("serfHealth") else { return nil }
-            return true
+            let checks = (try? httpGet(port, "/v1/health/node/server1"))?.body ?? []
+            return String(decoding: checks, as: UTF8.self).contains("serfHealth") ? true : nil
         }
     }
 
