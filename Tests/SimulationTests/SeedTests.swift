@@ -3,12 +3,14 @@ import Testing
 
 @Suite("Seeds that once broke a rule")
 struct SeedTests {
-    /// By system: what was wrong is mended, in the code or in the model.
+    /// By system: what was wrong is mended, in the code or in the model. Worlds are drawn in another way since, so that each is only one more world now.
     private static let known: [(system: String, seeds: [UInt64])] = [
         // A resumed term; a command that cannot be run; paused virtual machines.
         ("reference", [4, 169, 430, 1382]),
         // Waiters with an identity given by --id and a lease of one second, none of which ever led.
         ("raftlock", [145, 150, 151]),
+        // A release that a hung store carried out after the next grant.
+        ("quorum-quest", [200_753]),
     ]
 
     @Test("break none", arguments: known.flatMap { entry in entry.seeds.map { (entry.system, $0) } })
