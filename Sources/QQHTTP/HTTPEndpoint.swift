@@ -119,7 +119,7 @@ public final class HTTPEndpoint: Sendable {
     ) async -> Outcome {
         isUsed.store(true, ordering: .relaxed)
         let watch = deadlines.watch(until: deadline) {
-            NetworkThread.run { pool.stop(exchange, .timedOut, "no answer in time") }
+            NetworkThread.run { if !exchange.hasAnswered { pool.stop(exchange, .timedOut, "no answer in time") } }
         }
         defer { deadlines.forget(watch) }
         return await withTaskCancellationHandler {

@@ -88,6 +88,9 @@ class Exchange: @unchecked Sendable {
     /// Whether more of the answer's body can be taken now. Otherwise the connection's `readMore` is called later.
     var wantsMore: Bool { true }
 
+    /// Whether the answer has come as far as the deadline asks for: what has come is not taken back if the caller hears of it late.
+    var hasAnswered: Bool { false }
+
     /// Takes the head of the answer.
     func receive(status: Int, _ fields: [HTTPRequest.Field]) {}
     /// Takes a part of the body. Ends the exchange if it becomes too large.

@@ -28,6 +28,8 @@ final class StreamedAnswer: Exchange, @unchecked Sendable {
 
     override var wantsMore: Bool { !buffer.hasLine || buffer.count < Self.readAhead }
 
+    override var hasAnswered: Bool { head != nil }
+
     override func receive(status: Int, _ fields: [HTTPRequest.Field]) { settleHead(.success(Head(status: status, fields: fields))) }
 
     override func receive(_ bytes: ByteBuffer) {
