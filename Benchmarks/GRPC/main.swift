@@ -1,13 +1,13 @@
 import Glibc
 
-// Usage: harness-grpc QQ BENCH-GRPC TOOLS [ROUNDS]
+// Usage: harness-grpc QQ BENCH-GRPC STAMP TOOLS [ROUNDS]
 // Starts the servers of the tests and etcd, and measures qq over gRPC: a cold acquire compared with etcdctl, cycles on one connection compared with
-// grpc-swift alone, and many leases kept by one process.
+// grpc-swift alone, hand-over, and many leases kept by one process.
 
 let words = CommandLine.arguments
-guard words.count >= 4 else { stop("run me with make bench-grpc") }
-let (qq, tool, tools) = (words[1], words[2], words[3])
-let rounds = words.count > 4 ? Int(words[4]) ?? 200 : 200
+guard words.count >= 5 else { stop("run me with make bench-grpc") }
+let (qq, tool, stamp, tools) = (words[1], words[2], words[3], words[4])
+let rounds = words.count > 5 ? Int(words[5]) ?? 200 : 200
 
 let folder = workFolder()
 atexit { Child(["/bin/rm", "-rf", folder]).wait() }
@@ -17,6 +17,7 @@ setenv("XDG_RUNTIME_DIR", folder, 1)
 compareCold()
 compareCycles("Quorum Quest", ["quorum-quest"])
 compareCycles("RaftLock, writes without delay", ["raftlock", "0"])
+measureHandover()
 measureMany("Quorum Quest", ["quorum-quest"])
 measureMany("RaftLock, 2 ms a write", ["raftlock", "2"])
 

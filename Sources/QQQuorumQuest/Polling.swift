@@ -2,24 +2,22 @@ import QQCore
 
 // Waiting and watching. The server sends no notifications, so all that can be done is to ask again.
 extension QuorumQuestCoordinator {
-    /// Pause before a waiter asks again, from the first time to many times later.
-    static let poll = RetryPolicy(initial: .milliseconds(250), maximum: .seconds(2), multiplier: 1.5)
-
     public func waitForTurn(
         _ request: AcquireRequest, behind blocker: ElectionState, until deadline: BootInstant
     ) async throws(CoordinationError) {
-        let turn = turns.withLock { turns in
-            turns[request.name, default: 0] += 1
-            return turns[request.name] ?? 1
+        let now = clock.now()
+        let pace = waits.withLock { waits in
+            let since = waits.since[request.name] ?? now
+            waits.since[request.name] = since
+            return AskPace(waited: now.duration(since: since), answerTook: waits.answerTook, elections: waits.since.count)
         }
-        let pause = Self.poll.pause(before: turn, random: random())
-        do { try await clock.sleep(until: min(clock.now() + pause, deadline)) } catch {
+        do { try await clock.sleep(until: min(now + pace.pause(random: random()), deadline)) } catch {
             throw CoordinationError(.unavailable, "gave up on \(request.name)", because: "interrupted", at: server.description)
         }
     }
 
     public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
-        turns.withLock { $0[request.name] = nil }
+        waits.withLock { $0.since[request.name] = nil }
         await giveUpLate(request)
         return nil
     }

@@ -33,8 +33,7 @@ public final class QuorumQuestCoordinator: Coordinator {
     private let own = Mutex<[String: Own]>([:])
     /// Requests that end a lease and might be carried out late, by election.
     private let lateEndings = Mutex<[String: LateEndings]>([:])
-    /// Number of times that a waiter has asked, by election.
-    let turns = Mutex<[String: Int]>([:])
+    let waits = Mutex(Waits())
 
     private struct Own: Sendable {
         var grant: Grant
@@ -44,6 +43,14 @@ public final class QuorumQuestCoordinator: Coordinator {
         var isUncertain = false
         /// Whether a renewal was sent and not granted: it might still be granted when the lease is long over.
         var mayComeLate = false
+    }
+
+    /// The waits of this process.
+    struct Waits: Sendable {
+        /// The time of the first refusal, by election.
+        var since: [String: BootInstant] = [:]
+        /// The time that the server took for its last refusal.
+        var answerTook: Duration = .zero
     }
 
     private struct LateEndings: Sendable {
@@ -129,6 +136,7 @@ public final class QuorumQuestCoordinator: Coordinator {
             if isOurs {
                 let grant = grant(request.name, request.identity, request.ttl, from: sentAt, began: continued?.acquiredAt)
                 own.withLock { $0[request.name] = Own(grant: grant, asked: asked) }
+                waits.withLock { $0.since[request.name] = nil }
                 return .granted(grant, nil)
             }
         } catch {
@@ -136,7 +144,9 @@ public final class QuorumQuestCoordinator: Coordinator {
             if told.isUncertain { try await undo(request, asked, name, told, continued) }
             throw told
         }
-        if clock.now().duration(since: sentAt) > Self.slow {
+        let took = clock.now().duration(since: sentAt)
+        waits.withLock { $0.answerTook = took }
+        if took > Self.slow {
             // Either a no, or a store that hangs: it might grant the lease later, to a process that does not renew it.
             try await undo(
                 request, asked, name,

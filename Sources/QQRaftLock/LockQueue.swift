@@ -32,7 +32,9 @@ extension RaftLockCoordinator {
                     if !mightBelongToSameIdentity(present, claim), try await joinQueue(claim, behind: blocker, until: limit) { return }
                 } catch { queueFailure = error }
                 // Read even without a place: the lock might be free, and whether it can be read narrows down the fault.
+                let readAt = clock.now()
                 guard let state = try await readWaiting(claim, until: limit) else { return }
+                let readTook = clock.now().duration(since: readAt)
                 present = state
                 if let queueFailure { throw queueFailure }
                 failingSince = nil
@@ -45,7 +47,8 @@ extension RaftLockCoordinator {
                     advisedAt = now
                     pace.advice = (try? await backoffAdvice(request.name)) ?? pace.advice
                 }
-                await pause(pace.pause(random: random(), remaining: state.remaining), until: deadline)
+                let queue = queue(of: claim, after: state, readTook: readTook)
+                await pause(pace.pause(random: random(), remaining: state.remaining, in: queue), until: deadline)
             } catch {
                 let now = clock.now()
                 let since = failingSince ?? now
@@ -67,6 +70,14 @@ extension RaftLockCoordinator {
 
     private func pause(_ length: Duration, until deadline: BootInstant) async {
         try? await clock.sleep(until: min(clock.now() + length, deadline))
+    }
+
+    private func queue(of claim: Claim, after read: ElectionState, readTook: Duration) -> PollPace.Queue {
+        state.withLock { state in
+            state.places[claim]?.standing.saw(read)
+            let ahead = state.places[claim].flatMap { $0.isTaken ? $0.standing.ahead : nil }
+            return .init(ahead: ahead, waiters: read.waiters ?? 0, locks: state.places.count, readTook: readTook)
+        }
     }
 
     /// - Returns: the state of the election; nil if it is worth requesting.
@@ -98,7 +109,10 @@ extension RaftLockCoordinator {
             let response = try await service.write(
                 LockCalls.enqueue(claim.name, claim.identity, timeout: Self.placeLasts, priority: priority), until: deadline)
             if response.hasError, !response.enqueued { throw GRPCFailure(response.error, at: server.description) }
-            state.withLock { $0.places[claim]?.isTaken = true }
+            state.withLock { state in
+                state.places[claim]?.isTaken = true
+                state.places[claim]?.standing.placed(at: response.position)
+            }
             return known?.isTaken != true
         } catch {
             // Without a place, getting the lock is a matter of luck; the place is requested again later.

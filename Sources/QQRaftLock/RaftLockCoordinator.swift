@@ -116,6 +116,7 @@ public final class RaftLockCoordinator: Coordinator, ElectionLister, ServerQueue
         var awaySince: BootInstant?
         /// Whether the server is known to have accepted the place.
         var isTaken = false
+        var standing = QueueStanding()
         /// The present term, if another process with the same identity holds it. Then the owner's identity proves nothing.
         var sameIdentityTerm: Term?
 

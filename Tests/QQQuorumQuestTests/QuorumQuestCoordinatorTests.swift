@@ -18,13 +18,6 @@ import Testing
         }
     }
 
-    /// A clock on which only sleep takes time.
-    final class SteppingClock: LeaseClock {
-        private let time = Mutex(BootInstant(nanoseconds: 1_000_000_000_000))
-        func now() -> BootInstant { time.withLock { $0 } }
-        func sleep(until deadline: BootInstant) async throws { time.withLock { $0 = max($0, deadline) } }
-    }
-
     /// A clock that stands still, so that no answer is slow and no lease ends, however busy the machine is. Sleep lasts as long as by any clock.
     final class StillClock: LeaseClock {
         private let time = Mutex(BootInstant(nanoseconds: 1_000_000_000_000))
@@ -310,26 +303,6 @@ import Testing
             #expect(try await changes.next()?.phase == .unknown)
             #expect(server.calls == calls)
         }
-    }
-
-    @Test("waiting asks again after a pause that grows to two seconds, and not past its limit") func waiting() async throws {
-        let clock = SteppingClock()
-        let qq = QuorumQuestCoordinator(
-            server: try ServerURL.parse("qq://127.0.0.1:1", as: [.quorumQuest]), settings: GRPCSettings(), clock: clock,
-            requestTimeout: .seconds(5)
-        ) { _ in nil }
-        let blocker = ElectionState(name: "x", phase: .unknown)
-        var pauses: [Duration] = []
-        for _ in 0..<8 {
-            let began = clock.now()
-            try await qq.waitForTurn(request(), behind: blocker, until: .distantFuture)
-            pauses.append(clock.now().duration(since: began))
-        }
-        #expect(pauses[0] >= .milliseconds(150) && pauses[0] < .milliseconds(900), "\(pauses)")
-        #expect(pauses[7] > pauses[0] && pauses.allSatisfy { $0 <= .milliseconds(2500) }, "\(pauses)")
-        let limit = clock.now() + .milliseconds(50)
-        try await qq.waitForTurn(request(), behind: blocker, until: limit)
-        #expect(clock.now() == limit)
     }
 
     @Test(

@@ -70,9 +70,13 @@ import Testing
             #expect(blocker.isOwn == false && blocker.token == grant.token)
             try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(90))
             _ = try refused(try await other.acquire(request("same")))
-            try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(90))
-            let second = try granted(try await other.acquire(request("same")))
-            #expect(second.token != grant.token)
+            // A grant that comes slowly, on a busy machine, might be the other's: it is left alone until it ends.
+            var second: Grant?
+            for _ in 1...4 where second == nil {
+                try await other.waitForTurn(request("same"), behind: blocker, until: clock.now() + .seconds(90))
+                if case .granted(let grant, _) = try await other.acquire(request("same")) { second = grant }
+            }
+            #expect(second != nil && second?.token != grant.token)
             guard case .lost = try await one.renew(grant) else { throw CannotStart("both hold it") }
         }
     }

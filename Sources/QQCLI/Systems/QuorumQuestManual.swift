@@ -12,8 +12,10 @@ enum QuorumQuestManual {
     static let meaning = """
         Quorum Quest stores only an identity and a time for each election. There is no fencing token: `QQ_TOKEN` is empty, and `--require-token` is \
         refused with exit code 80. Elections cannot be listed, leaders cannot be asked to step down, and only the holder can learn who leads: \
-        `qq status` shows that an election is ours, or that its leader is `unknown`, with exit code 80; with `--mine` the exit code is 0 or 1. Waiters ask \
-        again and again, in no order.
+        `qq status` shows that an election is ours, or that its leader is `unknown`, with exit code 80; with `--mine` the exit code is 0 or 1.
+
+        Waiters ask again and again, in no order: 13 times a second in the first seconds, then after a thirtieth of the time waited, up to two seconds. A \
+        slow server is asked less often: a waiter pauses for at least four times as long as the last answer took, up to 1.3 seconds.
 
         An answer of no can mean that another contender leads, or that the server's store has failed. While `qq` holds a lease, it therefore does not \
         trust such an answer immediately: it asks again until the lease would have expired, and only then counts the lease as lost. A campaign that \

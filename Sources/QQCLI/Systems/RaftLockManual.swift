@@ -38,7 +38,10 @@ enum RaftLockManual {
         their own; `qq` renews it to the requested TTL. `qq release` *NAME* `--cancel-wait --id` *ID* gives up the place of another process, such as \
         one that was killed.
 
-        `qq status --advice` shows the pauses between tries that the servers advise. A waiter follows the advice between 50 ms and one second.
+        The servers do not notify a waiter, which therefore reads the lock: about ten times a second as the first in the queue, and less often the more \
+        waiters come before it, down to once a second. All waiters for a lock make at most 500 reads a second, and a process at most 100, or one for each \
+        lock. `qq status --advice` shows the pauses between tries that the servers advise. A waiter follows the advice between 50 ms and one second, unless \
+        its turn is near.
         """
 
     static let retrying = """
