@@ -105,7 +105,9 @@ class Descriptor: @unchecked Sendable {
     }
 
     /// How many processes of the machine sleep for the lock of one byte of this file; nil if that cannot be read.
-    func sleepers(byte: Int64) -> Int? { (try? information()).flatMap { Survivors.sleepers(on: $0, byte: byte) } }
+    func sleepers(byte: Int64, in locks: KernelLocks) -> Int? {
+        (try? information()).flatMap { locks.sleepers(inode: UInt64($0.st_ino), byte: byte) }
+    }
 
     /// Sleeps for the lock of a byte, on a thread of its own.
     /// - Parameter done: takes 0 once the lock is granted, or an errno.

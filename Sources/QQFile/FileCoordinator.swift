@@ -23,6 +23,8 @@ public final class FileCoordinator: Coordinator, ElectionLister {
     private let places = Mutex<[String: QueuePlace]>([:])
     /// The terms that this process acquired with a liveness lock.
     private let ownTerms = Mutex<Set<UInt64>>([])
+    /// The leases of this process, for watches of its own.
+    private let ownRenewals = OwnRenewals()
     /// The watch of the folder, made when it is first needed.
     private let folderEvents = Mutex<FolderEvents?>(nil)
     private let warn: @Sendable (String) -> Void
@@ -235,10 +237,12 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         record.isLocked = lock != nil
         record.lockFile = lock?.inode
         record.endsByTimeAlone = request.outlivesHolder
-        do throws(CoordinationError) { try transaction.write(record, token: token, isNewTerm: isNew) } catch {
+        let written: [UInt8]
+        do throws(CoordinationError) { written = try transaction.write(record, token: token, isNewTerm: isNew) } catch {
             lock?.close()
             throw error
         }
+        ownRenewals.begin(request.name, writing: written, until: now.boot + request.ttl, lock)
         _ = places.withLock { $0.removeValue(forKey: request.name) }
         if lock != nil { _ = ownTerms.withLock { $0.insert(token) } }
         var grant = grantFrom(record, name: request.name, deadline: now.boot + request.ttl)
@@ -263,7 +267,10 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         }
         let present = try state(transaction)
         // A lease that has expired is not renewed even if it is free: its holder has already ended the work under it.
-        guard rules(transaction).isTerm(of: grant), present.phase == .held else { return .lost(present) }
+        guard rules(transaction).isTerm(of: grant), present.phase == .held else {
+            ownRenewals.end(grant.name)
+            return .lost(present)
+        }
         let now = moment
         var record = transaction.record
         record.renewTime = now.wall
@@ -271,7 +278,8 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         record.ttl = grant.ttl
         record.bootID = now.bootID
         record.bootDeadline = now.boot + grant.ttl
-        try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
+        let written = try transaction.write(record, token: record.token ?? 0, isNewTerm: false)
+        ownRenewals.renewed(grant.name, from: transaction.raw, writing: written, until: now.boot + grant.ttl)
         return .renewed(grantFrom(record, name: grant.name, deadline: now.boot + grant.ttl))
     }
 
@@ -286,6 +294,7 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         // The process that guards the work releases its lease when none of it is left. Another process with the grant cannot know that.
         let token = transaction.record.token ?? 0
         let isOwn = ownTerms.withLock { $0.remove(token) != nil }
+        ownRenewals.end(grant.name)
         try vacate(transaction, isClean: isOwn && !grant.leavesProcesses)
         // A lease that has run out was no longer ours, although nobody else has taken it.
         return rules.hasRunOut(ownTTL: ownTTL) ? .notHeld(ElectionState(name: grant.name, phase: .free)) : .released
@@ -335,25 +344,40 @@ public final class FileCoordinator: Coordinator, ElectionLister {
 
     // MARK: Reading
 
-    public func read(_ name: String) async throws(CoordinationError) -> ElectionState { try await read(name, countingWaiters: true) }
+    public func read(_ name: String) async throws(CoordinationError) -> ElectionState { try await read(name, waitersFrom: KernelLocks()) }
 
-    /// - Parameter countingWaiters: whether to count the waiters, which requires reading every lock of the machine.
-    func read(_ name: String, countingWaiters: Bool) async throws(CoordinationError) -> ElectionState {
+    /// - Parameter locks: where the waiters are counted.
+    private func read(_ name: String, waitersFrom locks: KernelLocks) async throws(CoordinationError) -> ElectionState {
         guard let transaction = try await settled(name, .read) else { return ElectionState(name: name, phase: .free) }
         var found = try state(transaction)
-        if countingWaiters, found.phase != .free,
-            let side = try folder.openFile(LeaseFolder.sideFile(name), in: transaction.directory, .read)
-        {
-            found.waiters = waiters(side)
-        }
+        if found.phase != .free, let side = transaction.side { found.waiters = waiters(side, locks) }
         return found
+    }
+
+    /// Reads an election for a watch.
+    /// - Returns: its state, and the row of renewals of this process that its lease file belongs to; nil if it belongs to none.
+    func readWatched(_ name: String) async throws(CoordinationError) -> (state: ElectionState, row: OwnRenewals.Row?) {
+        guard let transaction = try await settled(name, .read) else { return (ElectionState(name: name, phase: .free), nil) }
+        return (try state(transaction), ownRenewals.row(name, of: OwnRenewals.fingerprint(transaction.raw)))
+    }
+
+    /// When our lease ends, if the lease file shows that nothing has happened to the election but renewals of this process; nil if it has to be read.
+    /// - Parameter row: as `readWatched` returned it.
+    func deadline(_ name: String, in row: OwnRenewals.Row) -> BootInstant? {
+        guard let directory = try? folder.open(creating: false),
+            let file = (try? folder.openFile(name + LeaseFolder.suffix, in: directory, .read)) ?? nil,
+            let bytes = try? file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1),
+            let deadline = ownRenewals.deadline(name, of: OwnRenewals.fingerprint(bytes), in: row), clock.now() < deadline
+        else { return nil }
+        return deadline
     }
 
     public func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         if folder.isDefault, folder.isMissing { return [] }
         var states: [ElectionState] = []
-        for name in try names() where filter.name.map({ name.contains($0) }) ?? true {
-            do throws(CoordinationError) { states.append(try await read(name)) } catch {
+        let locks = KernelLocks()
+        for name in try files().leases where filter.name.map({ name.contains($0) }) ?? true {
+            do throws(CoordinationError) { states.append(try await read(name, waitersFrom: locks)) } catch {
                 // Other files beside leases are not elections. A lease that cannot be read must not hide the others.
                 if error.kind == .brokenData, LeaseTransaction.isForeign(name, in: folder) { continue }
                 var state = ElectionState(name: name, phase: .unknown)
@@ -364,15 +388,22 @@ public final class FileCoordinator: Coordinator, ElectionLister {
         return states
     }
 
-    private func names() throws(CoordinationError) -> [String] {
+    public func electionNames() async throws(CoordinationError) -> [String] {
+        if folder.isDefault, folder.isMissing { return [] }
+        let files = try files()
+        // A lease that has a journal beside it is not another program's file.
+        return files.leases.filter { files.all.contains(LeaseFolder.sideFile($0)) || !LeaseTransaction.isForeign($0, in: folder) }
+    }
+
+    /// The names of all files in the folder, and the elections that they can belong to, sorted.
+    private func files() throws(CoordinationError) -> (all: Set<String>, leases: [String]) {
         let directory = try folder.open(creating: false)
         guard let entries = fdopendir(qq_duplicate_above(directory.number, 0)) else {
             throw folder.problem(SystemCallError("opendir"), with: folder.path, .read)
         }
-        let leases = Folder.names(in: entries).filter { $0.hasSuffix(LeaseFolder.suffix) }.map {
-            String($0.dropLast(LeaseFolder.suffix.count))
-        }
-        return leases.filter { (try? Self.validate(name: $0)) != nil }.sorted()
+        let files = Folder.names(in: entries)
+        let leases = files.filter { $0.hasSuffix(LeaseFolder.suffix) }.map { String($0.dropLast(LeaseFolder.suffix.count)) }
+        return (Set(files), leases.filter { (try? Self.validate(name: $0)) != nil }.sorted())
     }
 
     // MARK: Stepping down

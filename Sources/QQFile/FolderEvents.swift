@@ -8,23 +8,49 @@ import Synchronization
 final class FolderEvents: Sendable {
     /// The state of the thread, which can briefly outlive `FolderEvents`.
     final class Listeners: Sendable {
-        fileprivate let bells = Mutex<[UInt64: (names: Set<String>?, bell: Bell)]>([:])
+        private struct State {
+            var last: UInt64 = 0
+            var bells: [UInt64: (names: Set<String>?, bell: Bell)] = [:]
+            /// The listeners to some elections, by election. There can be thousands, and each event is about few of them.
+            var ofName: [String: Set<UInt64>] = [:]
+            var ofAll: Set<UInt64> = []
+        }
+
+        private let state = Mutex(State())
 
         /// Rings for the watchers of one of `names`, in the order in which they came; nil, on either side, means all.
         func ring(_ names: Set<String>?) {
-            let bells = bells.withLock { bells in
-                bells.filter { _, listener in
-                    guard let names, let wanted = listener.names else { return true }
-                    return !names.isDisjoint(with: wanted)
-                }.sorted { $0.key < $1.key }.map(\.value.bell)
+            let bells = state.withLock { state in
+                let ids = names.map { names in names.reduce(into: state.ofAll) { $0.formUnion(state.ofName[$1, default: []]) } }
+                return (ids ?? Set(state.bells.keys)).sorted().compactMap { state.bells[$0]?.bell }
             }
             for bell in bells { bell.ring() }
+        }
+
+        fileprivate func add(_ names: Set<String>?, _ bell: Bell) -> UInt64 {
+            state.withLock { state in
+                state.last += 1
+                state.bells[state.last] = (names, bell)
+                if names == nil { state.ofAll.insert(state.last) }
+                for name in names ?? [] { state.ofName[name, default: []].insert(state.last) }
+                return state.last
+            }
+        }
+
+        fileprivate func remove(_ id: UInt64) {
+            state.withLock { state in
+                guard let (names, _) = state.bells.removeValue(forKey: id) else { return }
+                state.ofAll.remove(id)
+                for name in names ?? [] {
+                    state.ofName[name]?.remove(id)
+                    if state.ofName[name]?.isEmpty == true { state.ofName[name] = nil }
+                }
+            }
         }
     }
 
     private let listeners: Listeners
     private let source: any KernelWait
-    private let next = Mutex<UInt64>(0)
 
     /// - Parameter source: what rings for the listeners until it is cancelled.
     init(_ listeners: Listeners, source: any KernelWait) {
@@ -59,16 +85,9 @@ final class FolderEvents: Sendable {
 
     /// - Parameter names: the elections to watch; nil for all.
     /// - Returns: the id for `forget`.
-    func listen(to names: Set<String>?, _ bell: Bell) -> UInt64 {
-        let id = next.withLock { next in
-            next += 1
-            return next
-        }
-        listeners.bells.withLock { $0[id] = (names, bell) }
-        return id
-    }
+    func listen(to names: Set<String>?, _ bell: Bell) -> UInt64 { listeners.add(names, bell) }
 
-    func forget(_ id: UInt64) { listeners.bells.withLock { $0[id] = nil } }
+    func forget(_ id: UInt64) { listeners.remove(id) }
 
     /// The elections that the events are about; nil if they can be about any.
     private static func take(_ inotify: Descriptor) -> Set<String>? {

@@ -9,6 +9,11 @@ actor FolderWatch {
     private let bell = Bell()
     private var changes: ChangeDetector
     private var pending: [ElectionState] = []
+    /// When the lease of each election ends that has a leader. The end of a lease causes no event.
+    private var ends: [String: BootInstant] = [:]
+    /// The rows of renewals that the elections held by this process were in when they were read.
+    private var rows: [String: OwnRenewals.Row] = [:]
+    private let tellsRenewals: Bool
     private var listening: (events: FolderEvents, id: UInt64)?
     /// The pause between reads without inotify.
     static let pollPace: Duration = .seconds(1)
@@ -20,6 +25,7 @@ actor FolderWatch {
     init(_ coordinator: FileCoordinator, names: [String], tellsRenewals: Bool) {
         self.coordinator = coordinator
         self.names = names
+        self.tellsRenewals = tellsRenewals
         changes = ChangeDetector(withRenewals: tellsRenewals, isSame: Self.isSame)
     }
 
@@ -56,8 +62,15 @@ actor FolderWatch {
 
     private func readAll() async throws {
         for name in names {
-            let state = try await coordinator.read(name, countingWaiters: false)
-            if changes.isChange(state, at: coordinator.clock.now()) { pending.append(state) }
+            if !tellsRenewals, let row = rows[name], let end = coordinator.deadline(name, in: row) {
+                ends[name] = end
+                continue
+            }
+            let (state, row) = try await coordinator.readWatched(name)
+            let now = coordinator.clock.now()
+            rows[name] = row
+            ends[name] = state.isLed ? state.remaining.map { now + $0 } : nil
+            if changes.isChange(state, at: now) { pending.append(state) }
         }
     }
 
@@ -75,11 +88,8 @@ actor FolderWatch {
     }
 
     private func waitForSomething() async throws {
-        // The end of a lease causes no event.
-        let soonest = changes.last.values.filter { $0.isLed }.compactMap { $0.remaining }.min()
-        let now = coordinator.clock.now()
-        let end = soonest.map { now + $0 + .milliseconds(1) } ?? .distantFuture
-        await bell.wait(until: isPolling ? min(end, now + Self.pollPace) : end, coordinator.clock)
+        let end = ends.values.min().map { $0 + .milliseconds(1) } ?? .distantFuture
+        await bell.wait(until: isPolling ? min(end, coordinator.clock.now() + Self.pollPace) : end, coordinator.clock)
         try Task.checkCancellation()
     }
 }

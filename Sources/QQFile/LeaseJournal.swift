@@ -36,26 +36,23 @@ struct LeaseJournal: Sendable, Hashable {
     /// The entry in a slot; nil if the slot was never written, or not completely.
     init?(slot: some Collection<UInt8>) {
         guard let newline = slot.prefix(256).firstIndex(of: UInt8(ascii: "\n")) else { return nil }
-        let line = String(decoding: slot[..<newline], as: UTF8.self)
-        let words = line.split(separator: " ")
-        guard words.count == 7, line.hasPrefix(Self.magic + " ") else { return nil }
-        var numbers: [UInt64] = []
-        for (word, key) in zip(words.dropFirst(2), ["sequence=", "token=", "before=", "after=", "sum="]) {
-            guard word.hasPrefix(key), let number = UInt64(word.dropFirst(key.count)) else { return nil }
-            numbers.append(number)
-        }
+        // Two entries are read for each renewal, so the line is taken as the bytes that it is.
+        var line = HeadLine(Array(slot[..<newline]))
+        guard line.skip(Self.magic), let sequence = line.number(after: " sequence="), let token = line.number(after: " token="),
+            let beforeCount = line.number(after: " before="), let afterCount = line.number(after: " after=")
+        else { return nil }
+        let head = line.taken
+        guard let sum = line.number(after: " sum="), line.isAtEnd else { return nil }
         // Both numbers are incremented later.
-        guard numbers[0] < .max, numbers[1] <= LeaseRecord.largestToken else { return nil }
-        guard numbers[2] <= UInt64(Self.largestLeaseFile), numbers[3] <= UInt64(Self.largestLeaseFile) else { return nil }
+        guard sequence < .max, token <= LeaseRecord.largestToken else { return nil }
+        guard beforeCount <= UInt64(Self.largestLeaseFile), afterCount <= UInt64(Self.largestLeaseFile) else { return nil }
         let body = slot[slot.index(after: newline)...]
-        let beforeCount = Int(numbers[2])
-        let afterCount = Int(numbers[3])
-        guard body.count >= beforeCount + afterCount else { return nil }
-        sequence = numbers[0]
-        token = numbers[1]
-        before = Array(body.prefix(beforeCount))
-        after = Array(body.dropFirst(beforeCount).prefix(afterCount))
-        guard fnv1a64(Array(head.utf8) + before + after) == numbers[4] else { return nil }
+        guard body.count >= Int(beforeCount) + Int(afterCount) else { return nil }
+        self.sequence = sequence
+        self.token = token
+        before = Array(body.prefix(Int(beforeCount)))
+        after = Array(body.dropFirst(Int(beforeCount)).prefix(Int(afterCount)))
+        guard fnv1a64(head + before + after) == sum else { return nil }
     }
 
     init(sequence: UInt64, token: UInt64, before: [UInt8], after: [UInt8]) {
@@ -72,8 +69,10 @@ struct LeaseJournal: Sendable, Hashable {
 
     /// The newest complete entry.
     static func newest(of slots: [some Collection<UInt8>]) -> LeaseJournal? {
-        slots.compactMap { LeaseJournal(slot: $0) }.max { $0.sequence < $1.sequence }
+        newest(slots.compactMap { LeaseJournal(slot: $0) })
     }
+
+    static func newest(_ entries: [LeaseJournal]) -> LeaseJournal? { entries.max { $0.sequence < $1.sequence } }
 
     /// The bytes that are written over the old content in one call: the new content, and spaces up to the old length, which the following truncation removes.
     static func overwrite(from before: [UInt8], to after: [UInt8]) -> [UInt8] {
@@ -91,5 +90,38 @@ struct LeaseJournal: Sendable, Hashable {
         if cut == content.count, cut >= before.count { return after }
         let isMixture = content.count == before.count && cut < before.count && content[cut...].elementsEqual(before[cut...])
         return isMixture ? after : content
+    }
+}
+
+/// The first line of an entry, read from its start.
+private struct HeadLine {
+    private let bytes: [UInt8]
+    private var position = 0
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    /// The bytes up to the position.
+    var taken: [UInt8] { Array(bytes[..<position]) }
+    var isAtEnd: Bool { position == bytes.count }
+
+    mutating func skip(_ text: String) -> Bool {
+        guard bytes[position...].starts(with: text.utf8) else { return false }
+        position += text.utf8.count
+        return true
+    }
+
+    /// The digits after `text`; nil if there are none, or if they are no number of 64 bits.
+    mutating func number(after text: String) -> UInt64? {
+        guard skip(text) else { return nil }
+        let start = position
+        var number: UInt64 = 0
+        while position < bytes.count, case let digit = bytes[position], UInt8(ascii: "0")...UInt8(ascii: "9") ~= digit {
+            let (tens, isTooLarge) = number.multipliedReportingOverflow(by: 10)
+            let (sum, isBeyond) = tens.addingReportingOverflow(UInt64(digit - UInt8(ascii: "0")))
+            guard !isTooLarge, !isBeyond else { return nil }
+            number = sum
+            position += 1
+        }
+        return position > start ? number : nil
     }
 }

@@ -4,9 +4,11 @@ import QQCore
 
 /// One read or one change of a lease file, under its flock(2), which the Go package takes too.
 ///
-/// The lock is held from `init` until the value is destroyed. Nothing in here waits: a file that another process has locked is `.busy`. A read that
+/// The lock is held from `init` until the object is destroyed. Nothing in here waits: a file that another process has locked is `.busy`. A read that
 /// shows a live holder does without the lock: its bytes are those of one moment, and a reader that is stopped half-way blocks no writer.
-struct LeaseTransaction {
+///
+/// A class, because a value would make the frames of everything that waits with it too large: there can be thousands.
+final class LeaseTransaction: Sendable {
     enum Opened {
         case ready(LeaseTransaction)
         /// Another process is changing the file.
@@ -19,10 +21,10 @@ struct LeaseTransaction {
     let folder: LeaseFolder
     let directory: Descriptor
     private let file: Descriptor
-    private let side: Descriptor?
-    /// The lease file's bytes, and their meaning.
-    private let raw: [UInt8]
-    private let content: [UInt8]
+    /// Nil for a reader if there is none.
+    let side: Descriptor?
+    /// The lease file's bytes.
+    let raw: [UInt8]
     private let journal: LeaseJournal?
     let record: LeaseRecord
     /// As in `LeaseFileRules`.
@@ -75,25 +77,28 @@ struct LeaseTransaction {
         self.file = file
         let path = folder.leaseFile(name)
         var side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, access == .read ? .read : .amend)
-        raw = try folder.reporting(path) { () throws(SystemCallError) in try file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1) }
+        let raw = try folder.reporting(path) { () throws(SystemCallError) in try file.read(at: 0, count: LeaseJournal.largestLeaseFile + 1)
+        }
+        let journal: LeaseJournal?
         if let side {
-            journal = try folder.reporting(path) { () throws(SystemCallError) in try Self.readJournal(side) }
+            journal = try folder.reporting(path) { () throws(SystemCallError) in try LeaseTransaction.readJournal(side) }
         } else {
             journal = nil
         }
-        if access != .read, let side { try Self.checkJournal(side, folder, name) }
+        if access != .read, let side { try LeaseTransaction.checkJournal(side, folder, name) }
         isShared = FileSystem(of: directory).isShared
         guard raw.count <= LeaseJournal.largestLeaseFile else {
-            throw Self.broken(.init(reason: "it is larger than \(LeaseJournal.largestLeaseFile) bytes", isForeign: true), path)
+            throw LeaseTransaction.broken(.init(reason: "it is larger than \(LeaseJournal.largestLeaseFile) bytes", isForeign: true), path)
         }
-        content = journal?.settled(raw) ?? raw
+        // Their meaning.
+        let content = journal?.settled(raw) ?? raw
         var record: LeaseRecord
-        do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw Self.broken(error, path) }
+        do throws(LeaseRecord.Broken) { record = try LeaseRecord(parsing: content) } catch { throw LeaseTransaction.broken(error, path) }
         // Another program wrote it since, and might have kept the fields that it does not know.
         if let journal, content != journal.before, content != journal.after {
             record.believe(after: try? LeaseRecord(parsing: journal.after))
         }
-        self.record = record
+        (self.raw, self.journal, self.record) = (raw, journal, record)
         // Only now, so that no file is created beside one that turns out to be another program's.
         if side == nil, access != .read { side = try folder.openFile(LeaseFolder.sideFile(name), in: directory, .change) }
         self.side = side
@@ -109,15 +114,18 @@ struct LeaseTransaction {
     }
 
     private static func readJournal(_ side: Descriptor) throws(SystemCallError) -> LeaseJournal? {
-        var slots: [[UInt8]] = []
+        var entries: [LeaseJournal] = []
         for slot in 0..<LeaseJournal.slotCount {
             let start = slot * LeaseJournal.slotSize
-            // The rest is read only if needed.
             let first = try side.read(at: start, count: LeaseJournal.usualSize)
-            let isWhole = first.count < LeaseJournal.usualSize || LeaseJournal(slot: first) != nil
-            slots.append(isWhole ? first : try side.read(at: start, count: LeaseJournal.slotSize))
+            var entry = LeaseJournal(slot: first)
+            // The rest is read only if needed.
+            if entry == nil, first.count == LeaseJournal.usualSize {
+                entry = LeaseJournal(slot: try side.read(at: start, count: LeaseJournal.slotSize))
+            }
+            if let entry { entries.append(entry) }
         }
-        return LeaseJournal.newest(of: slots)
+        return LeaseJournal.newest(entries)
     }
 
     /// A file with the name of our side file that belongs to another program is never overwritten.
@@ -176,8 +184,11 @@ struct LeaseTransaction {
     /// Replaces the record. If that fails before the first byte is overwritten, the old content stays; if it fails later, it can be restored.
     /// - Parameter token: the largest token given out so far, this change included.
     /// - Parameter isNewTerm: whether to wait until the record is on the disk: a token must not be given out again after a power failure. Everything else
-    ///   is about processes of this machine, which would not survive that either.
-    func write(_ new: LeaseRecord, token: UInt64, isNewTerm: Bool) throws(CoordinationError) {
+    ///   is about processes of this machine, which would not survive that either. If other machines can see the folder, each record is waited for: a renewal
+    ///   counts only if they see it, and the server can refuse it later than the write.
+    /// - Returns: the lease file's bytes.
+    @discardableResult
+    func write(_ new: LeaseRecord, token: UInt64, isNewTerm: Bool) throws(CoordinationError) -> [UInt8] {
         let path = folder.leaseFile(name)
         let after = new.encoded
         guard let side, after.count <= LeaseJournal.largestLeaseFile else {
@@ -187,7 +198,8 @@ struct LeaseTransaction {
         let entry = LeaseJournal(sequence: (journal?.sequence ?? 0) + 1, token: max(token, highestToken), before: raw, after: after)
         let encoded = entry.encoded
         try folder.reporting(path) { () throws(SystemCallError) in
-            try file.reserve(max(after.count, raw.count))
+            // Content that does not grow, as in most renewals, has its room already.
+            if isNewTerm || after.count > raw.count { try file.reserve(max(after.count, raw.count)) }
             if isNewTerm {
                 // Room for the later writes of the term, so that a full disk does not end it.
                 for slot in 0..<LeaseJournal.slotCount { try side.reserve(LeaseJournal.usualSize, at: slot * LeaseJournal.slotSize) }
@@ -197,8 +209,8 @@ struct LeaseTransaction {
         }
         do throws(SystemCallError) {
             try file.write(LeaseJournal.overwrite(from: raw, to: after), at: 0)
-            try file.truncate(to: after.count)
-            if isNewTerm { try file.synchronise() }
+            if after.count < raw.count { try file.truncate(to: after.count) }
+            if isNewTerm || isShared { try file.synchronise() }
         } catch {
             // Restored, so that no process reads a lease that was not granted.
             try? file.write(raw, at: 0)
@@ -207,5 +219,6 @@ struct LeaseTransaction {
             problem.isUncertain = true
             throw problem
         }
+        return after
     }
 }

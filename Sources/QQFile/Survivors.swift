@@ -33,16 +33,4 @@ struct Survivors {
     }
 
     private func holds(_ pid: pid_t) -> Bool { LockHolder.has(.byte(byte), on: sideFile, pid, isWriter: true) }
-
-    /// How many processes of the machine sleep for the lock of one byte of the file, from /proc/locks; nil where that cannot be read.
-    static func sleepers(on sideFile: stat, byte: Int64) -> Int? {
-        let inode = ":\(sideFile.st_ino)"
-        let start = Substring(String(byte))
-        // The file is empty where nothing at all is locked.
-        guard let locks = try? ReadableFile.contents(of: "/proc/locks", upTo: 1 << 20) else { return nil }
-        return String(decoding: locks, as: UTF8.self).split(separator: "\n").count { line in
-            let words = line.split(separator: " ")
-            return words.contains("->") && words.contains { $0.hasSuffix(inode) } && words.suffix(2).first == start
-        }
-    }
 }

@@ -41,6 +41,8 @@ final class TermLivenessLock: LivenessLock {
         open = Mutex(side)
     }
 
+    var isOpen: Bool { open.withLock { $0 != nil } }
+
     func close() { open.withLock { $0 = nil } }
 
     static func byte(of token: UInt64, _ kind: Kind) -> Int64? {

@@ -55,10 +55,11 @@ extension FileCoordinator {
     }
 
     /// The number of waiters on this machine: the first has the queue's lock, the others sleep for it. Nil if the kernel cannot tell.
-    func waiters(_ side: Descriptor) -> Int? {
+    func waiters(_ side: Descriptor, _ locks: KernelLocks) -> Int? {
         let byte = TermLivenessLock.queueByte
         guard let first = side.findLock(on: byte..<byte + 1) else { return nil }
-        return side.sleepers(byte: byte).map { $0 + (first == nil ? 0 : 1) }
+        // No process sleeps for a lock that is free.
+        return first == nil ? 0 : side.sleepers(byte: byte, in: locks).map { $0 + 1 }
     }
 
     /// Returns when the election is no longer held, or held by another term.

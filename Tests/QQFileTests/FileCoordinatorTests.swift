@@ -251,6 +251,7 @@ struct FileCoordinatorTests {
         for name in ["backup", "go", "empty", "missing"] { _ = try await coordinator.read(name) }
         _ = await failure { _ = try await coordinator.read("broken") }
         _ = try await coordinator.list()
+        _ = try await coordinator.electionNames()
         _ = await coordinator.clusterStatus()
         for try await _ in coordinator.changes(of: ["backup", "missing"]) { break }
         #expect(try folder.snapshot() == before)
@@ -270,6 +271,7 @@ struct FileCoordinatorTests {
         #expect(list.map { $0.name } == ["alpha", "broken", "zeta"])
         #expect(list.map { $0.phase } == [.held, .unknown, .held])
         #expect(list.map { $0.problem?.kind } == [nil, .brokenData, nil])
+        #expect(try await coordinator.electionNames() == ["alpha", "broken", "zeta"])
     }
 
     @Test("a lease file that lost its holder is listed as a problem") func listedWithoutHolder() async throws {

@@ -126,6 +126,53 @@ struct FolderWatchTests {
         held.livenessLock?.close()
     }
 
+    @Test("a request to step down is reported even if a renewal follows at once") func stepDownBeforeRenewal() async throws {
+        let coordinator = try folder.coordinator(clock)
+        let held = try await coordinator.get(ask("a", livenessLock: true))
+        let watch = Watch(coordinator, ["backup"])
+        try await watch.tells(["backup held a"])
+        _ = try await coordinator.renew(held.grant)
+        let other = try folder.coordinator(clock)
+        _ = try await other.askToStepDown(try await other.read("backup"), by: "admin", byForce: true)
+        _ = try await coordinator.renew(held.grant)
+        try await watch.tells(["backup held a", "backup held a"])
+        await watch.end()
+        held.livenessLock?.close()
+    }
+
+    @Test("events ring for those who listen to their elections") func listeners() async throws {
+        final class NoWait: KernelWait { func cancel() {} }
+        let listeners = FolderEvents.Listeners()
+        let events = FolderEvents(listeners, source: NoWait())
+        let rung = Noted<Set<Int>>([])
+        let bells = (0..<3).map { _ in Bell() }
+        let waiting = bells.enumerated().map { number, bell in
+            Task {
+                while true {
+                    await bell.wait(until: .distantFuture, clock)
+                    if Task.isCancelled { return }
+                    rung.change { $0.insert(number) }
+                }
+            }
+        }
+        func expect(_ expected: Set<Int>, from names: Set<String>?) async throws {
+            listeners.ring(names)
+            try await eventually("\(expected)") { rung.value.isSuperset(of: expected) }
+            #expect(rung.value == expected)
+            rung.change { $0 = [] }
+        }
+        let both = events.listen(to: ["a", "b"], bells[0])
+        _ = events.listen(to: ["b"], bells[1])
+        _ = events.listen(to: nil, bells[2])
+        try await expect([0, 2], from: ["a"])
+        try await expect([0, 1, 2], from: ["a", "b"])
+        try await expect([2], from: ["c"])
+        try await expect([0, 1, 2], from: nil)
+        events.forget(both)
+        try await expect([1, 2], from: ["a", "b"])
+        for task in waiting { task.cancel() }
+    }
+
     @Test("a watch can start before the default folder exists") func missingDefaultFolder() async throws {
         let server = try ServerURL.parse("file://" + folder.file("state/qq"), as: [.file])
         let make = { FileCoordinator(server: server, isDefault: true, clock: clock, ownTTL: .seconds(15), requestTimeout: .seconds(60)) }

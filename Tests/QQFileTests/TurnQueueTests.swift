@@ -137,6 +137,19 @@ struct WaitingTests {
         try await eventually("no descriptor") { folder.openDescriptors == 0 }
     }
 
+    @Test("a list counts the waiters of each election") func listed() async throws {
+        let holder = try folder.coordinator(clock)
+        _ = try await holder.get(ask("a"))
+        _ = try await holder.get(ask("a", "quiet"))
+        let waiting = (0..<3).map { number in Task { try await campaign(try folder.coordinator(clock), ask("w\(number)")) } }
+        try await waiters(holder, are: 3)
+        let list = try await holder.list()
+        #expect(list.map(\.name) == ["backup", "quiet"])
+        #expect(list.map(\.waiters) == [3, 0])
+        for task in waiting { task.cancel() }
+        for task in waiting { _ = await task.result }
+    }
+
     @Test("a waiter that leaves the queue gives up its place") func leavesQueue() async throws {
         _ = try await folder.coordinator(clock).get(ask("a"))
         let coordinator = try folder.coordinator(clock)

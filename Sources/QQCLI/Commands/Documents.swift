@@ -46,7 +46,9 @@ extension Setup {
         var names: [String] = []
         switch invocation.positionals[0] {
         case "elections":
-            names = coordinator.grouped((try? await coordinator.lister?.list()) ?? []).map(\.name)
+            // Only names are shown, so nothing else is read. Slots of a name are grouped by their names.
+            let found = (try? await coordinator.lister?.electionNames()) ?? []
+            names = coordinator.grouped(found.map { ElectionState(name: $0, phase: .unknown) }).map(\.name)
             // A name whose contenders disagree on the number of slots is listed more than once.
             names = names.indices.filter { $0 == 0 || names[$0] != names[$0 - 1] }.map { names[$0] }
         case "grants": names = GrantStore().names(at: server)

@@ -101,6 +101,10 @@ private struct CountingLister: ElectionLister {
     func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] {
         try await requests.count(.list) { () throws(CoordinationError) in try await base.list(filter) }
     }
+
+    func electionNames() async throws(CoordinationError) -> [String] {
+        try await requests.count(.list) { () throws(CoordinationError) in try await base.electionNames() }
+    }
 }
 
 private struct CountingQueue: ServerQueue {

@@ -17,9 +17,15 @@ extension ElectionReader {
 public protocol ElectionLister: Sendable {
     /// The elections by name: at least those that `filter` admits. A system that cannot filter returns more.
     func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState]
+
+    /// The names of all elections, in the order of `list`.
+    func electionNames() async throws(CoordinationError) -> [String]
 }
 
 extension ElectionLister {
     /// Every election at the server.
     public func list() async throws(CoordinationError) -> [ElectionState] { try await list(ElectionFilter()) }
+
+    /// For a system that learns no name without the rest of its election.
+    public func electionNames() async throws(CoordinationError) -> [String] { try await list().map(\.name) }
 }

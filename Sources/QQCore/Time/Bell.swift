@@ -4,6 +4,8 @@ import Synchronization
 public final class Bell: Sendable {
     private struct State {
         var hasRung = false
+        /// Whether the present wait has lasted long enough.
+        var isLate = false
         var waiting: CheckedContinuation<Void, Never>?
     }
 
@@ -22,21 +24,30 @@ public final class Bell: Sendable {
 
     /// Returns when the bell rings, at `deadline`, or when the task is cancelled.
     public func wait(until deadline: BootInstant, _ clock: any LeaseClock) async {
-        // There can be thousands of waiters, and each task costs kilobytes.
         if deadline == .distantFuture { return await wait() }
+        // One task beside this one, and not two: there can be thousands of waiters, and each task costs kilobytes.
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.wait() }
-            group.addTask { try? await clock.sleep(until: deadline) }
-            await group.next()
+            group.addTask { if (try? await clock.sleep(until: deadline)) != nil { self.end() } }
+            await self.wait()
             group.cancelAll()
         }
+        state.withLock { $0.isLate = false }
+    }
+
+    private func end() {
+        let waiting = state.withLock { state in
+            defer { state.waiting = nil }
+            if state.waiting == nil { state.isLate = true }
+            return state.waiting
+        }
+        waiting?.resume()
     }
 
     private func wait() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
-                    if state.hasRung || Task.isCancelled {
+                    if state.hasRung || state.isLate || Task.isCancelled {
                         state.hasRung = false
                         return true
                     }

@@ -37,6 +37,7 @@ private final class OddSystem: Coordinator, ElectionLister, ServerQueue, Members
     func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer { try call(.notHeld(state)) }
     func read(_ name: String) async throws(CoordinationError) -> ElectionState { try call(state) }
     func list(_ filter: ElectionFilter) async throws(CoordinationError) -> [ElectionState] { try call([state]) }
+    func electionNames() async throws(CoordinationError) -> [String] { try call(["odd name"]) }
     func join(_ name: String, as identity: String) async throws(CoordinationError) { try call(()) }
     func cancelWait(name: String, identity: String) async throws(CoordinationError) -> Bool { try call(true) }
     func clusterStatus() async -> ClusterReport { ClusterReport(endpoints: [], members: [MemberStatus(election: "odd", id: "odd")]) }
@@ -132,6 +133,12 @@ private final class OddSystem: Coordinator, ElectionLister, ServerQueue, Members
             }
             #expect(has("qq_request_duration_seconds_sum\(labels) 0.003") == operation.isTimed, "\(labels)")
         }
+    }
+
+    @Test("reading the names of elections is the system's own, and counts as a list") func names() async throws {
+        let lister = try #require(counting.lister)
+        #expect(try await lister.electionNames() == ["odd name"])
+        #expect(has("qq_requests_total{operation=\"list\",system=\"odd\"} 1"))
     }
 
     @Test("an error is counted as a failure, and thrown as it was; the next request is a retry") func failures() async throws {

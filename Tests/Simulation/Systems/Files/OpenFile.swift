@@ -171,7 +171,7 @@ final class ModelDescriptor: Descriptor, @unchecked Sendable {
         return .some(opened.file.findLock(bytes, opened).map { $0..<$0 + 1 })
     }
 
-    override func sleepers(byte: Int64) -> Int? { usable?.file.waiters.count { $0.byte == byte } }
+    override func sleepers(byte: Int64, in locks: KernelLocks) -> Int? { usable?.file.waiters.count { $0.byte == byte } }
 
     override func waitToLock(byte: Int64, _ done: @escaping @Sendable (CInt) -> Void) throws(SystemCallError) -> any KernelWait {
         let waiter = LockWaiter(try file("pthread_create"), byte, isWrite: true, done)
