@@ -195,11 +195,21 @@ final class LeaseTransaction: Sendable {
             throw CoordinationError(.usage, "cannot write the lease file", because: "its content would be too large", at: path)
         }
         try checkToken(token)
-        let entry = LeaseJournal(sequence: (journal?.sequence ?? 0) + 1, token: max(token, highestToken), before: raw, after: after)
+        // What an interrupted change has left is completed first. The next entry replaces the one that explains it, and has to begin with content
+        // that can be read: otherwise a second failure would leave a file that nobody understands.
+        let content = journal?.settled(raw) ?? raw
+        if raw != content {
+            try folder.reporting(path) { () throws(SystemCallError) in
+                try file.write(LeaseJournal.overwrite(from: raw, to: content), at: 0)
+                try file.truncate(to: content.count)
+                try file.synchronise()
+            }
+        }
+        let entry = LeaseJournal(sequence: (journal?.sequence ?? 0) + 1, token: max(token, highestToken), before: content, after: after)
         let encoded = entry.encoded
         try folder.reporting(path) { () throws(SystemCallError) in
             // Content that does not grow, as in most renewals, has its room already.
-            if isNewTerm || after.count > raw.count { try file.reserve(max(after.count, raw.count)) }
+            if isNewTerm || after.count > content.count { try file.reserve(max(after.count, content.count)) }
             if isNewTerm {
                 // Room for the later writes of the term, so that a full disk does not end it.
                 for slot in 0..<LeaseJournal.slotCount { try side.reserve(LeaseJournal.usualSize, at: slot * LeaseJournal.slotSize) }
@@ -208,17 +218,26 @@ final class LeaseTransaction: Sendable {
             if isNewTerm { try side.synchronise() }
         }
         do throws(SystemCallError) {
-            try file.write(LeaseJournal.overwrite(from: raw, to: after), at: 0)
-            if after.count < raw.count { try file.truncate(to: after.count) }
+            try file.write(LeaseJournal.overwrite(from: content, to: after), at: 0)
+            if after.count < content.count { try file.truncate(to: after.count) }
             if isNewTerm || isShared { try file.synchronise() }
         } catch {
-            // Restored, so that no process reads a lease that was not granted.
-            try? file.write(raw, at: 0)
-            try? file.truncate(to: raw.count)
+            restore(content, over: after)
             var problem = folder.problem(error, with: path)
             problem.isUncertain = true
             throw problem
         }
         return after
+    }
+
+    /// Writes the old content again, so that no process reads a lease that was not granted.
+    ///
+    /// A disk that has failed once can fail again. What is left is then the new content or the old one, with spaces after it, and never a part that nobody can
+    /// read: the length changes only after the content.
+    private func restore(_ content: [UInt8], over after: [UInt8]) {
+        if !content.isEmpty {
+            guard (try? file.write(LeaseJournal.overwrite(from: after, to: content), at: 0)) != nil else { return }
+        }
+        try? file.truncate(to: content.count)
     }
 }
