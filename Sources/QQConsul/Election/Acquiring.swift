@@ -7,7 +7,7 @@ extension ConsulCoordinator {
         // A process that requests the lease no longer counts as its holder, but its session might still hold the key.
         state.withLock { state in
             guard let held = state.held.removeValue(forKey: request.name) else { return }
-            state.leftovers[request.name, default: []].insert(held.session)
+            state.leftovers[request.name, default: [:]][held.session] = Leftover(token: FencingToken(held.token))
         }
         do throws(ConsulFailure) { return try await take(request) } catch {
             if error.meaning == .refused, error.status == nil {
@@ -78,7 +78,10 @@ extension ConsulCoordinator {
 
     /// Whether the session that holds the key is that of a term of this identity under which nothing works.
     private func isResumable(_ session: String, _ entry: KeyEntry, _ request: AcquireRequest) -> Bool {
-        if state.withLock({ $0.leftovers[request.name]?.contains(session) ?? false }) { return true }
+        if let leftover = state.withLock({ $0.leftovers[request.name]?[session] }) {
+            if !isTakenOver(entry, from: leftover.token) { return true }
+            state.withLock { $0.leftovers[request.name]?[session] = nil }
+        }
         guard let grant = request.continuing, grant.termID == session, grant.identity == request.identity else { return false }
         return !isTakenOver(entry, from: grant.token)
     }
@@ -151,7 +154,7 @@ extension ConsulCoordinator {
         // Before the request is sent: from then on it can be carried out.
         state.withLock { state in
             state.pending[name] = nil
-            state.leftovers[name, default: []].insert(session.id)
+            state.leftovers[name, default: [:]][session.id] = Leftover()
         }
         do throws(ConsulFailure) {
             switch try await calls.transact([check, lock] + (entering ?? []), within: limit(ttl: request.ttl)) {
@@ -164,7 +167,7 @@ extension ConsulCoordinator {
                 forget(name, session)
                 return .changed
             case .failed(_, let what):
-                keep(name, session, wasHolding: entry?.session == session.id)
+                keep(name, session, over: entry)
                 return what.contains("lock delay") ? .delayed : .changed
             }
         } catch {
@@ -173,7 +176,7 @@ extension ConsulCoordinator {
                 return .changed
             }
             guard error.isUncertain else {
-                keep(name, session, wasHolding: entry?.session == session.id)
+                keep(name, session, over: entry)
                 throw error
             }
             return try await resolve(request, session, over: entry, error)
@@ -194,7 +197,7 @@ extension ConsulCoordinator {
             return .granted(granted(request, session, found))
         }
         if found?.modifyIndex != entry?.modifyIndex {
-            keep(name, session, wasHolding: false)
+            keep(name, session, over: nil)
             return .changed
         }
         do throws(ConsulFailure) { try await calls.destroySession(session.id, within: limit(ttl: request.ttl)) } catch _ { throw failure }
@@ -203,17 +206,21 @@ extension ConsulCoordinator {
     }
 
     /// Keeps a session for the next attempt.
-    func keep(_ name: String, _ session: OwnSession, wasHolding: Bool) {
+    /// - Parameter entry: the key as it was to be locked.
+    func keep(_ name: String, _ session: OwnSession, over entry: KeyEntry?) {
         state.withLock { state in
-            guard !wasHolding else { return }
-            state.leftovers[name]?.remove(session.id)
+            if let entry, entry.session == session.id {
+                state.leftovers[name, default: [:]][session.id] = Leftover(token: FencingToken(entry.modifyIndex))
+                return
+            }
+            state.leftovers[name]?[session.id] = nil
             state.pending[name] = session
         }
     }
 
     func forget(_ name: String, _ session: OwnSession) {
         state.withLock { state in
-            state.leftovers[name]?.remove(session.id)
+            state.leftovers[name]?[session.id] = nil
             state.pending[name] = nil
         }
     }

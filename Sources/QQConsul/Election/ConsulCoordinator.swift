@@ -51,7 +51,7 @@ public final class ConsulCoordinator: Coordinator, ElectionLister {
         /// Sessions that were made for the next attempt, and hold nothing.
         var pending: [String: OwnSession] = [:]
         /// Sessions of this process that might hold the key or come to hold it, and under which nothing works.
-        var leftovers: [String: Set<String>] = [:]
+        var leftovers: [String: [String: Leftover]] = [:]
         /// The sessions of keys, as they were last seen.
         var sessions: [String: SessionEntry] = [:]
         /// The holder that a waiter saw last, and when it was seen to be gone.
@@ -60,6 +60,12 @@ public final class ConsulCoordinator: Coordinator, ElectionLister {
         var delays: [String: Delay] = [:]
         /// The number of blocking queries.
         var watches = 0
+    }
+
+    struct Leftover: Sendable, Hashable {
+        /// The token of the last term of this process under the session: another process can have resumed that since, and work under it. Nil if a request is
+        /// under way, or without an answer, that would have given the term another token.
+        var token: FencingToken?
     }
 
     /// A session of this process.

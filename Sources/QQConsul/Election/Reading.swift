@@ -37,7 +37,7 @@ extension ConsulCoordinator {
         let (held, session, isLeftover) = state.withLock { state in
             (
                 state.held[name], entry.session.flatMap { state.sessions[$0] },
-                entry.session.map { state.leftovers[name]?.contains($0) ?? false } ?? false
+                entry.session.flatMap { state.leftovers[name]?[$0] }.map { !isTakenOver(entry, from: $0.token) } ?? false
             )
         }
         guard let holder = entry.session else { return vacant(name, entry) }

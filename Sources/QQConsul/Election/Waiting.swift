@@ -65,26 +65,26 @@ extension ConsulCoordinator {
     /// Ends the sessions that were made for this election and hold nothing, or might still come to hold it.
     public func leaveQueue(_ request: AcquireRequest) async -> CoordinationError? {
         let name = request.name
-        let (sessions, risky) = state.withLock { state -> ([String], Set<String>) in
+        let (sessions, risky) = state.withLock { state -> ([String], [String: Leftover]) in
             state.delays[name] = nil
             state.departures[name] = nil
-            let risky = state.leftovers[name] ?? []
-            return ((state.pending.removeValue(forKey: name).map { [$0.id] } ?? []) + risky, risky)
+            let risky = state.leftovers[name] ?? [:]
+            return ((state.pending.removeValue(forKey: name).map { [$0.id] } ?? []) + risky.keys.sorted(), risky)
         }
         guard !sessions.isEmpty else { return nil }
         // Runs in a task of its own: a caller that was cancelled leaves as well.
         return await Task(executorPreference: executor) { await self.end(sessions, risky, of: request) }.value
     }
 
-    private func end(_ sessions: [String], _ risky: Set<String>, of request: AcquireRequest) async -> CoordinationError? {
+    private func end(_ sessions: [String], _ risky: [String: Leftover], of request: AcquireRequest) async -> CoordinationError? {
         var failure: ConsulFailure?
         for session in sessions {
             do throws(ConsulFailure) {
-                if risky.contains(session) { try await unlock(request, session) }
-                try await calls.destroySession(session, within: limit(ttl: request.ttl))
-                state.withLock { _ = $0.leftovers[request.name]?.remove(session) }
+                let isOurs = if let leftover = risky[session] { try await unlock(request, session, leftover) } else { true }
+                if isOurs { try await calls.destroySession(session, within: limit(ttl: request.ttl)) }
+                state.withLock { $0.leftovers[request.name]?[session] = nil }
             } catch {
-                if risky.contains(session) { failure = error }
+                if risky[session] != nil { failure = error }
             }
         }
         guard let failure else { return nil }
@@ -94,17 +94,23 @@ extension ConsulCoordinator {
     }
 
     /// Releases the key if the session has it, so that its end makes nobody wait.
-    private func unlock(_ request: AcquireRequest, _ session: String) async throws(ConsulFailure) {
+    /// - Returns: false if another process has resumed the term, and holds the key under the session.
+    private func unlock(_ request: AcquireRequest, _ session: String, _ leftover: Leftover) async throws(ConsulFailure) -> Bool {
         let name = request.name
         for attempt in 0..<mostTries(name) {
             await giveWay(name, after: attempt)
             let found = try await look(name, within: limit(ttl: request.ttl))
-            guard found.entry?.session == session else { return }
+            guard let entry = found.entry, entry.session == session else { return true }
+            if isTakenOver(entry, from: leftover.token) { return false }
             let operations: [ConsulCalls.Operation] =
                 naming.slot(name) != nil
                 ? vacating(name, session, in: found)
-                : [.unlock(key: naming.key(name), flags: flags(name, over: found.entry), session: session)]
-            if case .done = try await calls.transact(operations, within: limit(ttl: request.ttl)) { return }
+                : [
+                    .checkIndex(key: entry.key, entry.modifyIndex),
+                    .unlock(key: entry.key, flags: flags(name, over: entry), session: session),
+                ]
+            if case .done = try await calls.transact(operations, within: limit(ttl: request.ttl)) { return true }
         }
+        return true
     }
 }

@@ -179,6 +179,17 @@ import Testing
         #expect(bench.store.key("web/.lock")?.session == resumed.termID)
     }
 
+    @Test func `a process that asks again after its term was resumed by another one leaves the term alone`() async throws {
+        let first = try bench.node()
+        let grant = try granted(await first.qq.acquire(request("ann", attended: false)))
+        let second = try bench.node()
+        let resumed = try granted(await second.qq.acquire(request("ann", continuing: grant)))
+        #expect(try refused(await first.qq.acquire(request("ann", attended: false))).isOwn != true)
+        #expect(await first.qq.leaveQueue(request("ann")) == nil)
+        _ = try renewed(await second.qq.renew(resumed))
+        #expect(bench.store.key("web/.lock")?.session == resumed.termID)
+    }
+
     @Test func `a session that is resumed with a longer TTL counts for its own`() async throws {
         let grant = try granted(await bench.node().qq.acquire(request("ann", ttl: .seconds(15), attended: false)))
         let node = try bench.node()
