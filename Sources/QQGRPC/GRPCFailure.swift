@@ -59,7 +59,10 @@ public struct GRPCFailure: Error, Sendable, Hashable, CustomStringConvertible {
     /// The detail of the type `name`, such as `raftlock.ErrorDetail`; nil if there is none that can be decoded.
     public func detail<Content: SwiftProtobuf.Message>(_ type: Content.Type) -> Content? {
         let name = "/" + Content.protoMessageName
-        return details.lazy.filter { $0.type.hasSuffix(name) }.compactMap { try? Content(serializedBytes: $0.bytes) }.first
+        for detail in details where detail.type.hasSuffix(name) {
+            if let content = try? Content(serializedBytes: detail.bytes) { return content }
+        }
+        return nil
     }
 
     /// The failure as an error for the user.

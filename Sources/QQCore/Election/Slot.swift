@@ -23,6 +23,8 @@ public struct Slot: Sendable, Hashable {
 
     /// Reads a name of the form NAME-slot-K-of-N; nil if the text has another form.
     public init?(name: some StringProtocol) {
+        // Most names are not of a slot, and splitting them would take many times as long.
+        guard let last = name.unicodeScalars.last, ("0"..."9").contains(last) else { return nil }
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count > 4, parts[parts.count - 4] == "slot", parts[parts.count - 2] == "of" else { return nil }
         let election = parts.dropLast(4).joined(separator: "-")

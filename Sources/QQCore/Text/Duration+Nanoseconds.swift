@@ -10,7 +10,12 @@ extension Duration {
     }
 
     /// The length in seconds, to the nanosecond and the precision of `Double`. 9751510 s therefore do not become 9751509.999999998.
-    public var seconds: Double { Double(wideNanoseconds) / 1e9 }
+    public var seconds: Double {
+        let count = wideNanoseconds
+        let short = Int64(truncatingIfNeeded: count)
+        // The same number, but the conversion of 128 bits takes a hundred times as long.
+        return (Int128(short) == count ? Double(short) : Double(count)) / 1e9
+    }
 
     /// `count` nanoseconds, clamped to `Int64` (about 292 years).
     public static func nanoseconds(saturating count: some BinaryInteger) -> Duration {

@@ -55,6 +55,6 @@ public struct JSONObject: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     }
 
     private static func same(_ one: String, _ other: String) -> Bool {
-        one.utf8.elementsEqual(other.utf8)
+        one.utf8.count == other.utf8.count && one.utf8.elementsEqual(other.utf8)
     }
 }

@@ -81,8 +81,13 @@ public struct JSONWriter {
 
     private mutating func writeQuoted(_ text: String) {
         output.append(UInt8(ascii: "\""))
-        for scalar in text.unicodeScalars {
-            if let escape = escape(for: scalar) { write(escape) } else { output.append(contentsOf: scalar.utf8) }
+        if style != .goIndented, !text.utf8.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
+            // Nothing to escape, as nearly always: many times as fast.
+            write(text)
+        } else {
+            for scalar in text.unicodeScalars {
+                if let escape = escape(for: scalar) { write(escape) } else { output.append(contentsOf: scalar.utf8) }
+            }
         }
         output.append(UInt8(ascii: "\""))
     }

@@ -1,7 +1,10 @@
 /// Percent-encoding of URL parts (RFC 3986, section 2.1).
 public enum Percent {
     /// Decodes `bytes`. Returns nil if an escape is incomplete or the result is not UTF-8. `+` is not an escape.
-    public static func decode(_ bytes: some Sequence<UInt8>) -> String? {
+    public static func decode(_ bytes: some Sequence<UInt8>) -> String? { decode(Array(bytes)) }
+
+    private static func decode(_ bytes: [UInt8]) -> String? {
+        guard bytes.contains(where: { $0 == UInt8(ascii: "%") || $0 >= 0x80 }) else { return String(decoding: bytes, as: UTF8.self) }
         var decoded: [UInt8] = []
         var remaining = bytes.makeIterator()
         while let byte = remaining.next() {

@@ -27,10 +27,20 @@ extension WallTime: CustomStringConvertible {
     public func rfc3339(fractionDigits: Int = 0) -> String {
         let date = CivilDate(daysSince1970: Int(seconds.floorDivided(by: 86400)))
         let second = Int(seconds - seconds.floorDivided(by: 86400) * 86400)
-        let day = "\(padded(date.year, 4))-\(padded(date.month, 2))-\(padded(date.day, 2))"
-        let time = "\(padded(second / 3600, 2)):\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2))"
-        let fraction = padded(Int(nanoseconds), 9).prefix(max(0, fractionDigits))
-        return day + "T" + time + (fraction.isEmpty ? "" : "." + fraction) + "Z"
+        var text: [UInt8] = []
+        text.reserveCapacity(30)
+        append(date.year, 4, to: &text)
+        append(date.month, 2, after: "-", to: &text)
+        append(date.day, 2, after: "-", to: &text)
+        append(second / 3600, 2, after: "T", to: &text)
+        append(second / 60 % 60, 2, after: ":", to: &text)
+        append(second % 60, 2, after: ":", to: &text)
+        if fractionDigits > 0 {
+            append(Int(nanoseconds), 9, after: ".", to: &text)
+            text.removeLast(max(0, 9 - fractionDigits))
+        }
+        text.append(UInt8(ascii: "Z"))
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// This instant in UTC as Go's `time.RFC3339Nano` writes it: no zeros at the end of the fraction, and no empty fraction.
@@ -129,7 +139,10 @@ private struct RFC3339Reader {
     private var malformed: Invalid { Invalid(reason: "is not an RFC 3339 time, as in 2026-03-01T12:00:00Z") }
 }
 
-private func padded(_ value: Int, _ width: Int) -> String {
-    let digits = String(value)
-    return String(repeating: "0", count: max(0, width - digits.count)) + digits
+/// Appends a number with zeros in front of it.
+private func append(_ value: Int, _ width: Int, after separator: Unicode.Scalar? = nil, to text: inout [UInt8]) {
+    if let separator { text.append(UInt8(ascii: separator)) }
+    let digits = String(value).utf8
+    for _ in digits.count..<max(width, digits.count) { text.append(UInt8(ascii: "0")) }
+    text.append(contentsOf: digits)
 }

@@ -53,7 +53,8 @@ struct TermMark: Sendable, Hashable {
     /// Parses an annotation; nil if it is not one of `qq`.
     init?(_ text: String) {
         // The identity is last, because it can contain anything.
-        let words = text.split(separator: " ", maxSplits: 6, omittingEmptySubsequences: false).map(String.init)
+        let words = text[...].utf8.split(separator: UInt8(ascii: " "), maxSplits: 6, omittingEmptySubsequences: false)
+            .map { String(Substring($0)) }
         guard words.count == 7, words[0].utf8.count == 32, let transitions = Int32(words[3]), transitions >= 0,
             let seconds = Int32(words[4]), seconds > 0, words[5] == "attended" || words[5] == "unattended", !words[6].isEmpty
         else { return nil }
@@ -125,10 +126,10 @@ extension LeaseObject {
 
     /// The identity that has asked the present holder to step down.
     var stepDownAskedBy: String? {
-        guard let mark, let words = annotation(TermMark.stepDownKey)?.split(separator: " ", maxSplits: 1), words.count == 2,
-            words[0] == mark.id
-        else { return nil }
-        return String(words[1])
+        guard let text = annotation(TermMark.stepDownKey), let mark else { return nil }
+        let words = text[...].utf8.split(separator: UInt8(ascii: " "), maxSplits: 1)
+        guard words.count == 2, words[0].elementsEqual(mark.id.utf8) else { return nil }
+        return String(Substring(words[1]))
     }
 
     /// Asks the holder of `mark` to step down.

@@ -26,12 +26,12 @@ struct MessageID: Sendable, Hashable, CustomStringConvertible {
 
     /// Nil if the text is not a message ID of `qq`.
     init?(_ text: String) {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2 || parts.count == 4, parts[0] == "qq" else { return nil }
-        guard parts[1].utf8.count == Self.termIDLength, parts[1].utf8.allSatisfy(Self.digits.contains) else { return nil }
-        termID = String(parts[1])
+        let parts = text[...].utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+        guard parts.count == 2 || parts.count == 4, parts[0].elementsEqual("qq".utf8) else { return nil }
+        guard parts[1].count == Self.termIDLength, parts[1].allSatisfy({ Self.digits.contains($0) }) else { return nil }
+        termID = String(Substring(parts[1]))
         if parts.count == 4 {
-            guard let token = Self.number(parts[2]), let count = Self.number(parts[3]) else { return nil }
+            guard let token = Self.number(Substring(parts[2])), let count = Self.number(Substring(parts[3])) else { return nil }
             renewal = Renewal(token: token, count: count)
         }
     }

@@ -19,7 +19,7 @@ struct DeliveryReply: Sendable, Hashable {
 
     /// Nil if `reply` is not such a subject.
     init?(_ reply: String) {
-        var tokens = reply.split(separator: ".", omittingEmptySubsequences: false)
+        var tokens = reply[...].utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).map { Substring($0) }
         guard tokens.count == 9 || tokens.count >= 11, tokens[0] == "$JS", tokens[1] == "ACK" else { return nil }
         if tokens.count >= 11 {
             domain = tokens[2] == "_" ? nil : String(tokens[2])

@@ -327,9 +327,9 @@ package struct ClientState: Sendable {
     }
 
     private mutating func answered(_ message: NATSMessage, at now: BootInstant) -> [Action] {
-        guard let token = message.subject.split(separator: ".").last, let id = UInt64(token, radix: 36), let request = inFlight[id] else {
-            return []
-        }
+        let subject = message.subject
+        let start = subject.utf8.lastIndex(of: UInt8(ascii: ".")).map { subject.utf8.index(after: $0) } ?? subject.startIndex
+        guard let id = UInt64(subject[start...], radix: 36), let request = inFlight[id] else { return [] }
         if message.headers.status == 503, message.payload.isEmpty {
             return finish(id, .failure(NATSError(.noResponders, "nothing listens on \(request.subject)", at: server?.description)), at: now)
         }
