@@ -32,6 +32,9 @@ final class Trial {
         }
         server = system.makeServer(
             world, ServerSetting(election: Self.election, times: schedule.times, largestDrift: system.largestDrift))
+        let knowing = server
+        world.checker.isHeldAtServers = { [unowned knowing] in knowing.isHeld($0) }
+        world.checker.timeLeftAtServers = { [unowned self] in server.timeLeft($0) }
         for (number, plan) in schedule.contenders.enumerated() where !plan.isRetired {
             contenders.append(Contender(number, plan, host: hosts[plan.host % hosts.count], trial: self))
         }
@@ -56,7 +59,12 @@ final class Trial {
         world.run(until: schedule.end)
     }
 
-    func contender(_ number: Int) -> Contender? { contenders.first { $0.number == number } }
+    /// - Parameter number: or `Fault.leader`.
+    func contender(_ number: Int) -> Contender? {
+        guard number == Fault.leader else { return contenders.first { $0.number == number } }
+        if let leader = world.checker.leader, let found = contenders.first(where: { $0.process === leader }) { return found }
+        return contenders.first
+    }
 
     func close() {
         for contender in contenders { contender.close() }

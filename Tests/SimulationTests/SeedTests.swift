@@ -9,6 +9,8 @@ struct SeedTests {
         ("reference", [4, 169, 430, 1382]),
         // Waiters with an identity given by --id and a lease of one second, none of which ever led.
         ("raftlock", [145, 150, 151]),
+        // The guardian of a leader was killed; a second write that failed left a lease file that nobody could read.
+        ("files", [12, 205, 499]),
         // A release that a hung store carried out after the next grant.
         ("quorum-quest", [200_753]),
     ]

@@ -23,6 +23,22 @@ enum Mistake: String, CaseIterable, Sendable {
     case escapes
     /// A task goes on and on.
     case spins
+    /// The lease is taken to last from the answer on.
+    case countsFromAnswer
+    /// A renewal that found the lease lost counts.
+    case renewsAnyTerm
+    /// A renewal without an answer is taken for a loss.
+    case losesForNothing
+    /// A release is not sent, and counts as answered.
+    case releasesNothing
+
+    /// Whether the servers say who leads.
+    fileprivate var asksServers: Bool {
+        switch self {
+        case .countsFromAnswer, .renewsAnyTerm, .losesForNothing, .releasesNothing: true
+        default: false
+        }
+    }
 
     /// The rules that worlds with this mistake break.
     var rules: Set<Failure.Rule> {
@@ -35,6 +51,9 @@ enum Mistake: String, CaseIterable, Sendable {
         case .asksTwice: [.doubledRequest]
         case .escapes: [.escaped]
         case .spins: [.spins]
+        case .countsFromAnswer, .renewsAnyTerm: [.leadsWithoutLease]
+        case .losesForNothing: [.lostForNothing]
+        case .releasesNothing: [.leftBehind]
         }
     }
 
@@ -65,6 +84,8 @@ private final class WrongServer: SimulatedServer {
         WrongCoordinator(base: base.coordinator(for: process, identity: identity), mistake: mistake, process: process, identity: identity)
     }
 
+    func isHeld(_ term: Term) -> Bool? { mistake.asksServers ? base.isHeld(term) : nil }
+
     func restarts(_ host: Host) { base.restarts(host) }
 }
 
@@ -87,12 +108,16 @@ private struct WrongCoordinator: Campaigning {
             }
         default: break
         }
+        let sentAt = process.clock.now()
         let answer = try await base.acquire(request)
         switch (answer, mistake) {
         case (.refused(let state), .takesRefusalForGrant):
             return .granted(grant(request, token: (state.token?.value ?? 0) + 1_000_000), nil)
         case (.granted(var grant, let lock), .countsDouble):
             grant.ttl = grant.ttl * 2
+            return .granted(grant, lock)
+        case (.granted(var grant, let lock), .countsFromAnswer):
+            grant.ttl += process.clock.now().duration(since: sentAt)
             return .granted(grant, lock)
         case (.granted(var grant, let lock), .repeatsToken):
             grant.token = FencingToken(7)
@@ -109,6 +134,15 @@ private struct WrongCoordinator: Campaigning {
 
     func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
         if mistake == .renewsNothing { return .renewed(grant) }
+        if mistake == .losesForNothing {
+            do throws(CoordinationError) { return try await base.renew(grant) } catch {
+                return .lost(ElectionState(name: grant.name, phase: .free))
+            }
+        }
+        if mistake == .renewsAnyTerm {
+            _ = try await base.renew(grant)
+            return .renewed(grant)
+        }
         var asked = grant
         if mistake == .countsDouble { asked.ttl = grant.ttl / 2 }
         let answer = try await base.renew(asked)
@@ -117,7 +151,10 @@ private struct WrongCoordinator: Campaigning {
         return .renewed(renewed)
     }
 
-    func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer { try await base.release(grant) }
+    func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
+        if mistake == .releasesNothing { return .released }
+        return try await base.release(grant)
+    }
 
     func read(_ name: String) async throws(CoordinationError) -> ElectionState {
         if mistake == .readsByAsking {

@@ -88,14 +88,17 @@ public final class Sandbox: Sendable {
             living.isEmpty || ContinuousClock.now - began > .seconds(2) + busyTime(since: began)
         }
         let left = living
+        // One look can miss a process that is being forked.
+        var emptyLooks = 0
         try? await waitUntil("an empty sandbox", within: .seconds(30)) {
             let rest = living
+            emptyLooks = rest.isEmpty ? emptyLooks + 1 : 0
             // Kill the whole group, so that a process that is being forked does not escape. Every session here belongs to the sandbox.
             for process in rest {
                 kill(-process.group, SIGKILL)
                 kill(process.pid, SIGKILL)
             }
-            return rest.isEmpty
+            return left.isEmpty || emptyLooks == 5
         }
         removeTree(folder)
         return left

@@ -23,6 +23,8 @@ public struct ContenderPlan: Sendable, Hashable {
     public var host: Int
     /// Whether all its processes have one identity, as with `--id`.
     public var keepsIdentity: Bool
+    /// The identity that it shares with others; nil if it has its own.
+    public var identity: String?
     /// Pause before it is started again.
     public var pause: ClosedRange<Nanoseconds>
     public var isRetired = false
@@ -92,8 +94,8 @@ final class Contender {
         let process = world.makeProcess(name, on: host)
         process.stutter = stutter
         self.process = process
-        process.onEnd { [weak self, weak process] in if let process { self?.ended(process) } }
-        let identity = saved?.identity ?? (plan.keepsIdentity ? "c\(number)" : name)
+        process.onEnd { [weak self] in self?.ended(process) }
+        let identity = saved?.identity ?? plan.identity ?? (plan.keepsIdentity ? "c\(number)" : name)
         switch plan.kind {
         case .guarded, .guardedTry: startGuarded(process, identity)
         case .keepalive:

@@ -20,6 +20,7 @@ final class GuardedRun: @unchecked Sendable {
     let process: SimProcess
     private let world: World
     private let plan: Plan
+    private let watched: WatchedCoordinator
     private let driver: SessionDriver
     private var session: GuardSession
     private var guardian: GuardianModel?
@@ -28,6 +29,7 @@ final class GuardedRun: @unchecked Sendable {
     private var term: Term?
     private var timerNumber: UInt64 = 0
     private var leavesSurvivors = false
+    private var hasGivenUp = false
     private var isOver = false
     /// Makes the coordinator of a deputy, a process of its own: that of the system, also with slots.
     private let makeCoordinator: (SimProcess) -> any Campaigning
@@ -45,7 +47,7 @@ final class GuardedRun: @unchecked Sendable {
         self.makeCoordinator = makeCoordinator
         world = process.world
         session = GuardSession(plan.guardConfiguration)
-        let watched = WatchedCoordinator(coordinator, process)
+        watched = WatchedCoordinator(coordinator, process)
         driver = SessionDriver(
             plan.configuration, coordinator: watched, clock: process.clock,
             clearing: { [process] grant throws(CoordinationError) in try await LeftoverModel(process).end(before: grant) })
@@ -84,10 +86,11 @@ final class GuardedRun: @unchecked Sendable {
         switch event {
         case .elected(let grant):
             term = world.checker.elected(
-                process, election: grant.name, identity: grant.identity, token: grant.token, deadline: grant.deadline,
+                process, election: grant.name, identity: grant.identity, token: grant.token, deadline: grant.deadline, ttl: grant.ttl,
                 margin: plan.guardConfiguration.timing.fitting(grant.ttl).margin)
         case .extended(let grant): if let term { world.checker.extended(term, to: grant.deadline, ttl: grant.ttl) }
         case .lost(_, let reason):
+            if let term { world.checker.lost(term, reason) }
             switch reason {
             case .expired: world.note("has lost the lease: not renewed in time", process)
             case .takenOver: world.note("has lost the lease: taken over", process)
@@ -98,7 +101,10 @@ final class GuardedRun: @unchecked Sendable {
             if let group {
                 world.checker.expects("the lease is lost, and the command lives", of: process) { group.isOverOrHangs }
             }
-        case .released, .releaseFailed: endTerm()
+        case .released:
+            if let term { world.checker.released(term) }
+            endTerm()
+        case .releaseFailed: endTerm()
         case .retrying(let error, let pause):
             world.note(
                 error.isUncertain ? "a request failed, and might be carried out; again in @1" : "a request failed; again in @1", process,
@@ -194,6 +200,7 @@ final class GuardedRun: @unchecked Sendable {
         case .terminateByForce: for work in below where work.isNoticed { work.terminate(&process.random) }
         case .stopLease:
             world.note("gives up its campaign or lease", process)
+            hasGivenUp = true
             endTerm()
             world.checker.stops(process)
             driver.stop()
@@ -248,6 +255,8 @@ final class GuardedRun: @unchecked Sendable {
         isOver = true
         endTerm()
         world.note("ends", process)
+        watched.ends()
+        if hasGivenUp, !watched.hasAskedToRelease, let term { world.checker.leaves(term) }
         process.cancelTasks()
         guard let guardian, !guardian.isDead else { return process.post { [process] in process.end() } }
         guardian.send(.forget)
@@ -274,12 +283,16 @@ final class GuardedRun: @unchecked Sendable {
     }
 }
 
-/// The coordinator of a guarded run. It looks at releases.
-private final class WatchedCoordinator: Leasing, ElectionReader, WaitingQueue, @unchecked Sendable {
+/// The coordinator of a process. It looks at releases, and at what comes after a request for the lease whose answer is not known.
+final class WatchedCoordinator: Leasing, ElectionReader, WaitingQueue, @unchecked Sendable {
     // Used on the world's thread only.
     private let base: any Campaigning
     private let process: SimProcess
     weak var run: GuardedRun?
+    /// Whether the lease might be held by a request without an answer, and nobody has looked.
+    private var isUnresolved = false
+    /// Since the lease was asked for last.
+    private(set) var hasAskedToRelease = false
 
     init(_ base: any Campaigning, _ process: SimProcess) {
         self.base = base
@@ -290,16 +303,35 @@ private final class WatchedCoordinator: Leasing, ElectionReader, WaitingQueue, @
         try base.validate(name: name, identity: identity, ttl: ttl)
     }
 
-    func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer { try await base.acquire(request) }
+    func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
+        if isUnresolved, !process.isDead {
+            process.world.fail(.leftBehind, "\(process.name) might hold a lease, and asks for it without a look")
+        }
+        hasAskedToRelease = false
+        do throws(CoordinationError) { return try await base.acquire(request) } catch {
+            isUnresolved = error.isUncertain
+            throw error
+        }
+    }
+
+    /// The process ends by itself.
+    func ends() {
+        guard isUnresolved else { return }
+        process.world.fail(.leftBehind, "\(process.name) might hold a lease, and ends without a look")
+    }
 
     func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer { try await base.renew(grant) }
 
     func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
         if !process.isDead { process.world.checker.releases(process, run?.group) }
+        hasAskedToRelease = true
         return try await base.release(grant)
     }
 
-    func read(_ name: String) async throws(CoordinationError) -> ElectionState { try await base.read(name) }
+    func read(_ name: String) async throws(CoordinationError) -> ElectionState {
+        isUnresolved = false
+        return try await base.read(name)
+    }
 
     func changes(of names: [String], withRenewals: Bool) -> AsyncThrowingStream<ElectionState, any Error> {
         base.changes(of: names, withRenewals: withRenewals)

@@ -358,15 +358,25 @@ final class GuardianModel {
         if phase == .running, now >= softEnd, now < hard {
             tell(.deadline(SIGTERM))
             world.note("its guardian sends SIGTERM: the lease was not renewed", qq)
+            lookAtOrders()
             endSoftly(hard - now)
         }
         if phase == .running || phase == .endingSoftly, now >= hard {
             tell(.deadline(SIGKILL))
             world.note("its guardian sends SIGKILL: the lease was not renewed", qq)
+            lookAtOrders()
             endHard()
         }
         if phase == .endingSoftly, now >= killAt { endHard() }
         if phase == .endingHard { killRound() }
+    }
+
+    /// For the checker: a renewal that the guardian has not taken must not lie in its socket when it ends the command as not renewed.
+    private func lookAtOrders() {
+        for case .deadline(let lease, _) in orders where lease.deadline > deadline && isConfirming(lease) {
+            return world.fail(.endedForNothing, "\(qq.name)'s guardian ends the command, and the lease was renewed")
+        }
+        if doubtedAt == 0, let group { world.checker.endsAsNotRenewed(group.term, known: BootInstant(nanoseconds: deadline)) }
     }
 
     private var nextMoment: UInt64? {

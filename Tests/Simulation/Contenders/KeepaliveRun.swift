@@ -10,8 +10,11 @@ final class KeepaliveRun: @unchecked Sendable {
     private var configuration: LeaseSession.Configuration
     private let timing: Guardian.Timing
     private let coordinator: any Campaigning
+    private let watched: WatchedCoordinator
     private var driver: SessionDriver
     private var term: Term?
+    /// The newest term, held or not.
+    private var newest: Term?
     private var isStopping = false
     private var cooldown: Duration?
     /// A grant that an earlier process has saved.
@@ -30,7 +33,8 @@ final class KeepaliveRun: @unchecked Sendable {
         self.timing = timing
         self.coordinator = coordinator
         world = process.world
-        driver = SessionDriver(configuration, coordinator: coordinator, clock: process.clock)
+        watched = WatchedCoordinator(coordinator, process)
+        driver = SessionDriver(configuration, coordinator: watched, clock: process.clock)
     }
 
     func begin() {
@@ -41,12 +45,13 @@ final class KeepaliveRun: @unchecked Sendable {
             while true {
                 _ = await driver.run { [self] event, _ in follow(event) }
                 endTerm()
+                if !process.isDead, !watched.hasAskedToRelease, let newest { world.checker.leaves(newest) }
                 guard !isStopping, !process.isDead, let pause = cooldown else { break }
                 cooldown = nil
                 try? await process.clock.sleep(for: pause)
                 if isStopping || process.isDead { break }
                 configuration.request.continuing = nil
-                driver = SessionDriver(configuration, coordinator: coordinator, clock: process.clock)
+                driver = SessionDriver(configuration, coordinator: watched, clock: process.clock)
             }
             process.post { [process] in process.end() }
         }
@@ -61,7 +66,7 @@ final class KeepaliveRun: @unchecked Sendable {
                 guard state.isLed, state.isTerm(of: saved) else { return }
                 world.note("goes on with the term of a saved grant", process)
                 configuration.request.continuing = saved
-                driver = SessionDriver(configuration, coordinator: coordinator, clock: process.clock)
+                driver = SessionDriver(configuration, coordinator: watched, clock: process.clock)
                 return
             } catch {
                 guard error.isRiddenOut else { return }
@@ -94,8 +99,9 @@ final class KeepaliveRun: @unchecked Sendable {
             // Elected while stopping: the lease is being released.
             guard !isStopping else { return }
             term = world.checker.elected(
-                process, election: grant.name, identity: grant.identity, token: grant.token, deadline: grant.deadline,
+                process, election: grant.name, identity: grant.identity, token: grant.token, deadline: grant.deadline, ttl: grant.ttl,
                 margin: timing.fitting(grant.ttl).margin)
+            newest = term
         case .extended(let grant): if let term { world.checker.extended(term, to: grant.deadline, ttl: grant.ttl) }
         case .stepDownAsked:
             // As ElectionHolder: it does not campaign again at once.
@@ -104,13 +110,17 @@ final class KeepaliveRun: @unchecked Sendable {
             endTerm()
             driver.stop()
         case .lost(_, let reason):
+            if let term { world.checker.lost(term, reason) }
             switch reason {
             case .expired: world.note("has lost the lease: not renewed in time", process)
             case .takenOver: world.note("has lost the lease: taken over", process)
             case .removed: world.note("has lost the lease: removed", process)
             }
             endTerm()
-        case .released, .releaseFailed: endTerm()
+        case .released:
+            if let newest { world.checker.released(newest) }
+            endTerm()
+        case .releaseFailed: endTerm()
         case .waiting: world.note("waits", process)
         case .retrying(let error, _), .outage(let error, _):
             world.note(error.isUncertain ? "a request failed, and might be carried out" : "a request failed", process)

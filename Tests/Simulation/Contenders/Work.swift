@@ -7,7 +7,7 @@ final class WorkGroup {
     let qq: SimProcess
     /// Weak, because the guardian has this group; a guardian that is gone has ended.
     private(set) weak var guardian: GuardianModel?
-    fileprivate(set) var living = 0
+    @exclusivity(unchecked) fileprivate(set) var living = 0
     /// Until when its life beyond the lease is excused: neither `qq` nor its guardian could end it.
     var excusedUntil: Nanoseconds = -.never
     var wasUnattended = false

@@ -9,7 +9,9 @@ extension Schedule {
         let killAfter = random.chance(700_000) ? min(ttl / 3, .seconds(10)) : .nanoseconds(random.within(0...(ttl.nanoseconds / 2)))
         let times = LeaseTimes(ttl: ttl, renewEvery: ttl / 3, killAfter: min(killAfter, ttl * 6 / 10), retry: system.retry)
         var schedule = Schedule(
-            seed: seed, times: times, contenders: [], hostCount: Int(random.within(1...max(system.mostHosts, 1))), faults: [], end: 0)
+            seed: seed, times: times, contenders: [],
+            hostCount: random.chance(250_000) ? 1 : Int(random.within(min(system.mostHosts, 2)...max(system.mostHosts, 1))), faults: [],
+            end: 0)
         if system.hasSlots, random.chance(200_000) { schedule.slots = Int(random.within(1...3)) }
         schedule.drawContenders(&random, system)
         schedule.drawFaults(&random, system)
@@ -17,7 +19,8 @@ extension Schedule {
     }
 
     private mutating func drawContenders(_ random: inout Generator, _ system: SimulatedSystem) {
-        let count = Int(random.within(1...5))
+        let count = random.chance(100_000) ? 1 : Int(random.within(2...5))
+        let isSpread = random.chance(500_000)
         for number in 0..<count {
             var kind = ContenderPlan.Kind.guarded
             // The first one waits for the election: somebody has to lead.
@@ -34,10 +37,12 @@ extension Schedule {
             let longest = random.chance(500_000) ? Nanoseconds.milliseconds(200) : times.ttl.nanoseconds
             contenders.append(
                 ContenderPlan(
-                    kind: kind, host: Int(random.below(Int64(hostCount))),
+                    kind: kind, host: isSpread ? number % hostCount : Int(random.below(Int64(hostCount))),
                     keepsIdentity: system.alwaysKeepsIdentity || (system.canKeepIdentity && random.chance(300_000)),
                     pause: .milliseconds(1)...longest))
         }
+        guard system.canShareIdentity, count > 1, random.chance(300_000) else { return }
+        for _ in 0..<random.within(2...3) { contenders[Int(random.below(Int64(count)))].identity = "shared" }
     }
 
     /// Faults come in bursts, with enough time between them for somebody to lead.
@@ -48,13 +53,13 @@ extension Schedule {
         var now: Nanoseconds = random.below(ttl * 2)
         for _ in 0..<bursts {
             let length = random.spread(ttl...(ttl * 8))
-            let count = random.chance(150_000) ? 0 : random.within(1...8)
+            let count = random.chance(150_000) ? 0 : random.within(1...5)
             var end = now + length
             for _ in 0..<count {
-                guard var fault = drawFault(&random, system) else { continue }
-                fault.at = now + random.below(length)
-                faults.append(fault)
-                end = max(end, fault.end)
+                for fault in drawChain(&random, system, from: now + random.below(length)) {
+                    faults.append(fault)
+                    end = max(end, fault.end)
+                }
             }
             now = end + (random.chance(700_000) ? calm : random.below(ttl * 2))
         }
@@ -62,15 +67,49 @@ extension Schedule {
         end = max(now, (faults.map(\.end).max() ?? 0) + calm) + .seconds(1)
     }
 
-    private func drawFault(_ random: inout Generator, _ system: SimulatedSystem) -> Fault? {
+    /// Who and what is hit by the faults of a chain.
+    private struct Target {
+        var contender: Int
+        var host: Int
+        var server: Int
+    }
+
+    /// One fault, or a few that hit the same ones: each begins while the one before it lasts, as it ends, or soon after it began. Much of what goes wrong takes two,
+    /// such as answers that are slow and then do not come.
+    private func drawChain(_ random: inout Generator, _ system: SimulatedSystem, from begin: Nanoseconds) -> [Fault] {
+        let ttl = times.ttl.nanoseconds
+        var target = Target(
+            contender: Int(random.below(Int64(contenders.count))), host: Int(random.below(Int64(hostCount))), server: Int(random.below(16)))
+        if random.chance(500_000) {
+            (target.contender, target.host) = (Fault.leader, Fault.leader)
+        } else if random.chance(500_000) {
+            target.host = contenders[target.contender].host
+        }
+        if random.chance(500_000) { target.server = Fault.every }
+        var chain: [Fault] = []
+        var at = begin
+        repeat {
+            guard var fault = drawFault(&random, system, target) else { continue }
+            fault.at = at
+            chain.append(fault)
+            switch random.below(3) {
+            case 0: at = fault.end
+            case 1: at += random.below(max(fault.length, 1))
+            default: at += random.spread(.milliseconds(1)...ttl)
+            }
+        } while chain.count < 4 && random.chance(450_000)
+        return chain
+    }
+
+    private func drawFault(_ random: inout Generator, _ system: SimulatedSystem, _ target: Target) -> Fault? {
         let ttl = times.ttl.nanoseconds
         let special = system.faults.reduce(0) { $0 + $1.weight }
         // Half of them about as long as a lease.
         var length = random.chance(500_000) ? random.spread(.milliseconds(1)...(ttl * 3)) : random.within(ttl / 4...ttl * 2)
-        let contender = Int(random.below(Int64(contenders.count)))
-        let host = Int(random.below(Int64(hostCount)))
-        let server = Int(random.below(16))
-        var at = random.below(208 + special)
+        let (contender, host) = (target.contender, target.host)
+        // A server that is to be stopped is one.
+        let server = target.server == Fault.every ? Int(random.below(16)) : target.server
+        var at = random.below(248 + special)
         func isDrawn(_ weight: Int64) -> Bool {
             at -= weight
             return at < 0
@@ -100,16 +139,23 @@ extension Schedule {
             let step = random.spread(.milliseconds(1)...(.seconds(100_000)))
             return Fault(.setWall(host, by: random.chance(500_000) ? step : -step), at: 0)
         }
-        if isDrawn(30) {
+        if isDrawn(40) {
             let direction = Fault.Direction.allCases[Int(random.below(3))]
             guard system.hasNetwork else { return nil }
-            return Fault(.cut(host, server, direction), at: 0, length: length)
+            return Fault(.cut(host, target.server, direction), at: 0, length: length)
+        }
+        if isDrawn(30) {
+            // Requests are carried out at once, and their answers come late; the other way round, and both, are rarer.
+            let direction: Fault.Direction = random.chance(600_000) ? .fromServer : random.chance(500_000) ? .toServer : .both
+            let delay = random.spread(ttl / 64...ttl)
+            guard system.hasNetwork else { return nil }
+            return Fault(.delay(host, target.server, direction, by: delay), at: 0, length: length)
         }
         if isDrawn(20) {
             guard system.hasNetwork else { return nil }
             return Fault(
                 .worsen(
-                    host, server, loss: random.spread(1_000...500_000),
+                    host, target.server, loss: random.spread(1_000...500_000),
                     repeats: random.chance(500_000) ? random.spread(1_000...300_000) : 0,
                     slowness: random.chance(600_000) ? random.spread(.milliseconds(1)...(ttl / 2)) : 0), at: 0, length: length)
         }

@@ -1,5 +1,10 @@
 /// Something that goes wrong in a world, at a moment, for a while. A value, so that it can be left out.
 public struct Fault: Sendable, Hashable {
+    /// In the place of a contender or a machine: the one that leads when the fault begins.
+    public static let leader = -1
+    /// In the place of a machine of servers: all of them.
+    public static let every = -1
+
     public enum What: Sendable, Hashable {
         /// SIGKILL for the process of a contender.
         case kill(Int)
@@ -24,6 +29,8 @@ public struct Fault: Sendable, Hashable {
         case setWall(Int, by: Nanoseconds)
         /// A link between a machine of contenders and one of servers.
         case cut(Int, Int, Direction)
+        /// Messages one way are late by this, and a little more.
+        case delay(Int, Int, Direction, by: Nanoseconds)
         case worsen(Int, Int, loss: Int64, repeats: Int64, slowness: Nanoseconds)
         /// The servers on a machine end, and start at the end.
         case restartServer(Int)

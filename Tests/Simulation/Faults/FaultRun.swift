@@ -31,38 +31,47 @@ enum FaultRun {
         }
         switch fault.what {
         case .suspend(let place):
-            guard let host = host(place, trial.hosts) else { return {} }
+            guard let host = host(place, trial) else { return {} }
             host.stop(countsTime: true)
             return { host.resume() }
         case .pauseMachine(let place, let setsWall):
-            guard let host = host(place, trial.hosts) else { return {} }
+            guard let host = host(place, trial) else { return {} }
             host.stop(countsTime: false)
             return {
                 host.resume()
                 if setsWall, !host.isStopped { host.setWall(by: fault.length) }
             }
         case .setWall(let place, let step):
-            host(place, trial.hosts)?.setWall(by: step)
+            host(place, trial)?.setWall(by: step)
             return {}
         case .cut(let place, let server, let direction):
-            guard let here = host(place, trial.hosts), let there = host(server, trial.server.hosts) else { return {} }
-            let ways = direction == .both ? [(here, there), (there, here)] : direction == .toServer ? [(here, there)] : [(there, here)]
+            guard let here = host(place, trial) else { return {} }
+            let ways = ways(direction, here, servers(server, trial))
             for (from, to) in ways { world.network.cut(from: from, to: to) }
             world.note(direction == .both ? "is cut off" : direction == .toServer ? "cannot send" : "cannot receive", host: here)
             return {
                 for (from, to) in ways { world.network.heal(from: from, to: to) }
                 world.note("is connected again", host: here)
             }
-        case .worsen(let place, let server, let loss, let repeats, let slowness):
-            guard let here = host(place, trial.hosts), let there = host(server, trial.server.hosts) else { return {} }
-            world.note("has a bad link: #1 in a million are lost, and up to @2 late", host: here, loss, slowness)
-            for (from, to) in [(here, there), (there, here)] {
-                world.network.worsen(from: from, to: to, loss: loss, repeats: repeats, slowness: slowness)
-            }
+        case .delay(let place, let server, let direction, let delay):
+            guard let here = host(place, trial) else { return {} }
+            let ways = ways(direction, here, servers(server, trial))
+            for (from, to) in ways { world.network.worsen(from: from, to: to, delay: delay) }
+            world.note(
+                direction == .both
+                    ? "has a slow link: each message is late by @1"
+                    : direction == .toServer ? "sends slowly: by @1" : "gets answers slowly: by @1", host: here, delay)
             return {
-                for (from, to) in [(here, there), (there, here)] {
-                    world.network.worsen(from: from, to: to, loss: -loss, repeats: -repeats, slowness: -slowness)
-                }
+                for (from, to) in ways { world.network.worsen(from: from, to: to, delay: -delay) }
+                world.note("has a fast link again", host: here)
+            }
+        case .worsen(let place, let server, let loss, let repeats, let slowness):
+            guard let here = host(place, trial) else { return {} }
+            let ways = ways(.both, here, servers(server, trial))
+            world.note("has a bad link: #1 in a million are lost, and up to @2 late", host: here, loss, slowness)
+            for (from, to) in ways { world.network.worsen(from: from, to: to, loss: loss, repeats: repeats, slowness: slowness) }
+            return {
+                for (from, to) in ways { world.network.worsen(from: from, to: to, loss: -loss, repeats: -repeats, slowness: -slowness) }
                 world.note("has a good link again", host: here)
             }
         case .restartServer(let place):
@@ -87,7 +96,26 @@ enum FaultRun {
         }
     }
 
-    private static func host(_ place: Int, _ hosts: [Host]) -> Host? { hosts.isEmpty ? nil : hosts[place % hosts.count] }
+    /// A machine of contenders.
+    private static func host(_ place: Int, _ trial: Trial) -> Host? {
+        place == Fault.leader ? trial.contender(place)?.host : host(place, trial.hosts)
+    }
+
+    private static func host(_ place: Int, _ hosts: [Host]) -> Host? { hosts.isEmpty ? nil : hosts[max(place, 0) % hosts.count] }
+
+    private static func servers(_ place: Int, _ trial: Trial) -> [Host] {
+        place == Fault.every ? trial.server.hosts : host(place, trial.server.hosts).map { [$0] } ?? []
+    }
+
+    private static func ways(_ direction: Fault.Direction, _ here: Host, _ servers: [Host]) -> [(Host, Host)] {
+        servers.flatMap { there in
+            switch direction {
+            case .toServer: [(here, there)]
+            case .fromServer: [(there, here)]
+            case .both: [(here, there), (there, here)]
+            }
+        }
+    }
 
     private static func begin(_ fault: Fault, _ contender: Contender, _ world: World) -> () -> Void {
         switch fault.what {

@@ -6,7 +6,7 @@ extension Schedule {
         ]
         for (number, plan) in contenders.enumerated() where !plan.isRetired {
             lines.append(
-                "c\(number): \(plan.kind) on host\(plan.host % hostCount + 1)\(plan.keepsIdentity ? ", always with the same identity" : "")"
+                "c\(number): \(plan.kind) on host\(plan.host % hostCount + 1)\(plan.keepsIdentity ? ", always with the same identity" : "")\(plan.identity.map { ", as \($0)" } ?? "")"
             )
         }
         for fault in faults {

@@ -20,6 +20,8 @@ public struct SimulatedSystem: Sendable {
     public var canKeepIdentity = false
     /// Whether each contender on its machine keeps its identity, as a node on NATS does.
     public var alwaysKeepsIdentity = false
+    /// Whether several contenders can have one identity at a time, as those of one `--id` or of one host: one of them at most may lead.
+    public var canShareIdentity = false
     /// Whether a keepalive that was killed is started again with the grant that it had saved.
     public var canContinue = false
     /// The longest time that one request of its coordinator takes, with all that the client does in it. Liveness and stopping are measured
@@ -95,6 +97,13 @@ public protocol SimulatedServer: AnyObject {
     /// tasks with `executorPreference: process.executor`, and draws from `process.random`.
     func coordinator(for process: SimProcess, identity: String) -> any Campaigning
 
+    /// Whether a term is in force at the servers now, by their clocks, whoever asks: with its token, under its holder's identity. Nil if the model cannot say, or
+    /// if something other than time, its holder and its successors can have ended it, as an operator can.
+    func isHeld(_ term: Term) -> Bool?
+
+    /// For how long from now the lease of a term lasts at least, as the servers have promised by carrying out the newest request for it. Nil if the model cannot say.
+    func timeLeft(_ term: Term) -> Nanoseconds?
+
     /// The server programs on a machine end, and start again with what they had stored. Connections have been broken already.
     func restarts(_ host: Host)
 
@@ -105,6 +114,8 @@ public protocol SimulatedServer: AnyObject {
 }
 
 extension SimulatedServer {
+    public func isHeld(_ term: Term) -> Bool? { nil }
+    public func timeLeft(_ term: Term) -> Nanoseconds? { nil }
     public func restarts(_ host: Host) {}
     public func begin(_ fault: Int, argument: UInt64) {}
     public func end(_ fault: Int, argument: UInt64) {}

@@ -134,7 +134,7 @@ final class Call<Answer: Sendable>: AnyCall, @unchecked Sendable {
             }
             serve(reply)
         }
-        world.after(patience) { [weak self] in self?.fail(CallFailure(.timedOut, wasSent: true)) }
+        world.after(patience) { [self] in fail(CallFailure(.timedOut, wasSent: true)) }
     }
 
     func finish(_ result: Result<Answer, CallFailure>) {

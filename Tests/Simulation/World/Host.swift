@@ -13,9 +13,9 @@ public final class Host {
     /// By how much the wall clock was set.
     public private(set) var wallSteps: Nanoseconds = 0
     /// Time that the boot clock did not count, because the virtual machine was paused.
-    private var uncounted: Nanoseconds = 0
-    private var pausedAt: Nanoseconds?
-    private var stops = 0
+    @exclusivity(unchecked) private var uncounted: Nanoseconds = 0
+    @exclusivity(unchecked) private var pausedAt: Nanoseconds?
+    @exclusivity(unchecked) private var stops = 0
     /// How often it stood still.
     private(set) var stopCount = 0
     /// World time at which the machine went on last after a pause that its clock did not count.

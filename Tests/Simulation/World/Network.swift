@@ -24,10 +24,10 @@ public final class Network {
     }
 
     private unowned let world: World
-    private var links: [Link] = []
-    private var size = 0
+    @exclusivity(unchecked) private var links: [Link] = []
+    @exclusivity(unchecked) private var size = 0
     /// Calls under way, by server.
-    private var calls: [[AnyCall]] = []
+    @exclusivity(unchecked) private var calls: [[AnyCall]] = []
     private var pipes: [[Pipe]] = []
 
     init(world: World) { self.world = world }
@@ -71,13 +71,16 @@ public final class Network {
 
     public func isCut(from: Host, to: Host) -> Bool { links[index(from, to)].cuts > 0 }
 
-    /// Makes one direction worse: parts in a million that are lost and that come twice, and a longest additional delay. Negative values
-    /// take that back.
-    public func worsen(from: Host, to: Host, loss: Int64 = 0, repeats: Int64 = 0, slowness: Nanoseconds = 0) {
+    /// Makes one direction worse: parts in a million that are lost and that come twice, a longest additional delay, and one that each
+    /// message has. Negative values take that back.
+    public func worsen(
+        from: Host, to: Host, loss: Int64 = 0, repeats: Int64 = 0, slowness: Nanoseconds = 0, delay: Nanoseconds = 0
+    ) {
         let index = index(from, to)
         links[index].loss += loss
         links[index].repeats += repeats
         links[index].slowness += slowness
+        links[index].delay += delay
     }
 
     /// Stops the servers of a machine: its connections break, and new ones are refused.

@@ -40,11 +40,12 @@ private final class Sleep: Pending, @unchecked Sendable {
     private func wake(at deadline: BootInstant) {
         // A process is not scheduled at once.
         let late = process.random.within(0...(.microseconds(300)))
-        process.world.at(process.host.moment(of: deadline) + late) { [weak self] in
+        process.world.at(process.host.moment(of: deadline) + late) { [self] in
+            if isOver { return }
             // A machine that was paused goes on with an earlier time.
-            self?.process.host.run {
-                guard let self, !self.isOver else { return }
-                if self.process.host.boot < deadline { self.wake(at: deadline) } else { self.end(.success(())) }
+            process.host.run { [self] in
+                if isOver { return }
+                if process.host.boot < deadline { wake(at: deadline) } else { end(.success(())) }
             }
         }
     }

@@ -13,23 +13,23 @@ public final class SimProcess: @unchecked Sendable {
     public private(set) lazy var executor = ProcessExecutor(self)
     public private(set) lazy var clock = ProcessClock(self)
     /// For everything that this process draws by itself.
-    public var random: Generator
-    public private(set) var isDead = false
+    @exclusivity(unchecked) public var random: Generator
+    @exclusivity(unchecked) public private(set) var isDead = false
     /// Whether it only reads: it must ask for no change.
     public var isReader = false
-    var isWedged = false
-    private var pauses = 0
+    @exclusivity(unchecked) var isWedged = false
+    @exclusivity(unchecked) private var pauses = 0
     private var pausedAt: Nanoseconds?
     /// How long it was paused, with its machine or alone, until now.
     private(set) var pausedFor: Nanoseconds = 0
     private var backlog: [World.Ready] = []
-    private var pending: [Pending] = []
+    @exclusivity(unchecked) private var pending: [Pending] = []
     private var tasks: [Task<Void, Never>] = []
     private var endings: [() -> Void] = []
     /// Requests under way that must not overlap, by kind.
     var exclusive: [(kind: StaticString, count: Int)] = []
     /// A process that stutters stops between two jobs now and then.
-    public var stutter: Stutter?
+    @exclusivity(unchecked) public var stutter: Stutter?
 
     public struct Stutter {
         /// In a million jobs.
@@ -72,11 +72,12 @@ public final class SimProcess: @unchecked Sendable {
     /// Runs `body` in this process when its clock shows `instant`, or a little later.
     public func at(_ instant: BootInstant, _ body: @escaping () -> Void) {
         let late = random.within(0...(.microseconds(300)))
-        world.at(host.moment(of: instant) + late) { [weak self] in
+        // The world keeps its processes. A weak reference would make each use of one slower.
+        world.at(host.moment(of: instant) + late) { [self] in
             // A machine that was paused goes on with an earlier time.
-            self?.host.run {
-                guard let self, !self.isDead else { return }
-                if self.host.boot < instant { self.at(instant, body) } else { self.post(body) }
+            host.run { [self] in
+                if isDead { return }
+                if host.boot < instant { at(instant, body) } else { post(body) }
             }
         }
     }
@@ -89,7 +90,7 @@ public final class SimProcess: @unchecked Sendable {
             let span = random.spread(.microseconds(10)...stutter.longest)
             world.note("stutters for @1", self, span)
             pause()
-            world.after(span) { [weak self] in self?.resume() }
+            world.after(span) { [self] in resume() }
         }
         guard !isRunning else { return false }
         backlog.append(item)
@@ -186,7 +187,7 @@ public final class SimProcess: @unchecked Sendable {
 /// Something that a task waits for.
 public class Pending {
     /// Its place among those of its process; -1 if it is over.
-    var place = -1
+    @exclusivity(unchecked) var place = -1
     /// Called if the process ends before it is over.
     func processEnded() {}
 }

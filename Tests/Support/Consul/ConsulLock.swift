@@ -63,20 +63,20 @@ public final class ConsulLock: Sendable {
         sandbox.atClose { task.cancel() }
     }
 
-    public var output: [String] { state.withLock(\.output) }
+    public var output: [String] { state.withLock { $0.output } }
     /// Its session; nil before it has one.
-    public var session: String? { state.withLock(\.session) }
+    public var session: String? { state.withLock { $0.session } }
     /// The `sh` that runs the command; nil before the command is started.
-    public var child: Child? { state.withLock(\.child) }
+    public var child: Child? { state.withLock { $0.child } }
     public var isHolding: Bool { child?.isRunning ?? false }
     /// nil while it runs, and after it was killed.
-    public var exit: Int32? { state.withLock(\.exit) }
+    public var exit: Int32? { state.withLock { $0.exit } }
 
     /// SIGTERM or SIGINT: ends the command, releases, and exits with 0.
     public func interrupt() { state.withLock { $0.isInterrupted = true } }
 
     /// SIGKILL: no more calls, and the command runs on.
-    public func kill() { state.withLock(\.task)?.cancel() }
+    public func kill() { state.withLock { $0.task }?.cancel() }
 
     public func ended(within limit: Duration = waitingTime) async throws -> Int32 {
         try await waitFor("the end of consul lock: \(output)", within: limit) { exit }
@@ -172,7 +172,7 @@ public final class ConsulLock: Sendable {
         return code
     }
 
-    var isInterrupted: Bool { state.withLock(\.isInterrupted) }
+    var isInterrupted: Bool { state.withLock { $0.isInterrupted } }
 
     /// Returns false after an interruption, which waits until the blocking query ends, up to 15 s.
     private func acquireLock(_ key: String, _ session: String) async throws -> Bool {
@@ -230,7 +230,7 @@ public final class ConsulLock: Sendable {
             state.withLock { $0.hasLost = true }
         }
         defer { monitor.cancel() }
-        while child.isRunning, !isInterrupted, !state.withLock(\.hasLost) { try await Task.sleep(for: .milliseconds(2)) }
+        while child.isRunning, !isInterrupted, !state.withLock({ $0.hasLost }) { try await Task.sleep(for: .milliseconds(2)) }
         let isKilled = child.isRunning
         if isKilled {
             say(isInterrupted ? "Shutdown triggered, killing child" : "Lock lost, killing child")

@@ -15,12 +15,13 @@ extension ConsulStore {
 
         /// - Parameter target: path and query, percent-encoded.
         public init(_ method: String, _ target: String, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
-            let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+            let parts = target[...].utf8.split(separator: UInt8(ascii: "?"), maxSplits: 1, omittingEmptySubsequences: false)
             self.method = method
-            path = Percent.decode(parts[0].utf8) ?? String(parts[0])
-            rawQuery = parts.count == 2 ? String(parts[1]) : ""
-            query = rawQuery.split(separator: "&").map { pair in
-                let equals = pair.firstIndex(of: "=") ?? pair.endIndex
+            path = Percent.decode(parts[0]) ?? String(Substring(parts[0]))
+            rawQuery = parts.count == 2 ? String(Substring(parts[1])) : ""
+            query = rawQuery[...].utf8.split(separator: UInt8(ascii: "&")).map { bytes in
+                let pair = Substring(bytes)
+                let equals = bytes.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
                 func decoded(_ text: Substring) -> String {
                     Percent.decode(text.utf8.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }) ?? String(text)
                 }

@@ -50,17 +50,17 @@ public final class ConsulServer: Sendable {
     private let state = Mutex(State())
 
     /// The same after every restart.
-    public var port: UInt16 { state.withLock(\.port) }
+    public var port: UInt16 { state.withLock { $0.port } }
     /// `127.0.0.1:PORT`
     public var address: String { "\(settings.host):\(port)" }
     public var isRunning: Bool { state.withLock { $0.listening != nil } }
     /// Number of connections that were ever accepted.
-    public var connections: Int { state.withLock(\.accepted) }
-    public var openConnections: Int { state.withLock(\.connections.count) }
+    public var connections: Int { state.withLock { $0.accepted } }
+    public var openConnections: Int { state.withLock { $0.connections.count } }
 
     /// Whether the agent accepts connections and requests, and neither carries them out nor answers them.
     public var isSilent: Bool {
-        get { state.withLock(\.isSilent) }
+        get { state.withLock { $0.isSilent } }
         set { state.withLock { $0.isSilent = newValue } }
     }
 

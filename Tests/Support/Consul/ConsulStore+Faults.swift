@@ -55,8 +55,8 @@ extension ConsulStore {
 
     // MARK: The cluster
 
-    public var leader: String { state.withLock(\.leader) }
-    public var condition: Condition { state.withLock(\.condition) }
+    public var leader: String { state.withLock { $0.leader } }
+    public var condition: Condition { state.withLock { $0.condition } }
 
     /// Most servers have stopped a moment ago.
     public func loseQuorum() { setCondition(.losingQuorum) }
@@ -148,6 +148,8 @@ extension ConsulStore.State {
                 contents.end(session.id, at: due)
             }
         }
+        // Most calls end none, and sorting takes time.
+        guard contents.sessions.values.contains(where: { $0.deadline.map { $0 <= now } ?? false }) else { return }
         for session in bySession {
             guard let deadline = session.deadline, deadline <= now else { continue }
             contents.index += 1

@@ -128,7 +128,7 @@ public final class ConsulStore: Sendable {
     public func tick() { change { _, _ in } }
 
     /// When the clock alone changes something next; nil for never.
-    public var nextEvent: BootInstant? { state.withLock(\.nextEvent) }
+    public var nextEvent: BootInstant? { state.withLock { $0.nextEvent } }
 
     /// Runs a closure after each change, on the thread that made it.
     /// - Returns: the number for `unsubscribe`.
@@ -204,6 +204,11 @@ public final class ConsulStore: Sendable {
         change { state, _ in state.contents.entries[key].flatMap { $0.session.isEmpty ? nil : $0.session } }
     }
 
+    /// The session that holds a key, and the index of its last write; nil for a free or absent one.
+    public func lock(_ key: String) -> (session: String, modified: UInt64)? {
+        change { state, _ in state.contents.entries[key].flatMap { $0.session.isEmpty ? nil : ($0.session, $0.modified) } }
+    }
+
     /// A key as `/v1/kv` shows it; nil if there is none.
     public func key(_ key: String) -> JSONValue? { change { state, _ in state.contents.entries[key]?.json() } }
 
@@ -221,13 +226,13 @@ public final class ConsulStore: Sendable {
     public var agents: [String] { state.withLock { $0.agents.map(\.name) } }
 
     /// The Raft index of the last write.
-    public var index: UInt64 { state.withLock(\.contents.index) }
+    public var index: UInt64 { state.withLock { $0.contents.index } }
 
     /// Number of requests so far.
     public func count(_ operation: Operation) -> Int { state.withLock { $0.calls[operation] ?? 0 } }
 
     /// Method, path and query of the first 10,000 requests.
-    public var requests: [String] { state.withLock(\.log) }
+    public var requests: [String] { state.withLock { $0.log } }
 
     /// A plain put as by another client, also on a held key: the session stays, flags and LockIndex are lost.
     public func put(_ key: String, _ value: String, flags: UInt64 = 0) {
@@ -258,7 +263,7 @@ public final class ConsulStore: Sendable {
     /// Ids for the next sessions, instead of random ones.
     public func useIDs(_ ids: [String]) { state.withLock { $0.nextIDs += ids } }
 
-    public func backup() -> Backup { Backup(contents: state.withLock(\.contents)) }
+    public func backup() -> Backup { Backup(contents: state.withLock { $0.contents }) }
 
     /// Restores a snapshot. All indexes go back to those of the snapshot, and blocking queries end.
     public func restore(_ backup: Backup) {

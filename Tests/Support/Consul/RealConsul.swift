@@ -23,8 +23,8 @@ public final class RealConsul: Sendable {
     private let child: Mutex<Child>
 
     public var address: String { "127.0.0.1:\(port)" }
-    public var pid: pid_t { child.withLock(\.pid) }
-    public var isRunning: Bool { child.withLock(\.isRunning) }
+    public var pid: pid_t { child.withLock { $0.pid } }
+    public var isRunning: Bool { child.withLock { $0.isRunning } }
 
     /// Starts it, and waits until it can make sessions.
     /// - Parameter keeping: whether it keeps its data over restarts.

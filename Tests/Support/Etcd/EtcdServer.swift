@@ -96,7 +96,7 @@ public final class EtcdServer: Sendable {
     /// Has the other members reach this one through a proxy. Called before the first start.
     func bePeer(through proxy: Proxy) { state.withLock { $0.proxy = proxy } }
 
-    var peerProxy: Proxy? { state.withLock(\.proxy) }
+    var peerProxy: Proxy? { state.withLock { $0.proxy } }
     /// Where the other members reach this one.
     var peerURL: String { "http://127.0.0.1:\(peerProxy?.port ?? peerPort)" }
 
@@ -166,7 +166,7 @@ public final class EtcdServer: Sendable {
 
     /// Sends SIGKILL and waits for the server to end.
     public func kill() {
-        guard let child = state.withLock(\.child) else { return }
+        guard let child = state.withLock({ $0.child }) else { return }
         child.signal(SIGCONT)
         child.signal(SIGKILL)
         while child.isRunning { usleep(200) }

@@ -21,6 +21,11 @@ extension EtcdStore {
         return response
     }
 
+    /// The keys that begin with a prefix, as the majority has them.
+    package func states(below prefix: String) -> [Mvccpb_KeyValue] {
+        keys.states(EtcdKeyRange(Data(prefix.utf8), Data(prefix.utf8.dropLast()) + [(prefix.utf8.last ?? 0) + 1]))
+    }
+
     package mutating func put(
         _ request: Etcdserverpb_PutRequest, _ caller: Caller = Caller()
     ) throws(EtcdServerError) -> Etcdserverpb_PutResponse {
@@ -88,6 +93,12 @@ extension EtcdStore {
 
     /// Carries a transaction out entirely or not at all.
     private mutating func answer(_ request: Etcdserverpb_TxnRequest, _ caller: Caller) throws(EtcdServerError) -> Etcdserverpb_TxnResponse {
+        if Self.cannotFailHalfway(request) {
+            var response = try apply(request)
+            commit()
+            response.header = header(caller.member)
+            return response
+        }
         let (keysBefore, leasesBefore) = (keys, leases)
         do {
             var response = try apply(request)
@@ -98,6 +109,25 @@ extension EtcdStore {
             (keys, leases) = (keysBefore, leasesBefore)
             throw error
         }
+    }
+
+    /// Whether no operation that can fail follows one that changes something. A copy of all keys, to go back to, takes time.
+    private static func cannotFailHalfway(_ request: Etcdserverpb_TxnRequest) -> Bool {
+        for branch in [request.success, request.failure] {
+            var hasChanged = false
+            for operation in branch {
+                switch operation.request {
+                case .requestRange(let range): if hasChanged, range.revision != 0 { return false }
+                case .requestPut:
+                    if hasChanged { return false }
+                    hasChanged = true
+                case .requestDeleteRange: hasChanged = true
+                case .requestTxn: return false
+                case nil: break
+                }
+            }
+        }
+        return true
     }
 
     private mutating func apply(_ request: Etcdserverpb_TxnRequest) throws(EtcdServerError) -> Etcdserverpb_TxnResponse {
@@ -206,7 +236,35 @@ extension EtcdStore {
 
     // MARK: Validity
 
-    private static func checkSize(_ request: some Message) throws(EtcdServerError) {
+    private static func checkSize(_ request: Etcdserverpb_PutRequest) throws(EtcdServerError) {
+        if longest(request) <= maximumRequest { return }
+        try checkExactSize(request)
+    }
+
+    private static func checkSize(_ request: Etcdserverpb_TxnRequest) throws(EtcdServerError) {
+        if longest(request) <= maximumRequest { return }
+        try checkExactSize(request)
+    }
+
+    /// No message is longer than this; to encode each of them would take far longer.
+    private static func longest(_ request: Etcdserverpb_PutRequest) -> Int { 100 + request.key.count + request.value.count }
+
+    private static func longest(_ request: Etcdserverpb_TxnRequest) -> Int {
+        let compares = request.compare.reduce(0) { $0 + 100 + $1.key.count + $1.rangeEnd.count + $1.value.count }
+        return operations(request).reduce(100 + compares) { sum, operation in
+            let length =
+                switch operation.request {
+                case .requestRange(let range): 200 + range.key.count + range.rangeEnd.count
+                case .requestPut(let put): longest(put)
+                case .requestDeleteRange(let deletion): 100 + deletion.key.count + deletion.rangeEnd.count
+                case .requestTxn(let inner): longest(inner)
+                case nil: 0
+                }
+            return sum + 20 + length
+        }
+    }
+
+    private static func checkExactSize(_ request: some Message) throws(EtcdServerError) {
         let bytes: [UInt8]? = try? request.serializedBytes()
         if (bytes?.count ?? 0) > maximumRequest { throw .requestTooLarge }
     }

@@ -91,6 +91,9 @@ extension EtcdStore {
         return response
     }
 
+    /// Nanoseconds until a lease ends; not positive for one that has ended, and that the leader has not looked at since. Nil if there is none.
+    package func timeLeft(ofLease id: Int64) -> Int64? { leases[id].map { $0.expires - now } }
+
     package mutating func leaseList(
         _ request: Etcdserverpb_LeaseLeasesRequest, _ caller: Caller = Caller()
     ) throws(EtcdServerError) -> Etcdserverpb_LeaseLeasesResponse {

@@ -79,7 +79,7 @@ package final class SimulatedEtcd: Sendable {
     package var connections: Int { state.withLock { $0.listeners.reduce(0) { $0 + $1.connections } } }
     /// How long a member waits for the Raft log, instead of etcd's 7 s.
     package var patience: Duration {
-        get { state.withLock(\.patience) }
+        get { state.withLock { $0.patience } }
         set { state.withLock { $0.patience = newValue } }
     }
 
@@ -98,7 +98,7 @@ package final class SimulatedEtcd: Sendable {
     }
 
     /// Closes the connections of all members, which keep listening.
-    package func cut() { for listener in state.withLock(\.listeners) { listener.cut() } }
+    package func cut() { for listener in state.withLock({ $0.listeners }) { listener.cut() } }
 
     private func listener(_ member: Int) -> GRPCListener? {
         state.withLock { $0.listeners.indices.contains(member) ? $0.listeners[member] : nil }

@@ -14,7 +14,7 @@ final class GRPCChannels: Sendable {
     private let state = Mutex(State())
 
     /// Number of connections that were ever accepted.
-    var count: Int { state.withLock(\.count) }
+    var count: Int { state.withLock { $0.count } }
 
     var callbacks: HTTP2ServerTransport.Config.ChannelDebuggingCallbacks {
         .init(

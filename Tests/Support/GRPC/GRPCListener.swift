@@ -42,7 +42,7 @@ final class GRPCListener: Sendable {
         sandbox.atClose { self.end() }
     }
 
-    var port: UInt16 { state.withLock(\.port) }
+    var port: UInt16 { state.withLock { $0.port } }
     var isRunning: Bool { state.withLock { $0.running != nil } }
     /// Number of connections that were ever accepted.
     var connections: Int { state.withLock { $0.earlier + ($0.running?.channels.count ?? 0) } }

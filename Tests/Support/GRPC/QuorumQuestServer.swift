@@ -48,7 +48,7 @@ public final class QuorumQuestServer: Sendable {
     public var isRunning: Bool { listener.isRunning }
     /// Number of connections that were ever accepted.
     public var connections: Int { listener.connections }
-    public var calls: GRPCCalls { log.state.withLock(\.calls) }
+    public var calls: GRPCCalls { log.state.withLock { $0.calls } }
 
     /// The holder of an election.
     public func holder(_ service: String, _ domain: String = "production") -> String? {

@@ -120,7 +120,7 @@ public final class RaftLockCluster: Sendable {
     }
 
     /// The Raft leader, from 0.
-    public var leader: Int? { state.withLock(\.raft.leader) }
+    public var leader: Int? { state.withLock { $0.raft.leader } }
     /// The nodes other than the Raft leader.
     public var followers: [Int] { (0..<3).filter { $0 != leader } }
     public func id(of node: Int) -> String { state.withLock { $0.raft.nodes[node].id } }
@@ -134,14 +134,14 @@ public final class RaftLockCluster: Sendable {
         }
     }
     /// The largest number of writes that a Raft leader had to agree on simultaneously. A write whose answer is late or lost has ended.
-    public var mostWritesAtOnce: Int { state.withLock(\.mostRunning) }
+    public var mostWritesAtOnce: Int { state.withLock { $0.mostRunning } }
     /// The same for one client id.
     public func mostWritesAtOnce(by id: String) -> Int { state.withLock { $0.mostRunningBy[id] ?? 0 } }
 
     private static let peerHost = "127.0.0.2"
 
     func address(of node: Int) -> String {
-        state.withLock(\.faults.redirectsToService) ? "127.0.0.1:\(ports[node])" : "\(Self.peerHost):\(peerPorts[node])"
+        state.withLock { $0.faults.redirectsToService } ? "127.0.0.1:\(ports[node])" : "\(Self.peerHost):\(peerPorts[node])"
     }
 
     // MARK: Time
@@ -175,7 +175,7 @@ public final class RaftLockCluster: Sendable {
     }
 
     private func end() {
-        for task in state.withLock(\.tasks) { task.cancel() }
+        for task in state.withLock({ $0.tasks }) { task.cancel() }
     }
 
     private func electLater() {

@@ -47,7 +47,7 @@ struct RaftLockNode: Raftlock_RaftLock.SimpleServiceProtocol {
             let outcome = try await done(
                 .renew(request.lockID, by: request.clientID, version: request.version, ttl: request.newTtl.logged),
                 request.clientID, context)
-            guard cluster.state.withLock(\.faults.isMended) else { throw RPCError.unexpected }
+            guard cluster.state.withLock({ $0.faults.isMended }) else { throw RPCError.unexpected }
             var response = Raftlock_RenewResponse()
             response.renewed = true
             response.lock = Raftlock_Lock(request.lockID, outcome.lock)

@@ -63,14 +63,14 @@ public final class KubernetesServer: Sendable {
 
     public var store: LeaseStore { api.store }
     /// The same after every restart.
-    public var port: UInt16 { state.withLock(\.port) }
+    public var port: UInt16 { state.withLock { $0.port } }
     public var isRunning: Bool { state.withLock { $0.listening != nil } }
-    public var settings: Settings { state.withLock(\.settings) }
+    public var settings: Settings { state.withLock { $0.settings } }
     /// `https://127.0.0.1:PORT`
     public var url: String { "\(settings.usesTLS ? "https" : "http")://\(settings.host):\(port)" }
     /// Number of connections that were ever accepted.
-    public var connections: Int { state.withLock(\.accepted) }
-    public var openConnections: Int { state.withLock(\.connections.count) }
+    public var connections: Int { state.withLock { $0.accepted } }
+    public var openConnections: Int { state.withLock { $0.connections.count } }
 
     /// Starts a server, and waits until it serves.
     /// - Parameters:

@@ -79,7 +79,7 @@ extension LeaseAPI {
     // MARK: Health
 
     private func health(_ path: String, isVerbose: Bool) -> Answer {
-        let hasEtcd = if case .alive = store.state.withLock(\.condition) { true } else { false }
+        let hasEtcd = if case .alive = store.state.withLock({ $0.condition }) { true } else { false }
         var failed: [String] = []
         // /readyz does not ask etcd for as long as the server runs.
         if path != "readyz", !hasEtcd { failed.append("etcd") }

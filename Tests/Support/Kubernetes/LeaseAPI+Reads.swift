@@ -11,7 +11,7 @@ extension LeaseAPI {
     /// The leases as a call with this `resourceVersion` sees them.
     private func snapshot(_ request: Request) throws(APIStatus) -> [LeaseStore.Key: LeaseObject] {
         let asked = try version(request)
-        let stale = cache.withLock(\.stale)
+        let stale = cache.withLock { $0.stale }
         return try store.transact { (state) throws(APIStatus) -> [LeaseStore.Key: LeaseObject] in
             if let asked, asked > state.contents.version { throw Self.inFuture(asked, state.contents.version) }
             if asked != nil, let stale, asked ?? 0 <= stale { return state.leases(at: stale) }
@@ -47,7 +47,7 @@ extension LeaseAPI {
                 "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided")
         }
         let token = try request.parameter("continue").flatMap { $0.isEmpty ? nil : $0 }.map(Continuation.init(parsing:))
-        let stale = cache.withLock(\.stale)
+        let stale = cache.withLock { $0.stale }
         // From the cache, which does not page.
         let isCached = asked == 0
         let limit = isCached ? 0 : max(0, Int(request.parameter("limit") ?? "") ?? 0)

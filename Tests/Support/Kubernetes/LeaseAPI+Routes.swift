@@ -18,7 +18,7 @@ extension LeaseAPI {
 
         init(_ request: Request) {
             (path, method) = (request.path, request.method)
-            var parts = request.path.split(separator: "/").map { Percent.decode($0.utf8) ?? String($0) }
+            var parts = request.path[...].utf8.split(separator: UInt8(ascii: "/")).map { Percent.decode($0) ?? String(Substring($0)) }
             guard let root = parts.first, root == "api" || root == "apis" else { return }
             parts.removeFirst()
             guard parts.count >= (root == "api" ? 2 : 3) else { return }

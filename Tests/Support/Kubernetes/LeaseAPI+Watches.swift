@@ -14,7 +14,7 @@ extension LeaseAPI {
         let asked = try version(request)
         // The default of the server's WatchList feature.
         if asked ?? 0 == 0, allowsBookmarks, match == nil { sendsInitialEvents = true }
-        if case .alive = store.state.withLock(\.condition) {
+        if case .alive = store.state.withLock({ $0.condition }) {
         } else if asked == nil {
             return .silence(.forever)
         }
@@ -147,7 +147,7 @@ extension LeaseAPI {
 
     /// Whether the server has got SIGTERM and waits for `--shutdown-delay-duration`: /readyz fails, all else works.
     public var isTerminating: Bool {
-        get { state.withLock(\.isTerminating) }
+        get { state.withLock { $0.isTerminating } }
         set { state.withLock { $0.isTerminating = newValue } }
     }
 }

@@ -46,7 +46,7 @@ public final class LeaseAPI: Sendable {
         store.subscribe { [weak self] in self?.hear($0) }
     }
 
-    public var settings: Settings { state.withLock(\.settings) }
+    public var settings: Settings { state.withLock { $0.settings } }
 
     /// Changes settings from now on: expire a token, give a role, take it away.
     public func change(_ change: (inout Settings) -> Void) { state.withLock { change(&$0.settings) } }
@@ -139,7 +139,7 @@ public final class LeaseAPI: Sendable {
 
     /// The outcome of a call that needs etcd while it hangs; nil if etcd works, or the cache can answer.
     private func hang(_ request: Request, _ call: Attributes, _ user: User, _ limit: Duration?) -> Outcome? {
-        let condition = store.state.withLock(\.condition)
+        let condition = store.state.withLock { $0.condition }
         let isWrite = call.verb?.isWrite ?? false
         if case .alive = condition { return nil }
         if !isWrite, request.parameter("resourceVersion") == "0" { return nil }
@@ -206,7 +206,7 @@ func goDuration(_ text: String) -> Duration? {
 
 extension LeaseAPI {
     /// The calls so far, in order; the last 10,000 at least.
-    public var calls: [Call] { state.withLock(\.calls) }
+    public var calls: [Call] { state.withLock { $0.calls } }
 
     /// Number of all calls for leases with this verb, whatever their answers.
     /// - Parameter name: only of this lease; nil for all, and for lists and watches of all.

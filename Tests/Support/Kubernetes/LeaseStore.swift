@@ -98,7 +98,7 @@ public final class LeaseStore: Sendable {
     // MARK: Tests look and act past the API
 
     /// The newest version of anything.
-    public var version: UInt64 { state.withLock(\.contents.version) }
+    public var version: UInt64 { state.withLock { $0.contents.version } }
 
     /// A lease as JSON, or nil if there is none.
     public func lease(_ name: String, in namespace: String = "team") -> JSONValue? {
@@ -192,7 +192,7 @@ public final class LeaseStore: Sendable {
         for write in pending where applies(write) { write.apply() }
     }
 
-    public var pending: [PendingWrite] { state.withLock(\.pending) }
+    public var pending: [PendingWrite] { state.withLock { $0.pending } }
 
     /// Carries out the pending writes for which `applies` is true; the others stay.
     public func applyPending(_ applies: (PendingWrite) -> Bool = { _ in true }) {
@@ -204,7 +204,7 @@ public final class LeaseStore: Sendable {
         for write in chosen { write.apply() }
     }
 
-    public func backUp() -> Backup { Backup(contents: state.withLock(\.contents)) }
+    public func backUp() -> Backup { Backup(contents: state.withLock { $0.contents }) }
 
     /// Puts etcd back to what it was: versions and leases too. Restart the servers afterwards (`LeaseAPI.restart`), as operators have to.
     public func restore(_ backup: Backup) { state.withLock { $0.contents = backup.contents } }

@@ -63,7 +63,7 @@ extension LeaseAPI {
         }
 
         /// nil while it runs. Events can be left.
-        public var end: End? { state.withLock(\.end) }
+        public var end: End? { state.withLock { $0.end } }
 
         /// The client goes away.
         public func cancel() { end(.orderly) }

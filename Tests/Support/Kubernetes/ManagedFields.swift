@@ -19,12 +19,20 @@ struct ManagedFields: Sendable, Hashable {
     }
 
     static func tree(_ paths: Set<Path>) -> JSONValue {
-        let below = Dictionary(grouping: paths.filter { !$0.isEmpty }) { $0[0] }
-        return .object(
-            JSONObject(
-                below.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }.map { name, paths in
-                    JSONObject.Member(name: name, value: tree(Set(paths.map { Array($0.dropFirst()) })))
-                }))
+        tree(paths.sorted { $0.lexicographicallyPrecedes($1) { $0.utf8.lexicographicallyPrecedes($1.utf8) } }[...], at: 0)
+    }
+
+    /// - Parameters:
+    ///   - paths: sorted, and alike above `level`.
+    private static func tree(_ paths: ArraySlice<Path>, at level: Int) -> JSONValue {
+        var members: [JSONObject.Member] = []
+        var rest = paths.drop { $0.count <= level }
+        while let name = rest.first?[level] {
+            let end = rest.firstIndex { $0[level] != name } ?? rest.endIndex
+            members.append(JSONObject.Member(name: name, value: tree(rest[..<end], at: level + 1)))
+            rest = rest[end...]
+        }
+        return .object(JSONObject(members))
     }
 }
 

@@ -126,7 +126,7 @@ final class GoClient {
 
     /// Reads a line and does the library's automatic work: reconnects, sends PING and PONG, and checks whether the node must end.
     private func read(until end: ContinuousClock.Instant) throws {
-        while node.state.withLock(\.isPaused) { usleep(1000) }
+        while node.state.withLock({ $0.isPaused }) { usleep(1000) }
         if node.state.withLock({ $0.isKilled || $0.isStopping }) { throw Ended() }
         let slice = min(end, ContinuousClock.now + .milliseconds(5))
         guard wire != nil else {

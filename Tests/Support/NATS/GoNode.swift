@@ -80,7 +80,7 @@ public final class GoNode: Sendable {
         }
         try await waitUntil("\(settings.node) has started") {
             if let problem = node.problem { throw CannotStart("\(settings.node): \(problem)") }
-            return node.state.withLock(\.isStarted)
+            return node.state.withLock { $0.isStarted }
         }
         return node
     }
@@ -89,13 +89,13 @@ public final class GoNode: Sendable {
 
     // MARK: The node's beliefs
 
-    public var beliefs: [Belief] { state.withLock(\.beliefs) }
+    public var beliefs: [Belief] { state.withLock { $0.beliefs } }
     public var isLeader: Bool { state.withLock { $0.beliefs.last.map { $0.to == nil } ?? false } }
     /// The leader as far as the node knows; empty for none.
-    public var leader: String { state.withLock(\.leader) }
-    public var epoch: Int64 { state.withLock(\.epoch) }
-    public var renewals: [UInt64] { state.withLock(\.renewals) }
-    public var problem: String? { state.withLock(\.problem) }
+    public var leader: String { state.withLock { $0.leader } }
+    public var epoch: Int64 { state.withLock { $0.epoch } }
+    public var renewals: [UInt64] { state.withLock { $0.renewals } }
+    public var problem: String? { state.withLock { $0.problem } }
 
     // MARK: Control
 
@@ -110,7 +110,7 @@ public final class GoNode: Sendable {
             change(&state)
             state.isPaused = false
         }
-        while !state.withLock(\.hasEnded) { usleep(500) }
+        while !state.withLock({ $0.hasEnded }) { usleep(500) }
     }
 
     /// Pauses the node as SIGSTOP would.

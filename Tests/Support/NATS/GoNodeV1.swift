@@ -2,42 +2,13 @@ import QQCore
 
 /// The behaviour of a v1 node. For use by one thread.
 final class GoNodeV1 {
-    private struct Lease {
-        var node: String
-        var epoch: Int64
-        var expires: WallTime
-        var acquired: WallTime
-
-        init(node: String, epoch: Int64, expires: WallTime, acquired: WallTime) {
-            self.node = node
-            self.epoch = epoch
-            self.expires = expires
-            self.acquired = acquired
-        }
-
-        init?(_ bytes: [UInt8]) {
-            guard let json = try? JSONValue.parse(bytes), let node = json["node_id"]?.stringValue, let epoch = json["epoch"]?.int64Value,
-                let expires = json["expires_at"]?.stringValue.flatMap({ try? WallTime.parse(rfc3339: $0) }),
-                let acquired = json["acquired_at"]?.stringValue.flatMap({ try? WallTime.parse(rfc3339: $0) })
-            else { return nil }
-            self.init(node: node, epoch: epoch, expires: expires, acquired: acquired)
-        }
-
-        var bytes: [UInt8] {
-            JSONWriter.bytes([
-                "node_id": .string(node), "epoch": .integer(epoch), "expires_at": .string(expires.rfc3339Nano),
-                "acquired_at": .string(acquired.rfc3339Nano),
-            ])
-        }
-    }
-
     private let node: GoNode
     private let settings: GoNode.Settings
     private let client: GoClient
     private let bucket: GoBucket
     private let cooldownKey: String
     private let began = bootNow()
-    private var lease: Lease?
+    private var lease: GoLeaseV1?
     private var leads = false
 
     init(_ node: GoNode) throws {
@@ -75,7 +46,7 @@ final class GoNodeV1 {
                 try tick()
             }
         } catch is GoClient.Ended {
-            if !node.state.withLock(\.isKilled) { health.unsubscribe(subscription) }
+            if !node.state.withLock({ $0.isKilled }) { health.unsubscribe(subscription) }
         }
     }
 
@@ -92,7 +63,7 @@ final class GoNodeV1 {
         switch try bucket.get("lease") {
         case .unknown: return
         case .entry(let entry):
-            guard let found = Lease(entry.value) else { return }
+            guard let found = GoLeaseV1(entry.value) else { return }
             lease = found
             let isOurs = found.node == settings.node
             if !isOurs, found.expires > WallTime.now() { return }
@@ -111,7 +82,7 @@ final class GoNodeV1 {
 
     private func take(epoch: Int64, over revision: UInt64?) throws {
         let now = WallTime.now()
-        let new = Lease(node: settings.node, epoch: epoch, expires: now + settings.ttl, acquired: now)
+        let new = GoLeaseV1(node: settings.node, epoch: epoch, expires: now + settings.ttl, acquired: now)
         let taken = if let revision { try bucket.update("lease", new.bytes, at: revision) } else { try bucket.create("lease", new.bytes) }
         guard taken != nil else { return }
         lease = new
@@ -120,7 +91,7 @@ final class GoNodeV1 {
     }
 
     private func renew() throws {
-        guard case .entry(let entry) = try bucket.get("lease"), let found = Lease(entry.value), var new = lease,
+        guard case .entry(let entry) = try bucket.get("lease"), let found = GoLeaseV1(entry.value), var new = lease,
             found.node == settings.node,
             found.epoch == new.epoch
         else {

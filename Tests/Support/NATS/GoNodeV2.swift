@@ -75,7 +75,7 @@ final class GoNodeV2 {
                 publishState()
             }
         } catch is GoClient.Ended {
-            guard !node.state.withLock(\.isKilled) else { return }
+            guard !node.state.withLock({ $0.isKilled }) else { return }
             client.unsubscribe(watch)
             service.stop(client)
         }

@@ -91,9 +91,9 @@ public final class LineTap: Sendable {
     }
 
     public var port: UInt16 { proxy.port }
-    public var lines: [TappedLine] { notebook.state.withLock(\.lines) }
+    public var lines: [TappedLine] { notebook.state.withLock { $0.lines } }
     /// Errors for bytes that are not protocol lines.
-    public var problems: [String] { notebook.state.withLock(\.problems) }
+    public var problems: [String] { notebook.state.withLock { $0.problems } }
 }
 
 extension String {

@@ -47,13 +47,13 @@ public final class NATSServer: Sendable {
     // MARK: Properties
 
     /// The port for clients, on 127.0.0.1; the same after every restart.
-    public var port: UInt16 { state.withLock(\.port) }
+    public var port: UInt16 { state.withLock { $0.port } }
     /// The port of the monitoring pages.
-    public var monitoringPort: UInt16 { state.withLock(\.monitoring) }
-    var routingPort: UInt16 { state.withLock(\.routing) }
+    public var monitoringPort: UInt16 { state.withLock { $0.monitoring } }
+    var routingPort: UInt16 { state.withLock { $0.routing } }
     public var pid: pid_t? { state.withLock { $0.child?.pid } }
     public var isRunning: Bool { state.withLock { $0.child?.isRunning ?? false } }
-    public var name: String { state.withLock(\.settings.name) }
+    public var name: String { state.withLock { $0.settings.name } }
     /// `nats://127.0.0.1:PORT`, or `tls://localhost:PORT` with the certificate's name.
     public var url: String { state.withLock { $0.settings.tls == nil ? "nats://127.0.0.1:\($0.port)" : "tls://localhost:\($0.port)" } }
     public var log: String { readText(folder + "/log") }
@@ -126,7 +126,7 @@ public final class NATSServer: Sendable {
     public func signal(_ number: CInt) { state.withLock { $0.child?.signal(number) } }
 
     private func end(_ number: CInt) {
-        guard let child = state.withLock(\.child) else { return }
+        guard let child = state.withLock({ $0.child }) else { return }
         child.signal(SIGCONT)
         child.signal(number)
         while child.isRunning { usleep(200) }
@@ -153,7 +153,7 @@ public final class NATSServer: Sendable {
 
     /// Whether the server is ready. In a cluster JetStream does not count, because it is ready only once the other servers are.
     private func isReady() throws -> Bool {
-        let settings = state.withLock(\.settings)
+        let settings = state.withLock { $0.settings }
         guard let answer = try? httpGet(monitoringPort, settings.cluster == nil && settings.hasJetStream ? "/healthz" : "/varz") else {
             return false
         }

@@ -93,13 +93,13 @@ public final class FloodServer: Sendable {
 
     private func end() {
         state.withLock { $0.isClosed = true }
-        while !state.withLock(\.hasEnded) { usleep(1000) }
+        while !state.withLock({ $0.hasEnded }) { usleep(1000) }
     }
 
     /// Number of connections that were ever accepted.
-    public var accepted: Int { state.withLock(\.accepted) }
+    public var accepted: Int { state.withLock { $0.accepted } }
     /// Bytes of the flood that were taken, on all connections.
-    public var sent: Int { state.withLock(\.sent) }
+    public var sent: Int { state.withLock { $0.sent } }
     /// Time since the flood was last taken.
     public var quietFor: Duration { state.withLock { .now - $0.takenAt } }
 }

@@ -99,7 +99,7 @@ public final class Proxy: Sendable {
     /// Cuts all connections and stops listening permanently.
     public func close() {
         change { $0.isClosed = true }
-        while !state.withLock(\.hasEnded) { usleep(200) }
+        while !state.withLock({ $0.hasEnded }) { usleep(200) }
     }
 
     /// Makes a change and returns once it is in force.
@@ -120,13 +120,13 @@ public final class Proxy: Sendable {
 
     /// The conditions of the network. This change, like all changes below, is in force when it returns, for existing connections too.
     public var conditions: Conditions {
-        get { state.withLock(\.conditions) }
+        get { state.withLock { $0.conditions } }
         set { change { $0.conditions = newValue } }
     }
 
     /// The server's port for new connections.
     public var upstream: UInt16 {
-        get { state.withLock(\.upstream) }
+        get { state.withLock { $0.upstream } }
         set { change { $0.upstream = newValue } }
     }
 
@@ -154,9 +154,9 @@ public final class Proxy: Sendable {
     // MARK: The counts
 
     /// Number of connections served so far, without those refused or reset on arrival.
-    public var accepted: Int { state.withLock(\.accepted) }
+    public var accepted: Int { state.withLock { $0.accepted } }
     /// Number of existing connections.
-    public var live: Int { state.withLock(\.live) }
+    public var live: Int { state.withLock { $0.live } }
     /// Number of bytes forwarded; counted just after forwarding.
     public func passed(_ direction: Direction) -> Int { state.withLock { $0.passed[direction] ?? 0 } }
 }

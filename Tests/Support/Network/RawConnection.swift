@@ -63,13 +63,13 @@ public final class RawConnection: Sendable {
     private init(_ channel: any Channel, _ state: BoxedState) { (self.channel, self.state) = (channel, state) }
 
     /// The protocol that ALPN chose.
-    public var negotiated: String? { state.value.withLock(\.negotiated) }
+    public var negotiated: String? { state.value.withLock { $0.negotiated } }
     /// `TLSv1.3`, …
-    public var tlsVersion: String? { state.value.withLock(\.version) }
-    public var received: [UInt8] { state.value.withLock(\.received) }
+    public var tlsVersion: String? { state.value.withLock { $0.version } }
+    public var received: [UInt8] { state.value.withLock { $0.received } }
     public var text: String { String(decoding: received, as: UTF8.self) }
     /// Whether the server has closed the connection.
-    public var isClosed: Bool { state.value.withLock(\.isClosed) }
+    public var isClosed: Bool { state.value.withLock { $0.isClosed } }
 
     public func send(_ bytes: [UInt8]) async { try? await channel.writeAndFlush(ByteBuffer(bytes: bytes)).get() }
 

@@ -7,8 +7,14 @@ import Support
 final class ConsulAgents: ConsulCalling, @unchecked Sendable {
     // Used on the world's thread only.
     let endpoints: [String]
-    private let cluster: ConsulCluster
-    private let process: SimProcess
+    // The world's, which outlives its processes, and knows them.
+    private unowned let cluster: ConsulCluster
+    let process: SimProcess
+    /// World time of the last request that failed or took long, or of the process's last pause as it was seen.
+    private var troubledAt: Nanoseconds = 0
+    private var stops: (Nanoseconds, Int) = (0, 0)
+    private var underWay: [Nanoseconds] = []
+    private var isShared = false
     /// The places of the agents of its URL.
     private let places: [Int]
     private let rotation: AgentRotation
@@ -28,6 +34,8 @@ final class ConsulAgents: ConsulCalling, @unchecked Sendable {
         places = (0..<count).map { (first + $0) % 3 }
         endpoints = places.map { ConsulCluster.names[$0] + ":8500" }
         rotation = AgentRotation(endpoints, clock: process.clock)
+        cluster.agents.removeAll { $0.process.isDead }
+        cluster.agents.append(self)
     }
 
     func prepare() {}
@@ -40,6 +48,35 @@ final class ConsulAgents: ConsulCalling, @unchecked Sendable {
     }
 
     func call(_ request: ConsulRequest, at endpoint: Int, until deadline: BootInstant) async throws(ConsulFailure) -> ConsulAnswer {
+        let began = process.world.now
+        if !request.isBlocking { underWay.append(began) }
+        defer {
+            if let index = underWay.firstIndex(of: began), !request.isBlocking { underWay.remove(at: index) }
+            if !request.isBlocking, process.world.now - began > Self.quick { troubledAt = process.world.now }
+        }
+        do throws(ConsulFailure) { return try await ask(request, at: endpoint, until: deadline) } catch {
+            troubledAt = process.world.now
+            throw error
+        }
+    }
+
+    /// A request that takes longer than this is no sign of health.
+    private static let quick = Nanoseconds.milliseconds(500)
+
+    /// Whether its process does not run, or something went wrong with its requests.
+    func isTroubled(within span: Nanoseconds) -> Bool {
+        let now = process.world.now
+        if !process.isRunning || process.pausedFor != stops.0 || process.host.stopCount != stops.1 {
+            stops = (process.pausedFor, process.host.stopCount)
+            troubledAt = now
+        }
+        return isShared || now - troubledAt <= span || underWay.contains { now - $0 > Self.quick }
+    }
+
+    /// Another process might go on with its term.
+    func handsOver() { isShared = true }
+
+    private func ask(_ request: ConsulRequest, at endpoint: Int, until deadline: BootInstant) async throws(ConsulFailure) -> ConsulAnswer {
         let name = endpoints[endpoint]
         let reply: ConsulReply
         do throws(CallFailure) { reply = try await send(request, at: places[endpoint], until: deadline) } catch {
@@ -90,7 +127,15 @@ final class ConsulAgents: ConsulCalling, @unchecked Sendable {
                 }
             }
         case .acquire, .release, .put, .delete: fail("writes a key without looking at its version")
-        case .renew, .destroy, .sessionRead, .read, .blockingRead, .other: break
+        case .destroy:
+            // After this long it is no answer that came too late, and with nothing left alive the key is given up without a delay.
+            let session = String(request.path.split(separator: "/").last ?? "")
+            cluster.lookAtLock()
+            guard cluster.terms.lock?.session == session, process.world.now - cluster.terms.lockedAt > .seconds(6),
+                cluster.terms.maker(of: session) === self, !isShared, !process.host.works.contains(where: { $0.group.qq === process })
+            else { return }
+            fail("ends the session of its lock, and makes the next one wait for a lock-delay")
+        case .renew, .sessionRead, .read, .blockingRead, .other: break
         }
     }
 

@@ -92,7 +92,9 @@ extension ConsulCluster {
     private func serveDeposed(_ request: Request, at place: Int) {
         guard let old = deposed[place] else { return }
         world.note("answers, and is not the leader any more", host: hosts[place])
-        switch old.store.handle(request.request, at: Self.names[request.agent]) {
+        let outcome = old.store.handle(request.request, at: Self.names[request.agent])
+        note(request, outcome, made: nil)
+        switch outcome {
         case .answer(let answer): respond(request, ConsulReply(answer), from: place, after: answer.after.nanoseconds)
         case .blocked, .closed, .refused, .silence:
             respond(request, .failure("rpc error making call: EOF"), from: place, after: random.within(0...(.milliseconds(300))))

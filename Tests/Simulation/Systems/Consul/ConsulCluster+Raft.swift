@@ -12,10 +12,12 @@ extension ConsulCluster {
 
     private var serving: [Int] { hosts.indices.filter(canServe) }
 
+    private var hasMajority: Bool { (canServe(0) ? 1 : 0) + (canServe(1) ? 1 : 0) + (canServe(2) ? 1 : 0) >= 2 }
+
     /// Whether there is a leader that can commit.
     var isWorking: Bool {
         guard let leader, canServe(leader) else { return false }
-        return serving.count >= 2
+        return hasMajority
     }
 
     // MARK: The log
@@ -42,7 +44,8 @@ extension ConsulCluster {
             if random.chance(50_000) { store.advanceIndex(by: UInt64(random.within(1...5))) }
             carryOut(request)
         }
-        log.removeFirst(count)
+        // Often none, and removing none takes time.
+        if count > 0 { log.removeFirst(count) }
     }
 
     // MARK: Elections
@@ -62,7 +65,7 @@ extension ConsulCluster {
             }
         }
         if leader == nil {
-            if serving.count >= 2 {
+            if hasMajority {
                 let moment = electionAt ?? world.now + random.spread(.milliseconds(300)...(.milliseconds(2_500)))
                 electionAt = moment
                 if world.now >= moment, let next = random.element(serving) { elect(next) }
@@ -198,9 +201,17 @@ extension ConsulCluster {
         case .slowDisks: slowDisks += 1
         case .brokenCalls: brokenCalls += 1
         case .destroys:
-            guard isWorking, let session = store.holder(key) else { return }
-            store.destroySession(session)
-            settle()
+            guard argument % 4 > 0, let session = store.holder(key), let host = terms.maker(of: session)?.process.host else {
+                return destroy()
+            }
+            // Because its holder cannot be reached.
+            clientCuts.append((argument, host))
+            for server in hosts {
+                world.network.cut(from: host, to: server)
+                world.network.cut(from: server, to: host)
+            }
+            world.note("is cut off from all servers", host: host)
+            world.after(Int64(argument >> 16 & 0xffff) * ttl / 131_072) { [weak self] in self?.destroy() }
         case nil: break
         }
     }
@@ -219,7 +230,23 @@ extension ConsulCluster {
             if isWorking { loseLeader() } else { stalledTerm = 0 }
         case .slowDisks: slowDisks -= 1
         case .brokenCalls: brokenCalls -= 1
-        case .givesUp, .destroys, nil: break
+        case .destroys:
+            guard let index = clientCuts.firstIndex(where: { $0.argument == argument }) else { return }
+            let host = clientCuts.remove(at: index).host
+            for server in hosts {
+                world.network.heal(from: host, to: server)
+                world.network.heal(from: server, to: host)
+            }
+            world.note("is connected with all servers again", host: host)
+        case .givesUp, nil: break
         }
+    }
+
+    private func destroy() {
+        guard isWorking, let lock = store.lock(key) else { return }
+        terms.ended.append(lock.modified)
+        world.note("an operator destroys the holder's session")
+        store.destroySession(lock.session)
+        settle()
     }
 }

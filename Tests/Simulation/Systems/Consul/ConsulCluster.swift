@@ -48,7 +48,13 @@ final class ConsulCluster: SimulatedServer, @unchecked Sendable {
     /// The key of the election.
     let key: String
     let killAfter: Duration
+    let ttl: Nanoseconds
     var random: Generator
+    let terms = ConsulTerms()
+    /// Those of all processes that live.
+    var agents: [ConsulAgents] = []
+    /// Machines of contenders that are cut off.
+    var clientCuts: [(argument: UInt64, host: Host)] = []
 
     /// The place of the leader; nil if there is none, or the others have noticed that it is gone.
     var leader: Int? = 0
@@ -89,6 +95,7 @@ final class ConsulCluster: SimulatedServer, @unchecked Sendable {
     init(_ world: World, _ setting: ServerSetting) {
         self.world = world
         killAfter = setting.times.killAfter
+        ttl = setting.times.ttl.nanoseconds
         key = setting.election + "/.lock"
         var random = world.generator(.server)
         let hosts = Self.names.map { world.makeHost($0, drift: setting.drift(&random)) }
@@ -104,6 +111,7 @@ final class ConsulCluster: SimulatedServer, @unchecked Sendable {
         world.after(Self.heartbeat) { [weak self] in
             guard let self else { return }
             lookAfterServers()
+            lookForOrphans()
             beat()
         }
     }
@@ -124,10 +132,13 @@ final class ConsulCluster: SimulatedServer, @unchecked Sendable {
     }
 
     func apply(_ request: Request) -> ConsulStore.Outcome {
-        if request.request.operation == .create { store.useIDs([newID()]) }
+        let id = request.request.operation == .create ? newID() : nil
+        if let id { store.useIDs([id]) }
         // The agent can have died since. What it passed on is carried out all the same.
         let agent = isDown[request.agent] ? leader ?? request.agent : request.agent
-        return store.handle(request.request, at: Self.names[agent])
+        let outcome = store.handle(request.request, at: Self.names[agent])
+        note(request, outcome, made: id)
+        return outcome
     }
 
     private func newID() -> String {

@@ -24,9 +24,11 @@ extension SimulatedSystem {
             SystemFault("the leader commits nothing more, and gives up", longest: .seconds(1), weight: 20),
             SystemFault("the servers' disks are slow", longest: .seconds(10), weight: 15),
             SystemFault("answers between servers are lost", longest: .seconds(10)),
-            SystemFault("an operator destroys the holder's session", longest: 0),
+            SystemFault("an operator destroys the holder's session", longest: .seconds(40), weight: 25),
         ]
-        system.peers = [.consulLock]
+        system.canContinue = true
+        let heirs = Peer.heirs { server, grant in (server as? ConsulCluster)?.terms.isHandedOver(grant.termID) }
+        system.peers = [.consulLock, heirs, heirs]
         return system
     }()
 }

@@ -10,7 +10,8 @@ final class EtcdClientModel: EtcdCalling, @unchecked Sendable {
     private static let tryTime: Duration = .milliseconds(1_500)
     private static let shortestTry: Duration = .milliseconds(500)
 
-    let cluster: EtcdClusterModel
+    // The world's, which outlives its processes, and knows them.
+    unowned let cluster: EtcdClusterModel
     let process: SimProcess
     private(set) var preferred: Int
     private var watches: EtcdWatchesModel!
@@ -138,6 +139,7 @@ final class EtcdClientModel: EtcdCalling, @unchecked Sendable {
     func grantLease(_ id: Int64, seconds: Int64, by deadline: BootInstant) async throws(EtcdFailure) -> Int64 {
         do throws(EtcdFailure) {
             return try await call(Self.grants, by: deadline) { cluster, member, reply in
+                cluster.terms.makes(id, self)
                 cluster.serve(member, reply, isWrite: true, words: ("grants a lease to process #2", 0)) {
                     store, caller throws(EtcdServerError) in
                     try store.grant(.with { ($0.id, $0.ttl) = (id, seconds) }, caller).ttl

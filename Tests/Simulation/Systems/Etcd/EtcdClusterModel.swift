@@ -13,7 +13,10 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
     let ttl: Nanoseconds
     /// The store's time: that of the leader's clock.
     private var time: Nanoseconds = 0
-    private var lastLook: Nanoseconds = 0
+    private(set) var lastLook: Nanoseconds = 0
+    let terms: EtcdTerms
+    /// Programs of others that contend, with their leases.
+    var foreign: [(process: SimProcess, lease: Int64)] = []
     /// Members that cannot reach the others, whatever the reason.
     private var away: Set<Int> = []
     /// Since when members know no leader, in world time. They notice after a time-out.
@@ -27,6 +30,11 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
     var expiryFaults = 0
     var silences = 0
     var fullness = 0
+    var lateWrites = 0
+    /// A process whose watches are stuck.
+    var muted: SimProcess?
+    /// Machines of contenders that are cut off.
+    var cutBy: [(argument: UInt64, client: Host)] = []
     /// Faults by which all members are slow until a machine is cut off from them.
     var slow: [(argument: UInt64, isCutOff: Bool)] = []
     var formerLeader: (member: Int, argument: UInt64)?
@@ -37,14 +45,15 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
     private var leaderShown: Int?
 
     /// The most revisions that are kept. They cost memory, and the model time.
-    private static let mostRevisions: Int64 = 300
-    private static let keptRevisions: Int64 = 60
+    private static let mostRevisions: Int64 = 100
+    private static let keptRevisions: Int64 = 40
     /// How long members take a leader that they do not hear for theirs.
     private static let believed: Nanoseconds = .milliseconds(1_500)
 
     init(_ world: World, _ setting: ServerSetting) {
         self.world = world
         ttl = setting.times.ttl.nanoseconds
+        terms = EtcdTerms(setting.election)
         var random = world.generator(.server)
         let count = random.element([1, 3, 3, 3, 5]) ?? 3
         hosts = (1...count).map { world.makeHost("etcd\($0)", drift: setting.drift(&random)) }
@@ -88,13 +97,16 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
         let drift = store.leader.map { hosts[$0].drift } ?? 0
         time += passed + passed / 1_000_000 * drift + passed % 1_000_000 * drift / 1_000_000
         store.advance(to: time)
+        // One copy, which each of the calls below would make.
+        let present = store
         for member in hosts.indices {
-            if store.seesLeader(member) {
+            if present.seesLeader(member) {
                 leaderlessSince[member] = nil
             } else if leaderlessSince[member] == nil {
                 leaderlessSince[member] = world.now
             }
         }
+        lookAtTerms()
         showLeader()
         flush()
     }
@@ -137,7 +149,10 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
     // MARK: Requests
 
     /// Whether a request with `hasleader` is refused by this member.
-    private func missesLeader(_ member: Int) -> Bool { leaderlessSince[member].map { world.now - $0 > Self.believed } ?? false }
+    private func missesLeader(_ member: Int) -> Bool {
+        // One that led takes itself for the leader.
+        formerLeader?.member != member && leaderlessSince[member].map { world.now - $0 > Self.believed } ?? false
+    }
 
     private func caller(_ member: Int, needsLeader: Bool) -> EtcdStore.Caller {
         EtcdStore.Caller(member: member, hasLeader: needsLeader && missesLeader(member))
@@ -167,6 +182,7 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
                 result = .failure(error)
                 world.note("refuses a request of process #2", host: hosts[member], 0, Int64(reply.caller.number))
             }
+            lookAtTerms()
             flush()
             if isWrite, losses > 0, random.chance(500_000) {
                 world.note("does not answer process #2", host: hosts[member], 0, Int64(reply.caller.number))
@@ -185,7 +201,9 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
             }
         }
         guard isWrite else { return carryOut() }
-        world.after(random.spread(.microseconds(50)...(.milliseconds(5)))) { [self] in
+        // Carried out perhaps long after its sender has given up.
+        let late = lateWrites > 0 && random.chance(400_000) ? random.spread(.milliseconds(100)...max(ttl, .seconds(2))) : 0
+        world.after(late + random.spread(.microseconds(50)...(.milliseconds(5)))) { [self] in
             // A member that ended before it passed the request on.
             guard starts[member] == start, hosts[member].isUp else { return }
             hosts[member].run(carryOut)
@@ -219,9 +237,14 @@ final class EtcdClusterModel: SimulatedServer, @unchecked Sendable {
         streams.remove(at: index)
     }
 
+    private func streamsWithAnswers() -> [EtcdStreamModel] {
+        let present = store
+        return streams.filter { present.hasAnswers($0.number) && (muted == nil || $0.client.process !== muted) }
+    }
+
     /// Sends what the watches have to tell.
     func flush() {
-        for stream in streams where store.hasAnswers(stream.number) {
+        for stream in streamsWithAnswers() {
             let member = stream.member
             do throws(EtcdServerError) {
                 for answer in try store.takeAnswers(stream.number) {

@@ -22,8 +22,8 @@ final class EtcdWatchesModel: @unchecked Sendable {
     private static let pingPatience: Duration = .seconds(3)
 
     private unowned let client: EtcdClientModel
-    private let process: SimProcess
-    private let cluster: EtcdClusterModel
+    let process: SimProcess
+    private unowned let cluster: EtcdClusterModel
     private var table = WatchTable()
     private var open: Open?
     private var isOpening = false

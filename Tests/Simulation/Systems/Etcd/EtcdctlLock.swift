@@ -41,6 +41,8 @@ final class EtcdctlLock: @unchecked Sendable {
         lease = process.random.within(1...(.max / 2))
         seconds = LeaseTime.seconds(context.times.ttl)
         lifetime = .nanoseconds(process.random.spread(.milliseconds(5)...(context.times.ttl.nanoseconds * 3)))
+        cluster.foreign.removeAll { $0.process.isDead }
+        cluster.foreign.append((process, lease))
     }
 
     private var limit: BootInstant { process.clock.now() + Self.patience }

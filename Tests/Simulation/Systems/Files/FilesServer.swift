@@ -41,7 +41,9 @@ final class FilesServer: SimulatedServer, @unchecked Sendable {
             crashes += 1
             if crashes == 1 { folder.crash(host, losesPower: trouble == .power) }
         case .noLockFile: folder.remove(folder.sideFile, besides: folder.leaseFile)
-        case .noLeaseFile: folder.remove(folder.leaseFile, besides: folder.sideFile)
+        case .noLeaseFile:
+            // Without work, such as that of a keepalive, no lock of the kernel keeps a lease whose file is gone: docs/guarding.md, "Limits".
+            if !world.checker.isHeldWithoutWork { folder.remove(folder.leaseFile, besides: folder.sideFile) }
         case .stranger: lockByStranger(host)
         }
     }
@@ -82,6 +84,8 @@ extension SimulatedSystem {
         var system = SimulatedSystem(name: "files") { world, setting in FilesServer(world, setting) }
         system.mostHosts = 1
         system.hasNetwork = false
+        // The kernel takes their lock away when the last of them ends.
+        system.workEndsTerms = true
         system.knowsServerRestart = false
         system.knowsServerPause = false
         // Not yet: a process that goes on with the term of an earlier one of its identity has its token, which the checker takes for a fault.

@@ -91,7 +91,9 @@ final class ModelFolder: @unchecked Sendable {
     func remove(_ file: ModelFile?, besides other: ModelFile?) {
         guard let file, let other, other.length > 0 else { return }
         // A journal that was only just made does not know the token yet.
-        if other === sideFile, LeaseJournal.newest(of: (0..<LeaseJournal.slotCount).map { slot(other, $0) }) == nil { return }
+        if other === sideFile, LeaseJournal.newest(of: (0..<LeaseJournal.slotCount).map { slot(other, $0) }) == nil {
+            return
+        }
         if other === leaseFile, (try? LeaseRecord(parsing: other.read(at: 0, count: LeaseJournal.largestLeaseFile)))?.token == nil {
             return
         }

@@ -104,7 +104,8 @@ final class ClientGoPeer: @unchecked Sendable {
             // It has no token: any number between the versions before and after its write stands for it.
             let version = lease["metadata"]?["resourceVersion"]?.stringValue.flatMap { UInt64($0) } ?? 1
             term = process.world.checker.elected(
-                process, token: FencingToken(max(version, 1) - 1), deadline: deadline, margin: settings.leaseDuration / 20)
+                process, identity: settings.identity, token: FencingToken(max(version, 1) - 1), deadline: deadline,
+                margin: settings.leaseDuration / 20)
         }
         shownSecond = second
     }

@@ -26,6 +26,9 @@ final class KubernetesCluster: SimulatedServer, @unchecked Sendable {
     var random: Generator
     /// Whose write is carried out just now.
     private var writer: SimProcess?
+    /// Who holds the lease by its record.
+    private var holder: String?
+    private weak var holdingProcess: SimProcess?
     /// Faults under way.
     private var hangs = 0
     private var silences = 0
@@ -117,7 +120,12 @@ final class KubernetesCluster: SimulatedServer, @unchecked Sendable {
 
     func keep(_ write: LateWrite) { hanging.append(write) }
 
+    /// Nothing at the servers ends a lease but the next write: contenders count for themselves.
+    func isHeld(_ term: Term) -> Bool? { holder == term.identity && holdingProcess === term.process }
+
     private func noteChange(_ change: LeaseStore.Change) {
+        holder = change.holder
+        if let writer { holdingProcess = writer }
         let version = Int64(clamping: change.version)
         guard let writer else { return world.note("another client has written version #1", version) }
         world.note(change.holder == nil ? "has written version #1, without a holder" : "has written version #1", writer, version)

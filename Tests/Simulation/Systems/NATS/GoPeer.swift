@@ -1,5 +1,6 @@
 import QQCore
 import QQNATS
+import Support
 
 /// A node of the Go library, by the rules of `GoNodeV1` and `GoNodeV2` in Tests/Support. It ends as SIGTERM makes it: it leaves its lease behind.
 enum GoPeer {
@@ -39,40 +40,13 @@ enum GoPeer {
 /// A node of v1: polls, and judges by wall clocks.
 final class GoPeerV1: @unchecked Sendable {
     // Used on the world's thread only.
-    private struct Lease {
-        var node: String
-        var epoch: Int64
-        var expires: WallTime
-        var acquired: WallTime
-
-        init(node: String, epoch: Int64, expires: WallTime, acquired: WallTime) {
-            self.node = node
-            self.epoch = epoch
-            self.expires = expires
-            self.acquired = acquired
-        }
-
-        init?(_ bytes: [UInt8]) {
-            guard let json = try? JSONValue.parse(bytes), let node = json["node_id"]?.stringValue, let epoch = json["epoch"]?.int64Value,
-                let expires = json["expires_at"]?.stringValue.flatMap({ try? WallTime.parse(rfc3339: $0) }),
-                let acquired = json["acquired_at"]?.stringValue.flatMap({ try? WallTime.parse(rfc3339: $0) })
-            else { return nil }
-            self.init(node: node, epoch: epoch, expires: expires, acquired: acquired)
-        }
-
-        var bytes: [UInt8] {
-            let times = #""expires_at":"\#(expires.rfc3339Nano)","acquired_at":"\#(acquired.rfc3339Nano)""#
-            return Array(#"{"node_id":"\#(node)","epoch":\#(epoch),\#(times)}"#.utf8)
-        }
-    }
-
     private let bucket: GoPeerBucket
     private let process: SimProcess
     private let identity: String
     private let ttl: Duration
     private let interval: Duration
     private let term: GoTerm
-    private var lease: Lease?
+    private var lease: GoLeaseV1?
     private var leads = false
 
     init(_ bucket: GoPeerBucket, _ identity: String, ttl: Duration, interval: Duration) {
@@ -98,7 +72,7 @@ final class GoPeerV1: @unchecked Sendable {
         switch await bucket.get("lease") {
         case .unknown: return
         case .entry(let revision, let value):
-            guard let found = Lease(value) else { return }
+            guard let found = GoLeaseV1(value) else { return }
             lease = found
             let isOurs = found.node == identity
             if !isOurs, found.expires > bucket.wall { return }
@@ -118,7 +92,7 @@ final class GoPeerV1: @unchecked Sendable {
     private func take(epoch: Int64, over revision: UInt64?) async {
         let now = bucket.wall
         let sentAt = process.clock.now()
-        let new = Lease(node: identity, epoch: epoch, expires: now + ttl, acquired: now)
+        let new = GoLeaseV1(node: identity, epoch: epoch, expires: now + ttl, acquired: now)
         let taken: UInt64? =
             if let revision { await bucket.update("lease", new.bytes, at: revision) } else { await bucket.create("lease", new.bytes) }
         guard let taken, !process.isDead else { return }
@@ -128,7 +102,7 @@ final class GoPeerV1: @unchecked Sendable {
     }
 
     private func renew() async {
-        guard case .entry(let revision, let value) = await bucket.get("lease"), let found = Lease(value), var new = lease,
+        guard case .entry(let revision, let value) = await bucket.get("lease"), let found = GoLeaseV1(value), var new = lease,
             found.node == identity, found.epoch == new.epoch
         else {
             leads = false

@@ -126,12 +126,18 @@ extension NATSServers {
 
 // Answers about a stream, by the copy of one of its servers.
 extension NATSStream {
+    /// The part of an answer that is always the same.
+    func describe() -> String {
+        #"""
+        {"config":{"name":"\#(name)","subjects":["\#(prefix)>"],"max_age":\#(maxAge),"max_msgs_per_subject":1,\#
+        "num_replicas":\#(replicas.count),"allow_direct":true},"created":"\#(created.rfc3339Nano)",
+        """#
+    }
+
     func information(_ replica: Replica) -> String {
         let time = servers.traits.isOld ? "" : #","ts":"\#(servers.wall(replica.node).rfc3339Nano)""#
         return #"""
-            {"config":{"name":"\#(name)","subjects":["\#(prefix)>"],"max_age":\#(maxAge),"max_msgs_per_subject":1,\#
-            "num_replicas":\#(replicas.count),"allow_direct":true},"created":"\#(created.rfc3339Nano)",\#
-            "state":{"messages":\#(replica.messages.count),"first_seq":0,"last_seq":\#(replica.lastSequence),"consumer_count":0}\#(time)}
+            \#(configuration)"state":{"messages":\#(replica.messages.count),"first_seq":0,"last_seq":\#(replica.lastSequence),"consumer_count":0}\#(time)}
             """#
     }
 

@@ -57,7 +57,8 @@ final class NATSConnection: @unchecked Sendable {
         case .subscribe(let subject, let queue, let sid): subscriptions.append(Subscription(sid: sid, subject: subject, queue: queue))
         case .unsubscribe(let sid, _): subscriptions.removeAll { $0.sid == sid }
         case .publish(let subject, let reply, let headers, let payload):
-            servers.publish(NATSMessage(subject: subject, reply: reply, headers: headers, payload: payload), at: node)
+            servers.publish(
+                NATSMessage(subject: subject, reply: reply, headers: headers, payload: payload), at: node, from: pipe.process.name)
         }
     }
 
@@ -162,7 +163,8 @@ final class NATSServers: SimulatedServer, @unchecked Sendable {
     }
 
     /// Publishes a message at a server, as one of its clients or it itself does.
-    func publish(_ message: NATSMessage, at node: Int) {
+    /// - Parameter writer: the client's process.
+    func publish(_ message: NATSMessage, at node: Int, from writer: String = "") {
         let subject = message.subject
         var reached = false
         var isQueued = false
@@ -181,7 +183,7 @@ final class NATSServers: SimulatedServer, @unchecked Sendable {
             for stream in streams where subject.hasPrefix(stream.prefix) {
                 for place in stream.listeners {
                     reached = true
-                    hop(node, place) { [weak stream] in stream?.receive(message, at: place) }
+                    hop(node, place) { [weak stream] in stream?.receive(message, at: place, from: writer) }
                 }
             }
         } else if subject.hasPrefix("$JS.API.") {
@@ -230,6 +232,15 @@ final class NATSServers: SimulatedServer, @unchecked Sendable {
             for stream in streams { stream.tick() }
             tick()
         }
+    }
+
+    // MARK: What is so
+
+    private func stream(of election: String) -> NATSStream? { streams.first { $0.lease.election == election } }
+
+    func isHeld(_ term: Term) -> Bool? {
+        guard let stream = stream(of: term.election) else { return nil }
+        return stream.lease.isHeld(by: term, at: wall(stream.clock))
     }
 
     func restarts(_ host: Host) {

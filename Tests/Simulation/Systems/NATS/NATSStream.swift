@@ -10,6 +10,8 @@ struct StoredMessage {
     /// By the clock of the server that took it in.
     var stored: WallTime
     var id: String?
+    /// The process that sent it; empty for a server.
+    var writer = ""
 }
 
 /// The stream behind a bucket: one log, of which each of its servers has applied a part. A server that believes that it is the leader takes messages in; they
@@ -45,6 +47,7 @@ final class NATSStream {
     let prefix: String
     let maxAge: Nanoseconds
     let created: WallTime
+    private(set) lazy var configuration: String = describe()
     unowned let servers: NATSServers
     private(set) var replicas: [Replica] = []
     /// The place of the real leader among the replicas; nil while there is none.
@@ -55,6 +58,8 @@ final class NATSStream {
     private var heardAt: Nanoseconds = 0
     private var patience: Nanoseconds = 0
     var consumers: [NATSConsumer] = []
+    /// The lease by the log, for the checker.
+    private(set) var lease: LoggedLease
 
     private var world: World { servers.world }
 
@@ -62,6 +67,7 @@ final class NATSStream {
         self.name = name
         bucket = String(name.dropFirst(3))
         prefix = "$KV.\(bucket)."
+        lease = LoggedLease(servers.traits.format, bucket: bucket, maxAge: maxAge)
         self.maxAge = maxAge
         self.servers = servers
         let first = Int(servers.random.below(Int64(servers.hosts.count)))
@@ -75,6 +81,9 @@ final class NATSStream {
 
     /// nats-server: 4 to 9 s.
     private static func electionTime(_ random: inout Generator) -> Nanoseconds { random.within(.seconds(4)...(.seconds(9))) }
+
+    /// The server by whose clock the lease lasts.
+    var clock: Int { replicas[leader ?? 0].node }
 
     // MARK: Who answers
 
@@ -96,17 +105,17 @@ final class NATSStream {
 
     // MARK: Writing
 
-    func receive(_ message: NATSMessage, at node: Int) {
+    func receive(_ message: NATSMessage, at node: Int, from writer: String) {
         guard let replica = replica(at: node) else { return }
         var span = servers.traits.storeDelay + servers.random.below(servers.traits.storeDelay)
         if servers.faults.storesLate > 0, servers.random.chance(500_000) {
             span += servers.random.spread(.milliseconds(1)...(.milliseconds(1_500)))
         }
         replica.busyUntil = max(replica.busyUntil, world.now) + span
-        servers.later(node, replica.busyUntil - world.now) { [weak self] in self?.take(message, replica) }
+        servers.later(node, replica.busyUntil - world.now) { [weak self] in self?.take(message, replica, writer) }
     }
 
-    private func take(_ message: NATSMessage, _ replica: Replica) {
+    private func take(_ message: NATSMessage, _ replica: Replica, _ writer: String) {
         guard replica.believes else { return }
         let id = message.headers["Nats-Msg-Id"]
         let expected = message.headers["Nats-Expected-Last-Subject-Sequence"].flatMap { UInt64($0) }
@@ -138,7 +147,7 @@ final class NATSStream {
         if !servers.traits.isOld, isRepeated() { return }
         let stored = StoredMessage(
             subject: message.subject, headers: message.headers.fields, payload: message.payload, sequence: 0,
-            stored: servers.wall(replica.node), id: id)
+            stored: servers.wall(replica.node), id: id, writer: writer)
         guard isLeader(replica) else {
             // It was replaced, and does not know: nobody agrees, so nothing is stored and nothing is answered.
             return world.note("takes a message in that nobody agrees to", host: servers.hosts[replica.node])
@@ -180,6 +189,7 @@ final class NATSStream {
         message.sequence = UInt64(log.count) + 1
         log.append(message)
         let isTombstone = message.headers.contains { $0.name == "KV-Operation" }
+        if let broken = lease.take(message, isTombstone: isTombstone) { world.fail(.model, "\(message.writer) \(broken)") }
         world.note(isTombstone ? "a key is deleted at #1" : "a key is written at #1", Int64(message.sequence))
     }
 

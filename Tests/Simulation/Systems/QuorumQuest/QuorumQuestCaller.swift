@@ -29,6 +29,9 @@ final class QuorumQuestCaller: QuorumQuestCalling, @unchecked Sendable {
         host = ServerURL.Host(name: model.machine(place).name, port: 5050)
     }
 
+    /// The key of an election at the servers.
+    static func key(of election: String) -> String { QuorumQuestTable.key(election, ElectionName.defaultDomain) }
+
     static func coordinator(of model: QuorumQuestModel, for process: SimProcess) -> QuorumQuestCoordinator {
         // The order of servers is that of the URL, which need not be the same everywhere.
         let first = Int(process.random.below(Int64(model.serverCount)))

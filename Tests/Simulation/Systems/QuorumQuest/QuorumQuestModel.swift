@@ -31,6 +31,8 @@ final class QuorumQuestModel: SimulatedServer, @unchecked Sendable {
     private let servers: [Host]
     private let store: Host
     private let world: World
+    /// Of the election.
+    private let key: String
     private var random: Generator
     private var table = QuorumQuestTable()
     /// The connections of each server to the store and back.
@@ -41,6 +43,7 @@ final class QuorumQuestModel: SimulatedServer, @unchecked Sendable {
 
     init(_ world: World, _ setting: ServerSetting) {
         self.world = world
+        key = QuorumQuestCaller.key(of: setting.election)
         var random = world.generator(.server)
         let count = Int(random.within(1...3))
         servers = (1...count).map { number in world.makeHost("quest\(number)", drift: setting.drift(&random)) }
@@ -114,6 +117,13 @@ final class QuorumQuestModel: SimulatedServer, @unchecked Sendable {
             isGiven = true
             reply.send(isDone)
         }
+    }
+
+    func isHeld(_ term: Term) -> Bool? {
+        let now = Int64(clamping: store.boot.nanoseconds)
+        guard let lease = table.lease(key, at: now), lease.holder == term.identity else { return false }
+        // A release cuts a lease down to a second first, and is believed then.
+        return lease.end - now <= .seconds(1) ? nil : true
     }
 
     // MARK: Faults

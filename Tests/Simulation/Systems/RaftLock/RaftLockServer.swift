@@ -49,6 +49,10 @@ final class RaftLockServer: SimulatedServer, @unchecked Sendable {
     var random: Generator
     /// The locks as a majority of the nodes knows them.
     var table = LockTable(defaultTTL: .seconds(30))
+    /// The lock of the world.
+    private var lock: LockTable.Lock?
+    /// The first version of the present term: requests of its holder change the version.
+    private var firstVersion: Int64 = 0
     /// The index of the last command of the log.
     var index: Int64 = 0
     /// The Raft leader that a majority elected.
@@ -131,9 +135,11 @@ final class RaftLockServer: SimulatedServer, @unchecked Sendable {
 
     /// Changes the table, and notes who has the lock then.
     func changing<Value>(_ body: (inout LockTable) -> Value) -> Value {
-        let before = table.locks["job"]
+        let before = lock
         let value = body(&table)
-        let after = table.locks["job"]
+        lock = table.locks[Trial.election]
+        if let lock, lock.acquired != before?.acquired || lock.owner != before?.owner { firstVersion = lock.version }
+        let after = lock
         if let after, before?.owner != after.owner {
             let host = nodes[leader ?? timekeeper].host
             if after.isHeld {
@@ -143,6 +149,17 @@ final class RaftLockServer: SimulatedServer, @unchecked Sendable {
             }
         }
         return value
+    }
+
+    func isHeld(_ term: Term) -> Bool? {
+        guard let lock, lock.owner == term.identity, let token = term.token, Int64(clamping: token.value) >= firstVersion else {
+            return false
+        }
+        // One that is over is held until a Raft leader looks: at once, or after an election.
+        advance()
+        // A former Raft leader answers reads from its memory, which lacks the last renewals: a loss that its answer shows is an error on the safe side.
+        if nodes.contains(where: { $0.outdated != nil }) { return nil }
+        return lock.expires.map { $0 > time } ?? true ? true : nil
     }
 
     // MARK: The Raft leader

@@ -36,6 +36,10 @@ final class ReferenceServer: SimulatedServer, @unchecked Sendable {
         ReferenceCoordinator(server: self, process: process, identity: identity)
     }
 
+    func isHeld(_ term: Term) -> Bool? {
+        record.holder == term.identity && record.token == term.token?.value && host.boot < record.end
+    }
+
     func restarts(_ host: Host) { waiting = [] }
 
     var machine: Host { host }

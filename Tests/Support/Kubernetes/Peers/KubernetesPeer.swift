@@ -83,9 +83,9 @@ public final class KubernetesPeer: Sendable {
     }
 
     public var identity: String { kind.identity }
-    public var beliefs: [Belief] { state.withLock(\.beliefs) }
+    public var beliefs: [Belief] { state.withLock { $0.beliefs } }
     public var isLeader: Bool { state.withLock { $0.beliefs.last.map { $0.to == nil } ?? false } }
-    public var hasEnded: Bool { state.withLock(\.hasEnded) }
+    public var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
     // MARK: Control
 
