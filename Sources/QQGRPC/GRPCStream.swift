@@ -45,7 +45,7 @@ final class StreamEnd: Sendable {
 
     init(_ report: @escaping @Sendable (GRPCFailure) -> Void) { state = Mutex(State(report: report)) }
 
-    var isOver: Bool { state.withLock(\.isOver) }
+    var isOver: Bool { state.withLock { $0.isOver } }
 
     /// Notes the task that serves the stream, to be cancelled at the end.
     func serve(_ task: Task<Void, Never>) {

@@ -37,8 +37,8 @@ private struct EchoService: RegistrableRPCService {
 /// A stream that notes what it was given.
 private final class Listener: Sendable {
     private let state = Mutex<(texts: [String], ends: [GRPCFailure])>(([], []))
-    var texts: [String] { state.withLock(\.texts) }
-    var ends: [GRPCFailure] { state.withLock(\.ends) }
+    var texts: [String] { state.withLock { $0.texts } }
+    var ends: [GRPCFailure] { state.withLock { $0.ends } }
 
     func open(
         _ endpoint: GRPCEndpoint, limit: Int = 1000, within time: Duration = .seconds(90), _ metadata: Metadata = [:]

@@ -16,7 +16,7 @@ final class Outage: Sendable {
 
     /// Records that a read has failed and will be tried again.
     func begins(_ error: CoordinationError) throws {
-        if news.withLock(\.isCut) { return }
+        if news.withLock({ $0.isCut }) { return }
         try report(ConnectionEvent(.unreachable, "\(error); trying again"))
     }
 

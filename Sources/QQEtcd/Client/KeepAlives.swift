@@ -161,7 +161,7 @@ final class KeepAlives: Sendable {
     }
 
     func close() {
-        let generation = state.withLock(\.generation)
+        let generation = state.withLock { $0.generation }
         end(generation, EtcdFailure(.cancelled, "interrupted"), cut: true)
     }
 }

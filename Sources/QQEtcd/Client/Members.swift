@@ -34,7 +34,7 @@ final class Members: Sendable {
         deadlines = Deadlines(clock, on: { NetworkThread.executor })
     }
 
-    var preferred: Int { state.withLock(\.preferred) }
+    var preferred: Int { state.withLock { $0.preferred } }
     var canLogIn: Bool { options.login != nil }
     /// The token to send, and its number.
     var token: (text: String?, generation: Int) { state.withLock { ($0.login.token, $0.login.generation) } }

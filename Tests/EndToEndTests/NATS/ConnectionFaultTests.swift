@@ -217,11 +217,11 @@ final class Mute: Sendable {
     func disarm() { state.withLock { $0.action = nil } }
 
     func fire() {
-        guard let action = state.withLock(\.action) else { return }
+        guard let action = state.withLock({ $0.action }) else { return }
         action()
         state.withLock { $0.hasFired = true }
     }
 
     /// The tap sees bytes after they were passed on, so the other end might answer before the action is done.
-    func hasFired() async throws { try await waitUntil("the tap has fired") { state.withLock(\.hasFired) } }
+    func hasFired() async throws { try await waitUntil("the tap has fired") { state.withLock { $0.hasFired } } }
 }

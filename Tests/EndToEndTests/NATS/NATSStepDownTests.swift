@@ -145,7 +145,7 @@ struct NATSStepDownTests {
     func guarded(_ version: NATSVersion) async throws {
         try await onNATS(version, .v2) { nats in
             let holder = try nats.qq(
-                "acquire", "x", "--id", "me", "--ttl", "6s", "--kill-after", "400ms", "--", Sandbox.stamp, nats.box.path("stamps"),
+                "acquire", "x", "--id", "me", "--ttl", "60s", "--kill-after", "400ms", "--", Sandbox.stamp, nats.box.path("stamps"),
                 "--daemon", "--ignore-term")
             _ = try await nats.box.waitForTerms(1)
             let next = try nats.qq(

@@ -9,7 +9,7 @@ struct ModelTests {
     @Test("two sessions never hold one lease at the same time", arguments: 0..<6)
     func neverTwo(part: Int) async {
         var terms = 0
-        for seed in 0..<250 {
+        for seed in 0..<60 {
             // Let other tests use the few threads.
             await Task.yield()
             var world = World(seed: UInt64(part * 10_000 + seed))
@@ -20,7 +20,7 @@ struct ModelTests {
             terms += world.elections
         }
         // Despite all these failures, many elections succeed.
-        #expect(terms > 500)
+        #expect(terms > 120)
     }
 }
 

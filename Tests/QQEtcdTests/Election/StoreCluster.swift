@@ -18,7 +18,7 @@ final class StoreClock: LeaseClock {
 
     private let state = Mutex(State())
 
-    func now() -> BootInstant { state.withLock(\.now) }
+    func now() -> BootInstant { state.withLock { $0.now } }
 
     func pass(_ time: Duration) { state.withLock { $0.now = $0.now + time } }
 
