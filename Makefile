@@ -15,6 +15,8 @@ TERMS ?=
 SECONDS ?=
 SYSTEMS ?=
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+# Terms of each system of the simulator in the tests.
+TEST_TERMS ?= 200
 # Seconds of fuzzing for each target of Fuzz/Targets in the tests.
 TEST_FUZZ_SECONDS ?= 5
 BENCH_ROUNDS ?= 200
@@ -91,7 +93,7 @@ demo: build ## Two contenders and one lease, in a temporary folder
 # clock, comes after the others. Each group runs even if the one before has failed, so that one run shows all failures.
 TEST_GROUPS = test-units test-fuzz test-files test-simulation test-programs
 .PHONY: test-build $(TEST_GROUPS)
-$(TEST_GROUPS) test-sanitize: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
+$(TEST_GROUPS): export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 16
 
 test: test-build ## All tests, end to end included
 	@$(MAKE) --no-print-directory --keep-going --jobs=1 $(TEST_GROUPS)
@@ -110,9 +112,11 @@ test-fuzz:
 test-files:
 	$(SWIFT) test --skip-build --filter '^QQFileTests\.'
 
-# Worlds of virtual time, which need the processor all the time that they run.
+# Worlds of virtual time, which need the processor all the time that they run: known seeds, TEST_TERMS terms of each system, and a seed that is new in
+# each run. It is printed.
 test-simulation:
 	$(SWIFT) test --skip-build --filter '^SimulationTests\.'
+	@simulate="$$($(SWIFT) build --show-bin-path)/simulate" && "$$simulate" --seed 1 --terms $(TEST_TERMS) && "$$simulate" --seeds 1
 
 test-programs:
 	$(SWIFT) test --skip-build --filter '^EndToEndTests\.'
@@ -146,10 +150,12 @@ bench-nats: build deps-bench ## The same over NATS: reading compared with etcdct
 	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
 	@$(BUILD)/bench/harness-nats $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/bench/stamp $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
 
-bench-grpc: release-qq release-bench-grpc deps-bench ## The same over gRPC: a new process compared with etcdctl, one session compared with grpc-swift, 1,000 leases
+bench-grpc: release-qq release-bench-grpc deps-bench ## The same over gRPC: a new process compared with etcdctl, one session compared with grpc-swift, hand-over, 1,000 leases
 	@mkdir -p $(BUILD)/bench
 	$(SWIFTC) -O -swift-version 6 Benchmarks/GRPC/*.swift $(HARNESS) -o $(BUILD)/bench/harness-grpc
-	@$(BUILD)/bench/harness-grpc $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/release/bench-grpc $(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
+	$(CC) -O2 Benchmarks/stamp.c -o $(BUILD)/bench/stamp
+	@$(BUILD)/bench/harness-grpc $(CURDIR)/$(BINARY) $(CURDIR)/$(BUILD)/release/bench-grpc $(CURDIR)/$(BUILD)/bench/stamp \
+		$(CURDIR)/$(BUILD)/tools $(BENCH_ROUNDS)
 
 bench-kubernetes: release-qq release-lease-api deps-bench ## The same on Kubernetes: reading compared with kubectl, hand-over, failover, 1,000 leases over BENCH_SECONDS (60)
 	@mkdir -p $(BUILD)/bench
@@ -179,6 +185,8 @@ fuzz: deps ## Search with libFuzzer for inputs that break a parser, a rule or a 
 	@Scripts/fuzz $(FUZZ_SECONDS)
 
 test-sanitize: export QQ_UNIT_TESTS_ONLY = 1
+# Everything takes ten times as long there, so fewer tests at a time keep the processor busy, and each meets its time limits.
+test-sanitize: export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 6
 test-sanitize: export TSAN_OPTIONS = suppressions=$(CURDIR)/Tests/thread-sanitizer.suppressions
 # The address sanitizer's search for leaks finds only leaks of Foundation and XCTest.
 test-sanitize: export ASAN_OPTIONS = detect_leaks=0

@@ -281,3 +281,11 @@ if Context.environment["QQ_FUZZ"] != nil {
     package.targets.append(
         .testTarget(name: "FuzzTests", dependencies: fuzzed, path: "Fuzz", exclude: ["Seeds", "LibFuzzer"], swiftSettings: strict))
 }
+
+// For CI, where the tests run a hundred thousand terms of the simulator: debug builds whose modules are optimized, for one release build of all packages takes
+// longer than all tests. Only in a package that no other one depends on are such flags allowed.
+if Context.environment["QQ_OPTIMIZED"] != nil {
+    for target in package.targets where target.type != .test && target.swiftSettings != nil {
+        target.swiftSettings?.append(.unsafeFlags(["-O", "-whole-module-optimization", "-num-threads", "2"]))
+    }
+}
