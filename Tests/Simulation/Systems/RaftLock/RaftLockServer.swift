@@ -155,6 +155,8 @@ final class RaftLockServer: SimulatedServer, @unchecked Sendable {
         guard let lock, lock.owner == term.identity, let token = term.token, Int64(clamping: token.value) >= firstVersion else {
             return false
         }
+        // The late renewal of an earlier process with the same identity looks like that of another holder: docs/raftlock.md, "Limits".
+        if term.identity != term.process.name { return nil }
         // One that is over is held until a Raft leader looks: at once, or after an election.
         advance()
         // A former Raft leader answers reads from its memory, which lacks the last renewals: a loss that its answer shows is an error on the safe side.
