@@ -12,15 +12,15 @@ public import Logging
 ///
 /// | level | events |
 /// |---|---|
-/// | critical | work runs on after the end of its lease: another process can lead beside it |
-/// | error | leadership was lost: the lease expired, was taken over or removed |
-/// | warning | the servers do not answer; a lease could not be released; work is told to stop; another process asks this one to step down |
-/// | notice | elected; released; the servers answer again; leadership was given up on request |
-/// | info | waiting for another leader; another process leads |
+/// | critical | work runs on after the end of its lease: another process might lead |
+/// | error | the lease expired, was taken over or removed, and the work is cancelled for it |
+/// | warning | the servers do not answer; a lease could not be released; events were missed |
+/// | notice | elected; released; the servers answer again; a process asks this one to step down; work is cancelled on request |
+/// | info | waiting; another process leads |
 /// | debug | a campaign begins; retries; connections |
 /// | trace | renewals |
 ///
-/// Errors have the server URL without its credentials, so no line has a secret.
+/// Errors have the server URL without its credentials, so no line of this observer has a secret, unless an error of the work has one.
 public struct LogObserver: ElectionObserver {
     private let logger: Logger
     private let terms = Terms()

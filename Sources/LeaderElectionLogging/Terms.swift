@@ -10,11 +10,11 @@ final class Terms: Sendable {
         leases.withLock { leases in
             switch event {
             case .elected(let lease): leases[election] = lease
-            case .campaigning:
-                leases[election] = nil
-            case .released:
+            case .released, .releaseFailed:
                 defer { leases[election] = nil }
                 return leases[election]
+            // Work can overrun its lease after the loss, and that line needs the term most of all.
+            case .campaigning: leases[election] = nil
             default: break
             }
             return leases[election]

@@ -15,6 +15,8 @@ struct ElectionMetrics: Sendable {
     private let outageDuration: CoreMetrics.Timer
     /// When the present term began; nil between terms.
     private var elected: ContinuousClock.Instant?
+    /// Whether the overrun of the last term is counted already. It is reported twice.
+    private var hasOverrun = false
 
     /// All counters exist from the beginning: a rate over a counter that appears with its first event would miss that event.
     init(_ election: String, _ factory: any MetricsFactory) {
@@ -43,6 +45,7 @@ struct ElectionMetrics: Sendable {
             terms.increment()
             leading.record(1)
             elected = now
+            hasOverrun = false
         case .lost(let loss):
             count(loss)
             endTerm(at: now)
@@ -50,8 +53,8 @@ struct ElectionMetrics: Sendable {
         case .retrying: retries.increment()
         case .outage: outages.increment()
         case .outageOver(let duration): outageDuration.recordNanoseconds(Int64(duration / .nanoseconds(1)))
-        case .overran: overruns.increment()
-        default: break
+        case .overran: noteOverrun()
+        case .campaigning, .waiting, .renewed, .leaderChanged, .stepDownAsked, .cancelled, .connection, .missed: break
         }
     }
 
@@ -60,9 +63,14 @@ struct ElectionMetrics: Sendable {
         case .expired: expired.increment()
         case .takenOver: takenOver.increment()
         case .removed: removed.increment()
-        // Given up on request.
-        case .steppedDown, .stopped: break
+        // Given up on request, which no alert should fire for.
+        case .steppedDown, .stopped, .released: break
         }
+    }
+
+    private mutating func noteOverrun() {
+        if !hasOverrun { overruns.increment() }
+        hasOverrun = true
     }
 
     private mutating func endTerm(at now: ContinuousClock.Instant) {
