@@ -19,8 +19,6 @@ struct Fence: ~Copyable {
         return fence
     }
 
-    private init(descriptor: CInt) { self.descriptor = descriptor }
-
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     /// Remembers a token.
