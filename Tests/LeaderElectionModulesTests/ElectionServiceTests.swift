@@ -7,7 +7,7 @@ import Synchronization
 import Testing
 
 @Suite("An election in a service group", .timeLimit(.minutes(10))) struct ElectionServiceTests {
-    private func group(_ services: any Service...) -> ServiceGroup {
+    private func makeGroup(_ services: any Service...) -> ServiceGroup {
         ServiceGroup(configuration: .init(services: services.map { .init(service: $0) }, logger: RecordedLog().logger))
     }
 
@@ -15,7 +15,7 @@ import Testing
         let contest = Contest()
         let election = try contest.election()
         let ledAtTheEnd = Mutex<String?>(nil)
-        let group = group(
+        let group = makeGroup(
             ElectionService(election) { _ in
                 do { try await Task.sleep(for: .seconds(600)) } catch {
                     let leader = contest.servers.leader(of: "web")?.identity
@@ -37,7 +37,7 @@ import Testing
     @Test("graceful shutdown ends a service that waits for another leader") func shutdownWhileWaiting() async throws {
         let contest = Contest()
         let (one, two) = (try contest.election("one"), try contest.election("two"))
-        let group = group(ElectionService(two))
+        let group = makeGroup(ElectionService(two))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await one.run() }
             try await waitUntil("the election of the other one") { one.isLeader }
@@ -54,7 +54,7 @@ import Testing
 
     @Test("a shutdown that comes before the service has begun ends it") func shutdownAtTheBeginning() async throws {
         let contest = Contest()
-        let group = group(ElectionService(try contest.election()))
+        let group = makeGroup(ElectionService(try contest.election()))
         await group.triggerGracefulShutdown()
         try await group.run()
         #expect(contest.servers.leader(of: "web") == nil)
@@ -63,7 +63,7 @@ import Testing
     @Test("an error of the work releases the lease and ends the group with it") func error() async throws {
         let contest = Contest()
         let election = try contest.election()
-        let group = group(ElectionService(election) { _ in throw WorkFailed() })
+        let group = makeGroup(ElectionService(election) { _ in throw WorkFailed() })
         await withTaskGroup(of: Void.self) { tasks in
             tasks.addTask {
                 let failure = await #expect(throws: WorkFailed.self) { try await group.run() }
@@ -77,7 +77,7 @@ import Testing
     @Test("an election without work leads until the shutdown") func withoutWork() async throws {
         let contest = Contest()
         let election = try contest.election()
-        let group = group(ElectionService(election))
+        let group = makeGroup(ElectionService(election))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             try await waitUntil("the election") { election.isLeader }
