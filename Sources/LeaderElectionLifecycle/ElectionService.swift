@@ -39,10 +39,9 @@ public struct ElectionService: Service, CustomStringConvertible {
     /// - Throws: the error of the work; `ElectionError` if the election cannot go on; `CancellationError` if the task was cancelled.
     public func run() async throws {
         try await withGracefulShutdownHandler {
-            // A group that shuts down while it starts calls the handler first: there is nothing to stop yet.
-            if Task.isShuttingDownGracefully { return }
             if let work { try await election.run(work) } else { try await election.run() }
         } onGracefulShutdown: {
+            // Can come before `run`, which then returns immediately.
             election.stop()
         }
     }

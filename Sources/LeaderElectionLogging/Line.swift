@@ -24,6 +24,8 @@ struct Line {
             self.init(Self.level(of: reason), "work is cancelled", ["reason": .text(reason), "within": .text(time)])
         case .overran(let duration):
             self.init(.critical, "work has overrun the end of its lease: another process might lead", ["for": .text(duration)])
+        case .workFailed(let error):
+            self.init(.warning, "work failed after it was cancelled", ["work-error": .string("\(error)")])
         case .lost(let loss): self.init(Self.level(of: loss.reason), "leadership was lost", Self.loss(loss))
         case .released: self.init(.notice, "released")
         case .releaseFailed(let error): self.init(.warning, "the lease could not be released, and has to expire", ["error": .text(error)])

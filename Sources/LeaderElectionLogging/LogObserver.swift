@@ -14,7 +14,7 @@ public import Logging
 /// |---|---|
 /// | critical | work runs on after the end of its lease: another process might lead |
 /// | error | the lease expired, was taken over or removed, and the work is cancelled for it |
-/// | warning | the servers do not answer; a lease could not be released; events were missed |
+/// | warning | the servers do not answer; a lease could not be released; work failed after it was cancelled |
 /// | notice | elected; released; the servers answer again; a process asks this one to step down; work is cancelled on request |
 /// | info | waiting; another process leads |
 /// | debug | a campaign begins; retries; connections |

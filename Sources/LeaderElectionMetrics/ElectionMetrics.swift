@@ -54,7 +54,7 @@ struct ElectionMetrics: Sendable {
         case .outage: outages.increment()
         case .outageOver(let duration): outageDuration.recordNanoseconds(Int64(duration / .nanoseconds(1)))
         case .overran: noteOverrun()
-        case .campaigning, .waiting, .renewed, .leaderChanged, .stepDownAsked, .cancelled, .connection, .missed: break
+        case .campaigning, .waiting, .renewed, .leaderChanged, .stepDownAsked, .cancelled, .workFailed, .connection, .missed: break
         }
     }
 
