@@ -33,9 +33,8 @@ import ServiceLifecycle
         let election = try Election(arguments.election, at: arguments.server, options: options)
 
         let service = ElectionService(election) { lease in
-            try await work(on: queue, lease, step: arguments.step, endsWhenEmpty: arguments.endsWhenEmpty)
-            // Returns only if the queue is empty and no more is waited for.
-            election.stop()
+            let isDone = try await work(on: queue, lease, step: arguments.step, endsWhenEmpty: arguments.endsWhenEmpty)
+            if isDone { election.stop() }
         }
         let group = ServiceGroup(
             configuration: .init(
@@ -44,17 +43,18 @@ import ServiceLifecycle
         try await group.run()
     }
 
-    /// Works until the task is cancelled, or the queue is empty.
-    static func work(on queue: Queue, _ lease: Lease, step: Duration, endsWhenEmpty: Bool) async throws {
+    /// Works until the task is cancelled, another worker has begun, or the queue is empty and that is to be the end.
+    /// - Returns: whether it is the end.
+    static func work(on queue: Queue, _ lease: Lease, step: Duration, endsWhenEmpty: Bool) async throws -> Bool {
         guard let token = lease.token else { throw NoToken() }
         try queue.log("leads", token, "stop-time=\(milliseconds(lease.stopTime))")
-        // Says when the order to stop has come, for those who want to know whether it came in time.
-        try await withTaskCancellationHandler {
+        // The handler shows when the order to stop has come, for those who want to know whether it came in time.
+        return try await withTaskCancellationHandler {
             defer { try? queue.log("ended", token, "left=\(milliseconds(lease.remaining))") }
             do {
-                while !Task.isCancelled {
+                while true {
                     guard let item = try queue.next() else {
-                        if endsWhenEmpty { return }
+                        if endsWhenEmpty { return true }
                         try await Task.sleep(for: .milliseconds(100))
                         continue
                     }
@@ -64,12 +64,13 @@ import ServiceLifecycle
                     try lease.checkStillHeld()
                     try await queue.finish(item, token)
                 }
-            } catch let error as Refused {
-                // Another worker has begun. This one goes back to waiting, for `run` ends only with an error that says more than that.
-                try queue.log("refused", token, "by=\(error.last)")
             } catch is LeadershipLost {
                 try queue.log("lost", token, "left=\(milliseconds(lease.remaining))")
+            } catch let error as Refused {
+                try queue.log("refused", token, "by=\(error.last)")
             }
+            // This worker goes back to waiting: an error would end `run`.
+            return false
         } onCancel: {
             try? queue.log("cancelled", token, "left=\(milliseconds(lease.remaining))")
         }
