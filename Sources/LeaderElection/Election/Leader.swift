@@ -7,7 +7,7 @@ public struct Leader: Sendable, Hashable {
     /// The term's fencing token; nil if the system has none.
     public let token: FencingToken?
     /// Whether this process leads; nil if that cannot be told, for another process might use the same identity.
-    public let isUs: Bool?
+    public internal(set) var isUs: Bool?
     /// The time until the lease ends unless it is renewed, at that moment; nil if unknown.
     public let remaining: Duration?
     /// The note that the leader has left with the lease; nil if there is none, or if it is unknown.

@@ -25,6 +25,8 @@ public enum ElectionEvent: Sendable {
     /// Work runs although it was cancelled, the time to stop is over and the lease has ended, this long ago: another process might lead. Told when this is
     /// noticed, and once more when the work has returned.
     case overran(Duration)
+    /// The work of `run` threw this error after it had been cancelled. `run` goes on.
+    case workFailed(any Error)
     /// The lease was lost.
     case lost(LeadershipLost)
     /// The lease was released.
