@@ -25,7 +25,7 @@ BENCH_SECONDS ?= 60
 BUILD := .build
 BINARY := $(BUILD)/release/qq
 STATIC := $(CURDIR)/$(BUILD)/static-libraries
-SANITIZED := ^QQ[A-Za-z]*Tests\.
+SANITIZED := ^(QQ|LeaderElection)[A-Za-z]*Tests\.
 SCRIPTS := .ci/run $(wildcard Scripts/* Benchmarks/*.sh)
 
 # FILE:DESTINATION for everything that is installed apart from the binary; destinations are below PREFIX. A new page, unit, document or example is only

@@ -38,6 +38,9 @@ let package = Package(
     products: [
         .executable(name: "qq", targets: ["qq"]),
         .library(name: "LeaderElection", targets: ["LeaderElection"]),
+        .library(name: "LeaderElectionLifecycle", targets: ["LeaderElectionLifecycle"]),
+        .library(name: "LeaderElectionLogging", targets: ["LeaderElectionLogging"]),
+        .library(name: "LeaderElectionMetrics", targets: ["LeaderElectionMetrics"]),
     ],
     traits: traits,
     dependencies: [
@@ -50,6 +53,10 @@ let package = Package(
         .package(url: "https://github.com/grpc/grpc-swift-protobuf.git", from: "2.4.1"),
         .package(url: "https://github.com/apple/swift-protobuf.git", from: "1.39.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin.git", from: "1.5.0"),
     ],
     targets: [
         .executableTarget(name: "qq", dependencies: ["QQCLI"], swiftSettings: strict),
@@ -67,6 +74,16 @@ let package = Package(
                 + systems("QQKubernetes", for: ["Kubernetes"])
                 + systems("QQConsul", for: ["Consul"])
                 + systems("QQNetwork", for: networked),
+            swiftSettings: strict),
+        .target(
+            name: "LeaderElectionLifecycle",
+            dependencies: ["LeaderElection", .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")],
+            swiftSettings: strict),
+        .target(
+            name: "LeaderElectionLogging", dependencies: ["LeaderElection", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .target(
+            name: "LeaderElectionMetrics", dependencies: ["LeaderElection", .product(name: "CoreMetrics", package: "swift-metrics")],
             swiftSettings: strict),
         .target(name: "QQREPL", dependencies: ["QQLoop", "QQCore", "CLineEditor"], swiftSettings: strict),
         .target(
@@ -204,6 +221,18 @@ let package = Package(
             dependencies: ["QQCLI", "LeaderElection", "QQNATS", "QQEtcd", "QQConsul", "QQCore", "Support", "Traits"],
             swiftSettings: strict),
         .testTarget(
+            name: "LeaderElectionTests",
+            dependencies: ["LeaderElection", "QQFile", "QQNATS", "QQEtcd", "QQConsul", "QQNetwork", "QQCore", "Support"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LeaderElectionModulesTests",
+            dependencies: [
+                "LeaderElection", "LeaderElectionLifecycle", "LeaderElectionLogging", "LeaderElectionMetrics", "Support",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
             name: "SupportTests",
             dependencies: [
                 "Support", "Traits", "QQCore", "QQGRPC", "QQQuorumQuest", "QQRaftLock", "QQEtcd",
@@ -214,7 +243,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Support", "QQCLI", "QQKubernetes", "QQVIP", "qq", "stamp", yams("Yams")],
+            dependencies: ["Support", "QQCLI", "QQKubernetes", "QQVIP", "qq", "stamp", "example-worker", yams("Yams")],
             exclude: ["Recordings"], swiftSettings: strict),
         .target(name: "Traits", dependencies: ["Support"], path: "Tests/Traits", swiftSettings: strict),
         .target(
@@ -228,6 +257,14 @@ let package = Package(
             swiftSettings: strict),
         .target(name: "CSupport", path: "Tests/CSupport"),
         .executableTarget(name: "stamp", path: "Tests/StampTool"),
+        // A service with the library, for the tests. Examples/queue-worker is a package of its own, whose names must differ from those here.
+        .executableTarget(
+            name: "example-worker",
+            dependencies: [
+                "LeaderElection", "LeaderElectionLifecycle", "LeaderElectionLogging",
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Examples/queue-worker/Sources/queue-worker", swiftSettings: strict),
         // An API server for leases, to try qq by hand.
         .executableTarget(name: "lease-api", dependencies: ["Support", "QQCore"], path: "Tests/LeaseAPITool", swiftSettings: strict),
         .executableTarget(name: "torture", dependencies: ["Support", "QQCore"], path: "Tests/TortureTool", swiftSettings: strict),
@@ -273,7 +310,8 @@ if Context.environment["QQ_FUZZ"] != nil {
 } else if Context.environment["QQ_UNIT_TESTS_ONLY"] != nil {
     // For `make test-sanitize`: the programs and their tests take as long to build as everything else.
     let programs: Set = [
-        "qq", "EndToEndTests", "stamp", "lease-api", "torture", "simulate", "qq-in-memory", "InMemorySystemTests", "bench-grpc",
+        "qq", "EndToEndTests", "stamp", "example-worker", "lease-api", "torture", "simulate", "qq-in-memory", "InMemorySystemTests",
+        "bench-grpc",
     ]
     package.products.removeAll { $0.name == "qq" }
     package.targets.removeAll { programs.contains($0.name) }
