@@ -15,6 +15,7 @@ struct Line {
             self.init(.notice, "elected", ["remaining": .text(lease.remaining), "stop-time": .text(lease.stopTime)])
         case .renewed(_, let remaining): self.init(.trace, "renewed", ["remaining": .text(remaining)])
         case .leaderChanged(nil): self.init(.info, "no process leads")
+        case .leaderChanged(let leader?) where leader.isUs == true: self.init(.debug, "this process leads", Self.leader(leader))
         case .leaderChanged(let leader?): self.init(.info, "another leader", Self.leader(leader))
         case .retrying(let error, let pause): self.init(.debug, "a request is retried", ["error": .text(error), "after": .text(pause)])
         case .outage(let error): self.init(.warning, "the servers do not answer", ["error": .text(error)])

@@ -16,9 +16,9 @@ public import Logging
 /// | error | the lease expired, was taken over or removed, and the work is cancelled for it |
 /// | warning | the servers do not answer; a lease could not be released; work failed after it was cancelled |
 /// | notice | elected; released; the servers answer again; a process asks this one to step down; work is cancelled on request |
-/// | info | waiting; another process leads |
-/// | debug | a campaign begins; retries; connections |
-/// | trace | renewals |
+/// | info | waiting for another leader; another process leads |
+/// | debug | a campaign begins; this process is known as the leader; retries; connections |
+/// | trace | renewals; still waiting for the same leader |
 ///
 /// Errors have the server URL without its credentials, so no line of this observer has a secret, unless an error of the work has one.
 public struct LogObserver: ElectionObserver {
@@ -33,10 +33,11 @@ public struct LogObserver: ElectionObserver {
         let line = Line(event)
         var metadata = line.metadata
         metadata["election"] = .string(election)
-        if let term = terms.term(of: election, after: event) {
+        let (term, isRepeated) = terms.take(event, of: election)
+        if let term {
             metadata["identity"] = .string(term.identity)
             if let token = term.token { metadata["token"] = .stringConvertible(token.value) }
         }
-        logger.log(level: line.level, line.message, metadata: metadata)
+        logger.log(level: isRepeated ? .trace : line.level, line.message, metadata: metadata)
     }
 }

@@ -11,7 +11,8 @@ import Testing
     @Test("the level of a line tells how bad its event is") func levels() {
         let events: [(ElectionEvent, Logger.Level)] = [
             (.campaigning, .debug), (.waiting(Leader(identity: "two")), .info), (.leaderChanged(nil), .info),
-            (.leaderChanged(Leader(identity: "two")), .info), (.retrying(Self.away, after: .milliseconds(200)), .debug),
+            (.leaderChanged(Leader(identity: "two")), .info), (.leaderChanged(Leader(identity: "one", isUs: true)), .debug),
+            (.retrying(Self.away, after: .milliseconds(200)), .debug),
             (.outage(Self.away), .warning), (.outageOver(after: .seconds(3)), .notice), (.stepDownAsked(by: "two"), .notice),
             (.cancelled(.expired(nil), within: .seconds(5)), .error), (.cancelled(.stopped, within: .seconds(5)), .notice),
             (.overran(.seconds(1)), .critical), (.lost(LeadershipLost(name: "web", reason: .expired(nil))), .error),
@@ -37,6 +38,18 @@ import Testing
         let log = RecordedLog()
         LogObserver(log.logger).observe(.waiting(Leader(identity: "two", token: FencingToken(7))), of: "web")
         #expect(log.lines.first?.metadata == ["election": "web", "leader": "two", "leader-token": "7"])
+    }
+
+    @Test("a waiter's line is repeated only for another leader or term") func repeated() {
+        let log = RecordedLog()
+        let observer = LogObserver(log.logger)
+        for (identity, token) in [("two", 7), ("two", 7), ("two", 8), ("three", 8), ("three", 8)] as [(String, UInt64)] {
+            observer.observe(.waiting(Leader(identity: identity, token: FencingToken(token))), of: "web")
+        }
+        observer.observe(.waiting(Leader(identity: "three", token: FencingToken(8))), of: "db")
+        observer.observe(.campaigning, of: "web")
+        observer.observe(.waiting(Leader(identity: "three", token: FencingToken(8))), of: "web")
+        #expect(log.lines.map(\.level) == [.info, .trace, .info, .info, .trace, .info, .debug, .info])
     }
 
     @Test("every line of a term has its identity and token, and lines between terms have none") func term() async throws {

@@ -17,11 +17,13 @@ public final class InMemoryElections: Sendable {
         store = MemoryStore(clock: clock)
     }
 
-    /// Cuts the servers off: requests fail until ``reconnect()``, and leases run out.
-    public func disconnect() { store.setReachable(false) }
+    /// Cuts the servers off: requests fail until ``reconnect(_:)``, and leases run out.
+    /// - Parameter identity: the only process that is cut off; nil for all.
+    public func disconnect(_ identity: String? = nil) { store.setReachable(false, for: identity) }
 
     /// Makes the servers answer again.
-    public func reconnect() { store.setReachable(true) }
+    /// - Parameter identity: a process that was cut off alone; nil for all.
+    public func reconnect(_ identity: String? = nil) { store.setReachable(true, for: identity) }
 
     /// Loses the answers to the next `count` requests that change something. The requests are carried out, but their callers cannot know that.
     public func loseAnswers(_ count: Int) { store.loseAnswers(count) }
@@ -41,12 +43,13 @@ public final class InMemoryElections: Sendable {
     /// What an election needs of this system.
     func connected(_ options: ElectionOptions) throws(ElectionError) -> Connected {
         let owner = store.makeOwner()
+        let identity = options.identity ?? "memory-\(owner)"
         let coordinator: MemoryCoordinator
-        do throws(ServerURL.Invalid) { coordinator = try MemoryCoordinator(store: store, owner: owner) } catch {
+        do throws(ServerURL.Invalid) { coordinator = try MemoryCoordinator(store: store, owner: owner, identity: identity) } catch {
             throw ElectionError(.configuration, "cannot name the elections in memory", because: error.reason, hint: error.hint)
         }
         return Connected(
-            coordinator: coordinator, identity: options.identity ?? "memory-\(owner)",
+            coordinator: coordinator, identity: identity,
             ttl: options.ttl ?? .seconds(15),
             // Without jitter, every run is the same.
             retry: QQCore.RetryPolicy(jitter: 0))

@@ -4,6 +4,7 @@ internal import QQCore
 struct MemoryCoordinator: Coordinator {
     let store: MemoryStore
     let owner: Int
+    let identity: String
 
     static let system = ServerURL.System(name: "memory", schemes: [.init("memory")], authority: .none, path: .folder)
     let server: ServerURL
@@ -13,9 +14,10 @@ struct MemoryCoordinator: Coordinator {
         .cancelWait: "a waiter in memory leaves with its task", .backoffAdvice: "memory gives no advice", .members: "memory has no members",
     ])
 
-    init(store: MemoryStore, owner: Int) throws(ServerURL.Invalid) {
+    init(store: MemoryStore, owner: Int, identity: String) throws(ServerURL.Invalid) {
         self.store = store
         self.owner = owner
+        self.identity = identity
         server = try ServerURL.folder("/", of: Self.system)
     }
 
@@ -27,7 +29,7 @@ struct MemoryCoordinator: Coordinator {
     }
 
     func acquire(_ request: AcquireRequest) async throws(CoordinationError) -> AcquireAnswer {
-        let record = try store.request("cannot acquire \(request.name)") { store.grant(request.name, to: owner, request) }
+        let record = try store.request("cannot acquire \(request.name)", identity) { store.grant(request.name, to: owner, request) }
         guard let record else { return .refused(store.state(of: request.name, for: owner)) }
         return .granted(
             Grant(
@@ -37,17 +39,17 @@ struct MemoryCoordinator: Coordinator {
 
     func renew(_ grant: Grant) async throws(CoordinationError) -> RenewAnswer {
         let deadline = store.clock.now() + grant.ttl
-        let isOurs = try store.request("cannot renew \(grant.name)") { store.change(grant) { $0.deadline = deadline } }
+        let isOurs = try store.request("cannot renew \(grant.name)", identity) { store.change(grant) { $0.deadline = deadline } }
         return isOurs ? .renewed(grant.extended(to: deadline)) : .lost(store.state(of: grant.name, for: owner))
     }
 
     func release(_ grant: Grant) async throws(CoordinationError) -> ReleaseAnswer {
-        let isOurs = try store.request("cannot release \(grant.name)") { store.change(grant) { $0.holder = nil } }
+        let isOurs = try store.request("cannot release \(grant.name)", identity) { store.change(grant) { $0.holder = nil } }
         return isOurs ? .released : .notHeld(store.state(of: grant.name, for: owner))
     }
 
     func read(_ name: String) async throws(CoordinationError) -> QQCore.ElectionState {
-        try store.reach("cannot read \(name)")
+        try store.reach("cannot read \(name)", identity)
         return store.state(of: name, for: owner)
     }
 
@@ -57,7 +59,7 @@ struct MemoryCoordinator: Coordinator {
         store.enqueue(owner, for: request.name)
         let failure: CoordinationError? = await store.withBell { bell in
             while !Task.isCancelled {
-                do throws(CoordinationError) { try store.reach("cannot wait for \(request.name)") } catch { return error }
+                do throws(CoordinationError) { try store.reach("cannot wait for \(request.name)", identity) } catch { return error }
                 guard store.clock.now() < deadline, let end = store.turn(of: owner, for: request.name) else { return nil }
                 await bell.wait(until: min(end, deadline), store.clock)
             }
@@ -77,7 +79,7 @@ struct MemoryCoordinator: Coordinator {
                 await store.withBell { bell in
                     var shown: [String: QQCore.ElectionState] = [:]
                     while !Task.isCancelled {
-                        do throws(CoordinationError) { try store.reach("cannot watch elections") } catch {
+                        do throws(CoordinationError) { try store.reach("cannot watch elections", identity) } catch {
                             return continuation.finish(throwing: error)
                         }
                         for name in names {
@@ -94,9 +96,9 @@ struct MemoryCoordinator: Coordinator {
         }
     }
 
-    func askToStepDown(_ state: QQCore.ElectionState, by identity: String, byForce: Bool) async throws(CoordinationError) -> StepDownAnswer
+    func askToStepDown(_ state: QQCore.ElectionState, by asker: String, byForce: Bool) async throws(CoordinationError) -> StepDownAnswer
     {
-        try store.request("cannot step \(state.name) down") { store.askToStepDown(state.name, by: identity) }
+        try store.request("cannot step \(state.name) down", identity) { store.askToStepDown(state.name, by: asker) }
         return .asked
     }
 

@@ -20,7 +20,10 @@ final class MemoryStore: Sendable {
     private struct State {
         var records: [String: Record] = [:]
         var isReachable = true
+        /// The identities that are cut off alone.
+        var cutOff: Set<String> = []
         var answersToLose = 0
+        var disconnectsAfter = false
         var owners = 0
         var bells: [Int: Bell] = [:]
         var nextBell = 0
@@ -40,32 +43,46 @@ final class MemoryStore: Sendable {
 
     // MARK: Faults
 
-    func setReachable(_ isReachable: Bool) {
-        state.withLock { $0.isReachable = isReachable }
+    /// - Parameter identity: nil for all.
+    func setReachable(_ isReachable: Bool, for identity: String?) {
+        state.withLock { state in
+            guard let identity else {
+                state.isReachable = isReachable
+                if isReachable { state.cutOff = [] }
+                return
+            }
+            if isReachable { state.cutOff.remove(identity) } else { state.cutOff.insert(identity) }
+        }
         ring()
     }
 
-    func loseAnswers(_ count: Int) { state.withLock { $0.answersToLose = max(count, 0) } }
+    /// - Parameter thenDisconnect: whether the servers are cut off together with the last of these answers.
+    func loseAnswers(_ count: Int, thenDisconnect: Bool = false) {
+        state.withLock { state in
+            state.answersToLose = max(count, 0)
+            state.disconnectsAfter = thenDisconnect
+        }
+    }
 
     /// - Throws: `.unavailable` while the servers are cut off.
-    func reach(_ what: String) throws(CoordinationError) { if !state.withLock({ $0.isReachable }) { throw Self.unreachable(what) } }
+    func reach(_ what: String, _ identity: String) throws(CoordinationError) {
+        if state.withLock({ $0.isReachable && !$0.cutOff.contains(identity) }) { return }
+        throw CoordinationError(.unavailable, what, because: "the servers are cut off", at: "memory")
+    }
 
     /// Sends a request that changes something.
     /// - Throws: `.unavailable` while the servers are cut off, or an uncertain error if the answer is lost.
-    func request<Answer>(_ what: String, _ body: () -> Answer) throws(CoordinationError) -> Answer {
-        try reach(what)
+    func request<Answer>(_ what: String, _ identity: String, _ body: () -> Answer) throws(CoordinationError) -> Answer {
+        try reach(what, identity)
         let answer = body()
         let isLost = state.withLock { state in
             guard state.answersToLose > 0 else { return false }
             state.answersToLose -= 1
+            if state.answersToLose == 0, state.disconnectsAfter { state.isReachable = false }
             return true
         }
         if isLost { throw CoordinationError(.unavailable, what, because: "the answer was lost", at: "memory", isUncertain: true) }
         return answer
-    }
-
-    private static func unreachable(_ what: String) -> CoordinationError {
-        CoordinationError(.unavailable, what, because: "the servers are cut off", at: "memory")
     }
 
     // MARK: Records

@@ -3,7 +3,7 @@ import LeaderElection
 
 /// The answer of `GET /leader`.
 struct LeaderAnswer: ResponseEncodable {
-    /// The replica that leads; null if none does.
+    /// The replica that leads; left out if none does.
     var leader: String?
     /// Whether it is the replica that answers.
     var us: Bool

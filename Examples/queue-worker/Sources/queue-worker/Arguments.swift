@@ -1,3 +1,5 @@
+import Foundation
+
 /// The command line, and the environment for what it does not say.
 struct Arguments {
     static let usage = """
@@ -43,8 +45,9 @@ struct Arguments {
             }
         }
         guard let folder else { throw UsageError(reason: "no folder is given") }
-        self.folder = folder
-        self.server = server ?? "file://\(folder)/leases"
+        // A URL needs a path from the root.
+        self.folder = URL(fileURLWithPath: folder).path
+        self.server = server ?? "file://\(self.folder)/leases"
     }
 
     private static func number(_ text: String, for option: String, in range: ClosedRange<Int>) throws(UsageError) -> Int {
