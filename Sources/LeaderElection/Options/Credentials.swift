@@ -3,17 +3,17 @@ extension ElectionOptions {
     public enum Credentials: Sendable, Hashable {
         /// No login, or the one of the environment.
         case none
-        /// A user name and a password: NATS, etcd, Quorum Quest, RaftLock.
+        /// A user name and a password: NATS, etcd, and on Consul a proxy in front of the agents.
         case user(String, password: String)
-        /// A token: NATS, Consul, Kubernetes.
+        /// A token: NATS, Consul.
         case token(String)
-        /// The path of a file with a token, read again for each login: Consul, Kubernetes.
+        /// The path of a file with a token, read again after the cluster has denied a request: Consul.
         case tokenFile(String)
         /// The path of a NATS credentials file (`.creds`).
         case credentialsFile(String)
         /// The path of a file with the seed of an NKey: NATS.
         case nkeyFile(String)
-        /// The path of a file with `USER:PASSWORD` in its first line: etcd.
+        /// The path of a file with `USER:PASSWORD` in its only line: etcd.
         case loginFile(String)
     }
 }

@@ -28,7 +28,7 @@ public struct ElectionOptions: Sendable {
     /// Whether logins and paths that are not given here are taken from the variables that the command line reads: `QQ_NATS_CREDS`, `CONSUL_HTTP_TOKEN`,
     /// `KUBECONFIG` and their like.
     public var readsEnvironment: Bool
-    /// The largest answer that is accepted, in bytes; nil for the system's default. Systems on gRPC only.
+    /// The largest message that is sent or accepted, in bytes, at most 256 MiB; nil for 4 MiB. Quorum Quest and RaftLock only.
     public var maximumMessage: Int?
     /// Told of each event, in order, before any reader of `Election.events`.
     public var observers: [any ElectionObserver]

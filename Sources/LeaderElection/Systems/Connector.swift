@@ -31,8 +31,12 @@ package enum Connector {
         guard let system = SystemConnector.all.first(where: { $0.url == url.system }) else {
             throw ElectionError(.unsupported, "cannot use \(url.system.name)", because: "this build does not have it", at: url.description)
         }
+        if let bytes = options.maximumMessage, !(1...(256 << 20)).contains(bytes) {
+            throw ElectionError(.usage, "messages cannot be limited to \(bytes) bytes", hint: "choose 1 to \(256 << 20)")
+        }
         let reads = options.readsEnvironment
-        let variable: @Sendable (String) -> String? = { name in reads ? environment(name) : nil }
+        let needed = url.hosts.first?.name == "in-cluster" ? podVariables : []
+        let variable: @Sendable (String) -> String? = { name in reads || needed.contains(name) ? environment(name) : nil }
         let ttl = options.ttl ?? system.ttl
         // The timing is checked with the rest of the options, before anything is asked for.
         let stopTime = options.stopTime ?? min(ttl / 3, Timing.longestDefaultStop)
@@ -56,6 +60,9 @@ package enum Connector {
             throw ElectionError(.usage, "cannot use the server URL", because: error.reason, hint: error.hint)
         }
     }
+
+    /// Where the API server of a pod's own cluster is. `k8s://in-cluster` has chosen it, and nothing else tells.
+    private static let podVariables = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"]
 
     /// A variable of this process; nil if it is empty or not set.
     private static func environment(_ name: String) -> String? {

@@ -44,6 +44,10 @@ import Testing
         #expect(error?.kind == .usage && error.map { "\($0) \($0.hint ?? "")" }?.contains("s3cret") == false)
     }
 
+    @Test("a limit on messages that makes no sense is refused", arguments: [0, -1, .max]) func messages(limit: Int) {
+        #expect(problem("file:///leases", ElectionOptions(maximumMessage: limit))?.kind == .usage)
+    }
+
     @Test("no hint is about a command line") func hints() {
         let error = ElectionError(forPrograms: CoordinationError(.configuration, "x", because: "y", hint: "or use --login-file FILE"))
         #expect(error.hint == nil)
