@@ -159,7 +159,7 @@ import Testing
                                 let (length, stop) = (atWork.draw(upTo: 60), atWork.draw(upTo: lease.stopTime.inSeconds))
                                 let isCancelled = (try? await trial.clock.sleep(for: .seconds(length))) == nil
                                 if isCancelled { await trial.sleepOn(for: .seconds(stop)) }
-                                atWork.withLock { $0.now -= 1 }
+                                atWork.end()
                             }
                         }
                         #expect(error == nil)

@@ -35,7 +35,7 @@ public final class ManualClock: Sendable {
 
     /// Lets `duration` pass. Returns when all that happens in that time has been done, except what runs on other executors, such as the main actor.
     public func advance(by duration: Duration) async {
-        let end = now() + max(duration, .zero)
+        let end = now() + Self.whole(duration)
         while true {
             await executor.idle()
             let next: Sleeper? = state.withLock { state in
@@ -53,7 +53,7 @@ public final class ManualClock: Sendable {
     }
 
     /// Lets `duration` pass as it passes for a process that is stopped: no sleeping task is woken. The next ``advance(by:)`` wakes those whose time has come.
-    public func jump(by duration: Duration) { state.withLock { $0.now = $0.now + max(duration, .zero) } }
+    public func jump(by duration: Duration) { state.withLock { $0.now = $0.now + Self.whole(duration) } }
 
     /// Returns when everything has been done that can be done without time passing.
     public func settle() async { await executor.idle() }
@@ -66,7 +66,12 @@ public final class ManualClock: Sendable {
 
     /// Sleeps on this clock.
     /// - Throws: `CancellationError` when the task is cancelled.
-    public func sleep(for duration: Duration) async throws { try await sleep(until: now() + duration) }
+    public func sleep(for duration: Duration) async throws { try await sleep(until: now() + Self.whole(duration)) }
+
+    /// In whole nanoseconds, rounded: 19.9 and 0.1 seconds are 20 together, which they are not as `Double`.
+    private static func whole(_ duration: Duration) -> Duration {
+        .nanoseconds(saturating: max(duration.attoseconds + 500_000_000, 0) / 1_000_000_000)
+    }
 }
 
 extension ManualClock {

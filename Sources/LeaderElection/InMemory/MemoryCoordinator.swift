@@ -96,8 +96,7 @@ struct MemoryCoordinator: Coordinator {
         }
     }
 
-    func askToStepDown(_ state: QQCore.ElectionState, by asker: String, byForce: Bool) async throws(CoordinationError) -> StepDownAnswer
-    {
+    func askToStepDown(_ state: QQCore.ElectionState, by asker: String, byForce: Bool) async throws(CoordinationError) -> StepDownAnswer {
         try store.request("cannot step \(state.name) down", identity) { store.askToStepDown(state.name, by: asker) }
         return .asked
     }
