@@ -25,7 +25,7 @@ BENCH_SECONDS ?= 60
 BUILD := .build
 BINARY := $(BUILD)/release/qq
 STATIC := $(CURDIR)/$(BUILD)/static-libraries
-SANITIZED := ^QQ[A-Za-z]*Tests\.
+SANITIZED := ^(QQ|LeaderElection)[A-Za-z]*Tests\.
 SCRIPTS := .ci/run $(wildcard Scripts/* Benchmarks/*.sh)
 
 # FILE:DESTINATION for everything that is installed apart from the binary; destinations are below PREFIX. A new page, unit, document or example is only
@@ -60,7 +60,7 @@ STATIC_CXX = -Xlinker -L$(STATIC) -Xswiftc -Xclang-linker -Xswiftc -static-libgc
 # Sources that the harnesses share.
 HARNESS = $(addprefix Benchmarks/Harness/,Process.swift Table.swift Servers.swift Tool.swift Lockers.swift HTTP.swift)
 
-.PHONY: build demo test torture simulate lint format bench bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench deps-deb deps-image image deb clean help static-libraries generated
+.PHONY: build demo examples test torture simulate lint format bench bench-nats bench-grpc bench-kubernetes bench-etcd bench-consul bench-session fuzz test-sanitize docs transcripts proto install uninstall deps deps-test deps-proto deps-bench deps-deb deps-image image deb clean help static-libraries generated
 .DEFAULT_GOAL := build
 
 build: release-qq ## The release binary (default)
@@ -86,6 +86,16 @@ static-libraries: deps
 
 demo: build ## Two contenders and one lease, in a temporary folder
 	@Scripts/demo "$(CURDIR)/$(BINARY)"
+
+# Packages of their own. QQ_OPTIMIZED is for a package that no other one depends on.
+examples: deps ## Build the services of Examples, and run them briefly on lease files
+	@mkdir -p $(BUILD)/examples/programs
+	@set -e; for example in leader-web queue-worker; do \
+		echo "$(SWIFT) build --package-path Examples/$$example"; \
+		env -u QQ_OPTIMIZED $(SWIFT) build --package-path Examples/$$example --scratch-path "$(CURDIR)/$(BUILD)/examples/$$example" --product $$example; \
+		ln -sf "$(CURDIR)/$(BUILD)/examples/$$example/debug/$$example" $(BUILD)/examples/programs/$$example; \
+	done
+	@Scripts/examples $(BUILD)/examples/programs
 
 # The number of parallel tests is limited, because swift-testing starts all of them together, and a test that waits for an answer then waits
 # for a thousand others first. QQFileTests runs alone: taking a lease file over ends the process that has the lock of the previous term, and
@@ -203,7 +213,7 @@ test-sanitize: deps-test ## Unit tests under the thread and the address sanitize
 	$(SWIFT) test --sanitize=address --scratch-path $(BUILD)/asan --skip-build --filter '^QQFileTests\.'
 
 lint: deps-test generated ## Formatting, shell scripts, manual pages, links of the documents, generated files
-	$(SWIFT) format lint --strict -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)
+	$(SWIFT) format lint --strict -r Sources Tests Package.swift $(wildcard Benchmarks Examples Fuzz)
 	@for script in $(SCRIPTS); do bash -n $$script || exit; done
 	@if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "no shellcheck here: scripts only parsed"; fi
 	mandoc -T lint man/*.[0-9]
@@ -218,7 +228,7 @@ generated:
 		|| { echo "man/ or completions/ differ from the declarations: run make docs"; exit 1; }
 
 format: ## Format the Swift sources
-	$(SWIFT) format -i -r Sources Tests Package.swift $(wildcard Benchmarks Fuzz)
+	$(SWIFT) format -i -r Sources Tests Package.swift $(wildcard Benchmarks Examples Fuzz)
 
 docs: ## Regenerate man/ and completions/ from the declarations
 	$(SWIFT) build --product qq

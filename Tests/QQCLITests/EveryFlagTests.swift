@@ -97,6 +97,6 @@ import Testing
 
     @Test("the default TTLs in help are those of the systems") func defaultTTLs() {
         #expect(Flags.ttl.erased.defaultText == "15s, NATS 10s")
-        #expect(Defaults.ttl == .seconds(15) && SystemDescription.nats.ttl == .seconds(10))
+        #expect(Defaults.ttl == .seconds(15) && SystemDescription.nats.connector.ttl == .seconds(10))
     }
 }

@@ -1,6 +1,8 @@
 import QQCore
 import Testing
 
+import struct LeaderElection.BackoffRange
+
 @testable import QQCLI
 
 @Suite("Flag values") struct FlagValues {

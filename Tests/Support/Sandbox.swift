@@ -35,6 +35,8 @@ public final class Sandbox: Sendable {
     /// The binary under test: the one that QQ_BINARY names, otherwise the one that was built with the tests.
     public static let binary = getenv("QQ_BINARY").map { String(cString: $0) } ?? builtProduct("qq")
     public static let stamp = builtProduct("stamp")
+    /// The program of Examples/queue-worker, as it was built with the tests.
+    public static let worker = builtProduct("example-worker")
 
     private static func builtProduct(_ name: String) -> String {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))

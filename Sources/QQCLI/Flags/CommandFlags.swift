@@ -1,5 +1,7 @@
 import QQCore
 
+import struct LeaderElection.BackoffRange
+
 /// Flags for the guarded command, hooks and retries.
 extension Flags {
     static let maxRun = Flag<Duration>(
@@ -84,7 +86,7 @@ extension Flags {
         help: "First and longest pause",
         more: """
             The pause before the first retry, and the longest pause. Between these two, each pause is longer than the previous one; see \
-            `--backoff-factor`. \(Systems.otherDefaults(\.backoff, Defaults.backoff) { $0.text })
+            `--backoff-factor`. \(Systems.otherDefaults(\.connector.backoff, Defaults.backoff) { $0.text })
             """,
         defaultText: Defaults.backoff.text, parse: BackoffRange.parse)
 
@@ -99,7 +101,7 @@ extension Flags {
         help: "How much pauses vary, 0 to 1",
         more: """
             The fraction of a pause, from 0 to 1, by which it varies at random, so that contenders do not all ask at the same moment. Renewals vary \
-            too, but only to come sooner. \(Systems.otherDefaults(\.jitter, Defaults.jitter) { "\($0)" })
+            too, but only to come sooner. \(Systems.otherDefaults(\.connector.jitter, Defaults.jitter) { "\($0)" })
             """,
         defaultText: "\(Defaults.jitter)", parse: Values.decimal(0...1))
 

@@ -1,6 +1,8 @@
+import struct LeaderElection.SystemConnector
+
 /// Values that apply unless a flag, the environment or a context sets another. Help quotes them.
 enum Defaults {
-    static let ttl: Duration = .seconds(15)
+    static let ttl = SystemConnector.usualTTL
     /// The shortest durations that flags accept. A shorter lease or pause would keep a processor or a server busy, and protect nothing.
     static let shortestTTL: Duration = .milliseconds(50)
     static let shortestRenewal: Duration = .milliseconds(10)
@@ -9,11 +11,11 @@ enum Defaults {
     static let hookTimeout: Duration = .seconds(30)
     static let requestTimeout: Duration = .seconds(5)
     static let retries = 3
-    static let backoff = BackoffRange(initial: .milliseconds(200), maximum: .seconds(5))
+    static let backoff = SystemConnector.usualBackoff
     static let backoffFactor = 2.0
-    static let jitter = 0.2
-    /// In MiB; the default of gRPC itself.
-    static let maximumMessage = 4
+    static let jitter = SystemConnector.usualJitter
+    /// In MiB.
+    static let maximumMessage = SystemConnector.usualMaximumMessage >> 20
     static let metricsEvery: Duration = .seconds(5)
     static let lastMetricsLimit: Duration = .seconds(2)
     static let conflictExitCode: Int32 = 1

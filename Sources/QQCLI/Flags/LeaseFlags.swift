@@ -43,7 +43,7 @@ extension Flags {
             How long the lease lasts without renewal, and therefore how long an election can be blocked after the holder's machine fails. A short TTL \
             fails over sooner but tolerates less disturbance. It counts from before each request was sent.
             """,
-        defaultText: Systems.defaultText(\.ttl, Defaults.ttl) { DurationText.format($0) },
+        defaultText: Systems.defaultText(\.connector.ttl, Defaults.ttl) { DurationText.format($0) },
         parse: Values.duration(atLeast: Defaults.shortestTTL))
 
     static let renewEvery = Flag<Duration>(

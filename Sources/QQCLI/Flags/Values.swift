@@ -2,6 +2,8 @@ import QQCore
 import QQListen
 import QQVIP
 
+import struct LeaderElection.BackoffRange
+
 /// Parsers for the values of flags. An error describes only the text; the parser puts the flag before it.
 enum Values {
     /// A duration, zero included.
@@ -126,10 +128,7 @@ enum WaitLimit: Sendable, Equatable {
 }
 
 /// The first and the longest pause between tries: `200ms..5s`.
-struct BackoffRange: Sendable, Equatable {
-    var initial: Duration
-    var maximum: Duration
-
+extension BackoffRange {
     /// The range as the user types it.
     var text: String { "\(DurationText.format(initial))..\(DurationText.format(maximum))" }
 

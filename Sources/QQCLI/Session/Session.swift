@@ -5,6 +5,8 @@ import QQLoop
 import QQREPL
 import Synchronization
 
+import class LeaderElection.LeaseFolders
+
 /// A session: a process that runs lines one after the other, and holds leases between them. A user types the lines, or a script contains them.
 final class Session: Sendable {
     struct State {

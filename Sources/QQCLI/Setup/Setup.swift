@@ -5,6 +5,8 @@ import QQLoop
 import QQNATS
 import QQVIP
 
+import class LeaderElection.LeaseFolders
+
 /// The surroundings of every command: its invocation, the coordinator of its server, and its output.
 struct Setup: Sendable {
     let invocation: Invocation
@@ -69,7 +71,7 @@ struct Setup: Sendable {
             throw CoordinationError(.unsupported, "cannot use \(choice.url.system.name)", because: "it is not known")
         }
         self.system = system
-        if let givenIdentity { identity = givenIdentity } else { identity = try system.identity() }
+        if let givenIdentity { identity = givenIdentity } else { identity = try system.connector.identity(filledVariable) }
         names = try Self.names(invocation, file)
         addresses = try Self.addresses(invocation, file)
         try system.check(invocation, at: choice.url)
@@ -131,7 +133,7 @@ struct Setup: Sendable {
     // MARK: Settings
 
     /// The TTL: of the flag, the cluster file, or the system's default.
-    var ttl: Duration { invocation[Flags.ttl] ?? file?.leaseTTL ?? system.ttl }
+    var ttl: Duration { invocation[Flags.ttl] ?? file?.leaseTTL ?? system.connector.ttl }
 
     /// The interval between renewals of a lease with this TTL; nil for the default fraction of it.
     func renewEvery(of ttl: Duration) -> Duration? {
@@ -141,11 +143,12 @@ struct Setup: Sendable {
     /// The retry policy that the flags describe.
     /// - Parameter endless: whether retries have no limit unless the flag sets one.
     func retryPolicy(endless: Bool = false) -> RetryPolicy {
-        let backoff = invocation[Flags.backoff] ?? system.backoff
+        let backoff = invocation[Flags.backoff] ?? system.connector.backoff
         return RetryPolicy(
             maximumRetries: invocation[Flags.retries] ?? (endless ? nil : Defaults.retries), initial: backoff.initial,
             maximum: backoff.maximum, multiplier: invocation[Flags.backoffFactor] ?? Defaults.backoffFactor,
-            jitter: invocation[Flags.jitter] ?? system.jitter, codes: system.retriedCodes(invocation))
+            jitter: invocation[Flags.jitter] ?? system.connector.jitter,
+            codes: system.retriedCodes(invocation) ?? system.connector.retriedCodes())
     }
 
     /// The hooks that the flags name.

@@ -1,11 +1,13 @@
-import QQConsul
 import QQCore
-import QQNetwork
+
+import struct LeaderElection.ConnectorInput
+import struct LeaderElection.ServerAccess
+import struct LeaderElection.SystemConnector
 
 extension SystemDescription {
     /// Consul, in elections that `consul lock` and programs with Consul's documented leader election can take part in.
     static let consul = SystemDescription(
-        url: .consul, displayName: "Consul", hasURLOptions: true,
+        connector: .consul,
         logins: { [Flags.tokenFile.erased] },
         columns: [
             StatusColumn(heading: "KIND") { $0.details["kind"]?.stringValue },
@@ -14,7 +16,6 @@ extension SystemDescription {
                 heading: "LOCK-DELAY", text: { lockDelay($0).map { DurationText.brief($0) } },
                 plain: { lockDelay($0).map { Rendering.seconds($0) } }),
         ],
-        capabilities: { ConsulCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`consul://`[*HOST*[`:`*PORT*][`,`*HOST*...]][`/`*PREFIX*], `consuls://`...",
@@ -27,18 +28,8 @@ extension SystemDescription {
                 endpointFields: endpointFields, manual: { ConsulManual.page })
         },
         makeCoordinator: { (input) throws(CoordinationError) in
-            ConsulCoordinator(
-                server: input.url, access: try ConsulAccess(input.invocation, input.url), settings: settings(input), clock: input.loop,
-                executor: input.loop)
+            try SystemConnector.consul.coordinator(ConnectorInput(input, for: .consul, .consul(input.invocation, input.choice)))
         })
-
-    private static func settings(_ input: CoordinatorInput) -> ConsulCoordinator.Settings {
-        let ttl = input.invocation[Flags.ttl] ?? consul.ttl
-        var settings = ConsulCoordinator.Settings(
-            requestTimeout: input.requestTimeout, killAfter: LeaseTiming.killAfter(input.invocation[Flags.killAfter], ttl: ttl))
-        settings.userAgent = "qq/\(version)"
-        return settings
-    }
 
     private static func lockDelay(_ state: ElectionState) -> Duration? {
         state.details["lock_delay"]?.doubleValue.map { .seconds(saturating: $0) }
@@ -126,16 +117,12 @@ extension SystemDescription {
     ]
 }
 
-extension ConsulAccess {
-    /// The agents, TLS and token from flags, server URL and environment.
-    init(
-        _ invocation: Invocation, _ url: ServerURL, variables: (String) -> String? = filledVariable
-    ) throws(CoordinationError) {
-        var options = Options()
-        options.tokenFile = invocation[Flags.tokenFile]
-        options.tls = TLSOptions(invocation)
-        options.requestsTLS = TLSOptions.isAsked(invocation)
-        self = try Self.resolve(url: url, options: options, variable: variables)
+extension ServerAccess {
+    /// How agents of Consul are reached.
+    static func consul(_ invocation: Invocation, _ choice: ServerChoice) -> ServerAccess {
+        var access = ServerAccess(invocation, choice)
+        access.add(Flags.tokenFile, of: invocation) { .tokenFile($0) }
+        return access
     }
 }
 

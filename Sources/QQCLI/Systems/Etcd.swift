@@ -1,17 +1,19 @@
 import QQCore
-import QQEtcd
+
+import struct LeaderElection.ConnectorInput
+import struct LeaderElection.ServerAccess
+import struct LeaderElection.SystemConnector
 
 extension SystemDescription {
     /// etcd, in locks and elections that `etcdctl lock` and `etcdctl elect` can take part in.
     static let etcd = SystemDescription(
-        url: .etcd, displayName: "etcd",
+        connector: .etcd,
         logins: { [Flags.loginFile.erased] },
         secretVariables: ["QQ_ETCD_USER", "QQ_ETCD_PASSWORD"],
         columns: [
             StatusColumn(heading: "KIND") { $0.details["kind"]?.stringValue },
             StatusColumn(heading: "LEASE") { $0.details["lease"] == .null ? "none" : $0.details["lease"]?.stringValue },
         ],
-        capabilities: { EtcdCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`etcd://`*HOST*[`:`*PORT*][`,`*HOST*...][`/`*PREFIX*], `etcds://`...",
@@ -23,9 +25,7 @@ extension SystemDescription {
                 endpointFields: endpointFields, manual: { EtcdManual.page })
         },
         makeCoordinator: { (input) throws(CoordinationError) in
-            EtcdCoordinator(
-                server: input.url, options: try EtcdOptions(input.invocation, input.choice), requestTimeout: input.requestTimeout,
-                clock: input.loop, executor: input.loop)
+            try SystemConnector.etcd.coordinator(ConnectorInput(input, for: .etcd, .etcd(input.invocation, input.choice)))
         })
 
     private static let environment: [(name: String, meaning: String)] = [
@@ -85,4 +85,24 @@ extension SystemDescription {
         .init("learner", .flag, optional: true, "etcd: whether the member does not vote yet."),
         .init("refused", .text, optional: true, "etcd: why the server did not answer some of our requests."),
     ]
+}
+
+extension ServerAccess {
+    /// How members of etcd are reached.
+    static func etcd(_ invocation: Invocation, _ choice: ServerChoice) -> ServerAccess {
+        var access = ServerAccess(invocation, choice)
+        access.add(Flags.loginFile, of: invocation) { .loginFile($0) }
+        return access
+    }
+}
+
+extension Flags {
+    static let loginFile = Flag<String>(
+        "login-file", value: "FILE", kind: .file, group: .access,
+        help: "etcd: the file with USER:PASSWORD",
+        more: """
+            etcd: log in with the user and the password in this file, which contains nothing but one line, *USER*`:`*PASSWORD*. Without it, \
+            `QQ_ETCD_USER` and `QQ_ETCD_PASSWORD` apply, which are hidden from everything that `qq` starts.
+            """,
+        parse: Values.text)
 }

@@ -1,6 +1,6 @@
 import QQCore
-import QQGRPC
-import QQNetwork
+
+import struct LeaderElection.ServerAccess
 
 // Flags and settings that the systems reached over gRPC share.
 extension Flags {
@@ -11,10 +11,11 @@ extension Flags {
         defaultText: "\(Defaults.maximumMessage)", parse: Values.number(1...256))
 }
 
-extension GRPCSettings {
-    /// Settings from the flags and the URL.
-    init(_ invocation: Invocation, _ url: ServerURL) {
-        self.init(tls: url.tls || TLSOptions.isAsked(invocation) ? TLSOptions(invocation) : nil)
-        maximumMessage = (invocation[Flags.maxMessage] ?? Defaults.maximumMessage) * 1024 * 1024
+extension ServerAccess {
+    /// How servers of Quorum Quest and RaftLock are reached.
+    static func grpc(_ invocation: Invocation, _ choice: ServerChoice) -> ServerAccess {
+        var access = ServerAccess(invocation, choice)
+        if let mebibytes = invocation[Flags.maxMessage] { access.maximumMessage = mebibytes << 20 }
+        return access
     }
 }

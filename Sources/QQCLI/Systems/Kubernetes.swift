@@ -1,40 +1,13 @@
 import QQCore
-import QQKubernetes
 
-extension ServerURL.System {
-    /// Lease objects of a Kubernetes cluster: `k8s://[CONTEXT][/NAMESPACE]`, `k8s://in-cluster/NAMESPACE`. The name of a context can have `@` and `:`.
-    static let kubernetes = ServerURL.System(
-        name: "kubernetes", schemes: [.init("k8s")], authority: .name("the context's name"),
-        path: .part(
-            .init(
-                "the namespace",
-                tooMany: .init(
-                    reason: "a Kubernetes URL has one namespace",
-                    hint: "write k8s://CONTEXT/NAMESPACE, and a slash in the context's name as %2F")
-            ) { name in
-                isNamespace(name)
-                    ? nil
-                    : .init(
-                        reason: "the namespace is not a Kubernetes name",
-                        hint: "use 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends")
-            }))
-
-    /// Whether a text can be the name of a namespace (RFC 1123, section 2.1, in lower case).
-    private static func isNamespace(_ name: String) -> Bool {
-        func isAlphanumeric(_ byte: UInt8) -> Bool {
-            UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte
-        }
-        guard let first = name.utf8.first, let last = name.utf8.last, name.utf8.count <= 63 else { return false }
-        return isAlphanumeric(first) && isAlphanumeric(last)
-            && name.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
-    }
-}
+import struct LeaderElection.ConnectorInput
+import struct LeaderElection.ServerAccess
+import struct LeaderElection.SystemConnector
 
 extension SystemDescription {
     /// Kubernetes, in elections that other programs can take part in, as client-go's do.
     static let kubernetes = SystemDescription(
-        url: .kubernetes, displayName: "Kubernetes",
-        identity: { () throws(CoordinationError) in try KubernetesAccess.identity(filledVariable) },
+        connector: .kubernetes,
         flags: { [Flags.kubeconfig.erased] },
         refusedFlags: { refusedTLSFlags },
         // No name of a lease has one of these.
@@ -52,7 +25,6 @@ extension SystemDescription {
             StatusColumn(
                 heading: "DURATION", text: { $0.ttl.map { DurationText.brief($0) } }, plain: { $0.ttl.map { Rendering.seconds($0) } }),
         ],
-        capabilities: { KubernetesCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`k8s://`[*CONTEXT*][`/`*NAMESPACE*], `k8s://in-cluster`[`/`*NAMESPACE*]",
@@ -65,18 +37,17 @@ extension SystemDescription {
                 endpointFields: endpointFields, manual: { KubernetesManual.page })
         },
         makeCoordinator: { (input) throws(CoordinationError) in
-            let access = try KubernetesAccess.resolve(
-                url: input.url, kubeconfig: input.invocation[Flags.kubeconfig], environment: KubernetesEnvironment(variable: filledVariable)
-            )
-            let messages = Messages(input.invocation)
-            let isSilent = input.invocation.command.id == .complete
-            if !isSilent { for note in access.notes { messages.note(note) } }
-            let surroundings = ClientSurroundings(
-                userAgent: "qq/\(version)", requestTimeout: input.requestTimeout, lendsTerminal: lendsTerminal(input.invocation),
+            var access = ServerAccess(input.choice)
+            access.kubeconfig = input.invocation[Flags.kubeconfig]
+            var settings = ConnectorInput(input, for: .kubernetes, access)
+            settings.lendsTerminal = lendsTerminal(input.invocation)
+            if input.invocation.command.id != .complete {
+                let messages = Messages(input.invocation)
+                settings.note = { messages.note($0) }
                 // A session's prompt is drawn on the loop's thread alone.
-                report: { [loop = input.loop] line in if !isSilent { Task(executorPreference: loop) { messages.note(line) } } })
-            return KubernetesCoordinator(
-                server: input.url, access: access, surroundings: surroundings, clock: input.loop, executor: input.loop)
+                settings.report = { [loop = input.loop] line in Task(executorPreference: loop) { messages.note(line) } }
+            }
+            return try SystemConnector.kubernetes.coordinator(settings)
         })
 
     /// Whether an exec plugin can ask the user: not while the command shows something on the terminal, or starts another one there.

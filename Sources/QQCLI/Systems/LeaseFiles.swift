@@ -2,13 +2,16 @@ import Glibc
 import QQCore
 import QQFile
 
+import struct LeaderElection.ConnectorInput
+import struct LeaderElection.ServerAccess
+import struct LeaderElection.SystemConnector
+
 extension SystemDescription {
     /// Lease files in a folder, which need no server: the embedded default.
     static let leaseFiles = SystemDescription(
-        url: .file, displayName: "lease files",
+        connector: .leaseFiles,
         embedded: { () throws(ServerURL.Invalid) in try ServerURL.file(path: try embeddedFolder()) },
         unreachableHint: "check that the folder is the right one, and that this user can use it: ls -ld DIR",
-        capabilities: { FileCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`file:///`*DIR*",
@@ -25,14 +28,14 @@ extension SystemDescription {
                     """
                 ], endpointFields: endpointFields)
         },
-        makeCoordinator: { input in
+        makeCoordinator: { (input) throws(CoordinationError) in
             let messages = Messages(input.invocation)
             // Holders and waiters learn of changes in other ways, too.
             let showsChanges = [.watch, .stepDown].contains(input.invocation.command.id)
-            return input.folders.coordinator(
-                input.url, isDefault: input.choice.origin == .embedded, clock: input.loop,
-                ownTTL: input.invocation[Flags.ttl] ?? Defaults.ttl, requestTimeout: input.requestTimeout
-            ) { text in if showsChanges { messages.note(text) } }
+            var settings = ConnectorInput(input, for: .leaseFiles, ServerAccess(input.choice))
+            settings.folders = input.folders
+            settings.note = { text in if showsChanges { messages.note(text) } }
+            return try SystemConnector.leaseFiles.coordinator(settings)
         })
 
     /// The folder of the embedded default: one for root, one for each user.

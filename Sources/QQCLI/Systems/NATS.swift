@@ -1,19 +1,20 @@
 import QQCore
 import QQNATS
 
+import struct LeaderElection.ConnectorInput
+import struct LeaderElection.ServerAccess
+import struct LeaderElection.SystemConnector
+
 extension SystemDescription {
     /// NATS, in clusters that can include nodes of the Go clustering library.
     static let nats = SystemDescription(
-        url: .nats, displayName: "NATS", hasURLOptions: true,
-        // Nodes have names. Go nodes join only a bucket with their own TTL, which is 10 s by default.
-        identity: { Identity.hostName() }, ttl: .seconds(10),
+        connector: .nats,
         logins: { [Flags.creds.erased, Flags.nkey.erased] }, flags: { [Flags.tlsFirst.erased] },
         secretVariables: ["QQ_NATS_USER", "QQ_NATS_PASSWORD", "QQ_NATS_TOKEN"],
         columns: [
             StatusColumn(heading: "EPOCH") { $0.epoch.map { String($0) } },
             StatusColumn(heading: "REVISION") { $0.revision.map { String($0) } },
         ],
-        capabilities: { NATSCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`nats://`*HOST*[`:`*PORT*][`,`*HOST*...], `tls://`...",
@@ -27,9 +28,8 @@ extension SystemDescription {
                 manual: { NATSManual.page })
         },
         makeCoordinator: { (input) throws(CoordinationError) in
-            NATSCoordinator(
-                server: input.url, settings: try NATSSettings(input.invocation, input.choice, file: input.file),
-                explicitTTL: input.invocation[Flags.ttl], clock: input.loop, requestTimeout: input.requestTimeout)
+            let access = ServerAccess.nats(input.invocation, input.choice, file: input.file)
+            return try SystemConnector.nats.coordinator(ConnectorInput(input, for: .nats, access))
         })
 
     private static let environment: [(name: String, meaning: String)] = [
@@ -61,6 +61,18 @@ extension SystemDescription {
             "meta_leader", .text, null: true, optional: true,
             "NATS: the leader of JetStream's own cluster; reported only to the system account."),
     ]
+}
+
+extension ServerAccess {
+    /// How servers of NATS are reached.
+    static func nats(_ invocation: Invocation, _ choice: ServerChoice, file: ClusterFile?) -> ServerAccess {
+        var access = ServerAccess(invocation, choice)
+        access.tls.handshakeFirst = invocation[Flags.tlsFirst]
+        access.add(Flags.creds, of: invocation) { .credentialsFile($0) }
+        access.add(Flags.nkey, of: invocation) { .nkeyFile($0) }
+        access.clusterFile = file
+        return access
+    }
 }
 
 extension Flags {

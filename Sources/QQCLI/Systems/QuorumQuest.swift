@@ -1,14 +1,13 @@
 import QQCore
-import QQGRPC
-import QQQuorumQuest
+
+import struct LeaderElection.ConnectorInput
+import struct LeaderElection.SystemConnector
 
 extension SystemDescription {
     /// Quorum Quest, over gRPC.
     static let quorumQuest = SystemDescription(
-        url: .quorumQuest, displayName: "Quorum Quest",
-        identity: { Identity.uuid() },
+        connector: .quorumQuest,
         flags: { [Flags.maxMessage.erased] },
-        capabilities: { QuorumQuestCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`qq://`*HOST*[`:`*PORT*], `qqs://`...",
@@ -22,13 +21,11 @@ extension SystemDescription {
                 ],
                 manual: { QuorumQuestManual.page })
         },
-        makeCoordinator: { input in
+        makeCoordinator: { (input) throws(CoordinationError) in
             let server = input.url
-            return QuorumQuestCoordinator(
-                server: server, settings: GRPCSettings(input.invocation, server), clock: input.loop, requestTimeout: input.requestTimeout
-            ) { name in
-                // A grant that cannot be read does not prove that this user leads.
-                (try? GrantStore().load(name: name, server: server)) ?? nil
-            }
+            var settings = ConnectorInput(input, for: .quorumQuest, .grpc(input.invocation, input.choice))
+            // A grant that cannot be read does not prove that this user leads.
+            settings.savedGrant = { name in (try? GrantStore().load(name: name, server: server)) ?? nil }
+            return try SystemConnector.quorumQuest.coordinator(settings)
         })
 }

@@ -1,15 +1,15 @@
 import QQCore
-import QQGRPC
 import QQRaftLock
 
+import struct LeaderElection.ConnectorInput
+import struct LeaderElection.SystemConnector
+
 extension SystemDescription {
-    /// RaftLock, over gRPC. Backoff and jitter are those of its Go client.
+    /// RaftLock, over gRPC.
     static let raftLock = SystemDescription(
-        url: .raftLock, displayName: "RaftLock",
-        backoff: BackoffRange(initial: .milliseconds(100), maximum: .seconds(5)), jitter: 0.1,
-        retriedCodes: { $0[Flags.retryOn] ?? LockErrorCode.usuallyRetried },
+        connector: .raftLock,
+        retriedCodes: { $0[Flags.retryOn] },
         flags: { [Flags.retryOn.erased, Flags.followRedirects.erased, Flags.maxMessage.erased] },
-        capabilities: { RaftLockCoordinator.capabilities },
         documentation: {
             SystemDocumentation(
                 urls: "`raftlock://`*HOST*[`:`*PORT*][`,`*HOST*...], `raftlocks://`...",
@@ -17,11 +17,12 @@ extension SystemDescription {
                 protocol: "gRPC, raftlock.RaftLock", testedAgainst: ["RaftLock 1.0.0"], endpointFields: endpointFields,
                 manual: { RaftLockManual.page })
         },
-        makeCoordinator: { input in
-            RaftLockCoordinator(
-                server: input.url, settings: GRPCSettings(input.invocation, input.url), clock: input.loop, executor: input.loop,
-                requestTimeout: input.requestTimeout, priority: Int32(clamping: input.invocation[Flags.priority] ?? 0),
-                followsRedirects: input.invocation[Flags.followRedirects], redirected: input.redirected())
+        makeCoordinator: { (input) throws(CoordinationError) in
+            var settings = ConnectorInput(input, for: .raftLock, .grpc(input.invocation, input.choice))
+            settings.access.followsRedirects = input.invocation[Flags.followRedirects]
+            settings.priority = Int32(clamping: input.invocation[Flags.priority] ?? 0)
+            settings.redirected = input.redirected()
+            return try SystemConnector.raftLock.coordinator(settings)
         })
 
     private static let endpointFields: [Schema.Field] = [

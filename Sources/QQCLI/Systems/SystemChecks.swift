@@ -1,10 +1,12 @@
 import QQCore
 
+import struct LeaderElection.SystemConnector
+
 extension SystemDescription {
     /// Checks that this version can use the system, and that the system takes each flag that was given.
     /// - Throws: `.unsupported` for a system that is known by its URL only, or cannot do what a flag asks for; `.usage` for another system's flag.
     func check(_ invocation: Invocation, at server: ServerURL) throws(CoordinationError) {
-        guard let capabilities, isSpoken else { throw notSpoken(at: server) }
+        guard let capabilities = connector.capabilities, isSpoken else { throw notSpoken(at: server) }
         if invocation.values.isEmpty { return }
         if invocation.isGiven(Flags.priority) { try capabilities().require(.priority, for: "use --priority", at: server) }
         if invocation.isGiven(Flags.note) { try capabilities().require(.note, for: "use --note", at: server) }
@@ -33,19 +35,8 @@ extension SystemDescription {
     /// - Throws: `.unsupported` for a system that is known by its URL only.
     func coordinator(_ input: CoordinatorInput) throws(CoordinationError) -> any Coordinator {
         guard let makeCoordinator else { throw notSpoken(at: input.url) }
-        if !hasURLOptions { try refuseOptions(of: input.url) }
+        try connector.refuseUnknownOptions(of: input.url) { $0.quoted }
         return try makeCoordinator(input)
-    }
-
-    /// Checks the URL of a system whose URLs have no options.
-    /// - Throws: `.configuration` for an option, which would otherwise be ignored in silence.
-    private func refuseOptions(of server: ServerURL) throws(CoordinationError) {
-        guard let item = server.query.first else { return }
-        throw CoordinationError(
-            .configuration, "cannot use the server URL",
-            because: "\(item.name.quoted) is not an option of \(url.isOverNetwork ? displayName : url.name) URLs",
-            at: server.description,
-            hint: "leave it out: they have none" + (url.isOverNetwork ? "" : "; in the name of a folder write ? as %3F"))
     }
 
     private func notReached(_ flag: AnyFlag, at server: ServerURL) -> CoordinationError {

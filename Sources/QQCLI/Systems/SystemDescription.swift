@@ -2,26 +2,17 @@ import QQCore
 import QQLoop
 import QQNATS
 
-/// A coordination system for the command line: everything, apart from the coordinator itself, that differs from system to system.
+import class LeaderElection.LeaseFolders
+import struct LeaderElection.SystemConnector
+
+/// A coordination system for the command line: its connector, and everything of flags, texts and output that differs from system to system.
 ///
 /// Each system has one value, in a file of its own; ``Systems`` lists them. Code that depends on the system asks this value.
 struct SystemDescription: Sendable {
-    /// The name in JSON, the schemes and ports, and the form of the URLs.
-    let url: ServerURL.System
-    /// The name in messages and help, in the middle of a sentence: `NATS`, `lease files`.
-    let displayName: String
+    /// The URLs, the defaults, the abilities of the coordinator, and how it is made.
+    let connector: SystemConnector
 
-    // MARK: Defaults
-
-    /// Whether the system's URLs have options (`?NAME=VALUE`), which the coordinator checks.
-    var hasURLOptions = false
-    /// The identity to use if none is given.
-    var identity: @Sendable () throws(CoordinationError) -> String = { Identity.generated() }
-    var ttl: Duration = Defaults.ttl
-    var backoff: BackoffRange = Defaults.backoff
-    /// The fraction of each pause by which it varies.
-    var jitter: Double = Defaults.jitter
-    /// The codes of the failures to retry; nil for every transient failure.
+    /// The codes of the failures to retry that flags name; nil for those of the connector.
     var retriedCodes: @Sendable (Invocation) -> Set<String>? = { _ in nil }
     /// The server URL that applies if none is given; nil for all systems except one.
     var embedded: (@Sendable () throws(ServerURL.Invalid) -> ServerURL)?
@@ -49,16 +40,18 @@ struct SystemDescription: Sendable {
 
     // MARK: The rest
 
-    /// The abilities of the coordinator; nil for a system of which only the URL is known.
-    var capabilities: (@Sendable () -> Capabilities)?
-
     /// Evaluated on demand: most commands do not print it. Nil for a system of which only the URL is known.
     var documentation: (@Sendable () -> SystemDocumentation)?
-    /// Makes the coordinator, without sending a request. Nil for a system of which only the URL is known.
+    /// Makes the coordinator from the command line, without sending a request. Nil for a system of which only the URL is known.
     var makeCoordinator: (@Sendable (CoordinatorInput) throws(CoordinationError) -> any Coordinator)?
 }
 
 extension SystemDescription {
+    /// The name in JSON, the schemes and ports, and the form of the URLs.
+    var url: ServerURL.System { connector.url }
+    /// The name in messages and help, in the middle of a sentence: `NATS`, `lease files`.
+    var displayName: String { connector.displayName }
+
     /// The flags of the system that not every system takes.
     var ownFlags: [AnyFlag] { logins() + flags() }
 
@@ -66,7 +59,7 @@ extension SystemDescription {
     var isSpoken: Bool { makeCoordinator != nil }
 
     /// Whether this version has the capability on the system.
-    func has(_ capability: Capability) -> Bool { capabilities?().has(capability) ?? false }
+    func has(_ capability: Capability) -> Bool { connector.capabilities?().has(capability) ?? false }
 }
 
 /// A flag that a system refuses.

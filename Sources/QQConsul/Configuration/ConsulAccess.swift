@@ -11,10 +11,14 @@ public struct ConsulAccess: Sendable {
         case file(String)
     }
 
-    /// What the user gave on the command line or in a context.
+    /// What was given apart from the server URL and the variables.
     public struct Options: Sendable {
         /// A file with the token.
         public var tokenFile: String?
+        /// The token itself, if there is no file.
+        public var token: Secret?
+        /// `user:password` of HTTP's basic authentication, unless the server URL has one.
+        public var basicLogin: Secret?
         /// TLS options; what they leave open is taken from the variables.
         public var tls = TLSOptions()
         /// Whether an option asks for TLS, even if the URL does not.
@@ -58,7 +62,7 @@ public struct ConsulAccess: Sendable {
         }
         let wantsTLS: Bool = url.tls || options.requestsTLS ? true : try flag("CONSUL_HTTP_SSL", variable, refuse) ?? false
         let agents = try servers(url, wantsTLS: wantsTLS, variable, refuse)
-        var login = variable("CONSUL_HTTP_AUTH").map { Secret($0) }
+        var login = options.basicLogin ?? variable("CONSUL_HTTP_AUTH").map { Secret($0) }
         if let user = url.user { login = Secret(user + ":" + (url.password ?? "")) }
         return ConsulAccess(
             agents: agents, tls: try tls(options.tls, variable, refuse), token: try token(options, variable, refuse),
@@ -158,15 +162,17 @@ public struct ConsulAccess: Sendable {
     private static func token(
         _ options: Options, _ variable: (String) -> String?, _ refuse: Refuse
     ) throws(CoordinationError) -> Token {
-        if let file = options.tokenFile { return .file(file) }
-        // The file comes first, as in Consul's own client (api.go, "precedence of ACL token").
-        if let file = variable("CONSUL_HTTP_TOKEN_FILE") { return .file(file) }
-        if let token = variable("CONSUL_HTTP_TOKEN") {
-            guard let secret = Secret(token).trimmed, secret.fitsInHeader else {
-                throw refuse("CONSUL_HTTP_TOKEN is not a token: it is blank, or has control characters", nil)
+        func checked(_ token: Secret, _ source: String) throws(CoordinationError) -> Token {
+            guard let secret = token.trimmed, secret.fitsInHeader else {
+                throw refuse("\(source) is not a token: it is blank, or has control characters", nil)
             }
             return .secret(secret)
         }
+        if let file = options.tokenFile { return .file(file) }
+        if let token = options.token { return try checked(token, "the token that was given") }
+        // The file comes first, as in Consul's own client (api.go, "precedence of ACL token").
+        if let file = variable("CONSUL_HTTP_TOKEN_FILE") { return .file(file) }
+        if let token = variable("CONSUL_HTTP_TOKEN") { return try checked(Secret(token), "CONSUL_HTTP_TOKEN") }
         return .none
     }
 }

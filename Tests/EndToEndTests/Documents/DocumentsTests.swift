@@ -27,8 +27,9 @@ import Testing
                 #expect(!block.lines.isEmpty, "\(block.place)")
             } else {
                 let isFirst = page.path == "README.md" && block.text.hasPrefix("make demo")
+                // Tests/LeaderElectionTests/SnippetTests.swift has those in Swift.
                 #expect(
-                    isFirst || ["sh", "cron", "ini", "yaml", "haproxy"].contains(block.language ?? "none"),
+                    isFirst || ["sh", "cron", "ini", "yaml", "haproxy", "swift"].contains(block.language ?? "none"),
                     "\(block.place): \(block.language ?? "none")")
             }
         }

@@ -2,6 +2,9 @@
     import Glibc
     import QQCore
 
+    import struct LeaderElection.BackoffRange
+    import struct LeaderElection.SystemConnector
+
     @testable import QQCLI
 
     extension ServerURL.System {
@@ -11,12 +14,12 @@
 
     extension SystemDescription {
         static let memory = SystemDescription(
-            url: .memory, displayName: "in-memory elections",
-            identity: { "memory-\(getpid())" }, ttl: .seconds(7), backoff: BackoffRange(initial: .milliseconds(10), maximum: .seconds(1)),
+            connector: SystemConnector(
+                url: .memory, displayName: "in-memory elections", identity: { _ in "memory-\(getpid())" }, ttl: .seconds(7),
+                backoff: BackoffRange(initial: .milliseconds(10), maximum: .seconds(1)), capabilities: { MemoryCoordinator.capabilities }),
             flags: { [Flags.shelf.erased] }, secretVariables: ["QQ_MEMORY_KEY"],
             columns: [StatusColumn(heading: "TERM") { $0.termID }],
             unreachableHint: "give it back its memory",
-            capabilities: { MemoryCoordinator.capabilities },
             documentation: {
                 SystemDocumentation(
                     urls: "`memory://`[`/`*PREFIX*]",

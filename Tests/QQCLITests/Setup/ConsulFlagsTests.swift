@@ -1,6 +1,8 @@
 import QQCore
 import Testing
 
+import struct LeaderElection.ServerAccess
+
 @testable import QQCLI
 @testable import QQConsul
 
@@ -8,7 +10,7 @@ import Testing
     private func access(_ line: String, _ variables: [String: String] = [:]) throws -> ConsulAccess {
         let parsed = try invocation(line)
         let choice = try ServerChoice.resolve(flag: parsed[Flags.server], file: nil) { variables[$0] }
-        return try ConsulAccess(parsed, choice.url) { variables[$0] }
+        return try ConsulAccess(.consul(parsed, choice)) { variables[$0] }
     }
 
     private func problem(_ line: String, _ variables: [String: String] = [:]) -> CoordinationError? {

@@ -3,13 +3,15 @@ import QQCore
 import QQEtcd
 import Testing
 
+import struct LeaderElection.ServerAccess
+
 @testable import QQCLI
 
 @Suite("Access to etcd") struct EtcdAccessTests {
     private func options(_ line: String, _ variables: [String: String] = [:]) throws -> EtcdOptions {
         let parsed = try invocation(line)
         let choice = try ServerChoice.resolve(flag: parsed[Flags.server], file: nil) { variables[$0] }
-        return try EtcdOptions(parsed, choice) { variables[$0] }
+        return try EtcdOptions(.etcd(parsed, choice)) { variables[$0] }
     }
 
     private func problem(_ line: String, _ variables: [String: String] = [:]) -> CoordinationError? {

@@ -2,6 +2,8 @@ import QQCore
 import QQNATS
 import Testing
 
+import struct LeaderElection.ServerAccess
+
 @testable import QQCLI
 
 @Suite("Access to NATS") struct NATSAccess {
@@ -14,7 +16,7 @@ import Testing
     ) throws -> NATSSettings {
         let parsed = try invocation(line)
         let choice = try ServerChoice.resolve(flag: parsed[Flags.server], file: file) { variables[$0] }
-        return try NATSSettings(parsed, choice, file: file) { variables[$0] }
+        return try NATSSettings(.nats(parsed, choice, file: file)) { variables[$0] }
     }
 
     private func problem(_ line: String, _ variables: [String: String] = [:], file: ClusterFile? = nil) -> CoordinationError? {

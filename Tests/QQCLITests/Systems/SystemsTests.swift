@@ -1,6 +1,8 @@
 import QQCore
 import Testing
 
+import struct LeaderElection.SystemConnector
+
 @testable import QQCLI
 
 @Suite("Systems") struct SystemsTests {
@@ -84,7 +86,7 @@ import Testing
         let server = try ServerURL.parse("later://", as: [url])
         let line = try invocation("status x -s file:///x")
         do throws(CoordinationError) {
-            try SystemDescription(url: url, displayName: "Later").check(line, at: server)
+            try SystemDescription(connector: SystemConnector(url: url, displayName: "Later")).check(line, at: server)
             Issue.record("it is not refused")
         } catch {
             #expect(error.exitCode == 80 && error.what == "cannot use later")

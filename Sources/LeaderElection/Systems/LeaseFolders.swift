@@ -1,10 +1,9 @@
-import QQCore
-import QQFile
-import QQLoop
-import Synchronization
+package import QQCore
+package import QQFile
+internal import Synchronization
 
-/// The lease folders of a session. Each is opened and watched once, however many leases the session holds there: each write to a folder wakes every watch.
-final class LeaseFolders: Sendable {
+/// The lease folders of a process. Each is opened and watched once, however many leases the process holds there: each write to a folder wakes every watch.
+package final class LeaseFolders: Sendable {
     private struct Key: Hashable {
         let server: String
         let isDefault: Bool
@@ -14,7 +13,9 @@ final class LeaseFolders: Sendable {
 
     private let all = Mutex<[Key: FileCoordinator]>([:])
 
-    func coordinator(
+    package init() {}
+
+    package func coordinator(
         _ server: ServerURL, isDefault: Bool, clock: any LeaseClock, ownTTL: Duration, requestTimeout: Duration,
         warn: @escaping @Sendable (String) -> Void
     ) -> FileCoordinator {
