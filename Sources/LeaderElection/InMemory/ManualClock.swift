@@ -60,8 +60,11 @@ public final class ManualClock: Sendable {
 
     /// Runs `body` and its child tasks on the clock's executor. ``advance(by:)`` then waits for them as well, until they sleep on this clock or wait for the
     /// election.
-    public func run<Result>(_ body: () async throws -> Result) async rethrows -> Result {
-        try await withTaskExecutorPreference(executor) { try await body() }
+    /// - Parameter isolation: the actor that the caller, and therefore `body`, runs on.
+    public func run<Result>(
+        isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
+    ) async rethrows -> Result {
+        try await withTaskExecutorPreference(executor, isolation: isolation) { try await body() }
     }
 
     /// Sleeps on this clock.
