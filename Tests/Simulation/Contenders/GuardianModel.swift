@@ -50,6 +50,8 @@ final class GuardianModel {
     private(set) var isDead = false
     private var pauses = 0
     private var ownPauses = 0
+    /// World time at which it went on last after a stop of its own.
+    private(set) var resumedAt: Nanoseconds = -.never
     /// How often it was stopped, alone or with its machine.
     var pauseCount: Int { ownPauses + host.stopCount }
     private var phase = Phase.waiting
@@ -143,10 +145,12 @@ final class GuardianModel {
     func resume() {
         guard pauses > 0 else { return }
         pauses -= 1
+        resumedAt = world.now
         wake()
     }
 
     func resumeAll() {
+        if pauses > 0 { resumedAt = world.now }
         pauses = 0
         wake()
     }

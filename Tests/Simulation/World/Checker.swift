@@ -361,7 +361,8 @@ public final class Checker {
                 return world.fail(
                     .workWithoutLease, "\(group.term.process.name) has \(group.living) processes at work, and its lease has ended")
             }
-            if group.term.isDoubted, !isExcused(group), let end = group.host.doubtEnds, world.now > end + rules.recovery,
+            if group.term.isDoubted, !isExcused(group), noticesClock(group), let end = group.host.doubtEnds,
+                world.now > end + rules.recovery,
                 group.host.boot + group.host.lostTime.asDuration > group.term.deadline
             {
                 return world.fail(.workWithoutLease, "\(group.term.process.name) works on without a look after its machine was paused")
@@ -373,6 +374,12 @@ public final class Checker {
                     .twoAtWork, "the work of \(other.term.process.name) and of \(group.term.process.name) lives at the same time")
             }
         }
+    }
+
+    /// Whether its guardian has seen the wall clock as soon as the machine went on. A guardian that was stopped then sees it when it goes on.
+    private func noticesClock(_ group: WorkGroup) -> Bool {
+        guard let guardian = group.guardian else { return true }
+        return guardian.isRunning && guardian.resumedAt <= group.host.lostTimeAt
     }
 
     /// Excuses work that neither `qq` nor its guardian can end, until they had time for it.
