@@ -33,21 +33,31 @@ import Testing
         let clock = servers.clock
         let one = try Election("web", in: servers, options: ElectionOptions(identity: "one"))
 
-        let remaining = Mutex<Duration?>(nil)
+        let worker = Worker(clock)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await one.run { lease in
-                    defer { remaining.withLock { $0 = lease.remaining } }
-                    try await clock.sleep(for: .seconds(3600))
-                }
-            }
+            group.addTask { try await one.run(worker.work) }
             _ = try await one.waitForLeadership()
             servers.disconnect()
             await clock.advance(by: .seconds(15))
-            #expect(remaining.withLock { $0 } == .seconds(5))
+            #expect(worker.left == .seconds(5))
             #expect(!one.isLeader)
             one.stop()
             try await group.waitForAll()
         }
+    }
+}
+
+final class Worker: Sendable {
+    private let clock: ManualClock
+    private let leftAtEnd = Mutex<Duration?>(nil)
+
+    init(_ clock: ManualClock) { self.clock = clock }
+
+    /// How much of the lease was left when the work had ended.
+    var left: Duration? { leftAtEnd.withLock { $0 } }
+
+    @Sendable func work(_ lease: Lease) async throws {
+        defer { leftAtEnd.withLock { $0 = lease.remaining } }
+        try await clock.sleep(for: .seconds(3600))
     }
 }
