@@ -147,7 +147,7 @@ extension Sandbox {
     private func isUnlocked(_ file: String) -> Bool {
         let descriptor = open(file, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return true }
-        defer { close(descriptor) }
+        defer { Glibc.close(descriptor) }
         return flock(descriptor, LOCK_EX | LOCK_NB) == 0
     }
 }
