@@ -91,11 +91,9 @@ import Testing
             election.stop()
             _ = await end
         }
-        #expect(
-            trial.log.words == [
-                "campaigning", "outage", "outage over", "elected", "leader a", "renewed", "cancelled within 15.0 seconds: stopped",
-                "released",
-            ] || trial.log.words.count { $0 == "outage" } == 1 && trial.log.words.contains("outage over"))
+        let words = trial.log.words
+        #expect(words.prefix(5) == ["campaigning", "outage", "outage over", "elected", "leader a"])
+        #expect(words.count { $0.hasPrefix("outage") } == 2)
     }
 
     @Test("the same test sees the same events") func deterministic() async throws {

@@ -13,6 +13,8 @@ struct SeedTests {
         ("files", [12, 205, 499]),
         // A release that a hung store carried out after the next grant.
         ("quorum-quest", [200_753]),
+        // A release without an answer ended the session with which another process had resumed the term.
+        ("consul", [310_324_855]),
     ]
 
     @Test("break none", arguments: known.flatMap { entry in entry.seeds.map { (entry.system, $0) } })

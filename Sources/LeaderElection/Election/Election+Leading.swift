@@ -3,12 +3,14 @@ internal import QQCore
 extension Election {
     /// Waits until this process leads, runs `work` while it does, releases the lease when `work` has returned, and returns its result.
     ///
-    /// The task of `work` is cancelled ``Lease/stopTime`` before the lease ends if it cannot be renewed, and at once if the servers show another leader, if this
-    /// leader is asked to step down, and for ``stepDown()``, ``stop()`` and a cancellation of the calling task. Work that goes on after the end of the lease can run
-    /// beside another leader's: ``ElectionEvent/overran(_:)`` tells of it, and nothing can end it. The lease is never released while `work` runs.
+    /// The task of `work` is cancelled ``Lease/stopTime`` before the lease ends if it cannot be renewed, and at once if the servers show
+    /// another leader, if this leader is asked to step down, and for ``stepDown()``, ``stop()`` and a cancellation of the calling task.
+    /// Work that goes on after the end of the lease can run beside another leader's: ``ElectionEvent/overran(_:)`` tells of it, and nothing
+    /// can end it. The lease is never released while `work` runs.
     ///
     /// - Parameter work: runs in a task of its own, a child of the calling one.
-    /// - Throws: the error of `work`; ``LeadershipLost`` if leadership ended before `work` had returned; ``ElectionError`` if this process cannot lead, of kind
+    /// - Throws: the error of `work`; ``LeadershipLost`` if leadership ended before `work` had returned; ``ElectionError`` if this process
+    /// cannot lead, of kind
     ///   `.heldByAnother` or `.timedOut` if the options limit the wait, and `.alreadyRunning` during another run; `CancellationError`.
     public func withLeadership<Result: Sendable>(_ work: @escaping @Sendable (Lease) async throws -> Result) async throws -> Result {
         try await once { election in
@@ -22,11 +24,12 @@ extension Election {
         }
     }
 
-    /// Campaigns and runs `work` while this process leads, again and again: after a loss, after a step down (one TTL later), and after work has returned
-    /// (`ElectionOptions.pause` later). See ``withLeadership(_:)`` for when work is cancelled.
+    /// Campaigns and runs `work` while this process leads, again and again: after a loss, after a step down (one TTL later), and after work
+    /// has returned (`ElectionOptions.pause` later). See ``withLeadership(_:)`` for when work is cancelled.
     ///
     /// Returns after ``stop()``, when the lease has been released.
-    /// - Throws: an error of `work` that it threw while it led, after the release; ``ElectionError`` for what waiting cannot mend, and of kind `.alreadyRunning` during
+    /// - Throws: an error of `work` that it threw while it led, after the release; ``ElectionError`` for what waiting cannot mend, and of
+    /// kind `.alreadyRunning` during
     ///   another run; `CancellationError`.
     public func run(_ work: @escaping @Sendable (Lease) async throws -> Void) async throws {
         try await once { try await $0.repeatedly(stopTime: $0.timing.stopTime, work) }

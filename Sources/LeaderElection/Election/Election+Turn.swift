@@ -30,8 +30,8 @@ extension Election {
         guard !Task.isCancelled, begin(turn) else { return .neverLed(nil) }
         defer { end(turn) }
         hub.post(.campaigning)
-        // The cancellation of the calling task must not reach the session: it would leave the lease to expire, and stop renewing while the work still runs.
-        // The task is waited for below in every case, so that it does not outlive this call.
+        // The cancellation of the calling task must not reach the session: it would leave the lease to expire, and stop renewing while the
+        // work still runs. The task is waited for below in every case, so that it does not outlive this call.
         let session = Task(executorPreference: system.executor) {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask { await turn.watch() }

@@ -3,10 +3,10 @@ internal import Synchronization
 
 /// An election in which this process contends for the lead. One campaign at a time.
 ///
-/// The lease is renewed in the background while work runs. If it cannot be renewed, the task of the work is cancelled early enough to stop before another process
-/// can lead. That is all that a process can do for itself: one that is stopped, swapped out or busy cannot cancel its own task, and goes on where it was when
-/// another process leads already. Send ``Lease/token`` with each external write, and have smaller tokens refused; or run the work as a command with
-/// `qq acquire NAME -- COMMAND`, which another process ends in time.
+/// The lease is renewed in the background while work runs. If it cannot be renewed, the task of the work is cancelled early enough to stop
+/// before another process can lead. That is all that a process can do for itself: one that is stopped, swapped out or busy cannot cancel
+/// its own task, and goes on where it was when another process leads already. Send ``Lease/token`` with each external write, and have
+/// smaller tokens refused; or run the work as a command with `qq acquire NAME -- COMMAND`, which another process ends in time.
 public final class Election: Sendable {
     /// The name of the election.
     public let name: String
@@ -37,7 +37,8 @@ public final class Election: Sendable {
     ///   - name: the election. What names there are depends on the system.
     ///   - server: where it lives. Credentials in it are used, and shown nowhere.
     ///   - options: how this process takes part.
-    /// - Throws: ``ElectionError`` for a name, URL or option that cannot be used, and `.unsupported` for a system that this build does not have.
+    /// - Throws: ``ElectionError`` for a name, URL or option that cannot be used, and `.unsupported` for a system that this build does not
+    /// have.
     public convenience init(_ name: String, at server: String, options: ElectionOptions = .init()) throws(ElectionError) {
         let clock = ContinuousLeaseClock()
         let connected = try Connector.coordinator(for: server, options: options, clock: clock, executor: globalConcurrentExecutor)
@@ -95,7 +96,8 @@ public final class Election: Sendable {
 
     /// Waits until this process leads, and returns its lease at once if it does. If no campaign has begun yet, waits for that as well.
     ///
-    /// - Throws: ``ElectionError`` of kind `.notRunning`, or the failure of the campaign, once `run` or `withLeadership` has ended; `CancellationError`.
+    /// - Throws: ``ElectionError`` of kind `.notRunning`, or the failure of the campaign, once `run` or `withLeadership` has ended;
+    /// `CancellationError`.
     public func waitForLeadership() async throws -> Lease { try await news.wait() }
 
     /// Asks the servers who leads. Reads only.
@@ -106,17 +108,18 @@ public final class Election: Sendable {
 
     // MARK: Giving it up
 
-    /// Gives leadership up: the work is cancelled, and the lease released when it has returned. `run` campaigns again after one TTL. Does nothing during a
-    /// campaign.
+    /// Gives leadership up: the work is cancelled, and the lease released when it has returned. `run` campaigns again after one TTL. Does
+    /// nothing during a campaign.
     ///
-    /// Returns when the lease has been released, or has ended by itself, or when the calling task is cancelled. Work can call it: its own task is then cancelled.
+    /// Returns when the lease has been released, or has ended by itself, or when the calling task is cancelled. Work can call it: its own
+    /// task is then cancelled.
     public func stepDown() async {
         guard let turn = standing.withLock({ $0.turn }), turn.cancelWork(.steppedDown(by: nil)) else { return }
         await turn.over.waitUnlessCancelled()
     }
 
-    /// Ends `run` or `withLeadership` for good: as ``stepDown()``, or calls the campaign off, and does not campaign again. Returns immediately; `run` returns when
-    /// the lease has been released. Before `run`, it has `run` return at once.
+    /// Ends `run` or `withLeadership` for good: as ``stepDown()``, or calls the campaign off, and does not campaign again. Returns
+    /// immediately; `run` returns when the lease has been released. Before `run`, it has `run` return at once.
     public func stop() {
         let turn = standing.withLock { standing in
             standing.isStopped = true

@@ -1,7 +1,7 @@
 /// A number that only grows from term to term of one election.
 ///
-/// A store that remembers the largest token it has seen, and refuses writes with a smaller one, is safe even from a leader that does not know yet that it has
-/// lost the lease. Send it with each write.
+/// A store that remembers the largest token it has seen, and refuses writes with a smaller one, is safe even from a leader that does not
+/// know yet that it has lost the lease. Send it with each write.
 public struct FencingToken: Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
     /// The number.
     public let value: UInt64

@@ -13,11 +13,12 @@ public struct Lease: Sendable {
     /// The time between the cancellation of the work's task and the end of the lease.
     public var stopTime: Duration { term.timing.stopTime }
 
-    /// The time until the lease ends unless it is renewed, by a clock that runs while the machine sleeps (`CLOCK_BOOTTIME`). Zero once it is lost or released.
+    /// The time until the lease ends unless it is renewed, by a clock that runs while the machine sleeps (`CLOCK_BOOTTIME`). Zero once it
+    /// is lost or released.
     public var remaining: Duration { term.remaining(at: term.clock.now()) }
 
-    /// Whether the lease is in force. Sends nothing. False from a little before the end on, a twentieth of the TTL and at most a second, for the answer takes
-    /// time to be acted on.
+    /// Whether the lease is in force. Sends nothing. False from a little before the end on, a twentieth of the TTL and at most a second,
+    /// for the answer takes time to be acted on.
     public var isHeld: Bool { term.whyNotHeld(at: term.clock.now()) == nil }
 
     /// Checks that the lease is in force. Sends nothing, and costs a clock reading: call it before each external write.

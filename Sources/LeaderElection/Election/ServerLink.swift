@@ -3,8 +3,8 @@ internal import Synchronization
 
 /// The connection to the servers, for as long as its election exists: passes its events on, and closes it in the end.
 ///
-/// Connections outlive campaigns, for the next one needs them again. What belongs to them therefore cannot be a child of a task of the user's: these two tasks
-/// are the only ones that nobody waits for.
+/// Connections outlive campaigns, for the next one needs them again. What belongs to them therefore cannot be a child of a task of the
+/// user's: these two tasks are the only ones that nobody waits for.
 final class ServerLink: Sendable {
     private let coordinator: any Coordinator
     private let executor: (any TaskExecutor)?

@@ -1,12 +1,14 @@
 internal import QQCore
 internal import Synchronization
 
-/// One campaign, and the term that it can win: decides when work begins and when it has to stop. The lease itself is the session's business.
+/// One campaign, and the term that it can win: decides when work begins and when it has to stop. The lease itself is the session's
+/// business.
 ///
 /// The session reports to it from its own task, the work's task asks it, and ``watch()`` looks at the clock.
 final class Turn: Sendable {
     private struct State {
-        /// Whether the session was told to stop before it had a lease: a lease that it is granted nevertheless is released, and nothing begins under it.
+        /// Whether the session was told to stop before it had a lease: a lease that it is granted nevertheless is released, and nothing
+        /// begins under it.
         var isCalledOff = false
         var term: Term?
         var work = Work.notBegun

@@ -20,10 +20,11 @@ public enum ElectionEvent: Sendable {
     case outageOver(after: Duration)
     /// Another process or an operator has asked this leader to step down.
     case stepDownAsked(by: String)
-    /// The task of the work was cancelled, for this reason. Work should have returned within the time given: the lease ends then, unless it is renewed.
+    /// The task of the work was cancelled, for this reason. Work should have returned within the time given: the lease ends then, unless it
+    /// is renewed.
     case cancelled(LeadershipLost.Reason, within: Duration)
-    /// Work runs although it was cancelled, the time to stop is over and the lease has ended, this long ago: another process might lead. Told when this is
-    /// noticed, and once more when the work has returned.
+    /// Work runs although it was cancelled, the time to stop is over and the lease has ended, this long ago: another process might lead.
+    /// Told when this is noticed, and once more when the work has returned.
     case overran(Duration)
     /// The work of `run` threw this error after it had been cancelled. `run` goes on.
     case workFailed(any Error)

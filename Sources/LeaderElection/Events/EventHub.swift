@@ -1,6 +1,7 @@
 internal import Synchronization
 
-/// Hands the events of one election to its observers and readers: in order, one at a time, and without a lock held, so that an observer can use the election.
+/// Hands the events of one election to its observers and readers: in order, one at a time, and without a lock held, so that an observer can
+/// use the election.
 final class EventHub: Sendable {
     private struct State {
         var queue: [ElectionEvent] = []

@@ -25,7 +25,8 @@ public final class InMemoryElections: Sendable {
     /// - Parameter identity: a process that was cut off alone; nil for all.
     public func reconnect(_ identity: String? = nil) { store.setReachable(true, for: identity) }
 
-    /// Loses the answers to the next `count` requests that change something. The requests are carried out, but their callers cannot know that.
+    /// Loses the answers to the next `count` requests that change something. The requests are carried out, but their callers cannot know
+    /// that.
     public func loseAnswers(_ count: Int) { store.loseAnswers(count) }
 
     /// Gives the election to another process by force, for `ttl`.

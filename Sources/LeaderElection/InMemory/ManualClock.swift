@@ -3,9 +3,9 @@ internal import Synchronization
 
 /// A clock that is turned by hand, for tests: an hour passes as fast as the work that it causes.
 ///
-/// The elections of an ``InMemoryElections`` run on this clock and on an executor of its own, one job after the other. ``advance(by:)`` goes from one sleeping
-/// task to the next in the order of their times, and waits before each step until everything that was caused by the last one has been done. The same
-/// test therefore always sees the same events.
+/// The elections of an ``InMemoryElections`` run on this clock and on an executor of its own, one job after the other. ``advance(by:)``
+/// goes from one sleeping task to the next in the order of their times, and waits before each step until everything that was caused by the
+/// last one has been done. The same test therefore always sees the same events.
 public final class ManualClock: Sendable {
     private struct State {
         var now = BootInstant(nanoseconds: 1_000_000_000_000)
@@ -33,7 +33,8 @@ public final class ManualClock: Sendable {
     /// The number of tasks that sleep on this clock.
     public var sleeperCount: Int { state.withLock { $0.sleepers.count } }
 
-    /// Lets `duration` pass. Returns when all that happens in that time has been done, except what runs on other executors, such as the main actor.
+    /// Lets `duration` pass. Returns when all that happens in that time has been done, except what runs on other executors, such as the
+    /// main actor.
     public func advance(by duration: Duration) async {
         let end = now() + Self.whole(duration)
         while true {
@@ -52,16 +53,20 @@ public final class ManualClock: Sendable {
         }
     }
 
-    /// Lets `duration` pass as it passes for a process that is stopped: no sleeping task is woken. The next ``advance(by:)`` wakes those whose time has come.
+    /// Lets `duration` pass as it passes for a process that is stopped: no sleeping task is woken. The next ``advance(by:)`` wakes those
+    /// whose time has come.
     public func jump(by duration: Duration) { state.withLock { $0.now = $0.now + Self.whole(duration) } }
 
     /// Returns when everything has been done that can be done without time passing.
     public func settle() async { await executor.idle() }
 
-    /// Runs `body` and its child tasks on the clock's executor. ``advance(by:)`` then waits for them as well, until they sleep on this clock or wait for the
-    /// election.
-    public func run<Result>(_ body: () async throws -> Result) async rethrows -> Result {
-        try await withTaskExecutorPreference(executor) { try await body() }
+    /// Runs `body` and its child tasks on the clock's executor. ``advance(by:)`` then waits for them as well, until they sleep on this
+    /// clock or wait for the election.
+    /// - Parameter isolation: the actor that the caller, and therefore `body`, runs on.
+    public func run<Result>(
+        isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
+    ) async rethrows -> Result {
+        try await withTaskExecutorPreference(executor, isolation: isolation) { try await body() }
     }
 
     /// Sleeps on this clock.

@@ -1,13 +1,14 @@
 /// How this process takes part in an election. Every value has a default that suits its system.
 public struct ElectionOptions: Sendable {
-    /// The name under which this process asks for the lease, at most 256 bytes. No two processes may share one. By default the system's own kind: a generated
-    /// `host/pid/random`, the host name on NATS, the name of the pod on Kubernetes.
+    /// The name under which this process asks for the lease, at most 256 bytes. No two processes may share one. By default the system's own
+    /// kind: a generated `host/pid/random`, the host name on NATS, the name of the pod on Kubernetes.
     public var identity: String?
     /// The length for which the lease is granted each time. By default 15 seconds, and 10 on NATS.
     public var ttl: Duration?
     /// The time from sending one renewal to sending the next. By default a third of the TTL.
     public var renewEvery: Duration?
-    /// The time that work has to stop: its task is cancelled this long before the lease ends. By default a third of the TTL, at most 10 seconds.
+    /// The time that work has to stop: its task is cancelled this long before the lease ends. By default a third of the TTL, at most 10
+    /// seconds.
     public var stopTime: Duration?
     /// How long `withLeadership` waits while another process leads. `run` always waits.
     public var wait: WaitPolicy
@@ -25,8 +26,8 @@ public struct ElectionOptions: Sendable {
     public var tls: TLS?
     /// The path of the kubeconfig file. By default `KUBECONFIG`, or `~/.kube/config`. Kubernetes only.
     public var kubeconfig: String?
-    /// Whether logins and paths that are not given here are taken from the variables that the command line reads: `QQ_NATS_CREDS`, `CONSUL_HTTP_TOKEN`,
-    /// `KUBECONFIG` and their like.
+    /// Whether logins and paths that are not given here are taken from the variables that the command line reads: `QQ_NATS_CREDS`,
+    /// `CONSUL_HTTP_TOKEN`, `KUBECONFIG` and their like.
     public var readsEnvironment: Bool
     /// The largest message that is sent or accepted, in bytes, at most 256 MiB; nil for 4 MiB. Quorum Quest and RaftLock only.
     public var maximumMessage: Int?

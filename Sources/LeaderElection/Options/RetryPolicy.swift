@@ -9,8 +9,8 @@ extension ElectionOptions {
         public var maximum: Duration?
         /// The fraction of each pause by which it varies at random, in both directions; 0 to 1. By default 0.2 on most systems.
         public var jitter: Double?
-        /// The number of retries of a request if `wait` is ``ElectionOptions/WaitPolicy/no``. A process that waits rides outages out, and a lease that is held is
-        /// renewed again as long as it lasts. By default 3.
+        /// The number of retries of a request if `wait` is ``ElectionOptions/WaitPolicy/no``. A process that waits rides outages out, and a
+        /// lease that is held is renewed again as long as it lasts. By default 3.
         public var retries: Int?
 
         /// A policy with the given values, and the system's defaults for the others.

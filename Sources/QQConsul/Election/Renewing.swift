@@ -103,11 +103,13 @@ extension ConsulCoordinator {
             await giveWay(name, after: attempt)
             let found: Place
             do throws(ConsulFailure) { found = try await place(grant) } catch { throw failure ?? error }
-            guard found.entry?.session == session, !isTakenOver(found.entry, from: grant.token) else {
+            guard found.entry?.session == session else {
                 // Nobody else gives the lease up in our name.
                 if failure != nil { return await released(grant, session) }
                 return try await notHeld(grant)
             }
+            // The session is that of the process that has resumed the term.
+            if isTakenOver(found.entry, from: grant.token) { return try await notHeld(grant) }
             if let failure { throw failure }
             // A plain put has changed the key, or another holder the semaphore.
             known = found

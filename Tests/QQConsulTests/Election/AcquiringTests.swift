@@ -190,6 +190,17 @@ import Testing
         #expect(bench.store.key("web/.lock")?.session == resumed.termID)
     }
 
+    @Test func `a release without an answer leaves the term alone that another process has resumed meanwhile`() async throws {
+        let first = try bench.node()
+        let grant = try granted(await first.qq.acquire(request("ann", attended: false)))
+        let second = try bench.node()
+        let resumed = try granted(await second.qq.acquire(request("ann", continuing: grant)))
+        first.agent.set { $0.path == "/v1/txn" ? .late : .normal }
+        #expect(try await first.qq.release(grant).isNotHeld)
+        _ = try renewed(await second.qq.renew(resumed))
+        #expect(bench.store.key("web/.lock")?.session == resumed.termID)
+    }
+
     @Test func `a session that is resumed with a longer TTL counts for its own`() async throws {
         let grant = try granted(await bench.node().qq.acquire(request("ann", ttl: .seconds(15), attended: false)))
         let node = try bench.node()

@@ -63,7 +63,7 @@ final class KeepaliveRun: @unchecked Sendable {
         while !isStopping, !process.isDead {
             do throws(CoordinationError) {
                 let state = try await coordinator.read(saved.name)
-                guard state.isLed, state.isTerm(of: saved) else { return }
+                guard state.isLed, state.isTerm(of: saved), !isStopping else { return }
                 world.note("goes on with the term of a saved grant", process)
                 configuration.request.continuing = saved
                 driver = SessionDriver(configuration, coordinator: watched, clock: process.clock)

@@ -15,6 +15,7 @@ public final class Host {
     /// Time that the boot clock did not count, because the virtual machine was paused.
     @exclusivity(unchecked) private var uncounted: Nanoseconds = 0
     @exclusivity(unchecked) private var pausedAt: Nanoseconds?
+    private var wallStepsAtPause: Nanoseconds = 0
     @exclusivity(unchecked) private var stops = 0
     /// How often it stood still.
     private(set) var stopCount = 0
@@ -84,7 +85,8 @@ public final class Host {
     public func setWall(by step: Nanoseconds) {
         wallSteps += step
         world.note("the wall clock is set by @1", host: self, step)
-        if step >= .milliseconds(100), world.now == lostTimeAt { doubtEnds = world.now + .milliseconds(1050) }
+        // Processes that stood still see only by how much it was set in all.
+        if wallSteps - wallStepsAtPause >= .milliseconds(100), world.now == lostTimeAt { doubtEnds = world.now + .milliseconds(1050) }
         for guardian in guardians { guardian.wallClockWasSet() }
     }
 
@@ -95,7 +97,10 @@ public final class Host {
     public func stop(countsTime: Bool) {
         stops += 1
         stopCount += 1
-        if !countsTime, pausedAt == nil { pausedAt = world.now }
+        if !countsTime, pausedAt == nil {
+            pausedAt = world.now
+            wallStepsAtPause = wallSteps
+        }
         for process in processes { process.wasStopped() }
         world.note(countsTime ? "the machine is suspended" : "the virtual machine is paused", host: self)
     }
