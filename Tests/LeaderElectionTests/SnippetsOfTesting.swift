@@ -2,7 +2,7 @@ import LeaderElection
 import Synchronization
 import Testing
 
-/// The code of Testing.md, which runs here.
+/// The code of TestingElections.md, which runs here.
 @Suite("The article about testing", .timeLimit(.minutes(10))) struct SnippetsOfTesting {
     @Test("its contest runs as it says") func contest() async throws {
         let servers = InMemoryElections()
