@@ -20,7 +20,9 @@ public struct ElectionService: Service, CustomStringConvertible {
     private let work: (@Sendable (Lease) async throws -> Void)?
 
     /// A service that runs work while this process leads.
-    /// - Parameter work: runs in a task of its own for each term. It has to look at cancellation: see `Election.withLeadership`.
+    /// - Parameters:
+    ///   - election: the election. The service is the only one to run it.
+    ///   - work: runs in a task of its own for each term. It has to look at cancellation: see `Election.withLeadership`.
     public init(_ election: Election, work: @escaping @Sendable (Lease) async throws -> Void) {
         self.election = election
         self.work = work

@@ -15,6 +15,8 @@ struct ElectionMetrics: Sendable {
     private let outageDuration: CoreMetrics.Timer
     /// When the present term began; nil between terms.
     private var elected: ContinuousClock.Instant?
+    /// Whether the loss of the last term is counted already.
+    private var hasLost = false
     /// Whether the overrun of the last term is counted already. It is reported twice.
     private var hasOverrun = false
 
@@ -46,26 +48,33 @@ struct ElectionMetrics: Sendable {
             leading.record(1)
             elected = now
             hasOverrun = false
+            hasLost = false
+        case .campaigning: hasLost = false
+        case .cancelled(let reason, _): count(reason)
         case .lost(let loss):
-            count(loss)
+            count(loss.reason)
             endTerm(at: now)
         case .released, .releaseFailed: endTerm(at: now)
         case .retrying: retries.increment()
         case .outage: outages.increment()
         case .outageOver(let duration): outageDuration.recordNanoseconds(Int64(duration / .nanoseconds(1)))
         case .overran: noteOverrun()
-        case .campaigning, .waiting, .renewed, .leaderChanged, .stepDownAsked, .cancelled, .workFailed, .connection, .missed: break
+        case .waiting, .renewed, .leaderChanged, .stepDownAsked, .workFailed, .connection, .missed: break
         }
     }
 
-    private func count(_ loss: LeadershipLost) {
-        switch loss.reason {
-        case .expired: expired.increment()
-        case .takenOver: takenOver.increment()
-        case .removed: removed.increment()
+    /// Counts a loss once, by its first reason: work that stops in time is cancelled and then gives the lease up, so that nothing else shows the loss.
+    private mutating func count(_ reason: LeadershipLost.Reason) {
+        let counter: Counter
+        switch reason {
+        case .expired: counter = expired
+        case .takenOver: counter = takenOver
+        case .removed: counter = removed
         // Given up on request, which no alert should fire for.
-        case .steppedDown, .stopped, .released: break
+        case .steppedDown, .stopped, .released: return
         }
+        if !hasLost { counter.increment() }
+        hasLost = true
     }
 
     private mutating func noteOverrun() {

@@ -14,7 +14,7 @@ import Synchronization
 /// | name | kind | meaning |
 /// |---|---|---|
 /// | `qq_terms_total` | counter | terms begun |
-/// | `qq_losses_total` | counter | terms that ended without a release, with the dimension `reason`: `expired`, `taken_over`, `removed` |
+/// | `qq_losses_total` | counter | terms in which the work was cancelled, or ended, against this process's will; dimension `reason`: `expired`, `taken_over`, `removed` |
 /// | `qq_retries_total` | counter | requests repeated after a failure |
 /// | `qq_outages_total` | counter | times in which the servers did not answer |
 /// | `qq_overruns_total` | counter | terms in which work ran on after the end of the lease: another process can have led beside it |

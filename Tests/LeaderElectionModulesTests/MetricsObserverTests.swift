@@ -26,10 +26,31 @@ import Testing
             .expired(nil), .expired(Self.away), .takenOver(by: "two"), .takenOver(by: nil), .takenOver(by: "three"), .removed,
             .steppedDown(by: nil), .stopped,
         ]
-        for reason in reasons { observer.observe(.lost(LeadershipLost(name: "web", reason: reason)), of: "web") }
+        for reason in reasons {
+            observer.observe(.campaigning, of: "web")
+            observer.observe(.cancelled(reason, within: .seconds(5)), of: "web")
+            observer.observe(.lost(LeadershipLost(name: "web", reason: reason)), of: "web")
+        }
         #expect(metrics.sum("qq_losses_total{election=web,reason=expired}") == 2)
         #expect(metrics.sum("qq_losses_total{election=web,reason=taken_over}") == 3)
         #expect(metrics.sum("qq_losses_total{election=web,reason=removed}") == 1)
+    }
+
+    @Test("a term whose work stops in time because it cannot be renewed is a loss") func stoppedInTime() async throws {
+        let contest = Contest()
+        let metrics = RecordedMetrics()
+        let election = try contest.election(observer: MetricsObserver(factory: metrics))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await election.run { _ in try await Task.sleep(for: .seconds(600)) } }
+            try await waitUntil("the gauge") { metrics.last("qq_leading{election=web}") == 1 }
+            contest.servers.disconnect()
+            await contest.clock.advance(by: .seconds(15))
+            try await waitUntil("the end of the term") { metrics.last("qq_leading{election=web}") == 0 }
+            election.stop()
+            try await group.waitForAll()
+        }
+        #expect(metrics.sum("qq_losses_total{election=web,reason=expired}") == 1)
+        #expect(metrics.count("qq_term_duration_seconds{election=web}") == 1)
     }
 
     @Test("retries and outages are counted, and outages timed") func failures() {

@@ -76,7 +76,7 @@ private func followEvents(_ election: Election) async {
     for await event in election.events {
         switch event {
         case .elected(let lease): print("leads with token \(lease.token?.description ?? "none")")
-        case .lost(let loss): print(loss)
+        case .cancelled(let reason, let time): print("has to stop within \(time): \(reason)")
         default: break
         }
     }

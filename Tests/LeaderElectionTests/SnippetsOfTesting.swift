@@ -1,7 +1,8 @@
 import LeaderElection
+import Synchronization
 import Testing
 
-/// The code of Testing.md, which runs here.
+/// The code of TestingElections.md, which runs here.
 @Suite("The article about testing", .timeLimit(.minutes(10))) struct SnippetsOfTesting {
     @Test("its contest runs as it says") func contest() async throws {
         let servers = InMemoryElections()
@@ -32,19 +33,31 @@ import Testing
         let clock = servers.clock
         let one = try Election("web", in: servers, options: ElectionOptions(identity: "one"))
 
+        let worker = Worker(clock)
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await one.run { lease in
-                    try? await clock.sleep(for: .seconds(3600))
-                    #expect(lease.remaining == .seconds(5))
-                }
-            }
+            group.addTask { try await one.run(worker.work) }
             _ = try await one.waitForLeadership()
             servers.disconnect()
             await clock.advance(by: .seconds(15))
+            #expect(worker.left == .seconds(5))
             #expect(!one.isLeader)
             one.stop()
             try await group.waitForAll()
         }
+    }
+}
+
+final class Worker: Sendable {
+    private let clock: ManualClock
+    private let leftAtEnd = Mutex<Duration?>(nil)
+
+    init(_ clock: ManualClock) { self.clock = clock }
+
+    /// How much of the lease was left when the work had ended.
+    var left: Duration? { leftAtEnd.withLock { $0 } }
+
+    @Sendable func work(_ lease: Lease) async throws {
+        defer { leftAtEnd.withLock { $0 = lease.remaining } }
+        try await clock.sleep(for: .seconds(3600))
     }
 }

@@ -62,7 +62,9 @@ public final class ManualClock: Sendable {
 
     /// Runs `body` and its child tasks on the clock's executor. ``advance(by:)`` then waits for them as well, until they sleep on this
     /// clock or wait for the election.
-    /// - Parameter isolation: the actor that the caller, and therefore `body`, runs on.
+    /// - Parameters:
+    ///   - isolation: the actor that the caller, and therefore `body`, runs on.
+    ///   - body: work of the test.
     public func run<Result>(
         isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
     ) async rethrows -> Result {
