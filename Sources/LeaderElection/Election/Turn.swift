@@ -211,6 +211,8 @@ final class Turn: Sendable {
             let term = Term(grant, timing: timing.fitting(grant.ttl), clock: clock)
             state.term = term
             state.lastFailure = nil
+            // A lease that this campaign was granted before, without being able to use it, can have failed to be released.
+            state.hasToldEnd = false
             hub.append(.elected(Lease(term: term)))
             if let leader = news.change(to: ourselves(term, at: now)) { hub.append(.leaderChanged(leader)) }
             news.begin(Lease(term: term))
