@@ -222,6 +222,8 @@ final class Turn: Sendable {
             term.extend(to: grant.deadline)
             state.lastFailure = nil
             hub.append(.renewed(Lease(term: term), remaining: term.remaining(at: now)))
+            // A task can have begun to wait a moment before, when the lease did not count as held any more.
+            if state.cancelled == nil, state.work != .over { news.begin(Lease(term: term)) }
         case .waiting(let blocker):
             let leader = Leader(blocker, identity: identity)
             hub.append(.waiting(leader))
