@@ -180,3 +180,8 @@ public final class Election: Sendable {
     /// Ends the readers of events after the last one.
     private func finishIfOver() { if standing.withLock({ $0.isStopped && !$0.isRunning }) { hub.finish() } }
 }
+
+extension Election: CustomReflectable {
+    /// The name, the identity and the server alone, so that `dump` shows no login of the connection.
+    public var customMirror: Mirror { Mirror(self, children: ["name": name, "identity": identity, "server": server]) }
+}
