@@ -1,6 +1,5 @@
 import Dispatch
 import Foundation
-import Synchronization
 import Testing
 
 @testable import LeaderElection
@@ -32,23 +31,22 @@ import Testing
     @Test("a renewal in the last moment wakes a task that waits to lead") func lateRenewal() async throws {
         let trial = trial
         let election = try trial.election()
-        let leads = Mutex(false)
         await trial.clock.run {
             async let end = thrown { try await election.run() }
             await trial.clock.settle()
             trial.memory.disconnect()
             await trial.clock.advance(by: .seconds(14.3))
             #expect(!election.isLeader)
-            async let waiting: Void? = try? {
+            async let waiting = thrown {
                 _ = try await election.waitForLeadership()
-                leads.withLock { $0 = true }
-            }()
+                trial.note("leads")
+            }
             await trial.clock.settle()
-            #expect(!leads.withLock { $0 })
+            #expect(trial.notes.isEmpty)
             trial.memory.reconnect()
             await trial.clock.advance(by: .seconds(3))
             #expect(election.isLeader)
-            #expect(leads.withLock { $0 })
+            #expect(trial.notes == ["leads"])
             election.stop()
             _ = await (end, waiting)
         }

@@ -17,18 +17,18 @@ final class WorkTask: Sendable {
     private let done = Gate()
 
     /// Makes the current task the task of the work while `body` runs.
-    func run<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+    func run<Result: Sendable>(_ body: () async -> Result) async -> Result {
+        begin()
+        let result = await body()
+        await end()
+        return result
+    }
+
+    private func begin() {
         withUnsafeCurrentTask { task in
-            let handle = task.map(Handle.init)
+            guard let task else { return }
+            let handle = Handle(task: task)
             state.withLock { $0.handle = handle }
-        }
-        do {
-            let result = try await body()
-            await end()
-            return result
-        } catch {
-            await end()
-            throw error
         }
     }
 
