@@ -8,13 +8,13 @@ public import Logging
 /// options.observers = [LogObserver(Logger(label: "backup"))]
 /// ```
 ///
-/// Every line has the metadata `election`. Lines of a term also have `identity` and, if the system has tokens, `token`, until the term has ended.
+/// Every line has the metadata `election`. Elections of the same name on several servers need an observer each. Lines of a term also have `identity` and, if the system has tokens, `token`, until the term has ended.
 ///
 /// | level | events |
 /// |---|---|
 /// | critical | work runs on after the end of its lease: another process might lead |
 /// | error | the lease expired, was taken over or removed, and the work is cancelled for it |
-/// | warning | the servers do not answer; a lease could not be released; work failed after it was cancelled |
+/// | warning | the servers do not answer, or a request about the lease of this process fails; a lease could not be released; work failed after it was cancelled |
 /// | notice | elected; released; the servers answer again; a process asks this one to step down; work is cancelled on request |
 /// | info | waiting for another leader; another process leads |
 /// | debug | a campaign begins; this process is known as the leader; retries; connections |
@@ -38,6 +38,13 @@ public struct LogObserver: ElectionObserver {
             metadata["identity"] = .string(term.identity)
             if let token = term.token { metadata["token"] = .stringConvertible(token.value) }
         }
-        logger.log(level: isRepeated ? .trace : line.level, line.message, metadata: metadata)
+        logger.log(level: level(of: event, line, inTerm: term != nil, isRepeated: isRepeated), line.message, metadata: metadata)
+    }
+
+    /// A leader whose renewals fail is about to lose its lease.
+    private func level(of event: ElectionEvent, _ line: Line, inTerm: Bool, isRepeated: Bool) -> Logger.Level {
+        if isRepeated { return .trace }
+        if inTerm, case .retrying = event { return .warning }
+        return line.level
     }
 }

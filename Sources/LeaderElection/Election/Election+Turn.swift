@@ -47,22 +47,27 @@ extension Election {
             await session.value
             return .neverLed(turn.outcome)
         }
-        let result = !Task.isCancelled && turn.beginsWork() ? await Self.run(work, Lease(term: term), until: turn.stopsWork) : nil
+        let result = await Self.run(work, Lease(term: term), turn)
         let reason = turn.endWork()
         await session.value
         return result.map { .worked($0, reason) } ?? .notWorked(reason)
     }
 
-    /// Runs the work in a task of its own, which is cancelled when the gate opens.
+    /// Runs the work in a task of its own, which is cancelled when the work has to stop.
+    /// - Returns: nil if the work did not begin.
     private static func run<Result: Sendable>(
-        _ work: @escaping @Sendable (Lease) async throws -> Result, _ lease: Lease, until stop: Gate
+        _ work: @escaping @Sendable (Lease) async throws -> Result, _ lease: Lease, _ turn: Turn
     ) async -> Swift.Result<Result, any Error>? {
         await withTaskGroup(of: Swift.Result<Result, any Error>?.self) { group in
             group.addTask {
-                do { return .success(try await work(lease)) } catch { return .failure(error) }
+                await turn.workTask.run {
+                    // Here and not before the task was made: it can have waited for its executor until the lease was over.
+                    guard !Task.isCancelled, turn.beginsWork() else { return nil }
+                    do { return .success(try await work(lease)) } catch { return .failure(error) }
+                }
             }
             group.addTask {
-                await stop.waitUnlessCancelled()
+                await turn.stopsWork.waitUnlessCancelled()
                 return nil
             }
             var result: Swift.Result<Result, any Error>?

@@ -65,6 +65,9 @@ public final class Election: Sendable {
         if case .atMost(let limit) = options.wait, limit < .zero {
             throw ElectionError(.usage, "cannot wait for less than nothing", hint: "use .no to try once")
         }
+        guard options.requestTimeout > .zero else {
+            throw ElectionError(.usage, "a request cannot take less than nothing", hint: "choose a longer requestTimeout")
+        }
         timing = try Timing(ttl: options.ttl ?? connected.ttl, renewEvery: options.renewEvery, stopTime: options.stopTime)
         do throws(CoordinationError) { try system.coordinator.validate(name: name, identity: identity, ttl: timing.ttl) } catch {
             throw ElectionError(error)
@@ -112,7 +115,7 @@ public final class Election: Sendable {
     /// nothing during a campaign.
     ///
     /// Returns when the lease has been released, or has ended by itself, or when the calling task is cancelled. Work can call it: its own
-    /// task is then cancelled.
+    /// task is then cancelled. Work that waits for another task which calls it waits for itself.
     public func stepDown() async {
         guard let turn = standing.withLock({ $0.turn }), turn.cancelWork(.steppedDown(by: nil)) else { return }
         await turn.over.waitUnlessCancelled()
@@ -179,4 +182,9 @@ public final class Election: Sendable {
 
     /// Ends the readers of events after the last one.
     private func finishIfOver() { if standing.withLock({ $0.isStopped && !$0.isRunning }) { hub.finish() } }
+}
+
+extension Election: CustomReflectable {
+    /// The name, the identity and the server alone, so that `dump` shows no login of the connection.
+    public var customMirror: Mirror { Mirror(self, children: ["name": name, "identity": identity, "server": server]) }
 }

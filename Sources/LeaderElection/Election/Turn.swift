@@ -38,6 +38,7 @@ final class Turn: Sendable {
     private let begun = Gate()
     /// Opens when the work has to stop.
     let stopsWork = Gate()
+    let workTask = WorkTask()
     /// Opens when the session has ended and the work has returned.
     let over = Gate()
     /// Rings when ``watch()`` has to look again.
@@ -160,23 +161,30 @@ final class Turn: Sendable {
     @discardableResult
     private func look() -> BootInstant? {
         let now = clock.now()
-        let next = state.withLock { state -> BootInstant? in
-            if state.work == .over { return nil }
-            guard let term = state.term else { return state.outcome == nil ? .distantFuture : nil }
-            if state.cancelled == nil {
-                let end = term.deadline - term.timing.stopTime
-                if now < end { return end }
-                cancel(&state, term, .expired(state.lastFailure), at: now)
-            }
-            guard !state.hasToldOverrun else { return .distantFuture }
-            let end = overrunBegins(state, term)
-            if now < end { return end }
-            // Work that was never begun cannot run on.
-            if state.work == .runs { tellOverrun(&state, term, at: now, isEnd: false) }
-            return .distantFuture
+        let (next, isCancelled) = state.withLock { state in
+            let next = look(&state, at: now)
+            return (next, state.cancelled != nil)
         }
+        // Before the events, whose observers take time.
+        if isCancelled { workTask.cancel() }
         hub.deliver()
         return next
+    }
+
+    private func look(_ state: inout State, at now: BootInstant) -> BootInstant? {
+        if state.work == .over { return nil }
+        guard let term = state.term else { return state.outcome == nil ? .distantFuture : nil }
+        if state.cancelled == nil {
+            let end = term.deadline - term.timing.stopTime
+            if now < end { return end }
+            cancel(&state, term, .expired(state.lastFailure), at: now)
+        }
+        guard !state.hasToldOverrun else { return .distantFuture }
+        let end = overrunBegins(state, term)
+        if now < end { return end }
+        // Work that was never begun cannot run on.
+        if state.work == .runs { tellOverrun(&state, term, at: now, isEnd: false) }
+        return .distantFuture
     }
 
     /// When the lease is over and the time to stop as well.
@@ -211,6 +219,8 @@ final class Turn: Sendable {
             let term = Term(grant, timing: timing.fitting(grant.ttl), clock: clock)
             state.term = term
             state.lastFailure = nil
+            // A lease that this campaign was granted before, without being able to use it, can have failed to be released.
+            state.hasToldEnd = false
             hub.append(.elected(Lease(term: term)))
             if let leader = news.change(to: ourselves(term, at: now)) { hub.append(.leaderChanged(leader)) }
             news.begin(Lease(term: term))
@@ -220,6 +230,8 @@ final class Turn: Sendable {
             term.extend(to: grant.deadline)
             state.lastFailure = nil
             hub.append(.renewed(Lease(term: term), remaining: term.remaining(at: now)))
+            // A task can have begun to wait a moment before, when the lease did not count as held any more.
+            if state.cancelled == nil, state.work != .over { news.begin(Lease(term: term)) }
         case .waiting(let blocker):
             let leader = Leader(blocker, identity: identity)
             hub.append(.waiting(leader))

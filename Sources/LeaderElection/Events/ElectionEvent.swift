@@ -1,6 +1,6 @@
 /// Something that happened in an election in which this process contends.
 ///
-/// A term begins with `elected` and ends with exactly one of `lost`, `released` and `releaseFailed`.
+/// A term begins with `elected` and ends with the first of `lost`, `released` and `releaseFailed`.
 public enum ElectionEvent: Sendable {
     /// This process has begun to ask for the lease.
     case campaigning

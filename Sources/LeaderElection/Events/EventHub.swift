@@ -6,6 +6,7 @@ final class EventHub: Sendable {
     private struct State {
         var queue: [ElectionEvent] = []
         var isDelivering = false
+        /// Whether no event comes after those of the queue.
         var isFinished = false
         var readers: [ObjectIdentifier: WeakReader] = [:]
     }
@@ -33,15 +34,20 @@ final class EventHub: Sendable {
         }
         guard begins else { return }
         while true {
-            let (events, readers): ([ElectionEvent], [EventReader]) = state.withLock { state in
+            // The readers leave the lock in any case: the end of the last reference to one needs it.
+            let (events, readers, isFinished) = state.withLock { state in
+                defer { state.queue = [] }
+                let readers = state.readers.values.compactMap(\.reader)
                 if state.queue.isEmpty {
                     state.isDelivering = false
-                    return ([], [])
+                    if state.isFinished { state.readers = [:] }
                 }
-                defer { state.queue = [] }
-                return (state.queue, state.readers.values.compactMap(\.reader))
+                return (state.queue, readers, state.isFinished)
             }
-            guard !events.isEmpty else { return }
+            if events.isEmpty {
+                if isFinished { for reader in readers { reader.finish() } }
+                return
+            }
             for event in events {
                 for observer in observers { observer.observe(event, of: name) }
                 for reader in readers { reader.take(event) }
@@ -69,12 +75,8 @@ final class EventHub: Sendable {
 
     /// Ends all readers after the events that they have not read yet.
     func finish() {
+        state.withLock { $0.isFinished = true }
+        // Another thread can be handing events out; then it ends the readers, after the last event.
         deliver()
-        let readers = state.withLock { state in
-            state.isFinished = true
-            defer { state.readers = [:] }
-            return state.readers.values.compactMap(\.reader)
-        }
-        for reader in readers { reader.finish() }
     }
 }
