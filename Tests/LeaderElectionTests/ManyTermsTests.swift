@@ -11,17 +11,33 @@ import Testing
         let election = try Election("backup", in: memory, options: .init(pause: .seconds(1)))
         await memory.clock.run {
             let task = Task(executorPreference: memory.clock.executor) { try? await election.run { terms.add($0) } }
-            await memory.clock.advance(by: .seconds(999.5))
-            let before = Self.residentKilobytes()
-            await memory.clock.advance(by: .seconds(9000))
+            await memory.clock.advance(by: .seconds(9999.5))
             #expect(terms.count == 10_000)
             #expect(terms.living <= 1)
-            #expect(Self.residentKilobytes() - before < 4000)
             task.cancel()
             await task.value
         }
         #expect(terms.living == 0)
         #expect(memory.clock.sleeperCount == 0)
+    }
+
+    // In a process of its own, since other tests use memory meanwhile. Sanitizers keep freed memory.
+    @Test("nine thousand terms need no more memory than one thousand", .enabled(if: getenv("QQ_UNIT_TESTS_ONLY") == nil))
+    func residentMemory() async {
+        await #expect(processExitsWith: .success) {
+            let memory = InMemoryElections()
+            let election = try Election("backup", in: memory, options: .init(pause: .seconds(1)))
+            await memory.clock.run {
+                let task = Task(executorPreference: memory.clock.executor) { try? await election.run { _ in } }
+                await memory.clock.advance(by: .seconds(999.5))
+                let before = ManyTermsTests.residentKilobytes()
+                await memory.clock.advance(by: .seconds(9000))
+                #expect(before > 0)
+                #expect(ManyTermsTests.residentKilobytes() - before < 4000)
+                task.cancel()
+                await task.value
+            }
+        }
     }
 
     @Test("elections leave nothing behind either") func elections() async throws {
