@@ -220,8 +220,10 @@ lint: deps-test generated ## Formatting, shell scripts, manual pages, links of t
 	Scripts/check-links
 
 # Checks that the committed pages and completions match the declarations.
+#
+# They are built with the tests: SwiftPM builds everything anew when a product without tests follows one with tests.
 generated:
-	$(SWIFT) build --product qq
+	$(SWIFT) build $(TESTS)
 	@rm -rf $(BUILD)/generated && mkdir -p $(BUILD)/generated/man $(BUILD)/generated/completions
 	@"$$($(SWIFT) build --show-bin-path)/qq" __generate $(BUILD)/generated
 	@diff -ru man $(BUILD)/generated/man && diff -ru completions $(BUILD)/generated/completions \
