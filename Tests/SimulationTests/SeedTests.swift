@@ -15,8 +15,6 @@ struct SeedTests {
         ("quorum-quest", [200_753]),
         // A release without an answer ended the session with which another process had resumed the term.
         ("consul", [310_324_855]),
-        // Two of three servers stood still for longer than a leader stays one without a majority, and the model elected none afterwards.
-        ("nats", [310_325_223]),
     ]
 
     @Test("break none", arguments: known.flatMap { entry in entry.seeds.map { (entry.system, $0) } })

@@ -266,9 +266,7 @@ final class NATSStream {
                 self.leader = nil
             }
             if let leader, world.now - heardAt > .seconds(10), servers.isRunning(replicas[leader].node) {
-                // It steps down, and can be elected again once a majority can.
                 replicas[leader].believes = false
-                self.leader = nil
             }
             if world.now - heardAt > patience { elect(besides: leader) }
         }
