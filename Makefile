@@ -221,7 +221,7 @@ lint: deps-test generated ## Formatting, shell scripts, manual pages, links of t
 
 # Checks that the committed pages and completions match the declarations.
 #
-# They are built with the tests: SwiftPM builds everything anew when a product without tests follows one with tests.
+# The program is the one that is built with the tests.
 generated:
 	$(SWIFT) build $(TESTS)
 	@rm -rf $(BUILD)/generated && mkdir -p $(BUILD)/generated/man $(BUILD)/generated/completions
